@@ -1,0 +1,67 @@
+"""Failure as a value: what went wrong with one attempt, and what is to be done about it.
+
+    Kind          what happened upstream
+    Disposition   what the dispatcher does next
+    Failure       both, with the provider's own words and its Retry-After
+    HopError      the one exception of a transport; carries a Failure
+
+Busy never opens a breaker; a caller's own fault never does (`Failure.counts_against`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    BUSY = "busy"  # 429 without a wait, a full queue: alive, has no room
+    DOWN = "down"  # refused, reset, 5xx, dead engine
+    DENIED = "denied"  # key, permission, spent quota
+    REJECTED = "rejected"  # the caller's own fault
+    TOO_LONG = "too_long"  # context window exceeded
+    FILTERED = "filtered"  # content filter
+    BROKEN_STREAM = "broken_stream"  # cut, aborted, an error event, no finish reason
+    GARBLED = "garbled"  # not the wire it claims to be
+    SILENT = "silent"  # accepted, then nothing within its time-out
+
+
+class Disposition(StrEnum):
+    RETRY_HERE = "retry_here"
+    NEXT_CANDIDATE = "next_candidate"
+    TELL_CALLER = "tell_caller"
+
+
+_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt's failure.
+
+    status: HTTP status as the upstream gave it, None where there was none.
+    retry_after: seconds the upstream asked for, None where it did not.
+    code: the provider's machine-readable code or type, as it wrote it.
+    body: the provider's error body, bytes as received (bounded), for an error passed on in the same dialect.
+    """
+
+    kind: Kind
+    disposition: Disposition
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    code: str | None = None
+    body: bytes = b""
+
+    @property
+    def counts_against(self) -> bool:
+        """Whether a breaker counts this failure."""
+        return self.kind not in _HARMLESS
+
+
+class HopError(Exception):
+    """A transport's failure: refused, reset, cut. The only exception a `Hop` or `Reply` raises besides cancellation."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
