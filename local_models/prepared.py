@@ -1,0 +1,44 @@
+"""What the supervisor needs to know of a model before it starts an engine on it. Knows no hub, no catalogue, no process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.contract.targets import Capabilities
+
+Notice = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedModel:
+    """A model whose weights are on this machine.
+
+    path: the folder vLLM is pointed at.
+    name: the id the engine serves it under.
+    max_model_len: tokens of context the engine is started with; None leaves it to the engine.
+    args: what the catalogue adds to the command line (tool-call parser, reasoning parser, tensor parallel size).
+    embeds: it answers /embeddings instead of /completions, so the canary asks there.
+    """
+
+    path: Path
+    name: str
+    max_model_len: int | None = None
+    args: tuple[str, ...] = ()
+    embeds: bool = False
+    capabilities: Capabilities = Capabilities()
+
+
+class PrepareError(Exception):
+    """The weights cannot be had. `cause` says what to do; `deterministic`: trying again alone will not help."""
+
+    def __init__(self, cause: str, *, deterministic: bool) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.deterministic = deterministic
+
+
+Prepare = Callable[[str, Notice], Awaitable[PreparedModel]]
+"""(the model as the settings name it, where to tell of progress) -> the model on disk. Raises PrepareError."""
