@@ -1,0 +1,117 @@
+"""One decision as it is kept: what was asked for, what was considered, what was tried, what it took.
+
+Knows no prompt and no answer: a record holds counts, names, times and the runtime's own words, never the client's text.
+
+    Decision      one request, from the door to its settlement
+    Considered    one candidate of the plan, in order, or one that was left out, with the reason
+    Attempt       one exchange with one lane of a target
+    DecisionIds   makes ids
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+OK = "ok"  # an attempt's outcome when it answered; otherwise a failure's kind
+CANCELLED = "cancelled"  # the client went away, or another attempt won
+
+PREFIX = "dec_"
+_SALT_BITS = 20
+_STEP_BITS = _SALT_BITS + 1
+
+
+class Considered(msgspec.Struct, frozen=True, gc=False):
+    """A target's place in the plan. words: one plain sentence for a person."""
+
+    target: str
+    reason: str
+    words: str = ""
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One exchange. Times are milliseconds since the request arrived; retry_after is seconds, as the upstream asked."""
+
+    target: str
+    lane: str
+    started_ms: float
+    ended_ms: float
+    outcome: str = OK
+    first_token_ms: float | None = None
+    status: int | None = None
+    message: str = ""
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome == OK
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One request.
+
+    at: unix seconds when it arrived. model: as the client asked. target: the label that answered (`local/…`,
+    `PROVIDER/…`), None if none did. status: the HTTP status the client got; 499 when it went away first. Tokens as the
+    answering target counted them, estimated_tokens the prompt's size as it was guessed when deciding. ttft_ms,
+    total_ms: since arrival, as the client saw them. cost_usd: None where no price is known. advice: the reason that
+    would have sent it away in mode `advise`.
+    """
+
+    id: str
+    at: float
+    dialect: str
+    model: str
+    target: str | None = None
+    reason: str = "default"
+    words: str = ""
+    degraded: tuple[str, ...] = ()
+    considered: tuple[Considered, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated_tokens: int = 0
+    score: float | None = None
+    task: str | None = None
+    stream: bool = False
+    status: int = 200
+    ttft_ms: float | None = None
+    total_ms: float = 0.0
+    requires: tuple[str, ...] = ()
+    session: str | None = None
+    cost_usd: float | None = None
+    advice: str | None = None
+    finish: str | None = None
+
+
+class DecisionIds:
+    """Ids that sort by time: `dec_` and 16 hex digits, the milliseconds above 21 bits of salt and count.
+
+    clock gives unix seconds. salt: any integer that differs between processes. A clock that steps back, or a million
+    requests in one millisecond, still yields growing ids.
+    """
+
+    def __init__(self, clock: Callable[[], float], salt: int) -> None:
+        self._clock = clock
+        self._salt = salt & ((1 << _SALT_BITS) - 1)
+        self._last = 0
+
+    def next(self) -> str:
+        self._last = max(self._last + 1, floor_of(self._clock()) | self._salt)
+        return f"{PREFIX}{self._last:016x}"
+
+
+def floor_of(at: float) -> int:
+    """The smallest number an id made at this unix second can carry."""
+    return int(at * 1000) << _STEP_BITS
+
+
+def number_of(id: str) -> int | None:
+    """An id's number, which orders decisions by time; None for what is no decision id."""
+    digits = id.removeprefix(PREFIX)
+    if digits == id or len(digits) != 16 or not set(digits) <= set("0123456789abcdef"):
+        return None
+    number = int(digits, 16)
+    return number if number < 1 << 63 else None

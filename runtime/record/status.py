@@ -1,0 +1,166 @@
+"""The shape of `/hearth/status`, shared by the server that fills it and the commands that show it.
+
+Wire types only: no clock and no live objects. Every time is relative ("for", "in", "ago", seconds), so that a reader
+needs no clock of its own; `at` and `started_at` are unix seconds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runtime.contract.engine import Gpu, ReplicaView
+from runtime.record.decisions import Decision
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine process. Counts and kv_cache (0..1) are the engine's own late word, None before it has spoken."""
+
+    name: str
+    state: str
+    for_s: float
+    models: tuple[str, ...] = ()
+    max_model_len: int | None = None
+    pid: int | None = None
+    address: str = ""
+    restarts: int = 0
+    cause: str | None = None
+    ready_in_s: float | None = None
+    waiting: int | None = None
+    running: int | None = None
+    kv_cache: float | None = None
+    in_flight: int = 0
+    last_byte_ago_s: float | None = None
+
+
+class GpuStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory in bytes, utilization 0..1."""
+
+    index: int
+    name: str
+    memory_total: int
+    memory_used: int
+    utilization: float
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """device: what it runs on ("cuda", "cpu", "attached"). log_tail: the engine's last lines, shown when in trouble."""
+
+    model: str
+    device: str
+    replicas: tuple[ReplicaStatus, ...] = ()
+    gpus: tuple[GpuStatus, ...] = ()
+    log_tail: tuple[str, ...] = ()
+
+
+class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The runtime's own view of the best replica. over: the thresholds that are crossed, words: the same in words."""
+
+    waiting: int = 0
+    running: int = 0
+    predicted_ttft_ms: float | None = None
+    kv_cache: float | None = None
+    over: tuple[str, ...] = ()
+    words: str = ""
+
+
+class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One target. state: "available", or "absent" with the reason in why; breaker: "closed", "open", "half_open"."""
+
+    name: str
+    label: str
+    state: str = "available"
+    why: str = ""
+    breaker: str = "closed"
+    price_known: bool = True
+    notes: tuple[str, ...] = ()
+
+
+class DecisionBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a decision."""
+
+    id: str
+    at: float
+    model: str
+    target: str | None
+    reason: str
+    status: int
+    ttft_ms: float | None = None
+    total_ms: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+    attempts: int = 0
+    degraded: tuple[str, ...] = ()
+
+
+class SettingsStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """path: None without a file. error: why the last reload was refused, the old settings being in force."""
+
+    path: str | None = None
+    reloaded_at: float | None = None
+    error: str | None = None
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    started_at: float
+    uptime_s: float
+    address: str
+    engine: EngineStatus
+    load: LoadStatus = LoadStatus()
+    targets: tuple[TargetStatus, ...] = ()
+    in_flight: int = 0
+    decisions: tuple[DecisionBrief, ...] = ()
+    not_in_force: tuple[str, ...] = ()
+    settings: SettingsStatus = SettingsStatus()
+    notes: tuple[str, ...] = ()
+
+
+def replica_status(view: ReplicaView, now: float) -> ReplicaStatus:
+    """now: the monotonic second the view was taken at."""
+    heard = view.telemetry
+    return ReplicaStatus(
+        name=view.name,
+        state=str(view.state),
+        for_s=max(0.0, now - view.since),
+        models=view.models,
+        max_model_len=view.max_model_len,
+        pid=view.pid,
+        address=view.address,
+        restarts=view.restarts,
+        cause=view.cause,
+        ready_in_s=None if view.ready_at is None else max(0.0, view.ready_at - now),
+        waiting=heard.waiting if heard else None,
+        running=heard.running if heard else None,
+        kv_cache=heard.kv_cache if heard else None,
+        in_flight=view.in_flight,
+        last_byte_ago_s=None if view.last_byte_at is None else max(0.0, now - view.last_byte_at),
+    )
+
+
+def gpu_status(gpu: Gpu) -> GpuStatus:
+    return GpuStatus(
+        index=gpu.index,
+        name=gpu.name,
+        memory_total=gpu.memory_total,
+        memory_used=gpu.memory_used,
+        utilization=gpu.utilization,
+    )
+
+
+def brief(decision: Decision) -> DecisionBrief:
+    return DecisionBrief(
+        id=decision.id,
+        at=decision.at,
+        model=decision.model,
+        target=decision.target,
+        reason=decision.reason,
+        status=decision.status,
+        ttft_ms=decision.ttft_ms,
+        total_ms=decision.total_ms,
+        prompt_tokens=decision.prompt_tokens,
+        completion_tokens=decision.completion_tokens,
+        cost_usd=decision.cost_usd,
+        attempts=len(decision.attempts),
+        degraded=decision.degraded,
+    )
