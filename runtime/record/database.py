@@ -1,0 +1,201 @@
+"""The decision file: one SQLite table whose key is the decision's number, bounded by age and by size.
+
+Knows SQL and the file; neither threads nor queues. A connection belongs to the thread that opened it.
+
+The number grows with time, so one b-tree serves look-up, order and retention. Rows keep the whole record as JSON beside
+the columns one filters by.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from runtime.record.decisions import Decision, floor_of, number_of
+
+VERSION = 1
+_PAGE = 4096
+_LEAST_PAGES = 64
+_KEEP_SHARE = 0.9  # after pruning; the rest is room before it is needed again
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS decisions (
+  number INTEGER PRIMARY KEY, target TEXT, reason TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_target ON decisions (target);
+CREATE INDEX IF NOT EXISTS by_reason ON decisions (reason);
+PRAGMA user_version = {VERSION};
+"""
+
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+
+_decode = msgspec.json.Decoder(Decision).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class DamagedError(Exception):
+    """The file is no decision file we can read: corrupt, something else, or a newer version's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Newest first. before: a decision id, exclusive. failed: only what ended with an error status (400 and above)."""
+
+    limit: int = 50
+    before: str | None = None
+    target: str | None = None
+    reason: str | None = None
+    failed: bool = False
+
+    def matches(self, decision: Decision) -> bool:
+        return (
+            (self.before is None or decision.id < self.before)
+            and (self.target is None or decision.target == self.target)
+            and (self.reason is None or decision.reason == self.reason)
+            and (not self.failed or decision.status >= 400)
+        )
+
+    def where(self) -> tuple[str, list[object]]:
+        """The SQL condition and its arguments."""
+        before = None if self.before is None else number_of(self.before) or 0
+        pairs = [("number < ?", before), ("target = ?", self.target), ("reason = ?", self.reason)]
+        pairs.append(("status >= ?", 400 if self.failed else None))
+        kept = [(clause, value) for clause, value in pairs if value is not None]
+        return " AND ".join(clause for clause, _ in kept) or "1", [value for _, value in kept]
+
+
+class Database:
+    """Open for writing. Raises sqlite3.Error for what may pass (a lock, a full disk), DamagedError for what stays."""
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self._most_pages = max(_LEAST_PAGES, max_bytes // _PAGE)
+        self._chunk = max(10, min(1000, self._most_pages // 20))  # rows per transaction: new ones get in between
+        self._db = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        wal_pages = max(_LEAST_PAGES // 4, min(1000, self._most_pages // 8))
+        self._pages_for_data = self._most_pages - 2 * wal_pages  # the log beside the file counts too
+        run = self._db.execute
+        run(f"PRAGMA page_size = {_PAGE}")
+        run("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: it cannot be turned on later
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = NORMAL")
+        run(f"PRAGMA wal_autocheckpoint = {wal_pages}")
+        run(f"PRAGMA journal_size_limit = {wal_pages * _PAGE}")
+        found = run("PRAGMA user_version").fetchone()[0]
+        if found > VERSION:
+            raise DamagedError(f"it was written by a newer version (layout {found}, this one knows {VERSION})")
+        self._db.executescript(_SCHEMA)
+        run("SELECT max(number), body FROM decisions").fetchone()
+
+    def save(self, decisions: Iterable[Decision]) -> None:
+        """All or none."""
+        rows = [(number_of(d.id), d.target, d.reason, d.status, _encode(d)) for d in decisions]
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def forget_before(self, at: float) -> int:
+        """Removes what is older than this unix second. Returns the number of rows."""
+        return sum(self._remove_chunks(floor_of(at)))
+
+    def _remove_chunks(self, below: int) -> Iterator[int]:
+        while True:
+            gone = self._remove("SELECT number FROM decisions WHERE number < ? ORDER BY number LIMIT ?", below)
+            yield gone
+            if gone < self._chunk:
+                return
+
+    def _remove(self, which: str, *arguments: object) -> int:
+        return self._db.execute(f"DELETE FROM decisions WHERE number IN ({which})", (*arguments, self._chunk)).rowcount
+
+    def shrink(self) -> int:
+        """Removes the oldest while the file is above its size. Returns the number of rows."""
+        if self._pages() <= self._pages_for_data:
+            return 0
+        removed = 0
+        while self._pages() - self._free_pages() > self._pages_for_data * _KEEP_SHARE:
+            gone = self._remove("SELECT number FROM decisions ORDER BY number LIMIT ?")
+            if not gone:
+                break
+            removed += gone
+        return removed
+
+    def give_back(self) -> None:
+        """Returns free pages to the file system."""
+        self._db.execute("PRAGMA incremental_vacuum").fetchall()
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _pages(self) -> int:
+        return int(self._db.execute("PRAGMA page_count").fetchone()[0])
+
+    def _free_pages(self) -> int:
+        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def read_one(path: Path, id: str) -> Decision | None:
+    """None where there is no such record, or no file."""
+    number = number_of(id)
+    if number is None or not path.exists():
+        return None
+    rows = _read(path, "SELECT body FROM decisions WHERE number = ?", (number,))
+    return _decode(rows[0]) if rows else None
+
+
+def read_many(path: Path, query: Query) -> tuple[Decision, ...]:
+    if not path.exists():
+        return ()
+    where, arguments = query.where()
+    sql = f"SELECT body FROM decisions WHERE {where} ORDER BY number DESC LIMIT ?"
+    return tuple(_decode(body) for body in _read(path, sql, (*arguments, query.limit)))
+
+
+def _read(path: Path, sql: str, arguments: tuple[object, ...]) -> list[bytes]:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
+    try:
+        return [row[0] for row in db.execute(sql, arguments)]
+    finally:
+        db.close()
+
+
+def damaged(fault: Exception) -> bool:
+    """Whether waiting will not help: the file itself is wrong."""
+    if isinstance(fault, DamagedError):
+        return True
+    code = getattr(fault, "sqlite_errorcode", 0)
+    return isinstance(fault, sqlite3.DatabaseError) and code & 0xFF in _DAMAGE
+
+
+def busy(fault: Exception) -> bool:
+    """Whether somebody else holds the file."""
+    return isinstance(fault, sqlite3.Error) and getattr(fault, "sqlite_errorcode", 0) & 0xFF in _BUSY
+
+
+def set_aside(path: Path) -> Path:
+    """Moves a damaged file out of the way, over an earlier one: at most one is kept. Returns the new place."""
+    place = path.with_name(f"{path.name}.damaged")
+    path.replace(place)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return place
