@@ -1,0 +1,261 @@
+"""One HTTP/1.1 client connection and one answer on it: what the hop to the engine is made of.
+
+Knows bytes, framing and when a connection may be used again. Knows no pool, no address, no retry and no body format.
+Written on httptools because this is the path every token takes: it costs a fraction of a general client (docs/hop.md).
+Chunked, counted and until-end-of-connection bodies are read; HEAD, upgrades and trailers are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+
+from runtime.contract.failures import Disposition, Failure, HopError, Kind
+
+_PAUSE_ABOVE = 256 * 1024  # bytes waiting for a slow reader before the connection is no longer read
+_BODILESS = frozenset({204, 304})
+
+
+class Owner(Protocol):
+    """What an answer tells the one who asked for it."""
+
+    def progressed(self, answer: Answer) -> None:
+        """Body bytes arrived."""
+        ...
+
+    def ended(self, answer: Answer, connection: Connection, *, reusable: bool) -> None:
+        """Called once, when nothing more will arrive. `reusable`: the connection can take another request."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One open connection. Carries at most one answer at a time."""
+
+    __slots__ = ("answer", "idle_since", "loop", "lost", "served", "transport")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.transport: asyncio.Transport
+        self.answer: Answer | None = None
+        self.lost = False
+        self.served = 0  # answers completed
+        self.idle_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer is not None:
+            self.answer.feed(data)
+        else:
+            self.transport.abort()  # an answer nobody asked for
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if self.answer is not None:
+            self.answer.cut(exc)
+
+    def usable(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return not self.lost and self.loop is loop and not self.transport.is_closing()
+
+    def send(self, head: bytes, body: bytes) -> None:
+        if len(body) < _PAUSE_ABOVE:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+
+    def abort(self) -> None:
+        """Closes at once, unsent bytes dropped. Harmless on a lost connection or one whose loop has ended."""
+        if not self.lost and not self.loop.is_closed():
+            self.transport.abort()
+
+
+class Answer:
+    """One answer as it arrives: a `runtime.contract.hop.Reply`. One reader at a time."""
+
+    __slots__ = (
+        "_buffered",
+        "_chunks",
+        "_complete",
+        "_connection",
+        "_failure",
+        "_headed",
+        "_keep",
+        "_overrun",
+        "_owner",
+        "_parser",
+        "_paused",
+        "_until_eof",
+        "_waiter",
+        "counted",
+        "headers",
+        "status",
+        "touched",
+    )
+
+    def __init__(self, connection: Connection, owner: Owner, *, counted: bool) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.counted = counted
+        self.touched = False  # any byte of it arrived
+        self._connection: Connection | None = connection
+        self._owner = owner
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: Failure | None = None
+        self._headed = self._complete = self._keep = self._overrun = self._paused = self._until_eof = False
+        connection.answer = self
+
+    # -- the reader's side
+
+    async def head(self) -> None:
+        """Returns when status and headers are known. Raises HopError."""
+        while not self._headed:
+            if self._failure is not None:
+                raise HopError(self._failure)
+            await self._wait()
+
+    async def chunk(self) -> bytes:
+        """The next bytes as they arrived; b"" at the end. Raises HopError."""
+        while not self._chunks:
+            if self._failure is not None:
+                raise HopError(self._failure)
+            if self._connection is None:
+                return b""
+            await self._wait()
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._buffered = 0
+        if self._paused and self._connection is not None:
+            self._paused = False
+            self._connection.transport.resume_reading()
+        return data
+
+    async def read(self) -> bytes:
+        """All that is left of the body. Raises HopError."""
+        parts = []
+        while data := await self.chunk():
+            parts.append(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        """Abandons what has not arrived: the connection closes at once, so that the engine stops. Idempotent."""
+        self._chunks.clear()
+        self._end(reusable=False)
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # -- the connection's side
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of this answer, in order."""
+        self.touched = True
+        parser = self._parser
+        if parser is None:
+            return
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._complete:
+                self._fail(Kind.GARBLED, f"the answer is not HTTP/1.1: {error}")
+                return
+            self._overrun = True
+        if self._complete:
+            self._end(reusable=self._keep and not self._overrun)
+        elif self._chunks:
+            self._progress()
+        if self._headed:
+            self._wake()
+
+    def cut(self, cause: Exception | None) -> None:
+        """The connection is gone."""
+        if self._headed and self._until_eof and cause is None:
+            self._complete = True
+            self._end(reusable=False)
+            self._wake()
+        elif self._headed:
+            self._fail(Kind.BROKEN_STREAM, f"the connection was cut in the middle of the answer{_because(cause)}")
+        else:
+            self._fail(Kind.DOWN, f"the connection was closed before an answer came{_because(cause)}")
+
+    def _progress(self) -> None:
+        if self.counted and self.status < 400:
+            self._owner.progressed(self)
+        if self._buffered > _PAUSE_ABOVE and not self._paused and self._connection is not None:
+            self._paused = True
+            self._connection.transport.pause_reading()
+
+    def _fail(self, kind: Kind, message: str) -> None:
+        if self._connection is None:
+            return
+        disposition = Disposition.RETRY_HERE if kind is Kind.DOWN else Disposition.NEXT_CANDIDATE
+        self._failure = Failure(kind, disposition, message, status=self.status or None)
+        self._end(reusable=False)
+        self._wake()
+
+    def _end(self, *, reusable: bool) -> None:
+        """The one way out: lets go of connection and parser, and says so once."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._parser = None  # it holds our methods: a circle the collector would have to find
+        connection.answer = None
+        if self._complete:
+            connection.served += 1
+            if self.counted and self.status < 400:
+                self._owner.progressed(self)
+        if not reusable:
+            connection.abort()
+        self._owner.ended(self, connection, reusable=reusable)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # -- the parser's side
+
+    def on_message_begin(self) -> None:
+        self._overrun = self._complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._headed:
+            return
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        if self._parser is None or self._headed:
+            return
+        self.status = self._parser.get_status_code()
+        if self.status < 200:  # 100 and 103 are followed by the answer itself
+            self.headers.clear()
+            return
+        self._headed = True
+        framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+        self._until_eof = not framed and self.status not in _BODILESS
+
+    def on_body(self, data: bytes) -> None:
+        if not self._complete:
+            self._chunks.append(data)
+            self._buffered += len(data)
+
+    def on_message_complete(self) -> None:
+        if self._headed and not self._complete and self._parser is not None:
+            self._complete = True
+            self._keep = self._parser.should_keep_alive()  # true only here: the parser forgets it for the next message
+
+
+def _because(cause: Exception | None) -> str:
+    return f": {cause}" if cause is not None and str(cause) else ""
