@@ -1,5 +1,10 @@
-"""The one reader of files and environment: hearth.toml as frozen values, with the place of every fault. Knows no vendor."""
+"""The one reader of files and environment: hearth.toml as frozen values, with the place of every fault.
 
+Knows no vendor: the names of the providers come in.
+"""
+
+from runtime.settings.environment import environment, state_dir
+from runtime.settings.faults import Problem, SettingsError
 from runtime.settings.model import (
     Budget,
     Document,
@@ -17,14 +22,21 @@ from runtime.settings.model import (
     Timeouts,
     When,
 )
+from runtime.settings.pending import not_in_force
+from runtime.settings.read import Loaded, find, load, read
+from runtime.settings.reload import Changes, Live, diff, watch
 from runtime.settings.secret import Secret
 
 __all__ = [
     "Budget",
+    "Changes",
     "Document",
     "Engine",
     "Escalation",
+    "Live",
+    "Loaded",
     "Price",
+    "Problem",
     "Records",
     "Retries",
     "Routes",
@@ -32,8 +44,17 @@ __all__ = [
     "Secret",
     "Server",
     "Settings",
+    "SettingsError",
     "TargetSettings",
     "TargetTimeouts",
     "Timeouts",
     "When",
+    "diff",
+    "environment",
+    "find",
+    "load",
+    "not_in_force",
+    "read",
+    "state_dir",
+    "watch",
 ]

@@ -48,7 +48,7 @@ def _http_url(text: str) -> str:
     except ValueError:
         fine = False
     if not fine or parts.query or parts.fragment:
-        raise ValueError(f'"{text}" is no address: it must look like "http://HOST:PORT/v1"')
+        raise ValueError('must be an address like "http://HOST:PORT/v1"')
     if parts.username or parts.password:
         raise ValueError("an address holds no user and no password: give a key instead")
     return text.rstrip("/")
@@ -77,7 +77,7 @@ AutoLength = Annotated[Literal["auto"] | int, PlainValidator(_auto_or_positive)]
 def _origin(text: str) -> str:
     parts = urlsplit(text)
     if text != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/")):
-        raise ValueError(f'"{text}" is no origin: it must look like "https://app.example.com", or be "*" for every one')
+        raise ValueError('must be an origin like "https://app.example.com", or "*" for every one')
     return text.rstrip("/")
 
 

@@ -1,14 +1,14 @@
-"""The settings as frozen values: every section of the file, every key, its default, its bounds, and one sentence for whoever sets it.
+"""The settings as frozen values: every section of the file, every key, its default, its bounds, and a sentence on it.
 
-Names are the file's. Knows no file, no environment, no vendor, and nothing of how keys of different sections must agree (`agree`).
+Names are the file's. Knows no file, no environment, no vendor, and not how sections must agree (`agree` does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runtime.contract import targets as contract
 from runtime.settings.kinds import (
@@ -37,7 +37,7 @@ AUTO = "auto"
 
 
 class Section(BaseModel):
-    """A table of the file. Strict: a number in quotes is not a number. Inputs are never shown in errors: one may be a secret."""
+    """A table of the file. Strict: a number in quotes is none. Errors never show what was given: it may be a secret."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -103,6 +103,12 @@ class Engine(Section):
     backoff_most: Seconds = Field(default=300.0, description="longest wait between restarts, in seconds")
     give_up_after: Positive = Field(default=10, description="failed starts in a row before it is left alone")
 
+    @model_validator(mode="after")
+    def _most_is_most(self) -> Self:
+        if self.backoff_most < self.backoff_first:
+            raise ValueError("backoff_most must not be below backoff_first")
+        return self
+
 
 class Escalation(Section):
     """What leaves the box, and when."""
@@ -117,7 +123,7 @@ class Escalation(Section):
     context_tokens: Count = Field(default=6000, description="longer prompts than this leave")
     queue_depth: Count = Field(
         default=5,
-        description="requests waiting for a first token on the best replica, at and above which new ones leave; 0: always",
+        description="requests waiting for a first token on the best replica; at and above: leave; 0: always leave",
     )
     kv_cache: PositiveShare = Field(default=0.85, description="share of the KV cache in use, at and above: leave")
     gpu_utilization: PositiveShare = Field(
@@ -168,7 +174,7 @@ class Price(Section):
 
 
 class TargetSettings(Section):
-    """A cloud model, or any server of a known dialect. Capabilities come from the catalogue; each can be overridden here."""
+    """A cloud model, or any server of a known dialect. The catalogue knows its capabilities; each can be overridden."""
 
     provider: Text = Field(description="whose account and wire", examples=["openai"])
     model: Text = Field(description="the id sent to the provider", examples=["my-model"])
@@ -257,6 +263,12 @@ class Retries(Section):
         default=20.0, description="a longer one: next candidate now; waited out only where there is none"
     )
 
+    @model_validator(mode="after")
+    def _short_is_short(self) -> Self:
+        if self.honour_retry_after_up_to < self.wait_here_up_to:
+            raise ValueError("honour_retry_after_up_to must not be below wait_here_up_to")
+        return self
+
 
 class Budget(Section):
     """What clouds may cost."""
@@ -290,7 +302,7 @@ class Document(Section):
 class Settings(Document):
     """The file with the environment over it and its secrets resolved: what the runtime runs on.
 
-    model_override: HEARTH_MODEL, where all `auto` traffic goes: `local`, `local/NAME`, PROVIDER/MODEL or a target's name.
+    model_override: HEARTH_MODEL, where all `auto` goes: `local`, `local/NAME`, PROVIDER/MODEL or a target's name.
     absent: targets that cannot be used, each with a sentence that says why; they stay in `targets`.
     """
 

@@ -29,6 +29,15 @@ class Secret:
     def empty(self) -> bool:
         return not self.value
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the value cannot be sent as a key, in words that do not hold it."""
+        if not self.value:
+            return "holds no value"
+        if not self.value.isascii() or not self.value.isprintable() or " " in self.value:
+            return "holds more than a key: white space, or letters no header can carry"
+        return None
+
     def reveal(self) -> str:
         """The value. Raises ValueError where the reference led to none."""
         if not self.value:
@@ -36,7 +45,7 @@ class Secret:
         return self.value
 
     def resolved(self, env: Mapping[str, str], folder: Path) -> Secret:
-        """With its value, white space around it stripped; without one where the variable or the file is absent or empty."""
+        """With its value, stripped; without one where the variable or the file is absent or empty."""
         kind, _, place = self.reference.partition(":")
         text = env.get(place, "") if kind == "env" else _contents(secret_file(place, env, folder))
         return Secret(self.reference, text.strip() or None)

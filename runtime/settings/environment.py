@@ -1,0 +1,153 @@
+"""Settings from the environment: HEARTH_SECTION__KEY, and the few reserved names. Knows names, and no value's meaning.
+
+`environment()` is the only place in Hearth that reads the process's own environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runtime.settings import shape
+from runtime.settings.faults import Problem, near_name
+from runtime.settings.model import Document
+from runtime.settings.places import Key
+
+PREFIX = "HEARTH_"
+API_KEY, STATE_DIR, MODEL = "HEARTH_API_KEY", "HEARTH_STATE_DIR", "HEARTH_MODEL"
+ENGINE_PYTHON, SHARED = "HEARTH_ENGINE_PYTHON", "HEARTH_SHARED"
+RESERVED = frozenset({API_KEY, STATE_DIR, MODEL, ENGINE_PYTHON, SHARED})
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment, as it is now."""
+    return dict(os.environ)
+
+
+def state_dir(env: Mapping[str, str]) -> Path:
+    """Where decisions, keys, batches and the engine's marker live: HEARTH_STATE_DIR, else the XDG state folder."""
+    if env.get(STATE_DIR):
+        return Path(env[STATE_DIR])
+    return _xdg(env, "XDG_STATE_HOME", ".local/state") / "hearth"
+
+
+def config_dir(env: Mapping[str, str]) -> Path:
+    """Where a user's own hearth.toml is looked for."""
+    return _xdg(env, "XDG_CONFIG_HOME", ".config") / "hearth"
+
+
+def _xdg(env: Mapping[str, str], variable: str, below_home: str) -> Path:
+    """The folder a variable names; a relative one is ignored, as the XDG rules say."""
+    named = Path(env.get(variable, ""))
+    return named if named.is_absolute() else Path(env.get("HOME") or Path.home()) / below_home
+
+
+@dataclass(slots=True)
+class Overrides:
+    """What the environment sets: keys with their variable, in the order they were laid over the file."""
+
+    variables: dict[Key, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def overlay(tree: dict[str, Any], env: Mapping[str, str]) -> Overrides:
+    """Lays the environment over the parsed file, in place. An empty variable sets nothing."""
+    overrides = Overrides()
+    if env.get(ENGINE_PYTHON):
+        _put(tree, ("engine", "python"), env[ENGINE_PYTHON])
+        overrides.variables["engine", "python"] = ENGINE_PYTHON
+    for variable, words in _variables(env):
+        try:
+            key = _key(words, tree)
+        except LookupError as error:
+            overrides.problems.append(Problem(variable, "", str(error)))
+            continue
+        if key is None:
+            overrides.warnings.append(f"{variable}: not a setting of Hearth; it is ignored")
+        elif _put(tree, key, _value(env[variable], shape.at(key))):
+            overrides.variables[key] = variable
+    return overrides
+
+
+def _variables(env: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Whole tables before single keys, and targets last: how their names are spelled is learned from the routes."""
+    named = [
+        (name, name.removeprefix(PREFIX).split("__"))
+        for name in sorted(env)
+        if name.startswith(PREFIX) and name not in RESERVED and env[name]
+    ]
+    return sorted(named, key=lambda entry: (entry[1][0] == "TARGETS", len(entry[1])))
+
+
+def _key(words: list[str], tree: Mapping[str, Any]) -> Key | None:
+    """The key a variable means; None for one that is none of ours. LookupError says why a wrong one is wrong."""
+    if len(words) == 1 and words[0].lower() not in Document.model_fields:
+        return None
+    key: Key = ()
+    for word in words:
+        here = shape.at(key)
+        known = shape.fields_of(here)
+        if shape.entry_of(here) is not None and word:
+            key = (*key, _spelled(word, key, tree))
+        elif word.lower() in known:
+            key = (*key, word.lower())
+        elif known:
+            near = near_name(word, known)
+            meant = PREFIX + "__".join([*words[: len(key)], (near or "").upper(), *words[len(key) + 1 :]])
+            raise LookupError("unknown setting" + (f"; did you mean {meant}?" if near else ""))
+        else:
+            raise LookupError(f"{'.'.join(map(str, key))} has no keys below it: set it whole, as JSON")
+    return key
+
+
+def _spelled(word: str, table: Key, tree: Mapping[str, Any]) -> str:
+    """A free name as the file spells it, or as a route or rule does; else in lower case as it stands."""
+    return next((name for name in _names(table, tree) if _normal(name) == word.upper()), word.lower())
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", name).upper()
+
+
+def _names(table: Key, tree: Mapping[str, Any]) -> Iterator[str]:
+    here: Any = tree
+    for part in table:
+        here = here.get(part) if isinstance(here, Mapping) else None
+    yield from here if isinstance(here, Mapping) else ()
+    if table == ("targets",):
+        yield from _mentioned([tree.get("routes"), tree.get("rules")])
+
+
+def _mentioned(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for entry in value.values() if isinstance(value, Mapping) else value:
+            yield from _mentioned(entry)
+
+
+def _value(text: str, wanted: Any) -> Any:
+    """Text where text is wanted; else JSON, where it is some; else the text, for the validator to refuse."""
+    if shape.plain(wanted) is str or shape.choices_of(wanted):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _put(tree: dict[str, Any], key: Key, value: Any) -> bool:
+    """False where the file has something else than a table on the way: that is the fault to tell."""
+    here: Any = tree
+    for part in key[:-1]:
+        here = here.setdefault(part, {})
+        if not isinstance(here, dict):
+            return False
+    here[key[-1]] = value
+    return True

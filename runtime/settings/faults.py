@@ -1,0 +1,138 @@
+"""What is wrong with settings, in words that say what to do, and where.
+
+    Fault           a key and what is wrong there
+    Problem         a fault with its place: a line of a file, or a variable
+    SettingsError   every problem of one reading
+
+The validator's errors become faults by a table. A value is repeated only where it cannot be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from runtime.settings import shape
+from runtime.settings.model import Document
+from runtime.settings.places import Key
+
+
+class Fault(NamedTuple):
+    key: Key
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """source: the file or the variable. line and column count from 1. key: dotted, "" where the whole file is meant."""
+
+    source: str
+    key: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        place = "".join(f":{number}" for number in (self.line, self.column) if number is not None)
+        return f"{self.source}{place}: {self.key}{': ' if self.key else ''}{self.message}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. Carries every problem found, in the order of the file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def dotted(key: Key) -> str:
+    """A key as it would be written in the file: `rules[0].to`, `aliases."gpt-4.1"`."""
+    text = ""
+    for part in key:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + (part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False))
+    return text
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "…"?`, or nothing where no name is near."""
+    near = near_name(word, known)
+    return f'; did you mean "{near}"?' if near else ""
+
+
+def near_name(word: str, known: Iterable[str]) -> str | None:
+    """The one of the known names that looks most like the word, if any does."""
+    return next(iter(get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)), None)
+
+
+# What the validator calls an error -> what a person is told. Braces are filled from the error's own context.
+_WORDS: Mapping[str, str] = {
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list in brackets",
+    "mapping_type": "must be a table",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:g} or less",
+    "string_too_short": "must not be empty",
+    "too_short": "must hold at least one entry",
+}
+_SECRET_NAMES = frozenset({"key", "keys"})
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """The validator's findings, in its order."""
+    return [_fault(finding) for finding in error.errors(include_url=False)]
+
+
+def _fault(finding: Mapping[str, Any]) -> Fault:
+    key, kind, context = tuple(finding["loc"]), finding["type"], finding.get("ctx", {})
+    match kind:
+        case "extra_forbidden":
+            return Fault(key, unknown(key))
+        case "missing":
+            return Fault(key[:-1], f'needs "{key[-1]}"')
+        case "value_error":
+            return Fault(key, str(context["error"]))
+        case "literal_error":
+            return Fault(key, _choice(key, finding["input"]))
+    words = _WORDS[kind].format(**context) if kind in _WORDS else str(finding["msg"]).lower()
+    return Fault(key, words + ("" if finding["input"] == "" else _instead(key, finding["input"])))
+
+
+def unknown(key: Key) -> str:
+    """That a key is none, and which one may have been meant: in its own table, or elsewhere under the same name."""
+    word = str(key[-1])
+    near = nearest(word, shape.fields_of(shape.at(key[:-1])))
+    homes = [name for name, field in Document.model_fields.items() if word in shape.fields_of(field.annotation)]
+    return "unknown key" + (near or (f"; it belongs in [{homes[0]}]" if homes and len(key) <= 2 else ""))
+
+
+def _choice(key: Key, given: object) -> str:
+    choices = [str(choice) for choice in shape.choices_of(shape.at(key))]
+    near = nearest(given, choices) if isinstance(given, str) else ""
+    return f"must be one of {', '.join(choices)}{_instead(key, given)}{near}"
+
+
+def _instead(key: Key, given: object) -> str:
+    if not isinstance(given, str | int | float) or _SECRET_NAMES.intersection(key):
+        return ""
+    text = json.dumps(given, ensure_ascii=False)
+    return f", not {text}" if len(text) <= 60 else ""

@@ -1,0 +1,173 @@
+"""Reads the settings: finds the file, lays the environment over it, checks all of it, opens the secrets.
+
+The order: TOML -> environment -> validation -> agreement between keys -> secrets. The faults of all are told together.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from runtime.settings.accounts import Keyring, open_to_others, opened, secrets
+from runtime.settings.agree import MODEL_OVERRIDE, disagreements, on_this_machine
+from runtime.settings.environment import API_KEY, MODEL, Overrides, config_dir, overlay
+from runtime.settings.faults import Fault, Problem, SettingsError, dotted, faults_of
+from runtime.settings.model import AUTO, Document, Settings
+from runtime.settings.places import Key, Place, places
+
+FILE_NAME = "hearth.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one reading gave.
+
+    file: None where there is none and the defaults hold.
+    sources: where each key that is set was set, "hearth.toml:12" or a variable's name; what is not in it is a default.
+    secret_files: the files secrets are kept in.
+    """
+
+    settings: Settings
+    file: Path | None = None
+    sources: Mapping[Key, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    secret_files: tuple[Path, ...] = ()
+
+    def source(self, key: Key) -> str | None:
+        """Where a key, or the table or list it stands in, was set; None for a default."""
+        return next((self.sources[key[:end]] for end in range(len(key), 0, -1) if key[:end] in self.sources), None)
+
+
+def find(env: Mapping[str, str], folder: Path) -> Path | None:
+    """The file that holds when none is named: hearth.toml in `folder`, else the user's own; None where neither is."""
+    candidates = (folder / FILE_NAME, config_dir(env) / FILE_NAME)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load(path: Path | None, env: Mapping[str, str], providers: Collection[str] | None = None) -> Loaded:
+    """Reads the file at `path`, or where `find` finds one below the working folder, or none.
+
+    providers: the names `provider` may have; None leaves them unchecked. Raises SettingsError with every problem.
+    """
+    file = path if path is not None else find(env, Path.cwd())
+    text = _text(file) if file is not None else ""
+    return read(text, file, env, providers)
+
+
+def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collection[str] | None = None) -> Loaded:
+    """The settings of a text. `file` names it in problems, and its folder is where relative secret files are."""
+    name = str(file) if file is not None else FILE_NAME
+    tree = _parse(text, name)
+    sheet = _Sheet(name, places(text))
+    sheet.overrides = overlay(tree, env)
+    document, faults = _validated(tree)
+    override = _override(env)
+    faults += disagreements(tree, providers, override)
+    keyring = Keyring(env, file.parent if file is not None else Path())
+    settings, refusals = opened(document, override, keyring)
+    problems = sheet.problems([*faults, *refusals])
+    if problems:
+        raise SettingsError(problems)
+    files = [keyring.file(secret) for _, secret in secrets(document)]
+    return Loaded(
+        settings,
+        file,
+        sheet.sources(),
+        (*sheet.overrides.warnings, *_warnings(document, env, keyring)),
+        tuple(dict.fromkeys(path for path in files if path is not None)),
+    )
+
+
+def _override(env: Mapping[str, str]) -> str | None:
+    named = env.get(MODEL, "").strip()
+    return None if named in ("", AUTO) else named
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        message = f"there is no such file; `hearth config init {file}` writes one"
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 text (byte {error.start})"
+    except OSError as error:
+        message = f"cannot be read: {(error.strerror or str(error)).lower()}"
+    raise SettingsError([Problem(str(file), "", message)])
+
+
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        place = _TOML_PLACE.search(message)
+        line = int(place[1]) if place and place[1] else text.count("\n") + 1
+        column = int(place[2]) if place and place[2] else None
+        words = _TOML_PLACE.sub("", message)
+        problem = Problem(name, "", f"not TOML: {words[:1].lower()}{words[1:]}", line, column)
+    raise SettingsError([problem])
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """What is set where: the file's places, and the variables laid over them."""
+
+    name: str
+    places: Mapping[Key, Place]
+    overrides: Overrides = field(default_factory=Overrides)
+
+    def problems(self, faults: Iterable[Fault]) -> list[Problem]:
+        """In the file's order, then those of the environment; each once."""
+        found = [*map(self._located, faults), *self.overrides.problems]
+        ordered = sorted(found, key=lambda problem: (problem.line is None, problem.line or 0, problem.column or 0))
+        return list(dict.fromkeys(ordered))
+
+    def _located(self, fault: Fault) -> Problem:
+        if fault.key == MODEL_OVERRIDE:
+            return Problem(MODEL, "", fault.message)
+        for end in range(len(fault.key), 0, -1):
+            if fault.key[:end] in self.overrides.variables:
+                return Problem(self.overrides.variables[fault.key[:end]], dotted(fault.key), fault.message)
+            if fault.key[:end] in self.places:
+                place = self.places[fault.key[:end]]
+                return Problem(self.name, dotted(fault.key), fault.message, place.line, place.column)
+        return Problem(self.name, dotted(fault.key), fault.message)
+
+    def sources(self) -> dict[Key, str]:
+        file = Path(self.name).name
+        return {key: f"{file}:{place.line}" for key, place in self.places.items()} | self.overrides.variables
+
+
+def _validated(tree: Mapping[str, Any]) -> tuple[Document, list[Fault]]:
+    """The document and its faults. Where there are some, the document is the sections without them."""
+    try:
+        return Document.model_validate(tree), []
+    except ValidationError as error:
+        faults = faults_of(error)
+    wrong = {fault.key[0] for fault in faults}
+    return Document.model_validate({name: section for name, section in tree.items() if name not in wrong}), faults
+
+
+def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> Iterator[str]:
+    if env.get(API_KEY) and not document.server.keys:
+        yield f'{API_KEY} is set, but server.keys is empty, so no key is asked for: set server.keys = ["env:{API_KEY}"]'
+    for key, secret in secrets(document):
+        path = keyring.file(secret)
+        if path is not None and open_to_others(path):
+            yield f"{dotted(key)}: every user of this machine can read {path}: `chmod 600 {path}`"
+    for name, target in document.targets.items():
+        if target.base_url and target.key and _in_the_clear(target.base_url):
+            yield f"targets.{name}.base_url: the key travels unencrypted over http: use https"
+
+
+def _in_the_clear(url: str) -> bool:
+    return url.startswith("http:") and not on_this_machine(re.split(r"[/:]", url.removeprefix("http://"))[0])

@@ -1,0 +1,133 @@
+"""New settings while the runtime runs: when to read again, what may change under way, and what waits for a restart.
+
+A reading that fails changes nothing. Knows no signal and no clock: `reload()` is what SIGHUP calls, and `watch` takes its sleep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.settings.faults import SettingsError, dotted
+from runtime.settings.model import Settings
+from runtime.settings.places import Key
+from runtime.settings.read import Loaded
+from runtime.settings.shape import leaves
+
+# Sockets are bound and the engine is started once. Keys of the server are checked per request: they change at once.
+_NEED_RESTART: tuple[Key, ...] = (("server", "host"), ("server", "port"), ("engine",), ("records",))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Keys that differ, dotted: those in force at once, and those that wait for a restart."""
+
+    live: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.live or self.restart)
+
+
+def diff(old: Settings, new: Settings) -> Changes:
+    """What changed from one to the other. A secret with a new value counts, and is named by its key alone."""
+    before, after = dict(leaves(old)), dict(leaves(new))
+    changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return Changes(
+        live=tuple(dotted(key) for key in changed if not _needs_restart(key)),
+        restart=tuple(dotted(key) for key in changed if _needs_restart(key)),
+    )
+
+
+def _needs_restart(key: Key) -> bool:
+    return any(key[: len(fixed)] == fixed for fixed in _NEED_RESTART)
+
+
+def under_way(running: Settings, new: Settings) -> Settings:
+    """`new`, with what needs a restart as it is in `running`: what is really in force until then."""
+    server = new.server.model_copy(update={"host": running.server.host, "port": running.server.port})
+    return new.model_copy(update={"server": server, "engine": running.engine, "records": running.records})
+
+
+class Live:
+    """The settings in force. One owner calls `reload`; everybody else is told through `apply`.
+
+    read: reads file and environment again; raises SettingsError.
+    apply: puts new settings in force, whole, before it returns.
+    notice: takes one line for the log.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        read: Callable[[], Loaded],
+        apply: Callable[[Settings, Changes], Awaitable[None]],
+        notice: Callable[[str], None],
+    ) -> None:
+        self.loaded = loaded
+        self.settings = loaded.settings
+        self._read = read
+        self._apply = apply
+        self._notice = notice
+        self._turn = asyncio.Lock()
+
+    async def reload(self) -> bool:
+        """Reads again and applies what changed. False where the new settings are bad: the old ones stay."""
+        async with self._turn:
+            try:
+                loaded = self._read()
+            except SettingsError as error:
+                self._notice(f"settings not reloaded, the old ones stay:\n{error}")
+                return False
+            await self._take(loaded)
+            return True
+
+    async def _take(self, loaded: Loaded) -> None:
+        changes = diff(self.settings, loaded.settings)
+        self.loaded = loaded
+        if not changes:
+            self._notice("settings read again: nothing changed")
+            return
+        if changes.live:
+            self.settings = under_way(self.settings, loaded.settings)
+            await self._apply(self.settings, changes)
+            self._notice(f"settings reloaded: {', '.join(changes.live)}")
+        if changes.restart:
+            self._notice(f"in force after a restart: {', '.join(changes.restart)}")
+        for warning in loaded.warnings:
+            self._notice(f"warning: {warning}")
+
+
+async def watch(live: Live, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, period: float = 1.0) -> None:
+    """Reloads whenever the file or a secret's file has changed, until cancelled. period: seconds between two looks.
+
+    It looks, rather than asks to be told: that holds on network and container mounts, through renames and links too. A
+    change is taken once the files have been the same for a whole period, so that a half-written one is not read.
+    """
+    taken = seen = _marks(live.loaded)
+    while True:
+        await sleep(period)
+        now = _marks(live.loaded)
+        if now == seen and now != taken:
+            await live.reload()
+            now = taken = _marks(live.loaded)
+        seen = now
+
+
+Mark = tuple[Path, int, int, int] | tuple[Path]
+
+
+def _marks(loaded: Loaded) -> tuple[Mark, ...]:
+    files = (*((loaded.file,) if loaded.file else ()), *loaded.secret_files)
+    return tuple(_mark(path) for path in files)
+
+
+def _mark(path: Path) -> Mark:
+    """What changes whenever a file's content does: time in ns, size, inode. The path alone where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return (path,)
+    return (path, state.st_mtime_ns, state.st_size, state.st_ino)
