@@ -1,0 +1,123 @@
+"""What Prometheus reads is right, complete and bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from runtime.contract.engine import Gpu, ReplicaState, ReplicaView, Telemetry
+from runtime.record.decisions import Attempt, Decision
+from runtime.record.metrics import Metrics, Reading
+
+LOCAL = "local/m"
+CLOUD = "openai/x"
+
+DECISION = Decision(
+    id="dec_0000000000000001",
+    at=1.0,
+    dialect="openai_chat",
+    model="auto",
+    target=LOCAL,
+    ttft_ms=40.0,
+    total_ms=900.0,
+    prompt_tokens=100,
+    cached_tokens=60,
+    completion_tokens=20,
+    attempts=(Attempt(LOCAL, "r0", 0.1, 900.0),),
+)
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def scrape(metrics: Metrics) -> Samples:
+    """Every sample by its name and sorted labels, through Prometheus's own parser."""
+    content_type, body = metrics.render()
+    assert content_type.startswith("text/plain")
+    families = text_string_to_metric_families(body.decode())
+    return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
+
+
+def value(samples: Samples, name: str, /, **labels: str) -> float | None:
+    return samples.get((name, tuple(sorted(labels.items()))))
+
+
+def test_a_settled_request_is_counted_with_its_times_and_tokens() -> None:
+    """One request moves requests, both histograms, tokens and attempts."""
+    metrics = Metrics(Reading, [LOCAL, CLOUD])
+    metrics.settled(DECISION)
+    seen = scrape(metrics)
+    labels = {"target": LOCAL, "reason": "default", "status": "2xx", "dialect": "openai_chat"}
+    assert value(seen, "hearth_requests_total", **labels) == 1
+    assert value(seen, "hearth_request_seconds_bucket", target=LOCAL, le="0.5") == 0
+    assert value(seen, "hearth_request_seconds_bucket", target=LOCAL, le="1.0") == 1
+    assert value(seen, "hearth_request_seconds_sum", target=LOCAL) == 0.9
+    assert value(seen, "hearth_ttft_seconds_count", target=LOCAL) == 1
+    assert value(seen, "hearth_tokens_total", target=LOCAL, kind="prompt") == 100
+    assert value(seen, "hearth_tokens_total", target=LOCAL, kind="cached") == 60
+    assert value(seen, "hearth_attempts_total", target=LOCAL, outcome="ok") == 1
+
+
+def test_what_left_the_box_is_an_escalation_by_its_reason() -> None:
+    """Local answers and requests nobody answered are none."""
+    metrics = Metrics(Reading, [LOCAL, CLOUD])
+    metrics.settled(DECISION)
+    metrics.settled(msgspec.structs.replace(DECISION, target=CLOUD, reason="queue_depth"))
+    metrics.settled(msgspec.structs.replace(DECISION, target=None, reason="queue_depth", status=503))
+    seen = scrape(metrics)
+    assert value(seen, "hearth_escalations_total", reason="queue_depth") == 1
+    assert value(seen, "hearth_escalations_total", reason="default") is None
+
+
+def test_names_a_client_invents_make_no_series() -> None:
+    """Ten thousand pinned models share one series, and odd outcomes another."""
+    metrics = Metrics(Reading, [LOCAL])
+    for number in range(10_000):
+        label = f"openrouter/invented-{number}"
+        attempts = (Attempt(label, "api", 0, 1, outcome=f"odd-{number}"),)
+        metrics.settled(msgspec.structs.replace(DECISION, target=label, attempts=attempts))
+    seen = scrape(metrics)
+    labels = {"reason": "default", "status": "2xx", "dialect": "openai_chat"}
+    assert value(seen, "hearth_requests_total", target="other", **labels) == 10_000
+    assert value(seen, "hearth_attempts_total", target="other", outcome="other") == 10_000
+    assert len(seen) < 100
+
+
+def test_a_target_made_known_later_gets_its_own_series() -> None:
+    """After a reload new targets are counted by name."""
+    metrics = Metrics(Reading)
+    metrics.know([CLOUD])
+    metrics.settled(msgspec.structs.replace(DECISION, target=CLOUD))
+    assert value(scrape(metrics), "hearth_ttft_seconds_count", target=CLOUD) == 1
+
+
+def test_gauges_are_read_at_the_scrape() -> None:
+    """Replicas, GPU, breakers and losses show their state of that moment."""
+    view = ReplicaView(
+        "r0",
+        ReplicaState.READY,
+        since=1.0,
+        restarts=2,
+        in_flight=3,
+        telemetry=Telemetry(at=1.0, waiting=4, running=8, kv_cache=0.25),
+    )
+    state = Reading(
+        replicas=(view, replace(view, name="r1", state=ReplicaState.STARTING, telemetry=None)),
+        gpus=(Gpu(0, "H100", 80, 40, 0.5, 1.0),),
+        predicted_ttft_ms={"r0": 250.0},
+        breakers={CLOUD: "open"},
+        in_flight={CLOUD: 2},
+        decisions_dropped=5,
+    )
+    seen = scrape(Metrics(lambda: state))
+    assert value(seen, "hearth_engine_state", replica="r0", state="ready") == 1
+    assert value(seen, "hearth_engine_state", replica="r1", state="ready") == 0
+    assert value(seen, "hearth_engine_restarts_total", replica="r0") == 2
+    assert value(seen, "hearth_queue_waiting", replica="r0") == 4
+    assert value(seen, "hearth_queue_waiting", replica="r1") is None
+    assert value(seen, "hearth_predicted_ttft_seconds", replica="r0") == 0.25
+    assert value(seen, "hearth_gpu_memory_used_bytes", gpu="0", name="H100") == 40
+    assert value(seen, "hearth_breaker_state", target=CLOUD, state="open") == 1
+    assert value(seen, "hearth_in_flight", target=CLOUD) == 2
+    assert value(seen, "hearth_decisions_dropped_total") == 5
