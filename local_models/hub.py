@@ -1,0 +1,140 @@
+"""Models from the hub: downloaded with progress, resumed where they were left, and every refusal in a clear sentence.
+
+The work is done by `hub_fetch.py` in a child process; this module starts it, reads its lines, ends it when cancelled.
+Files lie in the hub's own cache (`HF_HOME`), shared with every other program that uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local_models.weights_errors import (
+    AccessDeniedError,
+    DownloadError,
+    NoSpaceError,
+    NoSuchModelError,
+    NotAModelError,
+    OfflineError,
+    WeightsError,
+)
+
+SCRIPT = Path(__file__).with_name("hub_fetch.py")
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Bytes: on disk so far, and in all."""
+
+    done: int
+    total: int
+
+
+async def download(
+    repo: str,
+    *,
+    environ: Mapping[str, str],
+    progress: Callable[[Progress], None],
+    revision: str | None = None,
+    offline: bool = False,
+    python: str = sys.executable,
+) -> Path:
+    """The folder with the model's files. Raises WeightsError. Cancelled, the download ends; the next call resumes it."""
+    request = json.dumps({"repo": repo, "revision": revision, "offline": offline})
+    child = await asyncio.create_subprocess_exec(
+        *(python, "-I", str(SCRIPT), request),
+        env={**environ, "HF_HUB_DISABLE_TELEMETRY": "1", **({"HF_HUB_OFFLINE": "1"} if offline else {})},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        last, words = await asyncio.gather(_listen(child, progress), _stderr(child))
+        await child.wait()
+    finally:
+        await _end(child)
+    if "path" in last:
+        return Path(str(last["path"]))
+    raise explain(repo, str(last.get("fault", "other")), str(last.get("words") or words))
+
+
+async def _listen(child: asyncio.subprocess.Process, progress: Callable[[Progress], None]) -> dict[str, Any]:
+    """Passes progress on; gives the child's last word."""
+    assert child.stdout is not None
+    last: dict[str, Any] = {}
+    async for line in child.stdout:
+        with suppress(ValueError):
+            last = json.loads(line)
+        if "done" in last:
+            progress(Progress(int(last["done"]), int(last["total"])))
+        elif "need" in last:
+            progress(Progress(int(last["total"]) - int(last["need"]), int(last["total"])))
+    return last
+
+
+async def _stderr(child: asyncio.subprocess.Process) -> str:
+    assert child.stderr is not None
+    text = (await child.stderr.read()).decode("utf-8", "replace")
+    return "\n".join(text.splitlines()[-3:])
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+
+
+def explain(repo: str, kind: str, words: str) -> WeightsError:
+    """The child's fault as an error that says what to do."""
+    page = f"https://huggingface.co/{repo}"
+    again = f"hearth models pull {repo} resumes where it stopped"
+    match kind:
+        case "gated":
+            return AccessDeniedError(
+                f"{repo} is gated: its licence must be accepted first",
+                f"accept it at {page}, make a token at https://huggingface.co/settings/tokens and set HF_TOKEN",
+            )
+        case "denied":
+            return AccessDeniedError(f"the hub refused {repo}: {words}", f"check HF_TOKEN, and that it may read {page}")
+        case "absent":
+            return NoSuchModelError(
+                f"the hub has no model {repo}, or it is private and no token was given",
+                "check the spelling (org/name), or set HF_TOKEN",
+            )
+        case "revision":
+            return NoSuchModelError(
+                f"{repo} has no such revision: {words}", f"see the branches and tags at {page}/tree/main"
+            )
+        case "missing":
+            return OfflineError(f"{repo} is not (wholly) in the hub's cache here, and the hub was not reached", again)
+        case "space":
+            return NoSpaceError(
+                f"no room on the disk for {repo}{_room(words)}", "free some space, or point HF_HOME at a larger disk"
+            )
+        case "weights":
+            return NotAModelError(
+                f"{repo} has no weights vLLM can be given: {words}", "choose a repository with *.safetensors files"
+            )
+        case "network":
+            return DownloadError(f"the hub could not be reached for {repo}: {words}", f"check the network; {again}")
+        case _:
+            return DownloadError(f"{repo} could not be downloaded: {words}", again)
+
+
+def _room(words: str) -> str:
+    try:
+        facts = json.loads(words)
+        return f": {facts['need'] / GIB:.1f} GiB needed, {facts['free'] / GIB:.1f} GiB free in {facts['folder']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
