@@ -1,0 +1,63 @@
+# make run        install what is missing, get the built-in model, serve on 127.0.0.1:8000, show the first answer
+# make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
+# make check      format, lint, types, architecture              make format       what check would complain about
+# make bench      gateway cost and added latency                 make lock         write scripts/locks again
+# make install    the environments only                          make clean        remove .venv and caches of this checkout
+#
+# PYTHON=/path/to/python   the Python to build with              ENGINE=auto|cpu|cuda|none   which vLLM; none: [engine] url is set
+# ARGS="…"                 handed to hearth serve, pytest or the benchmarks
+#
+# Nothing is installed twice: scripts/install.py compares locks with what is there. Several makes at once wait for each other.
+
+SHELL := /bin/sh
+ENGINE ?= auto
+ARGS ?=
+VENV := .venv/bin
+PY = python=$$(scripts/find-python) && "$$python"
+
+# Prerequisites in the order written, also under -j.
+.NOTPARALLEL:
+.PHONY: run install core dev engine test test-fast test-engine check format bench lock clean
+
+run: core engine
+	@exec $(VENV)/hearth serve $(ARGS)
+
+install: core engine
+
+core:
+	@$(PY) -m scripts.install core
+
+dev:
+	@$(PY) -m scripts.install dev
+
+engine:
+	@$(PY) -m scripts.install engine --device $(ENGINE)
+
+test: test-fast test-engine
+
+test-fast: dev
+	@$(VENV)/python -m pytest -m "not engine and not clients" $(ARGS)
+
+# One at a time on purpose: each starts a vLLM of its own and measures it.
+test-engine: dev engine
+	@$(VENV)/python -m pytest -m engine $(ARGS)
+
+check: dev
+	@$(VENV)/ruff format --check .
+	@$(VENV)/ruff check .
+	@$(VENV)/mypy
+	@$(VENV)/python -m pytest -q tests/architecture
+
+format: dev
+	@$(VENV)/ruff format .
+	@$(VENV)/ruff check --fix .
+
+bench: dev engine
+	@$(VENV)/python -m scripts.bench $(ARGS)
+
+lock:
+	@$(PY) -m scripts.lock $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@echo "The engine environments and models stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/hearth: other checkouts may use them."

