@@ -169,7 +169,7 @@ def main() -> int:
     try:
         if chosen.what != "engine":
             install_packages(chosen.what)
-        elif chosen.device != "none":
+        elif chosen.device != "none" and not os.environ.get("HEARTH_ENGINE_PYTHON"):
             install_engine(chosen.device)
     except (UnfitBoxError, progress.StepFailedError) as failed:
         print(f"\n{failed}", file=sys.stderr)

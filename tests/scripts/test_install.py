@@ -1,0 +1,92 @@
+"""The installer: half-made engines are made again, two at once wait, and an unfit box is told before downloading."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import environments, install, progress
+from scripts.environments import ENGINES
+
+
+def test_a_fit_engine_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Complete means nothing is done, whatever the disk or the network say."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lock = (install.LOCKS / "engine-cpu.txt").read_bytes()
+    folder = environments.engine_folder(tmp_path / "hearth", "cpu", lock)
+    folder.mkdir(parents=True)
+    (folder / "complete").touch()
+    monkeypatch.setattr(install, "build_engine", lambda *_: pytest.fail("it was built again"))
+    install.install_engine("cpu")
+
+
+def test_a_half_made_engine_is_removed_before_it_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an interrupted installation left is not built upon, and the marker is written last of all."""
+    folder = tmp_path / "engine-cpu-0"
+    folder.mkdir()
+    (folder / "left-over").touch()
+    steps: list[tuple[str, bool]] = []
+
+    def step(title: str, command: list[str], log: Path) -> None:
+        steps.append((title, (folder / "left-over").exists() or (folder / "complete").exists()))
+
+    monkeypatch.setattr(progress, "run", step)
+    monkeypatch.setattr(install, "make_venv", lambda python, where: where.mkdir())
+    monkeypatch.setattr(install, "engine_python", lambda kind: sys.executable)
+    install.build_engine(ENGINES["cpu"], tmp_path / "engine-cpu.txt", folder)
+    assert steps == [("The engine's packages (cpu)", False), ("Trying the engine", False)]
+    assert environments.complete(folder)
+
+
+def test_the_late_index_is_asked_only_for_the_missing_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another failure is not made worse by downloading from somewhere else."""
+    commands: list[list[str]] = []
+    failures = ["ERROR: No matching distribution found for torch==2.13.0+cpu", ""]
+
+    def step(title: str, command: list[str], log: Path) -> None:
+        commands.append(command)
+        if failure := failures.pop(0):
+            raise progress.StepFailedError(failure)
+
+    monkeypatch.setattr(progress, "run", step)
+    install.install_with_late_index(ENGINES["cpu"], ["pip"], Path("log"))
+    assert commands == [["pip"], ["pip", "--extra-index-url", "https://download.pytorch.org/whl/cpu"]]
+    failures[:] = ["ERROR: No matching distribution found for numpy==1"]
+    with pytest.raises(progress.StepFailedError):
+        install.install_with_late_index(ENGINES["cpu"], ["pip"], Path("log"))
+
+
+def test_a_full_disk_is_told_before_anything_is_downloaded(tmp_path: Path) -> None:
+    """The sentence names the folder and the way out."""
+    greedy = environments.EngineKind("cpu", "3.11", "3.11", disk=1 << 62)
+    with pytest.raises(install.UnfitBoxError, match="XDG_CACHE_HOME"):
+        install.check_box(greedy, tmp_path)
+
+
+def holder(lock: Path) -> subprocess.Popen[str]:
+    """A process that takes the lock, says so, and keeps it until its input ends."""
+    script = (
+        "import sys, pathlib; from scripts.install import only_one\n"
+        "with only_one(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(lock)]
+    return subprocess.Popen(command, cwd=install.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def says(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """The second says that it waits, and enters when the first has left, however that one ended."""
+    lock = tmp_path / "lock"
+    with holder(lock) as first:
+        assert says(first) == "in"
+        with holder(lock) as second:
+            assert says(second) == f"Another installation is at work ({lock}); waiting for it."
+            first.kill()
+            assert says(second) == "in"
