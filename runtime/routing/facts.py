@@ -1,0 +1,125 @@
+"""The facts of a request, read cheaply off the parsed body, without building messages.
+
+Text is counted by its length and looked at only up to a bound, so that a 100 kB prompt costs little more than a 2 kB one.
+Reading never raises on a strange body: whether a body is valid is the door's question and the engine's. One reader per
+dialect, in a table; a new dialect is a new row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.contract.targets import TEXT
+from runtime.routing.content import Content, read_chat, read_completions, read_embeddings
+from runtime.routing.hints import NO_HINTS, BadHint, Hints, read_hints
+from runtime.routing.scores import score_of
+from runtime.routing.tasks import language_of, task_of, words_of
+from runtime.routing.tokens import TokenEstimate
+
+__all__ = ["BadHint", "Facts", "Hints", "read_facts", "read_hints"]
+
+_MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decision may look at.
+
+    model: as the client wrote it. prompt_tokens: estimated, media and tools included. max_tokens: as asked, None where not.
+    plain: tokens of the text for an average tokenizer; what `TokenEstimate.learn` takes. media: whether there is more than text.
+    task: code | extraction | math | chat. score: percentile in [0, 1] on the reference sample, not acted upon yet.
+    headers: lower-case names. head: the beginning and the end of the text, lower case, bounded, for keyword rules.
+    """
+
+    dialect: str
+    model: str
+    prompt_tokens: int
+    max_tokens: int | None = None
+    modalities: frozenset[str] = frozenset({TEXT})
+    tools: bool = False
+    structured: bool = False
+    logprobs: bool = False
+    n: int = 1
+    stream: bool = False
+    task: str = "chat"
+    score: float = 0.0
+    language: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    head: str = ""
+    hints: Hints = NO_HINTS
+    plain: float = 0.0
+
+    @property
+    def media(self) -> bool:
+        return len(self.modalities) > 1
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], Content]] = {
+    "openai_chat": read_chat,
+    "openai_completions": read_completions,
+    "openai_embeddings": read_embeddings,
+}
+
+
+def read_facts(
+    dialect: str, body: Mapping[str, Any], hints: Hints, headers: Mapping[str, str], tokens: TokenEstimate
+) -> Facts:
+    """The facts of a body in a dialect. Raises KeyError for a dialect it does not read, and nothing for any body."""
+    content = _READERS[dialect](body)
+    text = content.sample
+    head = text.lower()
+    words = words_of(head)
+    model = body.get("model")
+    return Facts(
+        dialect=dialect,
+        model=model if isinstance(model, str) else "",
+        prompt_tokens=tokens.of(content.plain) + content.media_tokens,
+        max_tokens=_max_tokens(body),
+        modalities=content.modalities,
+        tools=bool(body.get("tools") or body.get("functions")),
+        structured=_structured(body),
+        logprobs=bool(body.get("logprobs")),
+        n=_whole(body.get("n")) or 1,
+        stream=body.get("stream") is True,
+        task=task_of(text, head, words, labelled=_labelled(body)),
+        score=score_of(len(content.ask.split())),
+        language=language_of(text, words),
+        headers=headers,
+        metadata=_metadata(body.get("metadata")),
+        head=head,
+        hints=hints,
+        plain=content.plain,
+    )
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    return min(value, _MOST_TOKENS)
+
+
+def _max_tokens(body: Mapping[str, Any]) -> int | None:
+    newer = _whole(body.get("max_completion_tokens"))
+    return newer if newer is not None else _whole(body.get("max_tokens"))
+
+
+def _structured(body: Mapping[str, Any]) -> bool:
+    if body.get("structured_outputs"):
+        return True
+    wanted = body.get("response_format")
+    return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")
+
+
+def _labelled(body: Mapping[str, Any]) -> bool:
+    """Whether the answer is one of a closed list of labels."""
+    outputs = body.get("structured_outputs")
+    return isinstance(outputs, dict) and bool(outputs.get("choice"))
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {str(name): text for name, text in value.items() if isinstance(text, str)}

@@ -1,0 +1,123 @@
+"""Hard constraints: what stands between a request and a target, in the order in which it is told.
+
+A constraint is checked for what is known: a capability that is not known never excludes. Prices and certificates are the other
+way round: a promise is only made where it can be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runtime.contract.targets import Capabilities, Target
+from runtime.routing.facts import Facts
+from runtime.routing.fleet import LocalState, TargetState
+from runtime.routing.reasons import Reason
+
+UNCERTAIN = 1.3  # an estimate of prompt tokens may be this many times too high
+_USUAL_OUTPUT = 512  # tokens assumed for a cost where the request sets no limit
+
+_OPERATIONS = {"openai_completions": "completions", "openai_embeddings": "embeddings"}  # all else is chat
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One reason why a target cannot take a request.
+
+    passing: it is the moment's, not the target's: the same request may do later.
+    doubtful: by an estimate only; the target itself counts exactly.
+    """
+
+    reason: Reason
+    words: str
+    passing: bool = False
+    doubtful: bool = False
+
+
+def obstacles(facts: Facts, target: Target) -> Iterator[Obstacle]:
+    """What a target lacks for a request, whatever its state: compliance first, because nothing may hide it."""
+    yield from _compliance(facts, target)
+    yield from _operation(facts, target)
+    yield from _abilities(facts, target.capabilities)
+    missing = facts.modalities - target.capabilities.modalities
+    if missing:
+        yield Obstacle(Reason.MODALITY, f"{target.name} does not read {_and(missing)}")
+    yield from _window(facts, target)
+    yield from _cost(facts, target)
+
+
+def cloud_obstacles(facts: Facts, state: TargetState) -> list[Obstacle]:
+    found = list(obstacles(facts, state.target))
+    if not state.available:
+        found.append(Obstacle(Reason.FALLBACK, state.why or f"{state.target.name} is not available", passing=True))
+    return found
+
+
+def local_obstacles(facts: Facts, state: LocalState) -> list[Obstacle]:
+    found = list(obstacles(facts, state.target))
+    if not state.ready:
+        found.append(Obstacle(Reason.ENGINE_DOWN, down_words(state), passing=True))
+    return found
+
+
+def down_words(state: LocalState) -> str:
+    """Why the engine cannot answer now, and when it may."""
+    cause = f": {state.why}" if state.why else ""
+    if state.given_up:
+        return f"the engine was given up{cause}"
+    if not state.starting:
+        return f"the engine is down{cause}"
+    when = f", ready in about {state.ready_in_s:.0f} s" if state.ready_in_s is not None else ""
+    return f"the engine is starting{when}{cause}"
+
+
+def _compliance(facts: Facts, target: Target) -> Iterator[Obstacle]:
+    missing = facts.hints.requires - target.certified
+    if missing and not target.on_box:
+        yield Obstacle(Reason.REQUIRES, f"{target.name} is not certified for {_and(missing)}")
+
+
+def _operation(facts: Facts, target: Target) -> Iterator[Obstacle]:
+    operation = _OPERATIONS.get(facts.dialect, "chat")
+    if not getattr(target.capabilities, operation):
+        yield Obstacle(Reason.CAPABILITY, f"{target.name} has no {operation}")
+
+
+def _abilities(facts: Facts, can: Capabilities) -> Iterator[Obstacle]:
+    if facts.tools and not can.tools:
+        yield Obstacle(Reason.CAPABILITY, "it calls no tools")
+    if facts.structured and not can.structured_output:
+        yield Obstacle(Reason.CAPABILITY, "it has no structured output")
+    if facts.logprobs and not can.logprobs:
+        yield Obstacle(Reason.CAPABILITY, "it gives no log probabilities")
+    if can.max_output_tokens is not None and (facts.max_tokens or 0) > can.max_output_tokens:
+        words = f"{facts.max_tokens} output tokens are asked for, it gives at most {can.max_output_tokens}"
+        yield Obstacle(Reason.CAPABILITY, words)
+
+
+def _window(facts: Facts, target: Target) -> Iterator[Obstacle]:
+    window = target.capabilities.context_tokens
+    wanted = facts.prompt_tokens + (facts.max_tokens or 0)
+    if window is None or wanted <= window:
+        return
+    least = facts.prompt_tokens / UNCERTAIN + (facts.max_tokens or 0)
+    output = f" and {facts.max_tokens} of output" if facts.max_tokens else ""
+    words = f"about {facts.prompt_tokens} tokens of prompt{output}, the window of {target.name} is {window}"
+    yield Obstacle(Reason.CONTEXT, words, doubtful=least <= window)
+
+
+def _cost(facts: Facts, target: Target) -> Iterator[Obstacle]:
+    most = facts.hints.max_cost_usd
+    if most is None or target.local:
+        return
+    if target.price is None:
+        yield Obstacle(Reason.BUDGET, f"no price is known for {target.name}, at most ${most:g} is allowed")
+        return
+    output = facts.max_tokens if facts.max_tokens is not None else _USUAL_OUTPUT
+    cost = (facts.prompt_tokens * target.price.input + output * facts.n * target.price.output) / 1e6
+    if cost > most:
+        yield Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, at most ${most:g} is allowed")
+
+
+def _and(names: frozenset[str]) -> str:
+    return " and ".join(sorted(names))

@@ -1,0 +1,136 @@
+"""The task gate and the language of a text: cheap marks, no model. First cut: a wrong guess may pick a route, never a refusal.
+
+Words are looked up in sets and phrases by substring search, which a 4 kB text can afford; alternations of patterns could not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_PUNCTUATION = str.maketrans(dict.fromkeys('.,;:!?()[]{}"“”„«»<>*`~|/\\=&%@^', " "))
+
+_FENCES = (
+    "```",
+    "#include <",
+    "Traceback (most recent",
+    "def __",
+    "();\n",
+    ") {\n",
+    "\nimport ",
+    "\nfrom ",
+    "\n    return ",
+)
+_CODE_STARTS = ("import ", "from __future__", "def ", "class ", "#!/", "SELECT ", "<?php", "package main")
+_CODE_WORDS = frozenset(
+    "python javascript typescript rust golang c++ c# sql regex regexp bash dockerfile kubernetes refactor debug compiler traceback "
+    "stacktrace segfault unittest pytest npm html css java kotlin php numpy pandas async nullpointerexception programming".split()
+)
+_MAKE_WORDS = frozenset("write implement fix create rewrite optimize optimise explain complete".split())
+_CODE_THINGS = frozenset("function script program code bug query algorithm api method".split())
+
+_EXTRACTION_WORDS = frozenset("classify categorize categorise sentiment ner".split())
+_EXTRACTION_PHRASES = (
+    "extract the ", "extract all ", "extract every ", "extract each ", "extract from ", "label the ", "label each ", "label this ",
+    "named entit", "one of the following labels", "one of the following categories", "one of the following classes", "tag each ",
+    "positive or negative", "positive, negative", "spam or not", "key points from",
+)  # fmt: skip
+
+_MATH_WORDS = frozenset(
+    "solve prove calculate compute integral derivative probability equation divisible theorem perimeter triangle modulo".split()
+)
+_MATH_PHRASES = (
+    "how many ",
+    "how much ",
+    "\\boxed",
+    "\\frac",
+    "\\sum",
+    "\nA. ",
+    "\nA) ",
+    "(A) ",
+    "\nanswer:",
+    "\nAnswer:",
+)
+_QUESTION_LENGTH = 1_500  # characters; in longer texts "how many" is rarely the task
+
+# A score of a language is how many of its commonest words occur; those that two of these share are left out.
+_STOP_WORDS = {
+    "en": frozenset("the and of is what to with this that for are you how it from write".split()),
+    "de": frozenset("der das und ist nicht ein eine wie mit für auf zu den dem von ich sie wird".split()),
+    "fr": frozenset("le les et est une dans pour pas que qui du au avec sur vous je ce".split()),
+    "es": frozenset("el los y es una por con para las del qué cómo al su más como".split()),
+    "it": frozenset("il che di è per gli della sono non più questo nel una anche come".split()),
+    "pt": frozenset("o os e um uma não em são dos mais ao você isso pelo das".split()),
+    "nl": frozenset("het een van niet dat zijn op voor met hoe wat naar ook wordt".split()),
+}
+_LEAST_MARKS = 2
+
+# Last code point of a block, and the language most often written in it; None: several, or none.
+_BLOCKS: tuple[tuple[int, str | None], ...] = (
+    (0x036F, None), (0x03FF, "el"), (0x052F, "ru"), (0x058F, "hy"), (0x05FF, "he"), (0x06FF, "ar"), (0x08FF, None), (0x097F, "hi"),
+    (0x0DFF, None), (0x0E7F, "th"), (0x10FF, None), (0x11FF, "ko"), (0x303F, None), (0x30FF, "ja"), (0x33FF, None), (0x9FFF, "zh"),
+    (0xABFF, None), (0xD7AF, "ko"),
+)  # fmt: skip
+
+
+def words_of(lower: str) -> list[str]:
+    """The words of a lower-case text, marks removed."""
+    return lower.translate(_PUNCTUATION).split()
+
+
+def task_of(text: str, lower: str, words: Iterable[str], *, labelled: bool = False) -> str:
+    """code | extraction | math (its answer can be checked) | chat. `labelled`: the answer is one of a closed list."""
+    if labelled:
+        return "extraction"
+    if _is_code(text, words):
+        return "code"
+    if not _EXTRACTION_WORDS.isdisjoint(words) or any(phrase in lower for phrase in _EXTRACTION_PHRASES):
+        return "extraction"
+    return "math" if _is_math(text, lower, words) else "chat"
+
+
+def _is_code(text: str, words: Iterable[str]) -> bool:
+    if any(mark in text for mark in _FENCES) or text.startswith(_CODE_STARTS):
+        return True
+    if not _CODE_WORDS.isdisjoint(words):
+        return True
+    return not _CODE_THINGS.isdisjoint(words) and not _MAKE_WORDS.isdisjoint(words)
+
+
+def _is_math(text: str, lower: str, words: Iterable[str]) -> bool:
+    if not _MATH_WORDS.isdisjoint(words):
+        return True
+    return len(text) <= _QUESTION_LENGTH and any(phrase in lower or phrase in text for phrase in _MATH_PHRASES)
+
+
+def language_of(text: str, words: Iterable[str]) -> str | None:
+    """The language as its two letters, None where the marks are too few."""
+    if not text.isascii():
+        written = _script(text)
+        if written:
+            return written
+    seen = set(words)
+    best, marks = max(((code, len(stops & seen)) for code, stops in _STOP_WORDS.items()), key=lambda pair: pair[1])
+    return best if marks >= _LEAST_MARKS else None
+
+
+def _script(text: str) -> str | None:
+    """The language of the script most of a sample's other letters are in; kana anywhere make Chinese characters Japanese."""
+    counts: dict[str, int] = {}
+    letters = 0
+    for character in text[:256]:
+        point = ord(character)
+        if point > 0x024F and character.isalpha():
+            language = _block(point)
+            if language:
+                counts[language] = counts.get(language, 0) + 1
+        letters += character.isalpha()
+    if not counts or sum(counts.values()) * 3 < letters:
+        return None
+    return "ja" if "ja" in counts else max(counts, key=lambda language: counts[language])
+
+
+def _block(point: int) -> str | None:
+    for last, language in _BLOCKS:
+        if point <= last:
+            return language
+    return None
