@@ -1,0 +1,5 @@
+"""The commands: thin, over the runtime's own modules. Importing this package imports none of them."""
+
+from runtime.cli.group import main
+
+__all__ = ["main"]

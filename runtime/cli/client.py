@@ -1,0 +1,122 @@
+"""The commands' own client of a running runtime: where it is, what key it wants, and its faults in words.
+
+Knows addresses and errors, no endpoint's meaning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from runtime.cli.exits import CommandError, Exit
+from runtime.settings import Settings
+from runtime.settings.environment import API_KEY
+from runtime.settings.faults import SettingsError
+from runtime.settings.read import load
+
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """url: without a slash at its end and without `/v1`. key: a secret, never printed."""
+
+    url: str
+    key: str | None = None
+
+    @property
+    def on_this_machine(self) -> bool:
+        host = urlsplit(self.url).hostname or ""
+        if host == "localhost":
+            return True
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(host).is_loopback
+        return False
+
+
+def settings_from(config: Path | None, env: Mapping[str, str]) -> Settings:
+    """Raises CommandError with every problem."""
+    try:
+        return load(config, env).settings
+    except SettingsError as fault:
+        raise CommandError(f"the settings cannot be used:\n{fault}", Exit.SETTINGS) from fault
+    except OSError as fault:
+        raise CommandError(f"the settings cannot be read: {fault}", Exit.SETTINGS) from fault
+
+
+def address_of(url: str | None, config: Path | None, env: Mapping[str, str]) -> Address:
+    """Where the runtime is: as said, else as the settings say. The key is the environment's."""
+    key = env.get(API_KEY) or None
+    if url is not None:
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise CommandError(f"`{url}` is no address; write it like http://127.0.0.1:8000", Exit.USAGE)
+        return Address(url.rstrip("/").removesuffix("/v1"), key)
+    server = settings_from(config, env).server
+    if server.port == 0:
+        raise CommandError("the settings take any free port (0): say where the runtime is with --url", Exit.USAGE)
+    host = _EVERY_ADDRESS.get(server.host, server.host)
+    return Address(f"http://{f'[{host}]' if ':' in host else host}:{server.port}", key)
+
+
+def client(address: Address, *, read_s: float | None = 30.0) -> httpx.Client:
+    """read_s: the longest silence between two pieces of an answer; None waits for ever."""
+    headers = {"authorization": f"Bearer {address.key}"} if address.key else {}
+    timeout = httpx.Timeout(read_s, connect=5.0)
+    return httpx.Client(base_url=address.url, headers=headers, timeout=timeout, trust_env=not address.on_this_machine)
+
+
+@contextlib.contextmanager
+def faults_in_words(address: Address) -> Iterator[None]:
+    """Turns a transport's fault into a CommandError."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
+        start = "; start it with: hearth serve" if address.on_this_machine else f" ({fault})"
+        raise CommandError(f"no runtime answers at {address.url}{start}", Exit.NO_RUNTIME) from fault
+    except httpx.TimeoutException as fault:
+        raise CommandError(f"{address.url} was silent too long", Exit.NO_RUNTIME) from fault
+    except (httpx.RemoteProtocolError, httpx.ReadError) as fault:
+        raise CommandError(f"{address.url} cut the answer: {fault}", Exit.CUT) from fault
+    except httpx.HTTPError as fault:
+        raise CommandError(f"{address.url}: {fault}", Exit.NO_RUNTIME) from fault
+
+
+def refusal(status: int, body: bytes) -> CommandError:
+    """An error answer in words: the runtime's own message, and what to do where that is known."""
+    message, code = _error_of(body)
+    said = f": {message}" if message else ""
+    name = f"{status} {code}" if code else str(status)
+    advice = _ADVICE.get(status, "")
+    return CommandError(f"the runtime refused ({name}){said}{advice}", Exit.REFUSED)
+
+
+_ADVICE = {
+    401: f"; put a key the runtime knows into {API_KEY}",
+    404: "; `hearth status` lists the targets",
+    405: "; is this address a Hearth?",
+}
+
+
+def _error_of(body: bytes) -> tuple[str, str]:
+    """(message, code or type) of an error body in the OpenAI shape; empty where it is something else."""
+    try:
+        error = msgspec.json.decode(body).get("error")
+    except (msgspec.DecodeError, AttributeError):
+        return "", ""
+    return error_words(error)
+
+
+def error_words(error: Any) -> tuple[str, str]:
+    if isinstance(error, str):
+        return error, ""
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")

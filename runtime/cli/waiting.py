@@ -1,0 +1,65 @@
+"""Waiting for an engine that is starting: what the runtime says of it, until it is ready, has given up, or time is up."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+import httpx
+import msgspec
+
+from runtime.cli.exits import CommandError, Exit
+from runtime.cli.paint import Paint, duration
+from runtime.record.status import ReplicaStatus, StatusReport
+
+_LOOK_EVERY_S = 1.0
+
+
+def wait_for_engine(http: httpx.Client, err: TextIO, paint: Paint, deadline: float, refused: CommandError) -> None:
+    """Returns when asking again makes sense. deadline: monotonic. Raises `refused` when waiting is no use."""
+    said = ""
+    while time.monotonic() < deadline:
+        replicas = _replicas(http)
+        if not replicas:
+            raise refused
+        if any(replica.state == "ready" for replica in replicas):
+            _say(err, paint, said, "")
+            time.sleep(_LOOK_EVERY_S)  # ready, and still refused a moment ago: no hammering
+            return
+        if all(replica.state == "given_up" for replica in replicas):
+            raise CommandError(f"the engine does not start: {_cause(replicas)}", Exit.REFUSED) from refused
+        said = _say(err, paint, said, _words(replicas))
+        time.sleep(_LOOK_EVERY_S)
+    raise CommandError("the engine is still starting; wait longer with --wait SECONDS", Exit.REFUSED) from refused
+
+
+def _replicas(http: httpx.Client) -> tuple[ReplicaStatus, ...]:
+    reply = http.get("/hearth/status")
+    try:
+        return msgspec.json.decode(reply.content, type=StatusReport).engine.replicas
+    except msgspec.DecodeError:
+        return ()
+
+
+def _cause(replicas: tuple[ReplicaStatus, ...]) -> str:
+    return next(
+        (replica.cause for replica in replicas if replica.cause), "it gives no cause; `hearth status` shows its log"
+    )
+
+
+def _words(replicas: tuple[ReplicaStatus, ...]) -> str:
+    replica = min(replicas, key=lambda each: each.ready_in_s if each.ready_in_s is not None else float("inf"))
+    state = replica.state.replace("_", " ")
+    soon = f", ready in about {duration(replica.ready_in_s)}" if replica.ready_in_s else ""
+    cause = f" (last failure: {replica.cause})" if replica.cause else ""
+    return f"the engine is {state}{soon}{cause}"
+
+
+def _say(err: TextIO, paint: Paint, before: str, words: str) -> str:
+    """On a terminal one line that changes in place; elsewhere a line when the state changes."""
+    if err.isatty():
+        err.write(f"\r\x1b[K{paint(words, 'dim')}")
+    elif words and words.partition(",")[0] != before.partition(",")[0]:
+        err.write(words + "\n")
+    err.flush()
+    return words
