@@ -49,7 +49,7 @@ def opened(document: Document, model_override: str | None, keyring: Keyring) -> 
 
 
 def _with_lent(targets: Mapping[str, TargetSettings], override: str | None) -> dict[str, TargetSettings]:
-    """HEARTH_MODEL=PROVIDER/MODEL works with no target of that provider: it makes one, with the provider's usual key."""
+    """HEARTH_MODEL=PROVIDER/MODEL makes a target, with the provider's usual key, where that provider has none."""
     provider, slash, model = (override or "").partition("/")
     known = provider == LOCAL or override in targets or any(target.provider == provider for target in targets.values())
     lent = {} if known or not slash or override is None else {override: TargetSettings(provider=provider, model=model)}

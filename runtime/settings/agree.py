@@ -42,7 +42,7 @@ class Known:
         return f'unknown provider "{name}"' + (nearest(name, self.providers) or f": one of {all_of_them}")
 
     def no_model(self, name: str) -> str | None:
-        """Why no request may carry a name: not `auto`, `local`, `local/NAME`, PROVIDER/MODEL, a target; None if one may."""
+        """Why a name is not `auto`, `local`, `local/NAME`, PROVIDER/MODEL or a target's; None if it is."""
         if name in (AUTO, LOCAL) or name in self.targets:
             return None
         provider, slash, model = name.partition("/")

@@ -93,3 +93,13 @@ def _none_or_dollars(value: Any) -> Any:
 
 
 Limit = Annotated[float | None, PlainValidator(_none_or_dollars)]
+
+
+def _two_letters(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2}", text):
+        raise ValueError('must be the two letters of a language, as in "de"')
+    return text.lower()
+
+
+Language = Annotated[str, AfterValidator(_two_letters)]
+Task = Literal["code", "extraction", "math", "chat"]

@@ -16,6 +16,7 @@ from runtime.settings.kinds import (
     Certificates,
     Count,
     Dollars,
+    Language,
     Limit,
     Modalities,
     Names,
@@ -26,6 +27,7 @@ from runtime.settings.kinds import (
     References,
     Seconds,
     Share,
+    Task,
     Text,
     Url,
     Urls,
@@ -186,8 +188,12 @@ class TargetSettings(Section):
     base_url: Url | None = Field(
         default=None, description="what the vendor's own SDK takes", examples=["https://llm.example.com/v1"]
     )
-    api_version: Text | None = Field(default=None, description="the wire's version, where the provider has several")
-    timeouts: TargetTimeouts = Field(default=TargetTimeouts(), description="seconds; as in [timeouts]")
+    api_version: Text | None = Field(
+        default=None, description="of the wire, where the provider has several", examples=["2026-10-21"]
+    )
+    timeouts: TargetTimeouts = Field(
+        default=TargetTimeouts(), description="seconds; as in [timeouts]", examples=[{"first_token": 30.0}]
+    )
     price: Price | None = Field(
         default=None, description="dollars per million tokens", examples=[{"input": 3.0, "output": 15.0}]
     )
@@ -230,7 +236,9 @@ class Routes(Section):
 class When(Section):
     """What a request must be for a rule to match: everything that is said here. Nothing said matches every request."""
 
-    task: Text | None = Field(default=None, description="the task the prompt was read as", examples=["code"])
+    task: Task | None = Field(
+        default=None, description="what is asked for: code, extraction, math, chat", examples=["code"]
+    )
     header: Mapping[str, str] = Field(
         default={}, description="headers the request carries, with these values", examples=[{"x-team": "web"}]
     )
@@ -240,13 +248,16 @@ class When(Section):
     metadata: Mapping[str, str] = Field(
         default={}, description="members of the body's metadata, with these values", examples=[{"tier": "gold"}]
     )
-    language: Text | None = Field(default=None, description="the language of the text", examples=["de"])
+    language: Language | None = Field(default=None, description="of the text, as its two letters", examples=["de"])
 
 
 class Rule(Section):
     """The first rule that matches decides, before scores."""
 
-    when: When = Field(description="what the request must be")
+    when: When = Field(
+        description="what the request must be",
+        examples=[{"task": "code", "header": {"x-team": "web"}, "min_tokens": 500}],
+    )
     to: Annotated[Names, Field(min_length=1)] = Field(
         description='names of targets, in order, or "local"', examples=[["my-target"]]
     )

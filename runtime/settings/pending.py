@@ -1,4 +1,4 @@
-"""What the file accepts and this version does not do yet. The one list of it: whoever builds a feature deletes its line."""
+"""What the file accepts and this version does not do yet: the one list of it. Who builds a feature deletes its line."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Pending(NamedTuple):
 
 
 PENDING = (
-    Pending(("escalation", "complexity"), "prompts are not scored: no prompt leaves for its complexity"),
-    Pending(("escalation", "confidence"), "local answers are not judged: none leaves for low confidence"),
-    Pending(("routes", "complex"), "no prompt leaves for its complexity"),
+    Pending(("escalation", "complexity"), "no prompt leaves for its score"),
+    Pending(("escalation", "confidence"), "no local answer is judged as it begins"),
+    Pending(("routes", "complex"), "no prompt leaves for its score"),
     Pending(("budget", "daily_usd"), "cloud spending is not limited"),
 )
 
 
 def not_in_force(settings: Settings, adapters: Collection[str] | None = None) -> list[str]:
-    """A sentence for each key that is set and does nothing yet. adapters: providers that can be called; None: all can."""
+    """A sentence for each key that is set and does nothing yet. adapters: providers that can be called; None: all."""
     return [*_without_effect(settings), *_without_adapter(settings, adapters)]
 
 
 def _without_effect(settings: Settings) -> Iterator[str]:
     for pending in PENDING:
         if _is_set(settings, pending.key):
-            yield f"{'.'.join(map(str, pending.key))} is not in force in this version: {pending.instead}"
+            yield f"{'.'.join(map(str, pending.key))} is not in force in this version ({pending.instead})"
 
 
 def _is_set(settings: Settings, key: Key) -> bool:
@@ -50,4 +50,4 @@ def _is_set(settings: Settings, key: Key) -> bool:
 def _without_adapter(settings: Settings, adapters: Collection[str] | None) -> Iterator[str]:
     for name, target in settings.targets.items():
         if adapters is not None and target.provider not in adapters:
-            yield f"targets.{name} is not in force in this version: {target.provider} cannot be called yet"
+            yield f"targets.{name} cannot be used in this version ({target.provider} is not spoken yet)"

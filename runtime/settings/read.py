@@ -20,6 +20,7 @@ from runtime.settings.environment import API_KEY, MODEL, Overrides, config_dir, 
 from runtime.settings.faults import Fault, Problem, SettingsError, dotted, faults_of
 from runtime.settings.model import AUTO, Document, Settings
 from runtime.settings.places import Key, Place, places
+from runtime.settings.shape import leaves
 
 FILE_NAME = "hearth.toml"
 
@@ -29,7 +30,7 @@ class Loaded:
     """What one reading gave.
 
     file: None where there is none and the defaults hold.
-    sources: where each key that is set was set, "hearth.toml:12" or a variable's name; what is not in it is a default.
+    sources: where each key that is set was set, "hearth.toml:12" or a variable's name; the others have their defaults.
     secret_files: the files secrets are kept in.
     """
 
@@ -38,10 +39,6 @@ class Loaded:
     sources: Mapping[Key, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     secret_files: tuple[Path, ...] = ()
-
-    def source(self, key: Key) -> str | None:
-        """Where a key, or the table or list it stands in, was set; None for a default."""
-        return next((self.sources[key[:end]] for end in range(len(key), 0, -1) if key[:end] in self.sources), None)
 
 
 def find(env: Mapping[str, str], folder: Path) -> Path | None:
@@ -78,7 +75,7 @@ def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collec
     return Loaded(
         settings,
         file,
-        sheet.sources(),
+        sheet.sources(tree) | ({MODEL_OVERRIDE: MODEL} if override else {}),
         (*sheet.overrides.warnings, *_warnings(document, env, keyring)),
         tuple(dict.fromkeys(path for path in files if path is not None)),
     )
@@ -142,9 +139,17 @@ class _Sheet:
                 return Problem(self.name, dotted(fault.key), fault.message, place.line, place.column)
         return Problem(self.name, dotted(fault.key), fault.message)
 
-    def sources(self) -> dict[Key, str]:
-        file = Path(self.name).name
-        return {key: f"{file}:{place.line}" for key, place in self.places.items()} | self.overrides.variables
+    def sources(self, tree: Mapping[str, Any]) -> dict[Key, str]:
+        """Where each value was set; a variable that set a whole table set every value in it."""
+        return {key: self._source(key) for key, _ in leaves(tree)}
+
+    def _source(self, key: Key) -> str:
+        for end in range(len(key), 0, -1):
+            if key[:end] in self.overrides.variables:
+                return self.overrides.variables[key[:end]]
+            if key[:end] in self.places:
+                return f"{Path(self.name).name}:{self.places[key[:end]].line}"
+        return self.name
 
 
 def _validated(tree: Mapping[str, Any]) -> tuple[Document, list[Fault]]:

@@ -1,6 +1,6 @@
 """New settings while the runtime runs: when to read again, what may change under way, and what waits for a restart.
 
-A reading that fails changes nothing. Knows no signal and no clock: `reload()` is what SIGHUP calls, and `watch` takes its sleep.
+A reading that fails changes nothing. Knows no signal (SIGHUP calls `reload`) and no clock (`watch` takes its sleep).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runtime.settings.places import Key
 from runtime.settings.read import Loaded
 from runtime.settings.shape import leaves
 
-# Sockets are bound and the engine is started once. Keys of the server are checked per request: they change at once.
+# The socket is bound, the engine started and the record opened once.
 _NEED_RESTART: tuple[Key, ...] = (("server", "host"), ("server", "port"), ("engine",), ("records",))
 
 

@@ -60,7 +60,7 @@ def at(key: Key) -> Any | None:
 
 
 def leaves(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """Every value below a section, in the file's order; a list is one value, and so is an empty table."""
+    """Every value below a table, in its order; a list is one value, and so is an empty table."""
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from leaves(getattr(value, name), (*key, name))

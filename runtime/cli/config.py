@@ -1,0 +1,159 @@
+"""`hearth config`: writes a commented file, checks one, shows what is in force. Prints no secret."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from cloud.providers import NAMES, PROVIDERS
+from runtime.cli.exits import CommandError, Exit
+from runtime.cli.launch import HELP
+from runtime.cli.paint import Paint, paint_for
+from runtime.settings import Loaded, Problem, Secret, SettingsError, environment, load, not_in_force
+from runtime.settings.commented import commented_file, toml
+from runtime.settings.faults import dotted
+from runtime.settings.shape import leaves
+
+app = typer.Typer(
+    name="config",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings=HELP,
+    help="Write, check and show the settings.\n\n"
+    "\b\nExamples:\n  hearth config init\n  hearth config check --config hearth.toml\n  hearth config show --json",
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="The file; left out: ./hearth.toml, else ~/.config/hearth/hearth.toml, else none."),
+]
+Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")]
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("hearth.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a file that shows every setting, its default and what it means.
+
+    \b
+    Examples:
+      hearth config init
+      hearth config init ~/.config/hearth/hearth.toml
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(commented_file())
+    except FileExistsError:
+        message = f"{path} is there already: name another file, or write over it with --force"
+        raise CommandError(message, Exit.USAGE) from None
+    except OSError as error:
+        message = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
+        raise CommandError(message) from error
+    typer.echo(f"{path} written. Change what you need, then: hearth config check --config {path}")
+
+
+@app.command()
+def check(config: Config = None, as_json: Json = False) -> None:
+    """Say what is wrong with the settings, and which of them have no effect yet. Exit code 1 if they cannot be used.
+
+    \b
+    Examples:
+      hearth config check
+      HEARTH_SERVER__PORT=9000 hearth config check --config hearth.toml
+    """
+    loaded = _load(config, as_json, Exit.FAILED)
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "problems": [], **_remarks(loaded)}, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{_file(loaded)}: {_paint(sys.stdout)('fine', 'green')}")
+    _tell_remarks(loaded)
+
+
+@app.command()
+def show(config: Config = None, as_json: Json = False) -> None:
+    """Print every setting in force and where it comes from: the file with its line, a variable, or the default.
+
+    \b
+    Examples:
+      hearth config show
+      hearth config show --json
+    """
+    loaded = _load(config, as_json, Exit.SETTINGS)
+    if as_json:
+        typer.echo(json.dumps(_effective(loaded), indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"# {_file(loaded)}")
+    for line in _shown(loaded):
+        typer.echo(line)
+    _tell_remarks(loaded)
+
+
+def _load(config: Path | None, as_json: bool, exit: Exit) -> Loaded:
+    """The settings; where they cannot be used, tells every problem and ends with `exit`."""
+    try:
+        return load(config, environment(), NAMES)
+    except SettingsError as error:
+        _tell_problems(error.problems, as_json)
+        raise typer.Exit(exit) from None
+
+
+def _effective(loaded: Loaded) -> dict[str, Any]:
+    sources = {dotted(key): loaded.sources.get(key, "default") for key, _ in leaves(loaded.settings)}
+    return {"settings": loaded.settings.model_dump(mode="json"), "sources": sources, **_remarks(loaded)}
+
+
+def _shown(loaded: Loaded) -> list[str]:
+    """`server.port = 8000   # default`, the sources in one column."""
+    rows = [
+        (f"{dotted(key)} = {toml(value)}", f"{loaded.sources.get(key, 'default')}{_filled(value)}")
+        for key, value in leaves(loaded.settings)
+        if value is not None and key[0] != "absent"
+    ]
+    width = min(max(len(setting) for setting, _ in rows), 60)
+    paint = _paint(sys.stdout)
+    return [f"{setting:<{width}}  {paint(f'# {source}', 'dim')}" for setting, source in rows]
+
+
+def _filled(value: object) -> str:
+    """Whether a secret has a value, without the value."""
+    return "" if not isinstance(value, Secret) else ", empty" if value.empty else ", has a value"
+
+
+def _remarks(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "file": str(loaded.file) if loaded.file else None,
+        "warnings": list(loaded.warnings),
+        "not_in_force": not_in_force(loaded.settings, PROVIDERS),
+        "absent": dict(loaded.settings.absent),
+    }
+
+
+def _tell_remarks(loaded: Loaded) -> None:
+    remarks = _remarks(loaded)
+    absent = [f"targets.{name} is not used: {why}" for name, why in remarks["absent"].items()]
+    for remark in (*remarks["warnings"], *absent, *remarks["not_in_force"]):
+        typer.echo(f"{_paint(sys.stderr)('note:', 'yellow')} {remark}", err=True)
+
+
+def _tell_problems(problems: tuple[Problem, ...], as_json: bool) -> None:
+    if as_json:
+        found = [{name: getattr(problem, name) for name in Problem.__slots__} for problem in problems]
+        typer.echo(json.dumps({"ok": False, "problems": found}, indent=2, ensure_ascii=False))
+        return
+    for problem in problems:
+        typer.echo(_paint(sys.stderr)(str(problem), "red"), err=True)
+
+
+def _file(loaded: Loaded) -> str:
+    return str(loaded.file) if loaded.file else "no file: every setting is a default, or from the environment"
+
+
+def _paint(stream: TextIO) -> Paint:
+    return paint_for(stream, environment())
