@@ -14,14 +14,14 @@ _DECISIONS = frozenset({"runtime.routing", "runtime.load", "runtime.money", "run
 _SERVER = _DIALECTS | _DECISIONS | {"runtime.dispatch"}
 _EVERYTHING = _SERVER | {"runtime.server", "local_models", "cloud"}
 
-# Room -> the rooms it may import besides itself. Siblings of one layer do not know each other: dispatch joins them.
+# Room -> the rooms it may import besides itself. Siblings of one layer do not know each other, but for one arrow.
 ROOMS: Mapping[str, frozenset[str]] = {
     "runtime": frozenset(),
     "runtime.contract": frozenset({"runtime"}),
     "runtime.settings": _FOUNDATION,
     "runtime.dialects": _FOUNDATION | {"runtime.settings"},
     "runtime.routing": _DIALECTS,
-    "runtime.load": _DIALECTS,
+    "runtime.load": _DIALECTS | {"runtime.routing"},  # fills in the pressure that a plan is made from
     "runtime.money": _DIALECTS,
     "runtime.record": _DIALECTS,
     "runtime.dispatch": _DIALECTS | _DECISIONS,
