@@ -1,7 +1,8 @@
 """What of a model's published `config.json` decides its memory: pure arithmetic over the file's own key names.
 
-Knows grouped-query attention, latent attention (MLA, with and without a sparse indexer), and layers that keep only a
-window or a chunk. Knows no model by name. What it does not understand it refuses: no verdict is better than a wrong one.
+Knows grouped-query attention, latent attention (MLA, with and without a sparse indexer), compressed attention (DeepSeek
+V4), and layers that keep only a window or a chunk. Knows no model by name. Refuses what it does not understand: no
+verdict is better than a wrong one. The layout of the caches is vLLM 0.32's (v1/kv_cache_interface.py and the models).
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ _INDEX_BLOCK = (
     128  # DeepSeek's indexer keeps its keys in fp8 with one 4-byte scale per 128 numbers, whatever the cache's type
 )
 _CHUNKED_EVERY = 4  # Llama 4 without a written-out list: every fourth layer sees everything
+_PACKED = 584  # bytes of one compressed state of DeepSeek V4: 448 fp8, 64 bf16 and 8 of scales
+_FP32 = 4
+_LAYER_TYPES = {"full_attention", "sliding_attention", "chunked_attention"}
+_FOREIGN = ("compress_ratios", "compress_rates", "linear_num_key_heads", "mamba_d_state", "layers_block_type")
 
 
 class UnknownArchitectureError(Exception):
@@ -27,6 +32,7 @@ class KvGroup:
     numbers: cached per token and layer by one head (key and value), or by the layer where all heads share it.
     heads: key-value heads, which tensor parallelism divides; 1 where every GPU keeps its own full copy.
     reach: tokens a layer keeps; None: all.
+    stride: tokens that share one cached state.
     width: bytes of one number where it does not follow the cache's type.
     """
 
@@ -34,14 +40,16 @@ class KvGroup:
     numbers: int
     heads: int = 1
     reach: int | None = None
+    stride: int = 1
     width: int | None = None
 
-    def per_token(self, tensor_parallel: int, width: int) -> int:
-        """Bytes one token takes on one GPU, all layers of the group together."""
+    def per_state(self, tensor_parallel: int, width: int) -> int:
+        """Bytes one cached state takes on one GPU, all layers of the group together."""
         return self.layers * self.numbers * max(1, self.heads // tensor_parallel) * (self.width or width)
 
-    def kept(self, tokens: int) -> int:
-        return tokens if self.reach is None else min(tokens, self.reach)
+    def states(self, tokens: int) -> int:
+        """How many states a sequence of `tokens` keeps."""
+        return -(-(tokens if self.reach is None else min(tokens, self.reach)) // self.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +64,17 @@ class Architecture:
     context: int
     widest: int
     kv: tuple[KvGroup, ...]
-    latent: bool = False
-
-    def kv_bytes_per_token(self, tensor_parallel: int = 1, width: int = 2) -> int:
-        """Bytes of KV cache on one GPU for one token within every layer's reach. width: bytes of one cached number."""
-        return sum(group.per_token(tensor_parallel, width) for group in self.kv)
+    shared: bool = False  # one cache for all heads: every GPU of a tensor-parallel group keeps it whole
 
     def kv_bytes(self, tokens: int, tensor_parallel: int = 1, width: int = 2) -> int:
         """Bytes of KV cache on one GPU for one sequence of `tokens`."""
-        return sum(group.kept(tokens) * group.per_token(tensor_parallel, width) for group in self.kv)
+        return sum(group.states(tokens) * group.per_state(tensor_parallel, width) for group in self.kv)
 
     def divides(self, tensor_parallel: int) -> bool:
         """Whether vLLM can split this model over so many GPUs."""
         if self.heads % tensor_parallel:
             return False
-        return self.latent or self.kv_heads % tensor_parallel == 0 or tensor_parallel % self.kv_heads == 0
+        return self.shared or self.kv_heads % tensor_parallel == 0 or tensor_parallel % self.kv_heads == 0
 
 
 def read(config: Mapping[str, Any]) -> Architecture:
@@ -94,18 +98,45 @@ def _read(text: Mapping[str, Any]) -> Architecture:
         context=int(text["max_position_embeddings"]),
         widest=max(int(text.get(key) or 0) for key in ("intermediate_size", "intermediate_size_mlp", "hidden_size")),
         kv=_kv_groups(text),
-        latent=bool(text.get("kv_lora_rank")),
+        shared=bool(text.get("kv_lora_rank") or text.get("compress_ratios")),
     )
 
 
 def _kv_groups(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:
-    if text.get("compress_ratios") or text.get("compress_rates") or text.get("linear_num_key_heads"):
+    if text.get("model_type") == "deepseek_v4" and text.get("compress_ratios"):
+        return _compressed(text)
+    if any(text.get(key) for key in _FOREIGN) or set(text.get("layer_types") or ()) - _LAYER_TYPES:
         raise UnknownArchitectureError(
-            f"its attention ({text.get('model_type')}) compresses the cache in a way not computed here"
+            f"its attention ({text.get('model_type')}) keeps a cache that is not computed here"
         )
     if text.get("kv_lora_rank"):
         return _latent(text)
     return _grouped(text)
+
+
+def _compressed(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:
+    """DeepSeek V4: every layer keeps a window, and most one state for 4 tokens (with an indexer's key) or for 128.
+
+    Beside its states a compressing layer keeps what it is about to compress, in fp32: keys and scores of the last
+    `ratio` tokens, of twice as many and twice as wide where windows overlap (ratio 4). Every GPU keeps its own copy.
+    """
+    layers, head_dim, index = (int(text[key]) for key in ("num_hidden_layers", "head_dim", "index_head_dim"))
+    ratios = list(text["compress_ratios"])[:layers]
+    near, far = ratios.count(4), ratios.count(128)
+    if near + far + ratios.count(0) + ratios.count(1) != layers:
+        raise UnknownArchitectureError("its compress_ratios are not the ones computed here")
+    return (
+        KvGroup(layers, _PACKED, reach=int(text["sliding_window"]), width=1),
+        KvGroup(near, _PACKED + _index_key(index), stride=4, width=1),
+        KvGroup(far, _PACKED, stride=128, width=1),
+        KvGroup(near, 2 * 2 * (head_dim + index), reach=8, width=_FP32),
+        KvGroup(far, 2 * head_dim, reach=128, width=_FP32),
+    )
+
+
+def _index_key(dim: int) -> int:
+    """Bytes of one key of DeepSeek's indexer: fp8 with its scales."""
+    return dim + dim // _INDEX_BLOCK * _FP32
 
 
 def _latent(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:
@@ -114,8 +145,7 @@ def _latent(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:
     main = KvGroup(layers, int(text["kv_lora_rank"]) + int(text["qk_rope_head_dim"]))
     if not text.get("index_head_dim"):
         return (main,)
-    keys = int(text["index_head_dim"])
-    return (main, KvGroup(layers, keys + keys // _INDEX_BLOCK * 4, width=1))
+    return (main, KvGroup(layers, _index_key(int(text["index_head_dim"])), width=1))
 
 
 def _grouped(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:

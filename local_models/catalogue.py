@@ -25,6 +25,7 @@ class Entry:
     parameters, active: in all, and those one token passes through (None: all).
     weights: bytes of the published files by type of number ("bf16", "fp8").
     config: an excerpt of the published config.json, its own key names.
+    tool_template: the chat template its tool calls need and its own files lack; None: they have it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Entry:
     gated: bool = False
     modalities: frozenset[str] = frozenset({"text"})
     tool_parser: str | None = None
+    tool_template: str | None = None
     reasoning_parser: str | None = None
     args: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -64,9 +66,14 @@ class Entry:
         return read(self.config)
 
     @property
+    def tools(self) -> bool:
+        """Whether it can be given tools with nothing but what its own files hold."""
+        return self.tool_parser is not None and self.tool_template is None
+
+    @property
     def engine_args(self) -> tuple[str, ...]:
         """vLLM's flags for this model: parsers for tool calls and reasoning, and what else it cannot do without."""
-        tools = ("--enable-auto-tool-choice", "--tool-call-parser", self.tool_parser) if self.tool_parser else ()
+        tools = ("--enable-auto-tool-choice", "--tool-call-parser", str(self.tool_parser)) if self.tools else ()
         reasoning = ("--reasoning-parser", self.reasoning_parser) if self.reasoning_parser else ()
         return (*self.args, *tools, *reasoning)
 

@@ -2,7 +2,8 @@
 
     PYTHON -I convert_gguf.py SOURCE.gguf OUT_FOLDER
 
-Knows transformers and torch; knows nothing of Hearth, which the engine's interpreter need not have installed. Weights are dequantised to bfloat16. Writes OUT_FOLDER, which must be empty or absent; exit code 0 means it is whole.
+Knows transformers and torch; knows nothing of Hearth, which the engine's interpreter need not have installed. Weights
+are dequantised to bfloat16. OUT_FOLDER must be empty or absent; exit code 0 means it is whole.
 """
 
 from __future__ import annotations

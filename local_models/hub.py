@@ -29,6 +29,7 @@ from local_models.weights_errors import (
 
 SCRIPT = Path(__file__).with_name("hub_fetch.py")
 GIB = 1 << 30
+_LINE = 1 << 22  # bytes of one line: a config.json may be long
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +47,40 @@ async def download(
     progress: Callable[[Progress], None],
     revision: str | None = None,
     offline: bool = False,
-    python: str = sys.executable,
 ) -> Path:
-    """The folder with the model's files. Raises WeightsError. Cancelled, the download ends; the next call resumes it."""
-    request = json.dumps({"repo": repo, "revision": revision, "offline": offline})
+    """The folder with the model's files. Raises WeightsError. Cancelled, it ends; the next call resumes it."""
+    request = {"repo": repo, "revision": revision, "offline": offline}
+    last = await _ask(request, {**environ, **({"HF_HUB_OFFLINE": "1"} if offline else {})}, progress)
+    return Path(str(last["path"]))
+
+
+async def facts(repo: str, *, environ: Mapping[str, str], revision: str | None = None) -> tuple[dict[str, Any], int]:
+    """The repository's config.json and the bytes of its weight files. Raises WeightsError."""
+    last = await _ask({"repo": repo, "revision": revision, "facts": True}, environ, lambda at: None)
+    return dict(last["config"]), int(last["weights"])
+
+
+async def _ask(
+    request: Mapping[str, Any], environ: Mapping[str, str], progress: Callable[[Progress], None]
+) -> dict[str, Any]:
+    """The child's last word. Raises WeightsError where it is a fault."""
     child = await asyncio.create_subprocess_exec(
-        *(python, "-I", str(SCRIPT), request),
-        env={**environ, "HF_HUB_DISABLE_TELEMETRY": "1", **({"HF_HUB_OFFLINE": "1"} if offline else {})},
+        *(sys.executable, "-I", str(SCRIPT), json.dumps(request)),
+        env={**environ, "HF_HUB_DISABLE_TELEMETRY": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        limit=_LINE,
     )
     try:
         last, words = await asyncio.gather(_listen(child, progress), _stderr(child))
         await child.wait()
     finally:
         await _end(child)
-    if "path" in last:
-        return Path(str(last["path"]))
-    raise explain(repo, str(last.get("fault", "other")), str(last.get("words") or words))
+    if "path" in last or "config" in last:
+        return last
+    raise explain(str(request["repo"]), str(last.get("fault", "other")), str(last.get("words") or words))
 
 
 async def _listen(child: asyncio.subprocess.Process, progress: Callable[[Progress], None]) -> dict[str, Any]:

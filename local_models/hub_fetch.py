@@ -1,10 +1,12 @@
 """Downloads one repository from the hub. Runs as a script in a child process, so that a download can be ended at once.
 
     PYTHON -I hub_fetch.py '{"repo": "org/name", "revision": null, "offline": false}'
+    PYTHON -I hub_fetch.py '{"repo": "org/name", "facts": true}'
 
 Prints one JSON object per line: `{"need": bytes, "total": bytes}` once, `{"done": bytes, "total": bytes}` as bytes
 arrive, and last either `{"path": folder}` or `{"fault": kind, "words": text}` (kinds: gated, denied, absent, revision,
 missing, network, space, weights, other). What was half fetched stays in the hub's own cache; the next run resumes it.
+With `facts` nothing but config.json is fetched, and the last line is `{"config": {...}, "weights": bytes}`.
 Knows huggingface_hub; knows nothing of Hearth, which need not be importable here. Never fetches code.
 """
 
@@ -18,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, errors, snapshot_download
+from huggingface_hub import constants, errors, hf_hub_download, snapshot_download
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 ALLOWED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")
@@ -78,8 +80,19 @@ def fetch(repo: str, revision: str | None, offline: bool) -> str:
     return folder
 
 
+def facts(repo: str, revision: str | None) -> dict[str, Any]:
+    """config.json, and the bytes of the weight files, without fetching them."""
+    files = snapshot_download(
+        repo, revision=revision, allow_patterns=["*.safetensors"], ignore_patterns=list(IGNORED), dry_run=True
+    )
+    if not files:
+        raise FaultError("weights", "no safetensors file in the repository")
+    config = json.loads(Path(hf_hub_download(repo, "config.json", revision=revision)).read_text())
+    return {"config": config, "weights": sum(file.file_size or 0 for file in files)}
+
+
 def weigh(files: list[Any]) -> None:
-    """Says how much is to come. Raises FaultError where the disk has no room, or where there are no weights to be served."""
+    """Says how much is to come. Raises FaultError where the disk has no room, or where there are no weights."""
     if not any(file.filename.endswith(".safetensors") for file in files):
         raise FaultError("weights", "no safetensors file in the repository")
     need = sum(file.file_size or 0 for file in files if file.will_download)
@@ -135,7 +148,10 @@ def _chain(error: BaseException | None) -> list[BaseException]:
 
 def main(request: dict[str, Any]) -> int:
     try:
-        say(path=fetch(request["repo"], request.get("revision"), bool(request.get("offline"))))
+        if request.get("facts"):
+            say(**facts(request["repo"], request.get("revision")))
+        else:
+            say(path=fetch(request["repo"], request.get("revision"), bool(request.get("offline"))))
     except FaultError as fault:
         say(fault=fault.kind, words=str(fault))
         return 1

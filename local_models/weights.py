@@ -68,10 +68,10 @@ Source = Builtin | Hub | Folder
 
 
 def resolve(model: str, known: Catalogue | None = None) -> Source:
-    """What `model` names: a catalogue name, a hub id ("org/name") or a folder. Raises UnknownModelError, NotAModelError.
+    """What `model` names: a catalogue name, a hub id or a folder. Raises UnknownModelError, NotAModelError.
 
-    A built-in's name wins over a folder of the same name (write ./NAME for the folder); a folder with a model in it wins
-    over any other name.
+    A built-in's name wins over a folder of the same name (write ./NAME for the folder); a folder with a model in it
+    wins over any other name.
     """
     known = known or catalogue()
     entry = known.find(model)
@@ -137,7 +137,7 @@ async def prepare(
     """The model's folder, downloaded and converted where it is not yet here. Raises WeightsError.
 
     notice: one line per step, for people. progress: bytes of a hub download; None: lines to `notice` instead.
-    offline: touch no network; what is already here works. Cancelling leaves nothing behind that another run would trust.
+    offline: touch no network; what is already here works. Cancelling leaves nothing that another run would trust.
     """
     source = resolve(model)
     pips = tuple(python for python in (engine_python, sys.executable) if python)
@@ -262,7 +262,7 @@ def _prepared(entry: Entry, folder: Path, max_model_len: int | None = None) -> P
 
 
 def _unlisted(folder: Path, name: str) -> PreparedModel:
-    """A model no catalogue knows: what its own files say. No parser for tool calls is known, so it is given no tools."""
+    """A model no catalogue knows: what its own files say. Its tool-call parser is not known, so it has no tools."""
     embeds = (folder / "modules.json").is_file()
     return PreparedModel(
         folder,

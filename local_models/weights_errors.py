@@ -1,16 +1,18 @@
 """Why weights are not there. Each error says what is wrong and what to do about it.
 
-PrepareError              (the supervisor's view: the cause in words, and whether trying again alone may help)
-  WeightsError
-    UnknownModelError          no such name in the catalogue, and neither a hub id nor a folder
-    NotAModelError             a folder or repository that holds no model vLLM can be given
-    DownloadError        the index or the hub did not give the files; may pass by itself
-      AccessDeniedError        the hub wants a licence accepted, or a token
-      NoSuchModelError         the hub has no such repository or revision
-      TamperedError            the file is not the pinned one
-    ConversionError      the engine's interpreter could not turn the file into a folder
-    NoSpaceError               the disk is full, or would be
-    OfflineError           offline, and the files are not here
+    PrepareError              (the supervisor's view: the cause in words, and whether trying again alone may help)
+      WeightsError
+        UnknownModelError     no such name in the catalogue, and neither a hub id nor a folder
+        NotAModelError        a folder or repository that holds no model vLLM can be given
+        DownloadError         the index or the hub did not give the files; may pass by itself
+          AccessDeniedError   the hub wants a licence accepted, or a token
+          NoSuchModelError    the hub has no such repository or revision
+          TamperedError       the file is not the pinned one
+        ConversionError       the engine's interpreter could not turn the file into a folder
+        NoSpaceError          the disk is full, or would be
+        OfflineError          offline, and the files are not here
+
+None of them is a crash: the supervisor shows `cause` and waits or gives up.
 """
 
 from __future__ import annotations
