@@ -1,4 +1,4 @@
-"""Waiting for an engine that is starting: what the runtime says of it, until it is ready, has given up, or time is up."""
+"""Waiting for an engine that is starting: what the runtime says of it until it is ready, gives up, or time is over."""
 
 from __future__ import annotations
 

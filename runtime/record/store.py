@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from runtime.record import database
@@ -27,6 +28,7 @@ _DAY_S = 86_400.0
 _MIB = 1 << 20
 _CLOSE_S = 5.0
 _REST_S = 0.5
+_RECENT = 100
 
 
 def _silent(words: str) -> None: ...
@@ -57,6 +59,7 @@ class Store:
         self._notice = notice
         self._most_waiting = most_waiting
         self._waiting: deque[Decision] = deque()
+        self._recent: deque[Decision] = deque(maxlen=_RECENT)
         self._writing: Sequence[Decision] = ()
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -76,6 +79,7 @@ class Store:
                 self._waiting.popleft()
                 self._dropped += 1
             self._waiting.append(decision)
+            self._recent.append(decision)
 
     @property
     def dropped(self) -> int:
@@ -86,6 +90,11 @@ class Store:
     def trouble(self) -> str | None:
         """Why nothing is being saved now, None while all is well."""
         return self._trouble
+
+    def recent(self, limit: int) -> tuple[Decision, ...]:
+        """The last ones, newest first, at most 100; from memory, so that the loop may ask."""
+        with self._lock:
+            return tuple(islice(reversed(self._recent), limit))
 
     async def get(self, id: str) -> Decision | None:
         for decision in self._unsaved():
@@ -202,7 +211,15 @@ class Store:
         if self._database is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = Database(self.path, max_bytes=self._max_bytes)
+            self._remember(database.read_many(self.path, Query(_RECENT)))
         return self._database
+
+    def _remember(self, saved: Sequence[Decision]) -> None:
+        """What an earlier process decided is recent too. saved: newest first."""
+        with self._lock:
+            known = {decision.id for decision in self._recent}
+            older = [decision for decision in saved if decision.id not in known]
+            self._recent.extendleft(older[: _RECENT - len(self._recent)])
 
     def _keep_size(self) -> None:
         if self._open().shrink():

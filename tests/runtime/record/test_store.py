@@ -133,6 +133,23 @@ async def test_records_outlive_the_process(open_store: Open, make: Making) -> No
     assert await open_store().get(decision.id) == decision
 
 
+async def test_the_last_ones_are_remembered_across_restarts(open_store: Open, make: Making) -> None:
+    """What the status shows comes from memory, and is there again once the file is open."""
+    store = open_store()
+    store.start()
+    decisions = [make() for _ in range(5)]
+    for decision in decisions:
+        store.add(decision)
+    assert list(store.recent(3)) == decisions[:1:-1]
+    store.close()
+    again = open_store()
+    again.start()
+    newest = make()
+    again.add(newest)
+    assert again.flush()
+    assert list(again.recent(100)) == [newest, *decisions[::-1]]
+
+
 async def test_records_past_their_days_go(open_store: Open, make: Making, clock: Clock) -> None:
     """The oldest go first and by age alone."""
     store = open_store(retention_days=2)

@@ -1,0 +1,97 @@
+"""What is to be explained: a prompt, a request, or lines of either, each as the body a client would have sent.
+
+Knows bodies and lines; no plan, no runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from runtime.dialects import openai
+from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.routing.names import AUTO
+
+_BOM = b"\xef\xbb\xbf"
+_BY_MEMBER = (openai.COMPLETIONS, openai.EMBEDDINGS)
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One line that can be explained. number: counted from 1. id: whatever the line said, None where it said none."""
+
+    number: int
+    id: Any
+    body: RawBody
+
+
+class BadLine(msgspec.Struct, frozen=True):
+    """line: counted from 1."""
+
+    line: int
+    error: str
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+    id: Any = None
+    prompt: str | msgspec.UnsetType = msgspec.UNSET
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+def prompt_body(prompt: str, model: str, requires: Iterable[str] = ()) -> RawBody:
+    """The chat a prompt stands for."""
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    if wanted := list(requires):
+        body["hearth"] = {"requires": wanted}
+    return RawBody(msgspec.json.encode(body))
+
+
+def request_body(raw: bytes) -> RawBody:
+    """A request as written; without a `model` it is for `auto`. Raises BadBody."""
+    body = RawBody(raw)
+    dialect_of(body).check(body)
+    if "model" in body.spans:
+        return body
+    return RawBody(body.spliced({"model": msgspec.json.encode(AUTO)}))
+
+
+def dialect_of(body: RawBody) -> openai.OpenAIDialect:
+    """By the member it cannot do without; a chat where there is none."""
+    return next((dialect for dialect in _BY_MEMBER if dialect.needs in body.spans), openai.CHAT)
+
+
+def read_lines(lines: Iterable[bytes], model: str) -> Iterator[Case | BadLine]:
+    """In the order of the lines; blank ones are passed over. model: of lines that hold a prompt."""
+    for number, line in enumerate(lines, 1):
+        text = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
+        if text:
+            yield _read(number, text, model)
+
+
+def _read(number: int, text: bytes, model: str) -> Case | BadLine:
+    try:
+        line = _decode(text)
+        return Case(number, line.id, _body_of(line, model))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        return BadLine(number, f"not a line we can read: {fault}")
+    except BadBody as fault:
+        return BadLine(number, str(fault))
+
+
+def _body_of(line: _Line, model: str) -> RawBody:
+    if isinstance(line.prompt, str) and isinstance(line.body, msgspec.UnsetType):
+        return prompt_body(line.prompt, model)
+    if isinstance(line.body, msgspec.Raw) and isinstance(line.prompt, msgspec.UnsetType):
+        return request_body(bytes(line.body))
+    raise BadBody('a line holds either "prompt" or "body"')
+
+
+def result_line(id: Any, shown: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An explanation as `--batch` writes it."""
+    candidates = [{"target": each["target"], "reason": each["reason"]} for each in shown["candidates"]]
+    kept = {name: shown[name] for name in ("score", "task", "target", "reason")}
+    return {"id": id, **kept, "candidates": candidates}

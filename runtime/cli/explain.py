@@ -1,0 +1,160 @@
+"""`hearth explain`: where prompts would go and why. Sends nothing, and opens no socket unless asked to (`--live`).
+
+Without `--live` the plan is made here, from the settings, over an idle engine; with it a running runtime makes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TextIO
+
+import msgspec
+import typer
+
+from runtime.cli.cases import BadLine, dialect_of, prompt_body, read_lines, request_body, result_line
+from runtime.cli.client import address_of, client, faults_in_words, refusal, settings_from
+from runtime.cli.exits import CommandError, Exit
+from runtime.cli.paint import Paint, columns, paint_for
+from runtime.compose import offline_planner
+from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.routing.facts import BadHint
+from runtime.routing.names import AUTO
+from runtime.server.pages import explained
+from runtime.settings import Settings
+from runtime.settings.environment import environment
+
+Explainer = Callable[[RawBody], Mapping[str, Any]]
+"""An explanation as `/hearth/explain` writes it. Raises BadBody, BadHint, CommandError."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def explain(
+    *,
+    prompt: Annotated[str | None, typer.Argument(help="A prompt, as one user message.")] = None,
+    file: Annotated[str | None, typer.Option("--file", "-f", help="A request body in JSON; - reads stdin.")] = None,
+    batch: Annotated[
+        str | None, typer.Option(help='Lines of {"id","prompt"} or {"id","body"}; - reads stdin. One JSON line each.')
+    ] = None,
+    model: Annotated[str, typer.Option(help="The model a prompt asks for.")] = AUTO,
+    requires: Annotated[
+        list[str] | None, typer.Option(help="What the answerer of a prompt must be certified for.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Ask the running runtime, with its load as it is now.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The explanation as JSON.")] = False,
+    url: Annotated[str | None, typer.Option(help="Where the runtime is, for --live.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The settings file.")] = None,
+) -> None:
+    """Show where a prompt would go, why, and what else was considered. Generates nothing and needs no engine."""
+    if sum(given is not None for given in (prompt, file, batch)) != 1:
+        raise CommandError('give one of: a prompt ("…"), --file request.json, --batch prompts.jsonl', Exit.USAGE)
+    env = environment()
+    with ExitStack() as stack:
+        explainer = _live(stack, url, config, env) if live else offline(settings_from(config, env))
+        if batch is not None:
+            bad = explain_lines(_open(stack, batch), model, explainer, sys.stdout)
+            _end_batch(bad)
+        else:
+            body = prompt_body(prompt, model, requires or ()) if prompt is not None else _request(stack, file or "-")
+            shown = _one(explainer, body)
+            sys.stdout.write(_encode(shown).decode() + "\n" if as_json else describe(shown, paint_for(sys.stdout, env)))
+
+
+def offline(settings: Settings) -> Explainer:
+    """Explains by itself, over an idle engine."""
+    planner = offline_planner(settings)
+
+    def explain_one(body: RawBody) -> Mapping[str, Any]:
+        return explained(planner.explain(dialect_of(body).name, body.data, {}))
+
+    return explain_one
+
+
+def _live(stack: ExitStack, url: str | None, config: Path | None, env: Mapping[str, str]) -> Explainer:
+    address = address_of(url, config, env)
+    stack.enter_context(faults_in_words(address))
+    http = stack.enter_context(client(address))
+
+    def explain_one(body: RawBody) -> Mapping[str, Any]:
+        reply = http.post("/hearth/explain", content=body.raw, headers={"content-type": "application/json"})
+        if reply.status_code != 200:
+            raise refusal(reply.status_code, reply.content)
+        shown: Mapping[str, Any] = reply.json()
+        return shown
+
+    return explain_one
+
+
+def explain_lines(lines: Iterable[bytes], model: str, explainer: Explainer, out: TextIO) -> int:
+    """Writes one line per line, in order; returns how many were bad."""
+    bad = 0
+    for case in read_lines(lines, model):
+        written = case if isinstance(case, BadLine) else _line(case.number, case.id, case.body, explainer)
+        bad += isinstance(written, BadLine)
+        out.write(_encode(written).decode() + "\n")
+    return bad
+
+
+def _line(number: int, id: Any, body: RawBody, explainer: Explainer) -> Mapping[str, Any] | BadLine:
+    try:
+        return result_line(id, explainer(body))
+    except (BadBody, BadHint) as fault:
+        return BadLine(number, str(fault))
+    except CommandError as fault:
+        if fault.exit is not Exit.REFUSED:
+            raise
+        return BadLine(number, str(fault))
+
+
+def _one(explainer: Explainer, body: RawBody) -> Mapping[str, Any]:
+    try:
+        return explainer(body)
+    except (BadBody, BadHint) as fault:
+        raise CommandError(f"the request would be refused (400): {fault}", Exit.FAILED) from fault
+
+
+def _request(stack: ExitStack, file: str) -> RawBody:
+    try:
+        return request_body(_open(stack, file).read())
+    except BadBody as fault:
+        raise CommandError(f"{file}: the request would be refused (400): {fault}", Exit.FAILED) from fault
+
+
+def _open(stack: ExitStack, file: str) -> BinaryIO:
+    try:
+        return sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+    except OSError as fault:
+        raise CommandError(f"{file} cannot be read: {fault.strerror}", Exit.USAGE) from fault
+
+
+def _end_batch(bad: int) -> None:
+    sys.stdout.flush()
+    if bad:
+        raise CommandError(
+            f"{bad} {'line was' if bad == 1 else 'lines were'} bad; each is told in its place", Exit.FAILED
+        )
+
+
+def describe(shown: Mapping[str, Any], paint: Paint) -> str:
+    """The explanation for a person."""
+    refused = shown.get("refusal")
+    head = (
+        f"{paint('refused', 'red')} ({refused['status']} {refused['code']}): {refused['message']}"
+        if refused
+        else f"{paint(shown['target'], 'bold')}  {paint(shown['reason'], 'cyan')}  {shown['words']}"
+    )
+    rows = [(f"{at}.", each) for at, each in enumerate(shown["candidates"], 1)]
+    rows += [("-", each) for each in shown["considered"]]
+    table = columns((_cells(mark, each) for mark, each in rows), paint)
+    foot = f"score {shown['score']:.2f}, task {shown['task']}, about {shown['prompt_tokens']} prompt tokens"
+    notes = [paint(f"degraded: {', '.join(shown['degraded'])}", "yellow")] if shown["degraded"] else []
+    notes += [f"advice: {shown['advice']}"] if shown.get("advice") else []
+    return "\n".join((head, *table, *notes, paint(foot, "dim"), ""))
+
+
+def _cells(mark: str, each: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    style = "dim" if mark == "-" else ""
+    return (mark, "dim"), (each["target"], style or "bold"), (each["reason"], style or "cyan"), (each["words"], style)
