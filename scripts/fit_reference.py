@@ -53,7 +53,8 @@ def table(points: list[float], counts: dict[str, int]) -> str:
     rows = "\n".join("    " + " ".join(numbers[start : start + 12]) for start in range(0, len(numbers), 12))
     sample = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     return (
-        '"""Quantiles of the number of words over the reference sample. Written by scripts/fit_reference.py; do not edit.\n\n'
+        '"""Quantiles of the number of words over the reference sample.\n\n'
+        "Written by scripts/fit_reference.py; do not edit.\n"
         f"Prompts: {sample}.\n"
         '"""\n\nfrom __future__ import annotations\n\n'
         f"QUANTILES: tuple[float, ...] = (\n{rows}\n)  # fmt: skip\n"

@@ -1,8 +1,8 @@
 """The facts of a request, read cheaply off the parsed body, without building messages.
 
-Text is counted by its length and looked at only up to a bound, so that a 100 kB prompt costs little more than a 2 kB one.
-Reading never raises on a strange body: whether a body is valid is the door's question and the engine's. One reader per
-dialect, in a table; a new dialect is a new row.
+Text is counted by its length and looked at only up to a bound, so that a 100 kB prompt costs little more than a 2 kB
+one. Reading never raises on a strange body: whether a body is valid is the door's question and the engine's. One reader
+per dialect, in a table; a new dialect is a new row.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 class Facts:
     """What a decision may look at.
 
-    model: as the client wrote it. prompt_tokens: estimated, media and tools included. max_tokens: as asked, None where not.
-    plain: tokens of the text for an average tokenizer; what `TokenEstimate.learn` takes. media: whether there is more than text.
+    model: as the client wrote it. prompt_tokens: estimated, media and tools included. max_tokens: as asked, None where
+    not.
+    plain: tokens of the text for an average tokenizer; what `TokenEstimate.learn` takes. media: whether there is more
+    than text.
     task: code | extraction | math | chat. score: percentile in [0, 1] on the reference sample, not acted upon yet.
     headers: lower-case names. head: the beginning and the end of the text, lower case, bounded, for keyword rules.
     """

@@ -1,7 +1,7 @@
 """Hard constraints: what stands between a request and a target, in the order in which it is told.
 
-A constraint is checked for what is known: a capability that is not known never excludes. Prices and certificates are the other
-way round: a promise is only made where it can be kept.
+A constraint is checked for what is known: a capability that is not known never excludes. Prices and certificates are
+the other way round: a promise is only made where it can be kept.
 """
 
 from __future__ import annotations

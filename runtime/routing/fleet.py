@@ -1,4 +1,6 @@
-"""What there is to choose from at one moment, as frozen values. Who keeps breakers, replicas and ledgers, it does not know."""
+"""What there is to choose from at one moment, as frozen values. Who keeps breakers, replicas and ledgers, it does not
+know.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is planned."""
+    """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is
+    planned.
+    """
 
     local: LocalState | None = None
     targets: Mapping[str, TargetState] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """Hints: what a caller asks of the decision itself, in the body's `hearth` object or in `x-hearth-*` headers.
 
-Both unite; where both speak of the same member the body wins, except `requires`, whose sets are joined: a demand is never
-lost. An unknown member or a bad value is the caller's error (`BadHint`), because a misspelt demand must not be ignored.
-Neither goes upstream; taking them out of the body is the dispatcher's.
+Both unite; where both speak of the same member the body wins, except `requires`, whose sets are joined: a demand is
+never lost. An unknown member or a bad value is the caller's error (`BadHint`), because a misspelt demand must not be
+ignored. Neither goes upstream; taking them out of the body is the dispatcher's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Priority = Literal["interactive", "batch"]
 _PREFIX = "x-hearth-"
 
 
-class BadHint(Exception):
+class BadHint(Exception):  # noqa: N818 (it is named by what the caller got wrong)
     """A hint that is unknown or malformed: 400 with its place ("hearth.ttft_ms", "x-hearth-requires")."""
 
     def __init__(self, place: str, message: str) -> None:
@@ -31,7 +31,9 @@ class BadHint(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """requires: certificates every candidate must have, lower case. ttft_ms: wanted time to first token, milliseconds."""
+    """requires: certificates every candidate must have, lower case. ttft_ms: wanted time to first token,
+    milliseconds.
+    """
 
     requires: frozenset[str] = frozenset()
     max_cost_usd: float | None = None

@@ -8,8 +8,8 @@
     an alias                      whatever it stands for
     anything else                 404, with the nearest names   Unknown
 
-The first segment is the provider (`groq/openai/gpt-oss-120b`). Names are matched as written, then without regard to case.
-`HEARTH_MODEL` (`Directory.override`) moves what `auto` does, not what `auto` is: such a plan keeps its fallbacks.
+The first segment is the provider (`groq/openai/gpt-oss-120b`). Names are matched as written, then without regard to
+case. `HEARTH_MODEL` (`Directory.override`) moves what `auto` does, not what `auto` is: such a plan keeps its fallbacks.
 """
 
 from __future__ import annotations

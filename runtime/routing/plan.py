@@ -9,8 +9,8 @@
     load        queue depth, KV cache, GPU, predicted TTFT
 
 The first line that applies says where a request goes. Hard constraints filter every line: a target that fails one is no
-candidate, whatever names it. Local is first where nothing applies, with the fitting route behind it, and last where something
-does, if it is able. A rule that names only "local" keeps its requests on the box, failures included.
+candidate, whatever names it. Local is first where nothing applies, with the fitting route behind it, and last where
+something does, if it is able. A rule that names only "local" keeps its requests on the box, failures included.
 
 Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 """

@@ -1,5 +1,6 @@
-"""Quantiles of the number of words over the reference sample. Written by scripts/fit_reference.py; do not edit.
+"""Quantiles of the number of words over the reference sample.
 
+Written by scripts/fit_reference.py; do not edit.
 Prompts: mmlu_open 2,000, gsm8k_open 636, mtbench_open 80, ulab_train_open 2,000.
 """
 

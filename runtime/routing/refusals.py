@@ -1,7 +1,7 @@
 """Why nobody answers: the status, code and words of a request for which no candidate is left.
 
-The most useful truth first: what passes by itself (503), what a certificate forbids (403), what money forbids (402), what no
-window holds (400 `context_length_exceeded`), what nobody can (400 `unsupported`).
+The most useful truth first: what passes by itself (503), what a certificate forbids (403), what money forbids (402),
+what no window holds (400 `context_length_exceeded`), what nobody can (400 `unsupported`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ TARGET_NOT_AVAILABLE = "target_not_available"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer instead of a plan. retry_after: seconds, an estimate; None where nobody knows or waiting would not help."""
+    """An answer instead of a plan. retry_after: seconds, an estimate; None where nobody knows or waiting would not
+    help.
+    """
 
     status: int
     code: str
@@ -47,7 +49,9 @@ def unknown(name: Unknown) -> Refusal:
 
 
 def overloaded(local: LocalState | None) -> Refusal | None:
-    """429 where the engine's first token is predicted later than the whole answer may take; only asked where nothing else is left."""
+    """429 where the engine's first token is predicted later than the whole answer may take; only asked where nothing
+    else is left.
+    """
     if local is None or local.predicted_ttft_s < local.target.timeouts.total:
         return None
     wait = local.wait_s if local.wait_s is not None else local.predicted_ttft_s - local.target.timeouts.total

@@ -36,7 +36,9 @@ def _holds(given: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
 
 
 def says(text: str, keyword: str) -> bool:
-    """Whether a text holds a keyword as words of its own: "art" is not in "start". Scripts without spaces have no such edges."""
+    """Whether a text holds a keyword as words of its own: "art" is not in "start". Scripts without spaces have no
+    such edges.
+    """
     place = text.find(keyword)
     while place >= 0:
         end = place + len(keyword)
@@ -77,6 +79,8 @@ def route_of(facts: Facts, context_tokens: int) -> str:
 
 
 def route_targets(route: str, routes: Routes, configured: Sequence[str]) -> tuple[str, ...]:
-    """Names of the route's targets in order, those of `default` behind them; with no `default`, every configured target."""
+    """Names of the route's targets in order, those of `default` behind them; with no `default`, every configured
+    target.
+    """
     own: tuple[str, ...] = getattr(routes, route)
     return tuple(dict.fromkeys((*own, *(routes.default or configured))))

@@ -1,8 +1,9 @@
 """The score of a prompt: where it stands among the prompts of the reference sample, a percentile in [0, 1].
 
 First cut: words alone. The feature is the number of words (its logarithm would give the same percentile), the table its
-quantiles over the sample that `scripts/fit_reference.py` reads. Words alone beat nothing on open chat (they are even reversed there), so `complexity` does
-not act upon this score; scores fitted on gain take its place under the same name and scale.
+quantiles over the sample that `scripts/fit_reference.py` reads. Words alone beat nothing on open chat (they are even
+reversed there), so `complexity` does not act upon this score; scores fitted on gain take its place under the same name
+and scale.
 """
 
 from __future__ import annotations

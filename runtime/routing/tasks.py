@@ -1,6 +1,8 @@
-"""The task gate and the language of a text: cheap marks, no model. First cut: a wrong guess may pick a route, never a refusal.
+"""The task gate and the language of a text: cheap marks, no model. First cut: a wrong guess may pick a route, never a
+refusal.
 
-Words are looked up in sets and phrases by substring search, which a 4 kB text can afford; alternations of patterns could not.
+Words are looked up in sets and phrases by substring search, which a 4 kB text can afford; alternations of patterns
+could not.
 """
 
 from __future__ import annotations
@@ -17,26 +19,33 @@ _FENCES = (
     "();\n",
     ") {\n",
     "\nimport ",
-    "\nfrom ",
     "\n    return ",
 )
 _CODE_STARTS = ("import ", "from __future__", "def ", "class ", "#!/", "SELECT ", "<?php", "package main")
-_CODE_WORDS = frozenset(
-    "python javascript typescript rust golang c++ c# sql regex regexp bash dockerfile kubernetes refactor debug compiler traceback "
-    "stacktrace segfault unittest pytest npm html css java kotlin php numpy pandas async nullpointerexception programming".split()
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_CODE_WORDS = _set(
+    "python javascript typescript rust golang c++ c# sql regex regexp bash dockerfile kubernetes refactor debug compiler "
+    "traceback stacktrace segfault unittest pytest npm html css java kotlin php numpy pandas async "
+    "nullpointerexception programming"
 )
-_MAKE_WORDS = frozenset("write implement fix create rewrite optimize optimise explain complete".split())
-_CODE_THINGS = frozenset("function script program code bug query algorithm api method".split())
+_MAKE_WORDS = _set("write implement fix create rewrite optimize optimise explain complete")
+_CODE_THINGS = _set("function script program code bug query algorithm api method")
 
-_EXTRACTION_WORDS = frozenset("classify categorize categorise sentiment ner".split())
+_EXTRACTION_WORDS = _set("classify categorize categorise sentiment ner")
 _EXTRACTION_PHRASES = (
-    "extract the ", "extract all ", "extract every ", "extract each ", "extract from ", "label the ", "label each ", "label this ",
-    "named entit", "one of the following labels", "one of the following categories", "one of the following classes", "tag each ",
-    "positive or negative", "positive, negative", "spam or not", "key points from",
-)  # fmt: skip
+    *("extract the ", "extract all ", "extract every ", "extract each ", "extract from ", "key points from"),
+    *("label the ", "label each ", "label this ", "tag each ", "named entit", "spam or not"),
+    *("positive or negative", "positive, negative"),
+    *("one of the following labels", "one of the following categories", "one of the following classes"),
+)
 
-_MATH_WORDS = frozenset(
-    "solve prove calculate compute integral derivative probability equation divisible theorem perimeter triangle modulo".split()
+_MATH_WORDS = _set(
+    "solve prove calculate compute integral derivative probability equation divisible theorem perimeter triangle modulo"
 )
 _MATH_PHRASES = (
     "how many ",
@@ -54,22 +63,22 @@ _QUESTION_LENGTH = 1_500  # characters; in longer texts "how many" is rarely the
 
 # A score of a language is how many of its commonest words occur; those that two of these share are left out.
 _STOP_WORDS = {
-    "en": frozenset("the and of is what to with this that for are you how it from write".split()),
-    "de": frozenset("der das und ist nicht ein eine wie mit für auf zu den dem von ich sie wird".split()),
-    "fr": frozenset("le les et est une dans pour pas que qui du au avec sur vous je ce".split()),
-    "es": frozenset("el los y es una por con para las del qué cómo al su más como".split()),
-    "it": frozenset("il che di è per gli della sono non più questo nel una anche come".split()),
-    "pt": frozenset("o os e um uma não em são dos mais ao você isso pelo das".split()),
-    "nl": frozenset("het een van niet dat zijn op voor met hoe wat naar ook wordt".split()),
+    "en": _set("the and of is what to with this that for are you how it from write"),
+    "de": _set("der das und ist nicht ein eine wie mit für auf zu den dem von ich sie wird"),
+    "fr": _set("le les et est une dans pour pas que qui du au avec sur vous je ce"),
+    "es": _set("el los y es una por con para las del qué cómo al su más como"),
+    "it": _set("il che di è per gli della sono non più questo nel una anche come"),
+    "pt": _set("o os e um uma não em são dos mais ao você isso pelo das"),
+    "nl": _set("het een van niet dat zijn op voor met hoe wat naar ook wordt"),
 }
 _LEAST_MARKS = 2
 
 # Last code point of a block, and the language most often written in it; None: several, or none.
 _BLOCKS: tuple[tuple[int, str | None], ...] = (
-    (0x036F, None), (0x03FF, "el"), (0x052F, "ru"), (0x058F, "hy"), (0x05FF, "he"), (0x06FF, "ar"), (0x08FF, None), (0x097F, "hi"),
-    (0x0DFF, None), (0x0E7F, "th"), (0x10FF, None), (0x11FF, "ko"), (0x303F, None), (0x30FF, "ja"), (0x33FF, None), (0x9FFF, "zh"),
-    (0xABFF, None), (0xD7AF, "ko"),
-)  # fmt: skip
+    *((0x036F, None), (0x03FF, "el"), (0x052F, "ru"), (0x058F, "hy"), (0x05FF, "he"), (0x06FF, "ar"), (0x08FF, None)),
+    *((0x097F, "hi"), (0x0DFF, None), (0x0E7F, "th"), (0x10FF, None), (0x11FF, "ko"), (0x303F, None), (0x30FF, "ja")),
+    *((0x33FF, None), (0x9FFF, "zh"), (0xABFF, None), (0xD7AF, "ko")),
+)
 
 
 def words_of(lower: str) -> list[str]:
@@ -114,7 +123,9 @@ def language_of(text: str, words: Iterable[str]) -> str | None:
 
 
 def _script(text: str) -> str | None:
-    """The language of the script most of a sample's other letters are in; kana anywhere make Chinese characters Japanese."""
+    """The language of the script most of a sample's other letters are in; kana anywhere make Chinese characters
+    Japanese.
+    """
     counts: dict[str, int] = {}
     letters = 0
     for character in text[:256]:

@@ -1,7 +1,7 @@
 """Token counts without a tokenizer: characters by script, corrected online by what models report.
 
-Counting needs no tokenizer of the model's own: an estimate within a few percent decides, and the engine counts exactly. What
-a character costs depends on its script; what a script costs depends on the model, learned per model as one ratio.
+Counting needs no tokenizer of the model's own: an estimate within a few percent decides, and the engine counts exactly.
+What a character costs depends on its script; what a script costs depends on the model, learned per model as one ratio.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _PER_CJK = 1 / 1.2
 
 
 def plain_tokens(text: str) -> float:
-    """Tokens of a text for an average tokenizer. Constant time for ASCII (a flag of the string), bounded for all else."""
+    """Tokens of a text for an average tokenizer. Constant time for ASCII (a flag of the string), bounded for all
+    else.
+    """
     if text.isascii():
         return len(text) * _PER_ASCII
     sample = text[:_SAMPLE]
@@ -35,7 +37,9 @@ def plain_tokens(text: str) -> float:
 
 
 def _per_character(sample: str, raw: bytes) -> float:
-    """Mean tokens per character, from how many bytes of UTF-8 the characters take: counted in C, not in a loop of ours."""
+    """Mean tokens per character, from how many bytes of UTF-8 the characters take: counted in C, not in a loop of
+    ours.
+    """
     ascii_count = len(raw.translate(None, _NOT_ASCII))
     two = len(raw.translate(None, _NOT_LEAD_TWO))
     low = len(raw.translate(None, _NOT_LEAD_LOW))

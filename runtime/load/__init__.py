@@ -1,0 +1,4 @@
+"""Pure load keeping: the in-flight token ledger, predicted TTFT, saturation with hysteresis, choice of a replica.
+
+Clocks come in as arguments (seconds, monotonic). It reads no gauge itself; it is told.
+"""

@@ -1,0 +1,117 @@
+"""What an engine's speeds are, learned from what was seen of it. Knows no requests, only observations and their age.
+
+Both learners forget, so that a new model, a busier GPU or a cold start are unlearned, and both lean towards "fast"
+while they know little: an engine believed slow would never be asked again, one believed fast is corrected by its first
+answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_FORGET = 0.98  # weight of all earlier observations when a new one comes: about the last 50 count
+_ENOUGH = 3  # observations before a speed is believed
+
+
+@dataclass(slots=True)
+class Plane:
+    """y = a * x1 + b * x2 with a, b >= 0: least squares, exponentially forgetting, drawn to zero by `lean` (x1, x2
+    units).
+
+    For prefill: seconds = per_request * requests + per_token * tokens. For decode: step = fixed * 1 + per_sequence *
+    batch.
+    """
+
+    lean: tuple[float, float]
+    seen: int = 0
+    _s11: float = 0.0
+    _s12: float = 0.0
+    _s22: float = 0.0
+    _s1y: float = 0.0
+    _s2y: float = 0.0
+    _fit: tuple[float, float] = (0.0, 0.0)
+
+    def learn(self, x1: float, x2: float, y: float) -> None:
+        """Takes in an observation. One far above what was expected counts as a few times it: a stall is not a speed."""
+        if self.known:
+            y = min(y, max(_STALL * self.at(x1, x2), _STALL_LEAST))
+        self._s11 = _FORGET * self._s11 + x1 * x1
+        self._s12 = _FORGET * self._s12 + x1 * x2
+        self._s22 = _FORGET * self._s22 + x2 * x2
+        self._s1y = _FORGET * self._s1y + x1 * y
+        self._s2y = _FORGET * self._s2y + x2 * y
+        self.seen += 1
+        self._fit = self._solve()
+
+    @property
+    def known(self) -> bool:
+        return self.seen >= _ENOUGH
+
+    def at(self, x1: float, x2: float) -> float:
+        """The y expected there; 0.0 while not known."""
+        if not self.known:
+            return 0.0
+        return self._fit[0] * x1 + self._fit[1] * x2
+
+    def _solve(self) -> tuple[float, float]:
+        s11 = self._s11 + self.lean[0] ** 2
+        s22 = self._s22 + self.lean[1] ** 2
+        determinant = s11 * s22 - self._s12**2
+        a = (self._s1y * s22 - self._s2y * self._s12) / determinant
+        b = (self._s2y * s11 - self._s1y * self._s12) / determinant
+        if a < 0:
+            return 0.0, max(0.0, self._s2y / s22)
+        if b < 0:
+            return max(0.0, self._s1y / s11), 0.0
+        return a, b
+
+
+_STALL = 4.0
+_STALL_LEAST = 0.25  # seconds
+
+
+@dataclass(slots=True)
+class Lengths:
+    """The mean length of answers, as tokens generated per answer that ended.
+
+    Looking at the lengths of ended answers alone would see the short ones first; what is generated and what ends in the
+    same stretch of time has the right mean from the start.
+    """
+
+    _tokens: float = 0.0
+    _ends: float = 0.0
+
+    def generated(self, tokens: int) -> None:
+        """By any answer."""
+        self._tokens += tokens
+
+    def ended(self) -> None:
+        """One answer, however."""
+        self._tokens *= _FORGET
+        self._ends = _FORGET * self._ends + 1
+
+    @property
+    def mean(self) -> float:
+        """Tokens of one answer; 0.0 while none was seen to end."""
+        return self._tokens / self._ends if self._ends else 0.0
+
+
+@dataclass(slots=True)
+class Margin:
+    """What must be added to a prediction so that `share` of them hold: a quantile of their errors, followed step by
+    step.
+    """
+
+    share: float = 0.9
+    seconds: float = 0.0
+    _spread: float = 0.0
+
+    def learn(self, error: float) -> None:
+        """`error`: seen minus predicted, seconds."""
+        self._spread += _MARGIN_WEIGHT * (abs(error) - self._spread)
+        step = self.share if error > self.seconds else self.share - 1.0
+        self.seconds = max(0.0, self.seconds + _MARGIN_STEP * self._spread * step)
+
+
+_MARGIN_WEIGHT = 0.05
+_MARGIN_STEP = 0.2
