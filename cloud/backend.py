@@ -1,0 +1,79 @@
+"""A cloud target made callable: its facts, its wire, one lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cloud.catalogue import known
+from cloud.hop import CloudHop
+from cloud.openai_compatible import OpenAIWire
+from cloud.providers import PROVIDERS
+from runtime.contract.backend import Backend, Lane
+from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose account a model is asked on. base_url: None for the provider's own. key: a secret, None where none is needed."""
+
+    provider: str
+    base_url: str | None
+    key: str | None
+    certified: frozenset[str] = frozenset()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudLane:
+    """The vendor's endpoint. Ready means configured; whether it answers, the breaker knows."""
+
+    name: str
+    hop: CloudHop
+    model: str
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CloudBackend:
+    target: Target
+    wire: OpenAIWire
+    lanes: Sequence[Lane]
+
+
+NO_PRICE = "no price is known for this model"
+
+
+def facts(name: str, account: Account, model: str, capabilities: Capabilities | None, price: Price | None) -> Target:
+    """The target of a model on an account. What is given goes before what the catalogue knows."""
+    catalogued = known(account.provider, model)
+    plain = plain_capabilities(account.provider, model, own_server=account.base_url is not None)
+    price = price or (catalogued.price if catalogued else None)
+    notes = () if catalogued else (f"{model} stands in no catalogue: plain capabilities of {account.provider}",)
+    return Target(
+        name=name,
+        provider=account.provider,
+        model=model,
+        capabilities=capabilities or plain,
+        certified=account.certified,
+        dialects=PROVIDERS[account.provider].dialects,
+        timeouts=account.timeouts,
+        price=price,
+        notes=notes if price else (*notes, NO_PRICE),
+    )
+
+
+def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabilities:
+    """What is known of a model before the settings speak; of somebody's own server, that it may do all three calls."""
+    catalogued = known(provider, model)
+    if catalogued is not None:
+        return catalogued.capabilities
+    return Capabilities(completions=own_server, embeddings=own_server)
+
+
+def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:
+    """The backend of a target. `now` dates a Retry-After; opens nothing yet."""
+    base_url = account.base_url or PROVIDERS[account.provider].base_url
+    lane = CloudLane(target.label, CloudHop(base_url, account.key), target.model)
+    return CloudBackend(target, OpenAIWire(now), (lane,))

@@ -1,0 +1,98 @@
+"""The OpenAI dialect as vendors speak it: addresses and verdicts over their errors. Pure; sends nothing."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from runtime.contract.failures import Disposition, Failure, Kind
+
+PATHS = {
+    "openai_chat": "/chat/completions",
+    "openai_completions": "/completions",
+    "openai_embeddings": "/embeddings",
+}
+# Codes and types that say what a status alone does not.
+_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
+_FILTERED = frozenset({"content_filter", "content_policy_violation"})
+_HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
+_SHOWN = 500
+
+
+class OpenAIWire:
+    """`runtime.contract.backend.Wire` for every server of the OpenAI dialect. `now` dates a Retry-After given as a date."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+
+    def path(self, dialect: str) -> str:
+        return PATHS[dialect]
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        message, code = _words(body)
+        kind, disposition = _verdict(status, code, headers.get("x-should-retry"))
+        return Failure(
+            kind,
+            disposition,
+            f"HTTP {status}: {message or 'no message'}",
+            status=status,
+            retry_after=None if code in _SPENT else retry_after(headers, self._now),
+            code=code,
+            body=body,
+        )
+
+
+def _verdict(status: int, code: str | None, should_retry: str | None) -> tuple[Kind, Disposition]:
+    match status:
+        case _ if code in _TOO_LONG:
+            return Kind.TOO_LONG, _NEXT
+        case _ if code in _FILTERED:
+            return Kind.FILTERED, _TELL
+        case 429 if code in _SPENT:
+            return Kind.DENIED, _NEXT
+        case 429:
+            return Kind.BUSY, _NEXT if should_retry == "false" else _HERE
+        case 401 | 402 | 403 | 404:
+            # Our key, our account, our model name: nothing the caller can mend in this body.
+            return Kind.DENIED, _NEXT
+        case 408 | 409:
+            return Kind.DOWN, _HERE
+        case _ if 400 <= status < 500:
+            return Kind.REJECTED, _TELL
+        case _:
+            return Kind.DOWN, _NEXT if should_retry == "false" else _HERE
+
+
+def _words(body: bytes) -> tuple[str, str | None]:
+    """The provider's message and its code (or type), from any of the shapes this dialect's servers use."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body.decode(errors="replace")[:_SHOWN].strip(), None
+    error = value.get("error", value) if isinstance(value, dict) else value
+    if not isinstance(error, dict):
+        return str(error)[:_SHOWN], None
+    code = error.get("code") or error.get("type")
+    return str(error.get("message") or error)[:_SHOWN], None if code is None else str(code)
+
+
+def retry_after(headers: Mapping[str, str], now: Callable[[], datetime]) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None where neither says anything usable."""
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            return max(0.0, float(value) / scale)
+        except ValueError:
+            pass
+        try:
+            return max(0.0, (email.utils.parsedate_to_datetime(value) - now()).total_seconds())
+        except (TypeError, ValueError):
+            continue
+    return None

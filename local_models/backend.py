@@ -1,0 +1,62 @@
+"""The engine as a target: pinned as `local`, its replicas as lanes, its facts as the engine learns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from local_models.attached import is_loopback
+from local_models.catalogue import catalogue
+from local_models.wire import EngineWire
+from runtime.contract.backend import Lane
+from runtime.contract.engine import Engine, EngineSpec
+from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
+
+DIALECTS = frozenset({"openai_chat", "openai_completions", "openai_embeddings"})
+
+
+def idle_target(spec: EngineSpec, certified: frozenset[str], timeouts: Timeouts) -> Target:
+    """The engine's target by what is known of its model without starting it."""
+    known = _catalogued(spec.model)
+    window = spec.max_model_len or known.context_tokens
+    on_box = all(map(is_loopback, spec.urls))
+    return _target(spec.model, replace(known, context_tokens=window), certified, timeouts, on_box=on_box)
+
+
+def _catalogued(model: str) -> Capabilities:
+    entry = catalogue().find(model)
+    return entry.capabilities if entry else Capabilities(completions=True)
+
+
+def _target(
+    model: str, capabilities: Capabilities, certified: frozenset[str], timeouts: Timeouts, *, on_box: bool
+) -> Target:
+    return Target(LOCAL, LOCAL, model, capabilities, certified, on_box, DIALECTS, timeouts)
+
+
+class LocalBackend:
+    """`runtime.contract.backend.Backend` of the box's own engine. What runs on the box meets every `requires`."""
+
+    def __init__(self, engine: Engine, certified: frozenset[str], timeouts: Timeouts) -> None:
+        self._engine = engine
+        self._certified = certified
+        self._timeouts = timeouts
+        self.wire = EngineWire()
+        self._seen: list[tuple[bool, str]] = []
+        self._target = self._read()
+
+    @property
+    def target(self) -> Target:
+        """Read anew whenever a replica comes or goes: its window is known once it is ready."""
+        seen = [(lane.ready, lane.model) for lane in self._engine.lanes]
+        if seen != self._seen:
+            self._seen, self._target = seen, self._read()
+        return self._target
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        return self._engine.lanes
+
+    def _read(self) -> Target:
+        engine = self._engine
+        return _target(engine.model, engine.capabilities, self._certified, self._timeouts, on_box=engine.on_box)

@@ -1,0 +1,121 @@
+"""OpenAI's wires as pass-through dialects: chat, completions, embeddings.
+
+What must change in a body on its way up (the model's id, our own hints, usage in streams) is spliced; everything else stays
+as the client wrote it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from runtime.dialects import sse
+from runtime.dialects.api_error import ApiError
+from runtime.dialects.meter import Meter
+from runtime.dialects.openai_stream import StreamMeter, WholeMeter
+from runtime.dialects.raw_body import BadBody, RawBody
+
+HINTS = "hearth"  # the body member that is ours and goes no further
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "budget_exceeded",
+    403: "permission_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A body ready to go to one target."""
+
+    body: bytes
+    stream: bool
+    hide_usage: bool
+    choices: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIDialect:
+    """One OpenAI wire. `needs` is the member without which a body means nothing; `streams` whether it can stream."""
+
+    name: str
+    needs: str
+    streams: bool = True
+    needs_choices: bool = True
+
+    def check(self, body: RawBody) -> None:
+        """Refuses what no target could answer. Raises BadBody."""
+        data = body.data
+        if self.needs not in data:
+            raise BadBody(f"the member {self.needs!r} is missing", self.needs)
+        if self.needs == "messages":
+            _check_messages(data["messages"])
+        if not isinstance(data.get("model", ""), str):
+            raise BadBody("the member 'model' must be a string", "model")
+        for name, kinds in (("stream", bool), ("stream_options", dict), ("n", int)):
+            if data.get(name) is not None and not isinstance(data[name], kinds):
+                raise BadBody(f"the member {name!r} must be of type {kinds.__name__}", name)
+
+    def prepare(self, body: RawBody, model: str) -> Prepared:
+        """The body for a target that calls the model `model`."""
+        data = body.data
+        stream = self.streams and data.get("stream") is True
+        put = {"model": msgspec.json.encode(model)}
+        asked = True
+        if stream:
+            options = data.get("stream_options")
+            asked = bool(options and options.get("include_usage"))
+            if not asked:
+                put["stream_options"] = _asking_usage(body) if options else b'{"include_usage":true}'
+        choices = data.get("n") or 1
+        if self.needs == "prompt":
+            choices *= _prompts(data["prompt"])
+        return Prepared(body.spliced(put, (HINTS,)), stream, not asked, choices)
+
+    def meter(self, prepared: Prepared) -> Meter:
+        if prepared.stream:
+            return StreamMeter(choices=prepared.choices, hide_usage=prepared.hide_usage)
+        return WholeMeter(needs_choices=self.needs_choices)
+
+    def error_body(self, error: ApiError) -> bytes:
+        return error.body or encode_error(error)
+
+    def error_event(self, error: ApiError) -> bytes:
+        """The last event of a stream that can not go on. No closing mark follows it."""
+        return sse.encode(encode_error(error))
+
+
+def encode_error(error: ApiError) -> bytes:
+    kind = _TYPES.get(error.status, "server_error" if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else _TYPES[400])
+    detail: dict[str, Any] = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    return msgspec.json.encode({"error": detail})
+
+
+def _asking_usage(body: RawBody) -> bytes:
+    return RawBody(body.value("stream_options")).spliced({"include_usage": b"true"})
+
+
+def _check_messages(messages: Any) -> None:
+    if not isinstance(messages, list) or not messages:
+        raise BadBody("'messages' must be a list with at least one message", "messages")
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise BadBody("a message must be an object with a role", f"messages[{place}]")
+
+
+def _prompts(prompt: Any) -> int:
+    """How many prompts a completions body carries: a string or a list of token ids is one."""
+    if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+        return len(prompt)
+    return 1
+
+
+CHAT = OpenAIDialect("openai_chat", "messages")
+COMPLETIONS = OpenAIDialect("openai_completions", "prompt")
+EMBEDDINGS = OpenAIDialect("openai_embeddings", "input", streams=False, needs_choices=False)

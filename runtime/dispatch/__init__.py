@@ -1,0 +1,1 @@
+"""Runs a plan: attempts, commit point, time-outs, verdicts, breakers, cancellation. Knows no wire and no vendor."""

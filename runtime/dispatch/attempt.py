@@ -1,0 +1,154 @@
+"""One exchange with one lane: opens it, relays what is good, keeps the time-outs, ends as a value.
+
+Nothing reaches the client before the first content is good (the commit point). A failure, foreign or found by the meter,
+ends the attempt as a `Failure`; only cancellation is raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from runtime.contract.backend import Backend, Lane
+from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.hop import HttpCall, Reply
+from runtime.dialects.meter import Meter
+from runtime.dispatch.job import Job
+from runtime.load.ledger import Ledger
+
+_ERROR_BYTES = 65536  # of an upstream's error body
+_AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One exchange. `begin` is called at the commit point with the length of a whole answer, or None; then `write`."""
+
+    job: Job
+    backend: Backend
+    lane: Lane
+    ledger: Ledger
+    clock: Callable[[], float]
+    service_in_s: float  # predicted wait until the lane begins to serve this request
+    begin: Callable[[int | None], Awaitable[None]]
+    write: Callable[[bytes], Awaitable[None]]
+    meter: Meter | None = None
+    first_token: float | None = None
+    status: int | None = None
+    committed: bool = False
+    held: list[bytes] = field(default_factory=list)
+
+    async def run(self) -> Failure | None:
+        """None when the answer was whole and has been relayed."""
+        job, ledger = self.job, self.ledger
+        ledger.admit(job.id, job.prompt_tokens, job.expected_output, self.clock(), whole=not self._streams)
+        try:
+            return await self._run()
+        finally:
+            meter = self.meter
+            usage = meter.usage if meter is not None else None
+            if meter is not None and meter.tokens:
+                ledger.tokens(job.id, meter.tokens, self.clock())
+            ledger.finish(job.id, self.clock(), usage)
+
+    async def _run(self) -> Failure | None:
+        times = self.backend.target.timeouts
+        prepared = self.job.dialect.prepare(self.job.body, self.lane.model)
+        call = HttpCall(self.backend.wire.path(self.job.dialect.name), prepared.body)
+        self.meter = meter = self.job.dialect.meter(prepared)
+        now = asyncio.get_running_loop().time()
+        left = max(0.0, min(self.job.deadline - self.clock(), times.total))
+        first = min(left, self.service_in_s + times.first_token) if prepared.stream else left
+        patience = _Patience(now + first, now + left, times.idle)
+        try:
+            async with asyncio.timeout(first) as timer:
+                reply = await self.lane.hop.open(call, connect_s=times.connect)
+                try:
+                    return await self._read(reply, meter, timer, patience)
+                finally:
+                    reply.close()
+        except TimeoutError:
+            failure = _silent(first if self.first_token is None else times.idle)
+        except HopError as error:
+            failure = error.failure
+        # Every choice had its finish reason: only the closing mark is missing, and the answer is whole without it.
+        return await self._finish(meter) if meter.finished else failure
+
+    async def _read(self, reply: Reply, meter: Meter, timer: asyncio.Timeout, patience: _Patience) -> Failure | None:
+        self.status = reply.status
+        if reply.status != HTTPStatus.OK:
+            body = (await reply.read())[:_ERROR_BYTES]
+            return self.backend.wire.classify(reply.status, reply.headers, body)
+        now = asyncio.get_running_loop().time
+        while not meter.done and meter.failure is None and (piece := await reply.chunk()):
+            out = meter.feed(piece)
+            if self.first_token is None and meter.began:
+                self.first_token = self.clock()
+                self.ledger.first_token(self.job.id, self.first_token)
+            if out:
+                # A client that reads slowly is no reason to give the model up: no time-out runs while writing.
+                timer.reschedule(None)
+                await self._forward(out)
+                timer.reschedule(patience.until(now(), self.first_token is not None, meter.finished))
+            elif self.first_token is not None:
+                timer.reschedule(patience.until(now(), True, meter.finished))
+        if meter.failure is not None:
+            return self._judged(meter.failure)
+        return await self._finish(meter)
+
+    def _judged(self, failure: Failure) -> Failure:
+        """An error told inside the stream is the wire's to judge; what the meter found wrong stands."""
+        told = failure.kind is Kind.BROKEN_STREAM and failure.body
+        return self.backend.wire.classify(HTTPStatus.OK, {}, failure.body) if told else failure
+
+    async def _forward(self, out: bytes) -> None:
+        """Writes what is good, or holds it: before the first content, and where a whole answer is wanted, to the end."""
+        if self.committed:
+            await self.write(out)
+            return
+        self.held.append(out)
+        if self.first_token is not None and not self.job.whole:
+            await self._commit(None)
+
+    async def _commit(self, length: int | None) -> None:
+        self.committed = True
+        await self.begin(length)
+        await self.write(b"".join(self.held))
+        self.held.clear()
+
+    async def _finish(self, meter: Meter) -> Failure | None:
+        """The upstream has said all: settles what is owed, or finds that the answer is not whole."""
+        owed = b"" if meter.done else meter.end()
+        if meter.failure is not None:
+            return meter.failure
+        if self.committed:
+            if owed:
+                await self.write(owed)
+            return None
+        self.held.append(owed)
+        await self._commit(None if self._streams else sum(map(len, self.held)))
+        return None
+
+    @property
+    def _streams(self) -> bool:
+        return self.job.dialect.streams and self.job.body.data.get("stream") is True
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """Until when the next bytes are waited for. Loop times; `idle` in seconds."""
+
+    first: float
+    end: float
+    idle: float
+
+    def until(self, now: float, begun: bool, finished: bool) -> float:
+        if not begun:
+            return self.first
+        return min(self.end, now + (_AFTER_FINISH_S if finished else self.idle))
+
+
+def _silent(after_s: float) -> Failure:
+    return Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, f"nothing came for {after_s:.3g} s")

@@ -1,0 +1,84 @@
+"""A breaker per target: stops asking one that keeps failing, lets one probe through, closes again.
+
+Pure but for its own counters; the clock comes in with every call. Busy and a caller's own fault are never counted
+(`Failure.counts_against`): who calls decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """failures in a row that open it; seconds it stays open, doubling up to `longest_s` while its probes fail."""
+
+    failures: int = 5
+    open_s: float = 10.0
+    longest_s: float = 120.0
+    probe_s: float = 60.0  # a probe that never reports back is forgotten after this
+
+
+class Breaker:
+    """Asked with `allows`, told with `begin` and one of `success`, `failure`, `forget`."""
+
+    __slots__ = ("_failures", "_opened", "_policy", "_probe_at", "_trips")
+
+    def __init__(self, policy: BreakerPolicy | None = None) -> None:
+        self._policy = policy or BreakerPolicy()
+        self._failures = 0
+        self._trips = 0
+        self._opened: float | None = None
+        self._probe_at: float | None = None
+
+    def state(self, now: float) -> BreakerState:
+        if self._opened is None:
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if now >= self._opened + self._open_s else BreakerState.OPEN
+
+    def allows(self, now: float) -> bool:
+        """Whether an attempt may begin now: always when closed, one at a time when half-open."""
+        state = self.state(now)
+        if state is BreakerState.HALF_OPEN:
+            return self._probe_at is None or now >= self._probe_at + self._policy.probe_s
+        return state is BreakerState.CLOSED
+
+    def retry_in(self, now: float) -> float:
+        """Seconds until it lets a probe through; 0 when it is not open."""
+        return 0.0 if self._opened is None else max(0.0, self._opened + self._open_s - now)
+
+    def begin(self, now: float) -> bool:
+        """Claims the right to an attempt; False when another holds the probe."""
+        if not self.allows(now):
+            return False
+        if self._opened is not None:
+            self._probe_at = now
+        return True
+
+    def success(self) -> None:
+        self._failures = self._trips = 0
+        self._opened = self._probe_at = None
+
+    def failure(self, now: float) -> None:
+        self._failures += 1
+        half_open = self._opened is not None
+        self._probe_at = None
+        if half_open or self._failures >= self._policy.failures:
+            self._trips += 1 if self._opened is None or self.state(now) is BreakerState.HALF_OPEN else 0
+            self._opened = now
+
+    def forget(self) -> None:
+        """An attempt ended without a word on the target's health: cancelled, busy, the caller's fault."""
+        self._probe_at = None
+
+    @property
+    def _open_s(self) -> float:
+        doubled = self._policy.open_s * 2.0 ** min(max(0, self._trips - 1), 16)
+        return min(self._policy.longest_s, doubled)

@@ -1,0 +1,54 @@
+"""The error a caller is told when nobody answered: from refusals and failed attempts, by DESIGN's table. Pure."""
+
+from __future__ import annotations
+
+from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.targets import Target
+from runtime.dialects.api_error import ApiError
+from runtime.dispatch.job import Outcome, names
+from runtime.routing.plan import Refusal
+
+_TOO_LONG = "context_length_exceeded"
+_BUSY_AGAIN_S = 1.0
+
+
+def of_refusal(refusal: Refusal) -> ApiError:
+    return ApiError(refusal.status, refusal.message, refusal.code, retry_after=refusal.retry_after)
+
+
+def of_outcome(outcome: Outcome, busy_for_s: float | None) -> ApiError:
+    """The error of an outcome that failed. busy_for_s: an estimate of when the engine has room again."""
+    failed = outcome.failed or ([(outcome.target, outcome.failure)] if outcome.target and outcome.failure else [])
+    failure = failed[-1][1]
+    if outcome.timed_out:
+        return ApiError(504, f"no answer within the deadline: {names(failed)}", "deadline_exceeded")
+    if told := _callers_own(failed):
+        return told
+    kinds = {failure.kind for _, failure in failed}
+    if kinds == {Kind.BUSY}:
+        waits = [failure.retry_after for _, failure in failed if failure.retry_after is not None]
+        wait = min(waits) if waits else busy_for_s or _BUSY_AGAIN_S
+        return ApiError(429, f"busy, and nowhere else to go: {names(failed)}", "queue_full", retry_after=wait)
+    if all(tried.local for tried, _ in failed) and kinds <= {Kind.DOWN}:
+        return ApiError(503, f"the engine is not up: {failure.message}", "engine_not_ready", retry_after=_wait(failed))
+    return ApiError(502, f"every candidate failed: {names(failed)}", "all_candidates_failed")
+
+
+def cut(failure: Failure, target: Target) -> ApiError:
+    """A stream that broke after its commit point: told as its last event."""
+    return ApiError(502, f"the answer of {target.label} broke off and is not whole: {failure.message}", "broken_stream")
+
+
+def _callers_own(failed: list[tuple[Target, Failure]]) -> ApiError | None:
+    """A fault of the request itself: the first one found, in the provider's own words."""
+    for _, failure in failed:
+        if failure.kind is Kind.TOO_LONG:
+            return ApiError(400, failure.message, _TOO_LONG, body=failure.body)
+    for _, failure in failed:
+        if failure.disposition is Disposition.TELL_CALLER:
+            return ApiError(failure.status or 400, failure.message, failure.code, body=failure.body)
+    return None
+
+
+def _wait(failed: list[tuple[Target, Failure]]) -> float | None:
+    return next((failure.retry_after for _, failure in failed if failure.retry_after is not None), None)

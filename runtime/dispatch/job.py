@@ -1,0 +1,75 @@
+"""What dispatch works on and what it hands back: the request on its way, the one who gets its answer, the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from runtime.contract.failures import Failure
+from runtime.contract.targets import Target
+from runtime.dialects.meter import Meter
+from runtime.dialects.openai import OpenAIDialect
+from runtime.dialects.raw_body import RawBody
+from runtime.record.decisions import Attempt
+from runtime.routing.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request. Times are seconds on the monotonic clock.
+
+    prompt_tokens: estimated. expected_output: the client's own limit on the answer, where it set one.
+    whole: the answer is held back until it is complete.
+    """
+
+    id: str
+    dialect: OpenAIDialect
+    body: RawBody
+    prompt_tokens: int
+    expected_output: int | None
+    whole: bool
+    arrived: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known when an answer is committed. length: bytes of a whole answer; None for a stream."""
+
+    target: Target
+    reason: Reason
+    attempts: int
+    length: int | None
+
+
+class Sink(Protocol):
+    """The client's side. `start` is the commit point: it is called once, before the first `write`."""
+
+    async def start(self, head: Head) -> None: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How it went. `failure` is None when the answer is whole. `failed` keeps each failed attempt's target and failure."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    failed: list[tuple[Target, Failure]] = field(default_factory=list)
+    committed: bool = False
+    failure: Failure | None = None
+    target: Target | None = None
+    reason: Reason | None = None
+    meter: Meter | None = None
+    first_token: float | None = None
+    timed_out: bool = False
+
+    @property
+    def answered(self) -> bool:
+        return self.target is not None and self.failure is None
+
+
+def names(failed: Sequence[tuple[Target, Failure]]) -> str:
+    """Every failed attempt in words, for an error that hides none."""
+    return "; ".join(f"{target.label}: {failure.message}" for target, failure in failed)

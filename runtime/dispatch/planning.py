@@ -1,0 +1,90 @@
+"""From a body to a plan: facts with the tokens learned so far, the fleet as it is, the settings as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from runtime.contract.targets import Target
+from runtime.routing.facts import Facts, read_facts, read_hints
+from runtime.routing.fleet import Fleet, LocalState, TargetState
+from runtime.routing.names import Lent, resolve
+from runtime.routing.plan import Plan, Policy, plan
+from runtime.routing.tokens import TokenEstimate
+
+
+class Pictured(Protocol):
+    """What can be looked at as a fleet."""
+
+    def picture(self, facts: Facts, now: float, lent: Lent | None) -> Fleet: ...
+
+    def target(self, name: str) -> Target:
+        """The target of that name, absent ones included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A plan and what it was made from."""
+
+    facts: Facts
+    plan: Plan
+
+
+@dataclass(slots=True)
+class Planner:
+    """Holds the policy in force (replaced whole on a reload) and what was learned of the engine's tokenizer."""
+
+    policy: Policy
+    tokens: TokenEstimate = field(default_factory=TokenEstimate)
+
+    def facts(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Facts:
+        """Raises BadHint."""
+        return read_facts(dialect, body, read_hints(body, headers), headers, self.tokens)
+
+    def plan(self, facts: Facts, fleet: Pictured, now: float) -> Plan:
+        named = resolve(facts.model, self.policy.directory)
+        first = getattr(named, "first", None)
+        lent = next((name for name in (named, first) if isinstance(name, Lent)), None)
+        return plan(facts, fleet.picture(facts, now, lent), self.policy, now)
+
+    def learn(self, facts: Facts, prompt_tokens: int) -> None:
+        self.tokens.learn(facts.plain, prompt_tokens)
+
+
+@dataclass(slots=True)
+class IdleFleet:
+    """A box on which nothing runs and nothing fails."""
+
+    local: Target
+    usable: Mapping[str, Target]
+    absent: Mapping[str, tuple[Target, str]]
+    lend: Callable[[Lent], Target]
+
+    def picture(self, facts: Facts, now: float, lent: Lent | None) -> Fleet:
+        states = {name: TargetState(target) for name, target in self.usable.items()}
+        for name, (target, why) in self.absent.items():
+            states[name] = TargetState(target, available=False, why=why, absent=True)
+        if lent is not None:
+            states.setdefault(lent.target, TargetState(self.lend(lent)))
+        return Fleet(LocalState(self.local), states)
+
+    def target(self, name: str) -> Target:
+        if name == self.local.name:
+            return self.local
+        return self.usable[name] if name in self.usable else self.absent[name][0]
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePlanner:
+    """A planner over a box where nothing runs: what `hearth explain` shows without a runtime."""
+
+    planner: Planner
+    fleet: Pictured
+    clock: Callable[[], float]
+
+    def explain(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Explanation:
+        """Raises BadHint."""
+        facts = self.planner.facts(dialect, body, headers)
+        return Explanation(facts, self.planner.plan(facts, self.fleet, self.clock()))

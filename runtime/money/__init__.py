@@ -1,0 +1,1 @@
+"""Dollars: what an answer costs. Budgets and reservations come here."""

@@ -1,0 +1,103 @@
+"""The ASGI application: one table of routes, authentication, CORS, request ids, and errors in the caller's dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from runtime.dialects import openai
+from runtime.dialects.api_error import ApiError
+from runtime.server.answering import Desk, answer
+from runtime.server.asgi import ClientGone, Pairs, Receive, Request, Scope, Send
+from runtime.server.keys import Keys
+from runtime.server.origins import Origins
+
+Page = Callable[[Request, Pairs], Awaitable[None]]
+
+_DIALECTS = {
+    "/v1/chat/completions": openai.CHAT,
+    "/v1/completions": openai.COMPLETIONS,
+    "/v1/embeddings": openai.EMBEDDINGS,
+}
+_OPEN = "/health/"  # no key needed below this
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_log = logging.getLogger("hearth.server")
+
+
+@dataclass(slots=True)
+class Gate:
+    """Who may come in. Replaced whole on a reload."""
+
+    keys: Keys
+    origins: Origins
+
+
+class App:
+    """pages: GET (and POST) routes by path; a path that ends in "/" takes what is below it."""
+
+    def __init__(self, desk: Desk, gate: Gate, pages: Mapping[tuple[str, str], Page]) -> None:
+        self._desk = desk
+        self._pages = pages
+        self.gate = gate
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(Request(scope, receive, send, self._desk.clock()))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, request: Request) -> None:
+        desk = self._desk
+        request.id = desk.ids.next()
+        asked = request.headers.get("x-request-id", "")
+        extra: list[tuple[bytes, bytes]] = [
+            (b"x-request-id", (asked if _REQUEST_ID.fullmatch(asked) else request.id).encode())
+        ]
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            extra += self.gate.origins.check(request.headers)
+            await self._route(request, extra)
+        except ApiError as error:
+            await request.answer(
+                error.status,
+                openai.CHAT.error_body(error),
+                ((b"content-type", b"application/json"), *extra, *error.headers),
+            )
+        except ClientGone:
+            pass
+        finally:
+            self.tasks.discard(task)
+
+    async def _route(self, request: Request, extra: Pairs) -> None:
+        path, method = request.path, request.method
+        if method == "OPTIONS":
+            await request.answer(204, b"", self.gate.origins.preflight(request.headers))
+            return
+        if not path.startswith(_OPEN):
+            self.gate.keys.check(request.headers)
+        dialect = _DIALECTS.get(path)
+        if dialect is not None and method == "POST":
+            await answer(self._desk, request, dialect, extra)
+            return
+        page = self._page("GET" if method == "HEAD" else method, path)
+        if page is None:
+            raise self._not_found(path, method)
+        await page(request, extra)
+
+    def _page(self, method: str, path: str) -> Page | None:
+        page = self._pages.get((method, path))
+        if page is None and "/" in path[1:]:
+            page = self._pages.get((method, path[: path.rindex("/") + 1]))
+        return page
+
+    def _not_found(self, path: str, method: str) -> ApiError:
+        known = {route for _, route in self._pages} | set(_DIALECTS)
+        if path in known:
+            return ApiError(405, f"{method} is not answered at {path}", "method_not_allowed")
+        return ApiError(404, f"nothing is served at {path}", "not_found")

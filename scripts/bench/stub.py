@@ -1,0 +1,122 @@
+"""A stub upstream of the OpenAI dialect that answers at once: one JSON body, or a stream of chunks, paced or in a burst.
+
+    python -m scripts.bench.stub --port 9000 [--chunks 64] [--pace-ms 0] [--hold]
+
+A raw asyncio protocol, so that its own cost stays small beside what is measured. `--hold` sends the first chunk and then
+nothing: idle streams. Serves /v1/chat/completions, /v1/models and /health; anything else is 404.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+from typing import cast
+
+import uvloop
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"
+_MODEL = "stub"
+
+
+def _chunk(delta: dict[str, str], finish: str | None = None, usage: dict[str, int] | None = None) -> bytes:
+    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _MODEL, "choices": choices}
+    if usage is not None:
+        body |= {"choices": [], "usage": usage}
+    return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _framed(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+class Answers:
+    """Every byte that can be sent, made once."""
+
+    def __init__(self, chunks: int) -> None:
+        usage = {"prompt_tokens": 9, "completion_tokens": chunks, "total_tokens": 9 + chunks}
+        message = {"role": "assistant", "content": "word " * 12}
+        whole = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": _MODEL, "usage": usage}
+        whole["choices"] = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        self.whole = self._json(json.dumps(whole).encode())
+        self.models = self._json(json.dumps({"object": "list", "data": [{"id": _MODEL, "object": "model"}]}).encode())
+        self.empty = self._json(b"{}")
+        self.stream_head = _HEAD % b"text/event-stream" + b"transfer-encoding: chunked\r\n\r\n"
+        first = _framed(_chunk({"role": "assistant", "content": ""}))
+        self.stream = [first, *(_framed(_chunk({"content": " word"})) for _ in range(chunks))]
+        self.stream_end = (
+            _framed(_chunk({}, "stop")) + _framed(_chunk({}, None, usage)) + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+        )
+
+    @staticmethod
+    def _json(body: bytes) -> bytes:
+        return _HEAD % b"application/json" + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+class Stub(asyncio.Protocol):
+    def __init__(self, answers: Answers, pace_s: float, hold: bool) -> None:
+        self._answers, self._pace, self._hold = answers, pace_s, hold
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._rest += data
+        while (end := self._rest.find(b"\r\n\r\n")) >= 0:
+            head = self._rest[:end]
+            length = _LENGTH.search(head)
+            stop = end + 4 + (int(length[1]) if length else 0)
+            if len(self._rest) < stop:
+                return
+            body, self._rest = self._rest[end + 4 : stop], self._rest[stop:]
+            self._answer(head.split(b" ", 2)[1], body)
+
+    def _answer(self, path: bytes, body: bytes) -> None:
+        answers, write = self._answers, self._transport.write
+        if path.endswith(b"/models"):
+            write(answers.models)
+        elif not path.endswith(b"/completions"):
+            write(answers.empty)
+        elif b'"stream":true' not in body and b'"stream": true' not in body:
+            write(answers.whole)
+        elif self._hold:
+            write(answers.stream_head + answers.stream[0] + answers.stream[1])
+        elif self._pace:
+            write(answers.stream_head)
+            self._next(0)
+        else:
+            write(answers.stream_head + b"".join(answers.stream) + answers.stream_end)
+
+    def _next(self, place: int) -> None:
+        if self._transport.is_closing():
+            return
+        if place == len(self._answers.stream):
+            self._transport.write(self._answers.stream_end)
+            return
+        self._transport.write(self._answers.stream[place])
+        asyncio.get_running_loop().call_later(self._pace, self._next, place + 1)
+
+
+async def serve(port: int, chunks: int, pace_ms: float, hold: bool) -> None:
+    answers = Answers(chunks)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Stub(answers, pace_ms / 1000, hold), "127.0.0.1", port, backlog=4096)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--chunks", type=int, default=64)
+    parser.add_argument("--pace-ms", type=float, default=0)
+    parser.add_argument("--hold", action="store_true")
+    options = parser.parse_args()
+    uvloop.run(serve(options.port, options.chunks, options.pace_ms, options.hold))
+
+
+if __name__ == "__main__":
+    main()
