@@ -160,21 +160,8 @@ def _cache(model: Footprint, tokens: int, tensor_parallel: int) -> int:
 
 
 def _with_reasons(verdict: Verdict, model: Footprint, box: Box, wish: Wish) -> Verdict:
-    reasons = (
-        *_headline(verdict, model, box, wish),
-        *_parts(verdict, model, wish),
-        *_advice(verdict, model, box, wish),
-    )
-    return Verdict(
-        verdict.fits,
-        verdict.tensor_parallel,
-        verdict.need,
-        verdict.budget,
-        verdict.max_context,
-        verdict.max_concurrency,
-        verdict.smallest,
-        reasons,
-    )
+    words = (_headline(verdict, model, box, wish), *_parts(verdict, model, wish), *_advice(verdict, model, box, wish))
+    return replace(verdict, reasons=words)
 
 
 def _headline(verdict: Verdict, model: Footprint, box: Box, wish: Wish) -> str:

@@ -74,6 +74,7 @@ async def _ask(
         limit=_LINE,
     )
     try:
+        last: dict[str, Any]
         last, words = await asyncio.gather(_listen(child, progress), _stderr(child))
         await child.wait()
     finally:
@@ -108,6 +109,33 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         await child.wait()
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where the hub's own library keeps its downloads."""
+    if folder := environ.get("HF_HUB_CACHE"):
+        return Path(folder).expanduser()
+    home = environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(home).expanduser() / "hub"
+
+
+def cached(repo: str, environ: Mapping[str, str]) -> Path | None:
+    """The repository's whole snapshot in the hub's cache, None where it is not there or not whole."""
+    folder = cache_folder(environ) / f"models--{repo.replace('/', '--')}"
+    try:
+        snapshot = folder / "snapshots" / (folder / "refs" / "main").read_text().strip()
+        whole = (snapshot / "config.json").is_file() and all((snapshot / name).is_file() for name in _shards(snapshot))
+    except (OSError, ValueError, KeyError):
+        return None
+    return snapshot if whole else None
+
+
+def _shards(snapshot: Path) -> set[str]:
+    """The weight files a snapshot must have."""
+    index = snapshot / "model.safetensors.index.json"
+    if not index.is_file():
+        return {"model.safetensors"}
+    return set(json.loads(index.read_text())["weight_map"].values())
 
 
 def explain(repo: str, kind: str, words: str) -> WeightsError:

@@ -156,7 +156,8 @@ def main(request: dict[str, Any]) -> int:
         say(fault=fault.kind, words=str(fault))
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent hears it as one line
-        say(fault=kind_of(error), words=f"{type(error).__name__}: {error}")
+        cause = _chain(error)[-1]
+        say(fault=kind_of(error), words=f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}")
         return 1
     return 0
 

@@ -1,0 +1,286 @@
+"""`hearth models`: what this box could serve, whether it fits, and getting it. Thin, over `local_models`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Coroutine, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import psutil
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from local_models import environment, fit, hub, weights
+from local_models.catalogue import Entry, catalogue
+from local_models.footprint import footprint, of_entry
+from local_models.gpu import NvmlProbe
+from local_models.prepared import PreparedModel, PrepareError
+from local_models.weight_cache import cache_home
+from runtime.cli.exits import CommandError, Exit
+from runtime.cli.paint import amount, columns, paint_for
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="models",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="List, fetch and size the models this box could serve.\n\n"
+    "\b\nExamples:\n  hearth models list\n  hearth models fit llama-3.1-8b --context 16384 --concurrency 8\n"
+    "  hearth models pull llama-3.1-8b",
+)
+
+# What "needs" is reckoned for, and the boxes it is looked for in, smallest first.
+USUAL = fit.Wish(context=8192, concurrency=4)
+BOXES = tuple(
+    fit.Box(memory=size * fit.GIB, gpus=gpus)
+    for gpus, size in ((1, 8), (1, 16), (1, 24), (1, 48), (1, 80), (2, 80), (4, 80), (8, 80), (8, 141), (8, 180))
+)
+
+
+class Dtype(StrEnum):
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP8 = "fp8"
+
+
+Json = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
+Model = Annotated[str, typer.Argument(metavar="NAME", help="A name of `hearth models list`, a hub id, or a folder.")]
+
+
+@app.command("list")
+def list_models(as_json: Json = False) -> None:
+    """Show the models Hearth knows by name; any other hub id (org/name) or folder can be served too.
+
+    \b
+    "needs" is for 4 requests of 8,192 tokens at once: GPUs and the memory of each. `hearth models fit` says more.
+
+    \b
+    Examples:
+      hearth models list
+      hearth models list --json
+    """
+    entries = catalogue().entries
+    if as_json:
+        typer.echo(json.dumps([_facts(entry, os.environ) for entry in entries], indent=2, ensure_ascii=False))
+        return
+    paint = paint_for(sys.stdout, os.environ)
+    head = [(word, "dim") for word in ("name", "size", "weights", "context", "needs", "tools", "licence", "here")]
+    rows = [head, *([(text, "") for text in _row(entry)] for entry in entries)]
+    for line in columns(rows, paint, indent=""):
+        typer.echo(line)
+    typer.echo(paint("* gated: accept the licence on the hub and set HF_TOKEN before `hearth models pull`", "dim"))
+
+
+@app.command()
+def pull(
+    name: Model,
+    offline: Annotated[bool, typer.Option("--offline", help="Touch no network: only say whether it is here.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a model so that `hearth serve` starts without the network. Run again, it resumes where it stopped.
+
+    \b
+    Examples:
+      hearth models pull smollm2-135m
+      HF_TOKEN=hf_... hearth models pull llama-3.1-8b
+      hearth models pull Qwen/Qwen3-8B
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        prepared = _run(_pull(name, offline, None if bar.disable else bar))
+    if as_json:
+        facts = {"name": prepared.name, "path": str(prepared.path), "engine_args": list(prepared.args)}
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        typer.echo(str(prepared.path))
+
+
+@app.command("fit")
+def fit_model(  # noqa: PLR0917 - one for each option
+    name: Model,
+    context: Annotated[int, typer.Option(min=1, help="Tokens of one request, prompt and answer together.")] = 8192,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs; left out: those of this box.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB of one GPU; left out: this box's.")] = None,
+    utilization: Annotated[float, typer.Option(min=0.05, max=1.0, help="Share the engine may use.")] = 0.9,
+    dtype: Annotated[Dtype | None, typer.Option(help="Weights in another type than published.")] = None,
+    kv_dtype: Annotated[Dtype, typer.Option(help="Type of the cache.")] = Dtype.BF16,
+    as_json: Json = False,
+) -> None:
+    """Say whether a model fits the GPUs, and why not. Exit code 0: it fits; 1: it does not.
+
+    \b
+    Examples:
+      hearth models fit llama-3.1-8b
+      hearth models fit llama-3.3-70b --gpus 4 --memory 80 --context 32768 --concurrency 16
+      hearth models fit ./my-model --memory 24 --json
+    """
+    model = _run(footprint(name, environ=os.environ, dtype=dtype, kv_dtype=kv_dtype))
+    box, about = _box(gpus, memory, utilization)
+    verdict = fit.judge(model, box, fit.Wish(context, concurrency))
+    if as_json:
+        typer.echo(json.dumps(_verdict(model, box, verdict, about), indent=2, ensure_ascii=False))
+    else:
+        _say(verdict, about)
+    raise typer.Exit(Exit.OK if verdict.fits else Exit.FAILED)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except PrepareError as error:
+        raise CommandError(error.cause) from error
+    except KeyboardInterrupt:
+        raise CommandError("stopped; the same command goes on from here", Exit.INTERRUPTED) from None
+
+
+async def _pull(name: str, offline: bool, bar: Progress | None) -> PreparedModel:
+    task = bar.add_task(name, total=None, visible=False) if bar else None
+
+    def notice(line: str) -> None:
+        (bar.console.print if bar else lambda text: typer.echo(text, err=True))(line)
+
+    def show(at: hub.Progress) -> None:
+        if bar and task is not None:
+            bar.update(task, completed=at.done, total=at.total, visible=True)
+
+    python = await asyncio.to_thread(_engine_python, name)
+    return await weights.prepare(
+        name, notice=notice, engine_python=python, offline=offline, progress=show if bar else None, environ=os.environ
+    )
+
+
+def _engine_python(name: str) -> str | None:
+    """The interpreter that converts the built-in model; nothing else needs one."""
+    if not isinstance(weights.resolve(name), weights.Builtin):
+        return None
+    probe = NvmlProbe(time.monotonic)
+    found = environment.find_engine("auto", probe.read(), probe.reason, env=os.environ)
+    return None if isinstance(found, environment.NotFound) else str(found.python)
+
+
+def _box(gpus: int | None, memory: float | None, share: float) -> tuple[fit.Box, str]:
+    """What to judge by, and a sentence about where the figures come from."""
+    if memory is not None:
+        return fit.Box(int(memory * fit.GIB), gpus or 1, share), ""
+    probe = NvmlProbe(time.monotonic)
+    found = probe.read()
+    if found:
+        smallest = min(gpu.memory_total for gpu in found)
+        return fit.Box(smallest, gpus or len(found), share), f"this box has {len(found)} x {found[0].name}"
+    if gpus is not None:
+        raise CommandError(f"{probe.reason}: say how much memory each has with --memory GIB", Exit.USAGE)
+    about = f"{probe.reason}: judged by this machine's memory, for an engine on the CPU; --memory GIB judges a GPU"
+    return fit.Box(psutil.virtual_memory().total, 1, share, cpu=True), about
+
+
+def _say(verdict: fit.Verdict, about: str) -> None:
+    paint = paint_for(sys.stdout, os.environ)
+    if about:
+        typer.echo(paint(about, "dim"))
+    first, *rest = verdict.reasons
+    typer.echo(paint(first, "green" if verdict.fits else "red"))
+    for reason in rest:
+        typer.echo(f"  {reason}")
+
+
+def _verdict(model: fit.Footprint, box: fit.Box, verdict: fit.Verdict, about: str) -> dict[str, Any]:
+    need = verdict.need
+    return {
+        "name": model.name,
+        "fits": verdict.fits,
+        "tensor_parallel": verdict.tensor_parallel,
+        "need_bytes": {
+            "weights": need.weights,
+            "cache": need.cache,
+            "overhead": need.overhead,
+            "total": need.total,
+        },
+        "budget_bytes": verdict.budget,
+        "memory_bytes": box.memory,
+        "device": "cpu" if box.cpu else "cuda",
+        "max_context": verdict.max_context,
+        "max_concurrency": verdict.max_concurrency,
+        "smallest_gpus": verdict.smallest,
+        "reasons": [*verdict.reasons, *([about] if about else [])],
+    }
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    return (
+        entry.name,
+        _size(entry.parameters) + (f" ({_size(entry.active)} active)" if entry.active else ""),
+        amount(entry.weight_bytes),
+        f"{entry.context:,}",
+        _needs(entry),
+        "yes" if entry.tools else "with a template" if entry.tool_parser else "no",
+        entry.licence + ("*" if entry.gated else ""),
+        "yes" if _here(entry, os.environ) else "",
+    )
+
+
+def _size(parameters: int) -> str:
+    billions = parameters / 1e9
+    return f"{parameters / 1e6:.0f}M" if billions < 1 else f"{billions:.1f}B" if billions < 10 else f"{billions:.0f}B"
+
+
+def _needs(entry: Entry) -> str:
+    box = _smallest(entry)
+    return f"{box.gpus} x {box.memory // fit.GIB} GiB" if box else "more than 8 GPUs"
+
+
+def _smallest(entry: Entry) -> fit.Box | None:
+    model = of_entry(entry)
+    return next((box for box in BOXES if fit.judge(model, box, USUAL).fits), None)
+
+
+def _here(entry: Entry, environ: Mapping[str, str]) -> Path | None:
+    """Where its files are on this machine."""
+    source = weights.resolve(entry.name)
+    if isinstance(source, weights.Builtin):
+        kept = weights.shelf(source, cache_home(environ))
+        return kept.folder if kept.whole() else None
+    return hub.cached(entry.hub, environ) if entry.hub else None
+
+
+def _facts(entry: Entry, environ: Mapping[str, str]) -> dict[str, Any]:
+    box, here = _smallest(entry), _here(entry, environ)
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "hub": entry.hub,
+        "parameters": entry.parameters,
+        "active_parameters": entry.active or entry.parameters,
+        "weights_bytes": entry.weight_bytes,
+        "dtype": entry.dtype,
+        "context": entry.context,
+        "cache_bytes_per_token": round(entry.architecture.kv_bytes(USUAL.context) / USUAL.context),
+        "licence": entry.licence,
+        "gated": entry.gated,
+        "modalities": sorted(entry.modalities),
+        "tools": entry.tools,
+        "tool_parser": entry.tool_parser,
+        "tool_template": entry.tool_template,
+        "reasoning_parser": entry.reasoning_parser,
+        "engine_args": list(entry.engine_args),
+        "needs": {"gpus": box.gpus, "memory_gib": box.memory // fit.GIB} if box else None,
+        "path": str(here) if here else None,
+        "notes": list(entry.notes),
+        "source": entry.source,
+    }
