@@ -1,9 +1,11 @@
-"""What the supervisor needs to know of a model before it starts an engine on it. Knows no hub, no catalogue, no process."""
+"""What the supervisor needs to know of a model before it starts an engine on it. Knows no hub, no catalogue, no
+process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.contract.targets import Capabilities
@@ -28,7 +30,7 @@ class PreparedModel:
     max_model_len: int | None = None
     args: tuple[str, ...] = ()
     embeds: bool = False
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
 
 class PrepareError(Exception):

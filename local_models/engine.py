@@ -1,0 +1,255 @@
+"""The local fleet: several replicas behind `runtime.contract.engine.Engine`, started by us or attached by URL.
+
+Knows how replicas are put together and asked as one; what happens to one of them is its supervisor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from local_models import orphans, sockets
+from local_models.attached import AttachedServer, is_loopback, without_secrets
+from local_models.gpu import GpuProbe
+from local_models.hop import EngineHop
+from local_models.instance import Instance
+from local_models.lifecycle import Drain, Policy, Start, Stop
+from local_models.log_ring import LogRing
+from local_models.owned import OwnedEngine, Place, Plan, World
+from local_models.prepared import Notice, Prepare, PreparedModel
+from local_models.process import Spawn, spawn
+from local_models.start_times import StartTimes
+from local_models.supervisor import Supervisor, Watch
+from runtime.contract.engine import EngineSpec, Gpu, ReplicaState, ReplicaView
+from runtime.contract.hop import Hop
+from runtime.contract.targets import Capabilities
+
+_SWEEP_S = 15.0
+_GRACE_S = 8.0
+_AT_REST = frozenset({ReplicaState.STOPPED, ReplicaState.GIVEN_UP})
+_ATTACHED_FIRST_S = 1.0  # a probe costs little, and the server may be back any moment
+_ATTACHED_MOST_S = 30.0
+_DRAIN_LOOK_S = 0.05
+_GPU_LOOK_S = 1.0
+_NO_GPU_LOOK_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLane:
+    """A `runtime.contract.backend.Lane`."""
+
+    supervisor: Supervisor
+    instance: Instance
+    fallback_model: str
+
+    @property
+    def name(self) -> str:
+        return self.instance.name
+
+    @property
+    def ready(self) -> bool:
+        return self.supervisor.state is ReplicaState.READY
+
+    @property
+    def hop(self) -> Hop:
+        return self.instance.hop
+
+    @property
+    def model(self) -> str:
+        models = self.supervisor.models
+        return models[0] if models else self.fallback_model
+
+
+class LocalEngine:
+    """A `runtime.contract.engine.Engine`. To be started, drained and stopped in one event loop, once.
+
+    prepare: gets the weights. plan: how to start vLLM on them (`fleet.py` wires the real one). watch: how closely
+    replicas are watched; left out, as the spec says. clock: monotonic seconds; sleep its companion.
+    """
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        *,
+        prepare: Prepare,
+        plan: Plan,
+        probe: GpuProbe,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        spawn: Spawn = spawn,
+        watch: Watch | None = None,
+    ) -> None:
+        self._spec = spec
+        self._prepare = prepare
+        self._preparing = asyncio.Lock()
+        self._prepared: PreparedModel | None = None
+        self._probe = probe
+        self._gpus: tuple[Gpu, ...] = ()
+        self._gpu_task: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._sleep = sleep
+        self._change = asyncio.Event()
+        self._logs: list[LogRing] = []
+        self._folder = sockets.socket_folder(spec.state_dir)
+        world = World(
+            self._weights, plan, spawn, probe, clock, sleep, StartTimes(spec.state_dir / "engine-starts.json")
+        )
+        instances = self._attached() if spec.urls else self._owned(world)
+        policy, watch = _policy(spec), watch or _watch(spec)
+        self._supervisors = [
+            Supervisor(instance, policy, watch, clock=clock, sleep=sleep, changed=self._changed)
+            for instance in instances
+        ]
+        self._lanes = tuple(
+            ReplicaLane(supervisor, instance, spec.model)
+            for supervisor, instance in zip(self._supervisors, instances, strict=True)
+        )
+
+    def _owned(self, world: World) -> list[Instance]:
+        owner = orphans.this_process(self._spec.state_dir)
+        return [self._owned_one(index, owner, world) for index in range(self._spec.replicas)]
+
+    def _owned_one(self, index: int, owner: orphans.Owner, world: World) -> Instance:
+        name = f"replica-{index}"
+        place = Place(name, index, self._folder / f"{name}.sock", owner, self._spec.start_timeout_s)
+        log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
+        self._logs.append(log)
+        return OwnedEngine(place, world, EngineHop(socket_path=place.socket, clock=self._clock), log)
+
+    def _attached(self) -> list[Instance]:
+        return [
+            AttachedServer(
+                name=f"replica-{index}",
+                address=without_secrets(url),
+                hop=EngineHop(base_url=url, key=self._spec.key, clock=self._clock),
+                wanted=self._spec.model,
+                sleep=self._sleep,
+            )
+            for index, url in enumerate(self._spec.urls)
+        ]
+
+    # -- what it is
+
+    @property
+    def model(self) -> str:
+        """The settings' name; of attached servers that do not have it, the one they serve."""
+        served = next((view.models for view in self.views() if view.models), ())
+        if not self._spec.urls or not served or self._spec.model in served:
+            return self._spec.model
+        return served[0]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        known = self._prepared.capabilities if self._prepared is not None else Capabilities(completions=True)
+        lengths = [view.max_model_len for view in self.views() if view.max_model_len is not None]
+        return replace(known, context_tokens=min(lengths)) if lengths else known
+
+    @property
+    def on_box(self) -> bool:
+        return all(is_loopback(url) for url in self._spec.urls)
+
+    @property
+    def lanes(self) -> Sequence[ReplicaLane]:
+        return self._lanes
+
+    def views(self) -> tuple[ReplicaView, ...]:
+        return tuple(supervisor.view() for supervisor in self._supervisors)
+
+    def gpus(self) -> tuple[Gpu, ...]:
+        """As read within the last second or so."""
+        return self._gpus
+
+    def log_tail(self, lines: int) -> tuple[str, ...]:
+        """Of every replica, each line behind its replica's name where there are several."""
+        if len(self._logs) == 1:
+            return self._logs[0].tail(lines)
+        return tuple(f"replica-{i}: {line}" for i, log in enumerate(self._logs) for line in log.tail(lines))
+
+    # -- what it does
+
+    async def start(self, notice: Notice) -> None:
+        if not self._spec.urls:
+            sockets.make_private(self._folder)
+            await self._sweep(notice)
+            self._gpu_task = asyncio.create_task(self._watch_gpus(), name="gpu watch")
+        for supervisor in self._supervisors:
+            supervisor.begin(notice)
+            supervisor.send(Start())
+        await self._until(lambda states: ReplicaState.STOPPED not in states)
+
+    async def _sweep(self, notice: Notice) -> None:
+        me = orphans.this_process(self._spec.state_dir)
+        swept = await orphans.sweep(orphans.of_dead_owners(me), _SWEEP_S)
+        if swept.killed:
+            owners = sorted({process.marker.owner.pid for process in swept.killed})
+            notice(f"ended {len(swept.killed)} engine process(es) that a dead Hearth (pid {owners}) had left")
+        if swept.left:
+            notice(f"engine processes {list(swept.left)} of a dead Hearth do not end; they may hold GPU memory")
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._until(lambda states: ReplicaState.READY in states or states <= _AT_REST)
+        except TimeoutError:
+            return False
+        return ReplicaState.READY in self._states()
+
+    async def drain(self, deadline_s: float) -> None:
+        until = self._clock() + deadline_s
+        for supervisor in self._begun():
+            supervisor.send(Drain())
+        while self._clock() < until and any(supervisor.in_flight for supervisor in self._supervisors):
+            await self._sleep(_DRAIN_LOOK_S)
+
+    async def stop(self) -> None:
+        for supervisor in self._begun():
+            supervisor.send(Stop())
+        await self._until(lambda states: states <= {ReplicaState.STOPPED})
+        for supervisor in self._supervisors:
+            await supervisor.close()
+        if self._gpu_task is not None:
+            self._gpu_task.cancel()
+            await asyncio.gather(self._gpu_task, return_exceptions=True)
+        for log in self._logs:
+            log.close()
+
+    def _begun(self) -> list[Supervisor]:
+        return [supervisor for supervisor in self._supervisors if supervisor.begun]
+
+    async def _weights(self, notice: Notice) -> PreparedModel:
+        """One replica fetches, the others find it fetched."""
+        async with self._preparing:
+            self._prepared = await self._prepare(self._spec.model, notice)
+        return self._prepared
+
+    async def _watch_gpus(self) -> None:
+        while True:
+            self._gpus = await asyncio.to_thread(self._probe.read)
+            await self._sleep(_GPU_LOOK_S if self._gpus else _NO_GPU_LOOK_S)
+
+    # -- changes
+
+    def _states(self) -> set[ReplicaState]:
+        return {supervisor.state for supervisor in self._supervisors}
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def _until(self, true_of: Callable[[set[ReplicaState]], bool]) -> None:
+        while not true_of(self._states()):
+            await self._change.wait()
+
+
+def _policy(spec: EngineSpec) -> Policy:
+    if spec.urls:
+        first, most = min(_ATTACHED_FIRST_S, spec.backoff_first_s), min(_ATTACHED_MOST_S, spec.backoff_most_s)
+        return Policy(first, most, give_up_after=None, grace=0.0)
+    return Policy(spec.backoff_first_s, spec.backoff_most_s, give_up_after=spec.give_up_after, grace=_GRACE_S)
+
+
+def _watch(spec: EngineSpec) -> Watch:
+    """An attached server may be paid for by the hour it is awake: no canary while nothing is asked of it."""
+    watch = Watch(hang_after=spec.hang_after_s, canary=spec.canary_s)
+    return replace(watch, idle=None) if spec.urls else watch

@@ -1,0 +1,97 @@
+"""Puts the real parts of a `LocalEngine` together: interpreter, device, GPU groups, command line, weights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from local_models import command, environment, weights
+from local_models.engine import LocalEngine
+from local_models.gpu import GpuProbe, NoGpu, NvmlProbe
+from local_models.instance import Fault
+from local_models.owned import Place, Plan, StartPlan
+from local_models.prepared import Notice, Prepare, PreparedModel
+from runtime.contract.engine import EngineSpec, Gpu
+
+
+def local_engine(
+    spec: EngineSpec,
+    *,
+    environ: Mapping[str, str],
+    clock: Callable[[], float],
+    secrets: frozenset[str] = frozenset(),
+    probe: GpuProbe | None = None,
+    prepare: Prepare | None = None,
+) -> LocalEngine:
+    """The engine the spec asks for. secrets: names of variables no engine may inherit. clock: monotonic seconds."""
+    probe = probe or _probe(spec, clock)
+    plan = planner(spec, probe, environ, secrets)
+    return LocalEngine(spec, prepare=prepare or fetcher(spec, probe, environ), plan=plan, probe=probe, clock=clock)
+
+
+def _probe(spec: EngineSpec, clock: Callable[[], float]) -> GpuProbe:
+    if spec.urls or spec.device == command.CPU:
+        return NoGpu()
+    return NvmlProbe(clock)
+
+
+def planner(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str], secrets: frozenset[str]) -> Plan:
+    """How each replica is started, decided anew at every start: a GPU may be gone, another engine installed."""
+
+    async def plan(model: PreparedModel, place: Place, extra: Mapping[str, str]) -> StartPlan:
+        gpus, found = await asyncio.to_thread(_look, spec, probe, environ)
+        try:
+            names = _group(spec, model, gpus, place.index, environ) if found.kind == command.CUDA else ()
+            launch = command.Launch(
+                python=found.python,
+                device=found.kind,
+                model=model,
+                socket=place.socket,
+                gpus=names,
+                gpu_memory_utilization=spec.gpu_memory_utilization,
+                args=spec.args,
+                offline=spec.offline,
+                environ=extra,
+                secrets=secrets,
+            )
+            ready = command.build(launch, environ)
+        except command.EngineArgsError as error:
+            raise Fault(str(error), deterministic=True) from error
+        key = f"{model.path} {found.kind} {len(names)}"
+        return StartPlan(ready.argv, ready.env, command.indices(names), key, _about(names, probe.reason))
+
+    return plan
+
+
+def fetcher(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str]) -> Prepare:
+    """Gets the weights with the interpreter that will serve them (it converts the built-in model)."""
+
+    async def prepare(model: str, notice: Notice) -> PreparedModel:
+        _, found = await asyncio.to_thread(_look, spec, probe, environ)
+        fetched = await weights.prepare(
+            model, notice=notice, engine_python=str(found.python), offline=spec.offline, environ=environ
+        )
+        return replace(fetched, max_model_len=spec.max_model_len or fetched.max_model_len)
+
+    return prepare
+
+
+def _look(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str]) -> tuple[tuple[Gpu, ...], environment.Found]:
+    gpus = probe.read()
+    found = environment.find_engine(spec.device, gpus, probe.reason, env=environ, python=spec.python)
+    if isinstance(found, environment.NotFound):
+        raise Fault(found.reason, deterministic=True)
+    return gpus, found
+
+
+def _group(
+    spec: EngineSpec, model: PreparedModel, gpus: tuple[Gpu, ...], index: int, environ: Mapping[str, str]
+) -> tuple[str, ...]:
+    size = command.gpus_per_replica((*model.args, *spec.args))
+    return command.group_gpus(command.visible(gpus, environ), spec.replicas, size)[index]
+
+
+def _about(gpus: tuple[str, ...], why_no_gpu: str | None) -> str:
+    """A slower device is never taken silently."""
+    return f"GPU {', '.join(gpus)}" if gpus else f"the CPU ({why_no_gpu or 'as the settings say'})"

@@ -1,0 +1,73 @@
+"""What /proc says of processes: start, state, processor time, session, environment. Linux. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_DEAD = frozenset("ZX")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """state: one letter. start: clock ticks from boot. cpu_s: user and system time in seconds."""
+
+    pid: int
+    state: str
+    session: int
+    cpu_s: float
+    start: int
+
+    @property
+    def alive(self) -> bool:
+        """Neither gone nor a zombie nobody has reaped."""
+        return self.state not in _DEAD
+
+
+def stat(pid: int) -> Stat | None:
+    """None for a process that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    return Stat(pid, fields[0], int(fields[3]), (int(fields[11]) + int(fields[12])) / ticks, int(fields[19]))
+
+
+def pids() -> Iterator[int]:
+    """Every process there is just now."""
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
+def start_of(pid: int) -> int | None:
+    """Start of a living process in clock ticks from boot; with the pid it is never given twice. None for a dead one."""
+    found = stat(pid)
+    return found.start if found is not None and found.alive else None
+
+
+def variable(pid: int, name: str) -> str | None:
+    """A variable of the environment a process was started with; None where unset, or not ours to read."""
+    prefix = f"{name}=".encode()
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    found = next((entry for entry in entries if entry.startswith(prefix)), None)
+    return None if found is None else found[len(prefix) :].decode("utf-8", "replace")
+
+
+def working_cpu_s(session: int) -> float | None:
+    """Processor seconds of a session's processes without its leader, or of the leader where it is alone; None: all are
+    gone.
+
+    vLLM's leader is its HTTP front, which is busy with probes even while the engine core is stopped.
+    """
+    members = [found for pid in pids() if (found := stat(pid)) is not None and found.session == session]
+    workers = [member for member in members if member.pid != session] or members
+    return sum(member.cpu_s for member in workers) if workers else None
+
+
+def pid_namespace() -> str:
+    return str(Path("/proc/self/ns/pid").readlink())

@@ -1,0 +1,384 @@
+"""A child process that behaves like a vLLM server, and misbehaves on request.
+
+    python -m tests.fakes.fake_vllm --uds PATH | --port N  --model NAME  [--script JSON]
+
+Like the real one it is two processes: an HTTP front and a forked engine core that makes the tokens. A stopped core
+hangs chats while /health and /metrics stay fine; a dead core ends streams with an error object and `[DONE]`, turns
+/health to 503 and the front exits with code 0; a killed front leaves the core behind. It prints "fake core pid N" once
+both are up.
+
+The script (a JSON object; unknown members are refused), also changed live with POST /_fake/script:
+
+    log            lines printed at the start
+    exit_at_start  exit code given right after the log
+    start_s        seconds before the model answers (the socket is there at once, /health says 503)
+    tokens         pieces of an answer where the request does not ask for fewer
+    token_s        seconds per piece
+    text           the pieces, repeated as needed
+    crash_after    pieces after which the front dies by SIGKILL
+    exit_after     [pieces, code] after which the front exits
+    core_dies_after  pieces after which the core dies
+    hang_after     pieces after which a stream stays silent
+    error_after    pieces after which an error object comes, then [DONE]
+    abort_after    pieces after which finish_reason "abort" comes, then [DONE]
+    cut_after      pieces after which the connection is cut
+    no_done        true: no [DONE] at the end
+    answers        {path: {"status", "body", "headers", "times"}}: said instead of an answer, `times` times (left out:
+    always) health_s       seconds /health takes ignore_term    true: SIGTERM is ignored by both processes grandchild
+    true: a process that leaves the session and outlives both, as a stray worker does
+
+GET /_fake/state: {"front", "core", "grandchild", "open": requests being answered, "left": requests whose client went
+away, "asked": [{"path", "headers", "body"}, …]} (canaries of one token at /v1/completions included).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+DEFAULTS: dict[str, Any] = {
+    "log": [],
+    "exit_at_start": None,
+    "start_s": 0.0,
+    "tokens": 8,
+    "token_s": 0.0,
+    "text": ["Paris", " is", " the", " capital", " of", " France", "."],
+    "crash_after": None,
+    "exit_after": None,
+    "core_dies_after": None,
+    "hang_after": None,
+    "error_after": None,
+    "abort_after": None,
+    "cut_after": None,
+    "no_done": False,
+    "answers": {},
+    "health_s": 0.0,
+    "ignore_term": False,
+    "grandchild": False,
+}
+_DEAD_CORE = {"error": {"message": "EngineCore encountered an issue.", "type": "InternalServerError", "code": 500}}
+_CREATED = 1_700_000_000
+
+
+def parse_script(raw: str) -> dict[str, Any]:
+    given = json.loads(raw)
+    unknown = set(given) - set(DEFAULTS)
+    if unknown:
+        raise SystemExit(f"unknown script members: {sorted(unknown)}")
+    return {**DEFAULTS, **given}
+
+
+class CoreDeadError(Exception):
+    """The engine core has died."""
+
+
+class Core:
+    """The front's end of the two pipes to the engine core: one byte asks for a token, one byte is it."""
+
+    def __init__(self, pid: int, ask: int, told: int) -> None:
+        self.pid = pid
+        self._ask = ask
+        self._told = told
+        self._turn = asyncio.Lock()
+        self._tokens: asyncio.Queue[bytes] = asyncio.Queue()
+        os.set_blocking(told, False)
+        asyncio.get_running_loop().add_reader(told, self._hear)
+        self.dead = asyncio.Event()
+
+    def _hear(self) -> None:
+        data = os.read(self._told, 1)
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._told)
+            self.dead.set()
+        self._tokens.put_nowait(data)
+
+    async def token(self) -> None:
+        async with self._turn:
+            if self.dead.is_set():
+                raise CoreDeadError
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._ask, b"?")
+            if not await self._tokens.get():
+                raise CoreDeadError
+
+
+def fork_core(ignore_term: bool) -> tuple[int, int, int]:
+    """(pid, descriptor to ask on, descriptor to hear on). The core outlives the front, as the real one does."""
+    asked, ask = os.pipe()
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(asked)
+        os.close(tell)
+        return pid, ask, told
+    os.close(ask)
+    os.close(told)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if ignore_term else signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    return _core_loop(asked, tell)
+
+
+def _core_loop(asked: int, tell: int) -> NoReturn:
+    while True:
+        if os.read(asked, 1):
+            with contextlib.suppress(BrokenPipeError):
+                os.write(tell, b".")
+        else:
+            time.sleep(3600)  # the front is gone; the core stays
+
+
+def fork_grandchild() -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(3600)
+
+
+class Front:
+    def __init__(self, model: str, script: dict[str, Any], core: Core, grandchild: int | None) -> None:
+        self.model = model
+        self.script = script
+        self.core = core
+        self.grandchild = grandchild
+        self.began = time.monotonic()
+        self.asked: list[dict[str, Any]] = []
+        self.open = 0
+        self.left = 0
+        self.prompt_tokens = 0
+        self.generated = 0
+        self.exit_code = 0
+        self.over = asyncio.Event()
+
+    @property
+    def up(self) -> bool:
+        return time.monotonic() - self.began >= float(self.script["start_s"])
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self._around], client_max_size=64 << 20)
+        app.router.add_get("/health", self.health)
+        app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_post("/v1/chat/completions", self.generate)
+        app.router.add_post("/v1/completions", self.generate)
+        app.router.add_post("/v1/embeddings", self.embed)
+        app.router.add_post("/tokenize", self.tokenize)
+        app.router.add_get("/_fake/state", self.state)
+        app.router.add_post("/_fake/script", self.change)
+        return app
+
+    @web.middleware
+    async def _around(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.method == "POST" and not request.path.startswith("/_fake"):
+            body = (await request.read()).decode("utf-8", "replace")
+            self.asked.append({"path": request.path, "headers": dict(request.headers), "body": body})
+        scripted = self._scripted(request.path)
+        if scripted is not None:
+            return scripted
+        if not self.up and not request.path.startswith("/_fake"):
+            return web.json_response({"error": {"message": "starting", "type": "starting", "code": 503}}, status=503)
+        self.open += 1
+        try:
+            response: web.StreamResponse = await handler(request)
+            return response
+        except (ConnectionResetError, asyncio.CancelledError):
+            self.left += 1
+            raise
+        except CoreDeadError:
+            return web.json_response(_DEAD_CORE, status=500)
+        finally:
+            self.open -= 1
+
+    def _scripted(self, path: str) -> web.Response | None:
+        said = self.script["answers"].get(path)
+        if said is None or said.get("times", 1) <= 0:
+            return None
+        if "times" in said:
+            said["times"] -= 1
+        return web.json_response(said.get("body", {}), status=said.get("status", 200), headers=said.get("headers"))
+
+    async def health(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.script["health_s"])
+        return web.Response(status=503 if self.core.dead.is_set() else 200)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        labels = f'{{engine="0",model_name="{self.model}"}}'
+        values = {
+            "vllm:num_requests_running": max(0, self.open - 1),
+            "vllm:num_requests_waiting": 0,
+            "vllm:kv_cache_usage_perc": 0.01,
+            "vllm:prompt_tokens_total": self.prompt_tokens,
+            "vllm:prompt_tokens_cached_total": 0,
+            "vllm:generation_tokens_total": self.generated,
+            "vllm:num_preemptions_total": 0,
+        }
+        return web.Response(text="".join(f"{name}{labels} {float(value)}\n" for name, value in values.items()))
+
+    async def models(self, request: web.Request) -> web.Response:
+        entry = {"id": self.model, "object": "model", "owned_by": "vllm", "max_model_len": 2048}
+        return web.json_response({"object": "list", "data": [entry]})
+
+    async def tokenize(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        count = len(json.dumps(body.get("messages", body.get("prompt", "")))) // 4
+        return web.json_response({"count": count, "max_model_len": 2048, "tokens": list(range(count))})
+
+    async def embed(self, request: web.Request) -> web.Response:
+        await self.core.token()
+        data = [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2, 0.3]}]
+        return web.json_response({"object": "list", "data": data, "model": self.model, "usage": self._usage(0)})
+
+    async def state(self, request: web.Request) -> web.Response:
+        facts = {"front": os.getpid(), "core": self.core.pid, "grandchild": self.grandchild}
+        return web.json_response({**facts, "open": self.open - 1, "left": self.left, "asked": self.asked})
+
+    async def change(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        if set(given) - set(DEFAULTS):
+            return web.json_response({"unknown": sorted(set(given) - set(DEFAULTS))}, status=400)
+        self.script.update(given)
+        return web.json_response({})
+
+    # -- answers
+
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if body.get("model") != self.model:
+            error = {
+                "message": f"The model `{body.get('model')}` does not exist.",
+                "type": "NotFoundError",
+                "code": 404,
+            }
+            return web.json_response({"error": error}, status=404)
+        self.prompt_tokens += 5
+        chat = request.path.endswith("chat/completions")
+        wanted = body.get("max_completion_tokens") or body.get("max_tokens") or self.script["tokens"]
+        count = min(int(wanted), self.script["tokens"])
+        finish = "length" if count < self.script["tokens"] else "stop"
+        if body.get("stream"):
+            return await self._stream(request, body, chat, count, finish)
+        text = "".join([await self._piece(i) for i in range(count)])
+        choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
+        choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        return web.json_response({**self._head(chat, False), "choices": [choice], "usage": self._usage(count)})
+
+    async def _piece(self, index: int) -> str:
+        """One token. Where the script says so, the process ends here instead."""
+        if self.script["crash_after"] == index:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.script["exit_after"] is not None and self.script["exit_after"][0] == index:
+            os._exit(self.script["exit_after"][1])
+        if self.script["core_dies_after"] == index:
+            os.kill(self.core.pid, signal.SIGKILL)
+        if self.script["hang_after"] == index:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.script["token_s"])
+        await self.core.token()
+        self.generated += 1
+        pieces = self.script["text"]
+        return str(pieces[index % len(pieces)])
+
+    async def _stream(
+        self, request: web.Request, body: dict[str, Any], chat: bool, count: int, finish: str
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        if chat:
+            await self._say(response, chat, {"role": "assistant", "content": ""})
+        for index in range(count):
+            if self.script["cut_after"] == index:
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            if self.script["error_after"] == index:
+                return await self._end(response, _DEAD_CORE)
+            if self.script["abort_after"] == index:
+                await self._say(response, chat, {}, "abort")
+                return await self._end(response)
+            try:
+                piece = await self._piece(index)
+            except CoreDeadError:
+                return await self._end(response, _DEAD_CORE)
+            await self._say(response, chat, {"content": piece})
+        await self._say(response, chat, {}, finish)
+        if (body.get("stream_options") or {}).get("include_usage"):
+            await self._event(response, {**self._head(chat, True), "choices": [], "usage": self._usage(count)})
+        return response if self.script["no_done"] else await self._end(response)
+
+    async def _say(
+        self, response: web.StreamResponse, chat: bool, delta: dict[str, str], finish: str | None = None
+    ) -> None:
+        choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
+        choice |= {"delta": delta} if chat else {"text": delta.get("content", "")}
+        await self._event(response, {**self._head(chat, True), "choices": [choice]})
+
+    async def _event(self, response: web.StreamResponse, payload: dict[str, Any]) -> None:
+        await response.write(b"data: " + json.dumps(payload).encode() + b"\n\n")
+
+    async def _end(self, response: web.StreamResponse, error: dict[str, Any] | None = None) -> web.StreamResponse:
+        if error is not None:
+            await self._event(response, error)
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+    def _head(self, chat: bool, stream: bool) -> dict[str, Any]:
+        kind = ("chat.completion.chunk" if stream else "chat.completion") if chat else "text_completion"
+        return {"id": "cmpl-fake", "object": kind, "created": _CREATED, "model": self.model}
+
+    def _usage(self, completion: int) -> dict[str, int]:
+        return {"prompt_tokens": 5, "completion_tokens": completion, "total_tokens": 5 + completion}
+
+
+async def serve(
+    options: argparse.Namespace, script: dict[str, Any], core: tuple[int, int, int], stray: int | None
+) -> int:
+    front = Front(options.model, script, Core(*core), stray)
+    runner = web.AppRunner(front.app(), handler_cancellation=True, shutdown_timeout=0.2)
+    await runner.setup()
+    site = web.UnixSite(runner, options.uds) if options.uds else web.TCPSite(runner, "127.0.0.1", options.port)
+    await site.start()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, (lambda: None) if script["ignore_term"] else front.over.set)
+    print(f"fake core pid {core[0]}", flush=True)
+    ends = [asyncio.create_task(front.over.wait()), asyncio.create_task(front.core.dead.wait())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    if front.core.dead.is_set():
+        await asyncio.sleep(0.2)  # the real one answers a little longer, then exits with 0
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(core[0], signal.SIGKILL)
+    await runner.cleanup()
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--uds")
+    where.add_argument("--port", type=int)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--script", type=parse_script, default=dict(DEFAULTS))
+    options = parser.parse_args()
+    script = options.script
+    for line in script["log"]:
+        print(line, flush=True)
+    if script["exit_at_start"] is not None:
+        return int(script["exit_at_start"])
+    stray = fork_grandchild() if script["grandchild"] else None
+    return asyncio.run(serve(options, script, fork_core(script["ignore_term"]), stray))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
