@@ -1,0 +1,68 @@
+"""What the project declares it needs is what it imports, and every lock holds it by hash."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import house
+from tests.architecture.source import parse, read
+
+PROJECT = tomllib.loads((house.ROOT / "pyproject.toml").read_text())
+LOCKS = sorted((house.ROOT / "scripts" / "locks").glob("*.txt"))
+
+# Distributions whose import has another name.
+IMPORTED_AS = {"huggingface-hub": "huggingface_hub", "nvidia-ml-py": "pynvml", "prometheus-client": "prometheus_client"}
+
+# Declared although nothing imports them by name: uvicorn picks up its loop, httpx-aiohttp its transport.
+UNSEEN = {"uvloop", "aiohttp"}
+
+# Imported although the core does not declare them: they live in the engine's environment.
+ENGINE_ONLY = {"torch", "vllm", "transformers", "gguf", "accelerate"}
+
+
+def names(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower() for requirement in requirements}
+
+
+def imported() -> set[str]:
+    modules = parse(read(house.ROOT, house.PRODUCT))
+    tops = {each.names[0].split(".")[0] for module in modules for each in module.imports}
+    return tops - set(sys.stdlib_module_names) - set(house.PRODUCT) - {"<computed>", ""}
+
+
+def test_every_declared_dependency_is_used() -> None:
+    """Nothing is installed that nobody needs."""
+    declared = names(PROJECT["project"]["dependencies"])
+    used = imported()
+    assert {name for name in declared - UNSEEN if IMPORTED_AS.get(name, name.replace("-", "_")) not in used} == set()
+
+
+def test_every_import_is_declared() -> None:
+    """Nothing works only because another package happens to bring it."""
+    declared = names(PROJECT["project"]["dependencies"])
+    available = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
+    assert imported() - available - ENGINE_ONLY == set()
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=[lock.stem for lock in LOCKS])
+def test_every_pin_has_a_hash(lock: Path) -> None:
+    """A lock without a hash locks nothing."""
+    text = re.sub(r"\\\n\s*", "", lock.read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert [line[:60] for line in lines if "==" not in line or "--hash=sha256:" not in line] == []
+
+
+@pytest.mark.parametrize("lock", ["core", "dev"])
+def test_the_locks_hold_what_is_declared(lock: str) -> None:
+    """A dependency added without `make lock` is noticed here and not on somebody's machine."""
+    pinned = names((house.ROOT / "scripts" / "locks" / f"{lock}.txt").read_text().splitlines())
+    groups = PROJECT["dependency-groups"]
+    wanted = names([*PROJECT["project"]["dependencies"], *groups["build"], *(groups["dev"] if lock == "dev" else [])])
+    assert wanted - pinned == set()
