@@ -1,0 +1,126 @@
+"""`hearth doctor`: looks at this box and says, for each thing the runtime needs, whether it is right and what to do."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from local_models.environment import find_engine
+from local_models.gpu import GpuProbe, NvmlProbe
+from local_models.weight_cache import cache_home
+from runtime.cli import box, checks
+from runtime.cli.checks import FAIL, OK, WARN, Row
+from runtime.cli.client import address_of
+from runtime.cli.exits import CommandError, Exit
+from runtime.cli.paint import Cell, Paint, columns, paint_for
+from runtime.compose import ADAPTERS, PROVIDER_NAMES, pending
+from runtime.settings import Settings, SettingsError, environment, load, state_dir
+
+_STYLE = {OK: "green", WARN: "yellow", FAIL: "red"}
+
+
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The rows as one JSON object.")] = False,
+    config: Annotated[Path | None, typer.Option(help="The settings file.")] = None,
+) -> None:
+    """Check this box: GPU, driver, vLLM, weights, keys, port, disk. Exit code 1 when something must be done."""
+    env = environment()
+    rows = list(examine(config, env, NvmlProbe(time.monotonic)))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode({"ok": not _failed(rows), "checks": rows}).decode() + "\n")
+    else:
+        sys.stdout.write("\n".join(_lines(rows, paint_for(sys.stdout, env))) + "\n")
+    sys.stdout.flush()
+    if _failed(rows):
+        raise CommandError(f"{len(_failed(rows))} of {len(rows)} checks failed", Exit.FAILED)
+
+
+def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Iterator[Row]:
+    """Every check, in the order in which a start would meet them."""
+    yield checks.python_row(sys.version_info[:3], platform.system(), platform.machine())
+    try:
+        loaded = load(config, env, PROVIDER_NAMES)
+    except (SettingsError, OSError) as fault:
+        yield Row("settings", FAIL, str(fault), "correct them, then: hearth config check")
+        return
+    yield Row("settings", OK, str(loaded.file) if loaded.file else "defaults and environment")
+    for line in (*loaded.warnings, *pending(loaded.settings)):
+        yield Row("settings", WARN, line)
+    yield from _engine(loaded.settings, env, probe)
+    yield from _targets(loaded.settings)
+    yield from _door(loaded.settings, config, env)
+    yield from _folders(env)
+
+
+def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iterator[Row]:
+    said = settings.engine
+    if said.url:
+        key = said.key.value if said.key else None
+        yield from (checks.attached_row(url, *box.ask_server(url, key)) for url in said.url)
+        return
+    gpus = probe.read()
+    found = box.engines()
+    yield from checks.gpu_rows(said.device, gpus, probe.reason, box.driver_version())
+    yield from checks.other_work_rows(gpus, probe.processes() if gpus else (), found.living)
+    yield checks.engine_row(find_engine(said.device, gpus, probe.reason, env=env, python=said.python))
+    seen = box.look_for_weights(said.model, env)
+    if seen.fault:
+        yield Row("weights", FAIL, seen.fault, seen.todo)
+    else:
+        yield checks.weights_row(said.model, seen.place, seen.size, offline=said.offline)
+    yield checks.shm_row(box.shm_size(), groups=len(gpus) > said.replicas)
+    yield checks.orphans_row(found.orphaned)
+
+
+def _targets(settings: Settings) -> Iterator[Row]:
+    """What has no adapter yet is told among the settings."""
+    called = {name: said for name, said in settings.targets.items() if said.provider in ADAPTERS}
+    usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in settings.absent}
+    absent = {name: why for name, why in settings.absent.items() if name in called}
+    return checks.target_rows(usable, absent, settings.escalation.mode)
+
+
+def _door(settings: Settings, config: Path | None, env: Mapping[str, str]) -> Iterator[Row]:
+    server = settings.server
+    if server.port == 0:
+        yield Row("port", OK, "any free one")
+        return
+    address = address_of(None, config, env)
+    free = box.port_is_free(server.host, server.port)
+    runtime = not free and box.answers_like_hearth(address.url)
+    holder = None if free or runtime else box.port_holder(server.port)
+    yield checks.port_row(address.url, free=free, runtime=runtime, holder=holder)
+
+
+def _folders(env: Mapping[str, str]) -> Iterator[Row]:
+    state, cache = state_dir(env), cache_home(env)
+    yield checks.state_row(str(state), why_not=box.why_not_writable(state), owner=box.lock_owner(state))
+    yield checks.disk_row("disk (state)", str(state), box.free_space(state))
+    yield checks.disk_row("disk (weights)", str(cache), box.free_space(cache))
+
+
+def _failed(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.verdict == FAIL]
+
+
+def _lines(rows: Sequence[Row], paint: Paint) -> list[str]:
+    """One line per check, with what to do below it."""
+    lines = columns((_cells(row) for row in rows), paint, indent="")
+    shown: list[str] = []
+    for row, line in zip(rows, lines, strict=True):
+        shown.append(line)
+        if row.todo:
+            shown.append(f"      {paint('->', 'bold')} {row.todo}")
+    return shown
+
+
+def _cells(row: Row) -> Sequence[Cell]:
+    return (row.verdict, _STYLE[row.verdict]), (row.check, "bold"), (row.words.replace("\n", "; "), "")

@@ -1,0 +1,131 @@
+"""The status report as lines of text. Pure: a report and a paint in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, tzinfo
+
+from runtime.cli.paint import Cell, Paint, amount, columns, duration
+from runtime.record.status import (
+    DecisionBrief,
+    EngineStatus,
+    GpuStatus,
+    LoadStatus,
+    ReplicaStatus,
+    StatusReport,
+    TargetStatus,
+)
+
+_STATE_STYLE = {"ready": "green", "starting": "yellow", "draining": "yellow", "stopping": "yellow", "stopped": "dim"}
+_BREAKER_STYLE = {"closed": "green", "half_open": "yellow", "open": "red"}
+_LOG_LINES = 5
+
+
+def report_lines(report: StatusReport, paint: Paint, zone: tzinfo | None = None) -> list[str]:
+    """Everything there is to say, in sections. zone: of the times of day; None is this machine's."""
+    return [
+        *_head(report, paint),
+        *_section("engine", paint, _engine(report.engine, paint)),
+        *_section("load", paint, _load(report.load, report.in_flight, paint)),
+        *_section("targets", paint, _targets(report.targets, paint)),
+        *_section("last decisions", paint, _decisions(report.decisions, paint, zone)),
+        *_section("not in force", paint, [f"  {line}" for line in report.not_in_force]),
+    ]
+
+
+def _section(title: str, paint: Paint, lines: Iterable[str]) -> list[str]:
+    kept = list(lines)
+    return ["", paint(title, "bold"), *kept] if kept else []
+
+
+def _head(report: StatusReport, paint: Paint) -> Iterator[str]:
+    yield f"{paint('hearth', 'bold')} {report.version} at {report.address}, up {duration(report.uptime_s)}"
+    settings = report.settings
+    yield paint(f"settings: {settings.path or 'defaults and environment'}", "dim")
+    if settings.error:
+        yield paint(f"the last reload was refused, the old settings hold: {settings.error}", "red")
+    yield from (paint(note, "yellow") for note in report.notes)
+
+
+def _engine(engine: EngineStatus, paint: Paint) -> Iterator[str]:
+    yield f"  {engine.model} on {engine.device}"
+    yield from columns((_replica(replica) for replica in engine.replicas), paint)
+    yield from (f"  {paint(f'{each.name}: {each.cause}', 'yellow')}" for each in engine.replicas if each.cause)
+    yield from columns((_gpu(gpu) for gpu in engine.gpus), paint)
+    if engine.log_tail:
+        yield paint("  the engine's last words:", "dim")
+        yield from (paint(f"    {line}", "dim") for line in engine.log_tail[-_LOG_LINES:])
+
+
+def _replica(replica: ReplicaStatus) -> Sequence[Cell]:
+    soon = f", ready in about {duration(replica.ready_in_s)}" if replica.ready_in_s else ""
+    state = replica.state.replace("_", " ")
+    return (
+        (replica.name, ""),
+        (state, _STATE_STYLE.get(replica.state, "red")),
+        (f"for {duration(replica.for_s)}{soon}", ""),
+        (f"{replica.in_flight} in flight", ""),
+        (f"{replica.restarts} restarts", "yellow" if replica.restarts else "dim"),
+        (f"pid {replica.pid}" if replica.pid else replica.address, "dim"),
+    )
+
+
+def _gpu(gpu: GpuStatus) -> Sequence[Cell]:
+    memory = f"{amount(gpu.memory_used)} of {amount(gpu.memory_total)}"
+    return ((f"GPU {gpu.index}", ""), (gpu.name, ""), (memory, ""), (f"{gpu.utilization:.0%} busy", ""))
+
+
+def _load(load: LoadStatus, in_flight: int, paint: Paint) -> Iterator[str]:
+    parts = [f"{in_flight} in flight", f"{load.waiting} waiting", f"{load.running} running"]
+    if load.predicted_ttft_ms is not None:
+        parts.append(f"next first token in about {duration(load.predicted_ttft_ms / 1000)}")
+    if load.kv_cache is not None:
+        parts.append(f"KV cache {load.kv_cache:.0%}")
+    yield "  " + ", ".join(parts)
+    if load.over:
+        yield "  " + paint(f"over {', '.join(load.over)}: {load.words}", "yellow")
+
+
+def _targets(targets: Sequence[TargetStatus], paint: Paint) -> Iterator[str]:
+    yield from columns((_target(target) for target in targets), paint)
+    if not targets:
+        yield paint("  none: everything is answered on this box", "dim")
+
+
+def _target(target: TargetStatus) -> Sequence[Cell]:
+    here = target.state == "available"
+    breaker = "" if target.breaker == "closed" else f"breaker {target.breaker.replace('_', ' ')}"
+    price = "" if target.price_known or not here else "price unknown"
+    said = [text for text in (breaker, target.why, price, *target.notes) if text]
+    state = (target.state, _BREAKER_STYLE.get(target.breaker, "red") if here else "red")
+    return (
+        (target.name, ""),
+        (target.label, "dim"),
+        state,
+        ("; ".join(said), "" if here and not breaker else "yellow"),
+    )
+
+
+def _decisions(decisions: Sequence[DecisionBrief], paint: Paint, zone: tzinfo | None) -> Iterator[str]:
+    return iter(columns((_decision(decision, zone) for decision in decisions), paint))
+
+
+def _decision(decision: DecisionBrief, zone: tzinfo | None) -> Sequence[Cell]:
+    failed = decision.status >= 400
+    times = duration(decision.total_ms / 1000)
+    if decision.ttft_ms is not None:
+        times = f"{duration(decision.ttft_ms / 1000)} / {times}"
+    cost = f"${decision.cost_usd:.4f}" if decision.cost_usd else ""
+    more = [cost] if cost else []
+    more += [f"{decision.attempts} attempts"] if decision.attempts > 1 else []
+    more += [f"degraded: {', '.join(decision.degraded)}"] if decision.degraded else []
+    return (
+        (datetime.fromtimestamp(decision.at, zone).strftime("%H:%M:%S"), "dim"),
+        (str(decision.status), "red" if failed else "green"),
+        (decision.target or "nobody", "red" if decision.target is None else ""),
+        (decision.reason, "cyan"),
+        (f"{decision.prompt_tokens} + {decision.completion_tokens} tokens", ""),
+        (times, ""),
+        (", ".join(more), "yellow"),
+        (decision.id, "dim"),
+    )

@@ -1,0 +1,89 @@
+"""`hearth status`: what a running runtime says of itself, once or again and again."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from runtime.cli.client import Address, address_of, client, faults_in_words, refusal
+from runtime.cli.exits import CommandError, Exit
+from runtime.cli.paint import Paint, paint_for
+from runtime.cli.report import report_lines
+from runtime.record.status import StatusReport
+from runtime.settings.environment import environment
+
+_PATH = "/hearth/status"
+
+
+def status(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 1.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The report as JSON; with --watch one line per look.")
+    ] = False,
+    url: Annotated[str | None, typer.Option(help="Where the runtime is; else as the settings say.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The settings file that says where.")] = None,
+) -> None:
+    """Show the engine, its load, the GPUs, the targets and the last decisions of a running runtime."""
+    env = environment()
+    address = address_of(url, config, env)
+    paint = paint_for(sys.stdout, env)
+    with faults_in_words(address), client(address, read_s=10.0) as http:
+        if not watch:
+            sys.stdout.write(_shown(fetch(http), paint, as_json) + "\n")
+        elif as_json or not sys.stdout.isatty():
+            _print_on(http, paint, every, as_json)
+        else:
+            _watch(lambda: _look(http, address, paint), paint, every)
+
+
+def fetch(http: httpx.Client) -> StatusReport:
+    reply = http.get(_PATH)
+    if reply.status_code != 200:
+        raise refusal(reply.status_code, reply.content)
+    try:
+        return msgspec.json.decode(reply.content, type=StatusReport)
+    except msgspec.DecodeError as fault:
+        words = f"{reply.url} does not answer like a Hearth of this version: {fault}"
+        raise CommandError(words, Exit.REFUSED) from fault
+
+
+def _shown(report: StatusReport, paint: Paint, as_json: bool) -> str:
+    return msgspec.json.encode(report).decode() if as_json else "\n".join(report_lines(report, paint))
+
+
+def _print_on(http: httpx.Client, paint: Paint, every: float, as_json: bool) -> None:
+    while True:
+        sys.stdout.write(_shown(fetch(http), paint, as_json) + "\n")
+        sys.stdout.flush()
+        time.sleep(every)
+
+
+def _look(http: httpx.Client, address: Address, paint: Paint) -> str:
+    """The report, or why there is none just now: whoever watches wants to see the runtime come back."""
+    try:
+        with faults_in_words(address):
+            return _shown(fetch(http), paint, as_json=False)
+    except CommandError as fault:
+        if fault.exit is not Exit.NO_RUNTIME:
+            raise
+        return paint(f"{fault}; looking again", "yellow")
+
+
+def _watch(look: Callable[[], str], paint: Paint, every: float) -> None:
+    console = Console(no_color=not paint.colour, highlight=False)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(Text.from_ansi(look()), refresh=True)
+            time.sleep(every)
