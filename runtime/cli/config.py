@@ -46,13 +46,11 @@ def init(
       hearth config init
       hearth config init ~/.config/hearth/hearth.toml
     """
+    if path.exists() and not force:
+        raise CommandError(f"{path} is there already: name another file, or write over it with --force", Exit.USAGE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(commented_file())
-    except FileExistsError:
-        message = f"{path} is there already: name another file, or write over it with --force"
-        raise CommandError(message, Exit.USAGE) from None
+        path.write_text(commented_file(), encoding="utf-8")
     except OSError as error:
         message = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
         raise CommandError(message) from error

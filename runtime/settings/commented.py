@@ -5,7 +5,6 @@ In the commented file a key stands behind a `#` with no space: take the `#` away
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from runtime.settings import shape
-from runtime.settings.faults import dotted
+from runtime.settings.faults import dotted, quoted
 from runtime.settings.model import Document, Rule, TargetSettings
 from runtime.settings.pending import PENDING
 from runtime.settings.places import Key
@@ -92,7 +91,7 @@ def _beside(lines: list[Line]) -> Iterator[str]:
 def toml(value: Any) -> str:
     """A value as TOML, on one line: a secret as its reference, a table with what was set in it."""
     if isinstance(value, Secret | str):
-        return json.dumps(str(value), ensure_ascii=False)
+        return quoted(str(value))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -61,8 +61,13 @@ def dotted(key: Key) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += ("." if text else "") + (part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False))
+            text += ("." if text else "") + (part if _BARE.fullmatch(part) else quoted(part))
     return text
+
+
+def quoted(text: str) -> str:
+    """A text as TOML writes it: as JSON does, and DEL escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

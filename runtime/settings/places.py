@@ -69,9 +69,8 @@ class _Scan:
         self.at += brackets
         table = self._within_lists(names[:-1]) + names[-1:]
         if brackets == 2:
-            self._record(table, start)
             self._lists[table] = self._lists.get(table, 0) + 1
-        table = self._within_lists(table)
+            table = (*table, self._lists[table] - 1)
         self._record(table, start)
         return table
 

@@ -1,0 +1,163 @@
+"""Writes docs/configuration.md from the settings model: `python -m scripts.configuration_docs [--check]`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from annotated_types import Ge, Gt, Le
+from pydantic.fields import FieldInfo
+
+from runtime.settings import Price, Rule, TargetSettings, When, shape
+from runtime.settings.commented import has_default, toml
+from runtime.settings.model import Document
+from runtime.settings.pending import PENDING
+from runtime.settings.places import Key
+from runtime.settings.secret import Secret
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
+
+_HEAD = """\
+# Configuration
+
+<!-- Written by `python -m scripts.configuration_docs` from runtime/settings. Change it there. -->
+
+Hearth reads one TOML file, and an empty one works. `--config FILE` names it; left out, it is `./hearth.toml`, else
+`hearth.toml` in `$XDG_CONFIG_HOME/hearth` (`~/.config/hearth`), else every setting has its default.
+
+| command | does |
+| --- | --- |
+| `hearth config init [PATH]` | writes a file that shows every setting, commented out |
+| `hearth config check` | tells every fault with file, line and the nearest right name; then what has no effect yet |
+| `hearth config show` | prints what is in force and where each value comes from, without secrets |
+
+## Environment
+
+Each value can be set as `HEARTH_SECTION__KEY`, and the environment beats the file. Lists and tables are JSON; `-` and
+`.` in a name are written `_`; an empty variable sets nothing.
+
+```sh
+HEARTH_SERVER__PORT=9000
+HEARTH_SERVER__KEYS='["env:HEARTH_API_KEY"]'
+HEARTH_TARGETS__MY_TARGET__MODEL=my-model        # [targets.my-target]
+HEARTH_ALIASES='{"gpt-4o": "auto"}'              # a whole section
+```
+
+A name that is not in the file is spelled as the routes and rules spell it, else in lower case as it stands. A wrong key
+is an error; a `HEARTH_` variable that cannot be a setting is only told of. Reserved are:
+
+| variable | means |
+| --- | --- |
+| `HEARTH_API_KEY` | the key that `hearth ask` shows; the server asks for it where `server.keys` names it |
+| `HEARTH_STATE_DIR` | where decisions and the engine's marker live, else `~/.local/state/hearth` (XDG) |
+| `HEARTH_MODEL` | where all `auto` traffic goes: `local`, `local/NAME`, `PROVIDER/MODEL` or a target |
+| `HEARTH_ENGINE_PYTHON` | the Python that has vLLM, as `engine.python` |
+| `HEARTH_SHARED` | used by the tests alone |
+
+`HEARTH_MODEL=PROVIDER/MODEL` needs no target of that provider: the provider's usual key is enough.
+
+## Secrets
+
+A secret is never written into the file, only where it is kept: `env:NAME` is an environment variable, `file:PATH` a
+file that holds nothing else (`~` is your home, a relative path begins at the settings file). A secret written out is refused
+and not repeated.
+
+- `server.keys`: one that leads to nothing refuses to start; so does an address beyond this machine with no key.
+- `targets.NAME.key`: one that leads to nothing sets the target aside; `hearth status` says so. Left out,
+  `PROVIDER_API_KEY` is taken from the environment; without that a target with a `base_url` is called without a key, any
+  other is set aside.
+- A secret's file that every user of the machine can read is told of.
+
+## Reload
+
+Hearth reads the file again when it or a secret's file changes, and on SIGHUP. A file with a fault changes nothing, and
+the log says what is wrong. `server.host`, `server.port`, `[engine]` and `[records]` wait for a restart; everything else
+is in force at once.
+
+## Settings
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    for name, field in Document.model_fields.items():
+        match name:
+            case "targets":
+                yield from _section("[targets.NAME]", TargetSettings, (name,))
+                yield from _section("[targets.NAME.price]", Price, (name, "price"))
+            case "rules":
+                yield from _section("[[rules]]", Rule, (name,))
+                yield from _section("[[rules]] when", When, (name, "when"))
+            case "aliases":
+                yield "### `[aliases]`\n"
+                yield "Other names for models: for `auto`, `local`, `local/NAME`, `PROVIDER/MODEL` or a target.\n"
+                yield '```toml\n[aliases]\n"gpt-4o" = "auto"\n```\n'
+            case _:
+                yield from _section(f"[{name}]", field.annotation, (name,))
+
+
+def _section(title: str, model: Any, key: Key) -> Iterator[str]:
+    yield f"### `{title}`\n\n{shape.plain(model).__doc__}\n"
+    yield "| key | kind | default | meaning |\n| --- | --- | --- | --- |"
+    for name, field in shape.fields_of(model).items():
+        yield f"| `{name}` | {_kind(field)} | {_default(field)} | {_meaning(field, (*key, name))} |"
+    yield ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return f"`{toml(field.default)}`" if has_default(field) else ""
+
+
+def _meaning(field: FieldInfo, key: Key) -> str:
+    instead = [entry.instead for entry in PENDING if entry.key == key]
+    words = (field.description or "").replace("|", "\\|")
+    return f"{words} *(not in force yet: {instead[0]})*" if instead else words
+
+
+_KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Secret: "reference"}
+
+
+def _kind(field: FieldInfo) -> str:
+    kind = shape.plain(field.annotation)
+    if kind in _KINDS:
+        return f"{_KINDS[kind]}{_bounds(field)}"
+    if choices := shape.choices_of(kind):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    if (item := shape.item_of(kind)) is not None:
+        return f"list of {'references' if shape.plain(item) is Secret else 'texts'}"
+    return 'whole number or `"auto"`' if "Literal" in str(kind) else "table"
+
+
+def _bounds(field: FieldInfo) -> str:
+    """` from 0 to 1`, ` above 0`: what the kind's own bounds say."""
+    words = {Ge: " from {ge:g}", Gt: " above {gt:g}", Le: " to {le:g}"}
+    said = [words[type(bound)].format(**_slots(bound)) for bound in field.metadata if type(bound) in words]
+    return "".join(sorted(said, key=lambda text: text.startswith(" to")))
+
+
+def _slots(bound: Any) -> dict[str, Any]:
+    return {name: getattr(bound, name) for name in bound.__slots__}
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the page; with --check only says whether it is current."""
+    written = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    if written == page():
+        return 0
+    if "--check" in arguments:
+        print("docs/configuration.md is not current: run `python -m scripts.configuration_docs`")
+        return 1
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
