@@ -10,7 +10,8 @@
 # Nothing is installed twice: scripts/install.py compares locks with what is there. Several makes at once wait for each other.
 
 SHELL := /bin/sh
-ENGINE ?= auto
+# What the settings in the environment ask for already.
+ENGINE ?= $(if $(HEARTH_ENGINE__URL),none,$(or $(HEARTH_ENGINE__DEVICE),auto))
 ARGS ?=
 VENV := .venv/bin
 PY = python=$$(scripts/find-python) && "$$python"

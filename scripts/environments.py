@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +37,6 @@ ENGINES: Mapping[str, EngineKind] = {
     "cuda": EngineKind("cuda", "3.11", "3.13", 20 * GIB),
 }
 
-# Any of these is there when the NVIDIA driver is loaded; the last is how Windows lends its GPU to Linux.
-NVIDIA_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/usr/lib/wsl/lib/libcuda.so.1"))
-
 
 def digest(*parts: bytes) -> str:
     """Hex SHA-256 over the parts, each with its length, so that moving bytes from one to the next changes it."""
@@ -55,9 +52,24 @@ def fits(version: tuple[int, int], kind: EngineKind) -> bool:
     return least <= version <= most
 
 
-def detect_device(exists: Callable[[Path], bool] = Path.exists) -> str:
-    """The engine that fits this box: "cuda" where an NVIDIA driver is loaded, else "cpu"."""
-    return "cuda" if any(exists(sign) for sign in NVIDIA_SIGNS) else "cpu"
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What `nvidia-smi -L` answered. status: its exit code."""
+
+    status: int
+    text: str
+
+
+def fitting_device(listing: Listing | None) -> str | None:
+    """The engine that fits this box, None where that cannot be told: a GPU that does not answer is not passed over in silence.
+
+    listing: None where there is no nvidia-smi, and so no NVIDIA driver.
+    """
+    if listing is None:
+        return "cpu"
+    if listing.status != 0:
+        return None
+    return "cuda" if any(line.startswith("GPU ") for line in listing.text.splitlines()) else "cpu"
 
 
 def cache_home(env: Mapping[str, str], home: Path) -> Path:

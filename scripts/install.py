@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts import environments, progress
-from scripts.environments import EngineKind
+from scripts.environments import EngineKind, Listing
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "scripts" / "locks"
@@ -117,9 +117,27 @@ def check_box(kind: EngineKind, cache: Path) -> None:
         )
 
 
+def detect_device(program: str = "nvidia-smi") -> str:
+    """The engine that fits this box, by what the NVIDIA driver's own tool says. Raises UnfitBoxError where that fails."""
+    try:
+        ended = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=60)
+        listing = Listing(ended.returncode, ended.stdout + ended.stderr)
+    except FileNotFoundError:
+        listing = None
+    except subprocess.TimeoutExpired:
+        listing = Listing(1, "it did not answer within 60 s")
+    device = environments.fitting_device(listing)
+    if device is None:
+        raise UnfitBoxError(
+            f"There is an NVIDIA driver, but {program} -L fails:\n{listing.text if listing else ''}\n"
+            "Repair the driver (after an update a reboot often does), or leave the GPU unused on purpose: make run ENGINE=cpu"
+        )
+    return device
+
+
 def install_engine(device: str) -> None:
     """Makes the engine environment for the device, unless it is there."""
-    kind = environments.ENGINES[environments.detect_device() if device == "auto" else device]
+    kind = environments.ENGINES[detect_device() if device == "auto" else device]
     lock = LOCKS / f"engine-{kind.device}.txt"
     cache = environments.cache_home(os.environ, Path.home())
     folder = environments.engine_folder(cache, kind.device, lock.read_bytes())

@@ -30,24 +30,32 @@ def names(requirements: Iterable[str]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower() for requirement in requirements}
 
 
-def imported() -> set[str]:
-    modules = parse(read(house.ROOT, house.PRODUCT))
-    tops = {each.names[0].split(".")[0] for module in modules for each in module.imports}
-    return tops - set(sys.stdlib_module_names) - set(house.PRODUCT) - {"<computed>", ""}
+def modules_of(requirements: Iterable[str]) -> set[str]:
+    return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names(requirements)}
+
+
+def imported(*packages: str) -> set[str]:
+    """The foreign top-level modules that the packages import."""
+    tops = {each.names[0].split(".")[0] for module in parse(read(house.ROOT, packages)) for each in module.imports}
+    return tops - set(sys.stdlib_module_names) - {*house.PRODUCT, "scripts", "tests", "<computed>", ""}
 
 
 def test_every_declared_dependency_is_used() -> None:
     """Nothing is installed that nobody needs."""
-    declared = names(PROJECT["project"]["dependencies"])
-    used = imported()
-    assert {name for name in declared - UNSEEN if IMPORTED_AS.get(name, name.replace("-", "_")) not in used} == set()
+    declared = modules_of(PROJECT["project"]["dependencies"])
+    assert declared - UNSEEN - imported(*house.PRODUCT) == set()
 
 
 def test_every_import_is_declared() -> None:
     """Nothing works only because another package happens to bring it."""
-    declared = names(PROJECT["project"]["dependencies"])
-    available = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
-    assert imported() - available - ENGINE_ONLY == set()
+    declared = modules_of(PROJECT["project"]["dependencies"])
+    assert imported(*house.PRODUCT) - declared - ENGINE_ONLY == set()
+
+
+def test_every_import_of_the_tests_is_declared() -> None:
+    """The tests run on what the dev lock installs."""
+    declared = modules_of([*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]])
+    assert imported("tests") - declared - ENGINE_ONLY == set()
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=[lock.stem for lock in LOCKS])

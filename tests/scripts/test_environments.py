@@ -6,15 +6,19 @@ from pathlib import Path
 
 from local_models import environment
 from scripts import environments
-from scripts.environments import ENGINES
+from scripts.environments import ENGINES, Listing
 
 LOCK = b"torch==1\n"
 
 
-def test_a_box_with_an_nvidia_driver_gets_the_cuda_engine() -> None:
-    """Any sign of the driver is enough; none means the CPU."""
-    assert environments.detect_device(lambda path: path == Path("/dev/nvidiactl")) == "cuda"
-    assert environments.detect_device(lambda path: False) == "cpu"
+def test_the_drivers_own_tool_decides_the_device() -> None:
+    """A listed GPU means CUDA, no driver or no GPU the CPU; a driver that fails decides nothing."""
+    assert environments.fitting_device(Listing(0, "GPU 0: NVIDIA L4 (UUID: GPU-1)\n")) == "cuda"
+    assert environments.fitting_device(Listing(0, "No devices found.\n")) == "cpu"
+    assert environments.fitting_device(None) == "cpu"
+    assert (
+        environments.fitting_device(Listing(18, "Failed to initialize NVML: Driver/library version mismatch")) is None
+    )
 
 
 def test_an_engine_serves_the_versions_its_lock_was_made_for() -> None:

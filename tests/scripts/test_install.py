@@ -59,6 +59,18 @@ def test_the_late_index_is_asked_only_for_the_missing_torch(monkeypatch: pytest.
         install.install_with_late_index(ENGINES["cpu"], ["pip"], Path("log"))
 
 
+def test_a_broken_driver_is_told_and_not_passed_over(tmp_path: Path) -> None:
+    """No silent fall from the GPU to the CPU: the tool's own words, and how to mean the CPU."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'Driver/library version mismatch'; exit 18\n")
+    tool.chmod(0o755)
+    with pytest.raises(install.UnfitBoxError, match=r"(?s)version mismatch.*ENGINE=cpu"):
+        install.detect_device(str(tool))
+    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA L4'\n")
+    assert install.detect_device(str(tool)) == "cuda"
+    assert install.detect_device(str(tmp_path / "absent")) == "cpu"
+
+
 def test_a_full_disk_is_told_before_anything_is_downloaded(tmp_path: Path) -> None:
     """The sentence names the folder and the way out."""
     greedy = environments.EngineKind("cpu", "3.11", "3.11", disk=1 << 62)
