@@ -21,7 +21,7 @@ PY = python=$$(scripts/find-python) && "$$python"
 .PHONY: run install core dev engine test test-fast test-engine check format bench lock clean
 
 run: core engine
-	@exec $(VENV)/hearth serve $(ARGS)
+	@exec $(VENV)/hearth serve --first-answer $(ARGS)
 
 install: core engine
 
