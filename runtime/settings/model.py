@@ -290,7 +290,7 @@ class Budget(Section):
 class Records(Section):
     """How long decisions are kept. Whichever limit is reached first removes the oldest."""
 
-    retention_days: Positive = Field(default=30, description="days")
+    retention_days: Annotated[int, Field(gt=0, le=36500)] = Field(default=30, description="days")
     max_mb: Positive = Field(default=256, description="size on disk, in MB")
 
 

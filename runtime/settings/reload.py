@@ -55,7 +55,7 @@ class Live:
     """The settings in force. One owner calls `reload`; everybody else is told through `apply`.
 
     read: reads file and environment again; raises SettingsError.
-    apply: puts new settings in force, whole, before it returns.
+    apply: puts new settings in force, whole, before it returns; if it raises, the old ones count as in force.
     notice: takes one line for the log.
     """
 
@@ -91,8 +91,9 @@ class Live:
             self._notice("settings read again: nothing changed")
             return
         if changes.live:
-            self.settings = under_way(self.settings, loaded.settings)
-            await self._apply(self.settings, changes)
+            settings = under_way(self.settings, loaded.settings)
+            await self._apply(settings, changes)
+            self.settings = settings
             self._notice(f"settings reloaded: {', '.join(changes.live)}")
         if changes.restart:
             self._notice(f"in force after a restart: {', '.join(changes.restart)}")

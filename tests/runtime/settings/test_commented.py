@@ -50,7 +50,8 @@ def test_every_key_is_explained() -> None:
     """A setting without a sentence is not a setting."""
 
     sections = {type(value) for value in dict(settings(uncommented(), KEYS)).values() if isinstance(value, BaseModel)}
-    for model in (*sections, TargetSettings, Rule, When, Price):
+    models: set[type[BaseModel]] = {*sections, TargetSettings, Rule, When, Price}
+    for model in models:
         assert model.__doc__
         assert all(field.description for field in model.model_fields.values())
 

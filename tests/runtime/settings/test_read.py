@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from runtime.settings import SettingsError, find, load
+from runtime.settings.commented import commented_file, toml
 from tests.runtime.settings.readings import TARGET, loaded, problem, problems, settings
 
 
@@ -171,3 +177,21 @@ def test_every_value_knows_where_it_was_set() -> None:
     assert found.sources["targets", "cloud", "model"] == "hearth.toml:6"
     assert found.sources["model_override",] == "HEARTH_MODEL"
     assert ("server", "drain") not in found.sources
+
+
+_junk = st.sampled_from(
+    [0, -1.5, 10**30, float("nan"), True, "", "x", "auto", "env:X", "file:", "http://[", [], [1], {}, {"": {}}]
+)
+
+
+@given(st.data())
+@hypothesis_settings(deadline=None, max_examples=200)  # a busy machine is no fault
+def test_whatever_is_damaged_is_told_with_its_line(data: st.DataObject) -> None:
+    """Any value in the place of any other: the settings are read, or every problem has its place; nothing else happens."""
+    tree = tomllib.loads(re.sub(r"^#(?=\S)", "", commented_file(), flags=re.MULTILINE))
+    section = data.draw(st.sampled_from(sorted(tree)))
+    key = data.draw(st.sampled_from(["", *tree[section]])) if isinstance(tree[section], dict) else ""
+    (tree[section] if key else tree)[key or section] = data.draw(_junk)
+    text = "\n".join(f"{name} = {toml(value)}" for name, value in tree.items())
+    env = {"HEARTH_API_KEY": "a", "ENGINE_API_KEY": "b", "MY_API_KEY": "c"}
+    assert all(line.startswith("hearth.toml:") for line in problems(text, env))
