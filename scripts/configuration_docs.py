@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from runtime.settings import Price, Rule, TargetSettings, When, shape
 from runtime.settings.commented import has_default, toml
 from runtime.settings.model import Document
-from runtime.settings.pending import PENDING
+from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret
 
@@ -89,8 +89,8 @@ def _sections() -> Iterator[str]:
     for name, field in Document.model_fields.items():
         match name:
             case "targets":
-                yield from _section("[targets.NAME]", TargetSettings, (name,))
-                yield from _section("[targets.NAME.price]", Price, (name, "price"))
+                yield from _section("[targets.NAME]", TargetSettings, (name, "*"))
+                yield from _section("[targets.NAME.price]", Price, (name, "*", "price"))
             case "rules":
                 yield from _section("[[rules]]", Rule, (name,))
                 yield from _section("[[rules]] when", When, (name, "when"))
@@ -117,9 +117,9 @@ def _default(field: FieldInfo) -> str:
 
 
 def _meaning(field: FieldInfo, key: Key) -> str:
-    instead = [entry.instead for entry in PENDING if entry.key == key]
+    without_force = pending(key)
     words = (field.description or "").replace("|", "\\|")
-    return f"{words} *(not in force yet: {instead[0]})*" if instead else words
+    return f"{words} *(not in force yet: {without_force.instead})*" if without_force else words
 
 
 _KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Secret: "reference"}

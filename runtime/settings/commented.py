@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from runtime.settings import shape
 from runtime.settings.faults import dotted, quoted
 from runtime.settings.model import Document, Rule, TargetSettings
-from runtime.settings.pending import PENDING
+from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret
 
@@ -40,8 +40,7 @@ class Line(NamedTuple):
 def lines_of(section: Any, key: Key) -> Iterator[Line]:
     """The keys of a table with fixed names, in the model's order."""
     for name, field in shape.fields_of(section).items():
-        pending = any((*key, name) == entry.key for entry in PENDING)
-        words = f"{field.description or ''}{' (not in force yet)' if pending else ''}"
+        words = f"{field.description or ''}{' (not in force yet)' if pending((*key, name)) else ''}"
         yield Line(name, _shown(field), words, has_default(field))
 
 
@@ -62,7 +61,7 @@ def commented_file() -> str:
 def _section(name: str, field: FieldInfo) -> str:
     match name:
         case "targets":
-            header, lines = f"#[targets.{_EXAMPLE_TARGET}]", list(lines_of(TargetSettings, (name,)))
+            header, lines = f"#[targets.{_EXAMPLE_TARGET}]", list(lines_of(TargetSettings, (name, "*")))
             words = TargetSettings.__doc__
         case "rules":
             header, lines, words = "#[[rules]]", list(lines_of(Rule, (name,))), Rule.__doc__

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from runtime.settings import not_in_force
+from runtime.settings.faults import dotted
 from runtime.settings.pending import PENDING
 from runtime.settings.shape import at
 from tests.runtime.settings.readings import TARGET, settings
+
+# The target of the readings in one line each, so that a key of it can stand before them.
+CLOUD = (
+    'targets.cloud.provider = "openai"\ntargets.cloud.model = "big"\ntargets.cloud.base_url = "http://127.0.0.1:9/v1"'
+)
 
 
 def test_defaults_are_not_spoken_of() -> None:
@@ -17,14 +23,12 @@ def test_defaults_are_not_spoken_of() -> None:
 def test_each_pending_key_is_named_when_it_is_set() -> None:
     """In the file or in the environment, and at its default value too."""
     for pending in PENDING:
-        dotted = ".".join(map(str, pending.key))
-        section, key = map(str, pending.key)
-        text = '["cloud"]' if section == "routes" else "0.5"
-        in_file = settings(f"{TARGET}[{section}]\n{key} = {text}")
-        in_env = settings(TARGET, {f"HEARTH_{section.upper()}__{key.upper()}": text})
+        key = dotted(tuple("cloud" if part == "*" else part for part in pending.key))
+        text = {"routes": '["cloud"]', "targets": '"v1"'}.get(str(pending.key[0]), "0.5")
+        in_file = settings(f"{key} = {text}\n{CLOUD}")
+        in_env = settings(TARGET, {f"HEARTH_{key.upper().replace('.', '__')}": text.strip('"')})
         for found in (in_file, in_env):
-            (sentence,) = not_in_force(found)
-            assert sentence == f"{dotted} is not in force in this version ({pending.instead})"
+            assert not_in_force(found) == [f"{key} is not in force in this version ({pending.instead})"]
 
 
 def test_pending_keys_exist() -> None:
