@@ -121,6 +121,7 @@ class _Serving:
                 log_config=None,
                 log_level="warning",
                 server_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=75,
                 backlog=4096,
             )
@@ -231,6 +232,7 @@ class _Serving:
         if not running:
             return
         hurry = asyncio.create_task(self._hurry.wait())
-        over = asyncio.gather(*running, return_exceptions=True)
-        await asyncio.wait({hurry, asyncio.shield(over)}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        over = asyncio.create_task(asyncio.wait(list(running)))
+        await asyncio.wait((hurry, over), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
+        over.cancel()

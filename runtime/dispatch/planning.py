@@ -26,10 +26,11 @@ class Pictured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A plan and what it was made from."""
+    """A plan and what it was made from. labels: PROVIDER/MODEL by the names the plan uses."""
 
     facts: Facts
     plan: Plan
+    labels: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -86,5 +87,16 @@ class IdlePlanner:
 
     def explain(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Explanation:
         """Raises BadHint."""
-        facts = self.planner.facts(dialect, body, headers)
-        return Explanation(facts, self.planner.plan(facts, self.fleet, self.clock()))
+        return explain(self.planner, self.fleet, self.planner.facts(dialect, body, headers), self.clock())
+
+
+def explain(planner: Planner, fleet: Pictured, facts: Facts, now: float) -> Explanation:
+    """The plan for a request, with its targets as users know them."""
+    made = planner.plan(facts, fleet, now)
+    return Explanation(facts, made, labels(made, fleet))
+
+
+def labels(made: Plan, fleet: Pictured) -> dict[str, str]:
+    """PROVIDER/MODEL by the names a plan uses."""
+    names = [*(item.target for item in made.candidates), *(item.target for item in made.considered)]
+    return {name: fleet.target(name).label for name in names}

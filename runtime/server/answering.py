@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from runtime.dialects.api_error import ApiError
@@ -14,7 +14,7 @@ from runtime.dispatch import errors
 from runtime.dispatch.dispatcher import Dispatcher
 from runtime.dispatch.job import Head, Job, Outcome
 from runtime.dispatch.live import LiveFleet
-from runtime.dispatch.planning import Planner
+from runtime.dispatch.planning import Planner, labels
 from runtime.record.decisions import Considered, Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
@@ -167,7 +167,7 @@ class _Life:
             reason=reason,
             words=_words(plan, reason),
             degraded=plan.degraded,
-            considered=_considered(plan),
+            considered=_considered(plan, labels(plan, desk.fleet)),
             attempts=tuple(outcome.attempts),
             prompt_tokens=usage.prompt if usage else 0,
             completion_tokens=usage.completion if usage else meter.tokens if meter else 0,
@@ -195,9 +195,9 @@ def _words(plan: Plan, reason: Reason) -> str:
     return f"a fallback answered; first choice: {plan.words}" if reason is Reason.FALLBACK else plan.words
 
 
-def _considered(plan: Plan) -> tuple[Considered, ...]:
-    chosen = [Considered(item.target, item.reason, item.words) for item in plan.candidates]
-    return (*chosen, *(Considered(item.target, item.reason, item.words) for item in plan.considered))
+def _considered(plan: Plan, names: Mapping[str, str]) -> tuple[Considered, ...]:
+    chosen = [Considered(names[item.target], item.reason, item.words) for item in plan.candidates]
+    return (*chosen, *(Considered(names[item.target], item.reason, item.words) for item in plan.considered))
 
 
 def _ms(seconds: float) -> float:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
-
-import msgspec
 
 from runtime.contract.engine import ReplicaState
 from runtime.dialects import openai
 from runtime.dialects.api_error import ApiError
 from runtime.dialects.raw_body import BadBody, RawBody
-from runtime.dispatch.planning import Explanation
+from runtime.dispatch.planning import Explanation, explain
 from runtime.record.status import StatusReport
 from runtime.routing.facts import BadHint
 from runtime.routing.names import AUTO
+from runtime.routing.plan import Candidate, Rejected
 from runtime.server.answering import Desk
 from runtime.server.app import Page
 from runtime.server.asgi import Pairs, Request
@@ -137,27 +136,23 @@ class Pages:
             raise ApiError(400, str(error), "invalid_body", error.place) from error
         except BadHint as error:
             raise ApiError(400, str(error), "invalid_hint", error.place) from error
-        plan = self._desk.planner.plan(facts, self._desk.fleet, self._desk.clock())
-        await request.answer(
-            200,
-            msgspec.json.encode(explained(Explanation(facts, plan))),
-            ((b"content-type", b"application/json"), *extra),
-        )
+        desk = self._desk
+        await request.answer_json(200, explained(explain(desk.planner, desk.fleet, facts, desk.clock())), extra)
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:
     """An explanation as `/hearth/explain` and `hearth explain --json` show it."""
-    facts, plan = explanation.facts, explanation.plan
+    facts, plan, labels = explanation.facts, explanation.plan, explanation.labels
     shown: dict[str, Any] = {
         "score": facts.score,
         "task": facts.task,
         "prompt_tokens": facts.prompt_tokens,
-        "target": plan.candidates[0].target if plan.candidates else None,
+        "target": labels[plan.candidates[0].target] if plan.candidates else None,
         "reason": plan.reason,
         "words": plan.words,
         "degraded": plan.degraded,
-        "candidates": [{"target": item.target, "reason": item.reason, "words": item.words} for item in plan.candidates],
-        "considered": [{"target": item.target, "reason": item.reason, "words": item.words} for item in plan.considered],
+        "candidates": [_row(item, labels) for item in plan.candidates],
+        "considered": [_row(item, labels) for item in plan.considered],
     }
     if plan.advice:
         shown["advice"] = plan.advice
@@ -165,3 +160,7 @@ def explained(explanation: Explanation) -> dict[str, Any]:
         refusal = plan.refusal
         shown["refusal"] = {"status": refusal.status, "code": refusal.code, "message": refusal.message}
     return shown
+
+
+def _row(item: Candidate | Rejected, labels: Mapping[str, str]) -> dict[str, str]:
+    return {"target": labels[item.target], "name": item.target, "reason": item.reason, "words": item.words}

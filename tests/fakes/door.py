@@ -1,0 +1,122 @@
+"""A whole door over fake upstreams, listening on a loopback port: what a client sees, without processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from runtime.dispatch.dispatcher import Dispatcher, Effects
+from runtime.dispatch.live import Clouds, LiveFleet
+from runtime.dispatch.planning import Planner
+from runtime.record.decisions import DecisionIds
+from runtime.record.metrics import Metrics, Reading
+from runtime.record.status import EngineStatus, StatusReport
+from runtime.record.store import Store
+from runtime.routing import names
+from runtime.routing.plan import Policy
+from runtime.server.answering import Desk
+from runtime.server.app import App, Gate
+from runtime.server.keys import Keys
+from runtime.server.origins import Origins
+from runtime.server.pages import Pages
+from runtime.settings import Escalation, Retries, Routes, Rule
+from tests.fakes.engine import FakeEngine
+from tests.fakes.upstream import FakeBackend
+
+
+@dataclass
+class Door:
+    """`client` speaks to it; `slept` is what dispatch would have waited, in seconds."""
+
+    url: str
+    client: httpx.AsyncClient
+    desk: Desk
+    app: App
+    engine: FakeEngine
+    slept: list[float]
+
+    async def chat(self, text: str = "hi", *, model: str = "auto", **more: object) -> httpx.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        return await self.client.post("/v1/chat/completions", json=body)
+
+
+@dataclass
+class Setup:
+    """What a door is built from."""
+
+    local: FakeBackend
+    clouds: Iterable[FakeBackend] = ()
+    escalation: Escalation = Escalation()
+    retries: Retries = Retries()
+    rules: tuple[Rule, ...] = ()
+    aliases: dict[str, str] | None = None
+    keys: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    total_s: float = 5.0
+    max_body: int = 1_000_000
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
+    engine = FakeEngine(setup.local)
+    clouds = {backend.target.name: backend for backend in setup.clouds}
+    fleet = LiveFleet(engine, setup.local, Clouds(clouds), setup.escalation, time.monotonic)
+    directory = names.build(setup.local.target, [b.target for b in clouds.values()], setup.aliases or {})
+    policy = Policy(setup.escalation, setup.rules, Routes(default=tuple(clouds)), directory)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(0)
+
+    store = Store(folder / "decisions.sqlite3", retention_days=1, max_mb=16, clock=time.time)
+    metrics = Metrics(lambda: Reading(engine.views()), ["local/small"])
+    random = itertools.cycle((0.5,))
+    effects = Effects(time.monotonic, lambda: next(random), sleep)
+    desk = Desk(
+        Planner(policy),
+        Dispatcher(fleet, setup.retries, effects),
+        fleet,
+        store,
+        metrics,
+        DecisionIds(time.time, 1),
+        time.monotonic,
+        time.time,
+        setup.total_s,
+        setup.max_body,
+    )
+
+    def report() -> StatusReport:
+        return StatusReport(
+            version="0", started_at=0, uptime_s=0, address="", engine=EngineStatus(model="small", device="cpu")
+        )
+
+    gate = Gate(Keys(setup.keys), Origins(setup.origins))
+    app = App(desk, gate, Pages(desk, report, 0.0).table())
+    store.start()
+    server = _Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none", proxy_headers=False))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+            yield Door(url, client, desk, app, engine, slept)
+    finally:
+        server.should_exit = server.force_exit = True
+        await serving
+        await asyncio.to_thread(store.close)
