@@ -153,8 +153,11 @@ class Ledger:
         self._remove(id, now)
 
     def observe(self, telemetry: Telemetry) -> None:
-        """The engine's own word, as it is read."""
-        self._last, before = telemetry, self._last
+        """The engine's own word. Hearing the same word again teaches nothing."""
+        before = self._last
+        if before is not None and telemetry.at <= before.at:
+            return
+        self._last = telemetry
         if telemetry.kv_tokens:
             self._capacity = telemetry.kv_tokens
         if self._capacity and self._kv >= _KV_LEARN_SHARE * self._capacity:

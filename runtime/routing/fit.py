@@ -49,7 +49,8 @@ def obstacles(facts: Facts, target: Target) -> Iterator[Obstacle]:
 def cloud_obstacles(facts: Facts, state: TargetState) -> list[Obstacle]:
     found = list(obstacles(facts, state.target))
     if not state.available:
-        found.append(Obstacle(Reason.FALLBACK, state.why or f"{state.target.name} is not available", passing=True))
+        why = state.why or f"{state.target.name} is not available"
+        found.append(Obstacle(Reason.FALLBACK, why, passing=not state.absent))
     return found
 
 

@@ -20,7 +20,7 @@ Priority = Literal["interactive", "batch"]
 _PREFIX = "x-hearth-"
 
 
-class BadHint(Exception):  # noqa: N818 (it is named by what the caller got wrong)
+class BadHint(Exception):
     """A hint that is unknown or malformed: 400 with its place ("hearth.ttft_ms", "x-hearth-requires")."""
 
     def __init__(self, place: str, message: str) -> None:

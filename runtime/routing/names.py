@@ -126,13 +126,15 @@ def resolve(name: str, directory: Directory) -> Named:
 def _direct(name: str, directory: Directory) -> Named | None:
     if name.lower() == AUTO:
         return Auto(directory.override)
-    provider, slash, model = name.partition("/")
-    lender = directory.lenders.get(provider.lower()) if slash and model else None
-    if lender is None or name in directory.exact:
-        exact = directory.exact.get(name) or directory.exact.get(name.lower())
-        return Pinned(exact) if exact else None
+    exact = directory.exact.get(name) or directory.exact.get(name.lower())
+    if exact:
+        return Pinned(exact)
+    provider, _, model = name.partition("/")
+    lender = directory.lenders.get(provider.lower())
     # An alias the operator wrote is more than a guess at a model of that provider.
-    return None if name in directory.aliases else Lent(provider.lower(), model, lender)
+    if lender is None or not model or name in directory.aliases:
+        return None
+    return Lent(provider.lower(), model, lender)
 
 
 def _exact(local: Target | None, clouds: tuple[Target, ...], local_names: tuple[str, ...]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from runtime.routing.fit import Obstacle, cloud_obstacles, down_words, local_obs
 from runtime.routing.fleet import Fleet, LocalState, TargetState
 from runtime.routing.names import Directory, Lent, Pinned, Unknown, resolve
 from runtime.routing.reasons import Reason
-from runtime.routing.refusals import Refusal, overloaded, refusal, unknown
+from runtime.routing.refusals import Refusal, absent, overloaded, refusal, unknown
 from runtime.routing.rules import first_match, route_of, route_targets, words_of
 from runtime.settings import Escalation, Routes, Rule
 
@@ -43,6 +43,7 @@ __all__ = [
     "plan",
 ]
 
+_FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
 NO_TARGET = "no_target"  # degraded: it would have left, and there was nowhere to go
 
 
@@ -156,6 +157,9 @@ def _case(facts: Facts, fleet: Fleet, policy: Policy, now: float, *, also: str |
 
 
 def _pinned(name: str, case: _Case) -> Plan:
+    state = case.fleet.targets.get(name)
+    if state is not None and state.absent:
+        return replace(_refused(absent(state), ()), pinned=True)
     words = f"the request names {name}"
     local = name == case.policy.directory.local
     able = case.local_able if local else case.able(name)
@@ -275,11 +279,11 @@ def _local_only(case: _Case, wish: _Wish, rejected: tuple[Rejected, ...], *, deg
         return _refused(full, rejected)
     reason, words = wish.reason, wish.words
     if degraded:
-        forbidden = [item.words for item in rejected if item.reason is Reason.REQUIRES]
+        forbidden = [item.reason for item in rejected if item.reason in _FORBIDS]
         why = "; ".join(item.words for item in rejected) or "no target is configured"
         words = f"{words}; it stays: {why}"
         if forbidden:
-            reason, degraded = Reason.REQUIRES, False
+            reason, degraded = forbidden[0], False  # the caller's own wish keeps it here: nothing was weakened
     candidate = Candidate(_local_name(case), reason, words)
     return Plan((candidate,), reason, words, (NO_TARGET,) if degraded else (), considered=rejected)
 

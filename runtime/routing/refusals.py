@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from runtime.contract.targets import LOCAL
 from runtime.routing.facts import Facts
 from runtime.routing.fit import Obstacle
-from runtime.routing.fleet import Fleet, LocalState
+from runtime.routing.fleet import Fleet, LocalState, TargetState
 from runtime.routing.names import Unknown
 from runtime.routing.reasons import Reason
 
@@ -48,6 +48,12 @@ def unknown(name: Unknown) -> Refusal:
     return Refusal(404, MODEL_NOT_FOUND, f"no model is called {shown!r}{near}", reason=Reason.PINNED)
 
 
+def absent(state: TargetState) -> Refusal:
+    """404: a name of the settings that cannot be used until they change."""
+    why = state.why or "it has no usable key"
+    return Refusal(404, MODEL_NOT_FOUND, f"{state.target.name} is configured but absent: {why}", reason=Reason.PINNED)
+
+
 def overloaded(local: LocalState | None) -> Refusal | None:
     """429 where the engine's first token is predicted later than the whole answer may take; only asked where nothing
     else is left.
@@ -66,7 +72,7 @@ def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> Refusal:
     """Why none of `known` (targets with their obstacles) can take the request."""
     if not known or not any(known.values()):
         return Refusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
-    passing = {name for name, found in known.items() if all(item.passing or item.doubtful for item in found)}
+    passing = [name for name, found in known.items() if all(item.passing or item.doubtful for item in found)]
     if passing:
         return _later(fleet, known, passing, now)
     for reason, status, code in _LADDER:
@@ -90,7 +96,7 @@ def _only(found: tuple[Obstacle, ...], reason: Reason) -> bool:
     return any(item.reason is reason for item in certain) and all(item.reason in allowed for item in certain)
 
 
-def _later(fleet: Fleet, known: Known, passing: set[str], now: float) -> Refusal:
+def _later(fleet: Fleet, known: Known, passing: list[str], now: float) -> Refusal:
     """503, with the shortest of the known waits."""
     waits = [wait for name in passing if (wait := _wait(fleet, name, now)) is not None]
     words = "; ".join(item.words for name in passing for item in known[name] if item.passing)

@@ -29,8 +29,8 @@ def _set(words: str) -> frozenset[str]:
 
 
 _CODE_WORDS = _set(
-    "python javascript typescript rust golang c++ c# sql regex regexp bash dockerfile kubernetes refactor debug compiler "
-    "traceback stacktrace segfault unittest pytest npm html css java kotlin php numpy pandas async "
+    "python javascript typescript rust golang c++ c# sql regex regexp bash dockerfile kubernetes refactor debug "
+    "compiler traceback stacktrace segfault unittest pytest npm html css java kotlin php numpy pandas async "
     "nullpointerexception programming"
 )
 _MAKE_WORDS = _set("write implement fix create rewrite optimize optimise explain complete")

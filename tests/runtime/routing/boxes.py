@@ -1,0 +1,70 @@
+"""Facts, targets and fleets for the tests of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+from runtime.routing.facts import Facts, read_facts, read_hints
+from runtime.routing.fleet import Fleet, LocalState, TargetState
+from runtime.routing.names import build
+from runtime.routing.plan import Policy
+from runtime.routing.tokens import TokenEstimate
+from runtime.settings import Escalation, Routes, Rule
+
+LOCAL = Target(
+    "local",
+    "local",
+    "smollm2-135m",
+    Capabilities(context_tokens=8192, completions=True),
+    on_box=True,
+    timeouts=Timeouts(total=300.0),
+)
+CLAUDE = Target(
+    "claude",
+    "anthropic",
+    "sonnet",
+    Capabilities(context_tokens=200_000),
+    certified=frozenset({"hipaa"}),
+    price=Price(3.0, 15.0),
+)
+GEMINI = Target(
+    "gemini",
+    "gemini",
+    "flash",
+    Capabilities(frozenset({"text", "image", "audio", "video", "pdf"}), context_tokens=1_000_000),
+)
+
+
+def chat(text: str = "Hello there", **body: Any) -> dict[str, Any]:
+    return {"model": "auto", "messages": [{"role": "user", "content": text}], **body}
+
+
+def facts_of(body: Mapping[str, Any], headers: Mapping[str, str] | None = None, dialect: str = "openai_chat") -> Facts:
+    given = headers or {}
+    return read_facts(dialect, body, read_hints(body, given), given, TokenEstimate())
+
+
+def fleet_of(*states: Target | TargetState, local: LocalState | None = None) -> Fleet:
+    known = [state if isinstance(state, TargetState) else TargetState(state) for state in states]
+    return Fleet(local or LocalState(LOCAL), {state.target.name: state for state in known})
+
+
+def policy_of(
+    targets: Sequence[Target] = (CLAUDE, GEMINI),
+    *,
+    rules: Sequence[Rule] = (),
+    routes: Routes | None = None,
+    aliases: Mapping[str, str] | None = None,
+    override: str | None = None,
+    **escalation: Any,
+) -> Policy:
+    directory = build(LOCAL, targets, aliases or {}, override=override)
+    return Policy(Escalation(**escalation), tuple(rules), routes or Routes(), directory)
+
+
+def attached(certified: frozenset[str] = frozenset()) -> LocalState:
+    """An engine on another machine."""
+    return LocalState(replace(LOCAL, on_box=False, certified=certified))

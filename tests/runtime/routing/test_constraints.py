@@ -1,0 +1,123 @@
+"""Whatever the settings, the load and the request: no plan names a target that fails a hard constraint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime.contract.targets import LOCAL, Capabilities, Target
+from runtime.routing.facts import Facts, Hints
+from runtime.routing.fleet import Fleet, LocalState, TargetState
+from runtime.routing.names import build
+from runtime.routing.plan import Plan, Policy, plan
+from runtime.routing.pressure import Pressure
+from runtime.routing.reasons import Reason
+from runtime.settings import Escalation, Routes, Rule, When
+
+CERTIFICATES = st.frozensets(st.sampled_from(["hipaa", "zdr"]), max_size=2)
+MODALITIES = st.frozensets(st.sampled_from(["image", "audio", "pdf"]), max_size=2).map(lambda seen: seen | {"text"})
+NAMES = ("one", "two", "three")
+
+capabilities = st.builds(
+    Capabilities,
+    modalities=MODALITIES,
+    context_tokens=st.sampled_from([None, 1_000, 10_000, 100_000]),
+    tools=st.booleans(),
+    structured_output=st.booleans(),
+    logprobs=st.booleans(),
+)
+facts = st.builds(
+    Facts,
+    dialect=st.just("openai_chat"),
+    model=st.sampled_from(["auto", "auto", "auto", "local", *NAMES]),
+    prompt_tokens=st.sampled_from([10, 3_000, 50_000]),
+    max_tokens=st.sampled_from([None, 100, 20_000]),
+    modalities=MODALITIES,
+    tools=st.booleans(),
+    structured=st.booleans(),
+    logprobs=st.booleans(),
+    task=st.sampled_from(["chat", "code"]),
+    hints=st.builds(Hints, requires=CERTIFICATES, max_cost_usd=st.sampled_from([None, None, 0.01])),
+)
+chains = st.lists(st.sampled_from([LOCAL, *NAMES]), min_size=1, max_size=3, unique=True).map(tuple)
+routes = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
+pressures = st.sampled_from([Pressure(), Pressure(Reason.QUEUE_DEPTH, 2.0, "10 wait")])
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[Fleet, Policy]:
+    """An engine, three targets, rules, routes and a mode."""
+    targets = [Target(name, f"p-{name}", "m", draw(capabilities), draw(CERTIFICATES)) for name in NAMES]
+    local = Target("local", LOCAL, "small", draw(capabilities), draw(CERTIFICATES), on_box=draw(st.booleans()))
+    state = LocalState(local, draw(st.integers(0, 1)), pressure=draw(pressures))
+    rules = tuple(Rule(when=When(), to=chain) for chain in draw(st.lists(chains, max_size=1)))
+    policy = Policy(
+        Escalation(mode=draw(st.sampled_from(["act", "act", "advise", "off"]))),
+        rules,
+        Routes(code=draw(routes), multimodal=draw(routes), default=draw(routes)),
+        build(local, targets, {}, override=draw(st.sampled_from([None, None, "two"]))),
+    )
+    states = {target.name: TargetState(target, available=draw(st.booleans())) for target in targets}
+    return Fleet(state, states), policy
+
+
+def _meets(facts: Facts, target: Target) -> bool:
+    can = target.capabilities
+    window = can.context_tokens
+    return (
+        (target.on_box or facts.hints.requires <= target.certified)
+        and facts.modalities <= can.modalities
+        and (can.tools or not facts.tools)
+        and (can.structured_output or not facts.structured)
+        and (can.logprobs or not facts.logprobs)
+        and (window is None or facts.prompt_tokens / 1.3 + (facts.max_tokens or 0) <= window)
+    )
+
+
+def _target(fleet: Fleet, name: str) -> Target:
+    assert fleet.local
+    return fleet.local.target if name == LOCAL else fleet.targets[name].target
+
+
+def _made(asked: Facts, box: tuple[Fleet, Policy]) -> tuple[Fleet, Plan]:
+    fleet, policy = box
+    return fleet, plan(asked, fleet, policy, 0.0)
+
+
+@settings(max_examples=400, deadline=None)
+@given(facts, boxes())
+def test_no_candidate_fails_a_hard_constraint(asked: Facts, box: tuple[Fleet, Policy]) -> None:
+    """Certificates, modalities, capabilities, windows and availability bind every candidate, fallbacks too."""
+    fleet, made = _made(asked, box)
+    for candidate in made.candidates:
+        assert _meets(asked, _target(fleet, candidate.target))
+        if candidate.target != LOCAL:
+            assert fleet.targets[candidate.target].available
+        else:
+            assert fleet.local and fleet.local.ready
+
+
+@settings(max_examples=200, deadline=None)
+@given(facts, boxes())
+def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Facts, box: tuple[Fleet, Policy]) -> None:
+    """Never both, never neither, never twice the same, never without words."""
+    _, made = _made(asked, box)
+    assert bool(made.candidates) != (made.refusal is not None)
+    names: list[Any] = [candidate.target for candidate in made.candidates]
+    assert len(names) == len(set(names))
+    assert made.words
+    assert all(candidate.words for candidate in made.candidates)
+
+
+@settings(max_examples=200, deadline=None)
+@given(facts, boxes())
+def test_pins_and_modes_bind(asked: Facts, box: tuple[Fleet, Policy]) -> None:
+    """A pinned plan has one candidate, its own; advise and off keep what is automatic on the box."""
+    _, made = _made(asked, box)
+    if asked.model != "auto":
+        assert made.pinned
+        assert [candidate.target for candidate in made.candidates] in ([], [asked.model])
+    elif box[1].escalation.mode != "act":
+        assert {candidate.target for candidate in made.candidates} <= {LOCAL}
