@@ -11,7 +11,7 @@ from local_models.prepared import Notice
 from runtime.contract.hop import Hop
 
 
-class Fault(Exception):  # noqa: N818 - as much a value: `ended` returns it
+class Fault(Exception):
     """It is not up, or no longer. cause: in words that say what to do. deterministic: the same start would fail
     again."""
 

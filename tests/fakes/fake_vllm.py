@@ -261,7 +261,6 @@ class Front:
                 "code": 404,
             }
             return web.json_response({"error": error}, status=404)
-        self.prompt_tokens += 5
         chat = request.path.endswith("chat/completions")
         wanted = body.get("max_completion_tokens") or body.get("max_tokens") or self.script["tokens"]
         count = min(int(wanted), self.script["tokens"])
@@ -286,6 +285,7 @@ class Front:
         await asyncio.sleep(self.script["token_s"])
         await self.core.token()
         self.generated += 1
+        self.prompt_tokens += 5 if index == 0 else 0  # counted when the core has seen it, not when it is asked
         pieces = self.script["text"]
         return str(pieces[index % len(pieces)])
 
