@@ -194,9 +194,7 @@ def _parts(verdict: Verdict, model: Footprint, wish: Wish) -> tuple[str, ...]:
 def _peculiarities(model: Footprint, size: int) -> tuple[str, ...]:
     said = []
     if model.architecture.shared and size > 1:
-        said.append(
-            "its attention has one cache for all heads: every GPU keeps the whole of it, only the weights are split"
-        )
+        said.append("its attention has one cache for all heads: every GPU keeps all of it")
     if not model.architecture.shared and size > model.architecture.kv_heads:
         said.append(
             f"{size} GPUs share {model.architecture.kv_heads} key-value heads, so heads are kept more than once"

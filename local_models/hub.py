@@ -93,8 +93,6 @@ async def _listen(child: asyncio.subprocess.Process, progress: Callable[[Progres
             last = json.loads(line)
         if "done" in last:
             progress(Progress(int(last["done"]), int(last["total"])))
-        elif "need" in last:
-            progress(Progress(int(last["total"]) - int(last["need"]), int(last["total"])))
     return last
 
 

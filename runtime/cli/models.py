@@ -112,7 +112,7 @@ def pull(
 
 
 @app.command("fit")
-def fit_model(  # noqa: PLR0917 - one for each option
+def fit_model(
     name: Model,
     context: Annotated[int, typer.Option(min=1, help="Tokens of one request, prompt and answer together.")] = 8192,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,

@@ -1,0 +1,195 @@
+"""`hearth models`: what is listed, what fits and why, what is fetched, and the exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from local_models.gpu import NvmlProbe
+from runtime.cli import models
+from runtime.cli.exits import Exit
+from runtime.cli.group import run
+
+GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def empty_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is downloaded, and nothing of this machine's caches is seen."""
+    for name in ("HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def _nvml(*memory: int) -> SimpleNamespace:
+    """NVML with GPUs of so many bytes."""
+    return SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: len(memory),
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=memory[handle], used=0),
+        nvmlDeviceGetName=lambda handle: "Test GPU",
+        nvmlDeviceGetUtilizationRates=lambda handle: SimpleNamespace(gpu=0),
+        NVMLError_NotSupported=RuntimeError,
+    )
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts GPUs of the given bytes into the box."""
+
+    def put(*memory: int) -> None:
+        monkeypatch.setattr(models, "NvmlProbe", lambda clock: NvmlProbe(clock, load=lambda: _nvml(*memory)))
+
+    return put
+
+
+def hearth(*arguments: str) -> tuple[int, str]:
+    """Exit code, and what was written as an error by the group."""
+    err = io.StringIO()
+    return run(("models", *arguments), io.StringIO(), err), err.getvalue()
+
+
+def test_the_list_shows_every_model_with_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line each."""
+    assert hearth("list") == (Exit.OK, "")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["name", "size"]
+    (llama,) = [line for line in lines if line.startswith("llama-3.3-70b")]
+    assert "131,072" in llama
+    assert "4 x 80 GiB" in llama
+    assert "Llama 3.3 Community*" in llama
+    assert "\x1b" not in "".join(lines)
+
+
+def test_the_list_is_there_for_programs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same facts, with their source."""
+    assert hearth("list", "--json") == (Exit.OK, "")
+    facts = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    llama = facts["llama-3.1-8b"]
+    assert llama["cache_bytes_per_token"] == 131_072
+    assert llama["needs"] == {"gpus": 1, "memory_gib": 24}
+    assert llama["engine_args"][-1] == "llama3_json"
+    assert llama["path"] is None
+    assert all(model["source"] for model in facts.values())
+
+
+def test_what_fits_ends_with_zero_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sentences, no figures without units."""
+    code, _ = hearth("fit", "llama-3.1-8b", "--memory", "24", "--context", "8192", "--concurrency", "2")
+    out = capsys.readouterr().out
+    assert code == Exit.OK
+    assert out.startswith("llama-3.1-8b fits 1 GPU: it needs ")
+    assert "cache: 2.0 GiB for 2 x 8,192 tokens, 131,072 bytes a token" in out
+
+
+def test_what_does_not_fit_ends_with_one_and_says_what_would(capsys: pytest.CaptureFixture[str]) -> None:
+    """The way out stands last."""
+    code, _ = hearth("fit", "llama-3.3-70b", "--memory", "80")
+    assert code == Exit.FAILED
+    assert capsys.readouterr().out.splitlines()[-1] == "  4 GPUs of this size would do"
+
+
+def test_a_verdict_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """All figures in bytes."""
+    code, _ = hearth("fit", "deepseek-v3.1", "--memory", "141", "--gpus", "8", "--json")
+    verdict = json.loads(capsys.readouterr().out)
+    assert code == Exit.OK
+    assert verdict["fits"] is True
+    assert verdict["tensor_parallel"] == 8
+    assert verdict["need_bytes"]["cache"] == 8 * 8192 * 70_272
+    assert verdict["need_bytes"]["total"] <= verdict["budget_bytes"] == int(141 * GIB * 0.9)
+
+
+def test_without_memory_the_boxs_own_gpus_are_judged(
+    gpus: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The smallest of them counts."""
+    gpus(80 * GIB, 24 * GIB)
+    code, _ = hearth("fit", "llama-3.1-8b", "--concurrency", "2", "--json")
+    verdict = json.loads(capsys.readouterr().out)
+    assert (code, verdict["memory_bytes"], verdict["device"]) == (Exit.OK, 24 * GIB, "cuda")
+    assert "this box has 2 x Test GPU" in verdict["reasons"]
+
+
+def test_without_a_gpu_the_machines_memory_is_judged_and_said(
+    gpus: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never silently."""
+    gpus()
+    code, _ = hearth("fit", "smollm2-135m", "--context", "2048", "--concurrency", "1")
+    out = capsys.readouterr().out
+    assert code == Exit.OK
+    assert "the NVIDIA driver shows no GPU: judged by this machine's memory" in out
+    assert "smollm2-135m fits this machine's memory" in out
+
+
+def test_gpus_that_are_not_here_need_a_size(gpus: Callable[..., None]) -> None:
+    """Two GPUs of how much?"""
+    gpus()
+    code, err = hearth("fit", "llama-3.1-8b", "--gpus", "2")
+    assert code == Exit.USAGE
+    assert "--memory GIB" in err
+
+
+def test_weights_in_another_type_are_reckoned(capsys: pytest.CaptureFixture[str]) -> None:
+    """One byte a parameter."""
+    hearth("fit", "llama-3.3-70b", "--memory", "141", "--dtype", "fp8", "--kv-dtype", "fp8", "--json")
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["need_bytes"]["weights"] == 70_553_706_496
+    assert verdict["need_bytes"]["cache"] == 8 * 8192 * 163_840
+
+
+def test_a_folder_is_judged_by_its_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its config and the size of its weights."""
+    config = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
+    sizes = {"vocab_size": 10, "max_position_embeddings": 8192, "intermediate_size": 128, "dtype": "bfloat16"}
+    (tmp_path / "config.json").write_text(json.dumps(config | sizes))
+    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+    code, _ = hearth("fit", str(tmp_path), "--memory", "8", "--concurrency", "1", "--json")
+    need = json.loads(capsys.readouterr().out)["need_bytes"]
+    assert code == Exit.OK
+    assert (need["weights"], need["cache"]) == (1000, 8192 * 2 * 2 * 2 * 16 * 2)
+
+
+@pytest.mark.parametrize("command", ["fit", "pull"])
+def test_an_unknown_name_is_answered_with_its_neighbours(command: str) -> None:
+    """In one sentence, without a traceback."""
+    code, err = hearth(command, "llama-3.1-9b")
+    assert code == Exit.FAILED
+    assert "did you mean llama-3.1-8b" in err
+
+
+def test_pulling_a_folder_says_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output is the path, for scripts."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert hearth("pull", str(tmp_path)) == (Exit.OK, "")
+    assert capsys.readouterr().out.strip() == str(tmp_path)
+    hearth("pull", str(tmp_path), "--json")
+    assert json.loads(capsys.readouterr().out)["path"] == str(tmp_path)
+
+
+def test_pulling_offline_what_is_not_here_says_so() -> None:
+    """And how to get it."""
+    code, err = hearth("pull", "smollm2-135m", "--offline")
+    assert code == Exit.FAILED
+    assert "hearth models pull smollm2-135m" in err
+
+
+@pytest.mark.parametrize("arguments", [("fit", "llama-3.1-8b", "--context", "0"), ("fit",), ("sit",)])
+def test_a_senseless_command_line_ends_with_two(arguments: tuple[str, ...]) -> None:
+    """As everywhere."""
+    assert hearth(*arguments)[0] == Exit.USAGE
+
+
+@pytest.mark.parametrize("command", ["list", "pull", "fit"])
+def test_every_command_shows_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help is where one learns it."""
+    assert hearth(command, "--help")[0] == Exit.OK
+    assert f"hearth models {command}" in capsys.readouterr().out
