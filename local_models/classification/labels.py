@@ -1,0 +1,66 @@
+"""What may be a label. Knows nothing of prompts, tokens or files.
+
+LabelError      the labels given cannot be used; its text says what to do
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+MOST_LABELS = 256  # every label stands in every prompt
+LONGEST_LABEL = 200  # characters; every character may cost a token of the answer
+
+
+class LabelError(ValueError):
+    """Labels that cannot be used, in words for the person who typed them."""
+
+
+def labels_from(joined: Sequence[str], single: Sequence[str]) -> tuple[str, ...]:
+    """The labels of `--labels a,b` (split at commas) and `--label "a, b"` (taken whole), in the order given.
+
+    Raises LabelError.
+    """
+    found = [part.strip() for text in joined for part in text.split(",")] + [text.strip() for text in single]
+    return checked(found)
+
+
+def checked(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, if a model can be held to them. Raises LabelError."""
+    if len(labels) < 2:
+        raise LabelError("at least two labels are needed: --labels spam,ham, or --label once per label")
+    if any(not label for label in labels):
+        raise LabelError("an empty label: look for a doubled or trailing comma in --labels")
+    twice = [label for label, count in Counter(labels).items() if count > 1]
+    if twice:
+        raise LabelError(f"the label {twice[0]!r} is given twice: name each label once")
+    if len(labels) > MOST_LABELS:
+        raise LabelError(f"{len(labels)} labels; at most {MOST_LABELS} fit one question: classify in two stages")
+    for label in labels:
+        _check_one(label)
+    return tuple(labels)
+
+
+def _check_one(label: str) -> None:
+    if len(label) > LONGEST_LABEL:
+        raise LabelError(
+            f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: shorten it, say the rest with "
+            f"--describe"
+        )
+    if not label.isprintable():
+        raise LabelError(f"the label {label!r} holds a line break or control character: remove it")
+
+
+def descriptions_from(given: Sequence[str], labels: Sequence[str]) -> Mapping[str, str]:
+    """What each `--describe LABEL=TEXT` says of its label. Raises LabelError."""
+    found: dict[str, str] = {}
+    for text in given:
+        label = max((name for name in labels if text.startswith(f"{name}=")), key=len, default=None)
+        if label is None:
+            raise LabelError(
+                f"--describe {text!r} does not begin with a label and '=': write --describe '{labels[0]}=what it means'"
+            )
+        if label in found:
+            raise LabelError(f"the label {label!r} is described twice")
+        found[label] = " ".join(text[len(label) + 1 :].split())
+    return found

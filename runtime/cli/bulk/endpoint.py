@@ -1,0 +1,48 @@
+"""The running runtime's door, as a client sees it: one address, one key, one question at a time. Decides nothing."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import aiohttp
+
+from runtime.cli.bulk.verdicts import Reply, retry_after
+
+_CHAT = "/v1/chat/completions"
+_CONNECT_S = 5.0
+_READ_S = 330.0  # above the runtime's own total, so that it is the one to give up and say why
+
+
+class Endpoint:
+    """Connections are kept and reused; the environment's proxies are not used: this is the box talking to itself."""
+
+    def __init__(self, url: str, key: str | None, connections: int) -> None:
+        self.url = url.rstrip("/").removesuffix("/v1")
+        headers = {"content-type": "application/json"}
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
+        )
+        self._chat = self.url + _CHAT
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def ask(self, body: bytes) -> Reply:
+        """One question. A connection that cannot be made or is cut is a reply without a status."""
+        try:
+            async with self._session.post(self._chat, data=body) as response:
+                return Reply(
+                    response.status,
+                    await response.read(),
+                    retry_after(response.headers.get("retry-after")),
+                    response.headers.get("x-hearth-target", ""),
+                )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Reply(None, f"{type(error).__name__}: {error}".encode())

@@ -1,0 +1,225 @@
+"""One classification from file to file: checks that OUT may be continued, asks a probe, runs the rows, says how
+it ended.
+
+JournalError, InputError    nothing was written; the text says what to do
+NoRuntimeError                   nobody answers at the address
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from local_models.classification.question import Prompt, Question, whole_answer
+from runtime.cli.bulk.endpoint import Endpoint
+from runtime.cli.bulk.journal import Done, Identity, Journal, difference, refusal
+from runtime.cli.bulk.meter import Meter
+from runtime.cli.bulk.patience import HopelessError, Patience, UnanswerableError
+from runtime.cli.bulk.rows import Source, digest, ends_line
+from runtime.cli.bulk.run import Run, after
+from runtime.cli.bulk.sorting import Sorter, fields_of
+
+_SHOWN_EVERY_S = 0.25
+_PROBE = "The weather was fine."
+
+
+class NoRuntimeError(Exception):
+    """Nobody answers at the address; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything a run needs to know. url: the runtime's address; key: what it wants to be shown; replayable:
+    the input can be
+    read again by a later run, as standard input cannot."""
+
+    source: Source
+    out: Path
+    prompt: Prompt
+    model: str
+    url: str
+    key: str | None = None
+    concurrency: int = 32
+    tolerance: float = 0.01
+    patience_s: float = 300.0
+    strict: bool = False
+    restart: bool = False
+    replayable: bool = True
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended. before: rows done by earlier runs; now: by this one; done: all that OUT holds.
+
+    seconds: from the first question on. further: questions beyond a row's first. stopped: why it ended before the
+    last row, "" where it did not.
+    """
+
+    total: int
+    before: int
+    done: Done
+    now: int = 0
+    first_bad: str = ""
+    seconds: float = 0.0
+    requests: int = 0
+    further: int = 0
+    waits: int = 0
+    model: str = ""
+    stopped: str = ""
+    interrupted: bool = False
+
+
+MeterFor = Callable[[int, int], Meter]  # rows in all, rows done before
+
+
+def perform(job: Job, meter_for: MeterFor) -> Outcome:
+    """The whole run. Raises JournalError, InputError and NoRuntimeError."""
+    total = job.source.count()
+    next(job.source.rows(), None)  # a wrong header is told before OUT is touched
+    with closing(Journal.open(job.out, restart=job.restart)) as journal:
+        identity, known = _identity(job), journal.known()
+        _check(job, known, identity)
+        if journal.done.repaired:
+            print(f"{job.out}: the last line was cut off; its row is done again", file=sys.stderr)
+        outcome = Outcome(total, journal.done.rows, journal.done, model=known.model if known else "")
+        if journal.done.rows < total:
+            asyncio.run(_Run(job, journal, known, identity, outcome).run(meter_for(total, outcome.before)))
+        return outcome
+
+
+def _identity(job: Job) -> Identity:
+    source = job.source
+    return Identity(
+        input=str(source.path) if job.replayable else "standard input",
+        input_bytes=source.size,
+        sha256=digest(source.path, [source.size])[source.size] if job.replayable else "",
+        reading=f"{source.format}, text {source.text_field or 'text or prompt'}, id {source.id_field}",
+        labels=job.prompt.labels,
+        prompt=job.prompt.fingerprint,
+    )
+
+
+def _check(job: Job, known: Identity | None, identity: Identity) -> None:
+    """Raises JournalError where OUT belongs to something else."""
+    if known is None:
+        return
+    size, path = known.input_bytes, job.source.path
+    prefix = digest(path, [size])[size] if size < identity.input_bytes else identity.sha256
+    why = difference(known, identity, prefix=prefix, whole_lines=ends_line(path, size))
+    if why is not None:
+        raise refusal(job.out, why)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run's moving parts. stop: set by Ctrl-C and SIGTERM."""
+
+    job: Job
+    journal: Journal
+    known: Identity | None
+    identity: Identity
+    outcome: Outcome
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, meter: Meter) -> None:
+        self._on_signals()
+        began = time.monotonic()
+        async with Endpoint(self.job.url, self.job.key, self.job.concurrency) as endpoint:
+            patience = Patience(endpoint.ask, self.job.patience_s, time.monotonic)
+            sorter = Sorter(Question(self.job.prompt, self.job.model), patience, self.job.tolerance)
+            try:
+                with meter:
+                    await self._beside(self._shown(meter, patience), self._rows(endpoint, patience, sorter))
+            except HopelessError as error:
+                self.outcome.stopped = str(error)
+            finally:
+                self.outcome.seconds = time.monotonic() - began
+                self.outcome.requests, self.outcome.waits = patience.requests, patience.waits
+                self.outcome.further = sorter.further
+
+    async def _rows(self, endpoint: Endpoint, patience: Patience, sorter: Sorter) -> None:
+        """A probe first, so that a dead runtime, a wrong key or another model is told before any row is done."""
+        if not await self._unless_stopped(self._probe(endpoint, patience, sorter)):
+            return
+        self._bind(patience.model)
+
+        async def sort(text: str) -> dict[str, Any]:
+            return fields_of(await sorter.sort(text))
+
+        run = Run(
+            rows=after(self.job.source.rows(), self.journal.done.rows),
+            sort=sort,
+            write=self.journal.write,
+            sync=self.journal.sync,
+            done=self.journal.done.add,
+            slots=self.job.concurrency,
+            strict=self.job.strict,
+            stop=self.stop,
+        )
+        try:
+            await run.run()
+        finally:
+            self.outcome.now, self.outcome.first_bad = run.progress.finished, run.progress.first_bad
+
+    async def _probe(self, endpoint: Endpoint, patience: Patience, sorter: Sorter) -> None:
+        labels = self.job.prompt.labels
+        body = Question(self.job.prompt, self.job.model).body(_PROBE, labels, whole_answer(labels))
+        reply = await endpoint.ask(body)
+        if reply.status is None:
+            raise NoRuntimeError(reply.body.decode("utf-8", "replace"))
+        try:
+            await sorter.sort(_PROBE)
+        except UnanswerableError as error:
+            raise HopelessError(f"the engine does not take the question: {error}") from error
+
+    def _bind(self, model: str) -> None:
+        """Writes down what OUT belongs to, the model included.
+
+        Raises JournalError where an earlier run had another model.
+        """
+        self.outcome.model = model
+        identity = msgspec.structs.replace(self.identity, model=model)
+        if self.known is not None and self.known.model != model:
+            raise refusal(self.job.out, f"the model was {self.known.model}, now it is {model}")
+        self.journal.belongs_to(identity)
+
+    async def _shown(self, meter: Meter, patience: Patience) -> None:
+        while True:
+            meter.show(self.journal.done.rows, self.journal.done.errors, patience.trouble)
+            await asyncio.sleep(_SHOWN_EVERY_S)
+
+    async def _beside(self, other: Coroutine[Any, Any, None], main: Coroutine[Any, Any, None]) -> None:
+        """Runs `other` for as long as `main` lasts."""
+        task = asyncio.create_task(other)
+        try:
+            await main
+        finally:
+            task.cancel()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether the work was done before somebody wanted the run to end."""
+        task, stopped = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            await task
+            return True
+        task.cancel()
+        return False
+
+    def _on_signals(self) -> None:
+        def end() -> None:
+            self.outcome.interrupted = True
+            self.stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, end)

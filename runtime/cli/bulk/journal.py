@@ -1,0 +1,221 @@
+"""The output file as its own journal: what is in it is done, in the order of the input, one line per row.
+
+Beside OUT lies OUT.state: what the lines belong to (input, labels, prompt, model). A run goes on only where all of it
+is the same. OUT is locked by the process that writes it. A last line that was cut when its writer was killed is
+removed, and its row done again. Rows stand in the input's order, so that what is done is a count and memory does not
+grow with it.
+
+    JournalError    OUT cannot be continued; its text says what to do
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import msgspec
+
+_VERSION = 1
+_RESTART = "--restart begins anew and throws away what {out} holds; or choose another -o"
+
+
+class JournalError(Exception):
+    """An output that cannot be continued, in words for the person who named it."""
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an output belongs to.
+
+    input_bytes, sha256: of the input as it was read; sha256 is empty for standard input.
+    """
+
+    input: str
+    input_bytes: int
+    sha256: str
+    reading: str  # format and fields
+    labels: tuple[str, ...]
+    prompt: str  # fingerprint
+    model: str = ""  # known once the runtime has answered
+    version: int = _VERSION
+
+
+class _Line(msgspec.Struct):
+    row: int
+    label: str | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Done:
+    """What OUT holds. rows: lines 1 to `rows` are there; repaired: a torn last line was removed."""
+
+    rows: int = 0
+    errors: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    repaired: bool = False
+
+    def add(self, label: str | None) -> None:
+        self.rows += 1
+        if label is None:
+            self.errors += 1
+        else:
+            self.labels[label] += 1
+
+
+_state_decoder = msgspec.json.Decoder(Identity)
+_line_decoder = msgspec.json.Decoder(_Line)
+
+
+class Journal:
+    """OUT, open and locked. Not safe for two threads."""
+
+    def __init__(self, out: Path, file: BinaryIO, done: Done) -> None:
+        self.out = out
+        self.done = done
+        self._file = file
+        self._dirty = False
+
+    @classmethod
+    def open(cls, out: Path, *, restart: bool) -> Self:
+        """Opens, locks and repairs OUT.
+
+        Raises JournalError where another process writes it or its lines are not a journal's.
+        """
+        try:
+            file = out.open("ab+", buffering=0)
+        except OSError as error:
+            raise JournalError(f"{out}: {error.strerror}: choose another -o") from error
+        try:
+            _lock(file, out)
+            if restart:
+                file.truncate(0)
+                state_path(out).unlink(missing_ok=True)
+            return cls(out, file, _repaired(file, out))
+        except BaseException:
+            file.close()
+            raise
+
+    def known(self) -> Identity | None:
+        """What OUT belongs to; None where it is empty. Raises JournalError where that cannot be told."""
+        if self.done.rows == 0:
+            return None
+        try:
+            return _state_decoder.decode(state_path(self.out).read_bytes())
+        except FileNotFoundError as error:
+            raise JournalError(
+                f"{self.out} holds lines, but {state_path(self.out).name} beside it is missing, so nobody knows "
+                f"what they "
+                f"belong to: {_RESTART.format(out=self.out)}"
+            ) from error
+        except msgspec.DecodeError as error:
+            raise JournalError(
+                f"{state_path(self.out)} is not readable ({error}): {_RESTART.format(out=self.out)}"
+            ) from error
+
+    def belongs_to(self, identity: Identity) -> None:
+        """Writes down what OUT belongs to, whole or not at all."""
+        path = state_path(self.out)
+        draft = path.with_name(path.name + ".new")
+        with draft.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Appends whole lines in one write. A full disk raises OSError, and leaves at most a torn line."""
+        whole = memoryview(b"".join(lines))
+        while whole:
+            whole = whole[self._file.write(whole) or 0 :]
+        self._dirty = True
+
+    def sync(self) -> None:
+        """Makes what was written survive the machine. Killing the process loses nothing without it."""
+        if self._dirty:
+            self._dirty = False
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self.sync()
+        self._file.close()
+
+
+def state_path(out: Path) -> Path:
+    return out.with_name(out.name + ".state")
+
+
+def difference(then: Identity, now: Identity, *, prefix: str, whole_lines: bool) -> str | None:
+    """Why `now` may not go on with what `then` began, in words; None where it may.
+
+    prefix: SHA-256 of today's input up to the length it had then; whole_lines: whether a line ended there.
+    """
+    if not then.sha256 or not now.sha256:
+        return "standard input cannot be read again from where it was left: save it to a file first"
+    if then.version != now.version:
+        return "it was written by another version of Hearth"
+    if now.input_bytes < then.input_bytes or prefix != then.sha256:
+        return f"the input {now.input} is not what it was ({then.input_bytes:,} bytes then, {now.input_bytes:,} now)"
+    if now.input_bytes > then.input_bytes and not whole_lines:
+        return f"the last line of the input {now.input} was continued since"
+    if then.labels != now.labels:
+        return f"the labels were {', '.join(then.labels)}"
+    if then.reading != now.reading:
+        return f"the input was read as {then.reading}, now as {now.reading}"
+    if then.prompt != now.prompt:
+        return "the instructions, descriptions or template have changed"
+    if now.model and then.model != now.model:
+        return f"the model was {then.model}, now it is {now.model}"
+    return None
+
+
+def refusal(out: Path, why: str) -> JournalError:
+    """The error for a run that may not go on."""
+    return JournalError(f"{out} cannot be continued: {why}. {_RESTART.format(out=out)}")
+
+
+def line(row: int, row_id: Any, rest: dict[str, Any]) -> bytes:
+    """One line of OUT."""
+    return msgspec.json.encode({"row": row, "id": row_id, **rest}) + b"\n"
+
+
+def _lock(file: BinaryIO, out: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JournalError(f"another hearth classify is writing {out}: wait for it, or choose another -o") from error
+
+
+def _repaired(file: BinaryIO, out: Path) -> Done:
+    """Reads what is done and removes a torn end. Lines that are not rows 1, 2, 3, … in order are somebody else's.
+
+    Nothing is removed from a file that no state lies beside: it may be anything.
+    """
+    done, good = Done(), 0
+    file.seek(0)
+    with open(file.fileno(), "rb", closefd=False) as reader:  # buffered; the journal's own handle is not
+        for number, text in enumerate(reader, 1):
+            if not text.endswith(b"\n") and state_path(out).exists():
+                done.repaired = True
+                break
+            found = _read_line(text)
+            if found is None or found.row != number:
+                raise JournalError(
+                    f"line {number} of {out} is not row {number} of a classification: {_RESTART.format(out=out)}"
+                )
+            done.add(None if found.error is not None else found.label)
+            good += len(text)
+    if done.repaired:
+        file.truncate(good)
+    return done
+
+
+def _read_line(text: bytes) -> _Line | None:
+    try:
+        return _line_decoder.decode(text)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,101 @@
+"""Asking until there is an answer: waits as the runtime asks, goes on through restarts, and gives up when
+nothing moves for long.
+
+HopelessError    nothing can be answered until somebody acts; its text says what to do
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from local_models.classification.answer import Answer, AnswerError, decode
+from runtime.cli.bulk.verdicts import Bad, Good, Reply, Stop, Wait, backoff, verdict
+
+TRIES = 4  # of one row, while other rows are answered: then it is the row
+
+Ask = Callable[[bytes], Awaitable[Reply]]
+
+
+class HopelessError(Exception):
+    """The run must stop; what is written stays, and the same command goes on later."""
+
+
+class UnanswerableError(Exception):
+    """This row has no answer. code: one word for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Patience:
+    """Shared by all rows of a run.
+
+    bound_s: seconds without any answer after which the run stops. clock: monotonic seconds. sleep: waits. model: who
+    answered first; another one later is a stop, for its answers would not belong to the same output.
+    """
+
+    ask: Ask
+    bound_s: float
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    model: str = ""
+    requests: int = 0
+    waits: int = 0
+    trouble: str = ""  # why rows wait now; empty after an answer
+    last_answer: float = field(default=0.0)
+
+    def __post_init__(self) -> None:
+        self.last_answer = self.clock()
+
+    async def answer(self, body: bytes) -> Answer:
+        """The answer to one question. Raises UnanswerableError and HopelessError."""
+        began, attempt = self.clock(), 0
+        while True:
+            attempt += 1
+            self.requests += 1
+            reply = await self.ask(body)
+            match verdict(reply, attempt):
+                case Good():
+                    answer = self._decoded(reply, attempt)
+                    if isinstance(answer, Answer):
+                        return answer
+                    wait = answer
+                case Bad(code, message):
+                    raise UnanswerableError(code, message)
+                case Stop(message):
+                    raise HopelessError(message)
+                case Wait() as wait:
+                    pass
+            self._judge(wait, attempt, began)
+            self.waits += 1
+            await self.sleep(wait.seconds)
+
+    def _decoded(self, reply: Reply, attempt: int) -> Answer | Wait:
+        try:
+            answer = decode(reply.body)
+        except AnswerError as error:
+            return Wait(backoff(attempt), str(error), maybe_row=True)
+        self._same_model(reply.target or answer.model)
+        self.last_answer, self.trouble = self.clock(), ""
+        return answer
+
+    def _same_model(self, model: str) -> None:
+        self.model = self.model or model
+        if model != self.model:
+            raise HopelessError(
+                f"the runtime now answers with {model}, the rows so far are by {self.model}: start it with that "
+                f"model again, "
+                "or begin anew with --restart"
+            )
+
+    def _judge(self, wait: Wait, attempt: int, began: float) -> None:
+        """Whether waiting can still help."""
+        if wait.maybe_row and attempt >= TRIES and self.last_answer > began:
+            raise UnanswerableError("failed", f"{attempt} tries failed, while other rows were answered: {wait.why}")
+        self.trouble = wait.why
+        if self.clock() - self.last_answer + wait.seconds > self.bound_s:
+            raise HopelessError(f"no answer for {self.clock() - self.last_answer:.0f} s: {wait.why}")

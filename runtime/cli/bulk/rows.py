@@ -1,0 +1,231 @@
+"""Rows of an input file, one at a time: JSON lines, CSV, TSV, or a text a line. Knows files; knows nothing of models.
+
+A row's number is its line (CSV and TSV: its record below the header), from 1, and is the same on every reading. Blank
+lines at the end of a file are no rows; a blank line between others is a bad one, so that numbers stay lines.
+
+    InputError      the file as a whole cannot be read; its text says what to do
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+LONGEST_ROW = 8 * 1024 * 1024  # bytes; a longer line is a bad row, so that memory stays bounded
+TEXT_FIELDS = ("text", "prompt")
+_PART = 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+class InputError(Exception):
+    """An input file that cannot be used, in words for the person who named it."""
+
+
+class Format(StrEnum):
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    TEXT = "text"
+
+
+_SUFFIXES = {
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".json": Format.JSONL,
+    ".csv": Format.CSV,
+    ".tsv": Format.TSV,
+    ".tab": Format.TSV,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """id: the row's own, as it stands in the input; its number where it has none."""
+
+    number: int
+    id: Any
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row nobody can classify. code: one word for programs; message: for people."""
+
+    number: int
+    id: Any
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input file and how to read it. size: bytes that count; what is appended later belongs to a later run."""
+
+    path: Path
+    format: Format
+    size: int
+    text_field: str | None = None
+    id_field: str = "id"
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Every row in order. Raises InputError where the file as a whole is not what it should be."""
+        with self.path.open("rb") as file:
+            yield from self._parsed(_lines(file, self.size))
+
+    def count(self) -> int:
+        """How many rows there are: a pass over the file without reading the rows' contents."""
+        with self.path.open("rb") as file:
+            lines = _lines(file, self.size)
+            if self.format in (Format.CSV, Format.TSV):
+                return max(0, sum(1 for _ in self._records(lines)) - 1)
+            return sum(1 for _ in _numbered(lines))
+
+    def _parsed(self, lines: Iterator[bytes]) -> Iterator[Row | BadRow]:
+        if self.format is Format.JSONL:
+            return (self._from_json(number, line) for number, line in _numbered(lines))
+        if self.format is Format.TEXT:
+            return (_row(number, number, line) for number, line in _numbered(lines))
+        return self._from_records(self._records(lines))
+
+    def _from_json(self, number: int, line: bytes) -> Row | BadRow:
+        if too_large := _too_large(number, line):
+            return too_large
+        try:
+            value = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return BadRow(number, number, "not_json", f"not JSON: {error}")
+        if not isinstance(value, dict):
+            return BadRow(number, number, "not_json", "not a JSON object; one object a line is expected")
+        row_id = value.get(self.id_field)
+        name = self.text_field or next((name for name in TEXT_FIELDS if name in value), TEXT_FIELDS[0])
+        if name not in value:
+            return BadRow(number, number if row_id is None else row_id, "no_text", f"no field {name!r}")
+        return _row(number, number if row_id is None else row_id, value[name])
+
+    def _records(self, lines: Iterator[bytes]) -> Iterator[list[str] | csv.Error]:
+        """Records with the header first; blank lines are none. A record csv cannot read comes as its error."""
+        csv.field_size_limit(LONGEST_ROW)
+        text = (line.decode("utf-8", "surrogateescape") for line in lines)
+        reader = csv.reader(text, delimiter="\t" if self.format is Format.TSV else ",")
+        while True:
+            try:
+                record = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield error
+                continue
+            if record:
+                yield record
+
+    def _from_records(self, records: Iterator[list[str] | csv.Error]) -> Iterator[Row | BadRow]:
+        header = next(records, [])
+        names = header if isinstance(header, list) else []
+        text_at, id_at = self._columns(names)
+        for number, record in enumerate(records, 1):
+            if isinstance(record, csv.Error):
+                yield BadRow(number, number, "not_csv", f"not a record: {record}")
+                continue
+            row_id: Any = record[id_at] if id_at is not None and id_at < len(record) else number
+            if text_at >= len(record):
+                yield BadRow(number, row_id, "no_text", f"{len(record)} columns where the header has {len(names)}")
+            else:
+                yield _row(number, row_id, record[text_at])
+
+    def _columns(self, names: list[str]) -> tuple[int, int | None]:
+        wanted = (self.text_field,) if self.text_field is not None else TEXT_FIELDS
+        text_at = next((names.index(name) for name in wanted if name in names), None)
+        if text_at is None:
+            raise InputError(
+                f"{self.path}: the first line names no column {' or '.join(map(repr, wanted))}; it names "
+                f"{', '.join(names[:12]) or 'nothing'}: say which holds the text with --text-field"
+            )
+        return text_at, names.index(self.id_field) if self.id_field in names else None
+
+
+def format_of(path: Path) -> Format:
+    """What a file's name says it is; a text a line where it says nothing."""
+    return _SUFFIXES.get(path.suffix.lower(), Format.TEXT)
+
+
+def digest(path: Path, sizes: Iterable[int]) -> dict[int, str]:
+    """SHA-256 of the file's first bytes, for each of the sizes, in one pass."""
+    found: dict[int, str] = {}
+    running, read = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        for size in sorted(set(sizes)):
+            while read < size and (part := file.read(min(_PART, size - read))):
+                running.update(part)
+                read += len(part)
+            found[size] = running.hexdigest()
+    return found
+
+
+def ends_line(path: Path, size: int) -> bool:
+    """Whether the file's first `size` bytes end with a line, so that what was appended after them changed no row of
+    theirs.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, size - 1))
+        return size == 0 or b"\n" in file.read(2)
+
+
+def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Lines of the first `size` bytes with their ends; of one longer than a row may be, its beginning without an
+    end.
+    """
+    left = size
+    start = file.read(min(left, len(_BOM)))
+    if start != _BOM:
+        file.seek(0)
+    else:
+        left -= len(_BOM)
+    while left > 0 and (line := file.readline(min(left, LONGEST_ROW + 1))):
+        left -= len(line)
+        rest = line
+        while len(line) > LONGEST_ROW and left > 0 and rest and not rest.endswith(b"\n"):
+            rest = file.readline(min(left, _PART))
+            left -= len(rest)
+        yield line
+
+
+def _numbered(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers; blank ones only once another follows."""
+    blank: list[int] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            blank.append(number)
+            continue
+        yield from ((earlier, b"") for earlier in blank)
+        blank = []
+        yield number, line
+
+
+def _too_large(number: int, line: bytes) -> BadRow | None:
+    if len(line) <= LONGEST_ROW:
+        return None
+    return BadRow(number, number, "too_large", f"longer than {LONGEST_ROW // 1024 // 1024} MiB")
+
+
+def _row(number: int, row_id: Any, text: object) -> Row | BadRow:
+    """The row, if its text is one."""
+    if isinstance(text, bytes):
+        if too_large := _too_large(number, text):
+            return too_large
+        text = text.decode("utf-8", "surrogateescape").rstrip("\r\n")
+    if not isinstance(text, str):
+        return BadRow(number, row_id, "no_text", f"the text is {type(text).__name__}, not a string")
+    if not text.strip():
+        return BadRow(number, row_id, "empty", "the text is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return BadRow(number, row_id, "not_utf8", "the text is not UTF-8: convert the file with iconv")
+    return Row(number, row_id, text)

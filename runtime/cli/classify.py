@@ -1,0 +1,193 @@
+"""`hearth classify`: thousands of rows sorted into labels by the running runtime's own engine.
+
+Every question is pinned to `local`, so nothing leaves the box. Knows the options and what is said to the user;
+reading, asking, scoring and the journal are elsewhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from local_models.classification.labels import LabelError, descriptions_from, labels_from
+from local_models.classification.question import INSTRUCTIONS, Prompt
+from runtime.cli.bulk.job import Job, NoRuntimeError, Outcome, perform
+from runtime.cli.bulk.journal import JournalError
+from runtime.cli.bulk.meter import Meter, Silent, meter_for
+from runtime.cli.bulk.rows import Format, InputError, Source, format_of
+from runtime.cli.exits import CommandError, Exit
+from runtime.cli.paint import duration
+from runtime.settings.environment import API_KEY, environment
+from runtime.settings.faults import SettingsError
+from runtime.settings.read import load
+
+LOCAL = "local"
+_STDIN = "-"
+
+
+def classify(  # noqa: PLR0917 - a command's options are its arguments
+    file: Annotated[str, typer.Argument(help="JSON lines, CSV, TSV, or a text a line; - is standard input")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="one JSON line per row; the same command again goes on")],
+    labels: Annotated[list[str] | None, typer.Option("--labels", help="labels, with commas between")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", help="one label, commas and all; repeatable")] = None,
+    describe: Annotated[list[str] | None, typer.Option("--describe", help="LABEL=what it means; repeatable")] = None,
+    instructions: Annotated[str, typer.Option("--instructions", help="what the model is told to do")] = INSTRUCTIONS,
+    template: Annotated[
+        str | None, typer.Option("--template", help="the whole prompt with {text} and {labels}, or @FILE that holds it")
+    ] = None,
+    text_field: Annotated[str | None, typer.Option("--text-field", help="column or member with the text")] = None,
+    id_field: Annotated[str, typer.Option("--id-field", help="column or member with the row's id")] = "id",
+    format_: Annotated[Format | None, typer.Option("--format", help="what FILE is, where its name is silent")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="the runtime's address; default: the settings' own")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="the settings that say where the runtime is")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=1024, help="rows at once")] = 32,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, max=1, help="probability that need not be asked for exactly")
+    ] = 0.01,
+    patience: Annotated[float, typer.Option("--patience", min=1, help="seconds without any answer, then stop")] = 300.0,
+    strict: Annotated[bool, typer.Option("--strict", help="stop at the first bad row")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="throw away what OUT holds")] = False,
+    json: Annotated[bool, typer.Option("--json", help="the summary as JSON")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    model: Annotated[str, typer.Option("--model", hidden=True)] = LOCAL,
+) -> None:
+    """Sort every row of FILE into one of the labels, on the box's own engine, with the probability of each label.
+
+    Killed or interrupted, the same command goes on where it stopped: no row is lost and none stands twice.
+    """
+    env = environment()
+    prompt = _prompt(labels or [], label or [], describe or [], instructions, template)
+    with tempfile.TemporaryDirectory(prefix="hearth-classify-") as spool:
+        job = Job(
+            source=_source(file, format_, text_field, id_field, Path(spool)),
+            out=out,
+            prompt=prompt,
+            model=model,
+            url=url or _address(config, env),
+            key=env.get(API_KEY),
+            concurrency=concurrency,
+            tolerance=tolerance,
+            patience_s=patience,
+            strict=strict,
+            restart=restart,
+            replayable=file != _STDIN,
+        )
+        outcome = _performed(job, quiet)
+    print(_json(outcome, out) if json else _words(outcome, out))
+    raise typer.Exit(_exit(outcome, job))
+
+
+def _prompt(
+    labels: list[str], label: list[str], describe: list[str], instructions: str, template: str | None
+) -> Prompt:
+    try:
+        names = labels_from(labels, label)
+        return Prompt(names, descriptions_from(describe, names), instructions, _template(template))
+    except LabelError as error:
+        raise CommandError(str(error), Exit.USAGE) from error
+
+
+def _template(given: str | None) -> str | None:
+    if given is None or not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"the template {given[1:]} cannot be read: {error}", Exit.USAGE) from error
+
+
+def _source(file: str, format_: Format | None, text_field: str | None, id_field: str, spool: Path) -> Source:
+    """The input. Standard input is copied to a file first: it can be counted then, and read at the engine's pace."""
+    path = Path(file)
+    if file == _STDIN:
+        path = spool / "stdin"
+        with path.open("wb") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+    try:
+        with path.open("rb") as opened:
+            size = opened.seek(0, 2)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", Exit.USAGE) from error
+    return Source(path, format_ or format_of(path), size, text_field, id_field)
+
+
+def _address(config: Path | None, env: Mapping[str, str]) -> str:
+    """Where the settings say the runtime listens; one that listens everywhere is asked over loopback."""
+    try:
+        server = load(config, env).settings.server
+    except SettingsError as error:
+        raise CommandError(str(error), Exit.SETTINGS) from error
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+
+
+def _performed(job: Job, quiet: bool) -> Outcome:
+    def meter(total: int, before: int) -> Meter:
+        return Silent() if quiet else meter_for(sys.stderr, total, before, time.monotonic)
+
+    try:
+        return perform(job, meter)
+    except (JournalError, InputError) as error:
+        raise CommandError(str(error), Exit.FAILED) from error
+    except NoRuntimeError as error:
+        raise CommandError(
+            f"no runtime answers at {job.url} ({error}): start it with `hearth serve`, or name another with --url",
+            Exit.NO_RUNTIME,
+        ) from error
+    except OSError as error:
+        raise CommandError(f"{error}: the same command goes on once that is mended", Exit.FAILED) from error
+
+
+def _exit(outcome: Outcome, job: Job) -> int:
+    if outcome.interrupted:
+        return Exit.INTERRUPTED
+    return Exit.FAILED if outcome.stopped or outcome.done.errors else Exit.OK
+
+
+def _summary(outcome: Outcome, out: Path) -> dict[str, Any]:
+    """What programs read. rows_per_second, seconds, requests: of this run; the rest: of all that OUT holds."""
+    state = "interrupted" if outcome.interrupted else "stopped" if outcome.stopped else "complete"
+    return {
+        "state": state,
+        "rows": outcome.total,
+        "done": outcome.done.rows,
+        "done_before": outcome.before,
+        "errors": outcome.done.errors,
+        "labels": dict(outcome.done.labels.most_common()),
+        "model": outcome.model,
+        "seconds": round(outcome.seconds, 3),
+        "rows_per_second": round(outcome.now / outcome.seconds, 2) if outcome.seconds else 0.0,
+        "requests": outcome.requests,
+        "further_questions": outcome.further,
+        "waits": outcome.waits,
+        "out": str(out),
+        "reason": outcome.stopped or None,
+        "first_error": outcome.first_bad or None,
+    }
+
+
+def _json(outcome: Outcome, out: Path) -> str:
+    return msgspec.json.encode(_summary(outcome, out)).decode()
+
+
+def _words(outcome: Outcome, out: Path) -> str:
+    done, said = outcome.done, []
+    rate = f" in {duration(outcome.seconds)}, {outcome.now / outcome.seconds:.1f} rows/s" if outcome.now else ""
+    said.append(f"{done.rows:,} of {outcome.total:,} rows are in {out} ({outcome.now:,} now{rate})")
+    said += [f"  {count:>9,}  {label}" for label, count in done.labels.most_common()]
+    if done.errors:
+        first = f"; the first now: {outcome.first_bad}" if outcome.first_bad else ""
+        said.append(f'{done.errors:,} rows could not be classified: their lines have "error" instead of "label"{first}')
+    if outcome.stopped:
+        said.append(f"stopped: {outcome.stopped}")
+    if outcome.stopped or outcome.interrupted:
+        said.append("the same command goes on from here")
+    return "\n".join(said)

@@ -1,0 +1,68 @@
+"""The question put to the model: a stable beginning, the text last, the choice of labels."""
+
+import json
+
+import pytest
+
+from local_models.classification.labels import LabelError
+from local_models.classification.question import Prompt, Question, top_logprobs, whole_answer
+
+LABELS = ("spam", "ham")
+
+
+def test_all_rows_share_everything_before_their_text() -> None:
+    """The engine computes a shared beginning once."""
+    prompt = Prompt(LABELS, {"spam": "unwanted"})
+    one, two = (json.dumps(prompt.messages(text)) for text in ("AAA", "BBB"))
+    assert one.index("AAA") == two.index("BBB") > len(one) - 20
+    assert "- spam: unwanted" in prompt.messages("x")[0]["content"]
+
+
+def test_a_template_stands_for_the_whole_prompt_and_braces_of_the_text_stay() -> None:
+    """The text is put in as it is, whatever it holds."""
+    prompt = Prompt(LABELS, template="One of\n{labels}\n{text}\nLabel:")
+    assert prompt.messages("{labels} {x}") == [
+        {"role": "user", "content": "One of\n- spam\n- ham\n{labels} {x}\nLabel:"},
+    ]
+
+
+@pytest.mark.parametrize("template", ["no place", "{text} and {text}"])
+def test_a_template_without_one_place_for_the_text_is_refused(template: str) -> None:
+    """Nothing would be classified."""
+    with pytest.raises(LabelError, match="exactly once"):
+        Prompt(LABELS, template=template)
+
+
+def test_the_fingerprint_changes_with_all_that_the_model_is_told() -> None:
+    """A resumed run must ask the same question."""
+    told = [
+        Prompt(LABELS),
+        Prompt(("ham", "spam")),
+        Prompt(LABELS, {"spam": "x"}),
+        Prompt(LABELS, instructions="Sort."),
+        Prompt(LABELS, template="{text}"),
+    ]
+    assert len({prompt.fingerprint for prompt in told}) == len(told)
+    assert Prompt(LABELS).fingerprint == told[0].fingerprint
+
+
+def test_the_body_is_greedy_pinned_and_held_to_the_choice() -> None:
+    """What the engine needs to answer a label with its probabilities."""
+    body = json.loads(Question(Prompt(LABELS), "local").body('say "hi"', LABELS, 7))
+    assert body["model"] == "local"
+    assert body["temperature"] == 0
+    assert body["max_tokens"] == 7
+    assert body["logprobs"] is True
+    assert body["structured_outputs"] == {"choice": ["spam", "ham"]}
+    assert body["messages"][-1]["content"].endswith('say "hi"')
+
+
+def test_no_more_logprobs_are_asked_for_than_can_stand_at_a_step() -> None:
+    """One per distinct beginning and the end; twenty is what vLLM gives."""
+    assert top_logprobs(("a", "b")) == 3
+    assert top_logprobs(("a" * 50, "b" * 50)) == 20
+
+
+def test_room_for_a_whole_answer_counts_bytes() -> None:
+    """A character of several bytes may take a token for each."""
+    assert whole_answer(("a", "正面")) == 7
