@@ -31,6 +31,8 @@ class Known:
     def no_target(self, name: str, *also: str) -> str | None:
         """Why a name is not one of a target, nor of `also`; None if it is."""
         names = [*self.targets, *also]
+        if name in (self.providers or ()):
+            return None  # a provider that has no target here yet: nothing goes there (`read` warns)
         hint = nearest(name, names) or f": there is no [targets.{name}]"
         return None if name in names else f'"{name}" is no target{hint}'
 

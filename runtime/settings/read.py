@@ -18,7 +18,7 @@ from runtime.settings.accounts import Keyring, open_to_others, opened, secrets
 from runtime.settings.agree import MODEL_OVERRIDE, disagreements, on_this_machine
 from runtime.settings.environment import API_KEY, MODEL, Overrides, config_dir, overlay
 from runtime.settings.faults import Fault, Problem, SettingsError, dotted, faults_of
-from runtime.settings.model import AUTO, Document, Settings
+from runtime.settings.model import AUTO, LOCAL, Document, Settings
 from runtime.settings.places import Key, Place, places
 from runtime.settings.shape import leaves
 
@@ -169,9 +169,20 @@ def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> I
         path = keyring.file(secret)
         if path is not None and open_to_others(path):
             yield f"{dotted(key)}: every user of this machine can read {path}: `chmod 600 {path}`"
+    for place, name in _named(document):
+        if name not in document.targets and name != LOCAL:
+            yield f"{place}: {name} is a provider without a target here: nothing goes there until there is a [targets.{name}]"
     for name, target in document.targets.items():
         if target.base_url and target.key and _in_the_clear(target.base_url):
             yield f"targets.{name}.base_url: the key travels unencrypted over http: use https"
+
+
+def _named(document: Document) -> Iterator[tuple[str, str]]:
+    """Every name in the routes and rules, with its place."""
+    for route in type(document.routes).model_fields:
+        yield from ((f"routes.{route}", name) for name in getattr(document.routes, route))
+    for number, rule in enumerate(document.rules):
+        yield from ((f"rules.{number}.to", name) for name in rule.to)
 
 
 def _in_the_clear(url: str) -> bool:

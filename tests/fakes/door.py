@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -54,8 +54,8 @@ class Setup:
 
     local: FakeBackend
     clouds: Iterable[FakeBackend] = ()
-    escalation: Escalation = Escalation()
-    retries: Retries = Retries()
+    escalation: Escalation = field(default_factory=Escalation)
+    retries: Retries = field(default_factory=Retries)
     rules: tuple[Rule, ...] = ()
     aliases: dict[str, str] | None = None
     keys: tuple[str, ...] = ()

@@ -17,7 +17,21 @@ import pytest
 from runtime.contract.targets import Timeouts
 from runtime.settings import Escalation, Retries
 from tests.fakes.door import Door, Setup, opened
-from tests.fakes.upstream import CUT, DONE, HANG, RESET, ROLE, Piece, Turn, chunk, cloud, engine_backend, error, told, whole
+from tests.fakes.upstream import (
+    CUT,
+    DONE,
+    HANG,
+    RESET,
+    ROLE,
+    Piece,
+    Turn,
+    chunk,
+    cloud,
+    engine_backend,
+    error,
+    told,
+    whole,
+)
 
 Opener = Callable[[Setup], AbstractAsyncContextManager[Door]]
 ALWAYS = Escalation(queue_depth=0)  # everything leaves

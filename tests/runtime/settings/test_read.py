@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from runtime.settings import SettingsError, find, load
+from runtime.settings import SettingsError, find, load, read
 from runtime.settings.commented import commented_file, toml
 from tests.runtime.settings.readings import TARGET, loaded, problem, problems, settings
 
@@ -195,3 +195,11 @@ def test_whatever_is_damaged_is_told_with_its_line(data: st.DataObject) -> None:
     text = "\n".join(f"{name} = {toml(value)}" for name, value in tree.items())
     env = {"HEARTH_API_KEY": "a", "ENGINE_API_KEY": "b", "MY_API_KEY": "c"}
     assert all(line.startswith("hearth.toml:") for line in problems(text, env))
+
+
+def test_a_route_to_a_provider_without_a_target_is_a_warning() -> None:
+    """DESIGN's own example routes to a provider it does not configure: it is read, and said."""
+    loaded = read('[routes]\nmultimodal = ["cloudy"]\n', None, {}, {"cloudy", "sunny"})
+    assert any("routes.multimodal: cloudy is a provider without a target" in warning for warning in loaded.warnings)
+    with pytest.raises(SettingsError):
+        read('[routes]\nmultimodal = ["nobody"]\n', None, {}, {"cloudy"})
