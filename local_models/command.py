@@ -60,7 +60,7 @@ class Launch:
 
     device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `group_gpus` gave it; () on CPU.
     max_num_seqs: sequences decoded together; None: a default by device. args: the user's, last and winning.
-    environ: added to the child's environment over all else (the orphan marker). secrets: more names it does not inherit.
+    environ: added to the child's environment over all else (the orphan marker). secrets: more names not inherited.
     """
 
     python: Path

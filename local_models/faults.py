@@ -57,13 +57,13 @@ _TABLE: tuple[_Row, ...] = (
     ),
     _row(
         rf"{_KV_SHORT}\. Based on the available memory, the estimated maximum model length is (\d+)",
-        "a context of {0} tokens needs {1} of KV cache and {2} are there: set [engine] max_model_len to {3} or less, or "
-        + _MORE_KV,
+        "a context of {0} tokens needs {1} of KV cache and {2} are there: set [engine] max_model_len to {3} or less, "
+        f"or {_MORE_KV}",
     ),
     _row(
         _KV_SHORT,
-        "a context of {0} tokens needs {1} of KV cache and {2} are there: set a smaller [engine] max_model_len, or "
-        + _MORE_KV,
+        "a context of {0} tokens needs {1} of KV cache and {2} are there: set a smaller [engine] max_model_len, "
+        f"or {_MORE_KV}",
     ),
     _row(
         r"No available memory for the cache blocks",
@@ -177,7 +177,8 @@ _TABLE: tuple[_Row, ...] = (
 
 # Said of every death, explaining none.
 _EMPTY = re.compile(
-    r"Engine core initialization failed|WorkerProc initialization failed|EngineDeadError|CancelledError|died unexpectedly"
+    r"Engine core initialization failed|WorkerProc initialization failed|died unexpectedly"
+    r"|EngineDeadError|CancelledError"
 )
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)(?:: .+|$)")
 _KILLED = re.compile(r"proc \S+ died unexpectedly|EngineDeadError")
