@@ -43,11 +43,14 @@ test-fast: dev
 test-engine: dev engine
 	@$(VENV)/python -m pytest -m engine $(ARGS)
 
+# All four are run, so that one run shows everything.
 check: dev
-	@$(VENV)/ruff format --check .
-	@$(VENV)/ruff check .
-	@$(VENV)/mypy
-	@$(VENV)/python -m pytest -q tests/architecture
+	@code=0; \
+	$(VENV)/ruff format --check . || code=1; \
+	$(VENV)/ruff check . || code=1; \
+	$(VENV)/mypy || code=1; \
+	$(VENV)/python -m pytest -q tests/architecture || code=1; \
+	exit $$code
 
 format: dev
 	@$(VENV)/ruff format .
