@@ -1,0 +1,49 @@
+"""The documents point at what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import house
+from tests.architecture.source import read
+
+DOCUMENTS = [house.ROOT / "README.md", house.ROOT / "CHANGELOG.md", *sorted((house.ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]+)?(?:#([^)\s]+))?\)")
+
+
+def anchors(document: Path) -> set[str]:
+    """The ids that headings get: lower case, words joined by hyphens, signs left out."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    """Files exist, and so do the headings that are linked to."""
+    broken = []
+    for path, anchor in LINK.findall(document.read_text()):
+        if path.startswith(("http://", "https://")):
+            continue
+        target = (document.parent / path) if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(f"{path}#{anchor}")
+    assert broken == []
+
+
+def test_documents_named_in_code_exist() -> None:
+    """A docstring that says where to read on is right."""
+    named = {
+        (path, name)
+        for path, text in read(house.ROOT, (*house.PRODUCT, "scripts", "tests")).items()
+        for name in re.findall(r"docs/[\w./-]+\.md", text)
+    }
+    assert [(path, name) for path, name in sorted(named) if not (house.ROOT / name).exists()] == []
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    """No page of docs/ is an orphan."""
+    readme = (house.ROOT / "README.md").read_text()
+    assert [page.name for page in sorted((house.ROOT / "docs").glob("*.md")) if f"docs/{page.name}" not in readme] == []
