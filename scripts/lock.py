@@ -1,4 +1,4 @@
-"""Writes the lock files: `python -m scripts.lock [--upgrade] [core dev engine-cpu engine-cuda]`.
+"""Writes the lock files: `python -m scripts.lock [--upgrade] [core dev engine-cpu …]`.
 
 Without --upgrade every pin that still fits stays, so a second run changes nothing. What is pinned, and why apart:
 
@@ -8,6 +8,7 @@ Without --upgrade every pin that still fits stays, so a second run changes nothi
                  uv does not. Without the torchvision, torchaudio and torchcodec its wheel asks for: they do not match
                  that torch, and importing them breaks transformers. Therefore installed with --no-deps
     engine-cuda  vLLM for NVIDIA GPUs (uv, universal). Resolved here, never run here: there is no GPU
+    bench-*      one gateway each that the benchmarks compare with (uv, universal)
 
 Needs uv ($UV, or on the PATH). Standard library only.
 """
@@ -21,13 +22,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "scripts" / "locks"
-NAMES = ("core", "dev", "engine-cpu", "engine-cuda")
+# What the benchmarks measure beside Hearth, at the versions that docs/performance.md speaks of.
+RIVALS = {
+    "bench-vllm-router": "vllm-router==0.1.17",
+    "bench-sglang-router": "sglang-router==0.3.2",
+    "bench-litellm": "litellm[proxy]==1.100.5",
+}
+NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *RIVALS)
 
 VLLM = "0.32.0"
 CPU_TORCH = "2.13.0+cpu"
@@ -83,10 +91,15 @@ def lock_dev(upgrade: bool) -> None:
 
 
 def lock_engine_cuda(upgrade: bool) -> None:
+    lock_wanted("engine-cuda", CUDA_ENGINE, upgrade)
+
+
+def lock_wanted(name: str, wanted: Iterable[str], upgrade: bool) -> None:
+    """The lock of a list of requirements, for uv."""
     with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "engine-cuda.in"
-        wanted.write_text("\n".join(CUDA_ENGINE))
-        uv_compile([str(wanted)], LOCKS / "engine-cuda.txt", upgrade)
+        source = Path(folder) / f"{name}.in"
+        source.write_text("\n".join(wanted))
+        uv_compile([str(source)], LOCKS / f"{name}.txt", upgrade)
 
 
 def lock_engine_cpu(upgrade: bool) -> None:
@@ -140,7 +153,13 @@ def cpu_lock(report: Mapping[str, Any]) -> str:
     return CPU_HEADER + "".join(sorted(lines, key=lambda line: (not line.startswith("torch=="), line)))
 
 
-MAKERS = {"core": lock_core, "dev": lock_dev, "engine-cpu": lock_engine_cpu, "engine-cuda": lock_engine_cuda}
+MAKERS: dict[str, Callable[[bool], None]] = {
+    "core": lock_core,
+    "dev": lock_dev,
+    "engine-cpu": lock_engine_cpu,
+    "engine-cuda": lock_engine_cuda,
+    **{name: partial(lock_wanted, name, (wanted,)) for name, wanted in RIVALS.items()},
+}
 
 
 def main() -> None:
