@@ -81,6 +81,7 @@ class Ledger:
         self._limited = 0  # requests in flight with a limit to their answer,
         self._limits = 0  # and the sum of those limits
         self._running = 0
+        self._unseen = 0  # of them, those whose first token was taken for granted
         self._area = 0.0  # integral of the batch over time
         self._area_at = 0.0
         self._served_at = 0.0  # when a first token last came
@@ -123,6 +124,7 @@ class Ledger:
             self._margin.learn(now - flight.admitted - flight.expected)
         self._read(flight, now)
         self._begin(id, flight, now)
+        self._more_slots()
         self._kv += 1
         flight.out += 1
         self._lengths.generated(1)
@@ -310,6 +312,7 @@ class Ledger:
         self._turn(now, +1)
         flight.first = flight.last = now
         flight.area = self._area
+        self._unseen += flight.whole
         self._ahead -= flight.prompt
 
     def _learn_step(self, flight: _Flight, out: int, end: float) -> None:
@@ -340,8 +343,6 @@ class Ledger:
         if self._full and change < 0:
             self._full_until = now
         self._running += change
-        if self._slots is not None and not self._slots_given and self._running > self._slots:
-            self._slots = self._running
 
     def _limit(self, limit: int | None, count: int) -> None:
         if limit is not None:
@@ -358,8 +359,14 @@ class Ledger:
             self._ahead -= flight.prompt
         else:
             self._turn(now, -1)
+            self._unseen -= flight.whole
             self._lengths.ended()
         return flight
+
+    def _more_slots(self) -> None:
+        """More answers seen to run than there were thought to be slots: there are more slots."""
+        if self._slots is not None and not self._slots_given:
+            self._slots = max(self._slots, self._running - self._unseen)
 
     def _learn_slots(self, before: Telemetry, after: Telemetry) -> None:
         """Requests wait although there is KV room, twice with as many running: that many are its slots."""

@@ -265,7 +265,7 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
 def _candidates(case: _Case, wish: _Wish) -> tuple[Candidate, ...]:
     """The able ones of the chain; local behind them where the chain does not place it."""
     chain = wish.chain if wish.strict or LOCAL in wish.chain else (*wish.chain, LOCAL)
-    able = [name for name in chain if (case.local_able if name == LOCAL else case.able(name))]
+    able = [name for name in dict.fromkeys(chain) if (case.local_able if name == LOCAL else case.able(name))]
     names = [_local_name(case) if name == LOCAL else name for name in able]
     if not names:
         return ()

@@ -7,9 +7,9 @@ could not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-_PUNCTUATION = str.maketrans(dict.fromkeys('.,;:!?()[]{}"“”„«»<>*`~|/\\=&%@^', " "))
+_MARKS = b'.,;:!?()[]{}"<>*`~|/\\=&%@^'
+_BLANKED = bytes.maketrans(_MARKS, b" " * len(_MARKS))
+_WORDS_OF = 2_048  # characters read as words
 
 _FENCES = (
     "```",
@@ -73,6 +73,9 @@ _STOP_WORDS = {
 }
 _LEAST_MARKS = 2
 
+_SCRIPT_OF = 256  # characters looked at for their script
+_LAST_LATIN = "\u024f"
+
 # Last code point of a block, and the language most often written in it; None: several, or none.
 _BLOCKS: tuple[tuple[int, str | None], ...] = (
     *((0x036F, None), (0x03FF, "el"), (0x052F, "ru"), (0x058F, "hy"), (0x05FF, "he"), (0x06FF, "ar"), (0x08FF, None)),
@@ -81,12 +84,13 @@ _BLOCKS: tuple[tuple[int, str | None], ...] = (
 )
 
 
-def words_of(lower: str) -> list[str]:
-    """The words of a lower-case text, marks removed."""
-    return lower.translate(_PUNCTUATION).split()
+def words_of(lower: str) -> set[str]:
+    """The words at the beginning of a lower-case text, without marks. By way of bytes, which are translated in C."""
+    raw = lower[:_WORDS_OF].encode("utf-8", "surrogatepass").translate(_BLANKED)
+    return set(raw.decode("utf-8", "surrogatepass").split())
 
 
-def task_of(text: str, lower: str, words: Iterable[str], *, labelled: bool = False) -> str:
+def task_of(text: str, lower: str, words: set[str], *, labelled: bool = False) -> str:
     """code | extraction | math (its answer can be checked) | chat. `labelled`: the answer is one of a closed list."""
     if labelled:
         return "extraction"
@@ -97,7 +101,7 @@ def task_of(text: str, lower: str, words: Iterable[str], *, labelled: bool = Fal
     return "math" if _is_math(text, lower, words) else "chat"
 
 
-def _is_code(text: str, words: Iterable[str]) -> bool:
+def _is_code(text: str, words: set[str]) -> bool:
     if any(mark in text for mark in _FENCES) or text.startswith(_CODE_STARTS):
         return True
     if not _CODE_WORDS.isdisjoint(words):
@@ -105,21 +109,29 @@ def _is_code(text: str, words: Iterable[str]) -> bool:
     return not _CODE_THINGS.isdisjoint(words) and not _MAKE_WORDS.isdisjoint(words)
 
 
-def _is_math(text: str, lower: str, words: Iterable[str]) -> bool:
+def _is_math(text: str, lower: str, words: set[str]) -> bool:
     if not _MATH_WORDS.isdisjoint(words):
         return True
     return len(text) <= _QUESTION_LENGTH and any(phrase in lower or phrase in text for phrase in _MATH_PHRASES)
 
 
-def language_of(text: str, words: Iterable[str]) -> str | None:
+def language_of(text: str, words: set[str]) -> str | None:
     """The language as its two letters, None where the marks are too few."""
-    if not text.isascii():
+    if not text.isascii() and _beyond_latin(text[:_SCRIPT_OF]):
         written = _script(text)
         if written:
             return written
-    seen = set(words)
-    best, marks = max(((code, len(stops & seen)) for code, stops in _STOP_WORDS.items()), key=lambda pair: pair[1])
+    best, marks = max(((code, len(stops & words)) for code, stops in _STOP_WORDS.items()), key=lambda pair: pair[1])
     return best if marks >= _LEAST_MARKS else None
+
+
+def _beyond_latin(text: str) -> bool:
+    """Whether there may be letters past Latin ones: told from the first bytes of their UTF-8, dashes and quotes left out."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return len(raw.translate(None, _FIRST_BYTES)) < len(raw)
+
+
+_FIRST_BYTES = bytes(first for first in range(0xCA, 0xF5) if first != 0xE2)
 
 
 def _script(text: str) -> str | None:
@@ -128,9 +140,9 @@ def _script(text: str) -> str | None:
     """
     counts: dict[str, int] = {}
     letters = 0
-    for character in text[:256]:
+    for character in text[:_SCRIPT_OF]:
         point = ord(character)
-        if point > 0x024F and character.isalpha():
+        if character > _LAST_LATIN and character.isalpha():
             language = _block(point)
             if language:
                 counts[language] = counts.get(language, 0) + 1

@@ -184,6 +184,21 @@ def test_slots_are_learned_from_a_steady_queue() -> None:
     assert ledger.slots == 8
 
 
+def test_learned_slots_grow_with_what_is_seen_to_run_and_not_with_what_is_supposed() -> None:
+    """Only first tokens that came prove a slot."""
+    ledger = Ledger()
+    for second in (1.0, 2.0):
+        ledger.observe(word(second, 3, 2))
+    for number in range(2):
+        ledger.admit(f"s{number}", 10, None, 2.0)
+        ledger.first_token(f"s{number}", 2.1)
+    ledger.admit("whole", 10, None, 3.0, whole=True)
+    assert (ledger.slots, ledger.waiting_now(9.0)) == (2, 1)
+    ledger.admit("seen", 10, None, 3.0)
+    ledger.first_token("seen", 3.1)
+    assert ledger.slots == 3
+
+
 def test_slots_that_were_given_are_not_learned() -> None:
     """The operator's number stands."""
     ledger = Ledger(slots=16)

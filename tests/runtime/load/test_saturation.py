@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.load.ledger import Ledger
@@ -16,7 +17,7 @@ from runtime.settings import Escalation
 CALM = Reading(waiting=0, running=1)
 
 
-def saturation(**escalation: float) -> Saturation:
+def saturation(**escalation: Any) -> Saturation:
     return Saturation(Escalation(**escalation))
 
 
@@ -50,6 +51,7 @@ def test_queue_depth_zero_sends_everything_away() -> None:
     assert over(saturation(queue_depth=0), CALM) is Reason.QUEUE_DEPTH
 
 
+@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from([Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.TTFT]),
     st.booleans(),

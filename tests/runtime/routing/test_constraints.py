@@ -15,6 +15,7 @@ from runtime.routing.plan import Plan, Policy, plan
 from runtime.routing.pressure import Pressure
 from runtime.routing.reasons import Reason
 from runtime.settings import Escalation, Routes, Rule, When
+from tests.runtime.routing.boxes import CALM
 
 CERTIFICATES = st.frozensets(st.sampled_from(["hipaa", "zdr"]), max_size=2)
 MODALITIES = st.frozensets(st.sampled_from(["image", "audio", "pdf"]), max_size=2).map(lambda seen: seen | {"text"})
@@ -86,7 +87,7 @@ def _made(asked: Facts, box: tuple[Fleet, Policy]) -> tuple[Fleet, Plan]:
     return fleet, plan(asked, fleet, policy, 0.0)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=80, **CALM)
 @given(facts, boxes())
 def test_no_candidate_fails_a_hard_constraint(asked: Facts, box: tuple[Fleet, Policy]) -> None:
     """Certificates, modalities, capabilities, windows and availability bind every candidate, fallbacks too."""
@@ -99,7 +100,7 @@ def test_no_candidate_fails_a_hard_constraint(asked: Facts, box: tuple[Fleet, Po
             assert fleet.local and fleet.local.ready
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, **CALM)
 @given(facts, boxes())
 def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Facts, box: tuple[Fleet, Policy]) -> None:
     """Never both, never neither, never twice the same, never without words."""
@@ -111,7 +112,7 @@ def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Facts, box: tupl
     assert all(candidate.words for candidate in made.candidates)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, **CALM)
 @given(facts, boxes())
 def test_pins_and_modes_bind(asked: Facts, box: tuple[Fleet, Policy]) -> None:
     """A pinned plan has one candidate, its own; advise and off keep what is automatic on the box."""

@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.routing.facts import Hints, read_facts
 from runtime.routing.plan import plan
 from runtime.routing.tokens import TokenEstimate
-from tests.runtime.routing.boxes import CLAUDE, GEMINI, chat, facts_of, fleet_of, policy_of
+from tests.runtime.routing.boxes import CALM, CLAUDE, GEMINI, chat, facts_of, fleet_of, policy_of
 
 
 def test_a_plain_chat() -> None:
@@ -154,6 +154,7 @@ _BODY = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=60, **CALM)
 @given(_BODY, st.sampled_from(["openai_chat", "openai_completions", "openai_embeddings"]))
 def test_no_body_stops_the_reading(body: dict[str, Any], dialect: str) -> None:
     """Facts are always read, finite and in their ranges."""
@@ -165,6 +166,7 @@ def test_no_body_stops_the_reading(body: dict[str, Any], dialect: str) -> None:
     assert isinstance(facts.model, str)
 
 
+@settings(max_examples=60, **CALM)
 @given(st.text())
 def test_the_score_of_any_text_is_in_range(text: str) -> None:
     """A percentile, always."""
@@ -173,6 +175,7 @@ def test_the_score_of_any_text_is_in_range(text: str) -> None:
     assert 0.0 <= score <= 1.0
 
 
+@settings(max_examples=60, **CALM)
 @given(st.integers(0, 3000), st.integers(0, 3000))
 def test_more_words_never_score_less(few: int, more: int) -> None:
     """The score is monotone in its feature."""

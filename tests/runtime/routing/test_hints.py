@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.routing.facts import BadHint, Hints, read_hints
+from tests.runtime.routing.boxes import CALM
 
 
 def test_no_hints_are_the_defaults() -> None:
@@ -91,6 +92,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(max_examples=80, **CALM)
 @given(
     st.dictionaries(st.sampled_from(["requires", "ttft_ms", "session", "explain", "priority", "max_cost_usd"]), _JSON),
     st.dictionaries(st.sampled_from(["x-hearth-requires", "x-hearth-ttft-ms", "x-hearth-explain"]), st.text()),

@@ -17,7 +17,10 @@ from tests.runtime.routing.boxes import CLAUDE, GEMINI, LOCAL, attached, chat, f
 BUSY = LocalState(
     LOCAL, pressure=Pressure(Reason.QUEUE_DEPTH, 1.6, "8 requests wait for a first token, the threshold is 5")
 )
-IMAGE = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "https://x/y.png"}}]
+IMAGE: list[Any] = [
+    {"type": "text", "text": "What is this?"},
+    {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+]
 
 
 def decide(body: dict[str, Any] | None = None, fleet: Fleet | None = None, **policy: Any) -> Plan:
