@@ -1,0 +1,58 @@
+"""The codec seam: one wire of one kind of provider, both ways. No I/O, so that recordings test it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runtime.contract.backend import Wire
+from runtime.contract.events import Event
+from runtime.contract.hop import HttpCall
+from runtime.contract.messages import Request
+from runtime.contract.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request as it goes upstream. dropped: names of the client's parameters (OpenAI's names) that had to go: hints only."""
+
+    call: HttpCall
+    dropped: tuple[str, ...] = ()
+
+
+class Unsupported(Exception):
+    """The target cannot do what the request means (semantics, never a hint): the caller is told, or another target asked.
+
+    param: the client's parameter at fault, OpenAI's name.
+    """
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class Decoder(Protocol):
+    """Fresh per answer, stateful. Never raises on garbage: it yields `Failed`."""
+
+    def feed(self, name: str, data: bytes) -> Sequence[Event]:
+        """One server-sent event: its name ("" where it has none) and its data."""
+        ...
+
+    def finish(self) -> Sequence[Event]:
+        """The stream is over: what is still owed; `Failed` where no `Stop` came."""
+        ...
+
+
+class Codec(Wire, Protocol):
+    """Asks for a stream always; whole answers are folded from it."""
+
+    def encode(self, request: Request, target: Target) -> Encoded:
+        """Raises Unsupported."""
+        ...
+
+    def decoder(self, request: Request) -> Decoder: ...
+
+    def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """Of a client's headers those that go upstream when its bytes pass through (versions, betas), lower-case names."""
+        ...
