@@ -1,7 +1,8 @@
 """One HTTP/1.1 client connection and one answer on it: what the hop to the engine is made of.
 
 Knows bytes, framing and when a connection may be used again. Knows no pool, no address, no retry and no body format.
-Written on httptools because this is the path every token takes: it costs a fraction of a general client (docs/hop.md).
+Written on httptools because this is the path every token takes: it costs a fraction of a general client
+(docs/decisions/0002-local-hop.md).
 Chunked, counted and until-end-of-connection bodies are read; HEAD, upgrades and trailers are not.
 """
 
