@@ -48,7 +48,7 @@ def _head(report: StatusReport, paint: Paint) -> Iterator[str]:
 
 
 def _engine(engine: EngineStatus, paint: Paint) -> Iterator[str]:
-    yield f"  {engine.model} on {engine.device}"
+    yield f"  {engine.model}, attached" if engine.device == "attached" else f"  {engine.model} on {engine.device}"
     yield from columns((_replica(replica) for replica in engine.replicas), paint)
     yield from (f"  {paint(f'{each.name}: {each.cause}', 'yellow')}" for each in engine.replicas if each.cause)
     yield from columns((_gpu(gpu) for gpu in engine.gpus), paint)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from runtime.contract.failures import Kind
+from runtime.contract.targets import LOCAL
 from runtime.record.decisions import CANCELLED, OK, Decision
 
 OTHER = "other"
@@ -20,6 +21,7 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0
 
 _OUTCOMES = frozenset({OK, CANCELLED, *(str(kind) for kind in Kind)})
 _MOST_NAMES = 100  # distinct reasons and dialects: a bound against a caller's slip, never reached in service
+_LOCAL = f"{LOCAL}/"
 _MOST_KEYS = 1000  # remembered label sets; beyond, they are worked out anew each time
 
 
@@ -124,7 +126,7 @@ class Tally:
         answered, reason, status, dialect = key
         label = self._target(answered or NONE)
         labels = (label, self._name(reason), f"{status // 100}xx", self._name(dialect))
-        local = answered is not None and answered.startswith("local/")
+        local = label.startswith(_LOCAL)
         found = self.requests.setdefault(labels, Count()), self.targets.setdefault(label, TargetTally(local))
         if len(self._by_request) < _MOST_KEYS:
             self._by_request[key] = found
@@ -139,6 +141,9 @@ class Tally:
         return found
 
     def _target(self, label: str) -> str:
+        """What the engine serves is known too: a client cannot invent it, and an attached server names it late."""
+        if label.startswith(_LOCAL) and len(self._known) < _MOST_NAMES:
+            self._known.add(label)
         return label if label in self._known else OTHER
 
     def _name(self, name: str) -> str:

@@ -161,8 +161,9 @@ def test_attached_servers_are_asked_and_nothing_local_is(tmp_path: Path) -> None
 
 def test_a_run_over_this_box(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A port that is taken fails the whole, in words and as JSON, and nothing raises."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
         file = tmp_path / "hearth.toml"
         file.write_text(f'[server]\nport = {port}\n[engine]\nurl = "http://127.0.0.1:9/v1"\n')
         err = io.StringIO()

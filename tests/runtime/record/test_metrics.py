@@ -92,6 +92,15 @@ def test_a_target_made_known_later_gets_its_own_series() -> None:
     assert value(scrape(metrics), "hearth_ttft_seconds_count", target=CLOUD) == 1
 
 
+def test_a_model_the_engine_names_late_is_known() -> None:
+    """An attached server says what it serves after the start; its requests are counted by that name, and as local."""
+    metrics = Metrics(Reading)
+    metrics.settled(msgspec.structs.replace(DECISION, target="local/found-later"))
+    seen = scrape(metrics)
+    assert value(seen, "hearth_ttft_seconds_count", target="local/found-later") == 1
+    assert not [name for name, _ in seen if name.startswith("hearth_escalations")]
+
+
 def test_gauges_are_read_at_the_scrape() -> None:
     """Replicas, GPU, breakers and losses show their state of that moment."""
     view = ReplicaView(
