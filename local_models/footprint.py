@@ -13,7 +13,7 @@ from typing import Any
 from local_models import hub
 from local_models.architecture import UnknownArchitectureError, read
 from local_models.catalogue import Entry
-from local_models.fit import WIDTHS, Footprint
+from local_models.fit import WIDTHS, Box, Footprint, Wish, judge
 from local_models.weights import Builtin, Folder, Hub, resolve
 from local_models.weights_errors import NotAModelError
 
@@ -32,6 +32,21 @@ async def footprint(
         case Hub(repo=repo):
             config, weights = await hub.facts(repo, environ=environ)
             return _of_files(repo, config, weights, dtype, kv_dtype)
+
+
+def split_args(folder: Path, box: Box, wish: Wish) -> tuple[str, ...]:
+    """vLLM's flag for a model that one GPU of the box cannot hold; () where one is enough, or nothing is known of it.
+
+    Where not even all of them are enough it is split over as many as it can be: the engine's own error says what is missing.
+    Blocking: reads the folder's config and the size of its weights.
+    """
+    try:
+        model = _of_files(folder.name, _config(folder), _weights(folder), None, "bf16")
+    except NotAModelError:
+        return ()
+    context = min(wish.context, model.architecture.context)
+    size = judge(model, box, Wish(context, wish.concurrency)).tensor_parallel
+    return ("--tensor-parallel-size", str(size)) if size > 1 else ()
 
 
 def of_entry(entry: Entry, dtype: str | None = None, kv_dtype: str = "bf16") -> Footprint:

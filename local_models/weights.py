@@ -119,6 +119,7 @@ class Workshop:
     home: Path
     engine_python: str | None = None
     offline: bool = False
+    refresh: bool = False
     progress: Callable[[hub.Progress], None] | None = None
     run: child.Run = child.run
     pips: tuple[str, ...] = field(default=(sys.executable,))
@@ -131,17 +132,19 @@ async def prepare(
     engine_python: str | None = None,
     cache: Path | None = None,
     offline: bool = False,
+    refresh: bool = False,
     progress: Callable[[hub.Progress], None] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> PreparedModel:
     """The model's folder, downloaded and converted where it is not yet here. Raises WeightsError.
 
     notice: one line per step, for people. progress: bytes of a hub download; None: lines to `notice` instead.
-    offline: touch no network; what is already here works. Cancelling leaves nothing that another run would trust.
+    What is here and whole is used without asking anybody; refresh: ask the hub for a newer revision all the same.
+    offline: touch no network. Cancelling leaves nothing that another run would trust.
     """
     source = resolve(model)
     pips = tuple(python for python in (engine_python, sys.executable) if python)
-    shop = Workshop(notice, environ, cache or cache_home(environ), engine_python, offline, progress, pips=pips)
+    shop = Workshop(notice, environ, cache or cache_home(environ), engine_python, offline, refresh, progress, pips=pips)
     match source:
         case Builtin():
             return await prepare_builtin(source, shop)
@@ -236,16 +239,12 @@ def _check_room(folder: Path, need: int) -> None:
 
 
 async def _prepare_hub(source: Hub, shop: Workshop) -> PreparedModel:
-    tell = shop.progress or _Lines(source.name, shop.notice).show
-    shop.notice(
-        f"{source.name}: looking at {source.repo} in the hub's cache"
-        if shop.offline
-        else f"{source.name}: fetching {source.repo}"
-    )
-    folder = await hub.download(source.repo, environ=shop.environ, progress=tell, offline=shop.offline)
-    if source.entry:
-        return _prepared(source.entry, folder)
-    return _unlisted(folder, source.name)
+    folder = None if shop.refresh else await asyncio.to_thread(hub.cached, source.repo, shop.environ)
+    if folder is None:
+        shop.notice(f"{source.name}: {'looking for' if shop.offline else 'fetching'} {source.repo}")
+        tell = shop.progress or _Lines(source.name, shop.notice).show
+        folder = await hub.download(source.repo, environ=shop.environ, progress=tell, offline=shop.offline)
+    return _prepared(source.entry, folder) if source.entry else _unlisted(folder, source.name)
 
 
 def _prepare_folder(source: Folder) -> PreparedModel:

@@ -114,7 +114,9 @@ def pull(
 @app.command("fit")
 def fit_model(
     name: Model,
-    context: Annotated[int, typer.Option(min=1, help="Tokens of one request, prompt and answer together.")] = 8192,
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a request, prompt and answer together; left out: up to 8192.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs; left out: those of this box.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.1, help="GiB of one GPU; left out: this box's.")] = None,
@@ -133,7 +135,8 @@ def fit_model(
     """
     model = _run(footprint(name, environ=os.environ, dtype=dtype, kv_dtype=kv_dtype))
     box, about = _box(gpus, memory, utilization)
-    verdict = fit.judge(model, box, fit.Wish(context, concurrency))
+    wish = fit.Wish(context or min(USUAL.context, model.architecture.context), concurrency)
+    verdict = fit.judge(model, box, wish)
     if as_json:
         typer.echo(json.dumps(_verdict(model, box, verdict, about), indent=2, ensure_ascii=False))
     else:
@@ -154,7 +157,10 @@ async def _pull(name: str, offline: bool, bar: Progress | None) -> PreparedModel
     task = bar.add_task(name, total=None, visible=False) if bar else None
 
     def notice(line: str) -> None:
-        (bar.console.print if bar else lambda text: typer.echo(text, err=True))(line)
+        if bar:
+            bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            typer.echo(line, err=True)
 
     def show(at: hub.Progress) -> None:
         if bar and task is not None:
@@ -162,7 +168,13 @@ async def _pull(name: str, offline: bool, bar: Progress | None) -> PreparedModel
 
     python = await asyncio.to_thread(_engine_python, name)
     return await weights.prepare(
-        name, notice=notice, engine_python=python, offline=offline, progress=show if bar else None, environ=os.environ
+        name,
+        notice=notice,
+        engine_python=python,
+        offline=offline,
+        refresh=not offline,
+        progress=show if bar else None,
+        environ=os.environ,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from local_models.architecture import UnknownArchitectureError, read
 from local_models.catalogue import catalogue
 from local_models.fit import GIB, Box, Footprint, Wish, judge, splits
-from local_models.footprint import of_entry
+from local_models.footprint import of_entry, split_args
 
 
 def model(name: str) -> Footprint:
@@ -152,6 +154,21 @@ def test_a_cpu_has_no_gpu_overhead_and_no_advice_about_gpus() -> None:
     assert not verdict.fits
     assert verdict.smallest is None
     assert not any("GPU" in reason for reason in verdict.reasons)
+
+
+def test_a_folder_too_large_for_one_gpu_is_split(tmp_path: Path) -> None:
+    """vLLM's flag, as small as will do; none where one GPU is enough."""
+    entry = catalogue().find("llama-3.3-70b")
+    assert entry is not None
+    (tmp_path / "config.json").write_text(json.dumps(dict(entry.config)))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(entry.weight_bytes)  # sparse: the size is all that counts
+    wish = Wish(8192, 1)
+    assert split_args(tmp_path, Box(80 * GIB, gpus=8), wish) == ("--tensor-parallel-size", "2")
+    assert split_args(tmp_path, Box(80 * GIB, gpus=8), Wish(8192, 16)) == ("--tensor-parallel-size", "4")
+    assert split_args(tmp_path, Box(200 * GIB, gpus=8), wish) == ()
+    assert split_args(tmp_path, Box(8 * GIB, gpus=2), wish) == ("--tensor-parallel-size", "2")
+    assert split_args(tmp_path / "nowhere", Box(80 * GIB, gpus=8), wish) == ()
 
 
 CONFIG: dict[str, Any] = {

@@ -102,6 +102,16 @@ async def test_what_is_cached_works_without_a_network(fake: FakeHub, environ: di
     assert fake.asked == []
 
 
+async def test_a_start_with_whole_weights_asks_nobody(fake: FakeHub, environ: dict[str, str]) -> None:
+    """A hub that is down does not keep an engine from starting; `pull` asks again."""
+    folder = await hub.download(REPO, environ=environ, progress=_ignore)
+    fake.refuse = (500, "Down")
+    made = await prepare(REPO, notice=lambda line: None, environ=environ)
+    assert made.path == folder
+    with pytest.raises(DownloadError):
+        await prepare(REPO, notice=lambda line: None, environ=environ, refresh=True)
+
+
 async def test_what_is_not_cached_says_so_offline(environ: dict[str, str]) -> None:
     """Offline and absent is an answer, not a time-out."""
     with pytest.raises(OfflineError, match="not \\(wholly\\) in the hub's cache"):
