@@ -26,6 +26,7 @@ _PREFILL_LEAN = (0.2, 100.0)  # requests, tokens
 _DECODE_LEAN = (0.1, 1.0)
 _LEAST_ANSWER = 8  # tokens: shorter answers say little about the length of a step,
 _LEAST_WHOLE = 32  # and less where the first token was not seen
+_UNSEEN_S = 0.2  # seconds to a first token nobody sees, before anything was learned
 _TYPICAL = 0.05  # weight of one prompt in the mean prompt
 _BELIEVED_S = 10.0  # an idle engine's speeds are believed this long,
 _HALF_LIFE_S = 30.0  # then they are forgotten by half every so often: somebody must try again
@@ -89,6 +90,7 @@ class Ledger:
         self._batch: _Batch | None = None
         self._prefill = Plane(_PREFILL_LEAN)
         self._decode = Plane(_DECODE_LEAN)
+        self._wholes = Plane(_DECODE_LEAN)  # answers in one piece: seconds before the first token, seconds per token
         self._lengths = Lengths()
         self._margin = Margin()
         self._typical = 0.0
@@ -146,6 +148,8 @@ class Ledger:
             return
         out = usage.completion if usage and usage.completion else flight.out
         self._lengths.generated(out - flight.out)
+        if flight.whole:
+            self._wholes.learn(1.0, out, now - flight.admitted)
         self._learn_step(flight, out, now if flight.whole else flight.last)
 
     def cancel(self, id: str, now: float) -> None:
@@ -210,8 +214,9 @@ class Ledger:
         return self._last.kv_cache if self._last and now - self._last.at <= FRESH_S else None
 
     def waiting_now(self, now: float) -> int:
-        """`waiting`, and on a shared engine whatever it says it has, while fresh."""
-        if self.alone or self._last is None or now - self._last.at > FRESH_S:
+        """`waiting`; where that may not be all (others' requests, answers in one piece) the engine's fresh word too."""
+        all_seen = self.alone and not self._unseen
+        if all_seen or self._last is None or now - self._last.at > FRESH_S:
             return self.waiting
         return max(self.waiting, self._last.waiting)
 
@@ -292,11 +297,17 @@ class Ledger:
     def _settle(self, now: float) -> None:
         """Lets those at the head of the queue whose first token nobody will see begin when it is due."""
         while (head := next(iter(self._queue.items()), None)) is not None and head[1].whole and not self._full:
-            due = self._service_start(head[1]) + self._prefill.at(1, head[1].prompt)
+            due = self._due(head[1])
             if due > now:
                 return
             self._served_at = max(self._served_at, due)
             self._begin(*head, max(due, self._area_at))
+
+    def _due(self, flight: _Flight) -> float:
+        """When a first token that nobody sees is taken to have come. Where none was ever seen, as whole answers suggest."""
+        if self._prefill.known:
+            return self._service_start(flight) + self._prefill.at(1, flight.prompt)
+        return flight.admitted + (self._wholes.at(1.0, 0.0) if self._wholes.known else _UNSEEN_S)
 
     def _pass(self, id: str, now: float) -> None:
         """The engine reads in order: what stood before this one and comes in one piece has begun too."""

@@ -160,6 +160,37 @@ def test_whole_answers_begin_when_they_are_due() -> None:
     assert ledger.in_flight == 3
 
 
+def test_a_burst_of_whole_answers_waits_at_first_and_then_as_long_as_it_does() -> None:
+    """Before anything was learned they wait a moment; later, what whole answers took beside their tokens."""
+    ledger = Ledger()
+    for number in range(6):
+        ledger.admit(f"b{number}", 100, None, 0.0, whole=True)
+    assert ledger.waiting == 6
+    ledger.admit("next", 100, None, 1.0, whole=True)
+    assert (ledger.running, ledger.waiting) == (6, 1)
+    now = 1.0
+    for number in range(30):
+        out = 10 if number % 2 else 60
+        ledger.admit(f"w{number}", 100, None, now, whole=True)
+        now += 0.8 + out * 0.02
+        ledger.finish(f"w{number}", now, Usage(100, out))
+    ledger.admit("a", 100, None, now, whole=True)
+    ledger.admit("b", 100, None, now + 0.5, whole=True)
+    assert ledger.waiting == 2
+    ledger.admit("c", 100, None, now + 1.0, whole=True)
+    assert ledger.waiting == 2
+
+
+def test_the_engines_word_counts_where_first_tokens_are_not_seen() -> None:
+    """Whole answers thought to run may still be in its queue."""
+    ledger = Ledger()
+    for number in range(6):
+        ledger.admit(f"b{number}", 100, None, 0.0, whole=True)
+    ledger.admit("next", 100, None, 1.0, whole=True)
+    ledger.observe(word(1.0, 5, 2))
+    assert ledger.waiting_now(1.5) == 5
+
+
 def test_a_first_token_says_that_whole_answers_before_it_have_begun() -> None:
     """The engine reads in order."""
     ledger = Ledger()

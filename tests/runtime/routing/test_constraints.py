@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runtime.contract.targets import LOCAL, Capabilities, Target
 from runtime.routing.facts import Facts, Hints
+from runtime.routing.fit import UNCERTAIN
 from runtime.routing.fleet import Fleet, LocalState, TargetState
 from runtime.routing.names import build
 from runtime.routing.plan import Plan, Policy, plan
@@ -73,7 +74,7 @@ def _meets(facts: Facts, target: Target) -> bool:
         and (can.tools or not facts.tools)
         and (can.structured_output or not facts.structured)
         and (can.logprobs or not facts.logprobs)
-        and (window is None or facts.prompt_tokens / 1.3 + (facts.max_tokens or 0) <= window)
+        and (window is None or facts.prompt_tokens / UNCERTAIN + (facts.max_tokens or 0) <= window)
     )
 
 
