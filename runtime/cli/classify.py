@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,17 +22,16 @@ from runtime.cli.bulk.job import Job, NoRuntimeError, Outcome, perform
 from runtime.cli.bulk.journal import JournalError
 from runtime.cli.bulk.meter import Meter, Silent, meter_for
 from runtime.cli.bulk.rows import Format, InputError, Source, format_of
+from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import duration
-from runtime.settings.environment import API_KEY, environment
-from runtime.settings.faults import SettingsError
-from runtime.settings.read import load
+from runtime.settings.environment import environment
 
 LOCAL = "local"
 _STDIN = "-"
 
 
-def classify(  # noqa: PLR0917 - a command's options are its arguments
+def classify(
     file: Annotated[str, typer.Argument(help="JSON lines, CSV, TSV, or a text a line; - is standard input")],
     out: Annotated[Path, typer.Option("--out", "-o", help="one JSON line per row; the same command again goes on")],
     labels: Annotated[list[str] | None, typer.Option("--labels", help="labels, with commas between")] = None,
@@ -63,7 +61,7 @@ def classify(  # noqa: PLR0917 - a command's options are its arguments
 
     Killed or interrupted, the same command goes on where it stopped: no row is lost and none stands twice.
     """
-    env = environment()
+    address = address_of(url, config, environment())
     prompt = _prompt(labels or [], label or [], describe or [], instructions, template)
     with tempfile.TemporaryDirectory(prefix="hearth-classify-") as spool:
         job = Job(
@@ -71,8 +69,8 @@ def classify(  # noqa: PLR0917 - a command's options are its arguments
             out=out,
             prompt=prompt,
             model=model,
-            url=url or _address(config, env),
-            key=env.get(API_KEY),
+            url=address.url,
+            key=address.key,
             concurrency=concurrency,
             tolerance=tolerance,
             patience_s=patience,
@@ -119,16 +117,6 @@ def _source(file: str, format_: Format | None, text_field: str | None, id_field:
     return Source(path, format_ or format_of(path), size, text_field, id_field)
 
 
-def _address(config: Path | None, env: Mapping[str, str]) -> str:
-    """Where the settings say the runtime listens; one that listens everywhere is asked over loopback."""
-    try:
-        server = load(config, env).settings.server
-    except SettingsError as error:
-        raise CommandError(str(error), Exit.SETTINGS) from error
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
-
-
 def _performed(job: Job, quiet: bool) -> Outcome:
     def meter(total: int, before: int) -> Meter:
         return Silent() if quiet else meter_for(sys.stderr, total, before, time.monotonic)
@@ -139,7 +127,7 @@ def _performed(job: Job, quiet: bool) -> Outcome:
         raise CommandError(str(error), Exit.FAILED) from error
     except NoRuntimeError as error:
         raise CommandError(
-            f"no runtime answers at {job.url} ({error}): start it with `hearth serve`, or name another with --url",
+            f"no runtime answers at {job.url} ({error}): start it with: hearth serve; or name another with --url",
             Exit.NO_RUNTIME,
         ) from error
     except OSError as error:

@@ -17,7 +17,6 @@ class Endpoint:
     """Connections are kept and reused; the environment's proxies are not used: this is the box talking to itself."""
 
     def __init__(self, url: str, key: str | None, connections: int) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1")
         headers = {"content-type": "application/json"}
         if key:
             headers["authorization"] = f"Bearer {key}"
@@ -26,7 +25,7 @@ class Endpoint:
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
         )
-        self._chat = self.url + _CHAT
+        self._chat = url + _CHAT
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""A decoder small enough to know its whole distribution: pieces of text with made-up logits, held to labels as vLLM holds itself.
+"""A decoder small enough to know its whole distribution: pieces with made-up logits, held to labels as vLLM does it.
 
 Its answers have vLLM's shape; its distribution over labels is computed by walking every path.
 """
