@@ -50,11 +50,18 @@ def _head(report: StatusReport, paint: Paint) -> Iterator[str]:
 def _engine(engine: EngineStatus, paint: Paint) -> Iterator[str]:
     yield f"  {engine.model}, attached" if engine.device == "attached" else f"  {engine.model} on {engine.device}"
     yield from columns((_replica(replica) for replica in engine.replicas), paint)
-    yield from (f"  {paint(f'{each.name}: {each.cause}', 'yellow')}" for each in engine.replicas if each.cause)
+    yield from (_cause(replica, paint) for replica in engine.replicas if replica.cause)
     yield from columns((_gpu(gpu) for gpu in engine.gpus), paint)
     if engine.log_tail:
         yield paint("  the engine's last words:", "dim")
         yield from (paint(f"    {line}", "dim") for line in engine.log_tail[-_LOG_LINES:])
+
+
+def _cause(replica: ReplicaStatus, paint: Paint) -> str:
+    """Kept in view after the recovery, quietly."""
+    return "  " + paint(
+        f"{replica.name}: last failure: {replica.cause}", "dim" if replica.state == "ready" else "yellow"
+    )
 
 
 def _replica(replica: ReplicaStatus) -> Sequence[Cell]:

@@ -94,7 +94,7 @@ def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         "smollm2-135m on cuda",
         "backing off",
         "ready in about 20.0 s",
-        "r1: out of memory",
+        "r1: last failure: out of memory",
         "40.0 GiB of 80.0 GiB",
         "torch.OutOfMemoryError",
         "7 waiting",
