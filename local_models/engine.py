@@ -32,6 +32,7 @@ _ATTACHED_FIRST_S = 1.0  # a probe costs little, and the server may be back any 
 _ATTACHED_MOST_S = 30.0
 _DRAIN_LOOK_S = 0.05
 _GPU_LOOK_S = 1.0
+_MEMORY_LOOK_S = 1.0
 _NO_GPU_LOOK_S = 30.0
 
 
@@ -184,8 +185,19 @@ class LocalEngine:
         if swept.killed:
             owners = sorted({process.marker.owner.pid for process in swept.killed})
             notice(f"ended {len(swept.killed)} engine process(es) that a dead Hearth (pid {owners}) had left")
+            await self._memory_settled()
         if swept.left:
             notice(f"engine processes {list(swept.left)} of a dead Hearth do not end; they may hold GPU memory")
+
+    async def _memory_settled(self) -> None:
+        """The driver takes its time to give back what killed processes held: until no GPU's use falls any more."""
+        until = self._clock() + _SWEEP_S
+        used = [gpu.memory_used for gpu in await asyncio.to_thread(self._probe.read)]
+        while used and self._clock() < until:
+            await self._sleep(_MEMORY_LOOK_S)
+            before, used = used, [gpu.memory_used for gpu in await asyncio.to_thread(self._probe.read)]
+            if sum(used) >= sum(before):
+                return
 
     async def wait_ready(self, timeout_s: float) -> bool:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from local_models import faults, orphans, procfs, progress, sockets
 from local_models.canary import Question, ask, completion, embedding
 from local_models.gpu import GpuProbe, memory_back
+from local_models.hang import Answer
 from local_models.instance import Fault, Served, WatchedHop
 from local_models.log_ring import LogRing
 from local_models.prepared import Notice, PreparedModel, PrepareError
@@ -135,7 +136,6 @@ class OwnedEngine:
     def _start(self, model: PreparedModel, plan: StartPlan, notice: Notice) -> Child:
         if sockets.remove_stale(self.place.socket):
             notice(f"{self.name}: removed the socket a dead engine left")
-        self.canary = embedding(model.name) if model.embeds else completion(model.name)
         self.log.mark()
         notice(f"{self.name}: starting vLLM with {model.name} on {plan.about}{self._last_time()}")
         try:
@@ -164,14 +164,23 @@ class OwnedEngine:
 
     async def _until_answering(self, model: PreparedModel) -> Served:
         """The socket is there long before the model: ready is a real answer."""
-        assert self.canary is not None
-        while True:
-            if await self._health() == 200:
-                outcome = await ask(self.hop, self.canary, _FIRST_ANSWER_S)
-                if outcome.good:
-                    return await self._served(model)
-                self.log.feed(f"hearth: not ready, {outcome.words}\n".encode())
+        while await self._health() != 200 or (question := await self._answered(model)) is None:
             await self.world.sleep(_LOOK_S)
+        self.canary = question
+        return await self._served(model)
+
+    async def _answered(self, model: PreparedModel) -> Question | None:
+        """The canary it gave a good answer to; None where it may answer later. Raises Fault where it will never."""
+        both = (completion(model.name), embedding(model.name))
+        words = ""
+        for question in reversed(both) if model.embeds else both:
+            outcome = await ask(self.hop, question, _FIRST_ANSWER_S)
+            if outcome.good:
+                return question
+            if outcome.answer is not Answer.GIVEN:
+                return None
+            words = words or outcome.words
+        raise Fault(f"it answers neither completions nor embeddings: {words}", deterministic=True)
 
     async def _served(self, model: PreparedModel) -> Served:
         try:
@@ -230,13 +239,12 @@ class OwnedEngine:
             child.signal_group(KILL)
             await _within(child.wait(), _REAP_S)
             child.close()
-        if marker is not None:
-            swept = await orphans.sweep(orphans.of_ended_run(marker), _REAP_S)
-            if swept.left:
-                raise Fault(f"processes {swept.left} do not end: the GPU driver may hold them; a reboot frees them")
+        left = (await orphans.sweep(orphans.of_ended_run(marker), _REAP_S)).left if marker is not None else ()
         sockets.remove_stale(self.place.socket)
         await self.hop.aclose()
         await self._memory_returned()
+        if left:
+            raise Fault(f"processes {list(left)} do not end: the GPU driver may hold them; a reboot frees them")
 
     async def _memory_returned(self) -> None:
         until = self.world.clock() + _MEMORY_S

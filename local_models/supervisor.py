@@ -131,7 +131,11 @@ class Supervisor:
 
     async def _take_events(self) -> None:
         while True:
-            self._take(await self._events.get())
+            event = await self._events.get()
+            try:
+                self._take(event)
+            except lifecycle.IllegalTransitionError as error:  # our own fault; the replica must still be watched
+                self._notice(f"{self._instance.name}: a fault in Hearth, please report it: {error}")
 
     def _take(self, event: Event) -> None:
         before = self._life

@@ -1,0 +1,277 @@
+"""Real faults against real vLLM: no cut answer is whole, nothing is left over, and it comes back by itself.
+
+One engine lives through the faults in the order of the tests. Each test checks first that what it hits is a process of that
+very run: its marker names this process, its replica and its run, and its command line is vLLM's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from local_models import orphans, procfs
+from local_models.fleet import local_engine
+from local_models.hop import EngineHop
+from runtime.contract.engine import EngineSpec, ReplicaState
+from runtime.contract.failures import HopError
+from runtime.contract.hop import HttpCall
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="module")]
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "smollm2-135m"
+START_S = 400.0
+
+OWNER = """
+import asyncio, os, sys, time
+from pathlib import Path
+from local_models.fleet import local_engine
+from runtime.contract.engine import EngineSpec
+
+async def main():
+    spec = EngineSpec(sys.argv[1], Path(sys.argv[2]), device="cpu")
+    engine = local_engine(spec, environ=os.environ, clock=time.monotonic)
+    await engine.start(lambda line: print(line, flush=True))
+    print("READY" if await engine.wait_ready(400) else engine.views(), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+class Told:
+    """Lines of progress, also shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        print(f"{time.monotonic():.1f} {line}", flush=True)
+
+
+class Rig:
+    """The engine under test and what a test asks of it."""
+
+    def __init__(self, folder: Path, told: Told, left: list[int]) -> None:
+        spec = EngineSpec(MODEL, folder, device="cpu", hang_after_s=4.0, canary_s=4.0, backoff_first_s=0.5)
+        self.engine = local_engine(spec, environ=os.environ, clock=time.monotonic)
+        self.folder = folder
+        self.told = told
+        self.left = left  # processes a killed owner had left before this engine's start
+
+    @property
+    def hop(self) -> EngineHop:
+        found = self.engine.lanes[0].hop
+        assert isinstance(found, EngineHop)
+        return found
+
+    @property
+    def model(self) -> str:
+        return self.engine.lanes[0].model
+
+    def run_of_its(self) -> dict[str, int]:
+        """{"front": pid, "core": pid} of the present run, each checked to be vLLM's and ours."""
+        front = self.engine.views()[0].pid
+        assert front is not None
+        line = " ".join(psutil.Process(front).cmdline())
+        assert "vllm.entrypoints" in line
+        assert str(self.folder) in line or "hearth-" in line
+        cores = [process for process in ours(self.folder) if "EngineCore" in _title(process.pid)]
+        assert len(cores) == 1
+        assert cores[0].marker == orphans.marker_of(front)
+        assert cores[0].marker.owner.pid == os.getpid()
+        return {"front": front, "core": cores[0].pid}
+
+    async def paris(self) -> None:
+        """A whole answer, and the right one."""
+        reply = await self.hop.open(_question(self.model, max_tokens=24), connect_s=5)
+        assert reply.status == 200
+        assert "Paris" in json.loads(await reply.read())["choices"][0]["message"]["content"]
+
+    async def back(self, restarts: int) -> None:
+        """Ready again by itself, once more than before, and nothing of the earlier runs is left."""
+        await _until(lambda: self.engine.views()[0].restarts > restarts and self.engine.views()[0].ready, START_S)
+        runs = {process.marker.run for process in ours(self.folder)}
+        assert len(runs) == 1
+        await self.paris()
+
+
+def ours(folder: Path) -> list[orphans.Marked]:
+    return [process for process in orphans.marked() if process.marker.owner.state_dir == str(folder.resolve())]
+
+
+def _title(pid: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(psutil.Process(pid).cmdline())
+    return ""
+
+
+def _question(model: str, **members: object) -> HttpCall:
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    body = {"model": model, "messages": messages, "temperature": 0, **members}
+    return HttpCall("/chat/completions", json.dumps(body).encode())
+
+
+async def _until(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+async def _cut_stream(rig: Rig, begun: asyncio.Event) -> str:
+    """How a long stream ended: "error event" or "cut"; a stream that ends as if it were whole fails the test."""
+    reply = await rig.hop.open(_question(rig.model, stream=True, max_tokens=1500, ignore_eos=True), connect_s=5)
+    got = b""
+    try:
+        while chunk := await reply.chunk():
+            got += chunk
+            if got.count(b"data: ") > 3:
+                begun.set()
+    except HopError:
+        return "cut"
+    assert b'"error"' in got or b'"finish_reason":"abort"' in got, got[-500:]
+    return "error event"
+
+
+async def _streaming(rig: Rig) -> asyncio.Task[str]:
+    """A stream that has begun."""
+    begun = asyncio.Event()
+    stream = asyncio.create_task(_cut_stream(rig, begun))
+    waiting = asyncio.create_task(begun.wait())
+    await asyncio.wait((stream, waiting), timeout=60, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    assert begun.is_set()
+    return stream
+
+
+def _killed_owner(folder: Path) -> list[int]:
+    """Pids of a real engine whose Hearth was killed once it was ready."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, MODEL, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        for line in owner.stdout:
+            print(line, end="", flush=True)
+            if line.startswith("READY"):
+                break
+        owner.kill()
+    left = ours(folder)
+    assert {process.marker.owner.pid for process in left} == {owner.pid}
+    assert any("EngineCore" in _title(process.pid) for process in left)
+    assert any("vllm.entrypoints" in _title(process.pid) for process in left)
+    return [process.pid for process in left]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    """A ready engine, started over what a killed Hearth with the same state folder had left: engine and socket."""
+    folder = tmp_path_factory.mktemp("s")
+    left = await asyncio.to_thread(_killed_owner, folder)
+    found = Rig(folder, Told(), left)
+    try:
+        await found.engine.start(found.told)
+        assert await found.engine.wait_ready(START_S), found.engine.log_tail(40)
+        yield found
+    finally:
+        await found.engine.stop()
+        assert ours(folder) == []
+
+
+async def test_the_next_start_cleans_up_after_a_killed_owner(rig: Rig) -> None:
+    """SIGKILL of the owner: its engine's processes and its stale socket are gone, and the new engine answers."""
+    assert [procfs.start_of(pid) for pid in rig.left] == [None] * len(rig.left)
+    assert any("that a dead Hearth" in line for line in rig.told.lines)
+    assert any("removed the socket a dead engine left" in line for line in rig.told.lines)
+    await rig.paris()
+
+
+async def test_the_core_killed_mid_stream(rig: Rig) -> None:
+    """SIGKILL of the engine core: the stream fails, exit code 0 is a crash, and the engine comes back."""
+    run, restarts = rig.run_of_its(), rig.engine.views()[0].restarts
+    stream = await _streaming(rig)
+    os.kill(run["core"], signal.SIGKILL)
+    assert await asyncio.wait_for(stream, 30) in ("error event", "cut")
+    await rig.back(restarts)
+    assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
+    print(rig.engine.views()[0].cause)
+
+
+async def test_the_core_stopped_mid_stream(rig: Rig) -> None:
+    """SIGSTOP of the engine core: /health stays fine, the canary tells, the stream fails, and the engine comes back."""
+    run, restarts = rig.run_of_its(), rig.engine.views()[0].restarts
+    stream = await _streaming(rig)
+    os.kill(run["core"], signal.SIGSTOP)
+    assert (await rig.hop.probe("/health", 10))[0] == 200
+    assert await asyncio.wait_for(stream, 60) in ("error event", "cut")
+    assert (rig.engine.views()[0].cause or "").startswith("hung: no sign of life")
+    await rig.back(restarts)
+    assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
+
+
+async def test_the_front_killed_mid_stream_leaves_no_orphans(rig: Rig) -> None:
+    """SIGKILL of the API server: the stream is cut at once, the orphaned core is ended, and the engine comes back."""
+    run, restarts = rig.run_of_its(), rig.engine.views()[0].restarts
+    stream = await _streaming(rig)
+    os.kill(run["front"], signal.SIGKILL)
+    assert await asyncio.wait_for(stream, 5) == "cut"
+    await rig.back(restarts)
+    assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
+
+
+async def test_a_term_from_outside_with_a_stream_open(rig: Rig) -> None:
+    """SIGTERM that we did not send is a crash: the stream fails, nothing hangs, and the engine comes back."""
+    run, restarts = rig.run_of_its(), rig.engine.views()[0].restarts
+    stream = await _streaming(rig)
+    os.kill(run["front"], signal.SIGTERM)
+    assert await asyncio.wait_for(stream, 60) in ("error event", "cut")
+    await rig.back(restarts)
+    assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
+
+
+async def test_two_owners_do_not_hurt_each_other_and_a_bad_flag_is_given_up(
+    rig: Rig, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another engine with a flag vLLM does not know is given up after one start; the first one's processes live on."""
+    run = rig.run_of_its()
+    spec = EngineSpec(MODEL, tmp_path_factory.mktemp("b"), device="cpu", args=("--frobnicate",))
+    other = local_engine(spec, environ=os.environ, clock=time.monotonic)
+    told = Told()
+    await other.start(told)
+    try:
+        assert not await other.wait_ready(START_S)
+        (view,) = other.views()
+        assert (view.state, view.restarts) == (ReplicaState.GIVEN_UP, 0)
+        assert "--frobnicate" in (view.cause or "")
+        assert ours(spec.state_dir) == []
+    finally:
+        await other.stop()
+    assert rig.run_of_its() == run
+    await rig.paris()
+
+
+async def test_stopping_with_a_stream_open(rig: Rig) -> None:
+    """The drain ends at its deadline, the stream fails, and no process and no socket is left."""
+    run = rig.run_of_its()
+    stream = await _streaming(rig)
+    await rig.engine.drain(1.0)
+    began = time.monotonic()
+    await rig.engine.stop()
+    assert time.monotonic() - began < 30
+    assert await asyncio.wait_for(stream, 5) in ("error event", "cut")
+    assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
+    assert (ours(rig.folder), list((rig.folder / "sockets").iterdir())) == ([], [])
