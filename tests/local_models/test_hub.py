@@ -51,7 +51,7 @@ async def test_a_download_brings_weights_and_config_and_no_code(fake: FakeHub, e
     folder = await hub.download(REPO, environ=environ, progress=seen.append)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
-    assert seen[-1].total == len(WEIGHTS) + len(CONFIG)
+    assert seen[-1] == hub.Progress(len(WEIGHTS) + len(CONFIG), len(WEIGHTS) + len(CONFIG))
     assert hub.cached(REPO, environ) == folder
 
 

@@ -188,7 +188,7 @@ async def test_it_is_downloaded_converted_and_kept(builtin: Builtin, shop: Shop,
     assert made.name == "smollm2-135m"
     assert made.max_model_len == 8192
     assert (made.path / "model.safetensors").read_bytes() == b"weights"
-    assert [line.split()[1] for line in shop.said] == ["downloading", "converting", "converted"]
+    assert [line.split()[1] for line in shop.said] == ["downloading", "converting", "ready,"]
     shop.said.clear()
     assert await prepare_builtin(builtin, shop()) == made
     assert (programs.asked, shop.said) == (["pip", "convert"], [])
