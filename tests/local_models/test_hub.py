@@ -92,22 +92,16 @@ async def test_a_cut_connection_is_taken_up_again(fake: FakeHub, environ: dict[s
     assert fake.ranges == [f"bytes={HALF}-"]
 
 
-async def test_what_is_cached_works_without_a_network(fake: FakeHub, environ: dict[str, str]) -> None:
-    """Offline, the hub is not even asked; prepare gives the folder with its context."""
+async def test_a_start_with_whole_weights_asks_nobody(fake: FakeHub, environ: dict[str, str]) -> None:
+    """A hub that is down keeps no engine from starting, offline or not; `pull` (refresh) asks again."""
     folder = await hub.download(REPO, environ=environ, progress=_ignore)
     fake.asked.clear()
-    made = await prepare(REPO, notice=lambda line: None, offline=True, environ=environ)
-    assert (made.path, made.name) == (folder, REPO)
-    assert made.capabilities.context_tokens == 4096
+    fake.refuse = (404, "RepoNotFound")
+    for offline in (False, True):
+        made = await prepare(REPO, notice=lambda line: None, offline=offline, environ=environ)
+        assert (made.path, made.name) == (folder, REPO)
+        assert made.capabilities.context_tokens == 4096
     assert fake.asked == []
-
-
-async def test_a_start_with_whole_weights_asks_nobody(fake: FakeHub, environ: dict[str, str]) -> None:
-    """A hub that is down does not keep an engine from starting; `pull` asks again."""
-    folder = await hub.download(REPO, environ=environ, progress=_ignore)
-    fake.refuse = (500, "Down")
-    made = await prepare(REPO, notice=lambda line: None, environ=environ)
-    assert made.path == folder
     with pytest.raises(DownloadError):
         await prepare(REPO, notice=lambda line: None, environ=environ, refresh=True)
 
