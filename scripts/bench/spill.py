@@ -1,6 +1,6 @@
 """Spill-over, simulated: how many requests get their first token in time, and what the cloud's share of them costs.
 
-    python scripts/bench/spill.py [--trace FILE] [--minutes 26 34] [--keep 0.33] [--seed 1] [--json]
+    python scripts/bench/spill.py [--trace FILE] [--minutes 26 34] [--keep 0.33] [--seed 1 …] [--json]
 
 Replays a stretch of a public trace of arrivals and lengths against a model of a batching engine and of a cloud, under
 several policies, ours among them: the runtime's own ledger and thresholds, as they ship but for the time to first token
@@ -18,7 +18,7 @@ import os
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -314,23 +314,24 @@ def main() -> None:
     parser.add_argument("--trace", type=Path, default=shared / "traces" / "azure_llm_2023_conv.csv")
     parser.add_argument("--minutes", type=float, nargs=2, default=(26, 34))
     parser.add_argument("--keep", type=float, default=0.33)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one table each; one seed alone says little")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    asked = requests(given.trace, given.minutes, given.keep, given.seed)
-    limit = best_limit(asked, given.seed)
-    outcomes = []
-    for name, policy in policies(limit).items():
-        outcomes.append(simulate(name, policy, asked, given.seed))
-        if isinstance(policy, Ours) and not given.json:
-            print(f"# {name}: {policy.causes}")
-    if given.json:
-        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
-        return
-    print(f"| policy ({outcomes[0].count} requests) | within {TARGET_S} s | to the cloud | $ | p99 TTFT |")
-    print("| --- | --- | --- | --- | --- |")
+    for seed in given.seed:
+        asked = requests(given.trace, given.minutes, given.keep, seed)
+        outcomes = [simulate(name, policy, asked, seed) for name, policy in policies(best_limit(asked, seed)).items()]
+        if given.json:
+            print(json.dumps({"seed": seed, "outcomes": [asdict(outcome) for outcome in outcomes]}))
+        else:
+            print("\n".join(table(seed, outcomes)) + "\n")
+
+
+def table(seed: int, outcomes: list[Outcome]) -> Iterator[str]:
+    """Lines of a table in Markdown."""
+    yield f"| seed {seed}, {outcomes[0].count} requests | within {TARGET_S} s | to the cloud | $ | p99 TTFT |"
+    yield "| --- | --- | --- | --- | --- |"
     for row in outcomes:
-        print(f"| {row.policy} | {row.within:.1%} | {row.cloud:.1%} | {row.dollars:.2f} | {row.p99_s:.2f} s |")
+        yield f"| {row.policy} | {row.within:.1%} | {row.cloud:.1%} | {row.dollars:.2f} | {row.p99_s:.2f} s |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The spill-over simulation on the public trace: the ledger holds the target with few requests sent away, untuned."""
+"""The spill-over simulation on the public trace: the ledger holds the target with few requests sent away.
+
+The seeds are fixed and the ledger was developed looking at these stretches. On others (seeds 11 to 13 of three stretches) 98.8 %
+to 100 % are in time: see `scripts/bench/spill.py --seed 11 12 13`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ def test_the_ledger_holds_the_target_and_sends_few_away(trace: Path) -> None:
 
 
 def test_the_same_setting_holds_on_another_stretch_of_the_trace(trace: Path) -> None:
-    """Nothing was fitted to the first."""
+    """One setting serves both."""
     asked = requests(trace, (40, 48), 0.4, 3)
     outcome = simulate("", Ours(Escalation(ttft_ms=1500, queue_depth=10_000), kv=False), asked, 1)
     assert outcome.within >= 0.995
