@@ -43,7 +43,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from aiohttp import web
+from tests.fakes.tiny_http import Answer, Exchange, listen
 
 DEFAULTS: dict[str, Any] = {
     "log": [],
@@ -158,61 +158,64 @@ class Front:
         self.left = 0
         self.prompt_tokens = 0
         self.generated = 0
-        self.exit_code = 0
         self.over = asyncio.Event()
 
     @property
     def up(self) -> bool:
         return time.monotonic() - self.began >= float(self.script["start_s"])
 
-    def app(self) -> web.Application:
-        app = web.Application(middlewares=[self._around], client_max_size=64 << 20)
-        app.router.add_get("/health", self.health)
-        app.router.add_get("/metrics", self.metrics)
-        app.router.add_get("/v1/models", self.models)
-        app.router.add_post("/v1/chat/completions", self.generate)
-        app.router.add_post("/v1/completions", self.generate)
-        app.router.add_post("/v1/embeddings", self.embed)
-        app.router.add_post("/tokenize", self.tokenize)
-        app.router.add_get("/_fake/state", self.state)
-        app.router.add_post("/_fake/script", self.change)
-        return app
-
-    @web.middleware
-    async def _around(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if request.method == "POST" and not request.path.startswith("/_fake"):
-            body = (await request.read()).decode("utf-8", "replace")
-            self.asked.append({"path": request.path, "headers": dict(request.headers), "body": body})
-        scripted = self._scripted(request.path)
-        if scripted is not None:
-            return scripted
-        if not self.up and not request.path.startswith("/_fake"):
-            return web.json_response({"error": {"message": "starting", "type": "starting", "code": 503}}, status=503)
+    async def answer(self, exchange: Exchange) -> None:
+        """Every request comes here."""
+        path = exchange.path
+        if exchange.method == "POST" and not path.startswith("/_fake"):
+            body = exchange.body.decode("utf-8", "replace")
+            self.asked.append({"path": path, "headers": exchange.headers, "body": body})
+        said = self._scripted(path)
+        if said is not None:
+            return await exchange.say(said.get("body", {}), said.get("status", 200), said.get("headers"))
+        if not self.up and not path.startswith("/_fake"):
+            return await exchange.say({"error": {"message": "starting", "type": "starting", "code": 503}}, 503)
         self.open += 1
         try:
-            response: web.StreamResponse = await handler(request)
-            return response
-        except (ConnectionResetError, asyncio.CancelledError):
+            await self._route(path)(exchange)
+        except (ConnectionError, asyncio.CancelledError):
             self.left += 1
             raise
         except CoreDeadError:
-            return web.json_response(_DEAD_CORE, status=500)
+            await exchange.say(_DEAD_CORE, 500)
         finally:
             self.open -= 1
 
-    def _scripted(self, path: str) -> web.Response | None:
-        said = self.script["answers"].get(path)
+    def _route(self, path: str) -> Answer:
+        routes: dict[str, Answer] = {
+            "/health": self.health,
+            "/metrics": self.metrics,
+            "/v1/models": self.models,
+            "/v1/chat/completions": self.generate,
+            "/v1/completions": self.generate,
+            "/v1/embeddings": self.embed,
+            "/tokenize": self.tokenize,
+            "/_fake/state": self.state,
+            "/_fake/script": self.change,
+        }
+        return routes.get(path, self.nowhere)
+
+    def _scripted(self, path: str) -> dict[str, Any] | None:
+        said: dict[str, Any] | None = self.script["answers"].get(path)
         if said is None or said.get("times", 1) <= 0:
             return None
         if "times" in said:
             said["times"] -= 1
-        return web.json_response(said.get("body", {}), status=said.get("status", 200), headers=said.get("headers"))
+        return said
 
-    async def health(self, request: web.Request) -> web.Response:
+    async def nowhere(self, exchange: Exchange) -> None:
+        await exchange.say({"detail": "Not Found"}, 404)
+
+    async def health(self, exchange: Exchange) -> None:
         await asyncio.sleep(self.script["health_s"])
-        return web.Response(status=503 if self.core.dead.is_set() else 200)
+        await exchange.say(b"", 503 if self.core.dead.is_set() else 200)
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    async def metrics(self, exchange: Exchange) -> None:
         labels = f'{{engine="0",model_name="{self.model}"}}'
         values = {
             "vllm:num_requests_running": max(0, self.open - 1),
@@ -223,54 +226,54 @@ class Front:
             "vllm:generation_tokens_total": self.generated,
             "vllm:num_preemptions_total": 0,
         }
-        return web.Response(text="".join(f"{name}{labels} {float(value)}\n" for name, value in values.items()))
+        await exchange.say("".join(f"{name}{labels} {float(value)}\n" for name, value in values.items()))
 
-    async def models(self, request: web.Request) -> web.Response:
+    async def models(self, exchange: Exchange) -> None:
         entry = {"id": self.model, "object": "model", "owned_by": "vllm", "max_model_len": 2048}
-        return web.json_response({"object": "list", "data": [entry]})
+        await exchange.say({"object": "list", "data": [entry]})
 
-    async def tokenize(self, request: web.Request) -> web.Response:
-        body = await request.json()
+    async def tokenize(self, exchange: Exchange) -> None:
+        body = json.loads(exchange.body)
         count = len(json.dumps(body.get("messages", body.get("prompt", "")))) // 4
-        return web.json_response({"count": count, "max_model_len": 2048, "tokens": list(range(count))})
+        await exchange.say({"count": count, "max_model_len": 2048, "tokens": list(range(count))})
 
-    async def embed(self, request: web.Request) -> web.Response:
+    async def embed(self, exchange: Exchange) -> None:
         await self.core.token()
         data = [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2, 0.3]}]
-        return web.json_response({"object": "list", "data": data, "model": self.model, "usage": self._usage(0)})
+        await exchange.say({"object": "list", "data": data, "model": self.model, "usage": self._usage(0)})
 
-    async def state(self, request: web.Request) -> web.Response:
+    async def state(self, exchange: Exchange) -> None:
         facts = {"front": os.getpid(), "core": self.core.pid, "grandchild": self.grandchild}
-        return web.json_response({**facts, "open": self.open - 1, "left": self.left, "asked": self.asked})
+        await exchange.say({**facts, "open": self.open - 1, "left": self.left, "asked": self.asked})
 
-    async def change(self, request: web.Request) -> web.Response:
-        given = await request.json()
-        if set(given) - set(DEFAULTS):
-            return web.json_response({"unknown": sorted(set(given) - set(DEFAULTS))}, status=400)
-        self.script.update(given)
-        return web.json_response({})
+    async def change(self, exchange: Exchange) -> None:
+        given = json.loads(exchange.body)
+        unknown = sorted(set(given) - set(DEFAULTS))
+        if not unknown:
+            self.script.update(given)
+        await exchange.say({"unknown": unknown}, 400 if unknown else 200)
 
     # -- answers
 
-    async def generate(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
+    async def generate(self, exchange: Exchange) -> None:
+        body = json.loads(exchange.body)
         if body.get("model") != self.model:
             error = {
                 "message": f"The model `{body.get('model')}` does not exist.",
                 "type": "NotFoundError",
                 "code": 404,
             }
-            return web.json_response({"error": error}, status=404)
-        chat = request.path.endswith("chat/completions")
+            return await exchange.say({"error": error}, 404)
+        chat = exchange.path.endswith("chat/completions")
         wanted = body.get("max_completion_tokens") or body.get("max_tokens") or self.script["tokens"]
         count = min(int(wanted), self.script["tokens"])
         finish = "length" if count < self.script["tokens"] else "stop"
         if body.get("stream"):
-            return await self._stream(request, body, chat, count, finish)
+            return await self._stream(exchange, body, chat, count, finish)
         text = "".join([await self._piece(i) for i in range(count)])
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-        return web.json_response({**self._head(chat, False), "choices": [choice], "usage": self._usage(count)})
+        return await exchange.say({**self._head(chat, False), "choices": [choice], "usage": self._usage(count)})
 
     async def _piece(self, index: int) -> str:
         """One token. Where the script says so, the process ends here instead."""
@@ -289,49 +292,41 @@ class Front:
         pieces = self.script["text"]
         return str(pieces[index % len(pieces)])
 
-    async def _stream(
-        self, request: web.Request, body: dict[str, Any], chat: bool, count: int, finish: str
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
-        await response.prepare(request)
+    async def _stream(self, exchange: Exchange, body: dict[str, Any], chat: bool, count: int, finish: str) -> None:
+        await exchange.stream("text/event-stream; charset=utf-8")
         if chat:
-            await self._say(response, chat, {"role": "assistant", "content": ""})
+            await self._say(exchange, chat, {"role": "assistant", "content": ""})
         for index in range(count):
             if self.script["cut_after"] == index:
-                assert request.transport is not None
-                request.transport.abort()
-                return response
+                return exchange.abort()
             if self.script["error_after"] == index:
-                return await self._end(response, _DEAD_CORE)
+                return await self._end(exchange, _DEAD_CORE)
             if self.script["abort_after"] == index:
-                await self._say(response, chat, {}, "abort")
-                return await self._end(response)
+                await self._say(exchange, chat, {}, "abort")
+                return await self._end(exchange)
             try:
                 piece = await self._piece(index)
             except CoreDeadError:
-                return await self._end(response, _DEAD_CORE)
-            await self._say(response, chat, {"content": piece})
-        await self._say(response, chat, {}, finish)
+                return await self._end(exchange, _DEAD_CORE)
+            await self._say(exchange, chat, {"content": piece})
+        await self._say(exchange, chat, {}, finish)
         if (body.get("stream_options") or {}).get("include_usage"):
-            await self._event(response, {**self._head(chat, True), "choices": [], "usage": self._usage(count)})
-        return response if self.script["no_done"] else await self._end(response)
+            await self._event(exchange, {**self._head(chat, True), "choices": [], "usage": self._usage(count)})
+        return await (exchange.end() if self.script["no_done"] else self._end(exchange))
 
-    async def _say(
-        self, response: web.StreamResponse, chat: bool, delta: dict[str, str], finish: str | None = None
-    ) -> None:
+    async def _say(self, exchange: Exchange, chat: bool, delta: dict[str, str], finish: str | None = None) -> None:
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
         choice |= {"delta": delta} if chat else {"text": delta.get("content", "")}
-        await self._event(response, {**self._head(chat, True), "choices": [choice]})
+        await self._event(exchange, {**self._head(chat, True), "choices": [choice]})
 
-    async def _event(self, response: web.StreamResponse, payload: dict[str, Any]) -> None:
-        await response.write(b"data: " + json.dumps(payload).encode() + b"\n\n")
+    async def _event(self, exchange: Exchange, payload: dict[str, Any]) -> None:
+        await exchange.send(b"data: " + json.dumps(payload).encode() + b"\n\n")
 
-    async def _end(self, response: web.StreamResponse, error: dict[str, Any] | None = None) -> web.StreamResponse:
+    async def _end(self, exchange: Exchange, error: dict[str, Any] | None = None) -> None:
         if error is not None:
-            await self._event(response, error)
-        await response.write(b"data: [DONE]\n\n")
-        await response.write_eof()
-        return response
+            await self._event(exchange, error)
+        await exchange.send(b"data: [DONE]\n\n")
+        await exchange.end()
 
     def _head(self, chat: bool, stream: bool) -> dict[str, Any]:
         kind = ("chat.completion.chunk" if stream else "chat.completion") if chat else "text_completion"
@@ -345,10 +340,7 @@ async def serve(
     options: argparse.Namespace, script: dict[str, Any], core: tuple[int, int, int], stray: int | None
 ) -> int:
     front = Front(options.model, script, Core(*core), stray)
-    runner = web.AppRunner(front.app(), handler_cancellation=True, shutdown_timeout=0.2)
-    await runner.setup()
-    site = web.UnixSite(runner, options.uds) if options.uds else web.TCPSite(runner, "127.0.0.1", options.port)
-    await site.start()
+    server = await listen(front.answer, socket_path=options.uds, port=options.port)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, (lambda: None) if script["ignore_term"] else front.over.set)
     print(f"fake core pid {core[0]}", flush=True)
@@ -359,7 +351,7 @@ async def serve(
     else:
         with contextlib.suppress(ProcessLookupError):
             os.kill(core[0], signal.SIGKILL)
-    await runner.cleanup()
+    server.close()
     return 0
 
 
