@@ -1,6 +1,6 @@
 """The spill-over simulation on the public trace: the ledger holds the target with few requests sent away.
 
-The seeds are fixed and the ledger was developed looking at these stretches. On others (seeds 11 to 13 of three stretches) 98.8 %
+The seeds are fixed and the ledger was developed looking at these stretches. On others (seeds 11 to 13, three stretches) 98.8 %
 to 100 % are in time: see `scripts/bench/spill.py --seed 11 12 13`.
 """
 
