@@ -23,6 +23,8 @@ class EngineKind:
 
     least, most: Python versions its lock serves. disk: bytes it needs while it is installed, downloads included.
     late_index: a package index to add where the configured ones do not have the right torch; "" for none.
+    cpu_flag: what /proc/cpuinfo must show. library: a system library that no wheel brings, and Debian's package of it.
+    vLLM only warns without them, and fails later with something else.
     """
 
     device: str
@@ -30,12 +32,50 @@ class EngineKind:
     most: str
     disk: int
     late_index: str = ""
+    cpu_flag: str = ""
+    library: tuple[str, str] | None = None
 
 
 ENGINES: Mapping[str, EngineKind] = {
-    "cpu": EngineKind("cpu", "3.11", "3.11", 6 * GIB, "https://download.pytorch.org/whl/cpu"),
+    "cpu": EngineKind(
+        "cpu",
+        "3.11",
+        "3.11",
+        6 * GIB,
+        late_index="https://download.pytorch.org/whl/cpu",
+        cpu_flag="avx2",
+        library=("libnuma.so.1", "libnuma1"),
+    ),
     "cuda": EngineKind("cuda", "3.11", "3.13", 20 * GIB),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What an installation finds. system, machine: as `platform` says them. free: bytes where the engine will live."""
+
+    system: str
+    machine: str
+    cpu_flags: frozenset[str]
+    libraries: frozenset[str]
+    free: int
+
+
+def obstacles(kind: EngineKind, box: Box, cache: Path) -> list[str]:
+    """What would fail after gigabytes of downloads, each with what to do."""
+    if (box.system, box.machine) != ("Linux", "x86_64"):
+        return [f"vLLM is installed on Linux x86-64 only; this is {box.system} on {box.machine}. {_ELSEWHERE}"]
+    found = []
+    if kind.cpu_flag and kind.cpu_flag not in box.cpu_flags:
+        found.append(f"vLLM needs a processor with {kind.cpu_flag.upper()}; this one has none. {_ELSEWHERE}")
+    if kind.library and kind.library[0] not in box.libraries:
+        found.append(f"vLLM needs {kind.library[0]}. On Debian or Ubuntu: sudo apt install {kind.library[1]}")
+    if box.free < kind.disk:
+        found.append(
+            f"The {kind.device} engine needs {kind.disk / GIB:.0f} GiB free in {cache}; there are {box.free / GIB:.1f}. "
+            "Free some, or set XDG_CACHE_HOME to a folder on a larger disk."
+        )
+    return found
 
 
 def digest(*parts: bytes) -> str:
@@ -44,6 +84,9 @@ def digest(*parts: bytes) -> str:
     for part in parts:
         total.update(len(part).to_bytes(8, "big") + part)
     return total.hexdigest()
+
+
+_ELSEWHERE = "Hearth can use a vLLM that runs elsewhere: [engine] url in hearth.toml, and make run ENGINE=none."
 
 
 def fits(version: tuple[int, int], kind: EngineKind) -> bool:

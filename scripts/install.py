@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import fcntl
 import os
 import platform
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts import environments, progress
-from scripts.environments import EngineKind, Listing
+from scripts.environments import Box, EngineKind, Listing
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "scripts" / "locks"
@@ -100,21 +101,20 @@ def engine_python(kind: EngineKind) -> str:
     return found.stdout.strip()
 
 
-def check_box(kind: EngineKind, cache: Path) -> None:
-    """Refuses early, with the reason, what would fail after gigabytes of downloads."""
-    system = (platform.system(), platform.machine())
-    if system != ("Linux", "x86_64"):
-        raise UnfitBoxError(
-            f"vLLM is installed on Linux x86-64 only; this is {' '.join(system)}. "
-            "Hearth can use a vLLM that runs elsewhere: [engine] url in hearth.toml, and make run ENGINE=none."
-        )
+def look_at(kind: EngineKind, cache: Path) -> Box:
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = frozenset(cpuinfo.read_text().split()) if cpuinfo.exists() else frozenset[str]()
+    libraries = frozenset({kind.library[0]} if kind.library and loads(kind.library[0]) else ())
     cache.mkdir(parents=True, exist_ok=True)
-    wanted, free = kind.disk / environments.GIB, shutil.disk_usage(cache).free / environments.GIB
-    if free < wanted:
-        raise UnfitBoxError(
-            f"The {kind.device} engine needs {wanted:.0f} GiB free in {cache}; there are {free:.1f}. "
-            "Free some, or set XDG_CACHE_HOME to a folder on a larger disk."
-        )
+    return Box(platform.system(), platform.machine(), flags, libraries, shutil.disk_usage(cache).free)
+
+
+def loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def detect_device(program: str = "nvidia-smi") -> str:
@@ -143,7 +143,8 @@ def install_engine(device: str) -> None:
     folder = environments.engine_folder(cache, kind.device, lock.read_bytes())
     if environments.complete(folder):
         return
-    check_box(kind, cache)
+    if found := environments.obstacles(kind, look_at(kind, cache), cache):
+        raise UnfitBoxError("\n".join(found))
     with only_one(cache / f"{folder.name}.lock"):
         if not environments.complete(folder):
             build_engine(kind, lock, folder)

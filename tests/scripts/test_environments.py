@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from local_models import environment
 from scripts import environments
-from scripts.environments import ENGINES, Listing
+from scripts.environments import ENGINES, GIB, Box, Listing
 
 LOCK = b"torch==1\n"
 
@@ -19,6 +22,30 @@ def test_the_drivers_own_tool_decides_the_device() -> None:
     assert (
         environments.fitting_device(Listing(18, "Failed to initialize NVML: Driver/library version mismatch")) is None
     )
+
+
+GOOD = Box("Linux", "x86_64", frozenset({"avx2"}), frozenset({"libnuma.so.1"}), 100 * GIB)
+
+
+def test_a_good_box_has_no_obstacles() -> None:
+    """Nothing to say, for either engine."""
+    assert [environments.obstacles(kind, GOOD, Path("/c")) for kind in ENGINES.values()] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        (replace(GOOD, machine="aarch64"), "Linux x86-64 only; this is Linux on aarch64"),
+        (replace(GOOD, system="Darwin"), "ENGINE=none"),
+        (replace(GOOD, cpu_flags=frozenset()), "AVX2"),
+        (replace(GOOD, libraries=frozenset()), "sudo apt install libnuma1"),
+        (replace(GOOD, free=GIB), "6 GiB free in /c; there are 1.0"),
+    ],
+)
+def test_each_obstacle_says_what_to_do(box: Box, words: str) -> None:
+    """One fault, one sentence."""
+    (said,) = environments.obstacles(ENGINES["cpu"], box, Path("/c"))
+    assert words in said
 
 
 def test_an_engine_serves_the_versions_its_lock_was_made_for() -> None:

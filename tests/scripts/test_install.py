@@ -71,11 +71,24 @@ def test_a_broken_driver_is_told_and_not_passed_over(tmp_path: Path) -> None:
     assert install.detect_device(str(tmp_path / "absent")) == "cpu"
 
 
-def test_a_full_disk_is_told_before_anything_is_downloaded(tmp_path: Path) -> None:
-    """The sentence names the folder and the way out."""
-    greedy = environments.EngineKind("cpu", "3.11", "3.11", disk=1 << 62)
-    with pytest.raises(install.UnfitBoxError, match="XDG_CACHE_HOME"):
-        install.check_box(greedy, tmp_path)
+def test_an_unfit_box_is_told_before_anything_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing ends the installation before a folder is made."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        install, "look_at", lambda kind, cache: environments.Box("Linux", "x86_64", frozenset(), frozenset(), 0)
+    )
+    with pytest.raises(install.UnfitBoxError, match="AVX2"):
+        install.install_engine("cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_box_is_seen_as_it_is(tmp_path: Path) -> None:
+    """Every Linux has a C library and no library of a made-up name; the disk has some room."""
+    kind = environments.EngineKind("cpu", "3.11", "3.11", 0, library=("libc.so.6", "libc6"))
+    box = install.look_at(kind, tmp_path)
+    assert box.libraries == {"libc.so.6"}
+    assert box.free > 0
+    assert not install.loads("libthere-is-none.so.9")
 
 
 def holder(lock: Path) -> subprocess.Popen[str]:
