@@ -258,7 +258,7 @@ class Runtime:
             self.engine.views(),
             self.engine.gpus(),
             self.fleet.predicted_ttft_ms(),
-            self.fleet.breakers(),
+            {self.fleet.target(name).label: state for name, state in self.fleet.breakers().items()},
             self.fleet.in_flight,
             self.store.dropped,
         )

@@ -47,7 +47,7 @@ def serve(
     try:
         loaded = load_settings(config, env)
     except SettingsError as error:
-        raise CommandError(str(error), Exit.FAILED) from error
+        raise CommandError(str(error), Exit.SETTINGS) from error
     folder = state_dir(env)
     try:
         lock = lock_state(folder)
@@ -223,6 +223,7 @@ class _Serving:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._server.should_exit = self._server.force_exit = True
         await serving
+        await runtime.fleet.aclose()
         await asyncio.to_thread(runtime.store.close)
         _notice("stopped")
 

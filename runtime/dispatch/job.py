@@ -71,5 +71,6 @@ class Outcome:
 
 
 def names(failed: Sequence[tuple[Target, Failure]]) -> str:
-    """Every failed attempt in words, for an error that hides none."""
-    return "; ".join(f"{target.label}: {failure.message}" for target, failure in failed)
+    """Every failed attempt in words, each said once, for an error that hides none."""
+    said = dict.fromkeys(f"{target.label}: {failure.message}" for target, failure in failed)
+    return "; ".join(said)

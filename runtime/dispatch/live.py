@@ -67,6 +67,7 @@ class LiveFleet:
         self._escalation = escalation
         self._clock = clock
         self._lent: dict[str, Backend] = {}
+        self._retired: list[Backend] = []
         self._breakers: dict[str, Breaker] = {}
         self._watched: dict[str, _Watched] = {}
         self._gpu: tuple[float, float] | None = None
@@ -74,6 +75,8 @@ class LiveFleet:
 
     def reload(self, clouds: Clouds, escalation: Escalation) -> None:
         """Takes other settings over. What was learned of lanes and of targets that stay is kept."""
+        # Requests may still be under way on the old ways out: they are closed at the end.
+        self._retired += [*self._clouds.backends.values(), *self._lent.values()]
         self._clouds, self._escalation = clouds, escalation
         self._lent.clear()
         for watched in self._watched.values():
@@ -129,6 +132,10 @@ class LiveFleet:
             why=next((view.cause for view in views if view.cause), ""),
         )
 
+    def ledgers(self) -> dict[str, Ledger]:
+        """The ledgers of the engine's lanes, by lane."""
+        return {lane.name: self.ledger(lane) for lane in self.local.lanes}
+
     def load(self) -> tuple[Reading, Pressure] | None:
         """The best replica's load and pressure for a request of usual length, changing nothing; None with none ready."""
         now = self._clock()
@@ -142,8 +149,7 @@ class LiveFleet:
     def predicted_ttft_ms(self) -> dict[str, float]:
         """By replica, for a prompt of usual length."""
         now = self._clock()
-        ledgers = {name: watched.ledger for name, watched in self._watched.items()}
-        return {name: each.predicted_ttft(each.typical_prompt, now) * 1000 for name, each in ledgers.items()}
+        return {name: each.predicted_ttft(each.typical_prompt, now) * 1000 for name, each in self.ledgers().items()}
 
     def breakers(self) -> dict[str, BreakerState]:
         """The breaker of every cloud target, by target name."""
@@ -156,6 +162,12 @@ class LiveFleet:
     @property
     def clouds(self) -> Clouds:
         return self._clouds
+
+    async def aclose(self) -> None:
+        """Closes the ways to the clouds; the engine's are its own to close."""
+        for backend in (*self._clouds.backends.values(), *self._lent.values(), *self._retired):
+            for lane in backend.lanes:
+                await lane.hop.aclose()
 
     def target(self, name: str) -> Target:
         """The target of that name, absent ones included."""
@@ -247,5 +259,5 @@ class LiveFleet:
         if lent.target in self._lent or self._clouds.lend is None:
             return
         if len(self._lent) >= _MOST_LENT:
-            self._lent.pop(next(iter(self._lent)))
+            self._retired.append(self._lent.pop(next(iter(self._lent))))
         self._lent[lent.target] = self._clouds.lend(lent)

@@ -1,0 +1,253 @@
+"""The main job through the door, on real vLLM: answers, streams, saturation, and every fault of the engine survived.
+
+One `hearth serve` lives through the tests in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import psutil
+import pytest
+
+from local_models import telemetry
+from tests.engine.serving import PARIS, ROOT, Serving, _until, burst, cloud
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def cloud_port() -> Iterator[int]:
+    with cloud() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory, cloud_port: int) -> Iterator[Serving]:
+    served = Serving(tmp_path_factory.mktemp("serving"), cloud_port)
+    try:
+        served.wait_ready()
+        yield served
+    finally:
+        served.end()
+
+
+def _running(serving: Serving) -> int:
+    """Requests the engine itself says it runs."""
+    socket_path = serving.replica["address"]
+    with httpx.Client(transport=httpx.HTTPTransport(uds=socket_path), base_url="http://engine") as client:
+        return telemetry.parse(client.get("/metrics").text, 0.0).running
+
+
+def test_paris_through_the_openai_sdk(serving: Serving) -> None:
+    """The first answer of a fresh machine, whole and streamed."""
+    with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
+        ask: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": PARIS}]
+        answer = client.chat.completions.create(model="auto", messages=ask, temperature=0, max_tokens=24)
+        assert "Paris" in (answer.choices[0].message.content or "")
+        assert answer.usage is not None and answer.usage.prompt_tokens > 10
+        stream = client.chat.completions.create(model="local", messages=ask, temperature=0, max_tokens=24, stream=True)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+        assert "Paris" in text
+        assert "smollm2-135m" in [model.id.removeprefix("local/") for model in client.models.list()]
+
+
+def test_completions_and_what_the_model_cannot(serving: Serving) -> None:
+    """The plain wire works too; embeddings are refused with a reason."""
+    body = {"model": "local", "prompt": "The capital of France is", "max_tokens": 4, "temperature": 0}
+    assert "Paris" in serving.http.post("/v1/completions", json=body).json()["choices"][0]["text"]
+    refused = serving.http.post("/v1/embeddings", json={"model": "local", "input": "x"})
+    assert refused.status_code == 400 and refused.json()["error"]["code"] == "unsupported"
+
+
+def test_usage_is_metered_although_the_client_did_not_ask(serving: Serving) -> None:
+    """The record has the tokens; the stream does not show them."""
+    answer = serving.chat(model="local", stream=True)
+    assert '"usage":{' not in answer.text and answer.text.endswith("data: [DONE]\n\n")
+    decision = serving.http.get(f"/hearth/decisions/{answer.headers['x-hearth-decision']}").json()
+    assert decision["prompt_tokens"] > 10 and decision["completion_tokens"] > 1
+
+
+def test_a_context_too_long_is_told_in_words(serving: Serving) -> None:
+    """Pinned to the engine there is no larger window: the caller's own error."""
+    answer = serving.chat("word " * 6000, model="local")
+    assert answer.status_code == 400 and answer.json()["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_frees_the_slot_within_a_second(serving: Serving, stream: bool) -> None:
+    """The engine's own count says so."""
+    body = {"model": "local", "max_tokens": 1500, "ignore_eos": True, "stream": stream}
+    body |= {"messages": [{"role": "user", "content": "Tell me a long story."}]}
+    with contextlib.suppress(httpx.ReadTimeout), httpx.Client(base_url=serving.url, timeout=1.5) as client:
+        if stream:
+            with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+                next(answer.iter_bytes())
+                assert _running(serving) == 1
+        else:
+            client.post("/v1/chat/completions", json=body)
+    left = time.monotonic()
+    _until(lambda: _running(serving) == 0, 5, "the slot is free")
+    assert time.monotonic() - left < 1.5  # a second, and the time the question itself takes
+
+
+def test_a_burst_leaves_past_the_threshold_and_comes_back(serving: Serving) -> None:
+    """Two slots, a threshold of three waiting: the rest goes to the cloud, says why, and afterwards stays local again."""
+    answers = asyncio.run(burst(serving.url, 16))
+    assert all(answer.status_code == 200 for answer in answers)
+    reasons = [answer.headers["x-hearth-reason"] for answer in answers]
+    targets = [answer.headers["x-hearth-target"] for answer in answers]
+    assert 5 <= targets.count("local/smollm2-135m") <= 8 and reasons.count("queue_depth") >= 8
+    away = next(answer for answer in answers if answer.headers["x-hearth-reason"] == "queue_depth")
+    decision = serving.http.get(f"/hearth/decisions/{away.headers['x-hearth-decision']}").json()
+    assert "wait" in decision["words"] and "the threshold is 3" in decision["words"]
+    assert serving.chat().headers["x-hearth-target"] == "local/smollm2-135m"
+
+
+def test_under_steady_overload_it_does_not_flap(serving: Serving) -> None:
+    """Once over, requests leave until the queue is below the release point: few changes of side in a long row."""
+
+    async def flood() -> list[str]:
+        sides: list[str] = []
+        async with httpx.AsyncClient(base_url=serving.url, timeout=300) as client:
+            body = {
+                "model": "auto",
+                "max_tokens": 24,
+                "ignore_eos": True,
+                "messages": [{"role": "user", "content": "Count."}],
+            }
+
+            async def one() -> None:
+                answer = await client.post("/v1/chat/completions", json=body)
+                sides.append(answer.headers["x-hearth-target"].partition("/")[0])
+
+            asking = []
+            for _ in range(60):
+                asking.append(asyncio.create_task(one()))
+                await asyncio.sleep(0.05)
+            await asyncio.gather(*asking)
+        return sides
+
+    asyncio.run(flood())
+    rows = serving.http.get("/hearth/decisions?limit=60").json()["data"]
+    order = [row["target"].partition("/")[0] for row in sorted(rows, key=lambda row: row["at"])]
+    changes = sum(a != b for a, b in itertools.pairwise(order))
+    assert {"local", "openai"} <= set(order)
+    assert changes <= 24, order
+
+
+def test_explain_live_says_why(serving: Serving) -> None:
+    """While the engine is saturated, the command says where a prompt would go and why in words."""
+
+    async def ask() -> str:
+        filling = [asyncio.create_task(burst(serving.url, 1, max_tokens=120, model="local")) for _ in range(8)]
+        await asyncio.sleep(0.7)
+        command = [sys.executable, "-m", "runtime.cli", "explain", "hello", "--live", "--config", str(serving.config)]
+        told = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=True)
+        await asyncio.gather(*filling)
+        return told.stdout
+
+    said = asyncio.run(ask())
+    assert "queue_depth" in said and "the threshold is 3" in said
+
+
+FAULTS: dict[str, tuple[Callable[[Serving], int], signal.Signals]] = {
+    "the engine core is killed": (Serving.core, signal.SIGKILL),
+    "the engine core hangs": (Serving.core, signal.SIGSTOP),
+    "the API server is killed": (Serving.front, signal.SIGKILL),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_engine_mid_stream(serving: Serving, fault: str) -> None:
+    """The cut stream says it is cut, answers keep coming from the cloud, and the engine comes back by itself."""
+    find, number = FAULTS[fault]
+    victim, before = find(serving), serving.replica["restarts"]
+    with serving.long_stream() as stream:
+        lines = stream.iter_lines()
+        while "content" not in next(lines):
+            pass
+        os.kill(victim, number)
+        hit = time.monotonic()
+        rest = "\n".join(lines)
+    assert time.monotonic() - hit < 40, "the client was left hanging"
+    assert "[DONE]" not in rest and '"error"' in rest and "not whole" in rest
+    _until(lambda: serving.replica["state"] != "ready", 30, "the fault is noticed")
+    bridged = serving.chat()
+    assert bridged.status_code == 200 and bridged.headers["x-hearth-reason"] == "engine_down"
+    assert bridged.headers["x-hearth-target"] == "openai/stand-in"
+    pinned = serving.chat(model="local")
+    assert pinned.status_code == 503 and float(pinned.headers["retry-after"]) >= 1
+    assert serving.http.get("/health/ready").status_code == 200
+    serving.wait_back(before)
+    assert not psutil.pid_exists(victim)
+    answer = serving.chat()
+    assert answer.headers["x-hearth-target"] == "local/smollm2-135m" and "Paris" in answer.text
+
+
+def test_hearth_itself_is_killed_and_the_next_start_cleans_up(serving: Serving) -> None:
+    """What the dead one left is swept by its successor, and by nobody else."""
+    left = [serving.front(), serving.core()]
+    os.kill(serving.process.pid, signal.SIGKILL)
+    serving.process.wait()
+    assert all(map(psutil.pid_exists, left))
+    serving.start_again()
+    serving.wait_ready()
+    assert not any(map(psutil.pid_exists, left))
+    assert "Paris" in serving.chat(model="local").text
+
+
+def test_a_second_hearth_on_the_same_state_folder_is_refused(serving: Serving) -> None:
+    """It says who holds it and what to do, and harms nothing."""
+    env = os.environ | {"HEARTH_STATE_DIR": str(serving.state), "HEARTH_SERVER__PORT": "0"}
+    command = [sys.executable, "-m", "runtime.cli", "serve", "--config", str(serving.config)]
+    told = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode != 0 and str(serving.process.pid) in told.stderr and "HEARTH_STATE_DIR" in told.stderr
+    assert "Paris" in serving.chat(model="local").text
+
+
+def test_sigterm_with_a_stream_open_ends_everything(serving: Serving) -> None:
+    """The stream is ended with an error at the drain's deadline, the process ends well, and nothing is left."""
+    front, core = serving.front(), serving.core()
+    with serving.long_stream() as stream:
+        lines = stream.iter_lines()
+        while "content" not in next(lines):
+            pass
+        serving.process.send_signal(signal.SIGTERM)
+        rest = "\n".join(lines)
+    assert "[DONE]" not in rest and "shut down" in rest
+    assert serving.process.wait(60) == 0
+    serving.none_left()
+    assert not psutil.pid_exists(front) and not psutil.pid_exists(core)
+
+
+def test_a_bad_flag_is_told_and_not_retried(tmp_path: Path, cloud_port: int) -> None:
+    """The cause is in the status in words, the cloud answers, and no restart storm begins."""
+    served = Serving(tmp_path, cloud_port, args=("--no-such-flag",))
+    try:
+        _until(lambda: _state(served) == "given_up", 180, "the engine is given up", served.log)
+        assert "--no-such-flag" in served.replica["cause"] and served.replica["restarts"] == 0
+        assert served.chat().headers["x-hearth-target"] == "openai/stand-in"
+        assert served.chat(model="local").status_code == 503
+        said = json.loads(served.http.get("/health/ready").text)
+        assert "--no-such-flag" in said["engine"]["replica-0"]["cause"]
+    finally:
+        served.end()
+
+
+def _state(served: Serving) -> str | None:
+    with contextlib.suppress(httpx.TransportError):
+        return str(served.replica["state"])
+    return None
