@@ -32,7 +32,7 @@ def local_engine(
 
 def _probe(spec: EngineSpec, clock: Callable[[], float]) -> GpuProbe:
     if spec.urls or spec.device == command.CPU:
-        return NoGpu()
+        return NoGpu("the settings say so")
     return NvmlProbe(clock)
 
 
@@ -94,4 +94,4 @@ def _group(
 
 def _about(gpus: tuple[str, ...], why_no_gpu: str | None) -> str:
     """A slower device is never taken silently."""
-    return f"GPU {', '.join(gpus)}" if gpus else f"the CPU ({why_no_gpu or 'as the settings say'})"
+    return f"GPU {', '.join(gpus)}" if gpus else f"the CPU ({why_no_gpu})"

