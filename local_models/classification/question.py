@@ -21,7 +21,7 @@ _LABELS = "{labels}"
 _MARK = "\x00text\x00"  # stands for the text while the body around it is written; no text of a prompt holds NUL
 
 MOST_LOGPROBS = 20  # vLLM's own bound (`--max-logprobs`)
-_PIECES_MOST = 512
+_FRAMES_KEPT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Prompt:
     template: str | None = None
 
     def __post_init__(self) -> None:
+        told = (self.instructions, self.template or "", *self.descriptions.values())
+        if any("\x00" in text for text in told):
+            raise LabelError("the prompt holds a NUL character: remove it")
         if self.template is not None and self.template.count(_TEXT) != 1:
             raise LabelError("a template must hold {text} exactly once, where each row's text is to stand")
 
@@ -65,17 +68,26 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Writes request bodies for one prompt and one model."""
+    """Writes request bodies for one prompt and one model. What surrounds the text is written once per choice and room."""
 
     prompt: Prompt
     model: str
+    _frames: dict[tuple[tuple[str, ...], int], tuple[bytes, bytes]] = field(default_factory=dict)
 
-    def body(self, text: str, choice: Sequence[str], max_tokens: int) -> bytes:
+    def body(self, text: str, choice: tuple[str, ...], max_tokens: int) -> bytes:
         """A chat completion held to `choice`, greedy, with the most probable tokens of every step."""
-        return msgspec.json.encode(
+        frame = self._frames.get((choice, max_tokens))
+        if frame is None:
+            if len(self._frames) >= _FRAMES_KEPT:
+                self._frames.clear()
+            frame = self._frames[choice, max_tokens] = self._frame(choice, max_tokens)
+        return frame[0] + msgspec.json.encode(text)[1:-1] + frame[1]
+
+    def _frame(self, choice: tuple[str, ...], max_tokens: int) -> tuple[bytes, bytes]:
+        whole = msgspec.json.encode(
             {
                 "model": self.model,
-                "messages": self.prompt.messages(text),
+                "messages": self.prompt.messages(_MARK),
                 "temperature": 0,
                 "max_tokens": max_tokens,
                 "logprobs": True,
@@ -84,6 +96,8 @@ class Question:
                 "chat_template_kwargs": {"enable_thinking": False},
             }
         )
+        before, after = whole.split(msgspec.json.encode(_MARK)[1:-1])
+        return before, after
 
 
 def top_logprobs(choice: Sequence[str]) -> int:
@@ -96,4 +110,4 @@ def top_logprobs(choice: Sequence[str]) -> int:
 
 def whole_answer(labels: Sequence[str]) -> int:
     """Tokens that surely hold any of the labels and the end of the answer: no token is shorter than a byte."""
-    return min(_PIECES_MOST, max(len(label.encode()) for label in labels) + 1)
+    return max(len(label.encode()) for label in labels) + 1

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import uvloop
 
 from local_models.classification.question import Prompt, Question, whole_answer
 from runtime.cli.bulk.endpoint import Endpoint
@@ -92,7 +93,9 @@ def perform(job: Job, meter_for: MeterFor) -> Outcome:
             print(f"{job.out}: the last line was cut off; its row is done again", file=sys.stderr)
         outcome = Outcome(total, journal.done.rows, journal.done, model=known.model if known else "")
         if journal.done.rows < total:
-            asyncio.run(_Run(job, journal, known, identity, outcome).run(meter_for(total, outcome.before)))
+            run = _Run(job, journal, known, identity, outcome)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run.run(meter_for(total, outcome.before)))
         return outcome
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from runtime.cli.paint import duration
@@ -71,7 +72,7 @@ class Bar:
         rate = self._rate.at(finished)
         said = [f"{rate:.1f} rows/s", f"{left(self._total, finished, rate)} left"]
         said += [f"[yellow]{bad} bad[/yellow]"] if bad else []
-        said += [f"[yellow]waiting: {trouble[:80]}[/yellow]"] if trouble else []
+        said += [f"[yellow]waiting: {escape(trouble[:80])}[/yellow]"] if trouble else []
         self._progress.update(self._task, completed=finished, said=", ".join(said))
 
     def __enter__(self) -> Self:

@@ -97,5 +97,6 @@ class Patience:
         if wait.maybe_row and attempt >= TRIES and self.last_answer > began:
             raise UnanswerableError("failed", f"{attempt} tries failed, while other rows were answered: {wait.why}")
         self.trouble = wait.why
-        if self.clock() - self.last_answer + wait.seconds > self.bound_s:
-            raise HopelessError(f"no answer for {self.clock() - self.last_answer:.0f} s: {wait.why}")
+        silent = self.clock() - self.last_answer
+        if silent + wait.seconds > self.bound_s:
+            raise HopelessError(f"no answer for {silent:.0f} s, and {wait.seconds:.0f} s more to wait: {wait.why}")

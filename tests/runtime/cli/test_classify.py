@@ -104,8 +104,10 @@ def test_done_rows_are_not_asked_about_again(capsys: pytest.CaptureFixture[str],
     assert "40 of 40 rows" in said
 
 
-@pytest.mark.parametrize("kept", [0, 1, 17, 39])
-@pytest.mark.parametrize("torn", [b"", b'{"row":99', b'{"row":1,"id":"r0","label":"sp'])
+@pytest.mark.parametrize(
+    ("kept", "torn"),
+    [(0, b'{"row":1'), (1, b""), (17, b'{"row":18,"id":"r17","label":"sp'), (39, b"{"), (40, b'{"row":4')],
+)
 def test_a_killed_run_goes_on_where_it_stopped(
     capsys: pytest.CaptureFixture[str], rows: Path, out: Path, kept: int, torn: bytes
 ) -> None:
