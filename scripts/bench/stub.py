@@ -1,9 +1,10 @@
 """A stub upstream of the OpenAI dialect that answers at once: one JSON body, or a stream of chunks, paced or in a burst.
 
-    python -m scripts.bench.stub --port 9000 [--chunks 64] [--pace-ms 0] [--hold]
+    python -m scripts.bench.stub --port 9000 [--chunks 64]
 
-A raw asyncio protocol, so that its own cost stays small beside what is measured. `--hold` sends the first chunk and then
-nothing: idle streams. Serves /v1/chat/completions, /v1/models and /health; anything else is 404.
+A raw asyncio protocol, so that its own cost stays small beside what is measured. What a request wants beyond `stream` it
+says in its prompt, which every gateway passes on: `pace=5` sends a chunk every 5 ms, `hold` sends the first chunk and
+then nothing (idle streams). Serves …/completions and …/models; anything else is an empty object.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from typing import cast
 
 import uvloop
 
+MODEL = "stub"
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_STREAM = re.compile(rb'"stream": *true')
+_PACE = re.compile(rb"pace=(\d+)")
+_HOLD = b"hold"
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"
-_MODEL = "stub"
 
 
 def _chunk(delta: dict[str, str], finish: str | None = None, usage: dict[str, int] | None = None) -> bytes:
     choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
-    body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _MODEL, "choices": choices}
+    body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": choices}
     if usage is not None:
         body |= {"choices": [], "usage": usage}
     return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
@@ -39,10 +43,10 @@ class Answers:
     def __init__(self, chunks: int) -> None:
         usage = {"prompt_tokens": 9, "completion_tokens": chunks, "total_tokens": 9 + chunks}
         message = {"role": "assistant", "content": "word " * 12}
-        whole = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": _MODEL, "usage": usage}
+        whole = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": MODEL, "usage": usage}
         whole["choices"] = [{"index": 0, "message": message, "finish_reason": "stop"}]
         self.whole = self._json(json.dumps(whole).encode())
-        self.models = self._json(json.dumps({"object": "list", "data": [{"id": _MODEL, "object": "model"}]}).encode())
+        self.models = self._json(json.dumps({"object": "list", "data": [{"id": MODEL, "object": "model"}]}).encode())
         self.empty = self._json(b"{}")
         self.stream_head = _HEAD % b"text/event-stream" + b"transfer-encoding: chunked\r\n\r\n"
         first = _framed(_chunk({"role": "assistant", "content": ""}))
@@ -57,8 +61,8 @@ class Answers:
 
 
 class Stub(asyncio.Protocol):
-    def __init__(self, answers: Answers, pace_s: float, hold: bool) -> None:
-        self._answers, self._pace, self._hold = answers, pace_s, hold
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,41 +85,39 @@ class Stub(asyncio.Protocol):
             write(answers.models)
         elif not path.endswith(b"/completions"):
             write(answers.empty)
-        elif b'"stream":true' not in body and b'"stream": true' not in body:
+        elif _STREAM.search(body) is None:
             write(answers.whole)
-        elif self._hold:
+        elif _HOLD in body:
             write(answers.stream_head + answers.stream[0] + answers.stream[1])
-        elif self._pace:
+        elif (pace := _PACE.search(body)) is not None:
             write(answers.stream_head)
-            self._next(0)
+            self._next(0, int(pace[1]) / 1000)
         else:
             write(answers.stream_head + b"".join(answers.stream) + answers.stream_end)
 
-    def _next(self, place: int) -> None:
+    def _next(self, place: int, pace_s: float) -> None:
         if self._transport.is_closing():
             return
         if place == len(self._answers.stream):
             self._transport.write(self._answers.stream_end)
             return
         self._transport.write(self._answers.stream[place])
-        asyncio.get_running_loop().call_later(self._pace, self._next, place + 1)
+        asyncio.get_running_loop().call_later(pace_s, self._next, place + 1, pace_s)
 
 
-async def serve(port: int, chunks: int, pace_ms: float, hold: bool) -> None:
+async def serve(port: int, chunks: int) -> None:
     answers = Answers(chunks)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Stub(answers, pace_ms / 1000, hold), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: Stub(answers), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=9000)
     parser.add_argument("--chunks", type=int, default=64)
-    parser.add_argument("--pace-ms", type=float, default=0)
-    parser.add_argument("--hold", action="store_true")
     options = parser.parse_args()
-    uvloop.run(serve(options.port, options.chunks, options.pace_ms, options.hold))
+    uvloop.run(serve(options.port, options.chunks))
 
 
 if __name__ == "__main__":
