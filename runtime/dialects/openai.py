@@ -14,11 +14,11 @@ import msgspec
 
 from runtime.dialects import sse
 from runtime.dialects.api_error import ApiError
+from runtime.dialects.dialect import HINTS, Passing
 from runtime.dialects.meter import Meter
 from runtime.dialects.openai_stream import StreamMeter, WholeMeter
 from runtime.dialects.raw_body import BadBody, RawBody
 
-HINTS = "hearth"  # the body member that is ours and goes no further
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -31,22 +31,12 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A body ready to go to one target."""
-
-    body: bytes
-    stream: bool
-    hide_usage: bool
-    choices: int
-
-
-@dataclass(frozen=True, slots=True)
 class OpenAIDialect:
-    """One OpenAI wire. `needs` is the member without which a body means nothing; `streams` whether it can stream."""
+    """One OpenAI wire. `needs` is the member without which a body means nothing; `can_stream` whether it can stream."""
 
     name: str
     needs: str
-    streams: bool = True
+    can_stream: bool = True
     needs_choices: bool = True
 
     def check(self, body: RawBody) -> None:
@@ -62,26 +52,24 @@ class OpenAIDialect:
             if data.get(name) is not None and not isinstance(data[name], kinds):
                 raise BadBody(f"the member {name!r} must be of type {kinds.__name__}", name)
 
-    def prepare(self, body: RawBody, model: str) -> Prepared:
-        """The body for a target that calls the model `model`."""
-        data = body.data
-        stream = self.streams and data.get("stream") is True
+    def streams(self, body: RawBody) -> bool:
+        return self.can_stream and body.data.get("stream") is True
+
+    def passing(self, body: RawBody, model: str) -> Passing:
         put = {"model": msgspec.json.encode(model)}
-        asked = True
-        if stream:
-            options = data.get("stream_options")
+        meter: Meter = WholeMeter(needs_choices=self.needs_choices)
+        if self.streams(body):
+            options = body.data.get("stream_options")
             asked = bool(options and options.get("include_usage"))
             if not asked:
                 put["stream_options"] = _asking_usage(body) if options else b'{"include_usage":true}'
-        choices = data.get("n") or 1
-        if self.needs == "prompt":
-            choices *= _prompts(data["prompt"])
-        return Prepared(body.spliced(put, (HINTS,)), stream, not asked, choices)
+            meter = StreamMeter(choices=self._choices(body), hide_usage=not asked)
+        return Passing(body.spliced(put, (HINTS,)), meter)
 
-    def meter(self, prepared: Prepared) -> Meter:
-        if prepared.stream:
-            return StreamMeter(choices=prepared.choices, hide_usage=prepared.hide_usage)
-        return WholeMeter(needs_choices=self.needs_choices)
+    def _choices(self, body: RawBody) -> int:
+        """How many answers the stream interleaves."""
+        each = body.data.get("n") or 1
+        return each * _prompts(body.data["prompt"]) if self.needs == "prompt" else each
 
     def error_body(self, error: ApiError) -> bytes:
         return error.body or encode_error(error)
@@ -118,4 +106,4 @@ def _prompts(prompt: Any) -> int:
 
 CHAT = OpenAIDialect("openai_chat", "messages")
 COMPLETIONS = OpenAIDialect("openai_completions", "prompt")
-EMBEDDINGS = OpenAIDialect("openai_embeddings", "input", streams=False, needs_choices=False)
+EMBEDDINGS = OpenAIDialect("openai_embeddings", "input", can_stream=False, needs_choices=False)

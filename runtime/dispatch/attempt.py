@@ -55,12 +55,11 @@ class Attempt:
 
     async def _run(self) -> Failure | None:
         times = self.backend.target.timeouts
-        prepared = self.job.dialect.prepare(self.job.body, self.lane.model)
-        call = HttpCall(self.backend.wire.path(self.job.dialect.name), prepared.body)
-        self.meter = meter = self.job.dialect.meter(prepared)
+        call, self.meter = self._call()
+        meter = self.meter
         now = asyncio.get_running_loop().time()
         left = max(0.0, min(self.job.deadline - self.clock(), times.total))
-        first = min(left, self.service_in_s + times.first_token) if prepared.stream else left
+        first = min(left, self.service_in_s + times.first_token) if self._streams else left
         patience = _Patience(now + first, now + left, times.idle)
         try:
             async with asyncio.timeout(first) as timer:
@@ -75,6 +74,12 @@ class Attempt:
             failure = error.failure
         # Every choice had its finish reason: only the closing mark is missing, and the answer is whole without it.
         return await self._finish(meter) if meter.finished else failure
+
+    def _call(self) -> tuple[HttpCall, Meter]:
+        """What goes upstream and what reads the answer."""
+        job = self.job
+        passing = job.dialect.passing(job.body, self.lane.model)
+        return HttpCall(self.backend.wire.path(job.dialect.name), passing.body), passing.meter
 
     async def _read(self, reply: Reply, meter: Meter, timer: asyncio.Timeout, patience: _Patience) -> Failure | None:
         self.status = reply.status
@@ -133,7 +138,7 @@ class Attempt:
 
     @property
     def _streams(self) -> bool:
-        return self.job.dialect.streams and self.job.body.data.get("stream") is True
+        return self.job.dialect.streams(self.job.body)
 
 
 @dataclass(frozen=True, slots=True)

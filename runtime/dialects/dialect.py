@@ -1,0 +1,54 @@
+"""What a client's wire can do for the runtime: the seam between the door, dispatch and the bytes of a client.
+
+One value per wire, stateless; what has state (meters, writers) is made fresh per answer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from runtime.contract.messages import Request
+from runtime.dialects.api_error import ApiError
+from runtime.dialects.meter import Meter
+from runtime.dialects.raw_body import RawBody
+from runtime.dialects.translation import Writer
+
+HINTS = "hearth"  # the body member that is ours and goes no further
+
+
+class Passing(NamedTuple):
+    """A body that goes to a target of the same wire, and what reads its answer."""
+
+    body: bytes
+    meter: Meter
+
+
+class Dialect(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def check(self, body: RawBody) -> None:
+        """Refuses what no target could answer. Raises BadBody."""
+        ...
+
+    def streams(self, body: RawBody) -> bool:
+        """Whether the client wants a stream."""
+        ...
+
+    def passing(self, body: RawBody, model: str) -> Passing:
+        """The client's bytes for a target that calls the model `model`: only what must change is spliced."""
+        ...
+
+    def decode(self, body: RawBody) -> Request:
+        """What the body asks for, for a target of another wire. Raises BadBody, Unsupported."""
+        ...
+
+    def writer(self, request: Request) -> Writer:
+        """Writes a translated answer: a stream where `request.stream`, else whole."""
+        ...
+
+    def error_body(self, error: ApiError) -> bytes: ...
+
+    def error_event(self, error: ApiError) -> bytes:
+        """The last event of a stream that cannot go on. No closing mark follows it."""
+        ...
