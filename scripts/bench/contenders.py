@@ -61,17 +61,19 @@ def reference(place: Place) -> Start:
     return Start((*ours, "--port", str(place.port), "--upstream", place.upstream))
 
 
-def _router(name: str, place: Place) -> Start:
-    options = ("--host", "127.0.0.1", "--port", str(place.port), "--prometheus-port", str(free_port()))
-    return Start((str(environment(f"bench-{name}") / "bin" / name), "--worker-urls", place.upstream, *options))
-
-
 def vllm_router(place: Place) -> Start:
-    return _router(VLLM_ROUTER, place)
+    program = environment("bench-vllm-router") / "bin" / "vllm-router"
+    return Start((str(program), *_router_options(place)))
 
 
 def sglang_router(place: Place) -> Start:
-    return _router(SGLANG_ROUTER, place)
+    program = environment("bench-sglang-router") / "bin" / "sglang-router"
+    return Start((str(program), "launch", *_router_options(place)))
+
+
+def _router_options(place: Place) -> tuple[str, ...]:
+    address = ("--host", "127.0.0.1", "--port", str(place.port), "--prometheus-port", str(free_port()))
+    return ("--worker-urls", place.upstream, *address)
 
 
 def litellm(place: Place) -> Start:
