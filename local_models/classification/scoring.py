@@ -28,11 +28,12 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from local_models.classification.answer import Answer, AnswerError, Step, Token
 
 _NOTHING = 1e-4  # mass that moves no digit anybody reads
-_ASCII = 128
+_LAST_ASCII = "\x7f"
 
 Labels = tuple[str, ...]
 
@@ -92,13 +93,8 @@ class _Walk:
     offset: int = 0
 
     def after(self, token: Token) -> Labels:
-        """The labels that go on with the token.
-
-        One without text ends inside a character: any of several bytes may follow.
-        """
-        if token.text == "":
-            return tuple(label for label in self.labels if ord(label[self.offset : self.offset + 1] or "\0") >= _ASCII)
-        return tuple(label for label in self.labels if label.startswith(token.text, self.offset))
+        """The labels that go on with the token."""
+        return _going_on(self.labels, self.offset, token.text)
 
     def ended(self) -> Labels:
         """The label that is complete here, if one is."""
@@ -110,6 +106,14 @@ class _Walk:
         after = self.after(token)
         self.labels = after or self.ended()
         self.offset += len(token.text) if after else 0
+
+
+@lru_cache(maxsize=4096)  # the rows of a run meet the same few tokens again and again
+def _going_on(labels: Labels, offset: int, text: str) -> Labels:
+    """The labels that go on with a text. A token without text ends inside a character: any of several bytes may follow."""
+    if text == "":
+        return tuple(label for label in labels if label[offset : offset + 1] > _LAST_ASCII)
+    return tuple(label for label in labels if label.startswith(text, offset))
 
 
 def read(answer: Answer, labels: Labels) -> Reading:
