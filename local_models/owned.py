@@ -26,7 +26,8 @@ from runtime.contract.failures import HopError
 _LOOK_S = 0.2  # between two looks at an engine that is starting
 _FIRST_ANSWER_S = 120.0  # the first completion compiles and warms up
 _HEALTH_S = 1.0  # between two looks at /health of a ready engine
-_LAST_WORDS_S = 2.0  # a dying engine gets to exit by itself, so that its log is whole
+_LAST_WORDS_S = 0.5  # a dying engine gets to exit by itself, so that its log is whole
+_TOLD_TO_END = "[shutdown] API server: shutdown triggered"  # logged on SIGTERM and SIGINT alone
 _REAP_S = 10.0
 _MEMORY_S = 60.0  # the driver takes its time to give back what a killed process held
 
@@ -223,6 +224,8 @@ class OwnedEngine:
         """Exit code 0 too: nobody asked for it."""
         self.log.flush()
         how = "its engine core died" if code is None else _exit_words(code)
+        if any(_TOLD_TO_END in line for line in self.log.since_mark):
+            return Fault(f"vLLM was told to end (SIGTERM), and not by Hearth ({how} {when})")
         found = faults.diagnose(self.log.since_mark)
         if found is not None:
             return Fault(f"{found.cause} ({how} {when})", deterministic=found.deterministic)

@@ -66,7 +66,10 @@ class Rig:
     """The engine under test and what a test asks of it."""
 
     def __init__(self, folder: Path, told: Told, left: list[int]) -> None:
-        spec = EngineSpec(MODEL, folder, device="cpu", hang_after_s=4.0, canary_s=4.0, backoff_first_s=0.5)
+        self.hang_after_s = 4.0
+        spec = EngineSpec(
+            MODEL, folder, device="cpu", hang_after_s=self.hang_after_s, canary_s=4.0, backoff_first_s=0.5
+        )
         self.engine = local_engine(spec, environ=os.environ, clock=time.monotonic)
         self.folder = folder
         self.told = told
@@ -200,6 +203,23 @@ async def test_the_next_start_cleans_up_after_a_killed_owner(rig: Rig) -> None:
     await rig.paris()
 
 
+async def test_whole_answers_in_every_slot_are_not_a_hang(rig: Rig) -> None:
+    """No byte comes for long and the canary waits for a slot, but the engine works: it is left alone."""
+    run = rig.run_of_its()
+    began, slots = time.monotonic(), 16
+
+    async def whole() -> float:
+        reply = await rig.hop.open(_question(rig.model, max_tokens=400, ignore_eos=True), connect_s=5)
+        assert json.loads(await reply.read())["usage"]["completion_tokens"] == 400
+        return time.monotonic() - began
+
+    took = await asyncio.gather(*(whole() for _ in range(2 * slots)))
+    print(f"silent for up to {max(took):.0f} s", flush=True)
+    assert min(took) > rig.hang_after_s
+    assert rig.run_of_its() == run
+    assert rig.engine.views()[0].restarts == 0
+
+
 async def test_the_core_killed_mid_stream(rig: Rig) -> None:
     """SIGKILL of the engine core: the stream fails, exit code 0 is a crash, and the engine comes back."""
     run, restarts = rig.run_of_its(), rig.engine.views()[0].restarts
@@ -208,7 +228,7 @@ async def test_the_core_killed_mid_stream(rig: Rig) -> None:
     assert await asyncio.wait_for(stream, 30) in ("error event", "cut")
     await rig.back(restarts)
     assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
-    print(rig.engine.views()[0].cause)
+    assert "engine core" in (rig.engine.views()[0].cause or "")
 
 
 async def test_the_core_stopped_mid_stream(rig: Rig) -> None:
@@ -240,6 +260,7 @@ async def test_a_term_from_outside_with_a_stream_open(rig: Rig) -> None:
     os.kill(run["front"], signal.SIGTERM)
     assert await asyncio.wait_for(stream, 60) in ("error event", "cut")
     await rig.back(restarts)
+    assert (rig.engine.views()[0].cause or "").startswith("vLLM was told to end")
     assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
 
 

@@ -342,7 +342,13 @@ async def serve(
     front = Front(options.model, script, Core(*core), stray)
     server = await listen(front.answer, socket_path=options.uds, port=options.port)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, (lambda: None) if script["ignore_term"] else front.over.set)
+
+    def told_to_end() -> None:
+        if not script["ignore_term"]:
+            print("(APIServer pid=1) INFO [shutdown] API server: shutdown triggered", flush=True)
+            front.over.set()
+
+    loop.add_signal_handler(signal.SIGTERM, told_to_end)
     print(f"fake core pid {core[0]}", flush=True)
     ends = [asyncio.create_task(front.over.wait()), asyncio.create_task(front.core.dead.wait())]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

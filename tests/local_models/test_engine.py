@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -185,6 +186,19 @@ async def test_a_front_that_stands_still_is_found_too(folder: Path) -> None:
         with pytest.raises(HopError):
             await asyncio.wait_for(stream, 15)
         await restarted(engine)
+
+
+async def test_a_term_from_outside_is_a_crash_with_its_own_cause(folder: Path) -> None:
+    """Somebody else ends the engine: the open stream fails, the cause says who it was not, and it comes back."""
+    async with running(fake_engine(folder, {"token_s": 0.05, "tokens": 500}), folder) as engine:
+        begun = asyncio.Event()
+        stream = asyncio.create_task(stream_to_its_end(engine, begun))
+        await begun.wait()
+        os.kill((await fake_state(hop(engine)))["front"], signal.SIGTERM)
+        with contextlib.suppress(HopError):
+            assert b'"error"' in await asyncio.wait_for(stream, 5)
+        await restarted(engine)
+        assert (only(engine).cause or "").startswith("vLLM was told to end (SIGTERM), and not by Hearth")
 
 
 async def test_a_slow_health_is_not_death(folder: Path) -> None:
