@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
 
 LOCAL = "local"  # the provider of the box's own engine
 
@@ -22,6 +24,17 @@ class Capabilities:
     chat: bool = True
     completions: bool = False
     embeddings: bool = False
+    continues: bool = False  # goes on with a partial answer (`continue_final_message`)
+    sampling: bool = True  # temperature, top_p, top_k
+    forced_tools: bool = True  # a tool choice that leaves the model none: required, or one by name
+    prefill: bool = True  # goes on from a conversation that ends with the model's own turn
+    mid_system: bool = True  # takes instructions in the middle of a conversation as such
+    thinking: Literal["level", "budget"] | None = None  # how it is told how much to think; None: it is not
+    thinking_levels: tuple[str, ...] = ()  # weakest first, in the words of `Thinking.effort`
+    thinking_off: str | None = None  # the wire's word for not thinking; None: it has none
+    thinks_unasked: bool = False
+    cache_minimum: int | None = None  # tokens; a shorter prefix is not cached
+    retires_on: date | None = None  # after it the provider no longer answers
 
 
 @dataclass(frozen=True, slots=True)

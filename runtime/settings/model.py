@@ -214,7 +214,7 @@ class TargetSettings(Section):
 
     def capabilities(self, known: contract.Capabilities) -> contract.Capabilities:
         """What the catalogue knows, with what is said here put over it."""
-        said = {name: getattr(self, name) for name in contract.Capabilities.__dataclass_fields__}
+        said = {name: getattr(self, name, None) for name in contract.Capabilities.__dataclass_fields__}
         facts = {name: value for name, value in said.items() if value is not None}
         if self.modalities is not None:
             facts["modalities"] = frozenset(self.modalities)
