@@ -1,7 +1,12 @@
-"""What is known of cloud models: capabilities and prices, read from `models.toml` beside this file."""
+"""What is known of cloud models: capabilities and prices, read from `models.toml` beside this file.
+
+An entry may stand on another (`like`); an id with a date or `latest` at its end is the model without it, where only that is
+known; the entry `*` is what is known of a provider's other models.
+"""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +14,10 @@ from importlib.resources import files
 from typing import Any
 
 from runtime.contract.targets import Capabilities, Price
+
+_ANY = "*"
+_SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
+_AS_SETS = {"modalities": frozenset, "thinking_levels": tuple}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +35,28 @@ def _table() -> dict[str, dict[str, dict[str, Any]]]:
 
 def known(provider: str, model: str) -> Known | None:
     """The facts of PROVIDER/MODEL, or None for a model that no catalogue knows."""
-    facts = _table().get(provider, {}).get(model)
-    if facts is None:
-        return None
+    models = _table().get(provider, {})
+    for name in (model, _SNAPSHOT.sub("", model)):
+        if name in models and name != _ANY:
+            return _known(_entry(models, name))
+    return None
+
+
+def plain(provider: str) -> Capabilities:
+    """What is known of a provider's models that no catalogue knows."""
+    models = _table().get(provider, {})
+    return _known(models[_ANY]).capabilities if _ANY in models else Capabilities()
+
+
+def _entry(models: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    own = models[name]
+    return _entry(models, own["like"]) | own if "like" in own else own
+
+
+def _known(facts: dict[str, Any]) -> Known:
     price = facts.get("price")
+    said = {name: facts[name] for name in Capabilities.__dataclass_fields__ if name in facts}
     return Known(
-        Capabilities(
-            modalities=frozenset(facts.get("modalities", ("text",))),
-            context_tokens=facts.get("context_tokens"),
-            max_output_tokens=facts.get("max_output_tokens"),
-            tools=facts.get("tools", True),
-            structured_output=facts.get("structured_output", True),
-            completions=facts.get("completions", False),
-            embeddings=facts.get("embeddings", False),
-        ),
+        Capabilities(**said | {name: kind(said[name]) for name, kind in _AS_SETS.items() if name in said}),
         Price(**price) if price else None,
     )
