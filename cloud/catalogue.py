@@ -1,7 +1,8 @@
 """What is known of cloud models: capabilities and prices, read from `models.toml` beside this file.
 
 An entry may stand on another (`like`); an id with a date or `latest` at its end is the model without it, where only that is
-known; the entry `*` is what is known of a provider's other models.
+known; a name that ends in `*` is a family: its models that have no entry of their own; the entry `*` is what is known of a
+provider's other models.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from runtime.contract.targets import Capabilities, Price
 
 _ANY = "*"
 _SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
-_AS_SETS = {"modalities": frozenset, "thinking_levels": tuple}
+_AS_SETS = {"modalities": frozenset, "thinking_levels": tuple, "thinking_budget": tuple}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,10 @@ def known(provider: str, model: str) -> Known | None:
     """The facts of PROVIDER/MODEL, or None for a model that no catalogue knows."""
     models = _table().get(provider, {})
     for name in (model, _SNAPSHOT.sub("", model)):
-        if name in models and name != _ANY:
+        if name in models and not name.endswith(_ANY):
             return _known(_entry(models, name))
-    return None
+    families = [name for name in models if name.endswith(_ANY) and model.startswith(name[:-1]) and name != _ANY]
+    return _known(_entry(models, max(families, key=len))) if families else None
 
 
 def plain(provider: str) -> Capabilities:

@@ -32,7 +32,11 @@ class Capabilities:
     thinking: Literal["level", "budget"] | None = None  # how it is told how much to think; None: it is not
     thinking_levels: tuple[str, ...] = ()  # weakest first, in the words of `Thinking.effort`
     thinking_off: str | None = None  # the wire's word for not thinking; None: it has none
+    thinking_budget: tuple[int, int] | None = None  # fewest and most tokens, where thinking is told as a budget
     thinks_unasked: bool = False
+    penalties: bool = True  # presence and frequency
+    media_results: bool = True  # media inside a tool's result
+    signed_calls: bool = False  # refuses a step of tool calls that comes back without its thought signature
     cache_minimum: int | None = None  # tokens; a shorter prefix is not cached
     retires_on: date | None = None  # after it the provider no longer answers
 
