@@ -129,7 +129,10 @@ class Engine(Protocol):
     def log_tail(self, lines: int) -> tuple[str, ...]: ...
 
     async def start(self, notice: Callable[[str], None]) -> None:
-        """Sweeps what dead owners left, begins to start every replica and returns. `notice` gets one line per step of progress."""
+        """Sweeps what dead owners left, begins to start every replica and returns.
+
+        notice: gets one line per step of progress.
+        """
         ...
 
     async def wait_ready(self, timeout_s: float) -> bool:
