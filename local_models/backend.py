@@ -37,8 +37,10 @@ def _target(
 class LocalBackend:
     """`runtime.contract.backend.Backend` of the box's own engine. What runs on the box meets every `requires`."""
 
-    def __init__(self, engine: Engine, certified: frozenset[str], timeouts: Timeouts) -> None:
+    def __init__(self, engine: Engine, certified: frozenset[str], timeouts: Timeouts, *, ours: bool) -> None:
+        """ours: we started it, so that it is surely a vLLM, which goes on with partial answers."""
         self._engine = engine
+        self._ours = ours
         self._certified = certified
         self._timeouts = timeouts
         self.wire = EngineWire()
@@ -59,4 +61,5 @@ class LocalBackend:
 
     def _read(self) -> Target:
         engine = self._engine
-        return _target(engine.model, engine.capabilities, self._certified, self._timeouts, on_box=engine.on_box)
+        can = replace(engine.capabilities, continues=self._ours)
+        return _target(engine.model, can, self._certified, self._timeouts, on_box=engine.on_box)

@@ -202,7 +202,12 @@ class Runtime:
         self.engine: Engine = local_fleet.local_engine(
             engine_spec(settings, folder), environ=env, clock=time.monotonic, secrets=_secret_names(settings, env)
         )
-        local = LocalBackend(self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"))
+        local = LocalBackend(
+            self.engine,
+            frozenset(settings.engine.certified),
+            settings.timeouts_of("local"),
+            ours=not settings.engine.url,
+        )
         clouds = _clouds(settings)
         self.fleet = LiveFleet(
             self.engine, local, clouds, settings.escalation, time.monotonic, alone=not settings.engine.url

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from runtime.contract.messages import Request
 from runtime.dialects.api_error import ApiError
-from runtime.dialects.meter import Meter
+from runtime.dialects.meter import Before, Meter
 from runtime.dialects.raw_body import RawBody
 from runtime.dialects.translation import Writer
 
@@ -35,8 +35,15 @@ class Dialect(Protocol):
         """Whether the client wants a stream."""
         ...
 
-    def passing(self, body: RawBody, model: str) -> Passing:
-        """The client's bytes for a target that calls the model `model`: only what must change is spliced."""
+    def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
+        """The client's bytes for a target that calls the model `model`: only what must change is spliced.
+
+        keep_text: the answer may have to be gone on with; before: this body goes on with that.
+        """
+        ...
+
+    def continuation(self, body: RawBody, before: Before) -> RawBody | None:
+        """The body that asks the same model to go on after a cut; None where it cannot be asked."""
         ...
 
     def decode(self, body: RawBody) -> Request:

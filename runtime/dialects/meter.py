@@ -5,12 +5,21 @@ The seam between a dialect and the dispatcher. A meter is an object, fresh per r
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.usage import Usage
 
 KEPT_ERROR_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was said of an answer before it was cut, when another run goes on with it. tokens: about how many."""
+
+    text: str
+    tokens: int
 
 
 class Meter(Protocol):
@@ -30,6 +39,11 @@ class Meter(Protocol):
     model: str | None
     failure: Failure | None
     tokens: int
+
+    @property
+    def said(self) -> Before | None:
+        """All of a text answer so far, where it may be gone on with after a cut."""
+        ...
 
     def feed(self, piece: bytes) -> bytes:
         """The bytes of this piece that the client may see: whole, well-formed events only."""

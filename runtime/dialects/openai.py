@@ -14,8 +14,9 @@ import msgspec
 
 from runtime.dialects import sse
 from runtime.dialects.api_error import ApiError
+from runtime.dialects.continuation import continuation
 from runtime.dialects.dialect import HINTS, Passing
-from runtime.dialects.meter import Meter
+from runtime.dialects.meter import Before, Meter
 from runtime.dialects.openai_stream import StreamMeter, WholeMeter
 from runtime.dialects.raw_body import BadBody, RawBody
 
@@ -55,7 +56,7 @@ class OpenAIDialect:
     def streams(self, body: RawBody) -> bool:
         return self.can_stream and body.data.get("stream") is True
 
-    def passing(self, body: RawBody, model: str) -> Passing:
+    def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
         put = {"model": msgspec.json.encode(model)}
         meter: Meter = WholeMeter(needs_choices=self.needs_choices)
         if self.streams(body):
@@ -63,8 +64,12 @@ class OpenAIDialect:
             asked = bool(options and options.get("include_usage"))
             if not asked:
                 put["stream_options"] = _asking_usage(body) if options else b'{"include_usage":true}'
-            meter = StreamMeter(choices=self._choices(body), hide_usage=not asked)
+            keep = keep_text and self.needs == "messages"
+            meter = StreamMeter(choices=self._choices(body), hide_usage=not asked, keep_text=keep, before=before)
         return Passing(body.spliced(put, (HINTS,)), meter)
+
+    def continuation(self, body: RawBody, before: Before) -> RawBody | None:
+        return continuation(body, before.text, before.tokens) if self.needs == "messages" else None
 
     def _choices(self, body: RawBody) -> int:
         """How many answers the stream interleaves."""

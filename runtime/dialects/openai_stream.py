@@ -5,6 +5,7 @@ Reads only what the runtime must know of an answer and forwards the bytes; knows
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
 from runtime.dialects import sse
-from runtime.dialects.meter import broken, garbled
+from runtime.dialects.meter import Before, broken, garbled
 
 DONE = b"data: [DONE]\n\n"
 _ABORTED = frozenset({"abort", "error"})  # finish reasons that mean the opposite
@@ -66,13 +67,19 @@ def error_failure(error: Any, raw: bytes) -> Failure:
 
 
 class StreamMeter:
-    """Meters one SSE answer (see `Meter`). `hide_usage`: the client did not ask for the usage chunk that we asked for."""
+    """Meters one SSE answer (see `Meter`).
+
+    hide_usage: the client did not ask for the usage chunk that we asked for. keep_text: remembers what was said, so that a
+    cut answer can be gone on with; `said` is None once more than text came. before: this stream goes on with that.
+    """
 
     __slots__ = (
+        "_before",
         "_choices",
         "_ended",
         "_events",
         "_hide_usage",
+        "_said",
         "began",
         "done",
         "failure",
@@ -83,8 +90,12 @@ class StreamMeter:
         "usage",
     )
 
-    def __init__(self, *, choices: int, hide_usage: bool) -> None:
+    def __init__(
+        self, *, choices: int, hide_usage: bool, keep_text: bool = False, before: Before | None = None
+    ) -> None:
         self._events = sse.Events()
+        self._before = before
+        self._said: list[str] | None = [before.text if before else ""] if keep_text and choices == 1 else None
         self._choices = choices
         self._ended = 0
         self._hide_usage = hide_usage
@@ -101,7 +112,7 @@ class StreamMeter:
             if self.failure is not None or self.done:
                 break
             if self._read(event):
-                forward.append(event.raw)
+                forward.append(event.raw if self._before is None else self._rewritten(event, self._before))
         return b"".join(forward) if len(forward) != 1 else forward[0]
 
     def end(self) -> bytes:
@@ -112,6 +123,33 @@ class StreamMeter:
             return b""
         self.done = True
         return DONE
+
+    @property
+    def said(self) -> Before | None:
+        """All of the answer so far, where it was nothing but text and was to be remembered."""
+        if self._said is None:
+            return None
+        return Before("".join(self._said), self.tokens + (self._before.tokens if self._before else 0))
+
+    def _rewritten(self, event: sse.Event, before: Before) -> bytes:
+        """An event of a run that goes on: usage is that of the whole answer."""
+        if self.usage is None or event.data is None or b'"usage"' not in event.data:
+            return event.raw
+        chunk = msgspec.json.decode(event.data)
+        if isinstance(chunk.get("usage"), dict):
+            chunk["usage"] |= {
+                "prompt_tokens": self.usage.prompt,
+                "completion_tokens": self.usage.completion,
+                "total_tokens": self.usage.prompt + self.usage.completion,
+            }
+        return sse.encode(msgspec.json.encode(chunk))
+
+    def _counted(self, usage: Usage | None) -> Usage | None:
+        """Usage of the whole answer: what was said before is prompt to this run, and completion to the client."""
+        if usage is None or self._before is None:
+            return usage
+        said = min(self._before.tokens, usage.prompt)
+        return replace(usage, prompt=usage.prompt - said, completion=usage.completion + said)
 
     def _read(self, event: sse.Event) -> bool:
         """Takes note of one event; True when the client may see it."""
@@ -130,10 +168,22 @@ class StreamMeter:
             return False
         self.model = self.model or answer.model
         if answer.usage is not None:
-            self.usage = usage_of(answer.usage) or self.usage
+            self.usage = self._counted(usage_of(answer.usage)) or self.usage
         if not answer.choices:
             return not (self._hide_usage and answer.usage is not None)
-        return self._choices_read(answer.choices)
+        if self._said is not None:
+            self._remember(answer.choices[0].delta)
+        again = self._before is not None and not _has_content(answer.choices[0].delta)
+        return self._choices_read(answer.choices) and not (again and answer.choices[0].finish_reason is None)
+
+    def _remember(self, delta: Any) -> None:
+        """Keeps the text; anything else but a role means that nobody else can go on."""
+        if not isinstance(delta, dict) or self._said is None:
+            return
+        if any(value and key not in ("role", "content") for key, value in delta.items()):
+            self._said = None
+        elif isinstance(text := delta.get("content"), str):
+            self._said.append(text)
 
     def _choices_read(self, choices: list[_Choice]) -> bool:
         for choice in choices:
@@ -177,6 +227,7 @@ class WholeMeter:
         "finish",
         "finished",
         "model",
+        "said",
         "tokens",
         "usage",
     )
@@ -184,6 +235,7 @@ class WholeMeter:
     def __init__(self, *, needs_choices: bool = True) -> None:
         self._pieces: list[bytes] = []
         self._needs_choices = needs_choices
+        self.said: Before | None = None  # a whole answer is given whole or not at all
         self.began = self.finished = self.done = False
         self.finish: str | None = None
         self.usage: Usage | None = None

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall, Reply
-from runtime.dialects.meter import Meter
+from runtime.dialects.meter import Before, Meter
 from runtime.dispatch.job import Job
 from runtime.load.ledger import Ledger
 
@@ -24,7 +24,11 @@ _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has i
 
 @dataclass(slots=True)
 class Attempt:
-    """One exchange. `begin` is called at the commit point with the length of a whole answer, or None; then `write`."""
+    """One exchange.
+
+    begin: called at the commit point with the length of a whole answer (None for a stream) and the names of the parameters
+    that were dropped; write: what follows. before: this attempt goes on with an answer that was cut.
+    """
 
     job: Job
     backend: Backend
@@ -32,13 +36,15 @@ class Attempt:
     ledger: Ledger
     clock: Callable[[], float]
     service_in_s: float  # predicted wait until the lane begins to serve this request
-    begin: Callable[[int | None], Awaitable[None]]
+    begin: Callable[[int | None, tuple[str, ...]], Awaitable[None]]
     write: Callable[[bytes], Awaitable[None]]
     meter: Meter | None = None
     first_token: float | None = None
     status: int | None = None
     committed: bool = False
     held: list[bytes] = field(default_factory=list)
+    before: Before | None = None
+    dropped: tuple[str, ...] = ()  # parameters the target could not be given
 
     async def run(self) -> Failure | None:
         """None when the answer was whole and has been relayed."""
@@ -78,7 +84,8 @@ class Attempt:
     def _call(self) -> tuple[HttpCall, Meter]:
         """What goes upstream and what reads the answer."""
         job = self.job
-        passing = job.dialect.passing(job.body, self.lane.model)
+        keep = self.backend.target.capabilities.continues
+        passing = job.dialect.passing(job.body, self.lane.model, keep_text=keep, before=self.before)
         return HttpCall(self.backend.wire.path(job.dialect.name), passing.body), passing.meter
 
     async def _read(self, reply: Reply, meter: Meter, timer: asyncio.Timeout, patience: _Patience) -> Failure | None:
@@ -119,7 +126,7 @@ class Attempt:
 
     async def _commit(self, length: int | None) -> None:
         self.committed = True
-        await self.begin(length)
+        await self.begin(length, self.dropped)
         await self.write(b"".join(self.held))
         self.held.clear()
 

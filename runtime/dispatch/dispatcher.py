@@ -5,13 +5,15 @@ A loop without shared state: every request owns its outcome. Verdicts are `verdi
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.targets import Target
+from runtime.dialects.meter import Before
 from runtime.dispatch import verdict
 from runtime.dispatch.attempt import Attempt
 from runtime.dispatch.job import Head, Job, Outcome, Sink
@@ -21,6 +23,10 @@ from runtime.record import decisions
 from runtime.routing.plan import Candidate, Plan
 from runtime.routing.reasons import Reason
 from runtime.settings import Retries
+
+KEEP_ALIVE = b": the model is coming back\n\n"  # a comment: no client reads it, and no connection falls asleep
+_LOOK_AGAIN_S = 1.0
+_BEFORE_GOING_ON_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +38,19 @@ class Effects:
     sleep: Callable[[float], Awaitable[None]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Turn:
     """One candidate's turn: its place in the plan and what it has cost so far."""
 
-    candidate: Candidate
     backend: Backend
     reason: Reason
     tries: int = 0
     last_lane: str = ""
+    attempt: Attempt | None = None
+
+    @property
+    def target(self) -> Target:
+        return self.backend.target
 
 
 class Dispatcher:
@@ -54,111 +64,218 @@ class Dispatcher:
 
         The outcome is the caller's, so that a cancelled request can be accounted for too.
         """
-        left = deque(plan.candidates)
-        asked_to_wait: tuple[float, Candidate] | None = None
+        await _Run(self._fleet, self._effects, self.retries, job, plan, sink, outcome).go()
+
+
+@dataclass(slots=True)
+class _Run:
+    """One request's way through its plan."""
+
+    fleet: LiveFleet
+    effects: Effects
+    retries: Retries
+    job: Job
+    plan: Plan
+    sink: Sink
+    outcome: Outcome
+    winner: _Turn | None = None  # whose answer is committed
+    racing: dict[_Turn, asyncio.Task[bool]] = field(default_factory=dict)
+
+    async def go(self) -> None:
+        left = deque(self.plan.candidates)
+        put_off: tuple[float, Candidate] | None = None
         while left:
             candidate = left.popleft()
-            turn = _Turn(candidate, self._fleet.backend(candidate.target), self._reason(plan, candidate))
-            if await self._take(turn, bool(left), job, sink, outcome):
+            if await self._first_to_answer(candidate, left):
                 return
-            assert outcome.failure is not None
-            if (wait := outcome.failure.retry_after) is not None and asked_to_wait is None and self._can_wait(wait):
-                asked_to_wait = (self._effects.clock() + wait, candidate)
-            if not left and asked_to_wait is not None and asked_to_wait[0] < job.deadline:
+            assert self.outcome.failure is not None
+            wait = self.outcome.failure.retry_after
+            if wait is not None and put_off is None and self._may_wait(wait):
+                put_off = (self.effects.clock() + wait, candidate)
+            if not left and put_off is not None and put_off[0] < self.job.deadline:
                 # Nobody else could answer: the Retry-After that was passed over is waited out after all.
-                due, candidate = asked_to_wait
-                asked_to_wait = (job.deadline, candidate)
-                await self._effects.sleep(max(0.0, due - self._effects.clock()))
+                due, candidate = put_off
+                put_off = (self.job.deadline, candidate)
+                await self.effects.sleep(max(0.0, due - self.effects.clock()))
                 left.append(candidate)
 
-    def _can_wait(self, wait_s: float) -> bool:
+    def _may_wait(self, wait_s: float) -> bool:
         return self.retries.wait_here_up_to < wait_s <= self.retries.honour_retry_after_up_to
 
-    @staticmethod
-    def _reason(plan: Plan, candidate: Candidate) -> Reason:
-        first = candidate.target == plan.candidates[0].target
-        return plan.reason if first else Reason.FALLBACK
+    def _turn(self, candidate: Candidate) -> _Turn:
+        first = candidate.target == self.plan.candidates[0].target
+        return _Turn(self.fleet.backend(candidate.target), self.plan.reason if first else Reason.FALLBACK)
 
-    async def _take(self, turn: _Turn, others: bool, job: Job, sink: Sink, outcome: Outcome) -> bool:
+    # Hedging
+
+    async def _first_to_answer(self, candidate: Candidate, left: deque[Candidate]) -> bool:
+        """One candidate's turn; where hedging is on and nothing has come for a while, the next one's beside it."""
+        turn = self._turn(candidate)
+        if not self.retries.hedge_after or not left or self.plan.pinned:
+            return await self._take(turn, bool(left))
+        try:
+            first = self._race(turn)
+            await asyncio.wait({first}, timeout=self.retries.hedge_after)
+            if not first.done() and self.winner is None:
+                self._race(self._turn(left.popleft()))
+            return await self._race_over()
+        finally:
+            await self._call_off()
+
+    def _race(self, turn: _Turn) -> asyncio.Task[bool]:
+        self.racing[turn] = task = asyncio.create_task(self._take(turn, True))
+        return task
+
+    async def _race_over(self) -> bool:
+        running = set(self.racing.values())
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            if any(not task.cancelled() and task.result() for task in done):
+                return True
+        return False
+
+    async def _call_off(self) -> None:
+        """Ends whatever still runs: the loser's connection is closed, its slot is free."""
+        for task in self.racing.values():
+            task.cancel()
+        await asyncio.gather(*self.racing.values(), return_exceptions=True)
+        self.racing.clear()
+
+    # One candidate
+
+    async def _take(self, turn: _Turn, others: bool) -> bool:
         """Tries one candidate as often as the verdicts say. True when the request is over."""
         while True:
             turn.tries += 1
-            failure = await self._try(turn, job, sink, outcome)
-            outcome.failure = failure
-            if failure is None or outcome.committed:
+            failure = await self._try(turn)
+            if failure is not None and self.winner is turn:
+                failure = await self._go_on(turn, failure)
+            if self.winner not in (None, turn):
+                return False
+            self.outcome.failure = failure
+            if failure is None or self.winner is turn:
                 return True
-            outcome.failed.append((turn.backend.target, failure))
-            left_s = job.deadline - self._effects.clock()
-            step = verdict.judge(failure, Standing(turn.tries, others, left_s, self._effects.random()), self.retries)
-            outcome.timed_out = left_s <= 0
-            if step.step is Step.TELL and (failure.disposition is Disposition.TELL_CALLER or not others):
-                return failure.disposition is Disposition.TELL_CALLER or outcome.timed_out
-            if step.step is Step.NEXT or outcome.timed_out:
-                return outcome.timed_out
-            await self._effects.sleep(step.wait_s)
+            failure = self._as_told(turn, failure)
+            self.outcome.failed.append((turn.target, failure))
+            left_s = self.job.deadline - self.effects.clock()
+            step = verdict.judge(failure, Standing(turn.tries, others, left_s, self.effects.random()), self.retries)
+            self.outcome.timed_out = left_s <= 0
+            if step.step is not Step.HERE or self.outcome.timed_out:
+                return failure.disposition is Disposition.TELL_CALLER or self.outcome.timed_out
+            await self.effects.sleep(step.wait_s)
 
-    async def _try(self, turn: _Turn, job: Job, sink: Sink, outcome: Outcome) -> Failure | None:
-        target = turn.backend.target
-        lane = self._fleet.lane(turn.backend, job.prompt_tokens, turn.last_lane)
-        if lane is None:
-            return self._fleet.not_ready(target)
-        turn.last_lane = lane.name
-        if not self._fleet.begin(target):
-            return Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, "its breaker is open")
-        attempt = self._attempt(turn, lane, job, sink, outcome)
-        started = self._effects.clock()
-        failure: Failure | None = Failure(Kind.SILENT, Disposition.TELL_CALLER, "the client went away")
-        cancelled = True
-        try:
-            failure = await attempt.run()
-            cancelled = False
-        finally:
-            self._settle(target, lane, job, attempt, started, None if cancelled else (failure,), outcome)
+    def _as_told(self, turn: _Turn, failure: Failure) -> Failure:
+        """What a fallback refuses may be its own limitation: it never hides why the first choice failed."""
+        fallback = any(target is not turn.target for target, _ in self.outcome.failed)
+        if fallback and failure.kind is Kind.REJECTED:
+            return replace(failure, disposition=Disposition.NEXT_CANDIDATE)
         return failure
 
-    def _attempt(self, turn: _Turn, lane: Lane, job: Job, sink: Sink, outcome: Outcome) -> Attempt:
-        target = turn.backend.target
+    async def _try(self, turn: _Turn) -> Failure | None:
+        lane = self.fleet.lane(turn.backend, self.job.prompt_tokens, turn.last_lane)
+        if lane is None:
+            return self.fleet.not_ready(turn.target)
+        turn.last_lane = lane.name
+        if not self.fleet.begin(turn.target):
+            return Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, "its breaker is open")
+        return await self._run(turn, self._attempt(turn, lane))
 
-        async def begin(length: int | None) -> None:
-            outcome.committed = True
-            outcome.target, outcome.reason = target, turn.reason
-            await sink.start(Head(target, turn.reason, len(outcome.attempts) + 1, length))
+    def _attempt(self, turn: _Turn, lane: Lane) -> Attempt:
+        async def begin(length: int | None, dropped: tuple[str, ...]) -> None:
+            await self._commit(turn, length, dropped)
 
+        job, fleet = self.job, self.fleet
+        service_in = fleet.service_in(lane, job.prompt_tokens)
         return Attempt(
-            job,
-            turn.backend,
-            lane,
-            self._fleet.ledger(lane),
-            self._effects.clock,
-            self._fleet.service_in(lane, job.prompt_tokens),
-            begin,
-            sink.write,
+            job, turn.backend, lane, fleet.ledger(lane), self.effects.clock, service_in, begin, self.sink.write
         )
 
-    def _settle(
-        self,
-        target: Target,
-        lane: Lane,
-        job: Job,
-        attempt: Attempt,
-        started: float,
-        ended: tuple[Failure | None] | None,
-        outcome: Outcome,
-    ) -> None:
-        """Books one attempt: the breaker learns, the record gets its row. `ended` is None for a cancelled attempt."""
-        now = self._effects.clock()
-        failure = ended[0] if ended else None
-        self._fleet.settle(target, failure, cancelled=ended is None, now=now)
-        if attempt.committed or (failure is None and ended is not None):
-            outcome.meter, outcome.first_token = attempt.meter, attempt.first_token
-        outcome.attempts.append(
+    async def _commit(self, turn: _Turn, length: int | None, dropped: tuple[str, ...]) -> None:
+        """The commit point. In a race the first one here wins and the others are called off."""
+        if self.winner is not None:
+            raise asyncio.CancelledError
+        self.winner = turn
+        for other, task in self.racing.items():
+            if other is not turn:
+                task.cancel()
+        outcome = self.outcome
+        outcome.committed, outcome.target, outcome.reason, outcome.dropped = True, turn.target, turn.reason, dropped
+        await self.sink.start(Head(turn.target, turn.reason, len(outcome.attempts) + 1, length, dropped))
+
+    async def _run(self, turn: _Turn, attempt: Attempt) -> Failure | None:
+        turn.attempt = attempt
+        started = self.effects.clock()
+        try:
+            failure = await attempt.run()
+        except asyncio.CancelledError:
+            self._settle(attempt, started, None, cancelled=True)
+            raise
+        self._settle(attempt, started, failure, cancelled=False)
+        return failure
+
+    # Going on after a cut
+
+    async def _go_on(self, turn: _Turn, failure: Failure) -> Failure | None:
+        """The committed answer broke off: the same model goes on with it, on another replica or when it is back."""
+        while (job := self._continued(turn)) is not None:
+            lane = await self._lane_again(turn)
+            if lane is None:
+                return failure
+            before, turn.last_lane = turn.attempt, lane.name
+            attempt = replace(self._attempt(turn, lane), job=job, committed=True, before=self._said(turn))
+            if not self.fleet.begin(turn.target):
+                return failure
+            going = await self._run(turn, attempt)
+            if attempt.meter is None or not attempt.meter.began:
+                turn.attempt = before
+            if going is None:
+                self.outcome.resumed = True
+                return None
+            failure = going
+            await self.effects.sleep(_BEFORE_GOING_ON_S)
+        return failure
+
+    def _said(self, turn: _Turn) -> Before | None:
+        meter = turn.attempt.meter if turn.attempt is not None else None
+        return meter.said if meter is not None else None
+
+    def _continued(self, turn: _Turn) -> Job | None:
+        """The job that goes on, where the model can, the answer was nothing but text, and there is time."""
+        said = self._said(turn)
+        if said is None or not turn.target.capabilities.continues or self.effects.clock() >= self.job.deadline:
+            return None
+        body = self.job.dialect.continuation(self.job.body, said)
+        return None if body is None else replace(self.job, body=body)
+
+    async def _lane_again(self, turn: _Turn) -> Lane | None:
+        """A ready lane of the same model, waited for while the engine restarts; None when it will not be back in time."""
+        while self.effects.clock() < self.job.deadline:
+            lane = self.fleet.lane(turn.backend, self.job.prompt_tokens, turn.last_lane)
+            if lane is not None:
+                return lane
+            if not self.fleet.coming_back(turn.target):
+                return None
+            await self.sink.write(KEEP_ALIVE)
+            await self.effects.sleep(_LOOK_AGAIN_S)
+        return None
+
+    # Books
+
+    def _settle(self, attempt: Attempt, started: float, failure: Failure | None, *, cancelled: bool) -> None:
+        """Books one attempt: the breaker learns, the record gets its row."""
+        now, arrived, target = self.effects.clock(), self.job.arrived, attempt.backend.target
+        self.fleet.settle(target, failure, cancelled=cancelled, now=now)
+        if attempt.committed:
+            self.outcome.meter = attempt.meter
+            self.outcome.first_token = self.outcome.first_token or attempt.first_token
+        self.outcome.attempts.append(
             decisions.Attempt(
                 target=target.label,
-                lane=lane.name,
-                started_ms=_ms(started - job.arrived),
-                ended_ms=_ms(now - job.arrived),
-                outcome=decisions.CANCELLED if ended is None else failure.kind if failure else decisions.OK,
-                first_token_ms=None if attempt.first_token is None else _ms(attempt.first_token - job.arrived),
+                lane=attempt.lane.name,
+                started_ms=_ms(started - arrived),
+                ended_ms=_ms(now - arrived),
+                outcome=decisions.CANCELLED if cancelled else failure.kind if failure else decisions.OK,
+                first_token_ms=None if attempt.first_token is None else _ms(attempt.first_token - arrived),
                 status=attempt.status,
                 message=failure.message if failure else "",
                 retry_after=failure.retry_after if failure else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.targets import Target
 from runtime.dialects.api_error import ApiError
@@ -16,13 +18,16 @@ def of_refusal(refusal: Refusal) -> ApiError:
     return ApiError(refusal.status, refusal.message, refusal.code, retry_after=refusal.retry_after)
 
 
-def of_outcome(outcome: Outcome, busy_for_s: float | None) -> ApiError:
-    """The error of an outcome that failed. busy_for_s: an estimate of when the engine has room again."""
+def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinned: bool) -> ApiError:
+    """The error of an outcome that failed, for a client of `dialect`.
+
+    busy_for_s: an estimate of when the engine has room again. pinned: no other target could have been asked.
+    """
     failed = outcome.failed or ([(outcome.target, outcome.failure)] if outcome.target and outcome.failure else [])
     failure = failed[-1][1]
     if outcome.timed_out:
         return ApiError(504, f"no answer within the deadline: {names(failed)}", "deadline_exceeded")
-    if told := _callers_own(failed):
+    if told := _callers_own(failed, dialect) or (_pinned(failed, dialect) if pinned else None):
         return told
     kinds = {failure.kind for _, failure in failed}
     if kinds == {Kind.BUSY}:
@@ -39,15 +44,28 @@ def cut(failure: Failure, target: Target) -> ApiError:
     return ApiError(502, f"the answer of {target.label} broke off and is not whole: {failure.message}", "broken_stream")
 
 
-def _callers_own(failed: list[tuple[Target, Failure]]) -> ApiError | None:
-    """A fault of the request itself: the first one found, in the provider's own words."""
-    for _, failure in failed:
-        if failure.kind is Kind.TOO_LONG:
-            return ApiError(400, failure.message, _TOO_LONG, body=failure.body)
-    for _, failure in failed:
-        if failure.disposition is Disposition.TELL_CALLER:
-            return ApiError(failure.status or 400, failure.message, failure.code, body=failure.body)
+def _callers_own(failed: list[tuple[Target, Failure]], dialect: str) -> ApiError | None:
+    """A fault of the request itself, in the provider's own words: the first failure's, or a filter's wherever it struck.
+
+    What a fallback alone refuses is no fault of the caller: it would hide why the first choice failed.
+    """
+    filtered = [pair for pair in failed if pair[1].kind is Kind.FILTERED]
+    target, failure = (filtered or failed)[0]
+    body = failure.body if dialect in target.dialects else b""
+    if failure.kind is Kind.TOO_LONG:
+        return ApiError(400, failure.message, _TOO_LONG, body=body)
+    if failure.disposition is Disposition.TELL_CALLER or failure.kind in (Kind.REJECTED, Kind.FILTERED):
+        return ApiError(failure.status or 400, failure.message, failure.code, body=body)
     return None
+
+
+def _pinned(failed: list[tuple[Target, Failure]], dialect: str) -> ApiError | None:
+    """One target alone was asked for, and it is not ours: its own status and words."""
+    target, failure = failed[-1]
+    if target.local or failure.status is None or failure.status < HTTPStatus.BAD_REQUEST:
+        return None
+    body = failure.body if dialect in target.dialects else b""
+    return ApiError(failure.status, failure.message, failure.code, None, failure.retry_after, body)
 
 
 def _wait(failed: list[tuple[Target, Failure]]) -> float | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from runtime.contract.failures import Failure
 from runtime.contract.targets import Target
+from runtime.dialects.dialect import Dialect
 from runtime.dialects.meter import Meter
-from runtime.dialects.openai import OpenAIDialect
 from runtime.dialects.raw_body import RawBody
 from runtime.record.decisions import Attempt
 from runtime.routing.reasons import Reason
@@ -19,18 +19,21 @@ from runtime.routing.reasons import Reason
 class Job:
     """One request. Times are seconds on the monotonic clock.
 
+    headers: the client's, lower-case names.
+
     prompt_tokens: estimated. expected_output: the client's own limit on the answer, where it set one.
     whole: the answer is held back until it is complete.
     """
 
     id: str
-    dialect: OpenAIDialect
+    dialect: Dialect
     body: RawBody
     prompt_tokens: int
     expected_output: int | None
     whole: bool
     arrived: float
     deadline: float
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Head:
     reason: Reason
     attempts: int
     length: int | None
+    dropped: tuple[str, ...] = ()
 
 
 class Sink(Protocol):
@@ -64,6 +68,8 @@ class Outcome:
     meter: Meter | None = None
     first_token: float | None = None
     timed_out: bool = False
+    resumed: bool = False
+    dropped: tuple[str, ...] = ()
 
     @property
     def answered(self) -> bool:

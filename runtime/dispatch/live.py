@@ -196,6 +196,10 @@ class LiveFleet:
         retry_after = None if state.given_up else state.ready_in_s
         return Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, f"no replica is ready{words}", retry_after=retry_after)
 
+    def coming_back(self, target: Target) -> bool:
+        """Whether a target without a ready lane will have one again."""
+        return target.local and any(view.ready or view.state in _COMING for view in self.engine.views())
+
     def begin(self, target: Target) -> bool:
         """Claims an attempt; False where the breaker forbids it."""
         if not target.local and not self._breakers.setdefault(target.name, Breaker()).begin(self._clock()):

@@ -86,7 +86,7 @@ class _Life:
             with presence:
                 await self._desk.dispatcher.run(self._job(), self._plan, sink, outcome)
                 if not sink.started:
-                    await self._refuse(errors.of_outcome(outcome, self._desk.fleet.busy_for()), outcome)
+                    await self._refuse(self._error(outcome), outcome)
                     return
                 await sink.close(self._last_words(outcome))
                 self._settle(outcome, 200 if outcome.answered else 502)
@@ -95,6 +95,10 @@ class _Life:
                 self._settle(outcome, CLIENT_GONE)
                 raise ClientGone from None
             await self._break_off(sink, outcome)
+
+    def _error(self, outcome: Outcome) -> ApiError:
+        busy_for = self._desk.fleet.busy_for()
+        return errors.of_outcome(outcome, self._dialect.name, busy_for, pinned=self._plan.pinned)
 
     def _job(self) -> Job:
         arrived, facts = self._request.arrived, self._facts
@@ -107,6 +111,7 @@ class _Life:
             facts.hints.delivery == "whole",
             arrived,
             arrived + self._desk.total_s,
+            self._request.headers,
         )
 
     def _last_words(self, outcome: Outcome) -> bytes:
@@ -145,8 +150,8 @@ class _Life:
             (b"x-hearth-attempts", str(head.attempts).encode()),
             (b"x-hearth-reason", head.reason.value.encode()),
         ]
-        if self._plan.degraded:
-            headers.append((b"x-hearth-degraded", ",".join(self._plan.degraded).encode()))
+        if degraded := (*self._plan.degraded, *head.dropped):
+            headers.append((b"x-hearth-degraded", ",".join(degraded).encode()))
         return headers
 
     def _settle(self, outcome: Outcome, status: int) -> None:
@@ -166,7 +171,7 @@ class _Life:
             target=outcome.target.label if outcome.target else None,
             reason=reason,
             words=_words(plan, reason),
-            degraded=plan.degraded,
+            degraded=(*plan.degraded, *outcome.dropped, *(("resumed",) if outcome.resumed else ())),
             considered=_considered(plan, labels(plan, desk.fleet)),
             attempts=tuple(outcome.attempts),
             prompt_tokens=usage.prompt if usage else 0,

@@ -273,6 +273,10 @@ class Retries(Section):
     honour_retry_after_up_to: Wait = Field(
         default=20.0, description="a longer one: next candidate now; waited out only where there is none"
     )
+    hedge_after: Wait = Field(
+        default=0.0,
+        description="seconds without a first token after which the next candidate is asked too; 0: never",
+    )
 
     @model_validator(mode="after")
     def _short_is_short(self) -> Self:

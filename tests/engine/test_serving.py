@@ -82,7 +82,7 @@ def test_usage_is_metered_although_the_client_did_not_ask(serving: Serving) -> N
 
 def test_a_context_too_long_is_told_in_words(serving: Serving) -> None:
     """Pinned to the engine there is no larger window: the caller's own error."""
-    answer = serving.chat("word " * 6000, model="local")
+    answer = serving.chat("word " * 12_000, model="local")
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "context_length_exceeded"
 
 

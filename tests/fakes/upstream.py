@@ -24,6 +24,19 @@ class Silence:
         await asyncio.get_running_loop().create_future()
 
 
+class Gate(Silence):
+    """Silence until it is opened."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+
+    async def wait(self) -> None:
+        await self._open.wait()
+
+    def open(self) -> None:
+        self._open.set()
+
+
 HANG = Silence()
 
 Piece = bytes | HopError | Silence
@@ -80,6 +93,7 @@ class ScriptedReply:
             piece = self._left[0]
             if isinstance(piece, Silence):
                 await piece.wait()
+                self._left.pop(0)
                 continue
             self._left.pop(0)
             if isinstance(piece, HopError):

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import httpx
 import openai
 import pytest
 
-from runtime.contract.targets import Timeouts
+from runtime.contract.targets import Target, Timeouts
 from runtime.settings import Escalation, Retries
 from tests.fakes.door import Door, Setup, opened
 from tests.fakes.upstream import (
@@ -23,6 +24,8 @@ from tests.fakes.upstream import (
     HANG,
     RESET,
     ROLE,
+    FakeBackend,
+    Gate,
     Piece,
     Turn,
     chunk,
@@ -274,7 +277,7 @@ async def test_a_pinned_request_never_changes_target(door: Opener) -> None:
     first, second = cloud("first", error(500)), cloud("second", Turn([whole("other")]))
     async with door(Setup(engine_backend((Turn([whole("x")]),)), [first, second])) as d:
         answer = await d.chat(model="vendor/first-model")
-        assert answer.status_code == 502 and len(first.lanes[0].hop.calls) == 2
+        assert answer.status_code == 500 and len(first.lanes[0].hop.calls) == 2
         assert second.lanes[0].hop.calls == []
 
 
@@ -419,3 +422,100 @@ async def test_explain_says_what_would_happen_and_sends_nothing(door: Opener) ->
         plan = (await d.client.post("/hearth/explain", json=body)).json()
     assert plan["reason"] == "context" and plan["target"] == "vendor/first-model" and "threshold is 10" in plan["words"]
     assert first.lanes[0].hop.calls == [] and local.lanes[0].hop.calls == []
+
+
+def resumable(*lanes: tuple[Turn, ...]) -> FakeBackend:
+    """An engine that goes on with partial answers."""
+    backend = engine_backend(*lanes)
+    backend.target = replace(backend.target, capabilities=replace(backend.target.capabilities, continues=True))
+    return backend
+
+
+async def test_a_cut_answer_is_gone_on_with_by_another_replica(door: Opener) -> None:
+    """The client sees one whole answer, no text twice; the second replica was told what had been said."""
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
+    first = (Turn([ROLE, chunk("Hel"), chunk("lo "), CUT]),)
+    second = (Turn([ROLE, chunk("there"), chunk(finish="stop"), usage, DONE]),)
+    local = resumable(first, second)
+    async with door(Setup(local, [cloud("first", Turn(told("never")))])) as d:
+        answer = await d.chat(stream=True, max_tokens=10, stream_options={"include_usage": True})
+        assert text_of(answer.text) == "Hello there" and answer.text.endswith("data: [DONE]\n\n")
+        assert answer.text.count('"role"') == 1
+        asked = local.lanes[1].hop.bodies[0]
+        assert asked["messages"][-1] == {"role": "assistant", "content": "Hello "}
+        assert asked["continue_final_message"] is True and asked["add_generation_prompt"] is False
+        assert asked["max_tokens"] == 8
+        row = await settled(d)
+        assert "resumed" in row["degraded"] and row["status"] == 200
+        assert (row["prompt_tokens"], row["completion_tokens"]) == (7, 3)
+        assert '"completion_tokens":3' in answer.text
+
+
+async def test_a_cut_answer_waits_for_the_engine_to_come_back(door: Opener) -> None:
+    """With one replica it is the restarted engine that goes on; until then the connection is kept alive."""
+    gate = Gate()
+    local = resumable((Turn([ROLE, chunk("Hel"), gate, CUT]), Turn([chunk("lo"), chunk(finish="stop"), DONE])))
+    async with door(Setup(local, total_s=20)) as d:
+        lane, looked = local.lanes[0], 0
+        real = d.desk.fleet.coming_back
+
+        def coming_back(target: Target) -> bool:
+            nonlocal looked
+            looked += 1
+            lane.ready = looked > 2
+            return real(target)
+
+        d.desk.fleet.coming_back = coming_back  # type: ignore[method-assign]
+        asking = asyncio.create_task(d.chat(stream=True))
+        while not lane.hop.replies:
+            await asyncio.sleep(0.001)
+        lane.ready = False
+        gate.open()
+        answer = await asking
+        assert text_of(answer.text) == "Hello" and ": the model is coming back" in answer.text
+        assert (await settled(d))["status"] == 200
+
+
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize("more", [{"n": 2}, {"tools": [TOOL]}, {"response_format": {"type": "json_object"}}])
+async def test_what_nobody_can_go_on_with_ends_with_an_error(door: Opener, more: dict[str, Any]) -> None:
+    """Several answers, tools, a schema: the cut is told."""
+    local = resumable((Turn([ROLE, chunk("Hel"), CUT]),), (Turn(told("never")),))
+    async with door(Setup(local)) as d:
+        answer = await d.chat(stream=True, **more)
+        assert "broke off" in answer.text and "[DONE]" not in answer.text
+
+
+async def test_a_hedge_answers_and_the_loser_is_cancelled(door: Opener) -> None:
+    """After the bounded wait the next candidate is asked too; the first one's call is closed."""
+    slow = cloud("first", Turn(wait=HANG), timeouts=Timeouts(5, 5, 5, 5))
+    quick = cloud("second", Turn(told("fine")))
+    retries = Retries(hedge_after=0.1)
+    async with door(Setup(engine_backend((Turn([whole("x")]),)), [slow, quick], ALWAYS, retries)) as d:
+        answer = await d.chat(stream=True)
+        assert text_of(answer.text) == "fine" and answer.headers["x-hearth-target"] == "vendor/second-model"
+        assert slow.lanes[0].hop.cancelled == 1
+        assert {row["outcome"] for row in (await settled(d))["attempts"]} == {"ok", "cancelled"}
+        assert d.desk.fleet.in_flight == {"vendor/first-model": 0, "vendor/second-model": 0}
+
+
+async def test_no_hedge_where_the_first_is_quick_or_pinned(door: Opener) -> None:
+    """A quick first candidate is never doubled; a pinned one never."""
+    quick, other = cloud("first", Turn(told("fine"))), cloud("second", Turn(told("never")))
+    slow = cloud("third", Turn(wait=HANG))
+    retries = Retries(hedge_after=0.1)
+    async with door(Setup(engine_backend((Turn([whole("x")]),)), [quick, other, slow], ALWAYS, retries)) as d:
+        assert text_of((await d.chat(stream=True)).text) == "fine"
+        assert (await d.chat(model="third", stream=True)).status_code == 502
+        assert other.lanes[0].hop.calls == []
+
+
+async def test_a_fallbacks_refusal_never_hides_the_first_failure(door: Opener) -> None:
+    """The caller is told of every attempt, not of the fallback's own 400."""
+    first, second = cloud("first", error(500, "broken")), cloud("second", error(400, "no prefill here"))
+    local = engine_backend((error(500, "three"),))
+    async with door(Setup(local, [first, second], ALWAYS)) as d:
+        answer = await d.chat()
+        assert answer.status_code == 502 and "broken" in answer.text and "no prefill" in answer.text
