@@ -1,0 +1,40 @@
+"""`python -m scripts.bench [NAME …]`: the benchmarks. Without a name: gateway, idle, soak and engine, one after another.
+
+    gateway   CPU time, latency, memory and start time beside other gateways, over a stub upstream
+    idle      memory of thousands of idle streams
+    soak      memory over a hundred thousand requests
+    engine    added time to first token and lost tokens per second in front of a real vLLM
+
+What follows a name goes to that benchmark: `python -m scripts.bench gateway --quick`. The exit code is 0 when every
+gate was kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from scripts.bench import engine, gateway, idle, soak
+
+BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "gateway": gateway.main,
+    "idle": idle.main,
+    "soak": soak.main,
+    "engine": engine.main,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    if arguments and arguments[0] in BENCHMARKS:
+        return BENCHMARKS[arguments[0]](arguments[1:])
+    if unknown := [word for word in arguments if not word.startswith("-")]:
+        print(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    return max(run(arguments) for run in BENCHMARKS.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
