@@ -25,6 +25,7 @@ from local_models import orphans
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 400.0
+LONG = 600  # tokens of a long answer
 PARIS = "What is the capital of France?"
 
 
@@ -105,14 +106,15 @@ class Serving:
         }
         return self.http.post("/v1/chat/completions", json=body)
 
-    def long_stream(self) -> contextlib.AbstractContextManager[httpx.Response]:
-        """A stream of the local engine that would go on for a minute."""
+    def long_stream(self, **more: Any) -> contextlib.AbstractContextManager[httpx.Response]:
+        """A stream of the local engine that goes on for a while."""
         body = {
             "model": "local",
             "stream": True,
-            "max_tokens": 1500,
+            "max_tokens": LONG,
             "ignore_eos": True,
             "messages": [{"role": "user", "content": "Tell me a long story."}],
+            **more,
         }
         return self.http.stream("POST", "/v1/chat/completions", json=body)
 
