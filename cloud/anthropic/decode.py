@@ -1,0 +1,273 @@
+"""The event stream of an answer as events. Events have their readers in a table; unknown ones are passed over.
+
+Reads the vendor's shapes without trusting them: what is not as it should be ends the answer as `Failed`, never as an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from cloud.anthropic import faults, signatures
+from cloud.anthropic.wire import WIRE, tool_name
+from runtime.contract.events import (
+    ArgumentsDelta,
+    BlockEnd,
+    Citation,
+    Event,
+    Failed,
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    Stop,
+    TextDelta,
+    ToolCallStart,
+    UsageReport,
+)
+from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.messages import Opaque, Request
+from runtime.contract.usage import Usage
+
+_json = msgspec.json.Decoder()
+
+_FINISH: dict[str, Finish] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "pause_turn": "length",  # the vendor's own tools want another request: the answer is not at its end
+    "refusal": "content_filter",
+}
+_REFUSED = "The model declined to answer."
+_Block = dict[str, Any]
+
+
+class _Garbled(Exception):
+    """The event is not what the wire says it is."""
+
+
+class AnswerDecoder:
+    """`runtime.contract.codec.Decoder`. `now` dates a Retry-After."""
+
+    def __init__(self, request: Request, now: Callable[[], datetime]) -> None:
+        self._names = {tool_name(tool.name): tool.name for tool in request.tools}
+        self._now = now
+        self._model: str | None = None
+        self._usage: dict[str, Any] = {}
+        self._open: dict[int, _Block] = {}
+        self._text = 0  # characters of the answer's text so far
+        self._stopped = self._failed = False
+
+    def feed(self, name: str, data: bytes) -> Sequence[Event]:
+        if self._failed:
+            return ()
+        try:
+            event = _json.decode(data)
+            read = _EVENTS.get(_text(_object(event), "type") or name)
+            return read(self, event) if read else ()
+        except (_Garbled, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return self._fail(_failure(Kind.GARBLED, f"not an event of this wire: {error}", data))
+
+    def finish(self) -> Sequence[Event]:
+        if self._stopped or self._failed:
+            return ()
+        return self._fail(_failure(Kind.BROKEN_STREAM, "the stream ended without a stop reason"))
+
+    def _fail(self, failure: Failure) -> Sequence[Event]:
+        self._failed = True
+        return (Failed(failure),)
+
+    def _begin(self, event: _Block) -> Sequence[Event]:
+        message = _object(event.get("message"))
+        self._model = _text(message, "model")
+        return (Start(_text(message, "id"), self._model), *self._used(message.get("usage")))
+
+    def _used(self, usage: Any) -> Sequence[Event]:
+        """Counts are cumulative; what is not said again stays."""
+        if not isinstance(usage, dict):
+            return ()
+        self._usage |= {name: value for name, value in usage.items() if value is not None}
+        return (UsageReport(_usage(self._usage), {WIRE: dict(self._usage)}),)
+
+    def _block_begin(self, event: _Block) -> Sequence[Event]:
+        index, block = _index(event), _object(event.get("content_block"))
+        self._open[index] = block
+        match block.get("type"):
+            case "text":
+                block["at"], block["cited"] = self._text, list(block.get("citations") or ())
+                return self._said(index, _text(block, "text") or "")
+            case "thinking":
+                # The model is at work, though nothing of it may be shown yet.
+                return (ReasoningDelta(index, _text(block, "thinking") or ""),)
+            case "redacted_thinking":
+                return (ReasoningDelta(index, redacted=signatures.marked(_text(block, "data") or "", self._model)),)
+            case "tool_use":
+                block["arguments"] = False
+                name = _text(block, "name") or ""
+                return (ToolCallStart(index, _text(block, "id") or "", self._names.get(name, name)),)
+            case _:
+                block["partial"] = ""
+                return ()
+
+    def _said(self, index: int, text: str) -> Sequence[Event]:
+        self._text += len(text)
+        return (TextDelta(index, text),) if text else ()
+
+    def _delta(self, event: _Block) -> Sequence[Event]:
+        index, delta = _index(event), _object(event.get("delta"))
+        block = self._open.get(index)
+        if block is None:
+            raise _Garbled(f"a delta for the block {index}, which is not open")
+        match delta.get("type"), block.get("type"):
+            case "text_delta", "text":
+                return self._said(index, _text(delta, "text") or "")
+            case "thinking_delta", "thinking":
+                return (ReasoningDelta(index, _text(delta, "thinking") or ""),)
+            case "signature_delta", "thinking":
+                block["signature"] = _text(delta, "signature")
+            case "citations_delta", "text":
+                block["cited"].append(_object(delta.get("citation")))
+            case "input_json_delta", "tool_use":
+                return self._arguments(index, block, _text(delta, "partial_json") or "")
+            case "input_json_delta", _ if "partial" in block:
+                block["partial"] += _text(delta, "partial_json") or ""
+            case _, _ if "partial" in block:
+                _grow(block, delta)
+        return ()
+
+    def _arguments(self, index: int, block: _Block, text: str) -> Sequence[Event]:
+        block["arguments"] = block["arguments"] or bool(text)
+        return (ArgumentsDelta(index, text),) if text else ()
+
+    def _block_end(self, event: _Block) -> Sequence[Event]:
+        index = _index(event)
+        block = self._open.pop(index, None)
+        match block and block.get("type"):
+            case None:
+                return ()
+            case "text" if block:
+                return (*(self._citation(index, block, said) for said in block["cited"]), BlockEnd(index))
+            case "thinking" if block and block.get("signature"):
+                mark = signatures.marked(_text(block, "signature") or "", self._model)
+                return (ReasoningDelta(index, signature=mark), BlockEnd(index))
+            case "tool_use" if block and not block["arguments"]:
+                # A call without arguments has no deltas; some servers give all of them at its start.
+                whole = msgspec.json.encode(block.get("input") or {}).decode()
+                return (ArgumentsDelta(index, whole), BlockEnd(index))
+            case _ if block and "partial" in block:
+                return (OpaqueBlock(index, Opaque(WIRE, _whole(block))), BlockEnd(index))
+        return (BlockEnd(index),)
+
+    def _citation(self, index: int, block: _Block, said: Any) -> Citation:
+        """What is cited in a text block is the block: its place in the answer's text is the citation's."""
+        citation = _object(said)
+        return Citation(
+            index,
+            url=_text(citation, "url") or _text(citation, "source"),
+            title=_text(citation, "title") or _text(citation, "document_title"),
+            start=block["at"],
+            end=self._text,
+            cited=_text(citation, "cited_text"),
+            extra={WIRE: citation},
+        )
+
+    def _message_delta(self, event: _Block) -> Sequence[Event]:
+        used, delta = self._used(event.get("usage")), _object(event.get("delta"))
+        raw = _text(delta, "stop_reason")
+        if raw is None or self._stopped:
+            return used
+        self._stopped = True
+        kept = {name: value for name, value in delta.items() if value is not None and not name.startswith("stop_")}
+        details = delta.get("stop_details")
+        if details is not None:
+            kept["stop_details"] = details
+        refusal = (RefusalDelta(_refusal(details)),) if raw == "refusal" else ()
+        extra = {WIRE: kept} if kept else {}
+        return (*used, *refusal, Stop(_FINISH.get(raw, "stop"), raw, _text(delta, "stop_sequence"), extra))
+
+    def _error(self, event: _Block) -> Sequence[Event]:
+        return self._fail(faults.classify(200, {}, msgspec.json.encode(event), self._now))
+
+
+_EVENTS: Mapping[str, Callable[[AnswerDecoder, _Block], Sequence[Event]]] = {
+    "message_start": AnswerDecoder._begin,
+    "content_block_start": AnswerDecoder._block_begin,
+    "content_block_delta": AnswerDecoder._delta,
+    "content_block_stop": AnswerDecoder._block_end,
+    "message_delta": AnswerDecoder._message_delta,
+    "error": AnswerDecoder._error,
+}
+
+
+def _failure(kind: Kind, message: str, body: bytes = b"") -> Failure:
+    return Failure(kind, Disposition.NEXT_CANDIDATE, message, body=body[:4096])
+
+
+def _usage(said: Mapping[str, Any]) -> Usage:
+    read, written = _count(said, "cache_read_input_tokens"), _count(said, "cache_creation_input_tokens")
+    details = said.get("output_tokens_details")
+    return Usage(
+        prompt=_count(said, "input_tokens") + read + written,
+        completion=_count(said, "output_tokens"),
+        cached=read,
+        cache_write=written,
+        reasoning=_count(details, "thinking_tokens") if isinstance(details, dict) else 0,
+    )
+
+
+def _refusal(details: Any) -> str:
+    said = details if isinstance(details, dict) else {}
+    explanation, category = said.get("explanation"), said.get("category")
+    if isinstance(explanation, str) and explanation:
+        return explanation
+    return f"{_REFUSED} ({category})" if isinstance(category, str) and category else _REFUSED
+
+
+def _grow(block: _Block, delta: _Block) -> None:
+    """A block of a kind we do not read grows as its deltas say: texts are appended, all else is put."""
+    for name, value in delta.items():
+        if name == "type":
+            continue
+        before = block.get(name)
+        block[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
+
+
+def _whole(block: _Block) -> _Block:
+    partial = block.pop("partial")
+    if partial:
+        try:
+            block["input"] = _json.decode(partial)
+        except msgspec.DecodeError as error:
+            raise _Garbled(f"the input of a {block.get('type')} block is not JSON") from error
+    return block
+
+
+def _object(value: Any) -> _Block:
+    if not isinstance(value, dict):
+        raise _Garbled("an object is missing")
+    return value
+
+
+def _text(value: _Block, name: str) -> str | None:
+    text = value.get(name)
+    if text is not None and not isinstance(text, str):
+        raise _Garbled(f"{name!r} is not text")
+    return text
+
+
+def _index(event: _Block) -> int:
+    index = event.get("index")
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise _Garbled("a block without its index")
+    return index
+
+
+def _count(said: Mapping[str, Any], name: str) -> int:
+    value = said.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

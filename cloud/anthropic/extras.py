@@ -1,0 +1,101 @@
+"""Members of a body only this wire knows, and the betas they need. A client of another dialect reaches them by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cloud.anthropic.losses import Losses
+from cloud.anthropic.wire import WIRE
+from runtime.contract.codec import Unsupported
+from runtime.contract.messages import Request
+
+_OURS = frozenset(
+    {
+        "cache_control",
+        "container",
+        "context_management",
+        "diagnostics",
+        "fallbacks",
+        "inference_geo",
+        "mcp_servers",
+        "output_config",
+        "speed",
+        "thinking",
+        "user_profile_id",
+    }
+)
+_BETAS = frozenset({"betas", "anthropic_beta"})
+_MEANINGLESS = frozenset({"stream_options", "tools"})  # tools are read on their own
+_SERVER_TOOL = re.compile(r"[a-z_]+_\d{8}|mcp_toolset")
+_BETA_OF_MEMBER = {
+    "mcp_servers": "mcp-client-2025-11-20",
+    "context_management": "context-management-2025-06-27",
+    "fallbacks": "server-side-fallback-2026-07-01",
+    "user_profile_id": "user-profiles-2026-09-04",
+}
+_BETA_OF_TOOL = {
+    "advisor": "advisor-tool-2026-03-01",
+    "computer_20250124": "computer-use-2025-01-24",
+    "computer_20251124": "computer-use-2025-11-24",
+    "mcp_toolset": "mcp-client-2025-11-20",
+}
+_COMPACTION, _COMPACTION_BETA = "compact_", "compact-2026-01-12"
+
+
+def members(request: Request, losses: Losses) -> dict[str, Any]:
+    """What the client said that only this wire knows. What only its own dialect knows is dropped. Raises Unsupported."""
+    out: dict[str, Any] = {}
+    for wire, said in request.extra.items():
+        for name, value in said.items() if isinstance(said, Mapping) else ():
+            if name in _OURS or (wire == WIRE and name not in _MEANINGLESS | _BETAS):
+                out[name] = value
+            elif name == "audio" or (name == "modalities" and value != ["text"]):
+                raise Unsupported("this model answers in text alone", name)
+            elif name not in _MEANINGLESS | _BETAS and value not in (None, False):
+                losses.add(name)
+    return out
+
+
+def tools(request: Request) -> list[dict[str, Any]]:
+    """Tools that run at the vendor. Raises Unsupported where one is another vendor's."""
+    found = [tool for said in request.extra.values() if isinstance(said, Mapping) for tool in said.get("tools") or ()]
+    for tool in found:
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if not isinstance(kind, str) or not _SERVER_TOOL.fullmatch(kind):
+            raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
+    return found
+
+
+def betas(request: Request, body: Mapping[str, Any]) -> str:
+    """The `anthropic-beta` header's value; "" for none."""
+    return ",".join(dict.fromkeys([*_asked(request), *_needed(body)]))
+
+
+def _asked(request: Request) -> Iterator[str]:
+    for said in request.extra.values():
+        for name in _BETAS & set(said) if isinstance(said, Mapping) else ():
+            value = said[name]
+            yield from value.split(",") if isinstance(value, str) else map(str, value or ())
+
+
+def _needed(body: Mapping[str, Any]) -> Iterator[str]:
+    yield from (beta for member, beta in _BETA_OF_MEMBER.items() if body.get(member))
+    if "skills" in (body.get("container") or ()):
+        yield "skills-2025-10-02"
+    if "task_budget" in (body.get("output_config") or ()):
+        yield "task-budgets-2026-03-13"
+    if body.get("speed") == "fast":
+        yield "fast-mode-2026-02-01"
+    edits = (body.get("context_management") or {}).get("edits") or ()
+    if any(str(edit.get("type")).startswith(_COMPACTION) for edit in edits):
+        yield _COMPACTION_BETA
+    for tool in body.get("tools") or ():
+        kind = str(tool.get("type"))
+        yield from (beta for start, beta in _BETA_OF_TOOL.items() if kind.startswith(start))
+    kinds = {block.get("type") for turn in body["messages"] for block in turn["content"]}
+    if any(str(kind).startswith("mcp_") for kind in kinds):
+        yield _BETA_OF_MEMBER["mcp_servers"]
+    if "compaction" in kinds:
+        yield _COMPACTION_BETA

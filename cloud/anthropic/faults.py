@@ -1,0 +1,112 @@
+"""Verdicts over errors, inside a stream or instead of one, by the vendor's own types."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from runtime.contract.failures import Disposition, Failure, Kind
+
+_HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
+_SHOWN = 500
+_BODY_BYTES = 4096
+
+_Verdict = tuple[Kind, Disposition]
+_BY_TYPE: dict[str, _Verdict] = {
+    "invalid_request_error": (Kind.REJECTED, _TELL),
+    "authentication_error": (Kind.DENIED, _NEXT),
+    "billing_error": (Kind.DENIED, _NEXT),
+    "permission_error": (Kind.DENIED, _NEXT),
+    "not_found_error": (Kind.DENIED, _NEXT),  # our model name, nothing the caller can mend in this body
+    "request_too_large": (Kind.TOO_LONG, _NEXT),
+    "rate_limit_error": (Kind.BUSY, _HERE),
+    "overloaded_error": (Kind.BUSY, _HERE),
+    "timeout_error": (Kind.DOWN, _HERE),
+    "api_error": (Kind.DOWN, _HERE),
+}
+_BY_STATUS: dict[int, _Verdict] = {
+    401: (Kind.DENIED, _NEXT),
+    402: (Kind.DENIED, _NEXT),
+    403: (Kind.DENIED, _NEXT),
+    404: (Kind.DENIED, _NEXT),
+    408: (Kind.DOWN, _HERE),
+    409: (Kind.DOWN, _HERE),
+    413: (Kind.TOO_LONG, _NEXT),
+    429: (Kind.BUSY, _HERE),
+    529: (Kind.BUSY, _HERE),
+}
+_SPENT_CODES = frozenset({"enforced_spend_limit_reached"})
+# Two faults the vendor files under invalid_request_error, told apart by its words alone.
+_SPENT = re.compile(r"credit balance is too low|usage limits?\b.*\breached|spend(ing)? limit", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"prompt is too long|exceeds? (the |your )?(model's )?(maximum )?context|context (window|limit)", re.IGNORECASE
+)
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable[[], datetime]) -> Failure:
+    """status 200: an error event inside a stream, `body` its data."""
+    error, request_id = _error(body)
+    kind = error.get("type")
+    code = _code(error) or (str(kind) if kind else None)
+    message = str(error.get("message") or "no message")[:_SHOWN]
+    verdict = _verdict(status, str(kind), code, message, headers.get("x-should-retry"))
+    request_id = request_id or headers.get("request-id")
+    place = f"HTTP {status}" if status != 200 else "error in the stream"
+    return Failure(
+        *verdict,
+        f"{place}: {message}" + (f" (request {request_id})" if request_id else ""),
+        status=None if status == 200 else status,
+        retry_after=None if verdict[0] is Kind.DENIED else retry_after(headers, now),
+        code=code,
+        body=body[:_BODY_BYTES],
+    )
+
+
+def _verdict(status: int, kind: str, code: str | None, message: str, should_retry: str | None) -> _Verdict:
+    if code in _SPENT_CODES or (kind == "invalid_request_error" and _SPENT.search(message)):
+        return Kind.DENIED, _NEXT
+    if kind == "invalid_request_error" and _TOO_LONG.search(message):
+        return Kind.TOO_LONG, _NEXT
+    plain = (Kind.REJECTED, _TELL) if 400 <= status < 500 else (Kind.DOWN, _HERE)
+    found, disposition = _BY_TYPE.get(kind) or _BY_STATUS.get(status) or plain
+    return found, _NEXT if disposition is _HERE and should_retry == "false" else disposition
+
+
+def _error(body: bytes) -> tuple[dict[str, Any], str | None]:
+    """The error object and the request's id, from whatever came."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"message": body[:_SHOWN].decode(errors="replace").strip()}, None
+    if not isinstance(value, dict):
+        return {"message": str(value)[:_SHOWN]}, None
+    error, request_id = value.get("error", value), value.get("request_id")
+    return error if isinstance(error, dict) else {"message": str(error)}, request_id if request_id else None
+
+
+def _code(error: Mapping[str, Any]) -> str | None:
+    details = error.get("details")
+    code = details.get("error_code") if isinstance(details, dict) else None
+    return str(code) if code else None
+
+
+def retry_after(headers: Mapping[str, str], now: Callable[[], datetime]) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None where neither says anything usable."""
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            return max(0.0, float(value) / scale)
+        except ValueError:
+            pass
+        try:
+            return max(0.0, (email.utils.parsedate_to_datetime(value) - now()).total_seconds())
+        except (TypeError, ValueError):
+            continue
+    return None

@@ -1,0 +1,76 @@
+"""Images and documents as blocks. What the model cannot take is refused; nothing is fetched."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from runtime.contract.codec import Unsupported
+from runtime.contract.messages import Media
+
+Block = dict[str, Any]
+
+_IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_PDF = "application/pdf"
+# The first base64 characters of a file say what it is; a client's own word is often wrong.
+_SIGNS = (
+    ("iVBORw0KGgo", "image/png"),
+    ("/9j/", "image/jpeg"),
+    ("R0lGOD", "image/gif"),
+    ("UklGR", "image/webp"),
+    ("JVBERi0", _PDF),
+)
+_PARAMS = {"image": "image_url", "audio": "input_audio", "video": "video_url", "document": "file"}
+_OWN_FILE = "file_"  # how this vendor's file ids begin
+
+
+def block(part: Media) -> Block:
+    """Raises Unsupported."""
+    match part.kind:
+        case "image":
+            return {"type": "image", "source": _image(part)}
+        case "document":
+            title = {"title": part.name} if part.name else {}
+            return {"type": "document", "source": _document(part)} | title
+        case _:
+            raise _refused(part, f"this model takes no {part.kind}")
+
+
+def _image(part: Media) -> Block:
+    if part.data is None:
+        return _elsewhere(part)
+    mime = _sign(part.data) or part.mime.replace("image/jpg", "image/jpeg")
+    if mime not in _IMAGES:
+        raise _refused(part, f"an image must be JPEG, PNG, GIF or WebP, not {mime or 'of an unknown type'}")
+    return {"type": "base64", "media_type": mime, "data": part.data}
+
+
+def _document(part: Media) -> Block:
+    if part.data is None:
+        return _elsewhere(part)
+    if _PDF in (_sign(part.data), part.mime):
+        return {"type": "base64", "media_type": _PDF, "data": part.data}
+    try:
+        text = base64.b64decode(part.data, validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise _refused(part, f"a document must be a PDF or text, not {part.mime or 'of an unknown type'}") from error
+    return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _elsewhere(part: Media) -> Block:
+    if part.file_id is not None:
+        if not part.file_id.startswith(_OWN_FILE):
+            raise _refused(part, f"the file {part.file_id!r} was uploaded to another provider")
+        return {"type": "file", "file_id": part.file_id}
+    if part.url is None or not part.url.startswith(("https://", "http://")):
+        raise _refused(part, "only data, http and https URLs can be passed on")
+    return {"type": "url", "url": part.url}
+
+
+def _sign(data: str) -> str | None:
+    return next((mime for sign, mime in _SIGNS if data.startswith(sign)), None)
+
+
+def _refused(part: Media, why: str) -> Unsupported:
+    return Unsupported(why, _PARAMS[part.kind])

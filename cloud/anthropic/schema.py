@@ -1,0 +1,179 @@
+"""JSON Schema as structured output takes it: closed objects, few keywords; what it does not take is said in the description.
+
+Knows the dialect of schema the vendor's own SDK writes. Does not validate answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
+_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
+_COMBINED = ("anyOf", "oneOf", "allOf")
+_DEFINITIONS = ("$defs", "definitions")
+_SILENT = frozenset({"$schema", "$id", "additionalProperties", "nullable", *_DEFINITIONS})  # not told to the model
+
+
+class Unshapable(ValueError):
+    """Structured output cannot hold an answer to this schema: it is recursive, open at its root, or says nothing."""
+
+
+def closed(schema: Any) -> dict[str, Any]:
+    """The schema of an object in the terms of structured output. Raises Unshapable."""
+    if not isinstance(schema, dict):
+        raise Unshapable("the schema is not an object")
+    definitions = _definitions(schema)
+    root = _resolved(schema, definitions)
+    if not root.get("properties") and root.get("additionalProperties") is not False:
+        raise Unshapable("the root says nothing of the object's members")
+    _refuse_cycles(definitions)
+    try:
+        inner = {name: _node(value) for name, value in definitions.items()}
+        return ({"$defs": inner} if inner else {}) | _node(schema)
+    except (AttributeError, TypeError) as error:
+        raise Unshapable("the schema is not one") from error
+
+
+def input_schema(schema: Any) -> dict[str, Any]:
+    """The schema of a tool's arguments: an object at its root, its alternatives merged into one; the wire takes no others."""
+    if not isinstance(schema, dict) or not schema:
+        return {"type": "object", "properties": {}}
+    if any(word in schema for word in _COMBINED):
+        try:
+            return _merged(schema)
+        except (Unshapable, AttributeError, TypeError):
+            schema = {word: value for word, value in schema.items() if word not in _COMBINED}
+    return schema if schema.get("type") == "object" else {**schema, "type": "object"}
+
+
+def _merged(schema: Schema) -> dict[str, Any]:
+    rest = {name: value for name, value in schema.items() if name not in _COMBINED}
+    properties, required = dict(rest.get("properties") or {}), list(rest.get("required") or ())
+    definitions = _definitions(schema)
+    for word in _COMBINED:
+        branches = [_resolved(branch, definitions) for branch in schema.get(word) or () if isinstance(branch, dict)]
+        for branch in branches:
+            properties = {**(branch.get("properties") or {}), **properties}
+        needed = [set(branch.get("required") or ()) for branch in branches] or [set()]
+        both = set.union(*needed) if word == "allOf" else set.intersection(*needed)
+        required += [name for name in properties if name in both and name not in required]
+    return {**rest, "type": "object", "properties": properties} | ({"required": required} if required else {})
+
+
+def _definitions(schema: Schema) -> dict[str, Any]:
+    return {name: inner for word in _DEFINITIONS for name, inner in (schema.get(word) or {}).items()}
+
+
+def _resolved(schema: Schema, definitions: Schema) -> Schema:
+    seen: set[str] = set()
+    while isinstance(name := schema.get("$ref"), str):
+        target = definitions.get(name.rpartition("/")[2])
+        if name in seen or not isinstance(target, dict):
+            raise Unshapable(f"the reference {name!r} leads nowhere")
+        seen.add(name)
+        schema = target
+    return schema
+
+
+def _refuse_cycles(definitions: Schema) -> None:
+    leads = {name: set(_references(inner)) for name, inner in definitions.items()}
+    done: set[str] = set()
+
+    def walk(name: str, above: frozenset[str]) -> None:
+        if name in above:
+            raise Unshapable(f"the definition {name!r} holds itself")
+        if name in done:
+            return
+        for inner in leads.get(name, ()):
+            walk(inner, above | {name})
+        done.add(name)
+
+    for name in leads:
+        walk(name, frozenset())
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(name := node.get("$ref"), str):
+            yield name.rpartition("/")[2]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _node(schema: Any) -> dict[str, Any]:
+    if not isinstance(schema, dict):
+        raise Unshapable("a schema that allows anything")
+    if isinstance(name := schema.get("$ref"), str):
+        if name == "#":
+            raise Unshapable("the schema holds itself")
+        return {"$ref": name.replace("#/definitions/", "#/$defs/")}
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return _any_of(schema, kind)
+    left = {name: value for name, value in schema.items() if name not in _SILENT and name != "type"}
+    out = _shape(kind, left, schema)
+    for word in ("description", "title"):
+        if isinstance(left.get(word), str):
+            out[word] = left.pop(word)
+    left.pop("description", None)
+    return _with_rest(out, left)
+
+
+def _any_of(schema: Schema, kinds: list[Any]) -> dict[str, Any]:
+    said = {word: schema[word] for word in ("title", "description") if word in schema}
+    inner = {word: value for word, value in schema.items() if word not in said}
+    if len(kinds) == 1:
+        return _node({**schema, "type": kinds[0]})
+    if "enum" in schema:
+        return _node({word: value for word, value in schema.items() if word != "type"})
+    return {"anyOf": [_node({"type": "null"} if kind == "null" else {**inner, "type": kind}) for kind in kinds]} | said
+
+
+def _shape(kind: Any, left: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    """What decides which values there are; takes what it uses out of `left`."""
+    for word in _COMBINED:
+        if isinstance(left.get(word), list):
+            name = "allOf" if word == "allOf" else "anyOf"
+            return {name: [_node(branch) for branch in left.pop(word)]}
+    if _plain(values := left.get("enum")) and values:
+        return {"enum": left.pop("enum")}
+    if "const" in left and _plain([left["const"]]):
+        return {"const": left.pop("const")}
+    if kind is None:
+        kind = "object" if "properties" in left else "array" if "items" in left else None
+    if kind not in _TYPES:
+        raise Unshapable("a schema without a type")
+    return {"type": kind} | _members(kind, left)
+
+
+def _members(kind: str, left: dict[str, Any]) -> dict[str, Any]:
+    if kind == "object":
+        properties = {name: _node(inner) for name, inner in (left.pop("properties", None) or {}).items()}
+        required = left.pop("required", None)
+        out: dict[str, Any] = {"properties": properties, "additionalProperties": False}
+        return out | ({"required": required} if isinstance(required, list) else {})
+    if kind == "array":
+        items = {"items": _node(left.pop("items"))} if "items" in left else {}
+        return items | ({"minItems": left.pop("minItems")} if left.get("minItems") in (0, 1) else {})
+    if kind == "string" and left.get("format") in _FORMATS:
+        return {"format": left.pop("format")}
+    return {}
+
+
+def _plain(values: Any) -> bool:
+    return isinstance(values, list) and all(value is None or isinstance(value, str | int | float) for value in values)
+
+
+def _with_rest(out: dict[str, Any], left: Schema) -> dict[str, Any]:
+    """Keywords the wire does not take stand in the description: the model may still follow them."""
+    left = {name: value for name, value in left.items() if name != "default" or value is not None}
+    if not left:
+        return out
+    told = "{" + ", ".join(f"{name}: {value}" for name, value in left.items()) + "}"
+    return out | {"description": f"{out['description']}\n\n{told}" if "description" in out else told}

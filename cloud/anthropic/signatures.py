@@ -1,0 +1,33 @@
+"""Signatures that come home: thinking is bound to the model that made it, so its signature says whose it is while it travels.
+
+A client gives back what it was given; another model or another vendor may have answered in between. A signature without a
+mark, or with another model's, is not sent.
+"""
+
+from __future__ import annotations
+
+import re
+
+from cloud.anthropic.wire import WIRE
+from runtime.contract.messages import Reasoning
+
+_SNAPSHOT = re.compile(r"(-0)?(-\d{8}|-latest)?$")
+
+
+def marked(opaque: str, model: str | None) -> str:
+    return f"{WIRE}/{_family(model or '')}#{opaque}"
+
+
+def unmarked(value: str | None, part: Reasoning, model: str) -> str | None:
+    """The vendor's own value, where `model` made it; None where it did not."""
+    if not value:
+        return None
+    mark, hash_, opaque = value.partition("#")
+    if hash_ and mark.startswith(f"{WIRE}/"):
+        return opaque if mark == f"{WIRE}/{_family(model)}" else None
+    return value if WIRE in part.extra else None
+
+
+def _family(model: str) -> str:
+    """The model without its date: an alias and the snapshot behind it are one."""
+    return _SNAPSHOT.sub("", model, count=1)

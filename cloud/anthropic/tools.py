@@ -1,0 +1,75 @@
+"""Functions and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cloud.anthropic import blocks, schema
+from cloud.anthropic.losses import Losses
+from cloud.anthropic.wire import tool_name
+from runtime.contract.messages import Request, Tool, ToolCall, ToolChoice
+from runtime.contract.targets import Capabilities
+
+_MODES = {"auto": "auto", "required": "any", "none": "none"}
+
+
+def declared(request: Request, can: Capabilities, losses: Losses) -> list[dict[str, Any]]:
+    """The tools as the wire takes them. A history with calls needs a list: what it names is declared, if not offered."""
+    allowed = request.tool_choice.allowed if request.tool_choice else ()
+    tools = [tool for tool in request.tools if not allowed or tool.name in allowed]
+    return [_declared(tool, can, losses) for tool in tools or _remembered(request)]
+
+
+def choice(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any] | None:
+    """What the model may do with its tools; a choice that forces it is weakened where the model takes none."""
+    if not request.tools:
+        return {"type": "none"} if _remembered(request) else None
+    asked = request.tool_choice or ToolChoice()
+    if forces(request) and not can.forced_tools:
+        losses.add("tool_choice")
+        asked = ToolChoice("auto")
+    if asked.mode == "named":
+        out: dict[str, Any] = {"type": "tool", "name": tool_name(asked.name or "")}
+    else:
+        out = {"type": _MODES[asked.mode]}
+    if request.parallel_tool_calls is False and asked.mode != "none":
+        return out | {"disable_parallel_tool_use": True}
+    return out if request.tool_choice else None
+
+
+def forces(request: Request) -> bool:
+    """Whether the client leaves the model no choice but to call."""
+    return bool(request.tools) and request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
+
+
+def nudge(request: Request) -> str:
+    """What a model that cannot be forced is told instead."""
+    name = request.tool_choice.name if request.tool_choice else None
+    which = f"the tool {tool_name(name)}" if name else "one of the tools"
+    return f"Answer by calling {which}. Do not answer in words alone."
+
+
+def _declared(tool: Tool, can: Capabilities, losses: Losses) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": tool_name(tool.name)}
+    if tool.description:
+        out["description"] = tool.description
+    out["input_schema"] = schema.input_schema(tool.schema)
+    if tool.strict and not (can.structured_output and _made_strict(out)):
+        losses.add("strict")
+    return blocks.cached(out, tool.cache)
+
+
+def _made_strict(out: dict[str, Any]) -> bool:
+    """Whether the arguments can be guaranteed; then they are."""
+    try:
+        out["input_schema"] = schema.closed(out["input_schema"] | {"additionalProperties": False})
+    except schema.Unshapable:
+        return False
+    out["strict"] = True
+    return True
+
+
+def _remembered(request: Request) -> Sequence[Tool]:
+    parts = (part for message in request.messages for part in message.parts)
+    return [Tool(name) for name in dict.fromkeys(part.name for part in parts if isinstance(part, ToolCall))]
