@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from cloud.anthropic import media, signatures
-from cloud.anthropic.losses import Losses
 from cloud.anthropic.media import Block
 from cloud.anthropic.wire import WIRE, call_id, tool_name
+from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import (
     Cache,

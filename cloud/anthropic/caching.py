@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cloud.anthropic.losses import Losses
+from cloud.losses import Losses
 
 _MOST = 4
 _CHARS_PER_TOKEN = 4

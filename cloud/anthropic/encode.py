@@ -5,22 +5,24 @@ What the target cannot do: meaning is refused (`Unsupported`), hints are dropped
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from cloud.anthropic import caching, extras, schema, thinking, tools, turns
-from cloud.anthropic.losses import Losses
 from cloud.anthropic.thinking import Thought
 from cloud.anthropic.wire import API_VERSION, SAMPLING_VERSION
+from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
 from runtime.contract.targets import Capabilities, Target
+from runtime.dialects.structured import instruction
 
 _MOST_TOKENS = 64_000  # of an answer whose client set no limit
 _UNKNOWN_TOKENS = 32_000
-_JSON = "Answer with one JSON object and nothing else."
+_WHILE_THINKING = {"temperature": 1, "top_p": 0.95, "top_k": math.inf}  # the least it takes then
 _TIERS = {"auto": "auto", "priority": "auto", "default": "standard_only", "standard_only": "standard_only"}
 
 
@@ -108,9 +110,7 @@ def _instruction(request: Request, can: Capabilities, losses: Losses) -> list[di
     if request.format is None or _native(request, can) is not None:
         return []
     losses.add("response_format")
-    wanted = request.format.schema
-    form = "" if wanted is None else f" It must match this JSON Schema: {msgspec.json.encode(wanted).decode()}"
-    return [{"type": "text", "text": _JSON + form}]
+    return [{"type": "text", "text": instruction(request.format)}]
 
 
 def _native(request: Request, can: Capabilities) -> dict[str, Any] | None:
@@ -141,18 +141,19 @@ def _answer(request: Request, can: Capabilities, thought: Thought) -> dict[str, 
 def _sampling(
     request: Request, can: Capabilities, thought: Thought, version: str | None, losses: Losses
 ) -> dict[str, Any]:
-    """Only older models take these, only under the older version, not while thinking, and not two of them together."""
+    """Only older models take these, only under the older version, and not two of them together; thinking bounds them."""
     said = {"temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k}
     asked = {name: value for name, value in said.items() if value is not None}
-    taken = can.sampling and not thought.on and version in (None, SAMPLING_VERSION)
-    out = asked if taken else {}
-    if "temperature" in out:
-        out = {name: value for name, value in out.items() if name != "top_p"}
-        losses.add_if(out["temperature"] > 1, "temperature")
-        out["temperature"] = min(out["temperature"], 1)
-    for name in asked:
-        losses.add_if(name not in out, name)
-    return out
+    taken = asked if can.sampling and version in (None, SAMPLING_VERSION) else {}
+    if thought.on:
+        taken = {name: value for name, value in taken.items() if value >= _WHILE_THINKING[name]}
+    if "temperature" in taken:
+        taken = {
+            name: min(value, 1) if name == "temperature" else value for name, value in taken.items() if name != "top_p"
+        }
+    for name, value in asked.items():
+        losses.add_if(taken.get(name) != value, name)
+    return taken
 
 
 def _rest(request: Request, losses: Losses) -> dict[str, Any]:

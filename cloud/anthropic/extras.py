@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cloud.anthropic.losses import Losses
 from cloud.anthropic.wire import WIRE
+from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cloud.anthropic.losses import Losses
+from cloud.losses import Losses
 from runtime.contract.messages import Thinking
 from runtime.contract.targets import Capabilities
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cloud.anthropic import blocks, schema
-from cloud.anthropic.losses import Losses
 from cloud.anthropic.wire import tool_name
+from cloud.losses import Losses
 from runtime.contract.messages import Request, Tool, ToolCall, ToolChoice
 from runtime.contract.targets import Capabilities
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud.anthropic import blocks
-from cloud.anthropic.losses import Losses
 from cloud.anthropic.media import Block
+from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Message, Role
 from runtime.contract.targets import Target
