@@ -8,20 +8,24 @@ from datetime import datetime
 
 from cloud.catalogue import known
 from cloud.hop import CloudHop
-from cloud.openai_compatible import OpenAIWire
-from cloud.providers import PROVIDERS
+from cloud.providers import BEARER, PROVIDERS
 from runtime.contract.backend import Backend, Lane
+from runtime.contract.codec import Codec
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose account a model is asked on. base_url: None for the provider's own. key: a secret, None where none is needed."""
+    """Whose account a model is asked on. base_url, api_version: None for the provider's own.
+
+    key: a secret, None where none is needed.
+    """
 
     provider: str
     base_url: str | None
     key: str | None
     certified: frozenset[str] = frozenset()
+    api_version: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
@@ -38,7 +42,7 @@ class CloudLane:
 @dataclass(frozen=True, slots=True)
 class CloudBackend:
     target: Target
-    wire: OpenAIWire
+    codec: Codec
     lanes: Sequence[Lane]
 
 
@@ -74,6 +78,13 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
 
 def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:
     """The backend of a target. `now` dates a Retry-After; opens nothing yet."""
-    base_url = account.base_url or PROVIDERS[account.provider].base_url
-    lane = CloudLane(target.label, CloudHop(base_url, account.key), target.model)
-    return CloudBackend(target, OpenAIWire(now), (lane,))
+    provider = PROVIDERS[account.provider]
+    hop = CloudHop(account.base_url or provider.base_url, _authorization(provider.key_header, account.key))
+    lane = CloudLane(target.label, hop, target.model)
+    return CloudBackend(target, provider.codec(now, account.api_version), (lane,))
+
+
+def _authorization(header: str, key: str | None) -> dict[str, str]:
+    if not key:
+        return {}
+    return {header: f"Bearer {key}" if header == BEARER else key}

@@ -48,13 +48,12 @@ class CloudReply:
 
 
 class CloudHop:
-    """`runtime.contract.hop.Hop` to one base URL. `key` is sent as a bearer token where there is one."""
+    """`runtime.contract.hop.Hop` to one base URL. `authorization`: the account's header, by name; empty without a key."""
 
-    def __init__(self, base_url: str, key: str | None) -> None:
-        authorization = {"authorization": f"Bearer {key}"} if key else {}
+    def __init__(self, base_url: str, authorization: Mapping[str, str]) -> None:
         self._base = base_url.rstrip("/")
         self._client = HttpxAiohttpClient(
-            headers={"accept-encoding": "identity", "user-agent": "hearth"} | authorization,
+            headers={"accept-encoding": "identity", "user-agent": "hearth", **authorization},
             limits=_LIMITS,
             timeout=None,
             follow_redirects=False,

@@ -9,7 +9,13 @@ from typing import Any
 
 import msgspec
 
+from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.messages import Request
+from runtime.contract.targets import Target
+from runtime.dialects.openai_chat.decode_stream import ChatDecoder
+from runtime.dialects.openai_chat.encode import encode
+from runtime.dialects.openai_chat.profile import PLAIN, Profile
 
 PATHS = {
     "openai_chat": "/chat/completions",
@@ -24,14 +30,27 @@ _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Dispos
 _SHOWN = 500
 
 
-class OpenAIWire:
-    """`runtime.contract.backend.Wire` for every server of the OpenAI dialect. `now` dates a Retry-After given as a date."""
+class OpenAICodec:
+    """`runtime.contract.codec.Codec` for every server of the OpenAI dialect.
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    now: dates a Retry-After given as a date. profile: what this server takes beyond the plain wire.
+    """
+
+    def __init__(self, now: Callable[[], datetime], profile: Profile = PLAIN) -> None:
         self._now = now
+        self._profile = profile
 
     def path(self, dialect: str) -> str:
         return PATHS[dialect]
+
+    def encode(self, request: Request, target: Target) -> Encoded:
+        return encode(request, target.model, self._profile)
+
+    def decoder(self, request: Request) -> Decoder:
+        return ChatDecoder()
+
+    def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        return ()
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         message, code = _words(body)

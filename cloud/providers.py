@@ -1,35 +1,83 @@
-"""Who sells models, at which address, over which wire: constants from the vendors' own documentation (2026-11)."""
+"""Who sells models, at which address, over which wire, with which header for the key.
+
+Constants from the vendors' own documentation, as of 2026-11.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+
+from cloud.anthropic.codec import AUTHORIZATION as ANTHROPIC_KEY
+from cloud.anthropic.codec import AnthropicCodec
+from cloud.anthropic.wire import WIRE as ANTHROPIC_MESSAGES
+from cloud.openai_compatible import OpenAICodec
+from runtime.contract.codec import Codec
+from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, Profile
 
 OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS = "openai_chat", "openai_completions", "openai_embeddings"
+BEARER = "authorization"
+
+Now = Callable[[], datetime]
+MakeCodec = Callable[[Now, str | None], Codec]
+"""(what dates a Retry-After, API version or None) -> the codec."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """base_url: what the vendor's own SDK takes by default. dialects: wires it speaks, so that bytes pass through."""
+    """base_url: what the vendor's own SDK takes by default. dialects: wires it speaks, so that bytes pass through.
+
+    key_header: "authorization" takes the key as a bearer token, any other as it is.
+    """
 
     name: str
     base_url: str
     dialects: frozenset[str]
+    codec: MakeCodec
+    key_header: str = BEARER
+
+
+def _openai(profile: Profile = PLAIN) -> MakeCodec:
+    return lambda now, version: OpenAICodec(now, profile)
 
 
 _ALL = frozenset({OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS})
 _CHAT = frozenset({OPENAI_CHAT})
 
+OPENAI = Profile(
+    limit="max_completion_tokens",
+    efforts=EFFORTS,
+    verbosity=True,
+    metadata=True,
+    refusals=True,
+    allowed_tools=True,
+    tiers=frozenset({"auto", "default", "flex", "priority"}),
+    files=True,
+    file_ids=True,
+)
+GROQ = Profile(limit="max_completion_tokens", efforts=("none", "low", "medium", "high"))
+DEEPSEEK = Profile(schema=False, echo="reasoning_content", efforts=("none", "low", "medium", "high", "max"))
+OPENROUTER = Profile(efforts=EFFORTS, marks=True, files=True, top_k=True)
+
 PROVIDERS = {
     provider.name: provider
     for provider in (
-        Provider("openai", "https://api.openai.com/v1", _ALL),
-        Provider("groq", "https://api.groq.com/openai/v1", _CHAT),
-        Provider("together", "https://api.together.xyz/v1", _ALL),
-        Provider("fireworks", "https://api.fireworks.ai/inference/v1", _ALL),
-        Provider("deepseek", "https://api.deepseek.com/v1", _CHAT),
-        Provider("openrouter", "https://openrouter.ai/api/v1", _CHAT | {OPENAI_COMPLETIONS}),
+        Provider(
+            "anthropic",
+            "https://api.anthropic.com",
+            frozenset({ANTHROPIC_MESSAGES}),
+            AnthropicCodec,
+            ANTHROPIC_KEY,
+        ),
+        Provider("openai", "https://api.openai.com/v1", _ALL, _openai(OPENAI)),
+        Provider("groq", "https://api.groq.com/openai/v1", _CHAT, _openai(GROQ)),
+        Provider("together", "https://api.together.xyz/v1", _ALL, _openai()),
+        Provider("fireworks", "https://api.fireworks.ai/inference/v1", _ALL, _openai()),
+        Provider("deepseek", "https://api.deepseek.com/v1", _CHAT, _openai(DEEPSEEK)),
+        Provider("openrouter", "https://openrouter.ai/api/v1", _CHAT | {OPENAI_COMPLETIONS}, _openai(OPENROUTER)),
     )
 }
 
 # Named by the settings' contract; their wires are not spoken yet.
-NAMES = frozenset(PROVIDERS) | {"anthropic", "gemini"}
+NAMES = frozenset(PROVIDERS) | {"gemini"}

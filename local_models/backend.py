@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from local_models.attached import is_loopback
 from local_models.catalogue import catalogue
-from local_models.wire import EngineWire
+from local_models.wire import EngineCodec
 from runtime.contract.backend import Lane
 from runtime.contract.engine import Engine, EngineSpec
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
@@ -43,7 +43,7 @@ class LocalBackend:
         self._ours = ours
         self._certified = certified
         self._timeouts = timeouts
-        self.wire = EngineWire()
+        self.codec = EngineCodec()
         self._seen: list[tuple[bool, str]] = []
         self._target = self._read()
 

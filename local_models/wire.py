@@ -1,4 +1,4 @@
-"""What vLLM says when it does not answer, and where its dialects are spoken. A `runtime.contract.backend.Wire`.
+"""What vLLM says when it does not answer, and where its dialects are spoken. A `runtime.contract.codec.Codec`.
 
 Pure. Knows vLLM 0.32's typed error bodies (tests hold real ones) and tolerates those of other servers of the OpenAI
 dialect, to which Hearth may be attached. Knows nothing of connections: what never became an answer the hop judges.
@@ -21,7 +21,13 @@ from typing import Any
 
 import msgspec
 
+from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.messages import Request
+from runtime.contract.targets import Target
+from runtime.dialects.openai_chat.decode_stream import ChatDecoder
+from runtime.dialects.openai_chat.encode import encode
+from runtime.dialects.openai_chat.profile import VLLM
 
 PATHS: Mapping[str, str] = {
     "openai_chat": "/chat/completions",
@@ -52,12 +58,21 @@ _BROKEN: _Verdict = (Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE)
 _GARBLED: _Verdict = (Kind.GARBLED, Disposition.NEXT_CANDIDATE)
 
 
-class EngineWire:
-    """The wire of every engine, owned or attached."""
+class EngineCodec:
+    """The codec of every engine, owned or attached (`runtime.contract.codec.Codec`)."""
 
     def path(self, dialect: str) -> str:
         """Below /v1. Raises KeyError for a dialect no engine speaks."""
         return PATHS[dialect]
+
+    def encode(self, request: Request, target: Target) -> Encoded:
+        return encode(request, target.model, VLLM)
+
+    def decoder(self, request: Request) -> Decoder:
+        return ChatDecoder()
+
+    def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        return ()
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """The verdict over an error answer, or over the data of an error event inside a stream (status 200)."""

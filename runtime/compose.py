@@ -22,6 +22,9 @@ from runtime import __version__
 from runtime.contract.backend import Backend
 from runtime.contract.engine import Engine, EngineSpec
 from runtime.contract.targets import Target
+from runtime.dialects import openai
+from runtime.dialects.dialect import Dialect
+from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
 from runtime.dispatch.live import Clouds, LiveFleet
 from runtime.dispatch.planning import IdleFleet, IdlePlanner, Planner
@@ -93,6 +96,7 @@ def _target(name: str, settings: Settings) -> _Target:
         said.base_url,
         said.key.value if said.key is not None else None,
         frozenset(said.certified),
+        said.api_version,
         settings.timeouts_of(name),
     )
     plain = cloud.plain_capabilities(said.provider, said.model, own_server=said.base_url is not None)
@@ -234,7 +238,7 @@ class Runtime:
             max_body=settings.server.max_body_mb * 1_000_000,
         )
         pages = Pages(self.desk, self.report, self.started_at)
-        self.app = App(self.desk, _gate(settings), pages.table())
+        self.app = App(self.desk, _gate(settings), _dialects(), pages.table())
 
     def apply(self, settings: Settings) -> None:
         """Other settings in force, between two requests. Engine, address and records wait for a restart."""
@@ -331,6 +335,15 @@ class Runtime:
             for name, (target, why) in self.fleet.clouds.absent.items()
         ]
         return tuple(rows)
+
+
+def _dialects() -> dict[str, Dialect]:
+    """The wires of the door, by path."""
+    return {
+        "/v1/chat/completions": ChatDialect(wall=time.time),
+        "/v1/completions": openai.COMPLETIONS,
+        "/v1/embeddings": openai.EMBEDDINGS,
+    }
 
 
 def _gate(settings: Settings) -> Gate:

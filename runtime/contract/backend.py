@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from runtime.contract.failures import Failure
+from runtime.contract.codec import Codec
 from runtime.contract.hop import Hop
 from runtime.contract.targets import Target
-
-
-class Wire(Protocol):
-    """What a codec knows about its errors and addresses. Pure."""
-
-    def path(self, dialect: str) -> str:
-        """Where the dialect is spoken, below the target's base ("/chat/completions")."""
-        ...
-
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """The verdict over an answer that is an error, or over an error event inside a stream (status 200)."""
-        ...
 
 
 class Lane(Protocol):
@@ -47,7 +35,7 @@ class Backend(Protocol):
     def target(self) -> Target: ...
 
     @property
-    def wire(self) -> Wire: ...
+    def codec(self) -> Codec: ...
 
     @property
     def lanes(self) -> Sequence[Lane]: ...

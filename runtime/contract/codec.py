@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runtime.contract.backend import Wire
 from runtime.contract.events import Event
+from runtime.contract.failures import Failure
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
@@ -41,6 +41,18 @@ class Decoder(Protocol):
 
     def finish(self) -> Sequence[Event]:
         """The stream is over: what is still owed; `Failed` where no `Stop` came."""
+        ...
+
+
+class Wire(Protocol):
+    """What a codec knows about its errors and addresses. Pure."""
+
+    def path(self, dialect: str) -> str:
+        """Where the dialect is spoken, below the target's base ("/chat/completions")."""
+        ...
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """The verdict over an answer that is an error, or over an error event inside a stream (status 200)."""
         ...
 
 

@@ -89,6 +89,23 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token's text and natural logarithm of its probability. top: its likeliest rivals, itself perhaps among them."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Of the tokens of the text block `index`: those since the last such event."""
+
+    index: int
+    tokens: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RefusalDelta:
     text: str
 
@@ -135,6 +152,7 @@ Event = (
     | BlockEnd
     | MediaOut
     | Citation
+    | Logprobs
     | RefusalDelta
     | OpaqueBlock
     | UsageReport

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from runtime.contract.codec import Unsupported
+from runtime.contract.messages import Request
 from runtime.dialects import sse
 from runtime.dialects.api_error import ApiError
 from runtime.dialects.continuation import continuation
@@ -19,6 +21,7 @@ from runtime.dialects.dialect import HINTS, Passing
 from runtime.dialects.meter import Before, Meter
 from runtime.dialects.openai_stream import StreamMeter, WholeMeter
 from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.dialects.translation import Writer
 
 _TYPES = {
     400: "invalid_request_error",
@@ -75,6 +78,13 @@ class OpenAIDialect:
         """How many answers the stream interleaves."""
         each = body.data.get("n") or 1
         return each * _prompts(body.data["prompt"]) if self.needs == "prompt" else each
+
+    def decode(self, body: RawBody) -> Request:
+        """Text completions and embeddings are what they are: no other wire has them. Raises Unsupported."""
+        raise Unsupported(f"{self.name} cannot be translated for this target")
+
+    def writer(self, request: Request) -> Writer:
+        raise Unsupported(f"{self.name} cannot be translated for this target")
 
     def error_body(self, error: ApiError) -> bytes:
         return error.body or encode_error(error)

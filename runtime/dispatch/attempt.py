@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from runtime.contract.backend import Backend, Lane
+from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall, Reply
 from runtime.dialects.meter import Before, Meter
+from runtime.dialects.translation import TranslatingMeter
 from runtime.dispatch.job import Job
 from runtime.load.ledger import Ledger
 
+_JSON = ("content-type", "application/json")
 _ERROR_BYTES = 65536  # of an upstream's error body
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
 
@@ -49,7 +52,7 @@ class Attempt:
     async def run(self) -> Failure | None:
         """None when the answer was whole and has been relayed."""
         job, ledger = self.job, self.ledger
-        ledger.admit(job.id, job.prompt_tokens, job.expected_output, self.clock(), whole=not self._streams)
+        ledger.admit(job.id, job.prompt_tokens, job.expected_output, self.clock(), whole=not self._streamed_upstream)
         try:
             return await self._run()
         finally:
@@ -61,11 +64,14 @@ class Attempt:
 
     async def _run(self) -> Failure | None:
         times = self.backend.target.timeouts
-        call, self.meter = self._call()
-        meter = self.meter
+        try:
+            call, meter = self._call()
+        except Unsupported as error:
+            return Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, str(error), 400, code="unsupported")
+        self.meter = meter
         now = asyncio.get_running_loop().time()
         left = max(0.0, min(self.job.deadline - self.clock(), times.total))
-        first = min(left, self.service_in_s + times.first_token) if self._streams else left
+        first = min(left, self.service_in_s + times.first_token) if self._streamed_upstream else left
         patience = _Patience(now + first, now + left, times.idle)
         try:
             async with asyncio.timeout(first) as timer:
@@ -82,17 +88,33 @@ class Attempt:
         return await self._finish(meter) if meter.finished else failure
 
     def _call(self) -> tuple[HttpCall, Meter]:
-        """What goes upstream and what reads the answer."""
-        job = self.job
-        keep = self.backend.target.capabilities.continues
-        passing = job.dialect.passing(job.body, self.lane.model, keep_text=keep, before=self.before)
-        return HttpCall(self.backend.wire.path(job.dialect.name), passing.body), passing.meter
+        """What goes upstream and what reads the answer. Raises Unsupported."""
+        job, target, codec = self.job, self.backend.target, self.backend.codec
+        if self._passes:
+            keep = target.capabilities.continues
+            passing = job.dialect.passing(job.body, self.lane.model, keep_text=keep, before=self.before)
+            headers = (_JSON, *codec.headers(job.headers))
+            return HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter
+        request = job.dialect.decode(job.body)
+        encoded = codec.encode(request, replace(target, model=self.lane.model))
+        self.dropped = encoded.dropped
+        return encoded.call, TranslatingMeter(codec.decoder(request), job.dialect.writer(request))
+
+    @property
+    def _passes(self) -> bool:
+        """Whether the target speaks the client's wire itself."""
+        return self.job.dialect.name in self.backend.target.dialects
+
+    @property
+    def _streamed_upstream(self) -> bool:
+        """A translated answer is fetched as a stream, whatever the client wants."""
+        return self._streams or not self._passes
 
     async def _read(self, reply: Reply, meter: Meter, timer: asyncio.Timeout, patience: _Patience) -> Failure | None:
         self.status = reply.status
         if reply.status != HTTPStatus.OK:
             body = (await reply.read())[:_ERROR_BYTES]
-            return self.backend.wire.classify(reply.status, reply.headers, body)
+            return self.backend.codec.classify(reply.status, reply.headers, body)
         now = asyncio.get_running_loop().time
         while not meter.done and meter.failure is None and (piece := await reply.chunk()):
             out = meter.feed(piece)
@@ -113,7 +135,7 @@ class Attempt:
     def _judged(self, failure: Failure) -> Failure:
         """An error told inside the stream is the wire's to judge; what the meter found wrong stands."""
         told = failure.kind is Kind.BROKEN_STREAM and failure.body
-        return self.backend.wire.classify(HTTPStatus.OK, {}, failure.body) if told else failure
+        return self.backend.codec.classify(HTTPStatus.OK, {}, failure.body) if told else failure
 
     async def _forward(self, out: bytes) -> None:
         """Writes what is good, or holds it: before the first content, and where a whole answer is wanted, to the end."""

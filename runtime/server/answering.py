@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from runtime.dialects.api_error import ApiError
-from runtime.dialects.openai import OpenAIDialect
+from runtime.dialects.dialect import Dialect
 from runtime.dialects.raw_body import BadBody, RawBody
 from runtime.dispatch import errors
 from runtime.dispatch.dispatcher import Dispatcher
@@ -47,7 +47,7 @@ class Desk:
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
 
 
-async def answer(desk: Desk, request: Request, dialect: OpenAIDialect, extra: Pairs) -> None:
+async def answer(desk: Desk, request: Request, dialect: Dialect, extra: Pairs) -> None:
     """Answers one request in the client's dialect. Raises ApiError for what is wrong before a plan stands."""
     if desk.draining:
         raise ApiError(503, "this server is shutting down", "shutting_down", retry_after=5.0)
@@ -64,7 +64,7 @@ async def answer(desk: Desk, request: Request, dialect: OpenAIDialect, extra: Pa
 
 class _Life:
     def __init__(
-        self, desk: Desk, request: Request, dialect: OpenAIDialect, extra: Pairs, body: RawBody, facts: Facts
+        self, desk: Desk, request: Request, dialect: Dialect, extra: Pairs, body: RawBody, facts: Facts
     ) -> None:
         self._desk = desk
         self._request = request

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from runtime.dialects import openai
 from runtime.dialects.api_error import ApiError
+from runtime.dialects.dialect import Dialect
 from runtime.server.answering import Desk, answer
 from runtime.server.asgi import ClientGone, Pairs, Receive, Request, Scope, Send
 from runtime.server.keys import Keys
@@ -17,11 +18,6 @@ from runtime.server.origins import Origins
 
 Page = Callable[[Request, Pairs], Awaitable[None]]
 
-_DIALECTS = {
-    "/v1/chat/completions": openai.CHAT,
-    "/v1/completions": openai.COMPLETIONS,
-    "/v1/embeddings": openai.EMBEDDINGS,
-}
 _OPEN = "/health/"  # no key needed below this
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("hearth.server")
@@ -36,10 +32,13 @@ class Gate:
 
 
 class App:
-    """pages: GET (and POST) routes by path; a path that ends in "/" takes what is below it."""
+    """dialects: the generating routes. pages: all others by method and path; a path that ends in "/" takes what is below."""
 
-    def __init__(self, desk: Desk, gate: Gate, pages: Mapping[tuple[str, str], Page]) -> None:
+    def __init__(
+        self, desk: Desk, gate: Gate, dialects: Mapping[str, Dialect], pages: Mapping[tuple[str, str], Page]
+    ) -> None:
         self._desk = desk
+        self._dialects = dialects
         self._pages = pages
         self.gate = gate
         self.tasks: set[asyncio.Task[None]] = set()
@@ -66,7 +65,7 @@ class App:
         except ApiError as error:
             await request.answer(
                 error.status,
-                openai.CHAT.error_body(error),
+                self._dialect_of(request.path).error_body(error),
                 ((b"content-type", b"application/json"), *extra, *error.headers),
             )
         except ClientGone:
@@ -81,7 +80,7 @@ class App:
             return
         if not path.startswith(_OPEN):
             self.gate.keys.check(request.headers)
-        dialect = _DIALECTS.get(path)
+        dialect = self._dialects.get(path)
         if dialect is not None and method == "POST":
             await answer(self._desk, request, dialect, extra)
             return
@@ -90,6 +89,10 @@ class App:
             raise self._not_found(path, method)
         await page(request, extra)
 
+    def _dialect_of(self, path: str) -> Dialect:
+        """Whose shape an error at a path has: OpenAI's where no other wire lives there."""
+        return next((each for route, each in self._dialects.items() if path.startswith(route)), openai.CHAT)
+
     def _page(self, method: str, path: str) -> Page | None:
         page = self._pages.get((method, path))
         if page is None and "/" in path[1:]:
@@ -97,7 +100,7 @@ class App:
         return page
 
     def _not_found(self, path: str, method: str) -> ApiError:
-        known = {route for _, route in self._pages} | set(_DIALECTS)
+        known = {route for _, route in self._pages} | set(self._dialects)
         if path in known:
             return ApiError(405, f"{method} is not answered at {path}", "method_not_allowed")
         return ApiError(404, f"nothing is served at {path}", "not_found")

@@ -20,8 +20,7 @@ from runtime.server.app import Page
 from runtime.server.asgi import Pairs, Request
 
 _MOST_DECISIONS = 1000
-_DIALECTS = {dialect.name: dialect for dialect in (openai.CHAT, openai.COMPLETIONS, openai.EMBEDDINGS)}
-_NEEDS = {"prompt": openai.COMPLETIONS.name, "input": openai.EMBEDDINGS.name}
+_NEEDS = {"prompt": openai.COMPLETIONS, "input": openai.EMBEDDINGS}
 
 
 class Pages:
@@ -129,9 +128,9 @@ class Pages:
         """Any body a generating route takes; decides as if it had been sent there now, and sends nothing."""
         try:
             body = RawBody(await request.body(self._desk.max_body))
-            dialect = next((name for member, name in _NEEDS.items() if member in body.spans), openai.CHAT.name)
-            _DIALECTS[dialect].check(body)
-            facts = self._desk.planner.facts(dialect, body.data, request.headers)
+            dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), openai.CHAT)
+            dialect.check(body)
+            facts = self._desk.planner.facts(dialect.name, body.data, request.headers)
         except BadBody as error:
             raise ApiError(400, str(error), "invalid_body", error.place) from error
         except BadHint as error:

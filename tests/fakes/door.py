@@ -13,6 +13,9 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from runtime.dialects import openai
+from runtime.dialects.dialect import Dialect
+from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
 from runtime.dispatch.live import Clouds, LiveFleet
 from runtime.dispatch.planning import Planner
@@ -106,7 +109,12 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         )
 
     gate = Gate(Keys(setup.keys), Origins(setup.origins))
-    app = App(desk, gate, Pages(desk, report, 0.0).table())
+    dialects: dict[str, Dialect] = {
+        "/v1/chat/completions": ChatDialect(),
+        "/v1/completions": openai.COMPLETIONS,
+        "/v1/embeddings": openai.EMBEDDINGS,
+    }
+    app = App(desk, gate, dialects, Pages(desk, report, 0.0).table())
     store.start()
     server = _Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none", proxy_headers=False))
     serving = asyncio.create_task(server.serve())

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloud.openai_compatible import OpenAIWire
+from cloud.openai_compatible import OpenAICodec
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
@@ -153,7 +153,7 @@ class FakeLane:
 class FakeBackend:
     target: Target
     lanes: list[FakeLane]
-    wire: OpenAIWire = field(default_factory=lambda: OpenAIWire(_never))
+    codec: OpenAICodec = field(default_factory=lambda: OpenAICodec(_never))
 
 
 def _never() -> Any:
@@ -173,7 +173,8 @@ def cloud(name: str, *turns: Turn, **facts: Any) -> FakeBackend:
 def engine_backend(*lanes: tuple[Turn, ...], timeouts: Timeouts = QUICK) -> FakeBackend:
     """The box's engine with one lane per tuple of turns."""
     can = Capabilities(completions=True, embeddings=True, context_tokens=2048)
-    target = Target(LOCAL, LOCAL, "small", can, on_box=True, timeouts=timeouts)
+    dialects = frozenset({"openai_chat", "openai_completions", "openai_embeddings"})
+    target = Target(LOCAL, LOCAL, "small", can, on_box=True, dialects=dialects, timeouts=timeouts)
     return FakeBackend(
         target, [FakeLane(f"replica-{n}", ScriptedHop(*turns), "small-id") for n, turns in enumerate(lanes)]
     )

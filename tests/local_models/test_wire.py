@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local_models.wire import PATHS, EngineWire
+from local_models.wire import PATHS, EngineCodec
 from runtime.contract.failures import Disposition, Failure, Kind
 
 ANSWERS = Path(__file__).parent / "data" / "answers"
@@ -50,7 +50,7 @@ def verdict(failure: Failure) -> tuple[Kind, Disposition]:
 def test_real_answers_are_told_apart(name: str, expected: tuple[Kind, Disposition]) -> None:
     """In every dialect vLLM speaks; its words and its body are kept."""
     status, headers, body = real(name)
-    failure = EngineWire().classify(status, headers, body)
+    failure = EngineCodec().classify(status, headers, body)
     assert verdict(failure) == expected
     assert failure.status == status
     assert failure.body == body
@@ -61,7 +61,7 @@ def test_real_answers_are_told_apart(name: str, expected: tuple[Kind, Dispositio
 def test_an_error_event_inside_a_stream_is_a_broken_stream() -> None:
     """The core died mid-stream: 200, this event, then [DONE]."""
     event = (ANSWERS / "error_event.sse").read_bytes().split(b"\n\n")[0]
-    failure = EngineWire().classify(200, {}, event)
+    failure = EngineCodec().classify(200, {}, event)
     assert verdict(failure) == (Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE)
     assert failure.message.startswith("EngineCore encountered an issue")
     assert failure.code == "InternalServerError"
@@ -87,7 +87,7 @@ def test_an_error_event_inside_a_stream_is_a_broken_stream() -> None:
 )
 def test_other_servers_answers(status: int, body: bytes, expected: tuple[Kind, Disposition]) -> None:
     """Proxies, older engines and attached servers are understood as far as they speak."""
-    failure = EngineWire().classify(status, {}, body)
+    failure = EngineCodec().classify(status, {}, body)
     assert verdict(failure) == expected
     assert failure.message
 
@@ -97,18 +97,18 @@ def test_other_servers_answers(status: int, body: bytes, expected: tuple[Kind, D
 )
 def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
     """A wait that is no number of seconds is no wait."""
-    assert EngineWire().classify(429, {"retry-after": value}, b"").retry_after == seconds
+    assert EngineCodec().classify(429, {"retry-after": value}, b"").retry_after == seconds
 
 
 def test_busy_and_the_callers_fault_open_no_breaker() -> None:
     """What a full queue and a bad body say of the engine is nothing."""
     for name in ("full_queue", "too_long_prompt", "bad_param"):
-        assert not EngineWire().classify(*real(name)).counts_against
+        assert not EngineCodec().classify(*real(name)).counts_against
 
 
 def test_paths() -> None:
     """Each dialect has its place below /v1."""
-    assert EngineWire().path("openai_chat") == "/chat/completions"
+    assert EngineCodec().path("openai_chat") == "/chat/completions"
     assert all(path.startswith("/") for path in PATHS.values())
     with pytest.raises(KeyError):
-        EngineWire().path("gemini")
+        EngineCodec().path("gemini")
