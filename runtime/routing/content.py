@@ -178,6 +178,95 @@ def _structure(value: Any, depth: int) -> float:
     return 1.0
 
 
+def read_messages(body: Mapping[str, Any]) -> Content:
+    """`system`, `messages`, `tools` and the answer's schema of Anthropic's messages wire."""
+    content = Content()
+    said = bounded("\n".join(bounded(text) for text in _blocks(content, body.get("system"))))
+    if said:
+        content.plain += MESSAGE_TOKENS
+        content.sample = said
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict):
+            _blocks_message(content, message)
+    config = body.get("output_config")
+    schema = config.get("format") if isinstance(config, dict) else None
+    for structure in (body.get("tools"), schema or body.get("output_format")):
+        if structure:
+            content.plain += _structure(structure, _DEPTH)
+    if not content.ask:
+        content.ask = content.sample
+    return content.close()
+
+
+def _blocks_message(content: Content, message: Mapping[str, Any]) -> None:
+    """A message of blocks. What a tool answered is text to be seen, and not what the user asked."""
+    given = message.get("content")
+    texts = _blocks(content, given)
+    content.plain += MESSAGE_TOKENS
+    answers = _tool_answers(content, given)
+    said = bounded("\n".join(bounded(text) for text in texts))
+    seen = "\n".join(bounded(text) for text in (said, *answers) if text)
+    if seen:
+        content.sample = bounded(f"{seen}\n{content.sample}") if content.sample else bounded(seen)
+    if said and message.get("role") == "user":
+        content.ask = said
+
+
+def _tool_answers(content: Content, given: Any) -> list[str]:
+    texts: list[str] = []
+    for block in given if isinstance(given, list) else ():
+        if isinstance(block, dict) and block.get("type") == "tool_result":
+            texts += _blocks(content, block.get("content"))
+    return texts
+
+
+def _blocks(content: Content, given: Any) -> list[str]:
+    """The texts of a string or a list of blocks; all else is counted on the way, tool results aside."""
+    if isinstance(given, str):
+        content.add_text(given)
+        return [given]
+    texts: list[str] = []
+    for block in given if isinstance(given, list) else ():
+        if not isinstance(block, dict):
+            continue
+        text = block.get("text")
+        if isinstance(text, str):
+            content.add_text(text)
+            texts.append(text)
+        else:
+            _silent_block(content, block)
+    return texts
+
+
+def _silent_block(content: Content, block: Mapping[str, Any]) -> None:
+    """A block that is no text of its own: media, a call, thinking, what a server tool found."""
+    kind = block.get("type")
+    if kind == "image":
+        content.add_media("image", IMAGE_TOKENS)
+    elif kind == "document":
+        _document(content, block.get("source"))
+    elif kind == "thinking":
+        thought = block.get("thinking")
+        content.add_text(thought if isinstance(thought, str) else "")
+    elif kind not in ("tool_result", "redacted_thinking"):
+        content.plain += _structure({name: value for name, value in block.items() if name != "type"}, _DEPTH)
+
+
+def _document(content: Content, source: Any) -> None:
+    """A document by its source: plain text, blocks, or pages."""
+    source = source if isinstance(source, dict) else {}
+    data = source.get("data")
+    size = len(data) if isinstance(data, str) else 0
+    kind = source.get("type")
+    if kind == "text":
+        content.add_text(data if isinstance(data, str) else "")
+    elif kind == "content":
+        _blocks(content, source.get("content"))
+    else:
+        content.add_media("pdf", max(_LEAST_FILE, size * PDF_TOKENS_PER_BYTE))
+
+
 def read_completions(body: Mapping[str, Any]) -> Content:
     """`prompt`: a text, texts, token ids, or lists of those."""
     return _prompt(body.get("prompt"))

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.contract.targets import TEXT
-from runtime.routing.content import Content, read_chat, read_completions, read_embeddings
+from runtime.routing.content import Content, read_chat, read_completions, read_embeddings, read_messages
 from runtime.routing.hints import NO_HINTS, BadHint, Hints, read_hints
 from runtime.routing.scores import score_of
 from runtime.routing.tasks import language_of, task_of, words_of
 from runtime.routing.tokens import TokenEstimate
 
-__all__ = ["BadHint", "Facts", "Hints", "read_facts", "read_hints"]
+__all__ = ["BadHint", "Facts", "Hints", "count_tokens", "read_facts", "read_hints"]
 
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
@@ -63,6 +63,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Content]] = {
     "openai_chat": read_chat,
     "openai_completions": read_completions,
     "openai_embeddings": read_embeddings,
+    "anthropic_messages": read_messages,
 }
 
 
@@ -97,6 +98,12 @@ def read_facts(
     )
 
 
+def count_tokens(dialect: str, body: Mapping[str, Any], tokens: TokenEstimate) -> int:
+    """Tokens of a body's prompt, estimated as for a decision; for a client that asks where no target counts."""
+    content = _READERS[dialect](body)
+    return tokens.of(content.plain) + content.media_tokens
+
+
 def _whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return None
@@ -111,7 +118,9 @@ def _max_tokens(body: Mapping[str, Any]) -> int | None:
 def _structured(body: Mapping[str, Any]) -> bool:
     if body.get("structured_outputs"):
         return True
-    wanted = body.get("response_format")
+    config = body.get("output_config")
+    inner = config.get("format") if isinstance(config, dict) else None
+    wanted = body.get("response_format") or inner or body.get("output_format")
     return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")
 
 

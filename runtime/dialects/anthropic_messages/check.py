@@ -1,0 +1,44 @@
+"""What a body of this wire must have, whoever answers it. Everything else, unknown members too, is the target's question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.dialects.anthropic_messages.decode import role_of
+from runtime.dialects.raw_body import BadBody
+
+
+def check_body(data: Mapping[str, Any]) -> None:
+    """Raises BadBody with the place."""
+    for name, kind, words in _KINDS:
+        if data.get(name) is not None and not isinstance(data[name], kind):
+            raise BadBody(f"the member {name!r} must be {words}", name)
+    messages = data.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadBody("'messages' must be a list with at least one message", "messages")
+    for place, message in enumerate(messages):
+        _check_message(message, f"messages[{place}]")
+
+
+def check_limit(data: Mapping[str, Any]) -> None:
+    """`max_tokens`, which this wire requires; 0 asks for nothing but a warm cache."""
+    limit = data.get("max_tokens")
+    if limit is None:
+        raise BadBody("the member 'max_tokens' is missing", "max_tokens")
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise BadBody("the member 'max_tokens' must be an integer of at least 0", "max_tokens")
+
+
+_KINDS: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
+    ("model", str, "a string"),
+    ("system", (str, list), "a string or a list of blocks"),
+    ("stream", bool, "true or false"),
+    ("tools", list, "a list"),
+)
+
+
+def _check_message(message: Any, at: str) -> None:
+    role_of(message, at)
+    if not isinstance(message.get("content"), str | list):
+        raise BadBody("a message's content must be a string or a list of blocks", f"{at}.content")

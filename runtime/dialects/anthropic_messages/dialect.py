@@ -1,0 +1,68 @@
+"""Anthropic's messages wire at the door: what passes through, and what is translated."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.contract.messages import Request
+from runtime.dialects.anthropic_messages import counting, errors
+from runtime.dialects.anthropic_messages.check import check_body, check_limit
+from runtime.dialects.anthropic_messages.composer import Composer
+from runtime.dialects.anthropic_messages.decode import decode
+from runtime.dialects.anthropic_messages.meter import StreamMeter, WholeMeter
+from runtime.dialects.anthropic_messages.words import NAME
+from runtime.dialects.anthropic_messages.writer import StreamWriter, WholeWriter
+from runtime.dialects.api_error import ApiError
+from runtime.dialects.dialect import Passing
+from runtime.dialects.meter import Before
+from runtime.dialects.raw_body import RawBody
+from runtime.dialects.translation import Writer
+
+
+def _new_id() -> str:
+    return secrets.token_hex(12)
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicMessages:
+    """See `runtime.dialects.dialect.Dialect`. new_id: makes the ids of answers and calls that came without."""
+
+    new_id: Callable[[], str] = _new_id
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    def check(self, body: RawBody) -> None:
+        check_body(body.data)
+        check_limit(body.data)
+
+    def streams(self, body: RawBody) -> bool:
+        return body.data.get("stream") is True
+
+    def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
+        """Blocks that other wires' models signed stay behind; this wire's models refuse them."""
+        return Passing(counting.passing(body, model), StreamMeter() if self.streams(body) else WholeMeter())
+
+    def continuation(self, body: RawBody, before: Before) -> RawBody | None:
+        """None: current models of this wire refuse an answer that is already begun."""
+        return None
+
+    def decode(self, body: RawBody) -> Request:
+        return decode(body, stream=self.streams(body))
+
+    def writer(self, request: Request) -> Writer:
+        hidden = request.thinking is not None and request.thinking.show is False
+        composer = Composer(request.model, self.new_id, show=not hidden)
+        return StreamWriter(composer) if request.stream else WholeWriter(composer)
+
+    def error_body(self, error: ApiError) -> bytes:
+        return errors.error_body(error)
+
+    def error_event(self, error: ApiError) -> bytes:
+        return errors.error_event(error)
+
+
+MESSAGES = AnthropicMessages()

@@ -1,0 +1,230 @@
+"""Reads answers that pass through on this wire: content, stop reason, usage, errors. Forwards bytes as they came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runtime.contract.failures import Failure
+from runtime.contract.usage import Usage
+from runtime.dialects import sse
+from runtime.dialects.anthropic_messages.words import FINISH, usage_of
+from runtime.dialects.meter import Before, broken, garbled
+
+STOP_EVENT = sse.encode(b'{"type":"message_stop"}', b"message_stop")
+
+
+class _Event(msgspec.Struct):
+    type: Any = None
+    message: Any = None
+    content_block: Any = None
+    delta: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Message(msgspec.Struct):
+    type: Any = None
+    content: Any = None
+    stop_reason: Any = None
+    usage: Any = None
+    model: Any = None
+    error: Any = None
+
+
+_event = msgspec.json.Decoder(_Event)
+_message = msgspec.json.Decoder(_Message)
+_undecodable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def told_failure(error: Any, raw: bytes) -> Failure:
+    """The failure of an error object that came where an answer was expected."""
+    detail = error if isinstance(error, dict) else {}
+    message = str(detail.get("message") or error)[:500]
+    code = detail.get("type")
+    return broken(f"the answer broke off with an error: {message}", code if isinstance(code, str) else None, raw)
+
+
+class StreamMeter:
+    """Meters one SSE answer (see `Meter`)."""
+
+    __slots__ = (
+        "_counts",
+        "_events",
+        "_started",
+        "began",
+        "done",
+        "failure",
+        "finish",
+        "finished",
+        "model",
+        "said",
+        "tokens",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self._events = sse.Events()
+        self._started = False
+        self._counts: dict[str, Any] = {}
+        self.began = self.finished = self.done = False
+        self.finish: str | None = None
+        self.usage: Usage | None = None
+        self.model: str | None = None
+        self.failure: Failure | None = None
+        self.tokens = 0  # content deltas seen: about the tokens generated
+        self.said: Before | None = None  # current models refuse to go on with a half answer
+
+    def feed(self, piece: bytes) -> bytes:
+        forward = []
+        for event in self._events.feed(piece):
+            if self.failure is not None or self.done:
+                break
+            if self._read(event):
+                forward.append(event.raw)
+        return b"".join(forward) if len(forward) != 1 else forward[0]
+
+    def end(self) -> bytes:
+        """The closing event is added where the answer is whole without it."""
+        if self.failure is not None or self.done:
+            return b""
+        if not self.finished:
+            self.failure = broken("the stream ended without a stop reason")
+            return b""
+        self.done = True
+        return STOP_EVENT
+
+    def _read(self, event: sse.Event) -> bool:
+        """Takes note of one event; True when the client may see it."""
+        if event.data is None:
+            return not event.name  # comments keep a connection alive; a bare field means nothing
+        try:
+            read = _event.decode(event.data)
+        except _undecodable as error:
+            self.failure = garbled(f"an event of the stream is not one: {error}", event.data)
+            return False
+        kind = read.type if isinstance(read.type, str) else event.name.decode("latin-1")
+        if kind == "error" or event.name == b"error":
+            self.failure = told_failure(read.error, event.data)
+            return False
+        return self._take(kind, read, event.data)
+
+    def _take(self, kind: str, read: _Event, data: bytes) -> bool:
+        match kind:
+            case "message_start":
+                self._start(read.message)
+            case "content_block_delta" | "content_block_start" | "message_delta" if not self._started:
+                self.failure = garbled("content came before the message began", data)
+                return False
+            case "content_block_delta":
+                self.began = True
+                self.tokens += 1
+            case "content_block_start":
+                self._block(read.content_block)
+            case "message_delta":
+                self._delta(read)
+            case "message_stop":
+                return self._close()
+            case "":
+                self.failure = garbled("an event of the stream has no type", data)
+                return False
+            case _:  # ping, content_block_stop, and what this wire may yet learn
+                pass
+        return True
+
+    def _start(self, message: Any) -> None:
+        self._started = True
+        if isinstance(message, dict):
+            model = message.get("model")
+            self.model = model if isinstance(model, str) else None
+            self._count(message.get("usage"))
+
+    def _block(self, block: Any) -> None:
+        """A block begins. Empty text is no content yet; thinking is: it may take long and show nothing."""
+        block = block if isinstance(block, dict) else {}
+        if block.get("type") == "fallback":  # the vendor changed the model by itself, and says to which
+            served = block.get("to")
+            self.model = served.get("model", self.model) if isinstance(served, dict) else self.model
+        self.began = self.began or block.get("type") != "text" or bool(block.get("text"))
+
+    def _delta(self, read: _Event) -> None:
+        self._count(read.usage)
+        reason = read.delta.get("stop_reason") if isinstance(read.delta, dict) else None
+        if reason is not None:
+            self.finish = FINISH.get(str(reason), str(reason))
+            self.finished = self.began = True
+
+    def _count(self, usage: Any) -> None:
+        """Counts are cumulative; what a later event leaves out stands as it was."""
+        if isinstance(usage, dict):
+            self._counts |= {name: value for name, value in usage.items() if value is not None}
+            self.usage = usage_of(self._counts)
+
+    def _close(self) -> bool:
+        if not self.finished:
+            self.failure = broken("the stream said it was done without a stop reason")
+            return False
+        self.done = True
+        return True
+
+
+class WholeMeter:
+    """Meters one whole JSON answer (see `Meter`): bytes are held until all of them are there."""
+
+    __slots__ = (
+        "_pieces",
+        "began",
+        "done",
+        "failure",
+        "finish",
+        "finished",
+        "model",
+        "said",
+        "tokens",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self.began = self.finished = self.done = False
+        self.finish: str | None = None
+        self.usage: Usage | None = None
+        self.model: str | None = None
+        self.failure: Failure | None = None
+        self.tokens = 0
+        self.said: Before | None = None
+
+    def feed(self, piece: bytes) -> bytes:
+        self._pieces.append(piece)
+        return b""
+
+    def end(self) -> bytes:
+        if self.failure is not None or self.done:
+            return b""
+        body = b"".join(self._pieces)
+        try:
+            message = _message.decode(body)
+        except _undecodable as error:
+            self.failure = garbled(f"the answer is not valid JSON: {error}", body)
+            return b""
+        self.failure = _verdict(message, body)
+        if self.failure is not None:
+            return b""
+        reason = str(message.stop_reason)
+        self.finish = FINISH.get(reason, reason)
+        self.model = message.model if isinstance(message.model, str) else None
+        self.usage = usage_of(message.usage)
+        self.tokens = self.usage.completion if self.usage else 0
+        self.began = self.finished = self.done = True
+        return body
+
+
+def _verdict(message: _Message, body: bytes) -> Failure | None:
+    if message.type == "error" or message.error is not None:
+        return told_failure(message.error, body)
+    if message.type != "message" or not isinstance(message.content, list):
+        return garbled("the answer is not a message", body)
+    if message.stop_reason is None:
+        return broken("the answer has no stop reason")
+    return None

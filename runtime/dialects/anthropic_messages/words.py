@@ -1,0 +1,67 @@
+"""The wire's vocabulary: its name, why an answer stopped, and how tokens are counted. Both ways, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.contract.events import Finish, Stop
+from runtime.contract.usage import Usage
+
+NAME = "anthropic_messages"
+
+FINISH: Mapping[str, Finish] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+    "pause_turn": "length",
+}
+_KEPT = frozenset({"pause_turn", "model_context_window_exceeded"})  # words with a meaning no finish reason has
+
+
+def stop_reason(stop: Stop, *, called: bool, refused: bool) -> str:
+    """The wire's word for a stop. called: a tool call was written. refused: the model said that it will not."""
+    if stop.raw in _KEPT:
+        return stop.raw
+    if stop.finish == "length":
+        return "max_tokens"
+    if refused or stop.finish == "content_filter":
+        return "refusal"
+    if called:  # some wires say "stop" behind a forced call; a client of this one would not run it
+        return "tool_use"
+    return "end_turn" if stop.stop_sequence is None else "stop_sequence"
+
+
+def usage_of(value: Any) -> Usage | None:
+    """Token counts of a usage object: the prompt is what was read, written to and found in the cache, and the rest."""
+    if not isinstance(value, dict):
+        return None
+    cached = _count(value.get("cache_read_input_tokens"))
+    written = _count(value.get("cache_creation_input_tokens"))
+    details = value.get("output_tokens_details")
+    return Usage(
+        prompt=_count(value.get("input_tokens")) + cached + written,
+        completion=_count(value.get("output_tokens")),
+        cached=cached,
+        cache_write=written,
+        reasoning=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
+    )
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "input_tokens": max(0, usage.prompt - usage.cached - usage.cache_write),
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.completion,
+    }
+    if usage.reasoning:
+        written["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return written
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
