@@ -1,15 +1,18 @@
-"""A chat completion's answer as far as scoring needs it: the text, and the tokens that could have stood at every step.
+"""Chat completions as far as scoring needs them: the tokens of an answer or of a prompt, by id, with their probabilities.
 
-Knows the wire; knows nothing of labels.
+Knows the wire; knows nothing of labels. Tokens are asked for as ids ("token_id:17"): the text of a token that ends inside a
+character does not tell which it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 _IMPOSSIBLE = -9000.0  # vLLM writes -9999 for a token its grammar forbids
+_ID = "token_id:"
 
 
 class AnswerError(ValueError):
@@ -17,31 +20,28 @@ class AnswerError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """One token that could have stood.
-
-    text: "" for a token that ends inside a character; logprob: natural logarithm.
-    """
-
-    text: str
-    logprob: float
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
-    """One generated token and, in `others`, the possible ones that were listed beside it."""
+    """One generated token, and the natural logarithms of the probabilities listed beside it, its own included."""
 
-    taken: Token
-    others: tuple[Token, ...]
+    taken: int
+    listed: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """text: all that was generated. ended: it ended by itself, not by the token limit."""
+    """text: all that was generated."""
 
     text: str
     steps: tuple[Step, ...]
-    ended: bool
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """The tokens of a prompt below its first: ids, and texts ("" or a replacement character inside a character)."""
+
+    ids: tuple[int, ...]
+    texts: tuple[str, ...]
     model: str
 
 
@@ -70,9 +70,14 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+class _Scored(msgspec.Struct):
+    decoded_token: str | None = None
+
+
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
     model: str = ""
+    prompt_logprobs: list[dict[str, _Scored] | None] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Completion)
@@ -80,26 +85,46 @@ _decoder = msgspec.json.Decoder(_Completion)
 
 def decode(body: bytes) -> Answer:
     """The answer in a chat completion's body. Raises AnswerError."""
-    try:
-        completion = _decoder.decode(body)
-    except msgspec.DecodeError as error:
-        raise AnswerError(f"not a chat completion: {error}") from error
-    if not completion.choices:
-        raise AnswerError("a chat completion without choices")
+    completion = _completion(body)
     choice = completion.choices[0]
     if choice.finish_reason not in ("stop", "length"):
         raise AnswerError(f"the engine broke the answer off ({choice.finish_reason})")
     content = choice.logprobs.content if choice.logprobs is not None else None
     if not content:
         raise AnswerError("the answer has no logprobs: the engine must return them")
-    steps = tuple(_step(entry) for entry in content)
-    return Answer(choice.message.content or "", steps, choice.finish_reason == "stop", completion.model)
+    return Answer(choice.message.content or "", tuple(_step(entry) for entry in content), completion.model)
+
+
+def decode_prompt(body: bytes) -> Spelling:
+    """The prompt's own tokens, from its `prompt_logprobs`. Raises AnswerError."""
+    completion = _completion(body)
+    listed = [
+        next(iter(entry.items())) for entry in completion.prompt_logprobs or () if entry
+    ]  # its own token is first
+    if not listed:
+        raise AnswerError("the answer has no prompt_logprobs: the engine must return them")
+    ids = tuple(int(token) for token, _ in listed)
+    return Spelling(ids, tuple(entry.decoded_token or "" for _, entry in listed), completion.model)
+
+
+def _completion(body: bytes) -> _Completion:
+    try:
+        completion = _decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise AnswerError(f"not a chat completion: {error}") from error
+    if not completion.choices:
+        raise AnswerError("a chat completion without choices")
+    return completion
 
 
 def _step(entry: _Content) -> Step:
-    """The taken token is listed among the top ones too, once; several tokens may share the text ""."""
-    others = [Token(top.token, top.logprob) for top in entry.top_logprobs if top.logprob > _IMPOSSIBLE]
-    taken = Token(entry.token, entry.logprob)
-    if taken in others:
-        others.remove(taken)
-    return Step(taken, tuple(others))
+    listed = {_id(top.token): top.logprob for top in entry.top_logprobs if top.logprob > _IMPOSSIBLE}
+    taken = _id(entry.token)
+    listed[taken] = entry.logprob
+    return Step(taken, listed)
+
+
+def _id(token: str) -> int:
+    if not token.startswith(_ID):
+        raise AnswerError("the answer names tokens by their text: the engine must support return_tokens_as_token_ids")
+    return int(token[len(_ID) :])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-MOST_LABELS = 256  # every label stands in every prompt
+MOST_LABELS = 128  # every label stands in every prompt, and vLLM lists at most 128 named tokens a step
 LONGEST_LABEL = 200  # characters; every character may cost a token of the answer
 
 

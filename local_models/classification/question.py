@@ -7,7 +7,7 @@ The labels come first and the text last, so that all rows share one prefix and t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,8 +20,10 @@ _TEXT = "{text}"
 _LABELS = "{labels}"
 _MARK = "\x00text\x00"  # stands for the text while the body around it is written; no text of a prompt holds NUL
 
-MOST_LOGPROBS = 20  # vLLM's own bound (`--max-logprobs`)
-_FRAMES_KEPT = 512
+MOST_LISTED = 128  # tokens named in `logprob_token_ids`, vLLM's own bound
+_TOP = 20  # for an engine that does not know `logprob_token_ids`; vLLM's own bound
+_NO_THINKING = {"enable_thinking": False}
+_PROBE = "The weather was fine."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,46 +70,60 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Writes request bodies for one prompt and one model. What surrounds the text is written once per choice and room."""
+    """Writes request bodies for one prompt and one model. What surrounds the text is written once per kind of question."""
 
     prompt: Prompt
     model: str
-    _frames: dict[tuple[tuple[str, ...], int], tuple[bytes, bytes]] = field(default_factory=dict)
+    _frames: dict[tuple[str | None, tuple[int, ...]], tuple[bytes, bytes]] = field(default_factory=dict)
 
-    def body(self, text: str, choice: tuple[str, ...], max_tokens: int) -> bytes:
-        """A chat completion held to `choice`, greedy, with the most probable tokens of every step."""
-        frame = self._frames.get((choice, max_tokens))
-        if frame is None:
-            if len(self._frames) >= _FRAMES_KEPT:
-                self._frames.clear()
-            frame = self._frames[choice, max_tokens] = self._frame(choice, max_tokens)
-        return frame[0] + msgspec.json.encode(text)[1:-1] + frame[1]
-
-    def _frame(self, choice: tuple[str, ...], max_tokens: int) -> tuple[bytes, bytes]:
-        whole = msgspec.json.encode(
+    def spelled(self, label: str) -> bytes:
+        """Asks how the prompt's tokens are cut when `label` stands as the answer."""
+        return msgspec.json.encode(
             {
                 "model": self.model,
-                "messages": self.prompt.messages(_MARK),
-                "temperature": 0,
-                "max_tokens": max_tokens,
-                "logprobs": True,
-                "top_logprobs": top_logprobs(choice),
-                "structured_outputs": {"choice": choice},
-                "chat_template_kwargs": {"enable_thinking": False},
+                "messages": [*self.prompt.messages(_PROBE), {"role": "assistant", "content": label}],
+                "add_generation_prompt": False,
+                "max_tokens": 1,
+                "prompt_logprobs": 1,
+                "chat_template_kwargs": _NO_THINKING,
             }
         )
-        before, after = whole.split(msgspec.json.encode(_MARK)[1:-1])
+
+    def row(self, text: str, ids: tuple[int, ...], room: int) -> bytes:
+        """Asks for a text's label: greedy, held to the labels, at most `room` tokens of it, with the probabilities of `ids`."""
+        frame = self._frames.get((None, ids))
+        if frame is None:
+            more = {"max_tokens": room, "structured_outputs": {"choice": self.prompt.labels}}
+            frame = self._kept((None, ids), self._frame(self.prompt.messages(_MARK), ids, more))
+        return frame[0] + msgspec.json.encode(text)[1:-1] + frame[1]
+
+    def below(self, text: str, begun: str, ids: tuple[int, ...]) -> bytes:
+        """Asks for the probabilities of `ids` behind an answer begun with `begun`."""
+        frame = self._frames.get((begun, ids))
+        if frame is None:
+            messages = [*self.prompt.messages(_MARK), {"role": "assistant", "content": begun}]
+            more = {"max_tokens": 1, "add_generation_prompt": False, "continue_final_message": True}
+            frame = self._kept((begun, ids), self._frame(messages, ids, more))
+        return frame[0] + msgspec.json.encode(text)[1:-1] + frame[1]
+
+    def _kept(self, key: tuple[str | None, tuple[int, ...]], frame: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+        """There is one frame per place where labels part, and one for the rows: fewer than labels."""
+        self._frames[key] = frame
+        return frame
+
+    def _frame(
+        self, messages: list[dict[str, str]], ids: tuple[int, ...], more: Mapping[str, object]
+    ) -> tuple[bytes, bytes]:
+        body = {
+            "model": self.model,
+            "messages": messages,
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": _TOP,
+            "logprob_token_ids": ids,
+            "return_tokens_as_token_ids": True,
+            "chat_template_kwargs": _NO_THINKING,
+            **more,
+        }
+        before, after = msgspec.json.encode(body).split(msgspec.json.encode(_MARK)[1:-1])
         return before, after
-
-
-def top_logprobs(choice: Sequence[str]) -> int:
-    """How many tokens can stand at one step at most: one per distinct beginning of a label, and the end; at most
-    what vLLM gives.
-    """
-    beginnings = {label[:length] for label in choice for length in range(1, len(label) + 1)}
-    return min(MOST_LOGPROBS, len(beginnings) + 1)
-
-
-def whole_answer(labels: Sequence[str]) -> int:
-    """Tokens that surely hold any of the labels and the end of the answer: no token is shorter than a byte."""
-    return max(len(label.encode()) for label in labels) + 1

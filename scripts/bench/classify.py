@@ -3,8 +3,7 @@
     python -m scripts.bench.classify --rows prompts.jsonl --url http://127.0.0.1:8000 [--model local] [--count 400]
         [--direct-url http://127.0.0.1:8001 --direct-model NAME] [--labels a,b,c] [--concurrency 32] [--json]
 
-The bare client sends the very bodies (chat, structured choice, logprobs, room for a whole label), so many at once, and reads
-the answers; it reads no row, scores nothing and writes nothing. --direct-url: vLLM itself, where --url is the runtime in
+The bare client sends the very bodies (chat, structured choice, logprobs), so many at once, and reads the answers; it reads no row, scores nothing and writes nothing. --direct-url: vLLM itself, where --url is the runtime in
 front of it. The rows are dealt out to four runs, bare, classify, classify, bare, no text twice: neither gains from a warm cache
 or from a neighbour that falls silent. Both begin with one question that warms what all rows share.
 """
@@ -26,7 +25,9 @@ from pathlib import Path
 
 import aiohttp
 
-from local_models.classification.question import Prompt, Question, whole_answer
+from local_models.classification.answer import decode_prompt
+from local_models.classification.question import Prompt, Question
+from local_models.classification.tree import SENTINELS, LabelTree, cuts_from
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,24 +56,27 @@ class Timed:
 
 async def bare(plan: Plan, texts: Sequence[str]) -> Timed:
     """The same questions without anything around them."""
-    question, room = Question(Prompt(plan.labels), plan.direct_model), whole_answer(plan.labels)
+    question = Question(Prompt(plan.labels), plan.direct_model)
     key = os.environ.get("HEARTH_API_KEY", "")
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
     address = f"{plan.direct_url.rstrip('/')}/v1/chat/completions"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session:
 
-        async def ask(text: str) -> None:
-            async with session.post(address, data=question.body(text, plan.labels, room)) as reply:
-                body = await reply.read()
+        async def ask(body: bytes) -> bytes:
+            async with session.post(address, data=body) as reply:
+                answer = await reply.read()
                 if reply.status != 200:
-                    raise SystemExit(f"{address}: {reply.status} {body[:300]!r}")
+                    raise SystemExit(f"{address}: {reply.status} {answer[:300]!r}")
+                return answer
 
-        await ask("The weather was fine.")
+        spellings = {label: decode_prompt(await ask(question.spelled(label))) for label in (*SENTINELS, *plan.labels)}
+        tree = LabelTree(cuts_from(spellings, plan.labels))
+        await ask(question.row("The weather was fine.", tree.ids, tree.room))
         began, cpu, left = time.perf_counter(), _cpu(resource.RUSAGE_SELF), iter(texts)
 
         async def work() -> None:
             for text in left:
-                await ask(text)
+                await ask(question.row(text, tree.ids, tree.room))
 
         await asyncio.gather(*(work() for _ in range(plan.concurrency)))
     return Timed(len(texts), time.perf_counter() - began, _cpu(resource.RUSAGE_SELF) - cpu, len(texts))

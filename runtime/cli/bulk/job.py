@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from local_models.classification.question import Prompt, Question, whole_answer
+from local_models.classification.question import Prompt, Question
 from runtime.cli.bulk.endpoint import Endpoint
 from runtime.cli.bulk.journal import Done, Identity, Journal, difference, refusal
 from runtime.cli.bulk.meter import Meter
@@ -138,20 +138,19 @@ class _Run:
         began = time.monotonic()
         async with Endpoint(self.job.url, self.job.key, self.job.concurrency) as endpoint:
             patience = Patience(endpoint.ask, self.job.patience_s, time.monotonic)
-            sorter = Sorter(Question(self.job.prompt, self.job.model), patience, self.job.tolerance)
             try:
                 with meter:
-                    await self._beside(self._shown(meter, patience), self._rows(endpoint, patience, sorter))
+                    await self._beside(self._shown(meter, patience), self._rows(endpoint, patience))
             except HopelessError as error:
                 self.outcome.stopped = str(error)
             finally:
                 self.outcome.seconds = time.monotonic() - began
                 self.outcome.requests, self.outcome.waits = patience.requests, patience.waits
-                self.outcome.further = sorter.further
 
-    async def _rows(self, endpoint: Endpoint, patience: Patience, sorter: Sorter) -> None:
-        """A probe first, so that a dead runtime, a wrong key or another model is told before any row is done."""
-        if not await self._unless_stopped(self._probe(endpoint, patience, sorter)):
+    async def _rows(self, endpoint: Endpoint, patience: Patience) -> None:
+        """The labels' spelling first, so that a dead runtime, a wrong key or another model is told before any row."""
+        sorter = await self._unless_stopped(self._prepared(endpoint, patience))
+        if sorter is None:
             return
         self._bind(patience.model)
 
@@ -172,23 +171,23 @@ class _Run:
             await run.run()
         finally:
             self.outcome.now, self.outcome.first_bad = run.progress.finished, run.progress.first_bad
+            self.outcome.further = sorter.further
 
-    async def _probe(self, endpoint: Endpoint, patience: Patience, sorter: Sorter) -> None:
-        labels = self.job.prompt.labels
-        body = Question(self.job.prompt, self.job.model).body(_PROBE, labels, whole_answer(labels))
-        reply = await endpoint.ask(body)
+    async def _prepared(self, endpoint: Endpoint, patience: Patience) -> Sorter:
+        """The sorter, proved on a probe."""
+        question = Question(self.job.prompt, self.job.model)
+        reply = await endpoint.ask(question.spelled(self.job.prompt.labels[0]))
         if reply.status is None:
             raise NoRuntimeError(reply.body.decode("utf-8", "replace"))
         try:
+            sorter = await Sorter.prepare(question, patience, self.job.tolerance)
             await sorter.sort(_PROBE)
         except UnanswerableError as error:
             raise HopelessError(f"the engine does not take the question: {error}") from error
+        return sorter
 
     def _bind(self, model: str) -> None:
-        """Writes down what OUT belongs to, the model included.
-
-        Raises JournalError where an earlier run had another model.
-        """
+        """Writes down what OUT belongs to, the model included. Raises JournalError where an earlier run had another model."""
         self.outcome.model = model
         identity = msgspec.structs.replace(self.identity, model=model)
         if self.known is not None and self.known.model != model:
@@ -208,16 +207,15 @@ class _Run:
         finally:
             task.cancel()
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Whether the work was done before somebody wanted the run to end."""
+    async def _unless_stopped(self, work: Coroutine[Any, Any, Sorter]) -> Sorter | None:
+        """What the work made, or None where somebody wanted the run to end first."""
         task, stopped = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
-        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if task.done():
-            await task
-            return True
+            return await task
         task.cancel()
-        return False
+        return None
 
     def _on_signals(self) -> None:
         def end() -> None:

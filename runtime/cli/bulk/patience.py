@@ -9,13 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
-from local_models.classification.answer import Answer, AnswerError, decode
+from local_models.classification.answer import AnswerError
 from runtime.cli.bulk.verdicts import Bad, Good, Reply, Stop, Wait, backoff, verdict
 
 TRIES = 4  # of one row, while other rows are answered: then it is the row
 
 Ask = Callable[[bytes], Awaitable[Reply]]
+
+
+class Modelled(Protocol):
+    """Something a model said. model: its id, as the answer names it."""
+
+    @property
+    def model(self) -> str: ...
+
+
+Found = TypeVar("Found", bound=Modelled)
 
 
 class HopelessError(Exception):
@@ -51,8 +62,8 @@ class Patience:
     def __post_init__(self) -> None:
         self.last_answer = self.clock()
 
-    async def answer(self, body: bytes) -> Answer:
-        """The answer to one question. Raises UnanswerableError and HopelessError."""
+    async def answer(self, body: bytes, decode: Callable[[bytes], Found]) -> Found:
+        """The answer to one question. decode: reads it, or raises AnswerError. Raises UnanswerableError and HopelessError."""
         began, attempt = self.clock(), 0
         while True:
             attempt += 1
@@ -60,10 +71,10 @@ class Patience:
             reply = await self.ask(body)
             match verdict(reply, attempt):
                 case Good():
-                    answer = self._decoded(reply, attempt)
-                    if isinstance(answer, Answer):
-                        return answer
-                    wait = answer
+                    try:
+                        return self._taken(reply, decode(reply.body))
+                    except AnswerError as error:
+                        wait = Wait(backoff(attempt), str(error), maybe_row=True)
                 case Bad(code, message):
                     raise UnanswerableError(code, message)
                 case Stop(message):
@@ -74,14 +85,10 @@ class Patience:
             self.waits += 1
             await self.sleep(wait.seconds)
 
-    def _decoded(self, reply: Reply, attempt: int) -> Answer | Wait:
-        try:
-            answer = decode(reply.body)
-        except AnswerError as error:
-            return Wait(backoff(attempt), str(error), maybe_row=True)
-        self._same_model(reply.target or answer.model)
+    def _taken(self, reply: Reply, found: Found) -> Found:
+        self._same_model(reply.target or found.model)
         self.last_answer, self.trouble = self.clock(), ""
-        return answer
+        return found
 
     def _same_model(self, model: str) -> None:
         self.model = self.model or model

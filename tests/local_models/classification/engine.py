@@ -1,6 +1,6 @@
 """A decoder small enough to know its whole distribution: pieces with made-up logits, held to labels as vLLM does it.
 
-Its answers have vLLM's shape; its distribution over labels is computed by walking every path.
+Tokens are ids; a text is cut greedily into the longest pieces, with the end of the answer behind it.
 """
 
 from __future__ import annotations
@@ -10,61 +10,84 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from local_models.classification.answer import Answer, Step, Token
+from local_models.classification.answer import Answer, Spelling, Step
+from local_models.classification.tree import SENTINELS, LabelTree, cuts_from
 
-END = "<end>"
+BEFORE, BEHIND = (901, 902, 903), (904,)  # what a chat template puts around an answer, besides the end
 
 
 @dataclass(frozen=True)
 class ToyEngine:
-    """pieces: its vocabulary. spread: how far logits lie apart. masked: lists allowed tokens only, as vLLM 0.32 does."""
+    """pieces: its vocabulary, by id; the end is one more. masked: lists shares of allowed tokens, as vLLM 0.32 does."""
 
     pieces: tuple[str, ...]
     seed: int
     spread: float = 2.0
     masked: bool = True
-    most: int = 20
 
-    def answer(self, labels: Sequence[str], room: int = 1000) -> Answer:
-        path: tuple[str, ...] = ()
+    @property
+    def end(self) -> int:
+        return len(self.pieces)
+
+    def cut(self, text: str) -> tuple[int, ...]:
+        found: list[int] = []
+        while text:
+            piece = max((p for p in self.pieces if text.startswith(p)), key=len)
+            found.append(self.pieces.index(piece))
+            text = text[len(piece) :]
+        return tuple(found)
+
+    def spelling(self, text: str) -> Spelling:
+        """Of the prompt that ends in this answer; a text it has no pieces for is one unknown token."""
+        known = all(any(character in piece for piece in self.pieces) for character in text)
+        ids = self.cut(text) if known else (1000 + ord(text[0]),)
+        texts = [self.pieces[token] for token in ids] if known else [text]
+        around = ("", "", "\n"), ("<end>", "\n")
+        return Spelling((*BEFORE, *ids, self.end, *BEHIND), (*around[0], *texts, *around[1]), "toy")
+
+    def tree(self, labels: Sequence[str]) -> LabelTree:
+        return LabelTree(cuts_from({text: self.spelling(text) for text in (*SENTINELS, *labels)}, labels))
+
+    def answer(self, labels: Sequence[str], ids: Sequence[int], room: int) -> Answer:
+        """Greedy, over every spelling of the labels; lists the probabilities of `ids`."""
+        path: tuple[int, ...] = ()
         steps: list[Step] = []
-        while len(steps) < room and (not path or path[-1] != END):
-            steps.append(self._step(path, labels))
-            path = (*path, steps[-1].taken.text)
-        text = "".join(piece for piece in path if piece != END)
-        return Answer(text, tuple(steps), path[-1] == END, "toy")
+        while len(steps) < room and self.end not in path:
+            allowed = self._allowed(path, labels)
+            shares = self._shares(path, allowed if self.masked else range(self.end + 1))
+            taken = max(allowed, key=shares.__getitem__)
+            listed = {token: math.log(shares[token]) for token in (taken, *ids) if token in shares}
+            steps.append(Step(taken, listed))
+            path = (*path, taken)
+        return Answer(self._text(path), tuple(steps), "toy")
+
+    def below(self, begun: str, ids: Sequence[int]) -> Answer:
+        """One free step behind a begun answer."""
+        shares = self._shares(self.cut(begun), range(self.end + 1))
+        taken = max(shares, key=shares.__getitem__)
+        return Answer("", (Step(taken, {token: math.log(shares[token]) for token in {taken, *ids}}),), "toy")
 
     def distribution(self, labels: Sequence[str]) -> dict[str, float]:
-        """Every label's probability under sampling, over all ways to cut it."""
-        found = dict.fromkeys(labels, 0.0)
-        open_paths: list[tuple[tuple[str, ...], float]] = [((), 1.0)]
-        while open_paths:
-            path, mass = open_paths.pop()
-            for piece, share in self._shares(path, self._allowed(path, labels)).items():
-                if piece == END:
-                    found["".join(path)] += mass * share
-                else:
-                    open_paths.append(((*path, piece), mass * share))
+        """By the definition: at every token of a label its share among those that lead to a label there."""
+        paths = {label: (*self.cut(label), self.end) for label in labels}
+        found = dict.fromkeys(labels, 1.0)
+        for label, path in paths.items():
+            for depth, token in enumerate(path):
+                following = {p[depth] for p in paths.values() if p[:depth] == path[:depth]}
+                found[label] *= self._shares(path[:depth], following)[token]
         return found
 
-    def _step(self, path: tuple[str, ...], labels: Sequence[str]) -> Step:
-        allowed = self._allowed(path, labels)
-        listed = self._shares(path, allowed if self.masked else (*self.pieces, END))
-        taken = max(allowed, key=listed.__getitem__)
-        top = sorted(listed, key=listed.__getitem__, reverse=True)[: self.most]
-        tokens = [Token(piece, math.log(listed[piece])) for piece in top if piece != taken]
-        return Step(Token(taken, math.log(listed[taken])), tuple(tokens))
+    def _text(self, path: Iterable[int]) -> str:
+        return "".join(self.pieces[token] for token in path if token != self.end)
 
-    def _allowed(self, path: tuple[str, ...], labels: Sequence[str]) -> tuple[str, ...]:
-        text = "".join(path)
-        pieces = tuple(p for p in self.pieces if any(label.startswith(text + p) for label in labels))
-        return (*pieces, END) if text in labels else pieces
+    def _allowed(self, path: tuple[int, ...], labels: Sequence[str]) -> list[int]:
+        text = self._text(path)
+        fitting = [n for n, p in enumerate(self.pieces) if any(label.startswith(text + p) for label in labels)]
+        return [*fitting, self.end] if text in labels else fitting
 
-    def _shares(self, path: tuple[str, ...], pieces: Iterable[str]) -> dict[str, float]:
-        weights = {piece: math.exp(self._logit(path, piece)) for piece in pieces}
+    def _shares(self, path: tuple[int, ...], tokens: Iterable[int]) -> dict[int, float]:
+        weights = {
+            token: math.exp(random.Random(f"{self.seed}{path}{token}").gauss(0, self.spread)) for token in tokens
+        }
         total = sum(weights.values())
-        return {piece: weight / total for piece, weight in weights.items()}
-
-    def _logit(self, path: tuple[str, ...], piece: str) -> float:
-        """Fixed by seed, path and piece. Longer pieces are likelier, as a trained tokenizer makes them."""
-        return random.Random(f"{self.seed}{path}{piece}").gauss(0.0, self.spread) + 1.5 * len(piece)
+        return {token: weight / total for token, weight in weights.items()}

@@ -5,37 +5,33 @@ from typing import Any
 
 import pytest
 
-from local_models.classification.answer import AnswerError, Token, decode
+from local_models.classification.answer import AnswerError, decode, decode_prompt
 
 
-def body(content: list[dict[str, Any]] | None, finish: str = "stop", text: str | None = "ham") -> bytes:
+def body(content: list[dict[str, Any]] | None, finish: str = "stop", text: str | None = "ham", **more: object) -> bytes:
     logprobs = None if content is None else {"content": content}
     choice = {"index": 0, "message": {"content": text}, "logprobs": logprobs, "finish_reason": finish}
-    return json.dumps({"id": "x", "model": "m", "choices": [choice], "usage": {}}).encode()
+    return json.dumps({"id": "x", "model": "m", "choices": [choice], "usage": {}, **more}).encode()
 
 
-def token(text: str, logprob: float, *top: tuple[str, float]) -> dict[str, Any]:
-    listed = [{"token": name, "logprob": value, "bytes": None} for name, value in top]
-    return {"token": text, "logprob": logprob, "bytes": None, "top_logprobs": listed}
+def token(name: str, logprob: float, *top: tuple[int, float]) -> dict[str, Any]:
+    listed = [{"token": f"token_id:{number}", "logprob": value, "bytes": None} for number, value in top]
+    return {"token": name, "logprob": logprob, "bytes": None, "top_logprobs": listed}
 
 
-def test_forbidden_tokens_are_left_out_and_the_taken_one_stands_alone() -> None:
-    """vLLM lists what its grammar forbids at -9999, and the taken token among the others."""
-    answer = decode(body([token("h", -0.1, ("h", -0.1), ("s", -2.4), ("<pad>", -9999.0))]))
-    assert answer.steps[0].taken == Token("h", -0.1)
-    assert answer.steps[0].others == (Token("s", -2.4),)
-    assert (answer.text, answer.ended, answer.model) == ("ham", True, "m")
+def test_forbidden_tokens_are_left_out() -> None:
+    """vLLM lists what its grammar forbids at -9999."""
+    answer = decode(body([token("token_id:5", -0.1, (5, -0.1), (6, -2.4), (7, -9999.0))]))
+    assert answer.steps[0].taken == 5
+    assert answer.steps[0].listed == {5: -0.1, 6: -2.4}
+    assert (answer.text, answer.model) == ("ham", "m")
 
 
-def test_tokens_inside_a_character_share_an_empty_text() -> None:
-    """Only one of them is the taken one."""
-    answer = decode(body([token("", -0.7, ("", -0.7), ("", -1.3))]))
-    assert answer.steps[0].others == (Token("", -1.3),)
-
-
-def test_an_answer_cut_by_the_token_limit_did_not_end() -> None:
-    """It may still be decided."""
-    assert not decode(body([token("h", -0.1)], finish="length")).ended
+def test_a_prompts_tokens_come_with_their_texts() -> None:
+    """The first has no probability and is not listed; the others' own token is the first of each entry."""
+    scored = [None, {"17": {"logprob": -1.0, "decoded_token": "a"}, "3": {"logprob": 0.0}}, {"4": {"logprob": -2.0}}]
+    found = decode_prompt(body(None, prompt_logprobs=scored))
+    assert (found.ids, found.texts, found.model) == ((17, 4), ("a", ""), "m")
 
 
 @pytest.mark.parametrize(
@@ -45,10 +41,17 @@ def test_an_answer_cut_by_the_token_limit_did_not_end() -> None:
         (b'{"choices": []}', "without choices"),
         (body(None), "no logprobs"),
         (body([], text=None), "no logprobs"),
-        (body([token("h", -0.1)], finish="abort"), "broke the answer off"),
+        (body([token("token_id:5", -0.1)], finish="abort"), "broke the answer off"),
+        (body([token("spam", -0.1)]), "return_tokens_as_token_ids"),
     ],
 )
 def test_what_cannot_be_scored_says_why(given: bytes, said: str) -> None:
     """An aborted answer comes with status 200 too."""
     with pytest.raises(AnswerError, match=said):
         decode(given)
+
+
+def test_an_engine_without_prompt_logprobs_is_told() -> None:
+    """The labels' tokens would be guesses."""
+    with pytest.raises(AnswerError, match="prompt_logprobs"):
+        decode_prompt(body(None))

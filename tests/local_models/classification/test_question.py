@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local_models.classification.labels import LabelError
-from local_models.classification.question import Prompt, Question, top_logprobs, whole_answer
+from local_models.classification.question import Prompt, Question
 
 LABELS = ("spam", "ham")
 
@@ -46,23 +46,31 @@ def test_the_fingerprint_changes_with_all_that_the_model_is_told() -> None:
     assert Prompt(LABELS).fingerprint == told[0].fingerprint
 
 
-def test_the_body_is_greedy_pinned_and_held_to_the_choice() -> None:
+def test_a_rows_question_is_greedy_pinned_and_held_to_the_labels() -> None:
     """What the engine needs to answer a label with its probabilities."""
-    body = json.loads(Question(Prompt(LABELS), "local").body('say "hi"', LABELS, 7))
+    body = json.loads(Question(Prompt(LABELS), "local").row('say "hi" \\ ü', (4, 5), 2))
     assert body["model"] == "local"
     assert body["temperature"] == 0
-    assert body["max_tokens"] == 7
+    assert body["max_tokens"] == 2
     assert body["logprobs"] is True
+    assert body["logprob_token_ids"] == [4, 5]
     assert body["structured_outputs"] == {"choice": ["spam", "ham"]}
-    assert body["messages"][-1]["content"].endswith('say "hi"')
+    assert body["messages"][-1]["content"].endswith('say "hi" \\ ü')
 
 
-def test_no_more_logprobs_are_asked_for_than_can_stand_at_a_step() -> None:
-    """One per distinct beginning and the end; twenty is what vLLM gives."""
-    assert top_logprobs(("a", "b")) == 3
-    assert top_logprobs(("a" * 50, "b" * 50)) == 20
+def test_a_further_question_begins_the_answer() -> None:
+    """The model goes on from there, held to nothing."""
+    body = json.loads(Question(Prompt(LABELS), "local").below("a text", "sp", (4, 5)))
+    assert body["messages"][-1] == {"role": "assistant", "content": "sp"}
+    assert body["continue_final_message"] is True
+    assert body["add_generation_prompt"] is False
+    assert body["max_tokens"] == 1
+    assert "structured_outputs" not in body
 
 
-def test_room_for_a_whole_answer_counts_bytes() -> None:
-    """A character of several bytes may take a token for each."""
-    assert whole_answer(("a", "正面")) == 7
+def test_a_labels_spelling_is_asked_for_as_a_whole_answer() -> None:
+    """So that the end of the answer is seen behind it."""
+    body = json.loads(Question(Prompt(LABELS), "local").spelled("spam"))
+    assert body["messages"][-1] == {"role": "assistant", "content": "spam"}
+    assert body["add_generation_prompt"] is False
+    assert body["prompt_logprobs"] == 1

@@ -1,4 +1,4 @@
-"""Label probabilities against a decoder whose whole distribution is known, and against answers recorded from vLLM."""
+"""Label probabilities against a decoder whose whole distribution is known."""
 
 import math
 
@@ -6,135 +6,117 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_models.classification.answer import Answer, AnswerError, Step, Token
-from local_models.classification.scoring import Labels, Scores, Tally, read
+from local_models.classification.answer import Answer, AnswerError, Step
+from local_models.classification.scoring import Scores, Tally
+from local_models.classification.tree import Labels
 from tests.local_models.classification.engine import ToyEngine
 
 CITIES = ("New York", "New Jersey", "Newark", "Boston")
-CITY_PIECES = ("New", " York", " Jersey", "ark", "Boston")  # one way to cut each
-LETTERS = tuple("abc")
+CITY_PIECES = ("New", " York", " Jersey", "ark", "Boston", "N", "ew", "B", "oston", "Ne", "w")
+NEW, YORK, JERSEY, ARK, BOSTON = range(5)
 
 
 def scored(engine: ToyEngine, labels: Labels, tolerance: float = 0.0) -> tuple[Scores, int]:
     """The scores, and how many questions they took."""
-    tally, asked = Tally(labels, tolerance), 1
-    tally.add(read(engine.answer(labels), labels), labels)
-    while (further := tally.next_question()) is not None:
-        tally.add(read(engine.answer(further), further), further)
+    tree = engine.tree(labels)
+    tally, asked = Tally(tree, tolerance), 1
+    tally.read(engine.answer(labels, tree.ids, tree.room))
+    while (node := tally.next_question()) is not None:
+        assert node.text is not None
+        tally.take(node, engine.below(node.text, tuple(node.children)).steps[0])
         asked += 1
     return tally.scores(), asked
 
 
+@pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("seed", range(20))
-def test_labels_that_share_their_first_token_get_the_decoders_own_probabilities(seed: int) -> None:
-    """Whether the shared token is taken or not, with one further question at most."""
-    engine = ToyEngine(CITY_PIECES, seed)
+def test_labels_that_share_their_first_token_are_told_apart_where_they_part(seed: int, masked: bool) -> None:
+    """Whether the shared token is taken, left, or spelled otherwise ("N", "ew"), with one further question at most."""
+    engine = ToyEngine(CITY_PIECES, seed, masked=masked)
     scores, asked = scored(engine, CITIES)
     assert scores.probabilities == pytest.approx(engine.distribution(CITIES), abs=1e-3)
     assert sum(scores.probabilities.values()) == pytest.approx(1.0, abs=1e-12)
+    assert scores.coverage == pytest.approx(1.0, abs=1e-3)
     assert asked <= 2
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_label_that_begins_another_ends_with_its_own_probability(seed: int) -> None:
-    """The end of the answer is a token like any other there."""
+def test_a_label_that_begins_another_is_told_from_it_by_the_end_of_the_answer(seed: int) -> None:
+    """The end is a token like any other there."""
     labels = ("spam", "spam-like", "ham")
-    engine = ToyEngine(("sp", "am", "-", "like", "ham"), seed)
+    engine = ToyEngine(("sp", "am", "-", "like", "ham", "s", "p", "h"), seed)
     scores, _ = scored(engine, labels)
     assert scores.probabilities == pytest.approx(engine.distribution(labels), abs=1e-3)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_an_engine_that_lists_unmasked_probabilities_gives_the_same(seed: int) -> None:
-    """Tokens that lead to no label are left out and the rest scaled."""
-    labels = ("spam", "spam-like", "ham")
-    pieces = ("sp", "am", "-", "like", "ham", "eggs", "bacon")
-    engine = ToyEngine(pieces, seed, masked=False)
-    scores, _ = scored(engine, labels)
-    wanted = ToyEngine(pieces, seed).distribution(labels)
-    assert scores.probabilities == pytest.approx(wanted, abs=1e-3)
+def test_labels_with_first_tokens_of_their_own_need_one_token_of_one_answer() -> None:
+    """The common case."""
+    engine = ToyEngine(("spam", "ham", "eggs", "s", "e"), seed=1)
+    assert engine.tree(("spam", "ham", "eggs")).room == 1
+    scores, asked = scored(engine, ("spam", "ham", "eggs"))
+    assert asked == 1
+    assert scores.coverage == 1.0
+
+
+def cities(*steps: Step, text: str, tolerance: float = 0.01) -> Tally:
+    tally = Tally(ToyEngine(CITY_PIECES, 0).tree(CITIES), tolerance)
+    tally.read(Answer(text, steps, "m"))
+    return tally
+
+
+def step(taken: int, **shares: float) -> Step:
+    names = {"new": NEW, "york": YORK, "jersey": JERSEY, "ark": ARK, "boston": BOSTON}
+    return Step(taken, {names[name]: math.log(share) for name, share in shares.items()})
 
 
 def test_the_greedy_answer_is_not_always_the_likeliest_label() -> None:
     """A shared first token gathers mass that its labels then divide."""
-    taken = Step(Token("New", math.log(0.55)), (Token("Boston", math.log(0.45)),))
-    then = Step(Token(" York", math.log(0.6)), (Token(" Jersey", math.log(0.4)),))
-    labels = ("New York", "New Jersey", "Boston")
-    tally = Tally(labels, 0.01)
-    tally.add(read(Answer("New York", (taken, then), True, "m"), labels), labels)
-    assert tally.scores().label == "Boston"
-    assert tally.scores().probabilities == pytest.approx({"New York": 0.33, "New Jersey": 0.22, "Boston": 0.45})
-
-
-def test_other_cuts_of_the_same_letters_are_divided_in_proportion() -> None:
-    """Recorded from vLLM 0.32: "N" and "Ne" stand beside "New" and tell nothing new."""
-    first = Step(Token("New", -0.074), (Token("N", -2.699), Token("Ne", -5.449)))
-    second = Step(Token(" York", -0.069), (Token(" Jersey", -2.819), Token(" Y", -5.194), Token("ark", -6.944)))
-    labels = ("New York", "New Jersey", "Newark")
-    tally = Tally(labels, 0.01)
-    tally.add(read(Answer("New York", (first, second), True, "m"), labels), labels)
-    scores = tally.scores()
+    tally = cities(step(NEW, new=0.55, boston=0.45), step(YORK, york=0.5, jersey=0.4, ark=0.1), text="New York")
     assert tally.next_question() is None
-    assert scores.coverage == pytest.approx(0.929, abs=2e-3)
-    assert scores.probabilities["New York"] == pytest.approx(math.exp(-0.069) + math.exp(-5.194), abs=1e-3)
-    assert sum(scores.probabilities.values()) == pytest.approx(1.0, abs=1e-12)
-
-
-def test_more_labels_than_the_engine_lists_are_asked_for_in_turn() -> None:
-    """What the list leaves of 1 belongs to the labels it does not name."""
-    labels = tuple(f"{letter}{number}" for letter in "abcdefgh" for number in range(5))
-    engine = ToyEngine(labels, seed=3, spread=0.5)
-    scores, asked = scored(engine, labels)
-    assert scores.probabilities == pytest.approx(engine.distribution(labels), abs=1e-3)
-    assert asked == 2
+    assert tally.scores().label == "Boston"
+    assert tally.scores().probabilities == pytest.approx(
+        {"New York": 0.275, "New Jersey": 0.22, "Newark": 0.055, "Boston": 0.45}
+    )
 
 
 def test_within_the_tolerance_nothing_further_is_asked() -> None:
-    """The common case is one question a row."""
-    first = Step(Token("Boston", math.log(0.992)), (Token("New", math.log(0.008)),))
-    tally = Tally(CITIES, 0.01)
-    tally.add(read(Answer("Boston", (first,), True, "m"), CITIES), CITIES)
+    """What is not known is divided evenly, and coverage says how much it is."""
+    tally = cities(step(BOSTON, new=0.009, boston=0.991), text="Boston")
     assert tally.next_question() is None
-    scores = tally.scores()
-    assert scores.label == "Boston"
-    assert scores.coverage == pytest.approx(0.992)
-    assert sum(scores.probabilities.values()) == pytest.approx(1.0)
+    assert tally.scores().coverage == pytest.approx(0.991)
+    assert tally.scores().probabilities["Newark"] == pytest.approx(0.003)
 
 
 def test_open_mass_that_could_change_the_label_is_asked_for_whatever_the_tolerance() -> None:
     """A label must not hang on a guess."""
-    first = Step(Token("a", math.log(0.4)), (Token("b", math.log(0.39)), Token("New", math.log(0.21))))
-    labels = ("a", "b", "New York", "Newark")
-    tally = Tally(labels, 1.0)
-    tally.add(read(Answer("a", (first,), True, "m"), labels), labels)
-    assert tally.next_question() == ("New York", "Newark")
+    tally = cities(step(BOSTON, new=0.45, boston=0.55), text="Boston", tolerance=0.99)
+    assert tally.next_question() is None
+    tally = cities(step(NEW, new=0.55, boston=0.45), text="New", tolerance=0.99)
+    node = tally.next_question()
+    assert node is not None
+    assert (node.labels, node.text) == (("New York", "New Jersey", "Newark"), "New")
 
 
-def test_tokens_that_end_inside_a_character_go_to_the_other_labels() -> None:
-    """Their text does not tell which; a further question held to those labels does."""
-    first = Step(Token("", math.log(0.5)), (Token("", math.log(0.3)), Token("中", math.log(0.2))))
-    second = Step(Token("正", 0.0), ())
-    labels = ("正面", "负面", "中性")
-    reading = read(Answer("正面", (first, second), True, "m"), labels)
-    assert reading.settled == pytest.approx({"正面": 0.5, "中性": 0.2})
-    assert [fork.labels for fork in reading.forks] == [("负面", "中性")]
-    assert reading.forks[0].mass == pytest.approx(0.3)
+def test_a_token_that_is_not_listed_has_at_most_the_least_that_is() -> None:
+    """An engine that does not know logprob_token_ids lists its top twenty; coverage says what was bounded."""
+    labels = ("a", "b", "c")
+    tally = Tally(ToyEngine(("a", "b", "c"), 0).tree(labels), 0.01)
+    tally.read(Answer("a", (Step(0, {0: math.log(0.8), 1: math.log(0.1)}),), "m"))
+    assert tally.scores().probabilities == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
+    assert tally.scores().coverage == pytest.approx(0.9)
 
 
-def test_an_answer_cut_before_it_is_decided_says_so() -> None:
-    """Then the question is put again with room for the whole label."""
-    first = Step(Token("New", 0.0), ())
-    reading = read(Answer("New", (first,), False, "m"), CITIES)
-    assert reading.answered is None
-    decided = read(Answer("Bos", (Step(Token("Bos", 0.0), ()),), False, "m"), CITIES)
-    assert decided.answered == "Boston"
-
-
-@pytest.mark.parametrize("answer", ["Paris", "", "New Yorker"])
-def test_an_answer_that_is_no_label_is_an_error(answer: str) -> None:
+@pytest.mark.parametrize("text", ["Paris", "New Yorker"])
+def test_an_answer_that_is_no_label_is_an_error(text: str) -> None:
     """An engine without structured outputs must not pass for one with them."""
     with pytest.raises(AnswerError, match="structured_outputs"):
-        read(Answer(answer, (Step(Token(answer, 0.0), ()),), True, "m"), CITIES)
+        cities(step(NEW, new=1.0), text=text)
+
+
+def test_an_answer_that_lists_no_tokens_of_the_labels_is_an_error() -> None:
+    """Nothing can be read off it."""
+    with pytest.raises(AnswerError, match="logprob_token_ids"):
+        cities(Step(77, {77: -0.1}), text="N")
 
 
 @given(
@@ -142,29 +124,18 @@ def test_an_answer_that_is_no_label_is_an_error(answer: str) -> None:
     pieces=st.lists(st.text("abc", min_size=2, max_size=4), max_size=12, unique=True),
     seed=st.integers(0, 1000),
     masked=st.booleans(),
-    most=st.integers(1, 20),
+    tolerance=st.sampled_from([0.0, 0.01, 0.2]),
 )
 @settings(max_examples=300, deadline=None)
-def test_any_labels_over_any_vocabulary_get_a_distribution(
-    labels: Labels, pieces: list[str], seed: int, masked: bool, most: int
+def test_any_labels_over_any_vocabulary_get_their_distribution(
+    labels: Labels, pieces: list[str], seed: int, masked: bool, tolerance: float
 ) -> None:
-    """Always every label, always sum 1, never negative, and always an end to the questions."""
-    engine = ToyEngine((*LETTERS, *pieces), seed, masked=masked, most=most)
-    scores, asked = scored(engine, labels, tolerance=0.01)
+    """Always every label, always sum 1, off by the tolerance at most, and always an end to the questions."""
+    engine = ToyEngine(("a", "b", "c", *pieces), seed, masked=masked)
+    scores, asked = scored(engine, labels, tolerance)
+    wanted = engine.distribution(labels)
     assert tuple(scores.probabilities) == labels
     assert sum(scores.probabilities.values()) == pytest.approx(1.0, abs=1e-9)
-    assert all(0.0 <= share <= 1.0 + 1e-12 for share in scores.probabilities.values())
-    assert 0.0 <= scores.coverage <= 1.0
-    assert asked <= len(labels) + 1
-
-
-@given(
-    labels=st.lists(st.text("abc", min_size=1, max_size=5), min_size=2, max_size=6, unique=True).map(tuple),
-    seed=st.integers(0, 1000),
-)
-@settings(max_examples=200, deadline=None)
-def test_with_one_way_to_cut_every_label_the_distribution_is_exact(labels: Labels, seed: int) -> None:
-    """Letters as the only pieces: all forks can be asked for, and none is another cut."""
-    engine = ToyEngine(LETTERS, seed)
-    scores, _ = scored(engine, labels)
-    assert scores.probabilities == pytest.approx(engine.distribution(labels), abs=1e-3)
+    assert scores.probabilities == pytest.approx(wanted, abs=tolerance + 1e-3)
+    assert asked <= len(labels)
+    assert wanted[scores.label] == pytest.approx(max(wanted.values()), abs=2e-3)

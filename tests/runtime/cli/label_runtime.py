@@ -6,59 +6,72 @@ label, "broken" an error every time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local_models.classification.answer import Answer
+from local_models.classification.answer import Answer, Spelling
 from tests.local_models.classification.engine import ToyEngine
 from tests.runtime.cli.fake_runtime import Asked, Reply, as_json
 
-PIECES = ("spam", "-like", "ham", "New", " York", "ark")
+PIECES = ("spam", "-like", "ham", "New", " York", "ark", "eggs")
 
 
 @dataclass
 class LabelRuntime:
-    """model: who answers. texts: those asked about, in order, the probe included."""
+    """model: who answers. texts: those asked about, in order, the probe included. rooms: tokens allowed for each."""
 
     model: str = "local/toy"
     texts: list[str] = field(default_factory=list)
     rooms: list[int] = field(default_factory=list)
 
     def __call__(self, asked: Asked) -> Reply:
-        text = asked.body["messages"][-1]["content"].removeprefix("Text:\n")
+        body = asked.body
+        if "prompt_logprobs" in body:
+            return self._said(spelling(ToyEngine(PIECES, 0).spelling(body["messages"][-1]["content"])))
+        begun = body["messages"][-1]["content"] if body.get("continue_final_message") else None
+        text = body["messages"][-1 if begun is None else -2]["content"].removeprefix("Text:\n")
+        engine = ToyEngine(PIECES, seed=len(text))
+        if begun is not None:
+            return self._said(completion(engine.below(begun, body["logprob_token_ids"])))
         first = text not in self.texts
         self.texts.append(text)
-        self.rooms.append(asked.body["max_tokens"])
+        self.rooms.append(body["max_tokens"])
         if "busy" in text and first:
             return error(429, "queue full", {"retry-after": "0.2"})
         if "toolong" in text:
             return error(400, "This model's maximum context length is 9 tokens.", param="input_tokens")
         if "broken" in text:
             return error(500, "no luck")
-        choice = asked.body["structured_outputs"]["choice"]
-        answer = ToyEngine(PIECES, seed=len(text)).answer(choice, asked.body["max_tokens"])
-        return as_json(
-            completion(answer, "odd" if "odd" in text else answer.text), headers={"x-hearth-target": self.model}
-        )
+        choice = body["structured_outputs"]["choice"]
+        answer = engine.answer(choice, body["logprob_token_ids"], body["max_tokens"])
+        return self._said(completion(replace(answer, text="odd") if "odd" in text else answer))
+
+    def _said(self, body: dict[str, Any]) -> Reply:
+        return as_json(body, headers={"x-hearth-target": self.model})
 
 
 def error(status: int, message: str, headers: dict[str, str] | None = None, param: str | None = None) -> Reply:
     return as_json({"error": {"message": message, "type": "x", "param": param, "code": status}}, status, headers or {})
 
 
-def completion(answer: Answer, text: str) -> dict[str, Any]:
+def completion(answer: Answer) -> dict[str, Any]:
     content = [
         {
-            "token": step.taken.text,
-            "logprob": step.taken.logprob,
-            "top_logprobs": [{"token": t.text, "logprob": t.logprob} for t in (step.taken, *step.others)],
+            "token": f"token_id:{step.taken}",
+            "logprob": step.listed[step.taken],
+            "top_logprobs": [{"token": f"token_id:{token}", "logprob": value} for token, value in step.listed.items()],
         }
         for step in answer.steps
     ]
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text},
-        "logprobs": {"content": content},
-        "finish_reason": "stop" if answer.ended else "length",
-    }
+    message = {"role": "assistant", "content": answer.text}
+    choice = {"index": 0, "message": message, "logprobs": {"content": content}, "finish_reason": "length"}
     return {"id": "x", "model": "toy", "choices": [choice]}
+
+
+def spelling(found: Spelling) -> dict[str, Any]:
+    scored = [
+        {str(token): {"logprob": -1.0, "decoded_token": text}}
+        for token, text in zip(found.ids, found.texts, strict=True)
+    ]
+    choice = {"index": 0, "message": {"content": "x"}, "logprobs": None, "finish_reason": "length"}
+    return {"id": "x", "model": "toy", "choices": [choice], "prompt_logprobs": [None, *scored]}

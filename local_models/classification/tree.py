@@ -1,0 +1,106 @@
+"""The labels as the tokenizer cuts them, laid together: where their tokens part is where the model decides between them.
+
+Pure. Learns the cuts from prompts that hold a label as their last answer; knows nothing of probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from local_models.classification.answer import AnswerError, Spelling
+from local_models.classification.question import MOST_LISTED
+
+SENTINELS = ("0", "Z")  # answers that share no token: what their prompts share is what stands around an answer
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A label's tokens, the end of the answer as the last one. texts: of the tokens without the end."""
+
+    ids: tuple[int, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Where labels part. path: the tokens they share; children: the labels behind each token that may follow.
+
+    text: the path as text; None where it ends inside a character and cannot be said as text.
+    """
+
+    labels: Labels
+    path: tuple[int, ...]
+    text: str | None
+    children: Mapping[int, Labels]
+
+
+class LabelTree:
+    """nodes: by the labels that part there; those of `root` are all."""
+
+    def __init__(self, cuts: Mapping[str, Cut]) -> None:
+        self.labels: Labels = tuple(cuts)
+        self.nodes: dict[Labels, Node] = {}
+        self._grow(cuts, self.labels)
+        self.root = self.nodes[self.labels]
+        self.room = max(len(node.path) for node in self.nodes.values()) + 1
+        self.ids = self._listed()
+
+    def _grow(self, cuts: Mapping[str, Cut], labels: Labels) -> None:
+        shared = _shared([cuts[label].ids for label in labels])
+        children: dict[int, Labels] = {}
+        for label in labels:
+            following = cuts[label].ids[shared]
+            children[following] = (*children.get(following, ()), label)
+        first = cuts[labels[0]]
+        self.nodes[labels] = Node(labels, first.ids[:shared], _said(first.texts[:shared], labels[0]), children)
+        for behind in children.values():
+            if len(behind) > 1:
+                self._grow(cuts, behind)
+
+    def _listed(self) -> tuple[int, ...]:
+        """Tokens whose probabilities a row's question asks for: those of the upper nodes, as many as may be asked for."""
+        found: dict[int, None] = {}
+        for node in sorted(self.nodes.values(), key=lambda node: len(node.path)):
+            if len(found.keys() | node.children.keys()) <= MOST_LISTED:
+                found.update(dict.fromkeys(node.children))
+        return tuple(found)
+
+
+def cuts_from(spellings: Mapping[str, Spelling], labels: Sequence[str]) -> dict[str, Cut]:
+    """Every label's cut. spellings: of the prompts that end in each label and each sentinel. Raises AnswerError."""
+    one, other = (spellings[sentinel].ids for sentinel in SENTINELS)
+    before = _shared([one, other])
+    behind = _shared([one[before:][::-1], other[before:][::-1]])
+    if behind == 0:
+        raise AnswerError("the model's chat template does not end an answer")
+    around = one[:before], one[len(one) - behind :]
+    return {label: _cut(spellings[label], around, label) for label in labels}
+
+
+def _cut(spelling: Spelling, around: tuple[tuple[int, ...], tuple[int, ...]], label: str) -> Cut:
+    before, behind = around
+    end = len(spelling.ids) - len(behind)
+    if spelling.ids[: len(before)] != before or spelling.ids[end:] != behind or end <= len(before):
+        raise AnswerError(
+            f"the model's chat template or tokenizer changes the label {label!r}: choose other words for it"
+        )
+    return Cut(spelling.ids[len(before) : end + 1], spelling.texts[len(before) : end])
+
+
+def _shared(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all begin with."""
+    length = 0
+    for tokens in zip(*sequences, strict=False):
+        if len(set(tokens)) > 1:
+            break
+        length += 1
+    return length
+
+
+def _said(texts: Sequence[str], label: str) -> str | None:
+    text = "".join(texts)
+    whole = not texts or (texts[-1] != "" and label.startswith(text))
+    return text if whole else None
