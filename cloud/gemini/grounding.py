@@ -1,0 +1,120 @@
+"""Where an answer's words come from: the vendor's grounding and citations, as citations of the text.
+
+The vendor counts in bytes of UTF-8, and in a stream tells its sources with the last chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from cloud.gemini.wire import WIRE, Table
+from runtime.contract.events import Citation
+
+_KINDS = ("web", "maps", "retrievedContext", "image")
+
+
+class _Span(NamedTuple):
+    """Characters of the answer's text; None where the vendor does not say."""
+
+    start: int | None = None
+    end: int | None = None
+    text: str | None = None
+
+
+class Sources:
+    """Gathers what is told while an answer runs."""
+
+    __slots__ = ("_cited", "_grounds", "_pieces")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._grounds: list[Table] = []
+        self._cited: list[Table] = []
+
+    def said(self, text: str) -> None:
+        self._pieces.append(text)
+
+    def told(self, grounding: Table, cited: Table) -> None:
+        if grounding:
+            self._grounds.append(grounding)
+        if cited:
+            self._cited.append(cited)
+
+    def citations(self, index: int) -> list[Citation]:
+        """index: of the block the text stands in. Each source of each stretch once."""
+        if not self._grounds and not self._cited:
+            return []
+        text = "".join(self._pieces)
+        raw = text.encode("utf-8", "surrogatepass")
+        found = [one for told in self._grounds for one in _grounded(told, index, text, raw)]
+        found += [one for told in self._cited for one in _cited(told, index, text, raw)]
+        return list({(one.url, one.title, one.start, one.end): one for one in found}.values())
+
+
+def _grounded(told: Table, index: int, text: str, raw: bytes) -> Iterator[Citation]:
+    chunks = _tables(told.get("groundingChunks"))
+    used: set[int] = set()
+    for support in _tables(told.get("groundingSupports")):
+        span = _span(_table(support.get("segment")), text, raw)
+        places = support.get("groundingChunkIndices")
+        for place in places if isinstance(places, list) else ():
+            if isinstance(place, int) and 0 <= place < len(chunks):
+                used.add(place)
+                yield _of_chunk(chunks[place], index, span)
+    yield from (_of_chunk(chunk, index, _Span()) for place, chunk in enumerate(chunks) if place not in used)
+
+
+def _of_chunk(chunk: Table, index: int, span: _Span) -> Citation:
+    source = next((_table(chunk[kind]) for kind in _KINDS if isinstance(chunk.get(kind), dict)), {})
+    url = source.get("uri") or source.get("sourceUri") or source.get("imageUri")
+    return Citation(
+        index,
+        url=url if isinstance(url, str) else None,
+        title=_word(source.get("title")) or _word(source.get("documentName")),
+        start=span.start,
+        end=span.end,
+        cited=_word(source.get("text")) or span.text,
+        extra={WIRE: chunk},
+    )
+
+
+def _cited(told: Table, index: int, text: str, raw: bytes) -> Iterator[Citation]:
+    """Both names are in use: `citationSources` by one of the vendor's doors, `citations` by the other."""
+    for source in _tables(told.get("citationSources")) + _tables(told.get("citations")):
+        span = _span(source, text, raw)
+        yield Citation(
+            index,
+            url=_word(source.get("uri")),
+            title=_word(source.get("title")),
+            start=span.start,
+            end=span.end,
+            cited=span.text,
+            extra={WIRE: source},
+        )
+
+
+def _span(segment: Table, text: str, raw: bytes) -> _Span:
+    """Offsets count from the segment's part: where they do not lead to its words, the words are looked for."""
+    words = _word(segment.get("text"))
+    end = segment.get("endIndex")
+    start = segment.get("startIndex") or 0
+    if isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= len(raw):
+        told = raw[start:end].decode(errors="replace")
+        if words is None or told == words:
+            first = len(raw[:start].decode(errors="replace"))
+            return _Span(first, first + len(told), words or told)
+    place = text.find(words) if words else -1
+    return _Span(place, place + len(words), words) if words and place >= 0 else _Span(text=words)
+
+
+def _table(value: Any) -> Table:
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(value: Any) -> list[Table]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
