@@ -1,0 +1,84 @@
+"""What one server of OpenAI's chat wire takes beyond what all of them do: data, read by `encode`.
+
+The default is the plain wire as most imitators speak it. Knows no server by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runtime.contract.messages import Cache
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""From the least to the most thinking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Facts about a server, or about one model of it.
+
+    limit: the member that bounds the answer.
+    system: the role of instructions. late_system: whether they may stand after the first other message; where they may not,
+    the user says them.
+    efforts: the values of `reasoning_effort` it takes; none where it knows no such member.
+    echo: the member in which a model's earlier thinking goes back, None where it does not; echo_turns: all turns, or only
+    those that called tools.
+    schema, json_mode: what `response_format` may ask for.
+    sampling: temperature, top_p and penalties may be set.
+    top_k, seed, biases, verbosity, metadata, refusals, allowed_tools, parallel, strict: whether it knows the member.
+    stops: most stop sequences, None for any number. tiers: values of `service_tier`.
+    marks: whether parts and tools may carry `cache_control`.
+    text_parts: whether a message of several texts may be a list.
+    files: documents may be sent; file_ids, file_urls: by id, by URL. videos: `video_url` is known.
+    sounds: formats of `input_audio`, empty for any.
+    """
+
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    system: Literal["system", "developer"] = "system"
+    late_system: bool = True
+    efforts: tuple[str, ...] = ()
+    echo: str | None = None
+    echo_turns: Literal["all", "tools"] = "tools"
+    schema: bool = True
+    json_mode: bool = True
+    sampling: bool = True
+    top_k: bool = False
+    seed: bool = True
+    biases: bool = True
+    verbosity: bool = False
+    metadata: bool = False
+    refusals: bool = False
+    allowed_tools: bool = False
+    parallel: bool = True
+    strict: bool = True
+    stops: int | None = 4
+    tiers: frozenset[str] = frozenset()
+    marks: bool = False
+    text_parts: bool = True
+    files: bool = False
+    file_ids: bool = False
+    file_urls: bool = False
+    videos: bool = False
+    sounds: frozenset[str] = frozenset({"wav", "mp3"})
+
+
+PLAIN = Profile()
+
+VLLM = Profile(
+    limit="max_completion_tokens",
+    efforts=EFFORTS,
+    echo="reasoning",
+    echo_turns="all",
+    top_k=True,
+    stops=None,
+    videos=True,
+    sounds=frozenset(),
+)
+"""The local engine. Its templates decide which thinking they show the model again."""
+
+
+def cache_mark(cache: Cache | None, profile: Profile) -> dict[str, Any]:
+    if cache is None or not profile.marks:
+        return {}
+    return {"cache_control": {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})}
