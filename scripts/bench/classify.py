@@ -3,9 +3,10 @@
     python -m scripts.bench.classify --rows prompts.jsonl --url http://127.0.0.1:8000 [--model local] [--count 400]
         [--direct-url http://127.0.0.1:8001 --direct-model NAME] [--labels a,b,c] [--concurrency 32] [--json]
 
-The bare client sends the very bodies (chat, structured choice, logprobs), so many at once, and reads the answers; it reads no row, scores nothing and writes nothing. --direct-url: vLLM itself, where --url is the runtime in
-front of it. The rows are dealt out to four runs, bare, classify, classify, bare, no text twice: neither gains from a warm cache
-or from a neighbour that falls silent. Both begin with one question that warms what all rows share.
+The bare client sends the very bodies (chat, structured choice, logprobs), so many at once, and reads the answers; it
+reads no row, scores nothing and writes nothing. --direct-url: vLLM itself, where --url is the runtime in front of it. The
+rows are dealt out to four runs, bare, classify, classify, bare, no text twice: neither gains from a warm cache or from a
+neighbour that falls silent. Both begin with the questions that tell how the labels are cut, which warm what rows share.
 """
 
 from __future__ import annotations
