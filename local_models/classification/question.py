@@ -21,7 +21,7 @@ _LABELS = "{labels}"
 _MARK = "\x00text\x00"  # stands for the text while the body around it is written; no text of a prompt holds NUL
 
 MOST_LISTED = 128  # tokens named in `logprob_token_ids`, vLLM's own bound
-_TOP = 20  # for an engine that does not know `logprob_token_ids`; vLLM's own bound
+_TOP = 20  # vLLM's own bound
 _NO_THINKING = {"enable_thinking": False}
 _PROBE = "The weather was fine."
 
@@ -90,19 +90,27 @@ class Question:
         )
 
     def row(self, text: str, ids: tuple[int, ...], room: int) -> bytes:
-        """Asks for a text's label: greedy, held to the labels, at most `room` tokens of it, with the probabilities of `ids`."""
+        """Asks for a text's label: greedy, held to the labels, at most `room` tokens of it.
+
+        ids: tokens to list at every step; none: the twenty most probable.
+        """
         frame = self._frames.get((None, ids))
         if frame is None:
             more = {"max_tokens": room, "structured_outputs": {"choice": self.prompt.labels}}
             frame = self._kept((None, ids), self._frame(self.prompt.messages(_MARK), ids, more))
         return frame[0] + msgspec.json.encode(text)[1:-1] + frame[1]
 
-    def below(self, text: str, begun: str, ids: tuple[int, ...]) -> bytes:
-        """Asks for the probabilities of `ids` behind an answer begun with `begun`."""
+    def below(self, text: str, begun: str, labels: tuple[str, ...], ids: tuple[int, ...]) -> bytes:
+        """Asks for the next token behind an answer begun with `begun`, held to the labels that begin so. ids: as above."""
         frame = self._frames.get((begun, ids))
         if frame is None:
             messages = [*self.prompt.messages(_MARK), {"role": "assistant", "content": begun}]
-            more = {"max_tokens": 1, "add_generation_prompt": False, "continue_final_message": True}
+            more = {
+                "max_tokens": 1,
+                "add_generation_prompt": False,
+                "continue_final_message": True,
+                "structured_outputs": {"choice": [label.removeprefix(begun) for label in labels]},
+            }
             frame = self._kept((begun, ids), self._frame(messages, ids, more))
         return frame[0] + msgspec.json.encode(text)[1:-1] + frame[1]
 
@@ -120,9 +128,9 @@ class Question:
             "temperature": 0,
             "logprobs": True,
             "top_logprobs": _TOP,
-            "logprob_token_ids": ids,
             "return_tokens_as_token_ids": True,
             "chat_template_kwargs": _NO_THINKING,
+            **({"logprob_token_ids": ids} if ids else {}),
             **more,
         }
         before, after = msgspec.json.encode(body).split(msgspec.json.encode(_MARK)[1:-1])

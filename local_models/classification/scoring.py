@@ -9,10 +9,11 @@ that begins another ("spam", "spam-like") is told from it by the end of the answ
 It is the distribution of a sampler that may choose labels only, and spells them as the tokenizer does. Other spellings
 the engine's grammar allows ("B", "oston") are left out on purpose: the probability of "B" is that of all that begins so.
 
-What one answer shows. The engine lists the probabilities of the tree's tokens at every step of a greedy answer that is
-held to the labels. So the first place is known, and every further one on the way the answer takes. A place beside that
-way is asked for by itself, with the answer begun up to it (`Tally.next_question`), while its mass matters. Whether the
-listed probabilities are those before or after the engine's mask makes no difference: only shares are read.
+What one answer shows. The engine lists probabilities at every step of a greedy answer that is held to the labels: of the
+most probable tokens the labels allow, or of the tree's tokens, named. So the first place is known, and every further one
+on the way the answer takes. A place beside that way is asked about by itself, with the answer begun up to it
+(`Tally.next_question`), while its mass matters. Whether the listed probabilities are those before or after the engine's
+mask makes no difference: only shares are read.
 
 Knows nothing of requests, prompts or rows.
 """
@@ -99,18 +100,20 @@ class Tally:
         return Scores(best, probabilities, min(1.0, max(0.0, coverage)))
 
     def _take(self, node: Node, step: Step) -> None:
-        """A token that is not listed has at most the least probability that is."""
-        weights = {token: math.exp(step.listed[token]) for token in node.children if token in step.listed}
+        """A token that is not listed has at most the least probability that is, and all such share what the list leaves."""
+        shown = {token: math.exp(value) for token, value in step.listed.items()}
+        weights = {token: shown[token] for token in node.children if token in shown}
+        unlisted = [token for token in node.children if token not in shown]
         if not weights:
-            raise AnswerError("none of the labels' tokens is listed: the engine must support logprob_token_ids")
-        least = min(math.exp(value) for value in step.listed.values())
-        unlisted = [token for token in node.children if token not in weights]
-        weights |= dict.fromkeys(unlisted, least)
+            raise AnswerError("none of the labels' tokens is listed: the engine must list logprobs under its grammar")
+        left = max(0.0, 1.0 - sum(shown.values()))
+        bound = min(*shown.values(), left / len(unlisted)) if unlisted else 0.0
+        weights |= dict.fromkeys(unlisted, bound)
         total = sum(weights.values())
         if total <= 0.0:
             raise AnswerError("the labels' tokens have no probability at all")
         self._shares[node.labels] = {token: weight / total for token, weight in weights.items()}
-        self._loose[node.labels] = len(unlisted) * least / total
+        self._loose[node.labels] = len(unlisted) * bound / total
 
     def _divide(self) -> None:
         """Follows the mass down to labels and to places not yet known."""

@@ -15,6 +15,8 @@ SENTINELS = ("0", "Z")  # answers that share no token: what their prompts share 
 
 Labels = tuple[str, ...]
 
+_FEW = 8  # labels whose tokens stand among the twenty most probable of those a grammar of the labels allows
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -38,7 +40,12 @@ class Node:
 
 
 class LabelTree:
-    """nodes: by the labels that part there; those of `root` are all."""
+    """nodes: by the labels that part there; those of `root` are all. room: tokens of an answer that decide its label.
+
+    ids: the tokens to list at every step, or none where the twenty most probable ones hold them anyway. None where possible,
+    because vLLM 0.32 without Triton mixes requests up: one that names tokens in a batch spoils the lists of those beside it
+    that do not. So the questions of one run all name tokens, or none does.
+    """
 
     def __init__(self, cuts: Mapping[str, Cut]) -> None:
         self.labels: Labels = tuple(cuts)
@@ -46,7 +53,7 @@ class LabelTree:
         self._grow(cuts, self.labels)
         self.root = self.nodes[self.labels]
         self.room = max(len(node.path) for node in self.nodes.values()) + 1
-        self.ids = self._listed()
+        self.ids = self._listed() if len(self.labels) > _FEW else ()
 
     def _grow(self, cuts: Mapping[str, Cut], labels: Labels) -> None:
         shared = _shared([cuts[label].ids for label in labels])
@@ -59,6 +66,10 @@ class LabelTree:
         for behind in children.values():
             if len(behind) > 1:
                 self._grow(cuts, behind)
+
+    def ids_at(self, node: Node) -> tuple[int, ...]:
+        """The tokens to list at this one place, as `ids`."""
+        return tuple(node.children) if self.ids else ()
 
     def _listed(self) -> tuple[int, ...]:
         """Tokens whose probabilities a row's question asks for: those of the upper nodes, as many as may be asked for."""

@@ -46,7 +46,7 @@ class Sorter:
             tally.read(await self._patience.answer(body, decode))
             while (node := tally.next_question()) is not None:
                 self.further += 1
-                body = self._question.below(text, node.text or "", tuple(node.children))
+                body = self._question.below(text, node.text or "", node.labels, self._tree.ids_at(node))
                 tally.take(node, (await self._patience.answer(body, decode)).steps[0])
         except AnswerError as error:
             raise UnanswerableError("no_label", str(error)) from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from local_models.classification.answer import Answer, Spelling, Step
 from local_models.classification.tree import SENTINELS, LabelTree, cuts_from
 
+MOST = 20
 BEFORE, BEHIND = (901, 902, 903), (904,)  # what a chat template puts around an answer, besides the end
 
 
@@ -56,16 +57,17 @@ class ToyEngine:
             allowed = self._allowed(path, labels)
             shares = self._shares(path, allowed if self.masked else range(self.end + 1))
             taken = max(allowed, key=shares.__getitem__)
-            listed = {token: math.log(shares[token]) for token in (taken, *ids) if token in shares}
-            steps.append(Step(taken, listed))
+            steps.append(Step(taken, self._listed(taken, shares, ids)))
             path = (*path, taken)
         return Answer(self._text(path), tuple(steps), "toy")
 
-    def below(self, begun: str, ids: Sequence[int]) -> Answer:
-        """One free step behind a begun answer."""
-        shares = self._shares(self.cut(begun), range(self.end + 1))
-        taken = max(shares, key=shares.__getitem__)
-        return Answer("", (Step(taken, {token: math.log(shares[token]) for token in {taken, *ids}}),), "toy")
+    def below(self, begun: str, labels: Sequence[str], ids: Sequence[int]) -> Answer:
+        """One step behind a begun answer, held to what is left of the labels."""
+        path = self.cut(begun)
+        allowed = self._allowed(path, labels)
+        shares = self._shares(path, allowed if self.masked else range(self.end + 1))
+        taken = max(allowed, key=shares.__getitem__)
+        return Answer(self._text((taken,)), (Step(taken, self._listed(taken, shares, ids)),), "toy")
 
     def distribution(self, labels: Sequence[str]) -> dict[str, float]:
         """By the definition: at every token of a label its share among those that lead to a label there."""
@@ -76,6 +78,10 @@ class ToyEngine:
                 following = {p[depth] for p in paths.values() if p[:depth] == path[:depth]}
                 found[label] *= self._shares(path[:depth], following)[token]
         return found
+
+    def _listed(self, taken: int, shares: dict[int, float], ids: Sequence[int]) -> dict[int, float]:
+        top = sorted(shares, key=shares.__getitem__, reverse=True)[:MOST]
+        return {token: math.log(shares[token]) for token in (taken, *(ids or top)) if token in shares}
 
     def _text(self, path: Iterable[int]) -> str:
         return "".join(self.pieces[token] for token in path if token != self.end)

@@ -59,13 +59,15 @@ def test_a_rows_question_is_greedy_pinned_and_held_to_the_labels() -> None:
 
 
 def test_a_further_question_begins_the_answer() -> None:
-    """The model goes on from there, held to nothing."""
-    body = json.loads(Question(Prompt(LABELS), "local").below("a text", "sp", (4, 5)))
+    """The model goes on from there, held to what is left of the labels; nothing, where one ends there."""
+    labels = ("sp", "spam")
+    body = json.loads(Question(Prompt(labels), "local").below("a text", "sp", labels, ()))
     assert body["messages"][-1] == {"role": "assistant", "content": "sp"}
     assert body["continue_final_message"] is True
     assert body["add_generation_prompt"] is False
     assert body["max_tokens"] == 1
-    assert "structured_outputs" not in body
+    assert body["structured_outputs"] == {"choice": ["", "am"]}
+    assert "logprob_token_ids" not in body
 
 
 def test_a_labels_spelling_is_asked_for_as_a_whole_answer() -> None:

@@ -23,7 +23,7 @@ def scored(engine: ToyEngine, labels: Labels, tolerance: float = 0.0) -> tuple[S
     tally.read(engine.answer(labels, tree.ids, tree.room))
     while (node := tally.next_question()) is not None:
         assert node.text is not None
-        tally.take(node, engine.below(node.text, tuple(node.children)).steps[0])
+        tally.take(node, engine.below(node.text, node.labels, tree.ids_at(node)).steps[0])
         asked += 1
     return tally.scores(), asked
 
@@ -98,12 +98,15 @@ def test_open_mass_that_could_change_the_label_is_asked_for_whatever_the_toleran
 
 
 def test_a_token_that_is_not_listed_has_at_most_the_least_that_is() -> None:
-    """An engine that does not know logprob_token_ids lists its top twenty; coverage says what was bounded."""
+    """Nor more than the list leaves of 1; coverage says how much was bounded."""
     labels = ("a", "b", "c")
     tally = Tally(ToyEngine(("a", "b", "c"), 0).tree(labels), 0.01)
-    tally.read(Answer("a", (Step(0, {0: math.log(0.8), 1: math.log(0.1)}),), "m"))
-    assert tally.scores().probabilities == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
-    assert tally.scores().coverage == pytest.approx(0.9)
+    tally.read(Answer("a", (Step(0, {0: math.log(0.7), 1: math.log(0.1), 9: math.log(0.1)}),), "m"))
+    assert tally.scores().probabilities == pytest.approx({"a": 7 / 9, "b": 1 / 9, "c": 1 / 9})
+    assert tally.scores().coverage == pytest.approx(8 / 9)
+    tally.read(Answer("a", (Step(0, {0: math.log(0.8), 1: math.log(0.2)}),), "m"))
+    assert tally.scores().probabilities == pytest.approx({"a": 0.8, "b": 0.2, "c": 0.0})
+    assert tally.scores().coverage == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("text", ["Paris", "New Yorker"])
@@ -115,8 +118,18 @@ def test_an_answer_that_is_no_label_is_an_error(text: str) -> None:
 
 def test_an_answer_that_lists_no_tokens_of_the_labels_is_an_error() -> None:
     """Nothing can be read off it."""
-    with pytest.raises(AnswerError, match="logprob_token_ids"):
+    with pytest.raises(AnswerError, match="logprobs under its grammar"):
         cities(Step(77, {77: -0.1}), text="N")
+
+
+def test_many_labels_have_their_tokens_listed_by_name() -> None:
+    """More than the twenty an engine lists by itself."""
+    labels = tuple(f"{letter}{number}" for letter in "abcdefgh" for number in range(5))
+    engine = ToyEngine((*labels, *"abcdefgh", *"01234"), seed=3, spread=0.5)
+    assert len(engine.tree(labels).ids) == 40
+    scores, asked = scored(engine, labels)
+    assert scores.probabilities == pytest.approx(engine.distribution(labels), abs=1e-9)
+    assert (scores.coverage, asked) == (1.0, 1)
 
 
 @given(

@@ -16,7 +16,7 @@ def test_places_where_labels_part_know_the_way_to_them() -> None:
     news = tree.nodes["New York", "New Jersey", "Newark"]
     assert (news.path, news.text) == ((0,), "New")
     assert tree.room == 2
-    assert tree.ids == (0, 4, 1, 2, 3)
+    assert tree.ids == tree.ids_at(tree.root) == ()
 
 
 def test_labels_that_all_begin_alike_part_later() -> None:
@@ -43,6 +43,7 @@ def test_at_most_as_many_tokens_are_listed_as_vllm_allows() -> None:
     cuts = {f"{a}.{b}": Cut((a, 1000 + 20 * a + b, 5), (f"{a}", f".{b}")) for a in range(10) for b in range(12)}
     tree = LabelTree(cuts)
     assert set(tree.root.children) <= set(tree.ids)
+    assert tree.ids_at(tree.root) == tuple(tree.root.children)
     assert len(tree.ids) <= 128
 
 

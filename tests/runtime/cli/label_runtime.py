@@ -32,7 +32,8 @@ class LabelRuntime:
         text = body["messages"][-1 if begun is None else -2]["content"].removeprefix("Text:\n")
         engine = ToyEngine(PIECES, seed=len(text))
         if begun is not None:
-            return self._said(completion(engine.below(begun, body["logprob_token_ids"])))
+            labels = [begun + left for left in body["structured_outputs"]["choice"]]
+            return self._said(completion(engine.below(begun, labels, body.get("logprob_token_ids", ()))))
         first = text not in self.texts
         self.texts.append(text)
         self.rooms.append(body["max_tokens"])
@@ -43,7 +44,7 @@ class LabelRuntime:
         if "broken" in text:
             return error(500, "no luck")
         choice = body["structured_outputs"]["choice"]
-        answer = engine.answer(choice, body["logprob_token_ids"], body["max_tokens"])
+        answer = engine.answer(choice, body.get("logprob_token_ids", ()), body["max_tokens"])
         return self._said(completion(replace(answer, text="odd") if "odd" in text else answer))
 
     def _said(self, body: dict[str, Any]) -> Reply:
