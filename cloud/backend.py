@@ -46,6 +46,7 @@ class CloudBackend:
     lanes: Sequence[Lane]
 
 
+EVERY = frozenset({"text", "image", "audio", "video", "pdf"})  # of a model nobody knows: it says itself what it cannot
 NO_PRICE = "no price is known for this model"
 
 
@@ -73,7 +74,7 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     catalogued = known(provider, model)
     if catalogued is not None:
         return catalogued.capabilities
-    return Capabilities(completions=own_server, embeddings=own_server)
+    return Capabilities(modalities=EVERY, completions=own_server, embeddings=own_server)
 
 
 def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:

@@ -74,6 +74,7 @@ class StreamMeter:
     """
 
     __slots__ = (
+        "_accounted",
         "_before",
         "_choices",
         "_ended",
@@ -105,6 +106,7 @@ class StreamMeter:
         self.model: str | None = None
         self.failure: Failure | None = None
         self.tokens = 0  # content chunks seen: about the tokens generated
+        self._accounted = False  # the last chunk carried usage
 
     def feed(self, piece: bytes) -> bytes:
         forward = []
@@ -169,6 +171,7 @@ class StreamMeter:
         self.model = self.model or answer.model
         if answer.usage is not None:
             self.usage = self._counted(usage_of(answer.usage)) or self.usage
+        self._accounted = answer.usage is not None
         if not answer.choices:
             return not (self._hide_usage and answer.usage is not None)
         if self._said is not None:
@@ -201,7 +204,8 @@ class StreamMeter:
         return True
 
     def _close(self) -> bool:
-        if not self.finished:
+        """The closing mark. Some hosts forget the finish reason; that the run came to its end, their final account says."""
+        if not self.finished and not (self._accounted and self.began):
             self.failure = broken("the stream said it was done without a finish reason")
             return False
         self.done = True
@@ -271,7 +275,7 @@ class WholeMeter:
         if not answer.choices:
             return garbled("the answer has no choices", body)
         for choice in answer.choices:
-            if choice.finish_reason is None or choice.finish_reason in _ABORTED:
+            if choice.finish_reason in _ABORTED or (choice.finish_reason is None and answer.usage is None):
                 return broken(f"the model's run ended with finish reason {choice.finish_reason!r}")
-            self.finish = str(choice.finish_reason)
+            self.finish = self.finish or choice.finish_reason
         return None
