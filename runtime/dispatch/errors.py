@@ -53,7 +53,7 @@ def _callers_own(failed: list[tuple[Target, Failure]], dialect: str) -> ApiError
     target, failure = (filtered or failed)[0]
     body = failure.body if dialect in target.dialects else b""
     if failure.kind is Kind.TOO_LONG:
-        return ApiError(400, failure.message, _TOO_LONG, body=body)
+        return ApiError(400, failure.message, _TOO_LONG)
     if failure.disposition is Disposition.TELL_CALLER or failure.kind in (Kind.REJECTED, Kind.FILTERED):
         return ApiError(failure.status or 400, failure.message, failure.code, body=body)
     return None
