@@ -44,12 +44,42 @@ _FINISH: dict[str, Finish] = {
     "pause_turn": "length",  # the vendor's own tools want another request: the answer is not at its end
     "refusal": "content_filter",
 }
+_READ = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})  # all others are opaque
 _REFUSED = "The model declined to answer."
 _Block = dict[str, Any]
 
 
 class _Garbled(Exception):
     """The event is not what the wire says it is."""
+
+
+class _Open:
+    """A block that is not complete. at: characters of the answer's text before it."""
+
+    __slots__ = ("at", "block", "cited", "kind", "partial", "signature")
+
+    def __init__(self, block: _Block, kind: str | None, at: int) -> None:
+        self.block, self.kind, self.at = block, kind, at
+        given = block.get("citations")
+        self.cited = [_object(each) for each in given] if isinstance(given, list) else []
+        self.signature: str | None = None
+        self.partial = ""  # of the JSON text of its input
+
+    def grow(self, delta: _Block) -> None:
+        """A block of a kind we do not read grows as its deltas say: texts are appended, all else is put."""
+        for name, value in delta.items():
+            if name == "type":
+                continue
+            before = self.block.get(name)
+            self.block[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
+
+    def whole(self) -> _Block:
+        if not self.partial:
+            return self.block
+        try:
+            return self.block | {"input": _json.decode(self.partial)}
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise _Garbled(f"the input of a {self.kind} block is not JSON") from error
 
 
 class AnswerDecoder:
@@ -60,7 +90,7 @@ class AnswerDecoder:
         self._now = now
         self._model: str | None = None
         self._usage: dict[str, Any] = {}
-        self._open: dict[int, _Block] = {}
+        self._open: dict[int, _Open] = {}
         self._text = 0  # characters of the answer's text so far
         self._stopped = self._failed = False
 
@@ -97,10 +127,9 @@ class AnswerDecoder:
 
     def _block_begin(self, event: _Block) -> Sequence[Event]:
         index, block = _index(event), _object(event.get("content_block"))
-        self._open[index] = block
+        self._open[index] = _Open(block, _text(block, "type"), self._text)
         match block.get("type"):
             case "text":
-                block["at"], block["cited"] = self._text, list(block.get("citations") or ())
                 return self._said(index, _text(block, "text") or "")
             case "thinking":
                 # The model is at work, though nothing of it may be shown yet.
@@ -108,11 +137,9 @@ class AnswerDecoder:
             case "redacted_thinking":
                 return (ReasoningDelta(index, redacted=signatures.marked(_text(block, "data") or "", self._model)),)
             case "tool_use":
-                block["arguments"] = False
                 name = _text(block, "name") or ""
                 return (ToolCallStart(index, _text(block, "id") or "", self._names.get(name, name)),)
             case _:
-                block["partial"] = ""
                 return ()
 
     def _said(self, index: int, text: str) -> Sequence[Event]:
@@ -121,57 +148,59 @@ class AnswerDecoder:
 
     def _delta(self, event: _Block) -> Sequence[Event]:
         index, delta = _index(event), _object(event.get("delta"))
-        block = self._open.get(index)
-        if block is None:
+        open_ = self._open.get(index)
+        if open_ is None:
             raise _Garbled(f"a delta for the block {index}, which is not open")
-        match delta.get("type"), block.get("type"):
+        match delta.get("type"), open_.kind:
             case "text_delta", "text":
                 return self._said(index, _text(delta, "text") or "")
             case "thinking_delta", "thinking":
                 return (ReasoningDelta(index, _text(delta, "thinking") or ""),)
             case "signature_delta", "thinking":
-                block["signature"] = _text(delta, "signature")
+                open_.signature = _text(delta, "signature")
             case "citations_delta", "text":
-                block["cited"].append(_object(delta.get("citation")))
-            case "input_json_delta", "tool_use":
-                return self._arguments(index, block, _text(delta, "partial_json") or "")
-            case "input_json_delta", _ if "partial" in block:
-                block["partial"] += _text(delta, "partial_json") or ""
-            case _, _ if "partial" in block:
-                _grow(block, delta)
+                open_.cited.append(_object(delta.get("citation")))
+            case "input_json_delta", kind:
+                return self._input(index, open_, _text(delta, "partial_json") or "", told=kind == "tool_use")
+            case _, kind if kind not in _READ:
+                open_.grow(delta)
         return ()
 
-    def _arguments(self, index: int, block: _Block, text: str) -> Sequence[Event]:
-        block["arguments"] = block["arguments"] or bool(text)
-        return (ArgumentsDelta(index, text),) if text else ()
+    def _input(self, index: int, open_: _Open, text: str, *, told: bool) -> Sequence[Event]:
+        """Arguments of a call are told as they come, the input of a block we do not read is gathered."""
+        open_.partial = text if told and text else open_.partial + text
+        return (ArgumentsDelta(index, text),) if told and text else ()
 
     def _block_end(self, event: _Block) -> Sequence[Event]:
         index = _index(event)
-        block = self._open.pop(index, None)
-        match block and block.get("type"):
-            case None:
-                return ()
-            case "text" if block:
-                return (*(self._citation(index, block, said) for said in block["cited"]), BlockEnd(index))
-            case "thinking" if block and block.get("signature"):
-                mark = signatures.marked(_text(block, "signature") or "", self._model)
-                return (ReasoningDelta(index, signature=mark), BlockEnd(index))
-            case "tool_use" if block and not block["arguments"]:
-                # A call without arguments has no deltas; some servers give all of them at its start.
-                whole = msgspec.json.encode(block.get("input") or {}).decode()
-                return (ArgumentsDelta(index, whole), BlockEnd(index))
-            case _ if block and "partial" in block:
-                return (OpaqueBlock(index, Opaque(WIRE, _whole(block))), BlockEnd(index))
-        return (BlockEnd(index),)
+        open_ = self._open.pop(index, None)
+        return () if open_ is None else (*self._owed(index, open_), BlockEnd(index))
 
-    def _citation(self, index: int, block: _Block, said: Any) -> Citation:
+    def _owed(self, index: int, open_: _Open) -> Sequence[Event]:
+        """What is told of a block only once it is complete."""
+        match open_.kind:
+            case "text":
+                return tuple(self._citation(index, open_, cited) for cited in open_.cited)
+            case "thinking":
+                signature = open_.signature or _text(open_.block, "signature")
+                return (
+                    (ReasoningDelta(index, signature=signatures.marked(signature, self._model)),) if signature else ()
+                )
+            case "tool_use" if not open_.partial:
+                # A call without arguments has no deltas; some servers give all of them at its start.
+                return (ArgumentsDelta(index, msgspec.json.encode(open_.block.get("input") or {}).decode()),)
+            case kind if kind not in _READ:
+                return (OpaqueBlock(index, Opaque(WIRE, open_.whole())),)
+            case _:
+                return ()
+
+    def _citation(self, index: int, open_: _Open, citation: _Block) -> Citation:
         """What is cited in a text block is the block: its place in the answer's text is the citation's."""
-        citation = _object(said)
         return Citation(
             index,
             url=_text(citation, "url") or _text(citation, "source"),
             title=_text(citation, "title") or _text(citation, "document_title"),
-            start=block["at"],
+            start=open_.at,
             end=self._text,
             cited=_text(citation, "cited_text"),
             extra={WIRE: citation},
@@ -227,25 +256,6 @@ def _refusal(details: Any) -> str:
     if isinstance(explanation, str) and explanation:
         return explanation
     return f"{_REFUSED} ({category})" if isinstance(category, str) and category else _REFUSED
-
-
-def _grow(block: _Block, delta: _Block) -> None:
-    """A block of a kind we do not read grows as its deltas say: texts are appended, all else is put."""
-    for name, value in delta.items():
-        if name == "type":
-            continue
-        before = block.get(name)
-        block[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
-
-
-def _whole(block: _Block) -> _Block:
-    partial = block.pop("partial")
-    if partial:
-        try:
-            block["input"] = _json.decode(partial)
-        except msgspec.DecodeError as error:
-            raise _Garbled(f"the input of a {block.get('type')} block is not JSON") from error
-    return block
 
 
 def _object(value: Any) -> _Block:

@@ -1,0 +1,197 @@
+"""Recorded exchanges of this wire, what the vendor's own SDK makes of them, and the judge's reading of requests.
+
+The judge is a folder of plain modules beside the recordings: it is put on the path, so its modules are imported late.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from cloud.anthropic.codec import AnthropicCodec
+from cloud.catalogue import known, plain
+from runtime.contract.codec import Decoder
+from runtime.contract.events import (
+    ArgumentsDelta,
+    Event,
+    Failed,
+    OpaqueBlock,
+    ReasoningDelta,
+    Stop,
+    TextDelta,
+    ToolCallStart,
+    UsageReport,
+)
+from runtime.contract.messages import Message, Request, Role, Text
+from runtime.contract.targets import Target
+from runtime.contract.usage import Usage
+from runtime.dialects import sse
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+ASKED = Request("m", (Message(Role.USER, (Text("x"),)),))
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer folded: what a client would be told."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[tuple[str, str, Any]] = field(default_factory=list)
+    signatures: list[str] = field(default_factory=list)
+    opaque: list[Any] = field(default_factory=list)
+    stop: str | None = None
+    sequence: str | None = None
+    usage: Usage | None = None
+    failed: bool = False
+
+
+def codec() -> AnthropicCodec:
+    return AnthropicCodec(lambda: NOW)
+
+
+def target(model: str) -> Target:
+    entry = known("anthropic", model)
+    return Target(f"anthropic/{model}", "anthropic", model, entry.capabilities if entry else plain("anthropic"))
+
+
+def decoded(pieces: Iterable[bytes], decoder: Decoder | None = None) -> list[Event]:
+    """The events of a stream that arrives in these pieces."""
+    framing, decoder = sse.Events(), decoder or codec().decoder(ASKED)
+    out: list[Event] = []
+    for piece in pieces:
+        for event in framing.feed(piece):
+            if event.data is not None:
+                out += decoder.feed(event.name.decode(), event.data)
+    return [*out, *decoder.finish()]
+
+
+def folded(events: Sequence[Event]) -> Answer:
+    out = Answer()
+    arguments: dict[int, list[str]] = {}
+    calls: dict[int, ToolCallStart] = {}
+    for event in events:
+        match event:
+            case TextDelta():
+                out.text += event.text
+            case ReasoningDelta():
+                out.reasoning += event.text
+                seal = event.signature or event.redacted
+                out.signatures += [seal.partition("#")[2]] if seal else []
+            case ToolCallStart():
+                calls[event.index] = event
+            case ArgumentsDelta():
+                arguments.setdefault(event.index, []).append(event.text)
+            case OpaqueBlock():
+                out.opaque.append(event.block.value)
+            case UsageReport():
+                out.usage = event.usage
+            case Stop():
+                out.stop, out.sequence = event.raw, event.stop_sequence
+            case Failed():
+                out.failed = True
+    whole = [] if out.failed else list(calls.items())
+    out.calls = [(call.id, call.name, json.loads("".join(arguments[n]))) for n, call in whole]
+    return out
+
+
+class Sdk:
+    """The vendor's own client, answered from memory."""
+
+    def __init__(self) -> None:
+        sdk, httpx = pytest.importorskip("anthropic"), pytest.importorskip("httpx2")
+        self._answer = (b"", "")
+        transport = httpx.MockTransport(
+            lambda _: httpx.Response(200, content=self._answer[0], headers={"content-type": self._answer[1]})
+        )
+        self._client = sdk.Anthropic(api_key="k", max_retries=0, http_client=httpx.Client(transport=transport))
+
+    def stream(self, body: bytes) -> Answer:
+        self._answer = (body, "text/event-stream")
+        with self._client.beta.messages.stream(**_ASK) as stream:
+            return _of_message(stream.get_final_message())
+
+    def whole(self, body: bytes) -> Answer:
+        self._answer = (body, "application/json")
+        return _of_message(self._client.beta.messages.create(**_ASK))
+
+
+_ASK: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+
+
+def _of_message(read: Any) -> Answer:
+    message = read.model_dump(mode="json", by_alias=True, warnings=False)
+    out = Answer(stop=message["stop_reason"], sequence=message["stop_sequence"], usage=_usage(message["usage"]))
+    for block in message["content"]:
+        match block["type"]:
+            case "text":
+                out.text += block["text"]
+            case "thinking":
+                out.reasoning += block["thinking"]
+                out.signatures += [block["signature"]] if block["signature"] else []
+            case "redacted_thinking":
+                out.signatures.append(block["data"])
+            case "tool_use":
+                out.calls.append((block["id"], block["name"], block["input"]))
+            case _:
+                out.opaque.append(block)
+    return out
+
+
+def _usage(said: dict[str, Any]) -> Usage:
+    read, written = said["cache_read_input_tokens"] or 0, said["cache_creation_input_tokens"] or 0
+    thinking = (said.get("output_tokens_details") or {}).get("thinking_tokens") or 0
+    return Usage(said["input_tokens"] + read + written, said["output_tokens"], read, written, thinking)
+
+
+def without_nothing(value: Any) -> Any:
+    """The value without members that say nothing: the SDK fills them in."""
+    if isinstance(value, dict):
+        return {name: without_nothing(inner) for name, inner in value.items() if inner is not None}
+    return [without_nothing(inner) for inner in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The judge's modules."""
+
+    recordings: ModuleType
+    synth: ModuleType
+    reverse: ModuleType
+    canon: ModuleType
+    rules: ModuleType
+
+
+def judge(shared: Path) -> Judge:
+    folder = str(shared / "wire_judge")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    for needed in ("anthropic", "jsonschema"):
+        pytest.importorskip(needed)
+    return Judge(*(importlib.import_module(name) for name in Judge.__dataclass_fields__))
+
+
+@cache
+def _all(shared: Path) -> list[Any]:
+    found: list[Any] = judge(shared).recordings.load(shared / "recordings", ["anthropic"])
+    return found
+
+
+def exchanges(shared: Path, wanted: Callable[[Any], bool]) -> list[Any]:
+    """Recorded exchanges on this wire."""
+    return [each for each in _all(shared) if wanted(each)]
+
+
+def sdk_streams(shared: Path) -> list[tuple[str, bytes]]:
+    folder = shared / "recordings" / "anthropic-sdk-streams"
+    return [(path.name, path.read_bytes()) for path in sorted(folder.glob("*_response.txt"))]
