@@ -12,6 +12,13 @@ from runtime.dialects.raw_body import RawBody
 PATH = "/v1/messages/count_tokens"
 
 
+class _Counted(msgspec.Struct):
+    input_tokens: int
+
+
+_counted = msgspec.json.Decoder(_Counted)
+
+
 def check(body: RawBody) -> None:
     """As for a message, but without a limit on the answer. Raises BadBody."""
     check_body(body.data)
@@ -28,3 +35,11 @@ def passing(body: RawBody, model: str) -> bytes:
 
 def answer(tokens: int) -> bytes:
     return msgspec.json.encode({"input_tokens": tokens})
+
+
+def counted(body: bytes) -> int | None:
+    """The count a target gave; None where it gave none."""
+    try:
+        return _counted.decode(body).input_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,96 @@
+"""The facts of a body in Anthropic's messages wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.routing.facts import Facts, count_tokens, read_facts
+from runtime.routing.hints import NO_HINTS
+from runtime.routing.tokens import IMAGE_TOKENS, TokenEstimate
+
+
+def facts(**members: Any) -> Facts:
+    body = {"model": "auto", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}], **members}
+    return read_facts("anthropic_messages", body, NO_HINTS, {}, TokenEstimate())
+
+
+def said(*blocks: Any, role: str = "user") -> list[dict[str, Any]]:
+    return [{"role": role, "content": list(blocks)}]
+
+
+def test_text_is_counted_wherever_it_stands() -> None:
+    """Instructions, text blocks, calls, results, thinking and tools all cost tokens."""
+    long = "word " * 400
+    plain = facts().prompt_tokens
+    places: list[dict[str, Any]] = [
+        {"system": long},
+        {"system": [{"type": "text", "text": long}]},
+        {"messages": said({"type": "text", "text": long})},
+        {"messages": said({"type": "tool_use", "id": "t", "name": "f", "input": {"a": long}}, role="assistant")},
+        {"messages": said({"type": "tool_result", "tool_use_id": "t", "content": long})},
+        {"messages": said({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": long}]})},
+        {"messages": said({"type": "thinking", "thinking": long, "signature": "x" * 9000}, role="assistant")},
+        {"messages": said({"type": "document", "source": {"type": "text", "data": long}})},
+        {"messages": said({"type": "document", "source": {"type": "content", "content": long}})},
+        {"tools": [{"name": "f", "description": long, "input_schema": {"type": "object"}}]},
+        {"output_config": {"format": {"type": "json_schema", "schema": {"description": long}}}},
+    ]
+    for members in places:
+        assert 450 < facts(**members).prompt_tokens - plain < 600, members
+
+
+def test_what_the_user_asked_is_not_what_a_tool_answered() -> None:
+    """A result is seen, and the question stays the user's last own words."""
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "def answer(): return 42"}
+    messages = [*said({"type": "text", "text": "Why?"}), *said(call, role="assistant"), *said(result)]
+    read = facts(messages=messages)
+    assert "def answer()" in read.head
+    assert "why?" in read.head
+
+
+@pytest.mark.parametrize(
+    ("block", "modality"),
+    [
+        ({"type": "image", "source": {"type": "url", "url": "https://a.example/i"}}, "image"),
+        ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVA="}}, "pdf"),
+        ({"type": "document", "source": {"type": "file", "file_id": "f"}}, "pdf"),
+        ({"type": "tool_result", "content": [{"type": "image", "source": {"type": "url", "url": "u"}}]}, "image"),
+    ],
+)
+def test_media_are_seen(block: dict[str, Any], modality: str) -> None:
+    """Images and documents, also in what a tool answered."""
+    read = facts(messages=said({"type": "text", "text": "What is it?"}, block))
+    assert read.modalities == {"text", modality}
+    assert read.prompt_tokens >= IMAGE_TOKENS
+
+
+def test_text_documents_are_text() -> None:
+    """A target that reads text can read them."""
+    assert facts(messages=said({"type": "document", "source": {"type": "text", "data": "x"}})).modalities == {"text"}
+
+
+def test_limits_tools_and_schemas() -> None:
+    """What constrains a target is read off this wire's own members."""
+    plain = facts()
+    assert (plain.max_tokens, plain.tools, plain.structured, plain.n) == (64, False, False, 1)
+    assert facts(tools=[{"name": "f"}]).tools
+    wanted = {"type": "json_schema", "schema": {}}
+    assert facts(output_config={"format": wanted}).structured
+    assert facts(output_format=wanted).structured
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", [], [None], [{"type": []}], {"type": {}}])
+def test_no_body_raises(odd: Any) -> None:
+    """Whether a body is valid is another's question."""
+    facts(messages=odd, system=odd, tools=odd, output_config=odd)
+    facts(messages=[{"role": odd, "content": odd}, odd])
+    facts(messages=said(odd, {"type": "document", "source": odd}, {"type": "tool_result", "content": odd}))
+
+
+def test_counting_is_the_estimate_of_a_decision() -> None:
+    """A client that asks how long its prompt is hears what the decision would take it for."""
+    body = {"model": "auto", "messages": [{"role": "user", "content": "How long is this?"}]}
+    assert count_tokens("anthropic_messages", body, TokenEstimate()) == facts(messages=body["messages"]).prompt_tokens
