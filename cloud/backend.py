@@ -37,6 +37,7 @@ class CloudLane:
     hop: CloudHop
     model: str
     ready: bool = True
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from datetime import datetime
 from cloud.anthropic.codec import AUTHORIZATION as ANTHROPIC_KEY
 from cloud.anthropic.codec import AnthropicCodec
 from cloud.anthropic.wire import WIRE as ANTHROPIC_MESSAGES
+from cloud.gemini.codec import AUTHORIZATION as GEMINI_KEY
+from cloud.gemini.codec import GeminiCodec
 from cloud.openai_compatible import OpenAICodec
 from runtime.contract.codec import Codec
 from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, Profile
@@ -70,6 +72,13 @@ PROVIDERS = {
             AnthropicCodec,
             ANTHROPIC_KEY,
         ),
+        Provider(
+            "gemini",
+            "https://generativelanguage.googleapis.com",
+            frozenset(),
+            lambda now, version: GeminiCodec(version),
+            GEMINI_KEY,
+        ),
         Provider("openai", "https://api.openai.com/v1", _ALL, _openai(OPENAI)),
         Provider("groq", "https://api.groq.com/openai/v1", _CHAT, _openai(GROQ)),
         Provider("together", "https://api.together.xyz/v1", _ALL, _openai()),
@@ -79,5 +88,4 @@ PROVIDERS = {
     )
 }
 
-# Named by the settings' contract; their wires are not spoken yet.
-NAMES = frozenset(PROVIDERS) | {"gemini"}
+NAMES = frozenset(PROVIDERS)

@@ -109,14 +109,28 @@ def indices(group: Sequence[str]) -> tuple[int, ...]:
 
 def gpus_per_replica(args: Sequence[str]) -> int:
     """GPUs one engine of these arguments runs on: tensor times pipeline parallel size, the last of each counts."""
-    sizes = {"--tensor-parallel-size": 1, "--pipeline-parallel-size": 1}
-    short = {"-tp": "--tensor-parallel-size", "-pp": "--pipeline-parallel-size"}
+    tensor = _last_number(args, "--tensor-parallel-size", "-tp") or 1
+    return tensor * (_last_number(args, "--pipeline-parallel-size", "-pp") or 1)
+
+
+def says_parallel(args: Sequence[str]) -> bool:
+    """Whether the arguments say over how many GPUs the model is split."""
+    return _last_number(args, "--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp") is not None
+
+
+def slots(args: Sequence[str]) -> int | None:
+    """Sequences an engine of these arguments runs at a time; None where they do not say."""
+    return _last_number(args, "--max-num-seqs")
+
+
+def _last_number(args: Sequence[str], *names: str) -> int | None:
+    """The value of a flag under any of its names: the last one counts."""
+    found = None
     for position, arg in enumerate(args):
-        name = short.get(_name(arg), _name(arg))
         value = arg.partition("=")[2] or (args[position + 1] if position + 1 < len(args) else "")
-        if name in sizes and value.isdecimal():
-            sizes[name] = int(value)
-    return sizes["--tensor-parallel-size"] * sizes["--pipeline-parallel-size"]
+        if _name(arg) in names and value.isdecimal():
+            found = int(value)
+    return found
 
 
 def group_gpus(gpus: Sequence[str], replicas: int, per_replica: int) -> tuple[tuple[str, ...], ...]:

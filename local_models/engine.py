@@ -57,6 +57,10 @@ class ReplicaLane:
         return self.instance.hop
 
     @property
+    def slots(self) -> int | None:
+        return self.supervisor.slots
+
+    @property
     def model(self) -> str:
         models = self.supervisor.models
         return models[0] if models else self.fallback_model

@@ -8,11 +8,15 @@ from dataclasses import replace
 
 from local_models import command, environment, weights
 from local_models.engine import LocalEngine
+from local_models.fit import Box, Wish
+from local_models.footprint import split_args
 from local_models.gpu import GpuProbe, NoGpu, NvmlProbe
 from local_models.instance import Fault
 from local_models.owned import Place, Plan, StartPlan
 from local_models.prepared import Notice, Prepare, PreparedModel
 from runtime.contract.engine import EngineSpec, Gpu
+
+_WISHED_CONTEXT = 8192  # tokens that should fit beside the weights, where the user asks for nothing
 
 
 def local_engine(
@@ -68,13 +72,22 @@ def fetcher(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str]) -> Pr
     """Gets the weights with the interpreter that will serve them (it converts the built-in model)."""
 
     async def prepare(model: str, notice: Notice) -> PreparedModel:
-        _, found = await asyncio.to_thread(_look, spec, probe, environ)
+        gpus, found = await asyncio.to_thread(_look, spec, probe, environ)
         fetched = await weights.prepare(
             model, notice=notice, engine_python=str(found.python), offline=spec.offline, environ=environ
         )
-        return replace(fetched, max_model_len=spec.max_model_len or fetched.max_model_len)
+        split = await asyncio.to_thread(_split, spec, fetched, gpus) if found.kind == command.CUDA else ()
+        return replace(fetched, max_model_len=spec.max_model_len or fetched.max_model_len, args=(*split, *fetched.args))
 
     return prepare
+
+
+def _split(spec: EngineSpec, model: PreparedModel, gpus: tuple[Gpu, ...]) -> tuple[str, ...]:
+    """Over how many GPUs a model is spread that one cannot hold; what the user says of it stands."""
+    if not gpus or command.says_parallel((*model.args, *spec.args)):
+        return ()
+    box = Box(min(gpu.memory_total for gpu in gpus), len(gpus) // spec.replicas, spec.gpu_memory_utilization)
+    return split_args(model.path, box, Wish(context=spec.max_model_len or _WISHED_CONTEXT, concurrency=1))
 
 
 def _look(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str]) -> tuple[tuple[Gpu, ...], environment.Found]:

@@ -23,10 +23,11 @@ class Fault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a ready engine says it serves; max_model_len in tokens."""
+    """What a ready engine serves. max_model_len: tokens. slots: sequences it runs at a time, None where not known."""
 
     models: tuple[str, ...]
     max_model_len: int | None = None
+    slots: int | None = None
 
 
 class WatchedHop(Hop, Probing, Protocol):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from local_models import faults, orphans, procfs, progress, sockets
+from local_models import command, faults, orphans, procfs, progress, sockets
 from local_models.canary import Question, ask, completion, embedding
 from local_models.gpu import GpuProbe, memory_back
 from local_models.hang import Answer
@@ -126,7 +126,7 @@ class OwnedEngine:
         except TimeoutError as error:
             raise Fault(self._too_slow()) from error
         self.world.starts.learn(self._key, self.world.clock() - began)
-        return served
+        return replace(served, slots=command.slots(plan.argv))
 
     async def _prepared(self, notice: Notice) -> PreparedModel:
         try:

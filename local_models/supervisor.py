@@ -99,6 +99,11 @@ class Supervisor:
         return self._served.models
 
     @property
+    def slots(self) -> int | None:
+        """Sequences the engine runs at a time, where known."""
+        return self._served.slots
+
+    @property
     def in_flight(self) -> int:
         return self._instance.hop.in_flight
 

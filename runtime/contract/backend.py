@@ -23,6 +23,11 @@ class Lane(Protocol):
     def hop(self) -> Hop: ...
 
     @property
+    def slots(self) -> int | None:
+        """Requests this process runs at a time; None where nobody knows."""
+        ...
+
+    @property
     def model(self) -> str:
         """The model id this process answers to."""
         ...

@@ -255,7 +255,7 @@ class LiveFleet:
     def _watch(self, lane: Lane) -> _Watched:
         watched = self._watched.get(lane.name)
         if watched is None:
-            watched = _Watched(Ledger(alone=self._alone), Saturation(self._escalation))
+            watched = _Watched(Ledger(lane.slots, alone=self._alone), Saturation(self._escalation))
             self._watched[lane.name] = watched
         return watched
 

@@ -147,6 +147,7 @@ class FakeLane:
     hop: ScriptedHop
     model: str = "m"
     ready: bool = True
+    slots: int | None = None
 
 
 @dataclass

@@ -17,6 +17,7 @@ from local_models.command import (
     gpus_per_replica,
     group_gpus,
     indices,
+    slots,
     visible,
 )
 from local_models.environment import Found, cache_home, find_python
@@ -212,3 +213,10 @@ def test_the_installed_vllm_understands_every_argument() -> None:
     assert (of_cpu["max_model_len"], of_cpu["enforce_eager"], of_cpu["dtype"]) == (2048, True, "bfloat16")
     assert (of_cuda["max_model_len"], of_cuda["gpu_memory_utilization"]) == (-1, 0.9)
     assert {name for name in (*cpu.env, *cuda.env) if name.startswith("VLLM_")} <= set(said["envs"])
+
+
+def test_slots_are_what_the_last_word_says() -> None:
+    """The engine's own reading: the last flag counts, in either spelling."""
+    assert slots(("--max-num-seqs", "16", "--max-num-seqs=2")) == 2
+    assert slots(("--max-num-seqs", "16")) == 16
+    assert slots(()) is None
