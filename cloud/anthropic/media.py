@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 from runtime.contract.codec import Unsupported
@@ -21,6 +22,7 @@ _SIGNS = (
     ("UklGR", "image/webp"),
     ("JVBERi0", _PDF),
 )
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # no text file has them
 _PARAMS = {"image": "image_url", "audio": "input_audio", "video": "video_url", "document": "file"}
 _OWN_FILE = "file_"  # how this vendor's file ids begin
 
@@ -51,11 +53,19 @@ def _document(part: Media) -> Block:
         return _elsewhere(part)
     if _PDF in (_sign(part.data), part.mime):
         return {"type": "base64", "media_type": _PDF, "data": part.data}
-    try:
-        text = base64.b64decode(part.data, validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise _refused(part, f"a document must be a PDF or text, not {part.mime or 'of an unknown type'}") from error
+    text = _plain_text(part.data)
+    if text is None:
+        raise _refused(part, f"a document must be a PDF or text, not {part.mime or 'of an unknown type'}")
     return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _plain_text(data: str) -> str | None:
+    """The text behind base64; None where it is none."""
+    try:
+        text = base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    return None if _NO_TEXT.search(text) else text
 
 
 def _elsewhere(part: Media) -> Block:
