@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Self
 
 from local_models.classification.answer import AnswerError, decode, decode_prompt
@@ -30,10 +31,11 @@ class Sorter:
     async def prepare(cls, question: Question, patience: Patience, tolerance: float) -> Self:
         """Raises UnanswerableError and HopelessError."""
         labels = question.prompt.labels
-        wanted = dict.fromkeys((*SENTINELS, *labels))
-        spellings = {label: await patience.answer(question.spelled(label), decode_prompt) for label in wanted}
+        wanted = tuple(dict.fromkeys((*SENTINELS, *labels)))
+        asked = (patience.answer(question.spelled(label), decode_prompt) for label in wanted)
+        found = await asyncio.gather(*asked)
         try:
-            tree = LabelTree(cuts_from(spellings, labels))
+            tree = LabelTree(cuts_from(dict(zip(wanted, found, strict=True)), labels))
         except AnswerError as error:
             raise UnanswerableError("no_label", str(error)) from error
         return cls(question, patience, tree, tolerance)
