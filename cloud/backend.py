@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from cloud.catalogue import known
+from cloud.catalogue import known, plain
 from cloud.hop import CloudHop
 from cloud.providers import BEARER, PROVIDERS
 from runtime.contract.backend import Backend, Lane
@@ -54,14 +54,14 @@ NO_PRICE = "no price is known for this model"
 def facts(name: str, account: Account, model: str, capabilities: Capabilities | None, price: Price | None) -> Target:
     """The target of a model on an account. What is given goes before what the catalogue knows."""
     catalogued = known(account.provider, model)
-    plain = plain_capabilities(account.provider, model, own_server=account.base_url is not None)
+    usual = plain_capabilities(account.provider, model, own_server=account.base_url is not None)
     price = price or (catalogued.price if catalogued else None)
     notes = () if catalogued else (f"{model} stands in no catalogue: plain capabilities of {account.provider}",)
     return Target(
         name=name,
         provider=account.provider,
         model=model,
-        capabilities=capabilities or plain,
+        capabilities=capabilities or usual,
         certified=account.certified,
         dialects=PROVIDERS[account.provider].dialects,
         timeouts=account.timeouts,
@@ -75,7 +75,7 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     catalogued = known(provider, model)
     if catalogued is not None:
         return catalogued.capabilities
-    return Capabilities(modalities=EVERY, completions=own_server, embeddings=own_server)
+    return replace(plain(provider) or Capabilities(modalities=EVERY), completions=own_server, embeddings=own_server)
 
 
 def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:

@@ -44,10 +44,10 @@ def known(provider: str, model: str) -> Known | None:
     return _known(_entry(models, max(families, key=len))) if families else None
 
 
-def plain(provider: str) -> Capabilities:
-    """What is known of a provider's models that no catalogue knows."""
+def plain(provider: str) -> Capabilities | None:
+    """What is known of a provider's models that no catalogue knows; None where nothing is."""
     models = _table().get(provider, {})
-    return _known(models[_ANY]).capabilities if _ANY in models else Capabilities()
+    return _known(models[_ANY]).capabilities if _ANY in models else None
 
 
 def _entry(models: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from cloud.anthropic.codec import AnthropicCodec
-from cloud.catalogue import known, plain
+from cloud.backend import plain_capabilities
 from runtime.contract.codec import Decoder
 from runtime.contract.events import (
     ArgumentsDelta,
@@ -61,8 +61,7 @@ def codec() -> AnthropicCodec:
 
 
 def target(model: str) -> Target:
-    entry = known("anthropic", model)
-    return Target(f"anthropic/{model}", "anthropic", model, entry.capabilities if entry else plain("anthropic"))
+    return Target(f"anthropic/{model}", "anthropic", model, plain_capabilities("anthropic", model, own_server=False))
 
 
 def decoded(pieces: Iterable[bytes], decoder: Decoder | None = None) -> list[Event]:
