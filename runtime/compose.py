@@ -23,6 +23,8 @@ from runtime.contract.backend import Backend
 from runtime.contract.engine import Engine, EngineSpec
 from runtime.contract.targets import Target
 from runtime.dialects import openai
+from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
+from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.dialect import Dialect
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
@@ -37,6 +39,7 @@ from runtime.routing.names import Lent
 from runtime.routing.plan import Policy
 from runtime.server.answering import Desk
 from runtime.server.app import App, Gate
+from runtime.server.counting import Counting
 from runtime.server.keys import Keys
 from runtime.server.origins import Origins
 from runtime.server.pages import Pages
@@ -237,8 +240,9 @@ class Runtime:
             total_s=settings.timeouts.total,
             max_body=settings.server.max_body_mb * 1_000_000,
         )
-        pages = Pages(self.desk, self.report, self.started_at)
-        self.app = App(self.desk, _gate(settings), _dialects(), pages.table())
+        pages = Pages(self.desk, self.report, self.started_at).table()
+        pages["POST", COUNT_TOKENS] = Counting(self.desk).count
+        self.app = App(self.desk, _gate(settings), _dialects(), pages)
 
     def apply(self, settings: Settings) -> None:
         """Other settings in force, between two requests. Engine, address and records wait for a restart."""
@@ -343,6 +347,7 @@ def _dialects() -> dict[str, Dialect]:
         "/v1/chat/completions": ChatDialect(wall=time.time),
         "/v1/completions": openai.COMPLETIONS,
         "/v1/embeddings": openai.EMBEDDINGS,
+        "/v1/messages": MESSAGES,
     }
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from runtime.contract.engine import ReplicaState
 from runtime.dialects import openai
+from runtime.dialects.anthropic_messages import listing
 from runtime.dialects.api_error import ApiError
 from runtime.dialects.raw_body import BadBody, RawBody
 from runtime.dispatch.planning import Explanation, explain
@@ -47,6 +48,11 @@ class Pages:
     # Models
 
     async def models(self, request: Request, extra: Pairs) -> None:
+        """In the shape of the client's wire, which is told by the version header that wire has."""
+        if listing.wanted(list(request.headers)):
+            rows = [listing.Row(row["id"], row["created"], row.get("max_model_len")) for row in self._models()]
+            await request.answer_json(200, listing.page(rows), extra)
+            return
         await request.answer_json(200, {"object": "list", "data": self._models()}, extra)
 
     async def model(self, request: Request, extra: Pairs) -> None:
