@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.contract.messages import Media, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
+from runtime.contract.messages import Extra, Media, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
 from runtime.dialects.anthropic_messages import marks, sources
 from runtime.dialects.anthropic_messages.words import NAME
 from runtime.dialects.openai_chat import members
@@ -16,6 +16,8 @@ from runtime.dialects.raw_body import BadBody
 _TEXT = frozenset({"type", "text", "cache_control"})
 _CALL = frozenset({"type", "id", "name", "input", "cache_control"})
 _RESULT = frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})
+
+OURS = "hearth"  # under this name a part says which model made it
 
 Block = Mapping[str, Any]
 Parts = tuple[Part, ...]
@@ -26,7 +28,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._signatures: dict[str, str] = {}  # of calls, from the marked blocks before them
+        self._signed: dict[str, marks.CallSignature] = {}  # calls, from the marked blocks before them
 
     def parts(self, content: Any, at: str) -> Parts:
         """A message's content: a string or a list of blocks. Raises BadBody."""
@@ -54,8 +56,12 @@ class Blocks:
         call_id, name = (members.needed_text(block, member, at) for member in ("id", "name"))
         self._names[call_id] = name
         arguments = msgspec.json.encode(members.table(block, "input", at) or {}).decode()
-        rest = sources.extra(block, _CALL)
-        return ToolCall(call_id, name, arguments, self._signatures.get(call_id), sources.cache(block), rest)
+        own = sources.extra(block, _CALL)
+        signed = self._signed.get(call_id)
+        if signed is None:
+            return ToolCall(call_id, name, arguments, cache=sources.cache(block), extra=own)
+        maker: Extra = {OURS: {"model": signed.model}} if signed.model else {}
+        return ToolCall(call_id, name, arguments, signed.signature, sources.cache(block), {**own, **maker})
 
     def _result(self, block: Block, at: str) -> ToolResult:
         call_id = members.needed_text(block, "tool_use_id", at)
@@ -69,10 +75,12 @@ class Blocks:
         )
 
     def _redacted(self, block: Block, at: str) -> Parts:
-        held = marks.redacted(members.needed_text(block, "data", at))
+        data = members.needed_text(block, "data", at)
+        held = marks.redacted(data)
         if isinstance(held, str):
-            return (Reasoning(redacted=held),)
-        self._signatures[held.call_id] = held.signature
+            return (Reasoning(redacted=held, extra=_origin(data)),)
+        if held is not None:
+            self._signed[held.call_id] = held
         return ()
 
 
@@ -84,8 +92,14 @@ def _text(block: Block, at: str) -> Parts:
 
 
 def _thinking(block: Block, at: str) -> Parts:
-    signature = marks.signature(members.text(block, "signature", at))
-    return (Reasoning(members.text(block, "thinking", at) or "", signature),)
+    given = members.text(block, "signature", at)
+    text = members.text(block, "thinking", at) or ""
+    return (Reasoning(text, marks.signature(given), extra=_origin(given) if given else {}),)
+
+
+def _origin(opaque: str) -> Extra:
+    """What bears no mark was made by this wire's own models."""
+    return {} if marks.is_marked(opaque) else {NAME: {}}
 
 
 _READERS: dict[str, Callable[[Block, str], Parts]] = {

@@ -151,7 +151,7 @@ class Composer:
         call_id = _NOT_IN_AN_ID.sub("_", event.id) or f"toolu_{self._new_id()}"
         out: list[WireEvent] = []
         if event.signature is not None:
-            data = marks.call_data(call_id, event.signature)
+            data = marks.call_data(marks.CallSignature(call_id, self._start.model or "", event.signature))
             # Numbered apart from all others, before the call it signs.
             out = self._whole(-2 - event.index, {"type": "redacted_thinking", "data": data})
         head = {"type": "tool_use", "id": call_id, "name": event.name, "input": {}}

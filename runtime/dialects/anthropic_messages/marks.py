@@ -7,6 +7,7 @@ marked blocks never go up to them.
 
 from __future__ import annotations
 
+import base64
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,10 +23,14 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class CallSignature(NamedTuple):
-    """What signs a tool call, for the call of this id."""
+    """What signs a tool call, for the call of this id. model: its maker, "" where not known."""
 
     call_id: str
+    model: str
     signature: str
+
+
+_call = msgspec.json.Decoder(CallSignature)
 
 
 def signed(signature: str | None) -> str:
@@ -38,21 +43,27 @@ def signature(text: str | None) -> str | None:
     return (text.removeprefix(MARK) if text else None) or None
 
 
-def call_data(call_id: str, signature: str) -> str:
-    """The data of a redacted block that goes before a signed call. call_id has no colon."""
-    return f"{_CALL}{call_id}:{signature}"
+def call_data(signed: CallSignature) -> str:
+    """The data of a redacted block that goes before a signed call."""
+    return _CALL + base64.b64encode(msgspec.json.encode(signed)).decode()
 
 
 def block_data(redacted: str) -> str:
     return f"{_BLOCK}{redacted}"
 
 
-def redacted(data: str) -> str | CallSignature:
-    """What a redacted block's data holds: opaque reasoning, or the signature of a call."""
-    if data.startswith(_CALL):
-        call_id, _, signature = data.removeprefix(_CALL).partition(":")
-        return CallSignature(call_id, signature)
-    return data.removeprefix(_BLOCK)
+def redacted(data: str) -> str | CallSignature | None:
+    """What a redacted block's data holds: opaque reasoning, or the signature of a call; None where it is torn."""
+    if not data.startswith(_CALL):
+        return data.removeprefix(_BLOCK)
+    try:
+        return _call.decode(base64.b64decode(data.removeprefix(_CALL), validate=True))
+    except (ValueError, msgspec.DecodeError):
+        return None
+
+
+def is_marked(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(MARK)
 
 
 def without_marked(body: RawBody) -> bytes | None:
@@ -85,9 +96,9 @@ def _block(raw: bytes) -> bytes | None:
     data = block.data if block is not None else {}
     match data.get("type"):
         case "thinking":
-            return None if _marked(data.get("signature")) else raw
+            return None if is_marked(data.get("signature")) else raw
         case "redacted_thinking":
-            return None if _marked(data.get("data")) else raw
+            return None if is_marked(data.get("data")) else raw
         case "text" if block is not None and isinstance(data.get("citations"), list):
             own = [each for each in data["citations"] if not _marked_citation(each)]
             if len(own) == len(data["citations"]):
@@ -105,9 +116,5 @@ def _object(raw: bytes) -> RawBody | None:
         return None
 
 
-def _marked(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(MARK)
-
-
 def _marked_citation(citation: Any) -> bool:
-    return isinstance(citation, dict) and _marked(citation.get("encrypted_index"))
+    return isinstance(citation, dict) and is_marked(citation.get("encrypted_index"))

@@ -196,8 +196,8 @@ def test_thinking_and_what_only_this_wire_knows() -> None:
         role="assistant",
     )
     assert message.parts == (
-        Reasoning("Hm.", "c2ln"),
-        Reasoning(redacted="b3A="),
+        Reasoning("Hm.", "c2ln", extra={NAME: {}}),
+        Reasoning(redacted="b3A=", extra={NAME: {}}),
         Opaque(NAME, block),
         Text("Yes.", extra={NAME: {"citations": [{"type": "char_location"}]}}),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runtime.contract.events import ArgumentsDelta, Event, ReasoningDelta, Stop, TextDelta, ToolCallStart
+from runtime.contract.events import ArgumentsDelta, Event, ReasoningDelta, Start, Stop, TextDelta, ToolCallStart
 from runtime.contract.messages import Reasoning, ToolCall
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.raw_body import RawBody
@@ -21,6 +21,7 @@ def body(*messages: Any) -> RawBody:
 def answer() -> dict[str, Any]:
     """A signed call of another wire's model, as a client of this one keeps it."""
     events: list[Event] = [
+        Start(model="maker"),
         ReasoningDelta(0, "Hm.", signature="dGhvdWdodA=="),
         ReasoningDelta(1, "Unsigned."),
         ReasoningDelta(2, redacted="b3A="),
@@ -39,8 +40,14 @@ def test_signatures_come_back_to_their_maker() -> None:
         Reasoning("Hm.", "dGhvdWdodA=="),
         Reasoning("Unsigned."),
         Reasoning(redacted="b3A="),
-        ToolCall("c1", "look", "{}", signature="c2lnbmVk:+/="),
+        ToolCall("c1", "look", "{}", signature="c2lnbmVk:+/=", extra={"hearth": {"model": "maker"}}),
     )
+
+
+def test_a_torn_mark_is_nothing() -> None:
+    """What a client mangled signs no call and breaks no request."""
+    torn = {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "hearth:call:???"}]}
+    assert len(MESSAGES.decode(body(ASK, torn)).messages) == 1
 
 
 def test_marked_blocks_do_not_go_up() -> None:
