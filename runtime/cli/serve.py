@@ -20,6 +20,7 @@ from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
 from runtime.compose import Runtime, StateLocked, load_settings, lock_state, pending
 from runtime.contract.hop import HttpCall
+from runtime.server.wire import HttpProtocol
 from runtime.settings import Changes, Live, Loaded, Settings, SettingsError, environment, state_dir, watch
 
 _FIRST_QUESTION = "What is the capital of France?"
@@ -114,7 +115,7 @@ class _Serving:
         self._server = _Server(
             uvicorn.Config(
                 runtime.app,
-                http="httptools",
+                http=HttpProtocol,
                 ws="none",
                 lifespan="off",
                 access_log=False,

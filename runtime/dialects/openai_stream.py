@@ -13,6 +13,7 @@ import msgspec
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
 from runtime.dialects import sse
+from runtime.dialects.alike import Alike
 from runtime.dialects.meter import Before, broken, garbled
 
 DONE = b"data: [DONE]\n\n"
@@ -75,6 +76,7 @@ class StreamMeter:
 
     __slots__ = (
         "_accounted",
+        "_alike",
         "_before",
         "_choices",
         "_ended",
@@ -95,6 +97,7 @@ class StreamMeter:
         self, *, choices: int, hide_usage: bool, keep_text: bool = False, before: Before | None = None
     ) -> None:
         self._events = sse.Events()
+        self._alike: Alike | None = None
         self._before = before
         self._said: list[str] | None = [before.text if before else ""] if keep_text and choices == 1 else None
         self._choices = choices
@@ -113,7 +116,7 @@ class StreamMeter:
         for event in self._events.feed(piece):
             if self.failure is not None or self.done:
                 break
-            if self._read(event):
+            if self._more_text(event) or self._read(event):
                 forward.append(event.raw if self._before is None else self._rewritten(event, self._before))
         return b"".join(forward) if len(forward) != 1 else forward[0]
 
@@ -153,6 +156,19 @@ class StreamMeter:
         said = min(self._before.tokens, usage.prompt)
         return replace(usage, prompt=usage.prompt - said, completion=usage.completion + said)
 
+    def _more_text(self, event: sse.Event) -> bool:
+        """Whether the event is like the one before it but for its text; then it is counted and need not be parsed."""
+        if self._alike is None or event.data is None or event.name:
+            return False
+        text = self._alike.text(event.data)
+        if text is None:
+            return False
+        self._accounted = False
+        self.tokens += 1
+        if self._said is not None:
+            self._said.append(text)
+        return True
+
     def _read(self, event: sse.Event) -> bool:
         """Takes note of one event; True when the client may see it."""
         data = event.data
@@ -176,8 +192,21 @@ class StreamMeter:
             return not (self._hide_usage and answer.usage is not None)
         if self._said is not None:
             self._remember(answer.choices[0].delta)
+        self._alike = self._likeness(answer, data)
         again = self._before is not None and not _has_content(answer.choices[0].delta)
         return self._choices_read(answer.choices) and not (again and answer.choices[0].finish_reason is None)
+
+    def _likeness(self, answer: _Answer, data: bytes) -> Alike | None:
+        """What chunks of the same kind will look like: text goes on in one choice, and nothing else is said."""
+        if self._before is not None or answer.usage is not None or not answer.choices or len(answer.choices) > 1:
+            return None
+        choice = answer.choices[0]
+        if choice.finish_reason is not None:
+            return None
+        if isinstance(choice.text, str):
+            return Alike.of(data, b'"text":', choice.text)
+        text = choice.delta.get("content") if isinstance(choice.delta, dict) else None
+        return Alike.of(data, b'"content":', text) if isinstance(text, str) else None
 
     def _remember(self, delta: Any) -> None:
         """Keeps the text; anything else but a role means that nobody else can go on."""

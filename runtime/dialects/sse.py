@@ -31,7 +31,12 @@ class Events:
         buffer = self._rest + piece if self._rest else piece
         if b"\r" not in buffer:
             *whole, self._rest = buffer.split(b"\n\n")
-            return [parse(block + b"\n\n", block) for block in whole]
+            return [
+                Event(block + b"\n\n", b"", block[6:])
+                if block.startswith(b"data: ") and b"\n" not in block
+                else parse(block + b"\n\n", block)
+                for block in whole
+            ]
         # A lone CR at the end may be half of a CRLF: it waits for the next piece.
         limit = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
         events, at = [], 0

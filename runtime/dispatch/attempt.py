@@ -17,6 +17,7 @@ from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall, Reply
 from runtime.dialects.meter import Before, Meter
 from runtime.dialects.translation import TranslatingMeter
+from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.job import Job
 from runtime.load.ledger import Ledger
 
@@ -69,15 +70,16 @@ class Attempt:
         except Unsupported as error:
             return Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, str(error), 400, code="unsupported")
         self.meter = meter
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         left = max(0.0, min(self.job.deadline - self.clock(), times.total))
         first = min(left, self.service_in_s + times.first_token) if self._streamed_upstream else left
         patience = _Patience(now + first, now + left, times.idle)
         try:
-            async with asyncio.timeout(first) as timer:
+            with Alarm(loop, patience.first) as alarm:
                 reply = await self.lane.hop.open(call, connect_s=times.connect)
                 try:
-                    return await self._read(reply, meter, timer, patience)
+                    return await self._read(reply, meter, alarm, patience, loop)
                 finally:
                     reply.close()
         except TimeoutError:
@@ -110,12 +112,14 @@ class Attempt:
         """A translated answer is fetched as a stream, whatever the client wants."""
         return self._streams or not self._passes
 
-    async def _read(self, reply: Reply, meter: Meter, timer: asyncio.Timeout, patience: _Patience) -> Failure | None:
+    async def _read(
+        self, reply: Reply, meter: Meter, alarm: Alarm, patience: _Patience, loop: asyncio.AbstractEventLoop
+    ) -> Failure | None:
         self.status = reply.status
         if reply.status != HTTPStatus.OK:
             body = (await reply.read())[:_ERROR_BYTES]
             return self.backend.codec.classify(reply.status, reply.headers, body)
-        now = asyncio.get_running_loop().time
+        now = loop.time
         while not meter.done and meter.failure is None and (piece := await reply.chunk()):
             out = meter.feed(piece)
             if self.first_token is None and meter.began:
@@ -123,11 +127,11 @@ class Attempt:
                 self.ledger.first_token(self.job.id, self.first_token)
             if out:
                 # A client that reads slowly is no reason to give the model up: no time-out runs while writing.
-                timer.reschedule(None)
+                alarm.move(None)
                 await self._forward(out)
-                timer.reschedule(patience.until(now(), self.first_token is not None, meter.finished))
+                alarm.move(patience.until(now(), self.first_token is not None, meter.finished))
             elif self.first_token is not None:
-                timer.reschedule(patience.until(now(), True, meter.finished))
+                alarm.move(patience.until(now(), True, meter.finished))
         if meter.failure is not None:
             return self._judged(meter.failure)
         return await self._finish(meter)

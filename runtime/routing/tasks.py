@@ -7,6 +7,8 @@ could not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _MARKS = b'.,;:!?()[]{}"<>*`~|/\\=&%@^'
 _BLANKED = bytes.maketrans(_MARKS, b" " * len(_MARKS))
 _WORDS_OF = 2_048  # characters read as words
@@ -67,10 +69,11 @@ _STOP_WORDS = {
     "de": _set("der das und ist nicht ein eine wie mit für auf zu den dem von ich sie wird"),
     "fr": _set("le les et est une dans pour pas que qui du au avec sur vous je ce"),
     "es": _set("el los y es una por con para las del qué cómo al su más como"),
-    "it": _set("il che di è per gli della sono non più questo nel una anche come"),
-    "pt": _set("o os e um uma não em são dos mais ao você isso pelo das"),
+    "it": _set("il che di è per gli della sono non più questo nel anche come"),
+    "pt": _set("o os e um uma não em são dos mais ao você isso pelo"),
     "nl": _set("het een van niet dat zijn op voor met hoe wat naar ook wordt"),
 }
+_LANGUAGE_OF = {word: code for code, words in _STOP_WORDS.items() for word in words}
 _LEAST_MARKS = 2
 
 _SCRIPT_OF = 256  # characters looked at for their script
@@ -96,13 +99,18 @@ def task_of(text: str, lower: str, words: set[str], *, labelled: bool = False) -
         return "extraction"
     if _is_code(text, words):
         return "code"
-    if not _EXTRACTION_WORDS.isdisjoint(words) or any(phrase in lower for phrase in _EXTRACTION_PHRASES):
+    if not _EXTRACTION_WORDS.isdisjoint(words) or _has(lower, _EXTRACTION_PHRASES):
         return "extraction"
     return "math" if _is_math(text, lower, words) else "chat"
 
 
+def _has(text: str, phrases: Iterable[str]) -> bool:
+    """Whether any of the phrases occurs. In C: a generator would cost more than the searching."""
+    return any(map(text.__contains__, phrases))
+
+
 def _is_code(text: str, words: set[str]) -> bool:
-    if any(mark in text for mark in _FENCES) or text.startswith(_CODE_STARTS):
+    if _has(text, _FENCES) or text.startswith(_CODE_STARTS):
         return True
     if not _CODE_WORDS.isdisjoint(words):
         return True
@@ -112,7 +120,7 @@ def _is_code(text: str, words: set[str]) -> bool:
 def _is_math(text: str, lower: str, words: set[str]) -> bool:
     if not _MATH_WORDS.isdisjoint(words):
         return True
-    return len(text) <= _QUESTION_LENGTH and any(phrase in lower or phrase in text for phrase in _MATH_PHRASES)
+    return len(text) <= _QUESTION_LENGTH and (_has(lower, _MATH_PHRASES) or _has(text, _MATH_PHRASES))
 
 
 def language_of(text: str, words: set[str]) -> str | None:
@@ -121,8 +129,11 @@ def language_of(text: str, words: set[str]) -> str | None:
         written = _script(text)
         if written:
             return written
-    best, marks = max(((code, len(stops & words)) for code, stops in _STOP_WORDS.items()), key=lambda pair: pair[1])
-    return best if marks >= _LEAST_MARKS else None
+    marks = [_LANGUAGE_OF[word] for word in _LANGUAGE_OF.keys() & words]
+    if len(marks) < _LEAST_MARKS:
+        return None
+    best = max(_STOP_WORDS, key=marks.count)
+    return best if marks.count(best) >= _LEAST_MARKS else None
 
 
 def _beyond_latin(text: str) -> bool:

@@ -1,0 +1,43 @@
+"""Chunks of a stream that differ from one already read in nothing but their plain text: most of them.
+
+Knows the bytes of one string in one JSON object, nothing of what the rest means. Comparing bytes costs a tenth of
+parsing them, and this is the path every token takes.
+"""
+
+from __future__ import annotations
+
+
+class Alike:
+    """A chunk that was read in full, around its text. Whatever has the same bytes there says the same, in other words.
+
+    That holds because a text without quotes, backslashes and control characters is a JSON string as it stands.
+    """
+
+    __slots__ = ("_head", "_tail")
+
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        self._head = head
+        self._tail = tail
+
+    @classmethod
+    def of(cls, data: bytes, member: bytes, text: str) -> Alike | None:
+        """From a chunk whose `member` ('"content":') was found to say `text`; None where that is not plain to see."""
+        rest = data.partition(member)[2]
+        value = rest.removeprefix(b" ")
+        plain = text.encode("utf-8", "surrogatepass")
+        if not plain or not value.startswith(b'"%b"' % plain):
+            return None
+        return cls(data[: len(data) - len(value) + 1], value[1 + len(plain) :])
+
+    def text(self, data: bytes) -> str | None:
+        """The text of a chunk that is alike; None for any other, and for one whose text is empty or not plain."""
+        if not (data.startswith(self._head) and data.endswith(self._tail)):
+            return None
+        plain = data[len(self._head) : -len(self._tail)]
+        if not plain or b'"' in plain or b"\\" in plain:
+            return None
+        try:
+            text = plain.decode()
+        except UnicodeDecodeError:
+            return None
+        return text if text.isprintable() else None

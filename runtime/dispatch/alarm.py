@@ -1,0 +1,60 @@
+"""A time-out that is moved with every chunk of a stream: `asyncio.timeout`, with moving made free.
+
+Knows the loop's time and one task, nothing of what is waited for. `asyncio.timeout` winds a timer anew each time it is
+moved; here the one timer, when it rings too early, is wound again for the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+
+class Alarm:
+    """A context. When its time comes, what runs in it is cancelled, and TimeoutError raised in place of that.
+
+    due: loop time; None: never. Move it with `move`.
+    """
+
+    __slots__ = ("_due", "_earlier", "_loop", "_rung", "_task", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._loop = loop
+        self._due: float | None = due
+        self._rung = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Alarm:
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        self._task, self._earlier = task, task.cancelling()
+        self._timer = self._loop.call_at(self._due or 0.0, self._ring)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Somebody else's cancellation goes on as it is.
+        if self._rung and self._task.uncancel() <= self._earlier and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def move(self, due: float | None) -> None:
+        """To another time, earlier or later; None: not before it is moved again."""
+        self._due = due
+        if due is None or self._rung:
+            return
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._ring)
+        elif due < self._timer.when():
+            self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due > self._loop.time():
+            self._timer = self._loop.call_at(self._due, self._ring)
+            return
+        self._rung = True
+        self._task.cancel()
