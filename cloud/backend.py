@@ -47,7 +47,6 @@ class CloudBackend:
     lanes: Sequence[Lane]
 
 
-EVERY = frozenset({"text", "image", "audio", "video", "pdf"})  # of a model nobody knows: it says itself what it cannot
 NO_PRICE = "no price is known for this model"
 
 
@@ -75,7 +74,7 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     catalogued = known(provider, model)
     if catalogued is not None:
         return catalogued.capabilities
-    return replace(plain(provider) or Capabilities(modalities=EVERY), completions=own_server, embeddings=own_server)
+    return replace(plain(provider), completions=own_server, embeddings=own_server)
 
 
 def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:

@@ -16,6 +16,8 @@ from typing import Any
 
 from runtime.contract.targets import Capabilities, Price
 
+EVERY = frozenset({"text", "image", "audio", "video", "pdf"})  # of a model nobody knows: it says itself what it cannot
+
 _ANY = "*"
 _SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 _AS_SETS = {"modalities": frozenset, "thinking_levels": tuple, "thinking_budget": tuple}
@@ -44,10 +46,10 @@ def known(provider: str, model: str) -> Known | None:
     return _known(_entry(models, max(families, key=len))) if families else None
 
 
-def plain(provider: str) -> Capabilities | None:
-    """What is known of a provider's models that no catalogue knows; None where nothing is."""
+def plain(provider: str) -> Capabilities:
+    """What is known of a provider's models that no catalogue knows."""
     models = _table().get(provider, {})
-    return _known(models[_ANY]).capabilities if _ANY in models else None
+    return _known(models[_ANY]).capabilities if _ANY in models else Capabilities(modalities=EVERY)
 
 
 def _entry(models: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
