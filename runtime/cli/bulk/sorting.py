@@ -32,8 +32,9 @@ class Sorter:
         """Raises UnanswerableError and HopelessError."""
         labels = question.prompt.labels
         wanted = tuple(dict.fromkeys((*SENTINELS, *labels)))
-        asked = (patience.answer(question.spelled(label), decode_prompt) for label in wanted)
-        found = await asyncio.gather(*asked)
+        first = await patience.answer(question.spelled(wanted[0]), decode_prompt)  # alone: it may be refused
+        asked = (patience.answer(question.spelled(label), decode_prompt) for label in wanted[1:])
+        found = (first, *await asyncio.gather(*asked))
         try:
             tree = LabelTree(cuts_from(dict(zip(wanted, found, strict=True)), labels))
         except AnswerError as error:
