@@ -267,6 +267,43 @@ def _document(content: Content, source: Any) -> None:
         content.add_media("pdf", max(_LEAST_FILE, size * PDF_TOKENS_PER_BYTE))
 
 
+def read_responses(body: Mapping[str, Any]) -> Content:
+    """`instructions`, `input`, `tools` and the answer's schema of OpenAI's responses wire."""
+    content = Content()
+    instructions = body.get("instructions")
+    if isinstance(instructions, str) and instructions:
+        content.add_text(instructions)
+        content.plain += MESSAGE_TOKENS
+        content.sample = bounded(instructions)
+    given = body.get("input")
+    for item in given if isinstance(given, list) else ({"role": "user", "content": given},):
+        if isinstance(item, dict):
+            _item(content, item)
+    text = body.get("text")
+    for structure in (body.get("tools"), text.get("format") if isinstance(text, dict) else None):
+        if structure:
+            content.plain += _structure(structure, _DEPTH)
+    if not content.ask:
+        content.ask = content.sample
+    return content.close()
+
+
+def _item(content: Content, item: Mapping[str, Any]) -> None:
+    """A message, or what stands between messages: calls, their results, thinking. Sealed thinking is not counted."""
+    kind = item.get("type")
+    if kind in (None, "message"):
+        _message(content, item)
+    elif kind in ("function_call_output", "custom_tool_call_output"):
+        _message(content, {"content": item.get("output")})
+    elif kind == "reasoning":
+        for parts in (item.get("content"), item.get("summary")):
+            _parts(content, parts)
+    elif kind == "image_generation_call":
+        content.add_media("image", IMAGE_TOKENS)
+    else:
+        content.plain += _structure({name: value for name, value in item.items() if name != "type"}, _DEPTH)
+
+
 def read_completions(body: Mapping[str, Any]) -> Content:
     """`prompt`: a text, texts, token ids, or lists of those."""
     return _prompt(body.get("prompt"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.contract.targets import TEXT
-from runtime.routing.content import Content, read_chat, read_completions, read_embeddings, read_messages
+from runtime.routing.content import Content, read_chat, read_completions, read_embeddings, read_messages, read_responses
 from runtime.routing.hints import NO_HINTS, BadHint, Hints, read_hints
 from runtime.routing.scores import score_of
 from runtime.routing.tasks import language_of, task_of, words_of
@@ -64,6 +64,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Content]] = {
     "openai_completions": read_completions,
     "openai_embeddings": read_embeddings,
     "anthropic_messages": read_messages,
+    "openai_responses": read_responses,
 }
 
 
@@ -84,7 +85,7 @@ def read_facts(
         modalities=content.modalities,
         tools=bool(body.get("tools") or body.get("functions")),
         structured=_structured(body),
-        logprobs=bool(body.get("logprobs")),
+        logprobs=bool(body.get("logprobs") or body.get("top_logprobs")),
         n=_whole(body.get("n")) or 1,
         stream=body.get("stream") is True,
         task=task_of(text, head, words, labelled=_labelled(body)),
@@ -111,15 +112,15 @@ def _whole(value: Any) -> int | None:
 
 
 def _max_tokens(body: Mapping[str, Any]) -> int | None:
-    newer = _whole(body.get("max_completion_tokens"))
-    return newer if newer is not None else _whole(body.get("max_tokens"))
+    found = (_whole(body.get(name)) for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"))
+    return next((limit for limit in found if limit is not None), None)
 
 
 def _structured(body: Mapping[str, Any]) -> bool:
     if body.get("structured_outputs"):
         return True
-    config = body.get("output_config")
-    inner = config.get("format") if isinstance(config, dict) else None
+    configs = (body.get("output_config"), body.get("text"))
+    inner = next((config["format"] for config in configs if isinstance(config, dict) and config.get("format")), None)
     wanted = body.get("response_format") or inner or body.get("output_format")
     return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")
 

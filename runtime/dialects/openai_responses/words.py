@@ -1,0 +1,65 @@
+"""The wire's vocabulary: its name, why an answer ended, how tokens are counted. Both ways, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from runtime.contract.events import Finish
+from runtime.contract.usage import Usage
+
+NAME = "openai_responses"
+
+CUT_SHORT: Mapping[Finish, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Finish -> the reason of an incomplete response. Any other finish is a completed one."""
+
+CALLS = frozenset({"function_call", "custom_tool_call"})  # items that wait for the client's answer
+UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+
+def finish_of(response: Mapping[str, Any]) -> Finish | None:
+    """Why a response ended; None where it did not end well, or not yet. Servers tell a cut in either of two places."""
+    status = response.get("status")
+    details = response.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else None
+    if status not in (None, "completed", "incomplete"):
+        return None
+    if status == "incomplete" or reason is not None:
+        return "content_filter" if reason == "content_filter" else "length"
+    items = response.get("output")
+    called = any(isinstance(item, dict) and item.get("type") in CALLS for item in items or ())
+    return "tool_calls" if called else "stop"
+
+
+def usage_of(value: Any) -> Usage | None:
+    """Token counts of a usage object; None where there is none."""
+    if not isinstance(value, dict):
+        return None
+    read, written = _table(value.get("input_tokens_details")), _table(value.get("output_tokens_details"))
+    return Usage(
+        prompt=_count(value.get("input_tokens")),
+        completion=_count(value.get("output_tokens")),
+        cached=_count(read.get("cached_tokens")),
+        cache_write=_count(read.get("cache_write_tokens")),
+        reasoning=_count(written.get("reasoning_tokens")),
+    )
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.prompt,
+        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write},
+        "output_tokens": usage.completion,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.prompt + usage.completion,
+    }
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
