@@ -31,6 +31,7 @@ from runtime.dispatch.dispatcher import Dispatcher, Effects
 from runtime.dispatch.live import Clouds, LiveFleet
 from runtime.dispatch.planning import IdleFleet, IdlePlanner, Planner
 from runtime.record import status
+from runtime.record.breakers import BreakerFile
 from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Metrics, Reading
 from runtime.record.store import Store
@@ -219,6 +220,8 @@ class Runtime:
         self.fleet = LiveFleet(
             self.engine, local, clouds, settings.escalation, time.monotonic, alone=not settings.engine.url
         )
+        self._breaker_file = BreakerFile(folder / "breakers.json")
+        self.fleet.remember(self._breaker_file.read(time.time()))
         effects = Effects(time.monotonic, random.random, asyncio.sleep)
         self.store = Store(
             folder / "decisions.sqlite3",
@@ -261,6 +264,7 @@ class Runtime:
         """Hears what the engine says of itself, until cancelled."""
         while True:
             self.fleet.listen()
+            self._breaker_file.write(self.fleet.open_breakers(), time.time())
             await asyncio.sleep(_LISTEN_S)
 
     def _labels(self, clouds: Clouds) -> list[str]:

@@ -38,6 +38,20 @@ class Breaker:
         self._opened: float | None = None
         self._probe_at: float | None = None
 
+    @classmethod
+    def opened(cls, trips: int, retry_in: float, now: float, policy: BreakerPolicy | None = None) -> Breaker:
+        """One that was open when it was last heard of. trips: times in a row it opened; retry_in: seconds left."""
+        breaker = cls(policy)
+        breaker._failures = breaker._policy.failures
+        breaker._trips = max(1, trips)
+        breaker._opened = now + min(max(0.0, retry_in), breaker._open_s) - breaker._open_s
+        return breaker
+
+    @property
+    def trips(self) -> int:
+        """Times in a row it opened; 0 while closed."""
+        return 0 if self._opened is None else max(1, self._trips)
+
     def state(self, now: float) -> BreakerState:
         if self._opened is None:
             return BreakerState.CLOSED

@@ -159,6 +159,18 @@ class LiveFleet:
             for name in (*self._clouds.backends, *self._lent)
         }
 
+    def open_breakers(self) -> dict[str, tuple[int, float]]:
+        """By target name, what is worth remembering across a restart: times in a row it opened, seconds until its probe."""
+        now = self._clock()
+        return {name: (each.trips, each.retry_in(now)) for name, each in self._breakers.items() if each.trips}
+
+    def remember(self, opened: Mapping[str, tuple[int, float]]) -> None:
+        """Takes `open_breakers` of an earlier process over."""
+        now = self._clock()
+        for name, (trips, retry_in) in opened.items():
+            if name in self._clouds.backends:
+                self._breakers[name] = Breaker.opened(trips, retry_in, now)
+
     @property
     def clouds(self) -> Clouds:
         return self._clouds

@@ -66,3 +66,13 @@ def test_failures_of_attempts_begun_before_it_opened_do_not_stretch_it() -> None
     breaker = tripped()
     breaker.failure(1.0)
     assert breaker.retry_in(0.0) <= 11.0
+
+
+def test_an_open_breaker_is_remembered_with_what_is_left_of_its_wait() -> None:
+    """After a restart it waits out the rest and no longer, and a failed probe doubles from where it was."""
+    before = tripped()
+    after = Breaker.opened(before.trips, before.retry_in(4.0), 100.0, POLICY)
+    assert after.retry_in(100.0) == 6.0 and not after.begin(105.0) and after.begin(106.0)
+    after.failure(106.0)
+    assert after.retry_in(106.0) == 20.0
+    assert Breaker(POLICY).trips == 0
