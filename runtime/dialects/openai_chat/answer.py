@@ -19,10 +19,10 @@ from runtime.contract.events import (
     ToolCallStart,
     UsageReport,
 )
-from runtime.contract.messages import Opaque, Reasoning, Request
+from runtime.contract.messages import Extra, Reasoning, Request
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_chat import data_url
-from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Thread, Turn, call_extra, call_key
+from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Thread, Turn, call_extra, call_key, origin
 
 NO_ARGUMENTS = "{}"
 
@@ -120,7 +120,7 @@ class Answer:
     @property
     def turn(self) -> Turn:
         """What the model will want back."""
-        bound = tuple(map(_bound, self._thoughts.values()))
+        bound = tuple(_bound(thought, origin(self.model)) for thought in self._thoughts.values())
         return Turn(self.model, bound, {call.id: call.signature for call in self.calls.values() if call.signature})
 
     def remember(self, request: Request, signatures: SignatureCache | None, turn: Turn) -> None:
@@ -133,10 +133,10 @@ class Answer:
             signatures.remember([Thread(request.messages).key("".join(self.text))], turn)
 
 
-def _bound(thought: _Thought | Bound) -> Bound:
+def _bound(thought: _Thought | Bound, made_by: Extra) -> Bound:
     if isinstance(thought, Bound):
         return thought
-    part: Reasoning | Opaque = Reasoning("".join(thought.text), thought.signature, thought.redacted)
+    part = Reasoning("".join(thought.text), thought.signature, thought.redacted, made_by)
     return Bound(part, thought.chars, thought.calls)
 
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.contract.messages import Request, Thinking
+from runtime.dialects.dialect import HINTS
 from runtime.dialects.openai_chat import members
 from runtime.dialects.openai_chat.decode_messages import messages
 from runtime.dialects.openai_chat.decode_tools import WIRE, answer_format, tool_choice, tools
 from runtime.dialects.openai_chat.members import Table
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.raw_body import BadBody, RawBody
-
-HINTS = "hearth"
 
 _READ = frozenset(
     {
@@ -156,8 +155,6 @@ def _extra(data: Table, foreign: list[Any]) -> dict[str, Any]:
     found = members.rest(data, _READ)
     if foreign:
         found["tools"] = foreign
-    if data.get("functions"):
-        found["functions"] = data["functions"]
     if data.get("user") and data.get("safety_identifier"):
         found["safety_identifier"] = data["safety_identifier"]
     return {WIRE: found} if found else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 from runtime.contract.codec import Unsupported
@@ -12,6 +13,7 @@ from runtime.dialects.openai_chat.members import Table
 from runtime.dialects.raw_body import BadBody
 
 WIRE = "openai_chat"
+OLD = "functions"  # marks a tool that the client gave in the old spelling
 
 _FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
 _ENTRY = frozenset({"type", "function", "cache_control"})
@@ -33,8 +35,14 @@ def tools(data: Table) -> tuple[tuple[Tool, ...], list[Json]]:
             raise members.wrong(f"{at}.function", "an object")
         else:
             foreign.append(entry)
-    functions += [_tool(entry, {}, f"functions[{n}]") for n, entry in enumerate(members.items(data, "functions"))]
+    old = [_tool(entry, {}, f"functions[{place}]") for place, entry in enumerate(members.items(data, "functions"))]
+    functions += [replace(tool, extra={WIRE: dict(tool.extra.get(WIRE, {})) | {OLD: True}}) for tool in old]
     return tuple(functions), foreign
+
+
+def speaks_of_functions(given: Sequence[Tool]) -> bool:
+    """Whether the client uses the old spelling of tools, and waits for a `function_call`."""
+    return any(tool.extra.get(WIRE, {}).get(OLD) for tool in given)
 
 
 def _function(entry: dict[str, Any], at: str) -> Tool:

@@ -14,7 +14,7 @@ import msgspec
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Format, Request, Thinking, Tool
-from runtime.dialects.openai_chat.decode_tools import WIRE
+from runtime.dialects.openai_chat.decode_tools import OLD, WIRE
 from runtime.dialects.openai_chat.encode_messages import Messages
 from runtime.dialects.openai_chat.profile import EFFORTS, Profile, cache_mark
 from runtime.dialects.structured import instructed
@@ -54,7 +54,6 @@ class _Body:
         request = self._request
         own = dict(request.extra.get(WIRE, {}))
         foreign = own.pop("tools", [])
-        own.pop("functions", None)
         body = {
             "model": model,
             "messages": Messages(self._profile, self._dropped).written(request.messages),
@@ -99,6 +98,7 @@ class _Body:
     def _tool(self, tool: Tool) -> dict[str, Any]:
         own = dict(tool.extra.get(WIRE, {}))
         beside = own.pop("function", {})
+        own.pop(OLD, None)
         function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
         if self._profile.strict:
             function["strict"] = tool.strict
@@ -132,8 +132,10 @@ class _Body:
         if request.logit_bias and not profile.biases:
             raise Unsupported("the model takes no logit_bias", "logit_bias")
         members: dict[str, Any] = {}
-        for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
+        for name in ("temperature", "top_p"):
             self._hint(members, name, getattr(request, name), profile.sampling)
+        for name in ("presence_penalty", "frequency_penalty"):
+            self._hint(members, name, getattr(request, name), profile.penalties)
         self._hint(members, "top_k", request.top_k, profile.top_k)
         self._hint(members, "seed", request.seed, profile.seed)
         members["logit_bias"] = request.logit_bias

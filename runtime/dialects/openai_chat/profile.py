@@ -5,10 +5,11 @@ The default is the plain wire as most imitators speak it. Knows no server by nam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from runtime.contract.messages import Cache
+from runtime.contract.targets import Capabilities
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least to the most thinking."""
@@ -25,7 +26,7 @@ class Profile:
     echo: the member in which a model's earlier thinking goes back, None where it does not; echo_turns: all turns, or only
     those that called tools.
     schema, json_mode: what `response_format` may ask for.
-    sampling: temperature, top_p and penalties may be set.
+    sampling: temperature and top_p may be set; penalties: presence and frequency penalties too.
     top_k, seed, biases, verbosity, metadata, refusals, allowed_tools, parallel, strict: whether it knows the member.
     stops: most stop sequences, None for any number. tiers: values of `service_tier`.
     marks: whether parts and tools may carry `cache_control`.
@@ -43,6 +44,7 @@ class Profile:
     schema: bool = True
     json_mode: bool = True
     sampling: bool = True
+    penalties: bool = True
     top_k: bool = False
     seed: bool = True
     biases: bool = True
@@ -82,3 +84,16 @@ def cache_mark(cache: Cache | None, profile: Profile) -> dict[str, Any]:
     if cache is None or not profile.marks:
         return {}
     return {"cache_control": {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})}
+
+
+def fitted(profile: Profile, can: Capabilities) -> Profile:
+    """The profile of a server narrowed to what is known of one of its models."""
+    off = ("none",) if can.thinking_off else ()
+    return replace(
+        profile,
+        sampling=profile.sampling and can.sampling,
+        penalties=profile.penalties and can.penalties,
+        efforts=(*off, *can.thinking_levels) if can.thinking_levels else profile.efforts,
+        late_system=profile.late_system and can.mid_system,
+        schema=profile.schema and can.structured_output,
+    )

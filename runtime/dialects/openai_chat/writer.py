@@ -26,7 +26,7 @@ from runtime.contract.events import (
 from runtime.contract.messages import Request
 from runtime.dialects import sse
 from runtime.dialects.openai_chat.answer import NO_ARGUMENTS, Answer, Call, call_head, usage_members
-from runtime.dialects.openai_chat.decode_tools import WIRE
+from runtime.dialects.openai_chat.decode_tools import speaks_of_functions
 from runtime.dialects.openai_chat.signatures import EXTRA, SignatureCache, message_extra
 from runtime.dialects.openai_stream import DONE
 from runtime.dialects.translation import Writer
@@ -44,11 +44,6 @@ def writer(request: Request, answer_id: str, created: int, signatures: Signature
     return kind(request, answer_id, created, signatures)
 
 
-def _legacy(request: Request) -> bool:
-    """Whether the client speaks of `functions`, the old spelling of tools."""
-    return "functions" in request.extra.get(WIRE, {})
-
-
 class WholeWriter:
     """`runtime.dialects.translation.Writer` of a whole body."""
 
@@ -62,7 +57,7 @@ class WholeWriter:
 
     def end(self) -> bytes:
         answer, request = self._answer, self._request
-        legacy = _legacy(request)
+        legacy = speaks_of_functions(request.tools)
         body: dict[str, Any] = {
             "id": answer.id or self._id,
             "object": "chat.completion",
@@ -110,7 +105,7 @@ class StreamWriter:
     def __init__(self, request: Request, answer_id: str, created: int, signatures: SignatureCache | None) -> None:
         self._request, self._id, self._created, self._signatures = request, answer_id, created, signatures
         self._answer = Answer()
-        self._legacy = _legacy(request)
+        self._legacy = speaks_of_functions(request.tools)
         self._silent: set[int] = set()  # blocks of calls that had no arguments yet
         self._head, self._tail = b"", b""
 
