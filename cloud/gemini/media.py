@@ -17,14 +17,16 @@ FILES = "https://generativelanguage.googleapis.com/v1beta/"
 _PDF = "application/pdf"
 # The first base64 characters of a file say what it is; a client's own word is often wrong.
 _SIGNS = (
-    ("iVBORw0KGgo", "image/png"),
+    ("iVBORw0KGg", "image/png"),
     ("/9j/", "image/jpeg"),
     ("R0lGOD", "image/gif"),
     ("JVBERi0", _PDF),
 )
 _SPELT = {"image/jpg": "image/jpeg", "audio/x-wav": "audio/wav", "audio/wave": "audio/wav", "audio/mpeg3": "audio/mp3"}
 _PARAMS = {"image": "image_url", "audio": "input_audio", "video": "video_url", "document": "file"}
-_TYPES = mimetypes.MimeTypes()  # Python's own tables, not the system's
+_TYPES = mimetypes.MimeTypes()  # Python's own tables, not the system's, and what older Pythons lack
+for _later in ("audio/aac", "audio/flac", "audio/m4a", "audio/ogg", "image/heic", "image/heif", "image/webp"):
+    _TYPES.add_type(_later, f".{_later.partition('/')[2]}")
 _SCHEMES = frozenset({"https", "http", "gs"})
 _RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 # What the wire takes inside a tool's result; the rest stands behind it.

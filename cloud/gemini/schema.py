@@ -143,9 +143,10 @@ def _opened(part: Json, known: Mapping[str, Json], seen: tuple[str, ...]) -> Map
     if not isinstance(part, Mapping):
         return {}
     target = part.get("$ref")
-    if isinstance(target, str) and target not in seen and isinstance(known.get(target), Mapping):
+    if isinstance(target, str) and isinstance(known.get(target), Mapping):
+        found = {} if target in seen else known[target]  # a circle says nothing new
         seen = (*seen, target)
-        part = {**known[target], **{name: value for name, value in part.items() if name != "$ref"}}
+        part = {**found, **{name: value for name, value in part.items() if name != "$ref"}}
     return _united(part, known, seen) if isinstance(part.get("allOf"), list) else part
 
 
