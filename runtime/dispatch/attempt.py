@@ -15,6 +15,7 @@ from runtime.contract.backend import Backend, Lane
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall, Reply
+from runtime.contract.targets import Target
 from runtime.dialects.meter import Before, Meter
 from runtime.dialects.translation import TranslatingMeter
 from runtime.dispatch.alarm import Alarm
@@ -49,6 +50,10 @@ class Attempt:
     held: list[bytes] = field(default_factory=list)
     before: Before | None = None
     dropped: tuple[str, ...] = ()  # parameters the target could not be given
+    target: Target = field(init=False)  # as it was when the attempt began
+
+    def __post_init__(self) -> None:
+        self.target = self.backend.target
 
     async def run(self) -> Failure | None:
         """None when the answer was whole and has been relayed."""
@@ -64,7 +69,7 @@ class Attempt:
             ledger.finish(job.id, self.clock(), usage)
 
     async def _run(self) -> Failure | None:
-        times = self.backend.target.timeouts
+        times = self.target.timeouts
         try:
             call, meter = self._call()
         except Unsupported as error:
@@ -91,7 +96,7 @@ class Attempt:
 
     def _call(self) -> tuple[HttpCall, Meter]:
         """What goes upstream and what reads the answer. Raises Unsupported."""
-        job, target, codec = self.job, self.backend.target, self.backend.codec
+        job, target, codec = self.job, self.target, self.backend.codec
         if self._passes:
             keep = target.capabilities.continues
             passing = job.dialect.passing(job.body, self.lane.model, keep_text=keep, before=self.before)
@@ -105,7 +110,7 @@ class Attempt:
     @property
     def _passes(self) -> bool:
         """Whether the target speaks the client's wire itself."""
-        return self.job.dialect.name in self.backend.target.dialects
+        return self.job.dialect.name in self.target.dialects
 
     @property
     def _streamed_upstream(self) -> bool:

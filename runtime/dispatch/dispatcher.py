@@ -47,10 +47,10 @@ class _Turn:
     tries: int = 0
     last_lane: str = ""
     attempt: Attempt | None = None
+    target: Target = field(init=False)  # as it was when the turn came
 
-    @property
-    def target(self) -> Target:
-        return self.backend.target
+    def __post_init__(self) -> None:
+        self.target = self.backend.target
 
 
 class Dispatcher:
@@ -263,7 +263,7 @@ class _Run:
 
     def _settle(self, attempt: Attempt, started: float, failure: Failure | None, *, cancelled: bool) -> None:
         """Books one attempt: the breaker learns, the record gets its row."""
-        now, arrived, target = self.effects.clock(), self.job.arrived, attempt.backend.target
+        now, arrived, target = self.effects.clock(), self.job.arrived, attempt.target
         self.fleet.settle(target, failure, cancelled=cancelled, now=now)
         if attempt.committed:
             self.outcome.meter = attempt.meter

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.engine import Engine, ReplicaState
 from runtime.contract.failures import Disposition, Failure, Kind
-from runtime.contract.targets import Target
+from runtime.contract.targets import LOCAL, Target
 from runtime.contract.usage import Usage
 from runtime.dispatch.breaker import Breaker, BreakerState
 from runtime.load.ledger import Ledger
@@ -188,7 +188,7 @@ class LiveFleet:
     # What dispatch asks
 
     def backend(self, name: str) -> Backend:
-        if name == self.local.target.name:
+        if name == LOCAL:
             return self.local
         return self._clouds.backends.get(name) or self._lent[name]
 

@@ -226,8 +226,11 @@ class Ledger:
         """Seconds to the first token of a request sent now, long enough for nine in ten; 0.0 while there is no
         evidence.
         """
-        own = self._prefill.at(1, uncached_prompt_tokens) * self._belief(now)
-        return self.backlog_s(uncached_prompt_tokens, now) + own
+        return self.backlog_s(uncached_prompt_tokens, now) + self.reading_s(uncached_prompt_tokens, now)
+
+    def reading_s(self, uncached_prompt_tokens: int, now: float) -> float:
+        """Seconds to read a prompt, once it is begun; 0.0 while there is no evidence."""
+        return self._prefill.at(1, uncached_prompt_tokens) * self._belief(now)
 
     def backlog_s(self, prompt_tokens: int, now: float) -> float:
         """Seconds until a request sent now would begin to be read, long enough for nine in ten; 0.0 where nothing is
@@ -237,13 +240,13 @@ class Ledger:
         return backlog + self._margin.seconds if backlog else 0.0
 
     def _backlog_s(self, prompt_tokens: int, now: float) -> float:
-        return max(self._reading_s(now), self._room_s(prompt_tokens))
+        return max(self._ahead_s(now), self._room_s(prompt_tokens)) if self._flights else 0.0
 
     def wait_estimate(self, now: float) -> float:
         """Seconds until there is room again, at least 1: for Retry-After."""
         return max(1.0, self.backlog_s(self.typical_prompt, now))
 
-    def _reading_s(self, now: float) -> float:
+    def _ahead_s(self, now: float) -> float:
         """Seconds to read the prompts ahead. A head that is overdue may stay so as long again as it already was."""
         head = next(iter(self._queue.values()), None)
         if head is None:

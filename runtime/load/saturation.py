@@ -40,12 +40,14 @@ class Reading:
 
 def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float] | None = None) -> Reading:
     """What a ledger says for a prompt. `gpu`: utilization 0..1 and when it was read."""
+    typical = ledger.typical_prompt
+    backlog = ledger.backlog_s(typical, now)
     return Reading(
         waiting=ledger.waiting_now(now),
         running=ledger.running,
         predicted_ttft_s=ledger.predicted_ttft(prompt_tokens, now),
-        typical_ttft_s=ledger.predicted_ttft(ledger.typical_prompt, now),
-        backlog_s=ledger.backlog_s(ledger.typical_prompt, now),
+        typical_ttft_s=backlog + ledger.reading_s(typical, now),
+        backlog_s=backlog,
         kv_cache=ledger.kv_share(now),
         gpu_utilization=gpu[0] if gpu is not None and now - gpu[1] <= FRESH_S else None,
     )
@@ -53,6 +55,8 @@ def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float
 
 def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float) -> int | None:
     """The index of the replica with the least predicted TTFT, then the fewest waiting, then running; None of none."""
+    if len(ledgers) == 1:
+        return 0
     return min(range(len(ledgers)), key=lambda index: _rank(ledgers[index], prompt_tokens, now), default=None)
 
 
