@@ -1,0 +1,204 @@
+"""Media too large for a body go up once and are referred to; a fake of the vendor's upload stands for the vendor."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from cloud.gemini.files import LIFETIME_S, Files, oversized, referring
+from runtime.contract.codec import Unsupported
+from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.hop import HttpCall
+from runtime.contract.messages import Media, Message, Request, Role, Text, ToolCall, ToolResult
+from tests.cloud.gemini.recorded import codec, target
+
+BASE = "http://host/prefix"
+CUT = HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "cut"))
+
+
+def picture(content: bytes) -> Media:
+    return Media("video", "video/mp4", data=base64.b64encode(content).decode())
+
+
+def showing(*media: Media) -> Request:
+    result = ToolResult("c", media[1:])
+    call = Message(Role.ASSISTANT, (ToolCall("c", "f", "{}"),))
+    return Request("m", (Message(Role.USER, (Text("look"), *media[:1])), call, Message(Role.USER, (result,))))
+
+
+@dataclass
+class Answer:
+    """`runtime.contract.hop.Reply`."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def chunk(self) -> bytes:
+        raise NotImplementedError
+
+    async def read(self) -> bytes:
+        return self.body
+
+    def close(self) -> None:
+        pass
+
+
+class Vendor:
+    """`runtime.contract.hop.Hop` over the vendor's upload. cuts: after how many bytes each sending is cut. busy: polls."""
+
+    def __init__(self, *, cuts: tuple[int, ...] = (), busy: int = 0, state: str = "ACTIVE") -> None:
+        self.cuts, self.busy, self.state = list(cuts), busy, state
+        self.calls: list[HttpCall] = []
+        self.kept: dict[str, bytes] = {}
+        self.refuse: Answer | None = None
+
+    async def open(self, call: HttpCall, *, connect_s: float) -> Answer:
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        if self.refuse:
+            return self.refuse
+        if call.method == "GET":
+            self.busy -= 1
+            return Answer(200, json.dumps(self.file(call.path.rpartition("/")[2])).encode())
+        if "upload_id" not in call.path:
+            id = f"f{sum('upload_id' not in made.path for made in self.calls)}"
+            self.kept[id] = b""
+            return Answer(200, headers={"x-goog-upload-url": f"https://elsewhere/prefix/up?upload_id={id}"})
+        return self.received(call, call.path.rpartition("=")[2])
+
+    def received(self, call: HttpCall, id: str) -> Answer:
+        told = dict(call.headers)
+        if told["x-goog-upload-command"] == "query":
+            return Answer(200, headers={"x-goog-upload-size-received": str(len(self.kept[id]))})
+        assert int(told["x-goog-upload-offset"]) == len(self.kept[id])
+        if self.cuts:
+            self.kept[id] += call.body[: self.cuts.pop(0)]
+            raise CUT
+        self.kept[id] += call.body
+        return Answer(200, json.dumps({"file": self.file(id)}).encode())
+
+    def file(self, id: str) -> dict[str, Any]:
+        state = "PROCESSING" if self.busy > 0 else self.state
+        return {"name": f"files/{id}", "uri": f"https://files/{id}", "state": state, "error": {"message": "unreadable"}}
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Clock:
+    """Wall-clock seconds; sleeping moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def files(vendor: Vendor, clock: Clock | None = None) -> Files:
+    clock = clock or Clock()
+    return Files(vendor, BASE, clock, clock.sleep)
+
+
+def test_only_what_does_not_fit_goes_up_the_largest_first() -> None:
+    """The same content twice is one file."""
+    small, large = picture(b"a" * 30), picture(b"b" * 60)
+    request = showing(small, large, replace(large, name="again"))
+    assert oversized(request, 1000) == ()
+    assert [media.data for media in oversized(request, 100)] == [large.data]
+    assert [media.data for media in oversized(request, 10)] == [large.data, small.data]
+
+
+def test_without_addresses_the_request_is_itself() -> None:
+    """Nothing to do is nothing done."""
+    request = showing(picture(b"a"))
+    assert referring(request, {}) is request
+
+
+async def test_the_bytes_go_up_and_the_request_refers_to_them() -> None:
+    """In a user's turn and in a tool's result; at this hop's own address, whatever host the vendor names."""
+    vendor = Vendor()
+    request = await files(vendor).settled(showing(picture(b"abc"), picture(b"def")), connect_s=1, limit=0)
+    assert sorted(vendor.kept.values()) == [b"abc", b"def"]
+    assert {call.path.partition("?")[0] for call in vendor.calls} == {"/upload/v1beta/files", "/up"}
+    assert dict(vendor.calls[0].headers)["x-goog-upload-header-content-type"] == "video/mp4"
+    body = json.loads(codec().encode(request, target("gemini-3.8-flash")).call.body)
+    assert body["contents"][0]["parts"][1]["fileData"]["mimeType"] == "video/mp4"
+    assert body["contents"][2]["parts"][1]["fileData"]["fileUri"].startswith("https://files/f")
+
+
+async def test_a_content_goes_up_once_while_its_file_lives() -> None:
+    """Two requests at once share one upload; after its life the file goes up again."""
+    vendor, clock = Vendor(), Clock()
+    shared, request = files(vendor, clock), showing(picture(b"abc"))
+    first, second = await asyncio.gather(*(shared.settled(request, connect_s=1, limit=0) for _ in range(2)))
+    assert first == second
+    assert len(vendor.kept) == 1
+    clock.now = LIFETIME_S
+    await shared.settled(request, connect_s=1, limit=0)
+    assert len(vendor.kept) == 2
+
+
+async def test_an_upload_that_is_cut_goes_on_where_it_was() -> None:
+    """Only the missing bytes are sent again; three cuts are too many."""
+    vendor = Vendor(cuts=(2, 3))
+    await files(vendor).settled(showing(picture(b"abcdefgh")), connect_s=1, limit=0)
+    assert vendor.kept["f1"] == b"abcdefgh"
+    with pytest.raises(HopError) as cut:
+        await files(Vendor(cuts=(1, 1, 1))).settled(showing(picture(b"abcdefgh")), connect_s=1, limit=0)
+    assert cut.value.failure.kind is Kind.BROKEN_STREAM
+
+
+async def test_a_file_is_waited_for_until_it_can_be_used() -> None:
+    """The vendor prepares what it was given; asked less and less often."""
+    vendor, clock = Vendor(busy=3), Clock()
+    await files(vendor, clock).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+    assert [call.path for call in vendor.calls if call.method == "GET"] == ["/v1beta/files/f1"] * 3
+    assert clock.now == 0.5 + 1 + 2
+
+
+async def test_a_file_the_vendor_cannot_read_is_the_callers_to_know() -> None:
+    """In the vendor's words; nothing of it is remembered."""
+    vendor = Vendor(state="FAILED")
+    with pytest.raises(HopError) as failed:
+        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+    assert (failed.value.failure.kind, failed.value.failure.message) == (Kind.REJECTED, "unreadable")
+
+
+async def test_a_refused_upload_is_judged_like_any_call() -> None:
+    """Once; and the next request tries anew."""
+    vendor = Vendor()
+    vendor.refuse = Answer(429, b'{"error": {"message": "m", "status": "RESOURCE_EXHAUSTED"}}')
+    shared, request = files(vendor), showing(picture(b"abc"))
+    with pytest.raises(HopError) as refused:
+        await shared.settled(request, connect_s=1, limit=0)
+    assert refused.value.failure.kind is Kind.BUSY
+    assert len(vendor.calls) == 1
+    vendor.refuse = None
+    await shared.settled(request, connect_s=1, limit=0)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"file": {}}'])
+async def test_an_answer_that_names_no_file_is_a_failure(body: bytes) -> None:
+    """Never an exception of another kind."""
+    vendor = Vendor()
+    vendor.refuse = Answer(200, body, {"x-goog-upload-url": "https://host/up?upload_id=f1"})
+    with pytest.raises(HopError) as garbled:
+        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+    assert garbled.value.failure.kind is Kind.GARBLED
+
+
+async def test_data_that_is_no_base64_is_refused() -> None:
+    """Before anything is sent."""
+    with pytest.raises(Unsupported):
+        await files(Vendor()).settled(showing(Media("video", "video/mp4", data="abc")), connect_s=1, limit=0)
