@@ -47,8 +47,15 @@ LATE_IMPORTS: Mapping[str, tuple[str, ...]] = {
 # A vendor is known to `cloud` alone. Absent on purpose: "openai", the name of a dialect half the world speaks;
 # "together", a word; and "deepseek", whose open models run on the box.
 VENDORS = ("claude", "anthropic", "gemini", "google", "groq", "fireworks", "openrouter")
-# Names that a wire carries: a dialect called after who invented it, and a member other clients already send.
-DIALECT_NAMES = ("anthropic_messages", "anthropic-messages", "extra_content.google.thought_signature")
+# Names that a wire carries: a dialect called after who invented it, and members and headers other clients already send.
+DIALECT_NAMES = (
+    "anthropic_messages",
+    "anthropic-messages",
+    "anthropic_count_tokens",
+    "anthropic-version",
+    "x-anthropic-billing-header",
+    "extra_content.google.thought_signature",
+)
 
 LONGEST_FUNCTION = 60
 MEDIAN_FUNCTION = 9

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from pydantic_core import from_json
+from pydantic import TypeAdapter, ValidationError
 
 from runtime.contract.events import Event
 from runtime.dialects import sse
 from runtime.dialects.anthropic_messages.composer import Composer, WireEvent
 
 _encoder = msgspec.json.Encoder()
+_whole = msgspec.json.Decoder(dict[str, Any])
+_object: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class StreamWriter:
@@ -103,7 +105,10 @@ def _input(arguments: str) -> dict[str, Any]:
     What is no object is shown as it is under the name that this wire's own documents give it.
     """
     try:
-        value = from_json(arguments, allow_partial=True)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {"INVALID_JSON": arguments}
+        return _whole.decode(arguments)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        pass
+    try:
+        return _object.validate_json(arguments, strict=True, experimental_allow_partial=True)
+    except ValidationError:
+        return {"INVALID_JSON": arguments}
