@@ -48,10 +48,31 @@ _FINISH: dict[str, Finish] = {
     "content_filter": "content_filter",
     "safety": "content_filter",
 }
+_COMMON = frozenset({"role", "content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls"})
+_VENDORS_MEMBER = b'"x_'
 # The run was ended, the answer was not.
 _ABORTED = frozenset({"abort", "error", "insufficient_system_resource", "network_error", "server_error"})
 
-_json = msgspec.json.Decoder()
+
+class _Choice(msgspec.Struct):
+    index: Any = 0
+    delta: Any = None
+    message: Any = None
+    finish_reason: Any = None
+    stop_reason: Any = None
+
+
+class _Chunk(msgspec.Struct):
+    id: Any = None
+    model: Any = None
+    object: Any = None
+    error: Any = None
+    choices: list[_Choice] | None = None
+    usage: Any = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+_anything = msgspec.json.Decoder()
 
 
 def new_call_id() -> str:
@@ -71,19 +92,17 @@ class ChatDecoder:
         if self._failed or data == b"[DONE]":
             return ()
         try:
-            chunk = _json.decode(data)
+            chunk = _chunk.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._fail(Failed(garbled(f"an event of the stream is not a chunk: {error}", data)))
-        if not isinstance(chunk, dict):
-            return self._fail(Failed(garbled("an event of the stream is not an object", data)))
-        if chunk.get("error") is not None or name == "error" or chunk.get("object") == "error":
-            return self._fail(Failed(error_failure(chunk.get("error") or chunk, data)))
+        if chunk.error is not None or name == "error" or chunk.object == "error":
+            return self._fail(Failed(error_failure(chunk.error or _anything.decode(data), data)))
         events: list[Event] = [] if self._started else [self._start(chunk)]
-        choice = _first_choice(chunk)
-        if choice is not None and not self._stopped:
-            self._read(choice, events)
-        if not self._failed:
-            events += _usage(chunk)
+        for choice in chunk.choices or ():
+            if not choice.index and not self._stopped:
+                self._read(choice, events)
+        if not self._failed and (chunk.usage is not None or _VENDORS_MEMBER in data):
+            events += _usage(chunk.usage, data)
         return events
 
     def finish(self) -> Sequence[Event]:
@@ -95,24 +114,23 @@ class ChatDecoder:
         self._failed = True
         return (failed,)
 
-    def _start(self, chunk: dict[str, Any]) -> Start:
+    def _start(self, chunk: _Chunk) -> Start:
         self._started = True
-        return Start(_string(chunk.get("id")), _string(chunk.get("model")))
+        return Start(_string(chunk.id), _string(chunk.model))
 
-    def _read(self, choice: dict[str, Any], events: list[Event]) -> None:
-        delta = choice.get("delta")
-        delta = choice.get("message") if delta is None else delta
+    def _read(self, choice: _Choice, events: list[Event]) -> None:
+        delta = choice.message if choice.delta is None else choice.delta
         if isinstance(delta, dict):
             self._delta(delta, events)
-        reason = choice.get("finish_reason")
+        reason = choice.finish_reason
         if reason is None or reason == "":
             return
         if reason in _ABORTED if isinstance(reason, str) else True:
             events += self._fail(Failed(broken(f"the model's run ended with {reason!r}")))
             return
-        self._stop(reason, choice, events)
+        self._stop(reason, choice.stop_reason, events)
 
-    def _stop(self, reason: str, choice: dict[str, Any], events: list[Event]) -> None:
+    def _stop(self, reason: str, matched: Any, events: list[Event]) -> None:
         self._stopped = True
         owed = self._calls.end()
         events += owed
@@ -124,29 +142,31 @@ class ChatDecoder:
         finish = _FINISH.get(reason.lower(), "stop")
         if finish == "stop" and self._calls.made:
             finish = "tool_calls"  # a call that was forced by name ends with "stop" on this wire
-        matched = choice.get("stop_reason")
-        extra = {WIRE: {"logprobs": choice["logprobs"]}} if choice.get("logprobs") else {}
-        events.append(Stop(finish, reason, _string(matched), extra))
+        events.append(Stop(finish, reason, _string(matched)))
 
     def _delta(self, delta: dict[str, Any], events: list[Event]) -> None:
         text = delta.get("content")
+        if len(delta) > 1 or text is None:
+            self._beside_text(delta, events)
+        if text:
+            self._say(text, events)
+        entries = delta.get("tool_calls")
+        if entries is None and isinstance(delta.get("function_call"), dict):
+            entries = [{"index": 0, "function": delta["function_call"]}]
+        if isinstance(entries, list) and entries:
+            self._blocks.close(events)
+            for entry in entries:
+                events += self._calls.take(entry)
+        if not delta.keys() <= _COMMON:
+            self._rarely(delta, events)
+
+    def _beside_text(self, delta: dict[str, Any], events: list[Event]) -> None:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         details = delta.get("reasoning_details")
         if thought or details:
             self._think(thought, details, events)
-        if text:
-            self._say(text, events)
         if delta.get("refusal"):
             events.append(RefusalDelta(str(delta["refusal"])))
-        entries = delta.get("tool_calls")
-        if isinstance(entries, list):
-            self._blocks.close(events)
-            for entry in entries:
-                events += self._calls.take(entry)
-        elif isinstance(delta.get("function_call"), dict):
-            events += self._calls.take({"index": 0, "function": delta["function_call"]})
-        if len(delta) > 2:
-            self._rarely(delta, events)
 
     def _say(self, text: Any, events: list[Event]) -> None:
         """Content is text; some servers give parts, thinking among them."""
@@ -218,20 +238,11 @@ class _Blocks:
             self._kind = ""
 
 
-def _first_choice(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    choices = chunk.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and (choice.get("index") or 0) == 0:
-            return choice
-    return None
-
-
-def _usage(chunk: dict[str, Any]) -> Sequence[UsageReport]:
+def _usage(found: Any, data: bytes) -> Sequence[UsageReport]:
     """Usage stands in the chunk, or in a member that a vendor added (`x_…`)."""
-    found = chunk.get("usage")
     if found is None:
-        nested = (value for name, value in chunk.items() if name.startswith("x_") and isinstance(value, dict))
-        found = next((value["usage"] for value in nested if value.get("usage")), None)
+        nested = (value for name, value in _anything.decode(data).items() if name.startswith("x_"))
+        found = next((value["usage"] for value in nested if isinstance(value, dict) and value.get("usage")), None)
     usage = usage_of(found)
     return () if usage is None else (UsageReport(usage, {WIRE: found}),)
 

@@ -185,7 +185,7 @@ def test_sources_and_images_and_sound() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     told = events_of(
         chunk({"role": "assistant", "content": "so", "annotations": [cited]}),
-        chunk({"role": "assistant", "content": None, "images": [image]}),
+        chunk({"images": [image]}),
         chunk({"role": "assistant", "content": None, "audio": {"data": "BB", "transcript": "!"}}),
         chunk({"role": "assistant", "content": None, "audio": {"data": "CC"}}),
         chunk({}, "stop"),
@@ -241,6 +241,7 @@ def test_the_stop_sequence_that_matched() -> None:
         ([chunk({"content": "a"}, error={"message": "limit"})], Kind.BROKEN_STREAM),
         ([{"object": "error", "message": "x"}], Kind.BROKEN_STREAM),
         (["hello"], Kind.GARBLED),
+        ([{"choices": [5]}], Kind.GARBLED),
     ],
 )
 def test_what_is_not_whole_is_a_failure(told: list[Any], kind: Kind) -> None:
