@@ -15,7 +15,7 @@ from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 from runtime.dialects.openai_chat.decode_stream import ChatDecoder
 from runtime.dialects.openai_chat.encode import encode
-from runtime.dialects.openai_chat.profile import PLAIN, Profile
+from runtime.dialects.openai_chat.profile import PLAIN, Profile, fitted
 
 PATHS = {
     "openai_chat": "/chat/completions",
@@ -44,7 +44,7 @@ class OpenAICodec:
         return PATHS[dialect]
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        return encode(request, target.model, self._profile)
+        return encode(request, target.model, fitted(self._profile, target.capabilities))
 
     def decoder(self, request: Request) -> Decoder:
         return ChatDecoder()

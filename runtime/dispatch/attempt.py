@@ -14,15 +14,17 @@ from http import HTTPStatus
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall, Reply
+from runtime.contract.hop import Reply
 from runtime.contract.targets import Target
+from runtime.dialects import structured
+from runtime.dialects.checked import CheckedMeter
 from runtime.dialects.meter import Before, Meter
-from runtime.dialects.translation import TranslatingMeter
+from runtime.dialects.raw_body import BadBody
 from runtime.dispatch.alarm import Alarm
+from runtime.dispatch.asking import Asked, passed, passes, translated
 from runtime.dispatch.job import Job
 from runtime.load.ledger import Ledger
 
-_JSON = ("content-type", "application/json")
 _ERROR_BYTES = 65536  # of an upstream's error body
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
 
@@ -69,12 +71,36 @@ class Attempt:
             ledger.finish(job.id, self.clock(), usage)
 
     async def _run(self) -> Failure | None:
-        times = self.target.timeouts
         try:
-            call, meter = self._call()
+            asked = self._asked()
         except Unsupported as error:
             return Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, str(error), 400, code="unsupported")
+        except BadBody as error:
+            return Failure(Kind.REJECTED, Disposition.TELL_CALLER, str(error), 400, code="invalid_body")
+        failure = await self._exchange(asked)
+        meter = asked.meter
+        if isinstance(meter, CheckedMeter) and meter.fault is not None:
+            # The one more request: the answer given back with what is wrong with it.
+            better = structured.repair(meter.request, meter.text, meter.fault)
+            failure = await self._exchange(translated(self.job, self._aimed, self.backend.codec, better))
+        return failure
+
+    def _asked(self) -> Asked:
+        """What goes upstream. Raises Unsupported, BadBody."""
+        job, codec = self.job, self.backend.codec
+        if self._passes:
+            return passed(job, self.target, codec, self.lane.model, self.before)
+        return translated(job, self._aimed, codec, job.dialect.decode(job.body))
+
+    @property
+    def _aimed(self) -> Target:
+        """The target, by the model id of this lane."""
+        return replace(self.target, model=self.lane.model)
+
+    async def _exchange(self, asked: Asked) -> Failure | None:
+        call, meter, self.dropped = asked
         self.meter = meter
+        times = self.target.timeouts
         loop = asyncio.get_running_loop()
         now = loop.time()
         left = max(0.0, min(self.job.deadline - self.clock(), times.total))
@@ -94,23 +120,9 @@ class Attempt:
         # Every choice had its finish reason: only the closing mark is missing, and the answer is whole without it.
         return await self._finish(meter) if meter.finished else failure
 
-    def _call(self) -> tuple[HttpCall, Meter]:
-        """What goes upstream and what reads the answer. Raises Unsupported."""
-        job, target, codec = self.job, self.target, self.backend.codec
-        if self._passes:
-            keep = target.capabilities.continues
-            passing = job.dialect.passing(job.body, self.lane.model, keep_text=keep, before=self.before)
-            headers = (_JSON, *codec.headers(job.headers))
-            return HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter
-        request = job.dialect.decode(job.body)
-        encoded = codec.encode(request, replace(target, model=self.lane.model))
-        self.dropped = encoded.dropped
-        return encoded.call, TranslatingMeter(codec.decoder(request), job.dialect.writer(request))
-
     @property
     def _passes(self) -> bool:
-        """Whether the target speaks the client's wire itself."""
-        return self.job.dialect.name in self.target.dialects
+        return passes(self.job, self.target)
 
     @property
     def _streamed_upstream(self) -> bool:

@@ -19,7 +19,7 @@ from runtime.routing.reasons import Reason
 class Job:
     """One request. Times are seconds on the monotonic clock.
 
-    headers: the client's, lower-case names.
+    headers: the client's, lower-case names. structured: the answer must keep to a format.
 
     prompt_tokens: estimated. expected_output: the client's own limit on the answer, where it set one.
     whole: the answer is held back until it is complete.
@@ -34,6 +34,7 @@ class Job:
     arrived: float
     deadline: float
     headers: Mapping[str, str]
+    structured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

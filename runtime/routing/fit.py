@@ -89,8 +89,6 @@ def _operation(facts: Facts, target: Target) -> Iterator[Obstacle]:
 def _abilities(facts: Facts, can: Capabilities) -> Iterator[Obstacle]:
     if facts.tools and not can.tools:
         yield Obstacle(Reason.CAPABILITY, "it calls no tools")
-    if facts.structured and not can.structured_output:
-        yield Obstacle(Reason.CAPABILITY, "it has no structured output")
     if facts.logprobs and not can.logprobs:
         yield Obstacle(Reason.CAPABILITY, "it gives no log probabilities")
     if can.max_output_tokens is not None and (facts.max_tokens or 0) > can.max_output_tokens:

@@ -112,6 +112,7 @@ class _Life:
             arrived,
             arrived + self._desk.total_s,
             self._request.headers,
+            facts.structured,
         )
 
     def _last_words(self, outcome: Outcome) -> bytes:

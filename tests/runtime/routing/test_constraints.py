@@ -72,7 +72,6 @@ def _meets(facts: Facts, target: Target) -> bool:
         (target.on_box or facts.hints.requires <= target.certified)
         and facts.modalities <= can.modalities
         and (can.tools or not facts.tools)
-        and (can.structured_output or not facts.structured)
         and (can.logprobs or not facts.logprobs)
         and (window is None or facts.prompt_tokens / UNCERTAIN + (facts.max_tokens or 0) <= window)
     )

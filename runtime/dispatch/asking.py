@@ -1,0 +1,47 @@
+"""What one attempt sends and what reads its answer: the client's own bytes, or a translation of them. No I/O."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runtime.contract.codec import Codec
+from runtime.contract.hop import HttpCall
+from runtime.contract.messages import Request
+from runtime.contract.targets import Target
+from runtime.dialects.checked import CheckedMeter
+from runtime.dialects.meter import Before, Meter
+from runtime.dialects.translation import TranslatingMeter
+from runtime.dispatch.job import Job
+
+_JSON = ("content-type", "application/json")
+_FORMAT = "response_format"  # among the dropped: the model was only told of it in words
+
+
+class Asked(NamedTuple):
+    """dropped: the client's parameters that the target could not be given."""
+
+    call: HttpCall
+    meter: Meter
+    dropped: tuple[str, ...] = ()
+
+
+def passes(job: Job, target: Target) -> bool:
+    """Whether the target speaks the client's wire itself, and keeps to a schema where one is asked for."""
+    return job.dialect.name in target.dialects and (target.capabilities.structured_output or not job.structured)
+
+
+def passed(job: Job, target: Target, codec: Codec, model: str, before: Before | None) -> Asked:
+    """The client's own bytes, and what reads an answer of its own wire. model: what this lane calls it."""
+    keep = target.capabilities.continues
+    passing = job.dialect.passing(job.body, model, keep_text=keep, before=before)
+    headers = (_JSON, *codec.headers(job.headers))
+    return Asked(HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter)
+
+
+def translated(job: Job, target: Target, codec: Codec, request: Request) -> Asked:
+    """The request in the target's wire, and what writes its answer in the client's. Raises Unsupported."""
+    encoded = codec.encode(request, target)
+    decoder, writer = codec.decoder(request), job.dialect.writer(request)
+    told_in_words = request.format is not None and _FORMAT in encoded.dropped
+    meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
+    return Asked(encoded.call, meter, encoded.dropped)
