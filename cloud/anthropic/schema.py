@@ -27,7 +27,7 @@ def closed(schema: Any) -> dict[str, Any]:
         raise Unshapable("the schema is not an object")
     definitions = _definitions(schema)
     root = _resolved(schema, definitions)
-    if not root.get("properties") and root.get("additionalProperties") is not False:
+    if _says_nothing(root):
         raise Unshapable("the root says nothing of the object's members")
     _refuse_cycles(definitions)
     try:
@@ -35,6 +35,11 @@ def closed(schema: Any) -> dict[str, Any]:
         return ({"$defs": inner} if inner else {}) | _node(schema)
     except (AttributeError, TypeError) as error:
         raise Unshapable("the schema is not one") from error
+
+
+def _says_nothing(root: Schema) -> bool:
+    open_ = root.get("additionalProperties") is not False and not root.get("properties")
+    return open_ and root.get("type", "object") == "object" and not any(word in root for word in (*_COMBINED, "enum"))
 
 
 def input_schema(schema: Any) -> dict[str, Any]:

@@ -270,7 +270,7 @@ WELL_FORMED = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists((ODD | WELL_FORMED).map(lambda each: json.dumps(each).encode()) | st.binary(max_size=20), max_size=8))
 def test_garbage_never_raises(events: list[bytes]) -> None:
     """Whatever comes ends as events, at most one failure, and none after a stop that was told."""
