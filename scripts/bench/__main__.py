@@ -30,10 +30,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if arguments and arguments[0] in BENCHMARKS:
         return BENCHMARKS[arguments[0]](arguments[1:])
-    if unknown := [word for word in arguments if not word.startswith("-")]:
-        print(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+    if arguments:
+        print(f"no benchmark {arguments[0]!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    return max(run(arguments) for run in BENCHMARKS.values())
+    return max(run(()) for run in BENCHMARKS.values())
 
 
 if __name__ == "__main__":
