@@ -7,12 +7,12 @@ opinion about bodies. Its fake is a dozen lines.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class HttpCall:
+
+class HttpCall(msgspec.Struct, frozen=True):
     """One request as it goes upstream.
 
     path: below the upstream's base, with a leading slash ("/chat/completions" below "…/v1").

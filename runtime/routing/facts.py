@@ -8,8 +8,9 @@ per dialect, in a table; a new dialect is a new row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from runtime.contract.targets import TEXT
 from runtime.routing.content import Content, read_chat, read_completions, read_embeddings, read_messages, read_responses
@@ -23,8 +24,7 @@ __all__ = ["BadHint", "Facts", "Hints", "count_tokens", "read_facts", "read_hint
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What a decision may look at.
 
     model: as the client wrote it. prompt_tokens: estimated, media and tools included. max_tokens: as asked, None where
@@ -48,8 +48,8 @@ class Facts:
     task: str = "chat"
     score: float = 0.0
     language: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     head: str = ""
     hints: Hints = NO_HINTS
     plain: float = 0.0

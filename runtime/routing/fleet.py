@@ -5,14 +5,14 @@ know.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from runtime.contract.targets import Target
 from runtime.routing.pressure import CALM, Pressure
 
 
-@dataclass(frozen=True, slots=True)
-class LocalState:
+class LocalState(msgspec.Struct, frozen=True):
     """The box's engine for one request.
 
     ready_in_s: estimate until a replica is ready, None where unknown.
@@ -36,8 +36,7 @@ class LocalState:
         return self.replicas_ready > 0
 
 
-@dataclass(frozen=True, slots=True)
-class TargetState:
+class TargetState(msgspec.Struct, frozen=True):
     """One cloud target.
 
     available: False while its breaker is open or its key is absent; `why` says which, in words.
@@ -52,11 +51,10 @@ class TargetState:
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(msgspec.Struct, frozen=True):
     """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is
     planned.
     """
 
     local: LocalState | None = None
-    targets: Mapping[str, TargetState] = field(default_factory=dict)
+    targets: Mapping[str, TargetState] = msgspec.field(default_factory=dict)

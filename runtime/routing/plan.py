@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from runtime.contract.targets import LOCAL
 from runtime.routing.facts import Facts
 from runtime.routing.fit import Obstacle, cloud_obstacles, down_words, local_obstacles
@@ -47,8 +49,7 @@ _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
 NO_TARGET = "no_target"  # degraded: it would have left, and there was nowhere to go
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """target: its name in the fleet. words: why it stands here, with numbers."""
 
     target: str
@@ -93,8 +94,7 @@ class Policy:
     directory: Directory = field(default_factory=Directory)
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(msgspec.Struct, frozen=True):
     """One decision's material: obstacles of the engine (None: there is no engine) and of every target, by name."""
 
     facts: Facts
@@ -112,8 +112,7 @@ class _Case:
         return name in self.clouds and all(obstacle.doubtful for obstacle in self.clouds[name])
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(msgspec.Struct, frozen=True):
     """What ought to happen: a chain of target names ("local" among them where it stands there), and why.
 
     strict: no other candidate may be added to the chain.

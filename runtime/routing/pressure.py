@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from runtime.routing.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Pressure:
+class Pressure(msgspec.Struct, frozen=True):
     """Saturation of the best replica for one request.
 
     over: the crossed threshold with the largest ratio, None while none is crossed.
@@ -21,7 +21,7 @@ class Pressure:
     over: Reason | None = None
     ratio: float = 0.0
     words: str = ""
-    ratios: Mapping[Reason, float] = field(default_factory=dict)
+    ratios: Mapping[Reason, float] = msgspec.field(default_factory=dict)
 
 
 CALM = Pressure()
