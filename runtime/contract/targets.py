@@ -26,6 +26,7 @@ class Capabilities:
     embeddings: bool = False
     continues: bool = False  # goes on with a partial answer (`continue_final_message`)
     sampling: bool = True  # temperature, top_p, top_k
+    tools_over: str | None = None  # the one wire that takes tools while the model thinks; None: any it speaks
     forced_tools: bool = True  # a tool choice that leaves the model none: required, or one by name
     prefill: bool = True  # goes on from a conversation that ends with the model's own turn
     mid_system: bool = True  # takes instructions in the middle of a conversation as such

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from runtime.contract.targets import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +14,8 @@ class Profile:
     system: the role of instructions. sampling: temperature and top_p. efforts: what `reasoning.effort` may be, weakest first;
     empty: whatever the client says. thinking: whether there is a `reasoning` member at all. sealed: reasoning comes sealed
     and goes back so; plain_thinking: it goes back in words. least_output: smallest `max_output_tokens`. breakpoints: explicit
-    cache marks on parts. file_ids: files stored at the server. schemas, json_mode: structured output.
+    cache marks on parts. file_ids: files stored at the server. schemas: structured output. forced_tools: a choice that
+    leaves the model none; allowed_tools: one among some.
     """
 
     system: str = "developer"
@@ -25,7 +28,18 @@ class Profile:
     breakpoints: bool = False
     file_ids: bool = False
     schemas: bool = True
-    strict: bool = True
     forced_tools: bool = True
     allowed_tools: bool = True
     verbosity: bool = True
+
+
+def fitted(profile: Profile, can: Capabilities) -> Profile:
+    """The profile of a server narrowed to what is known of one of its models."""
+    off = (can.thinking_off,) if can.thinking_off else ()
+    return replace(
+        profile,
+        sampling=profile.sampling and can.sampling,
+        efforts=(*off, *can.thinking_levels) if can.thinking_levels else profile.efforts,
+        schemas=profile.schemas and can.structured_output,
+        forced_tools=profile.forced_tools and can.forced_tools,
+    )

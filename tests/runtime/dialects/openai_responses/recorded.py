@@ -1,0 +1,43 @@
+"""Recorded exchanges of this wire, whoever served them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer. text: of a stream, with its events; body: of a whole answer."""
+
+    name: str
+    request: dict[str, Any]
+    text: bytes
+    body: bytes
+
+
+def exchanges(shared: Path) -> list[Exchange]:
+    """Those that were answered well; skips the test where there are none."""
+    folder = shared / "recordings"
+    files = sorted(folder.glob("*/*.json")) if folder.is_dir() else []
+    found = [exchange for path in files if path.stat().st_size < 1 << 20 for exchange in _read(path)]
+    if not found:
+        pytest.skip(f"no recorded responses lie below {folder}")
+    return found
+
+
+def _read(path: Path) -> Iterator[Exchange]:
+    raw = path.read_bytes()
+    if b"/responses" not in raw:
+        return
+    for place, each in enumerate(json.loads(raw).get("interactions", ())):
+        request, response = each["request"], each["response"]
+        if not request["url"].endswith("/responses") or response["status"] != 200:
+            continue
+        body = json.dumps(response["body"]).encode() if response.get("body") is not None else b""
+        yield Exchange(f"{path.stem} {place}", request["body"], (response.get("text") or "").encode(), body)
