@@ -74,9 +74,9 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     maybe = st.none
-    with_tools = draw(st.booleans())
+    with_tools, by_name = draw(st.booleans()), draw(st.booleans())
     tools = draw(TOOLS) if with_tools else ()
-    choice = ToolChoice("named", tools[0].name) if tools and draw(st.booleans()) else ToolChoice("required")
+    choice = ToolChoice("named", tools[0].name) if tools and by_name else ToolChoice("required")
     return Request(
         "any",
         draw(conversations()),
