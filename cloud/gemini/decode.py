@@ -6,7 +6,7 @@ Never raises: what is not this wire ends the answer as a failure. Blocks are num
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -68,6 +68,35 @@ _COUNTS = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount"
 _SHOWN = 4096
 
 _TEXT, _THOUGHT = "text", "thought"
+_USAGE_EVERY = 8  # chunks of mere words between two reports of usage
+
+
+class _Words(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+    thought: bool = False
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    parts: tuple[_Words]
+    role: str = ""
+
+
+class _Candidate(msgspec.Struct, forbid_unknown_fields=True):
+    content: _Content
+    index: Literal[0] = 0
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """Most chunks of most answers: a few words and nothing else. Read without looking at each member."""
+
+    candidates: tuple[_Candidate]
+    usageMetadata: msgspec.Raw = msgspec.Raw(b"{}")  # noqa: N815  # the wire's own name
+    modelVersion: str = ""  # noqa: N815
+    responseId: str = ""  # noqa: N815
+    createTime: str = ""  # noqa: N815
+
+
+_plain = msgspec.json.Decoder(_Plain)
 
 
 class AnswerDecoder:
@@ -82,12 +111,21 @@ class AnswerDecoder:
         self._called = 0
         self._ids: set[str] = set()
         self._told: Table = {}
+        self._late: msgspec.Raw | None = None
+        self._seen = 0
         self._kept: Table = {}
         self._sources = Sources()
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:  # events have no names on this wire
         if self._over:
             return ()
+        if self._started and not self._stopped:
+            try:
+                plain = _plain.decode(data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # not plain: looked at closely
+            else:
+                return self._words(plain)
         try:
             value = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -107,6 +145,29 @@ class AnswerDecoder:
         cut = Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "the stream ended without a finish reason")
         return self._fail(cut)
 
+    def _words(self, plain: _Plain) -> list[Event]:
+        words = plain.candidates[0].content.parts[0]
+        out: list[Event] = []
+        if words.text:
+            kind = _THOUGHT if words.thought else _TEXT
+            index = self._open[1] if self._open is not None and self._open[0] is kind else self._block(kind, out)
+            if words.thought:
+                out.append(ReasoningDelta(index, words.text))
+            else:
+                out.append(TextDelta(index, words.text))
+                self._sources.said(words.text)
+        self._late = plain.usageMetadata
+        self._seen += 1
+        if self._seen % _USAGE_EVERY == 0:
+            self._settle(out)
+        return out
+
+    def _settle(self, out: list[Event]) -> None:
+        """Reports the usage that mere words brought."""
+        if self._late is not None:
+            self._count(_table(msgspec.json.decode(self._late)), out)
+            self._late = None
+
     def _chunk(self, chunk: Table, out: list[Event]) -> None:
         if "error" in chunk:
             out += self._fail(classify(200, {}, msgspec.json.encode(chunk)[:_SHOWN]))
@@ -122,6 +183,7 @@ class AnswerDecoder:
                 return
             self._part(part, out)
         self._note(candidate, out)
+        self._settle(out)
         self._count(_table(chunk.get("usageMetadata")), out)
         if not self._stopped:
             self._end(chunk, candidate, out)
@@ -242,7 +304,9 @@ class AnswerDecoder:
 
     def _fail(self, failure: Failure) -> list[Event]:
         self._over = True
-        return [Failed(failure)]
+        out: list[Event] = []
+        self._settle(out)
+        return [*out, Failed(failure)]
 
 
 def _usage(told: Mapping[str, Any]) -> Usage:

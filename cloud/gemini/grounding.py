@@ -25,15 +25,13 @@ class _Span(NamedTuple):
 class Sources:
     """Gathers what is told while an answer runs."""
 
-    __slots__ = ("_cited", "_grounds", "_pieces")
+    __slots__ = ("_cited", "_grounds", "_pieces", "said")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self.said = self._pieces.append  # the answer's text, piece by piece
         self._grounds: list[Table] = []
         self._cited: list[Table] = []
-
-    def said(self, text: str) -> None:
-        self._pieces.append(text)
 
     def told(self, grounding: Table, cited: Table) -> None:
         if grounding:

@@ -37,6 +37,9 @@ class Events:
                 else parse(block + b"\n\n", block)
                 for block in whole
             ]
+        if buffer.count(b"\n") == buffer.count(b"\r") == buffer.count(b"\r\n"):
+            *whole, self._rest = buffer.split(b"\r\n\r\n")
+            return [parse(block + b"\r\n\r\n", block) for block in whole]
         # A lone CR at the end may be half of a CRLF: it waits for the next piece.
         limit = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
         events, at = [], 0
@@ -53,9 +56,13 @@ class Events:
 
 
 def parse(raw: bytes, block: bytes) -> Event:
-    """An event from its lines; the common case, one data line alone, is read without splitting."""
+    """An event from its lines; the common cases, one data line alone or after a name, are read without splitting."""
     if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
         return Event(raw, b"", block[6:])
+    if block.startswith(b"event: ") and block.count(b"\n") == 1 and b"\r" not in block:
+        head, _, rest = block.partition(b"\n")
+        if rest.startswith(b"data: "):
+            return Event(raw, head[7:], rest[6:])
     name, data = b"", []
     for line in _LINE.split(block):
         field, _, value = line.partition(b":")
