@@ -129,6 +129,11 @@ class Composer:
     def _reason(self, stop: Stop) -> str:
         return stop_reason(stop, called=self._called, refused=bool(self._refusal))
 
+    def open_text(self, index: int) -> int | None:
+        """This wire's number of the text block `index`, where it is the open one and a delta changes nothing but the text."""
+        block = self._open
+        return self._number if block is not None and block.index == index and block.kind == "text" else None
+
     # Blocks
 
     def _text(self, index: int, text: str) -> list[WireEvent]:

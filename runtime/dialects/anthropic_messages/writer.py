@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from runtime.contract.events import Event
+from runtime.contract.events import Event, TextDelta
 from runtime.dialects import sse
 from runtime.dialects.anthropic_messages.composer import Composer, WireEvent
 
+_TEXT_HEAD = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":'
+)
 _encoder = msgspec.json.Encoder()
 _whole = msgspec.json.Decoder(dict[str, Any])
 _object: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -23,7 +26,12 @@ class StreamWriter:
         self._composer = composer
 
     def feed(self, event: Event) -> bytes:
-        return b"".join(map(_written, self._composer.feed(event)))
+        if type(event) is TextDelta and event.text:  # nearly every event is one; written without building it
+            number = self._composer.open_text(event.index)
+            if number is not None:
+                return b"".join((_TEXT_HEAD % number, _encoder.encode(event.text), b"}}\n\n"))
+        events = self._composer.feed(event)
+        return _written(events[0]) if len(events) == 1 else b"".join(map(_written, events))
 
     def end(self) -> bytes:
         return b"".join(map(_written, self._composer.end()))

@@ -76,7 +76,7 @@ def test_hints_stay_here() -> None:
         (502, "api_error", anthropic.InternalServerError),
         (503, "overloaded_error", anthropic.InternalServerError),
         (504, "timeout_error", anthropic.InternalServerError),
-        (529, "overloaded_error", anthropic.InternalServerError),
+        (529, "overloaded_error", anthropic.APIStatusError),
     ],
 )
 def test_errors(status: int, kind: str, raised: type[anthropic.APIStatusError]) -> None:
