@@ -41,6 +41,8 @@ _BODY_MOST = 64 * 1024  # bytes of an error body that are kept
 _BUSY_TYPE = "Service Unavailable"
 _DEAD = ("EngineCore", "EngineDead", "engine is dead")
 _WINDOW_PARAMS = frozenset({"input_tokens", "input_text", "max_tokens", "max_completion_tokens", "max_output_tokens"})
+_WINDOW_CODE = "context_length_exceeded"  # of attached servers that follow OpenAI more closely
+_FILTER_CODE = "content_filter"
 _WINDOW_WORDS = ("max_model_len", "maximum context length", "maximum model length")
 _PARAMETER = re.compile(
     r"\(parameter=(\w+)"
@@ -52,6 +54,7 @@ _DOWN: _Verdict = (Kind.DOWN, Disposition.NEXT_CANDIDATE)
 _DOWN_ONCE: _Verdict = (Kind.DOWN, Disposition.RETRY_HERE)
 _DENIED: _Verdict = (Kind.DENIED, Disposition.NEXT_CANDIDATE)
 _TOO_LONG: _Verdict = (Kind.TOO_LONG, Disposition.NEXT_CANDIDATE)
+_FILTERED: _Verdict = (Kind.FILTERED, Disposition.TELL_CALLER)
 _NOT_SERVED: _Verdict = (Kind.REJECTED, Disposition.NEXT_CANDIDATE)
 _REJECTED: _Verdict = (Kind.REJECTED, Disposition.TELL_CALLER)
 _BROKEN: _Verdict = (Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE)
@@ -108,8 +111,11 @@ def _judge(status: int, word: _Word) -> _Verdict:
         return _DOWN_ONCE if status == 500 and not any(sign in word.message for sign in _DEAD) else _DOWN
     if status in (401, 403):
         return _DENIED
-    if status == 413 or (word.param in _WINDOW_PARAMS and any(words in word.message for words in _WINDOW_WORDS)):
+    in_words = word.param in _WINDOW_PARAMS and any(words in word.message for words in _WINDOW_WORDS)
+    if status == 413 or in_words or word.code == _WINDOW_CODE:
         return _TOO_LONG
+    if word.code == _FILTER_CODE:
+        return _FILTERED
     if status == 404 and (word.param == "model" or word.type == "NotFoundError"):
         return _NOT_SERVED
     return _REJECTED

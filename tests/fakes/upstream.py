@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cloud.openai_compatible import OpenAICodec
+from runtime.contract.codec import Codec
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
@@ -154,7 +155,7 @@ class FakeLane:
 class FakeBackend:
     target: Target
     lanes: list[FakeLane]
-    codec: OpenAICodec = field(default_factory=lambda: OpenAICodec(_never))
+    codec: Codec = field(default_factory=lambda: OpenAICodec(_never))
 
 
 def _never() -> Any:
