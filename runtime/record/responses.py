@@ -11,7 +11,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -75,6 +74,7 @@ class ResponseStore:
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_SCHEMA)
+        self._rows, self._size = self._sums()
 
     async def keep(self, kept: Kept, owner: str = "") -> None:
         """An answer under an id that is known already replaces it."""
@@ -103,8 +103,7 @@ class ResponseStore:
     @property
     def held(self) -> tuple[int, int]:
         """Rows, and bytes of input and answers."""
-        with self._lock:
-            return self._sums()
+        return self._rows, self._size
 
     def close(self) -> None:
         with self._lock:
@@ -121,6 +120,7 @@ class ResponseStore:
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.execute("ROLLBACK")
+                self._rows, self._size = self._sums()
                 raise
             return done
 
@@ -133,6 +133,7 @@ class ResponseStore:
         row = (kept.id, owner, kept.previous, now, len(written) + len(kept.response), written, kept.response)
         insert = "INSERT INTO responses (id, owner, previous, used, size, input, response) VALUES (?, ?, ?, ?, ?, ?, ?)"
         number = self._db.execute(insert, row).lastrowid
+        self._rows, self._size = self._rows + 1, self._size + row[4]
         items = [(number, name, item) for name, item in kept.items.items()]
         self._db.executemany("INSERT INTO items VALUES (?, ?, ?)", items)
         self._make_young(kept.id, owner, now)
@@ -145,16 +146,14 @@ class ResponseStore:
     def _shed(self, now: float) -> None:
         """What is too old goes; then the oldest, until the rest fits."""
         bounds = self._bounds
-        self._db.execute("DELETE FROM responses WHERE used < ?", (now - bounds.age_s,))
-        rows, size = self._sums()
-        with closing(self._db.execute("SELECT number, size FROM responses ORDER BY used, number")) as oldest:
-            gone = []
-            for number, held in oldest:
-                if rows <= bounds.rows and size <= bounds.size:
-                    break
-                gone.append((number,))
-                rows, size = rows - 1, size - held
-        self._db.executemany("DELETE FROM responses WHERE number = ?", gone)
+        self._remove("used < ?", now - bounds.age_s)
+        while self._rows > bounds.rows or self._size > bounds.size:
+            self._remove("number = (SELECT number FROM responses ORDER BY used, number LIMIT 1)")
+
+    def _remove(self, which: str, *arguments: object) -> bool:
+        gone = self._db.execute(f"DELETE FROM responses WHERE {which} RETURNING size", arguments).fetchall()
+        self._rows, self._size = self._rows - len(gone), self._size - sum(size for (size,) in gone)
+        return bool(gone)
 
     def _sums(self) -> tuple[int, int]:
         rows, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM responses").fetchone()
@@ -194,8 +193,7 @@ class ResponseStore:
         return None if row is None else bytes(row[0])
 
     def _forget(self, response_id: str, owner: str) -> bool:
-        sql = "DELETE FROM responses WHERE id = ? AND owner = ?"
-        return self._db.execute(sql, (response_id, owner)).rowcount > 0
+        return self._remove("id = ? AND owner = ?", response_id, owner)
 
 
 def _split(items: bytes) -> tuple[bytes, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import jsonschema
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
@@ -12,7 +12,9 @@ from pydantic.json_schema import GenerateJsonSchema
 
 
 class _Generate(GenerateJsonSchema):
-    ignored_warning_kinds: ClassVar = {"skipped-choice", "non-serializable-default"}
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Any:
         return {"not": {}}

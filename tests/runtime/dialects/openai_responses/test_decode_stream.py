@@ -1,4 +1,4 @@
-"""A responses stream as events: what was written comes back, recordings say what the SDK makes of them, garbage is a failure."""
+"""A responses stream as events: what was written comes back, recordings say what the SDK makes of them, garbage fails."""
 
 from __future__ import annotations
 

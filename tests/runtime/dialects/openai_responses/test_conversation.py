@@ -1,0 +1,133 @@
+"""Bodies that name their predecessor, and what goes up of items that another model made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runtime.dialects.openai_responses import conversation, marks
+from runtime.dialects.openai_responses.conversation import Kept
+from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dialects.openai_responses.marks import Sealed
+from runtime.dialects.raw_body import BadBody, RawBody
+from tests.runtime.dialects.openai_responses.answers import CALLS, TEXT, THOUGHT, dialect, written
+
+
+def raw(**members: Any) -> RawBody:
+    return RawBody(json.dumps({"model": "auto", **members}).encode())
+
+
+def sent(by: ResponsesDialect, body: RawBody, model: str = "m") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(by.passing(body, model).body)
+    return found
+
+
+def test_only_the_model_changes() -> None:
+    """Spacing, order and unknown members stay; our own hints go no further."""
+    body = RawBody(b'{ "input":"x" , "hearth": {"priority":"batch"}, "model":"auto", "new": 1.50 }')
+    assert dialect().passing(body, "m").body == b'{ "input":"x" , "model":"m", "new": 1.50 }'
+
+
+def test_a_resumed_body_holds_the_whole_conversation() -> None:
+    """What was before it goes first, byte by byte; it names no predecessor any more."""
+    first = raw(input="Hi", store=True)
+    answer = written(TEXT, stream=False)
+    kept = conversation.kept(first, answer)
+    assert kept is not None
+    second = raw(previous_response_id=kept.id, input=[{"role": "user", "content": "And?"}], temperature=1)
+    body = conversation.resumed(second, (*kept.input, *kept.output), {})
+    assert body.data["input"] == [
+        {"role": "user", "content": "Hi"},
+        *json.loads(answer)["output"],
+        {"role": "user", "content": "And?"},
+    ]
+    assert set(body.data) == {"model", "input", "temperature"}
+    assert kept.output[0] in body.raw
+    assert len(dialect().decode(body).messages) == 3
+
+
+def test_the_prefix_of_a_conversation_stays_the_same() -> None:
+    """From turn to turn, so that prompt caches hold."""
+    items = (b'{"role":"user",  "content":"a"}', b'{"role":"assistant","content":"b"}')
+    one = conversation.resumed(raw(previous_response_id="r", input="c"), items, {})
+    two = conversation.resumed(raw(previous_response_id="r", input="d"), (*items, b'{"role":"user","content":"c"}'), {})
+    head = one.value("input")[: one.value("input").index(b',{"role":"user","content":"c"}')]
+    assert two.value("input").startswith(head)
+
+
+def test_references_are_resolved() -> None:
+    """An item that is named by its id stands in its place; one the history holds already is not repeated."""
+    body = raw(input=[{"type": "item_reference", "id": "a"}, {"id": "b"}, {"role": "user", "content": "x"}])
+    assert conversation.references(body) == ("a", "b")
+    found = conversation.resumed(body, (b'{"id":"b","role":"assistant","content":"y"}',), {"a": b'{"id":"a","n":1}'})
+    assert [item.get("id") for item in found.data["input"]] == ["b", "a", None]
+    unknown = conversation.resumed(body, (), {})
+    assert unknown.data["input"] == body.data["input"]
+
+
+def test_an_unknown_predecessor_is_told_in_words() -> None:
+    """So that a client knows to send the whole conversation."""
+    error = conversation.unknown("resp_1")
+    assert "resp_1" in str(error)
+    assert error.place == "previous_response_id"
+    with pytest.raises(BadBody):
+        conversation.previous_of(raw(input="x", previous_response_id=5))
+
+
+def test_what_is_not_to_be_stored_is_not_kept() -> None:
+    """`store: false` is honoured; what is no response is nothing to keep."""
+    answer = written(TEXT, stream=False)
+    assert conversation.kept(raw(input="x", store=False), answer) is None
+    assert conversation.kept(raw(input="x"), b"{}") is None
+    assert conversation.wants_keeping(raw(input="x"))
+
+
+def test_the_list_of_input_items() -> None:
+    """As the wire gives it; items without an id or a type get both."""
+    listed = json.loads(conversation.listed((b'{"role":"user","content":"a"}', b'{"type":"reasoning","id":"rs"}')))
+    assert [item["id"] for item in listed["data"]] == ["item_0", "rs"]
+    assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("item_0", "rs", False)
+    assert json.loads(conversation.listed(()))["data"] == []
+
+
+def test_marked_items_never_go_up() -> None:
+    """No model of this wire could read them; all else stays as it was written."""
+    marked = {"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": marks.written(Sealed(signature="s"))}
+    kept = [{"role": "user", "content": "a"}, {"type": "reasoning", "id": "rs_2", "encrypted_content": "gAAA"}]
+    assert sent(dialect(), raw(input=[marked, *kept]))["input"] == kept
+
+
+def test_reasoning_of_another_model_stays_behind() -> None:
+    """With the ids of what that model made; for the model itself nothing changes."""
+    by = dialect()
+    answer = written(THOUGHT, stream=False, by=dialect())
+    thought = json.loads(answer)["output"]
+    thought[0]["encrypted_content"] = "gAAA"
+    body = json.dumps(json.loads(answer) | {"output": thought}).encode()
+    meter = by.passing(raw(input="x"), "one").meter
+    meter.feed(body)
+    meter.end()
+    again = raw(input=[*thought, {"role": "user", "content": "y"}])
+    assert sent(by, again, "one")["input"] == again.data["input"]
+    other = sent(by, again, "two")["input"]
+    assert [item.get("type") for item in other] == ["message", None]
+    assert all("id" not in item for item in other)
+
+
+def test_a_translated_answers_items_can_go_up() -> None:
+    """A call another wire's model made goes to a model of this wire, with what it answered."""
+    by = dialect()
+    items = json.loads(written(CALLS, stream=False, by=by))["output"]
+    results = [{"type": "function_call_output", "call_id": item["call_id"], "output": "x"} for item in items[2:]]
+    found = sent(by, raw(input=[*items, *results]))["input"]
+    assert [item["type"] for item in found] == ["message", *["function_call"] * 3, *["function_call_output"] * 3]
+    assert not any("id" in item for item in found)
+
+
+def test_kept_items_are_known_by_their_ids() -> None:
+    """Of the input and of the output."""
+    response = json.dumps({"id": "resp_1", "output": [{"id": "msg_1"}]}).encode()
+    kept = Kept("resp_1", None, (b'{"id":"in_1"}', b'{"role":"user"}'), response)
+    assert set(kept.items) == {"in_1", "msg_1"}

@@ -1,0 +1,46 @@
+"""Requests that cannot take the wire they came on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.contract.messages import Request, Thinking, Tool
+from runtime.contract.targets import Capabilities
+from runtime.dialects.detour import must_leave, wire_for
+
+PICKY = Capabilities(tools_over="openai_responses", thinking_off="none")
+STUBBORN = Capabilities(tools_over="openai_responses")
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "can", "leaves"),
+    [
+        ("openai_chat", {"tools": TOOLS}, PICKY, True),
+        ("openai_chat", {"functions": [{"name": "f"}]}, PICKY, True),
+        ("openai_chat", {"tools": TOOLS, "reasoning_effort": "low"}, PICKY, True),
+        ("openai_chat", {"tools": TOOLS, "reasoning_effort": "none"}, PICKY, False),
+        ("openai_chat", {"tools": TOOLS, "reasoning": {"effort": "none"}}, PICKY, False),
+        ("openai_chat", {"tools": TOOLS, "reasoning_effort": "none"}, STUBBORN, True),
+        ("openai_chat", {"tools": TOOLS}, Capabilities(), False),
+        ("openai_chat", {"tools": []}, PICKY, False),
+        ("openai_responses", {"tools": TOOLS}, PICKY, False),
+    ],
+)
+def test_a_body_leaves_its_wire_for_tools_alone(
+    dialect: str, body: dict[str, Any], can: Capabilities, leaves: bool
+) -> None:
+    """And not where the model is told not to think, in a word it knows."""
+    assert must_leave(dialect, body, can) is leaves
+
+
+def test_a_request_takes_the_wire_that_can_carry_it() -> None:
+    """The usual one, but for tools while the model thinks."""
+    plain = Request("m", ())
+    tools = Request("m", (), tools=(Tool("f"),))
+    quiet = Request("m", (), tools=(Tool("f"),), thinking=Thinking("none"))
+    assert [wire_for(each, PICKY, "usual") for each in (plain, tools, quiet)] == ["usual", "openai_responses", "usual"]
+    assert wire_for(quiet, STUBBORN, "usual") == "openai_responses"
+    assert wire_for(tools, Capabilities(), "usual") == "usual"
