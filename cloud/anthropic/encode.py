@@ -50,6 +50,8 @@ def encode(request: Request, target: Target, version: str | None) -> Written:
     barred = tools.forces(request) or turns.bars_budget(body["messages"])
     thought = thinking.plan(request.thinking, can, body["max_tokens"], barred, losses)
     body |= _answer(request, can, thought)
+    if can.thinking_bound:
+        _unbind(body)
     sampling = _sampling(request, can, thought, version, losses)
     body |= sampling | _rest(request, losses)
     _merge(body, extras.members(request, losses))
@@ -136,6 +138,18 @@ def _answer(request: Request, can: Capabilities, thought: Thought) -> dict[str, 
         config["format"] = {"type": "json_schema", "schema": native}
     out: dict[str, Any] = {"thinking": thought.thinking} if thought.thinking else {}
     return out | ({"output_config": config} if config else {})
+
+
+def _unbind(body: dict[str, Any]) -> None:
+    """A client may have cut its history, and a nudge of ours is not in it: thinking that no longer fits is left out.
+
+    Without it the vendor refuses the whole request.
+    """
+    mode = body.get("thinking", {}).get("type")
+    if mode == "disabled":
+        body["messages"] = turns.without_thinking(body["messages"])
+    elif mode == "adaptive" and turns.holds_thinking(body["messages"]):
+        body["thinking"] = body["thinking"] | {"block_binding": {"prefix_mismatch_behavior": "drop_block"}}
 
 
 def _sampling(

@@ -86,6 +86,8 @@ def _needed(body: Mapping[str, Any]) -> Iterator[str]:
         yield "skills-2025-10-02"
     if "task_budget" in (body.get("output_config") or ()):
         yield "task-budgets-2026-03-13"
+    if "block_binding" in (body.get("thinking") or ()):
+        yield "thinking-binding-controls-2026-08-01"
     if body.get("speed") == "fast":
         yield "fast-mode-2026-02-01"
     edits = (body.get("context_management") or {}).get("edits") or ()

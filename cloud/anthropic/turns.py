@@ -19,6 +19,7 @@ Turn = dict[str, object]
 
 _OPENING = "Begin."  # the wire wants a user's turn first
 _GOING_ON = "Continue."
+_THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 class _UserSide:
@@ -115,7 +116,17 @@ def bars_budget(out: Sequence[Turn]) -> bool:
         return True
     if not _results(spoken[-1]):
         return False
-    return _content(spoken[-2])[0]["type"] not in ("thinking", "redacted_thinking")
+    return _content(spoken[-2])[0]["type"] not in _THINKING
+
+
+def holds_thinking(out: Sequence[Turn]) -> bool:
+    return any(block["type"] in _THINKING for turn in out for block in _content(turn))
+
+
+def without_thinking(out: Sequence[Turn]) -> list[Turn]:
+    """The turns without what the model thought. One that only thought is no turn: it is left as it is."""
+    left = [[block for block in _content(turn) if block["type"] not in _THINKING] for turn in out]
+    return [turn | {"content": content} if content else turn for turn, content in zip(out, left, strict=True)]
 
 
 def _said(text: str) -> Turn:

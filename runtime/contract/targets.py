@@ -35,6 +35,7 @@ class Capabilities:
     thinking_off: str | None = None  # the wire's word for not thinking; None: it has none
     thinking_budget: tuple[int, int] | None = None  # fewest and most tokens, where thinking is told as a budget
     thinks_unasked: bool = False
+    thinking_bound: bool = False  # refuses its own thinking back behind a conversation that was changed
     penalties: bool = True  # presence and frequency
     media_results: bool = True  # media inside a tool's result
     signed_calls: bool = False  # refuses a step of tool calls that comes back without its thought signature

@@ -197,6 +197,18 @@ def test_blocks_of_this_wire_go_back_as_they_came_and_others_are_named() -> None
     assert dropped(ask(user("a"), model(Opaque("gemini", {}), "b"), user("c"))) == ("messages",)
 
 
+def test_thinking_behind_a_changed_conversation_costs_no_answer() -> None:
+    """Models that bind it to what was said before are asked to leave it out, not to refuse; switched off, it stays here."""
+    thought = Reasoning("hm", signatures.marked("SIG", "claude-haiku-5-5"))
+    talk = (user("a"), model(thought, "b"), user("c"))
+    out = body(ask(*talk), "claude-haiku-5-5")
+    assert out["thinking"]["block_binding"] == {"prefix_mismatch_behavior": "drop_block"}
+    assert header(ask(*talk), "claude-haiku-5-5")["anthropic-beta"] == "thinking-binding-controls-2026-08-01"
+    off = body(ask(*talk, thinking=Thinking("none")), "claude-haiku-5-5")
+    assert [block["type"] for block in off["messages"][1]["content"]] == ["text"]
+    assert "block_binding" not in body(ask(user("a")), "claude-haiku-5-5")["thinking"]
+
+
 # ---------------------------------------------------------------- tools
 
 
