@@ -1,0 +1,53 @@
+"""What the benchmarks make of their figures: medians, ratios against gates, rises of memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.bench.contenders import HEARTH, LITELLM, SGLANG_ROUTER
+from scripts.bench.engine import Side, compare
+from scripts.bench.gateway import BURST, PHASES, WHOLE, Score, table, verdicts
+from scripts.bench.soak import rise
+
+
+def score(whole: list[float], burst: list[float]) -> Score:
+    return Score(figures={WHOLE.name: whole, BURST.name: burst})
+
+
+def test_a_gate_is_judged_by_the_ratio_of_medians() -> None:
+    """One bad round on a busy machine decides nothing."""
+    ours, theirs = score([0.3, 0.3, 9.0], [1.5, 1.5, 1.5]), score([0.2, 0.2, 0.2], [1.0, 1.0, 1.0])
+    found = {each.gate.phase.name: each for each in verdicts({HEARTH: ours, SGLANG_ROUTER: theirs})}
+    assert found[WHOLE.name].ratio == pytest.approx(1.5)
+    assert (found[WHOLE.name].kept, found[BURST.name].kept) == (True, False)
+
+
+def test_who_did_not_run_is_not_judged() -> None:
+    """`--only` leaves gates out, it does not keep them."""
+    assert verdicts({HEARTH: score([0.3], [1.0])}) == []
+    alone = verdicts({HEARTH: score([0.3], [1.0]), LITELLM: score([9.0], [59.0])})
+    assert [each.gate.other for each in alone] == [LITELLM]
+
+
+def test_the_table_has_a_line_for_everyone_and_a_dash_for_what_was_not_measured() -> None:
+    """Four figures and three of its own for each."""
+    lines = list(table({HEARTH: score([0.3], [1.0])}))
+    assert lines[-1].count("|") == len(PHASES) + 5
+    assert lines[-1].startswith("| hearth | 0.300 | 1.000 | - | - |")
+
+
+def test_memory_that_only_warms_up_does_not_rise() -> None:
+    """The first quarter is left out; a leak after it is seen in MiB per 100,000 requests."""
+    done = [1_000.0 * step for step in range(41)]
+    assert rise(done, [40.0] + [60.0] * 40) == pytest.approx(0.0)
+    assert rise(done, [60.0 + each / 1_000 for each in done]) == pytest.approx(100.0)
+
+
+def test_what_is_added_is_told_round_against_round() -> None:
+    """A slow round slows both sides and cancels out."""
+    direct = Side((), "m", [10.0, 50.0, 10.0], [12.0, 90.0, 12.0], [100.0, 20.0, 100.0])
+    through = Side((), "m", [11.0, 51.0, 11.0], [14.0, 92.0, 14.0], [95.0, 19.0, 95.0])
+    added = compare(direct, through)
+    assert (added.added_ttft_p50, added.added_ttft_p99) == pytest.approx((1.0, 2.0))
+    assert added.lost == pytest.approx(0.05)
+    assert added.kept
