@@ -37,16 +37,30 @@ class Events:
                 else parse(block + b"\n\n", block)
                 for block in whole
             ]
-        if buffer.count(b"\n") == buffer.count(b"\r") == buffer.count(b"\r\n"):
-            *whole, self._rest = buffer.split(b"\r\n\r\n")
-            return [parse(block + b"\r\n\r\n", block) for block in whole]
+        events = self._data_alone(buffer)
+        if events is not None:
+            return events
         # A lone CR at the end may be half of a CRLF: it waits for the next piece.
         limit = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
-        events, at = [], 0
+        events = []
+        at = 0
         for end in _END.finditer(buffer, 0, limit):
             events.append(parse(buffer[at : end.end()], buffer[at : end.start()]))
             at = end.end()
         self._rest = buffer[at:]
+        return events
+
+    def _data_alone(self, buffer: bytes) -> list[Event] | None:
+        """The events where CRLF ends each line and each event is one line of data; None where it is not so."""
+        *whole, rest = buffer.split(b"\r\n\r\n")
+        events = []
+        for block in whole:
+            if not block.startswith(b"data: ") or b"\n" in block or b"\r" in block:
+                return None
+            events.append(Event(block + b"\r\n\r\n", b"", block[6:]))
+        if b"\n" in rest or b"\r" in rest:
+            return None
+        self._rest = rest
         return events
 
     @property
