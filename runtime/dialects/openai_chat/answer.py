@@ -71,8 +71,7 @@ class Answer:
     def take(self, event: Event) -> None:
         match event:
             case TextDelta(text=text):
-                self.text.append(text)
-                self._chars += len(text)
+                self.say(text)
             case ReasoningDelta():
                 self._think(event)
             case ArgumentsDelta(index=index, text=text):
@@ -96,6 +95,10 @@ class Answer:
                 self.stop = event
             case _:
                 pass
+
+    def say(self, text: str) -> None:
+        self.text.append(text)
+        self._chars += len(text)
 
     def _think(self, event: ReasoningDelta) -> None:
         thought = self._thoughts.get(event.index)

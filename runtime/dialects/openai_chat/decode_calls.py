@@ -34,6 +34,11 @@ class Calls:
         self._last = -1
         self.made = 0
 
+    @property
+    def open(self) -> bool:
+        """Whether a call has begun that is not yet ended."""
+        return bool(self._open)
+
     def take(self, entry: Any) -> list[Event]:
         """One piece."""
         if not isinstance(entry, dict):

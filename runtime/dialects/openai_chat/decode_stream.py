@@ -28,6 +28,7 @@ from runtime.contract.events import (
     TextDelta,
     UsageReport,
 )
+from runtime.dialects.alike import Alike
 from runtime.dialects.meter import broken, garbled
 from runtime.dialects.openai_chat import data_url
 from runtime.dialects.openai_chat.decode_calls import Calls
@@ -50,6 +51,7 @@ _FINISH: dict[str, Finish] = {
 }
 _COMMON = frozenset({"role", "content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls"})
 _VENDORS_MEMBER = b'"x_'
+_TEXTS = {TextDelta: (b'"content":',), ReasoningDelta: (b'"reasoning_content":', b'"reasoning":')}
 # The run was ended, the answer was not.
 _ABORTED = frozenset({"abort", "error", "insufficient_system_resource", "network_error", "server_error"})
 
@@ -87,22 +89,52 @@ class ChatDecoder:
         self._calls = Calls(self._blocks.next, new_id)
         self._started = self._stopped = self._failed = self._thought_plainly = False
         self._sounds: list[str] = []
+        self._accounted = False  # the last chunk carried usage
+        self._alike: Alike | None = None
+        self._more: type[TextDelta | ReasoningDelta] = TextDelta  # what a chunk alike is
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
-        if self._failed or data == b"[DONE]":
+        if self._alike is not None and not name and (text := self._alike.text(data)) is not None:
+            self._accounted = False
+            return (self._more(self._blocks.index, text),)
+        events = self._read_whole(name, data)
+        self._alike = self._likeness(events, data)
+        return events
+
+    def _likeness(self, events: Sequence[Event], data: bytes) -> Alike | None:
+        """Of a chunk that said one piece of text or thinking and nothing else."""
+        said = events[0] if len(events) == 1 else None
+        if not isinstance(said, TextDelta | ReasoningDelta):
+            return None
+        self._more = type(said)
+        member = next((name for name in _TEXTS[self._more] if data.count(name) == 1), None)
+        return None if member is None else Alike.of(data, member, said.text)
+
+    def _read_whole(self, name: str, data: bytes) -> Sequence[Event]:
+        if self._failed:
             return ()
+        if data == b"[DONE]":
+            return self._closed()
         try:
             chunk = _chunk.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._fail(Failed(garbled(f"an event of the stream is not a chunk: {error}", data)))
         if chunk.error is not None or name == "error" or chunk.object == "error":
             return self._fail(Failed(error_failure(chunk.error or _anything.decode(data), data)))
+        self._accounted = chunk.usage is not None
         events: list[Event] = [] if self._started else [self._start(chunk)]
         for choice in chunk.choices or ():
             if not choice.index and not self._stopped:
                 self._read(choice, events)
         if not self._failed and (chunk.usage is not None or _VENDORS_MEMBER in data):
             events += _usage(chunk.usage, data)
+        return events
+
+    def _closed(self) -> Sequence[Event]:
+        """The closing mark. Some hosts forget the finish reason; that the run came to its end, their final account says."""
+        events: list[Event] = []
+        if self._accounted and not self._stopped and (self._blocks.begun or self._calls.open):
+            self._stop("", None, events)
         return events
 
     def finish(self) -> Sequence[Event]:
@@ -142,7 +174,7 @@ class ChatDecoder:
         finish = _FINISH.get(reason.lower(), "stop")
         if finish == "stop" and self._calls.made:
             finish = "tool_calls"  # a call that was forced by name ends with "stop" on this wire
-        events.append(Stop(finish, reason, _string(matched)))
+        events.append(Stop(finish, reason or None, _string(matched)))
 
     def _delta(self, delta: dict[str, Any], events: list[Event]) -> None:
         text = delta.get("content")
@@ -214,11 +246,16 @@ class ChatDecoder:
 class _Blocks:
     """Numbers blocks in the order they begin. At most one of text and reasoning is open."""
 
-    __slots__ = ("_count", "_index", "_kind", "text")
+    __slots__ = ("_count", "_kind", "index", "text")
 
     def __init__(self) -> None:
-        self._count = self._index = self.text = 0
+        self._count = 0
+        self.index = self.text = 0  # of the open block, of the last one of text
         self._kind = ""
+
+    @property
+    def begun(self) -> bool:
+        return self._count > 0
 
     def next(self) -> int:
         self._count += 1
@@ -227,14 +264,14 @@ class _Blocks:
     def open(self, kind: str, events: list[Event]) -> int:
         if kind != self._kind:
             self.close(events)
-            self._kind, self._index = kind, self.next()
+            self._kind, self.index = kind, self.next()
             if kind == "text":
-                self.text = self._index
-        return self._index
+                self.text = self.index
+        return self.index
 
     def close(self, events: list[Event]) -> None:
         if self._kind:
-            events.append(BlockEnd(self._index))
+            events.append(BlockEnd(self.index))
             self._kind = ""
 
 

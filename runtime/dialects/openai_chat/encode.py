@@ -7,6 +7,7 @@ order, so that the prefix of a conversation has the same bytes in every turn.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from runtime.dialects.structured import instructed
 
 PATH = "/chat/completions"
 
+_MEANINGLESS = frozenset({"stream_options", "tools"})
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -44,6 +46,7 @@ class _Body:
 
     def __init__(self, request: Request, profile: Profile, dropped: list[str]) -> None:
         refuse_what_only_passes_through(request)
+        dropped += _left_behind(request)
         self._weak_format = request.format is not None and not _takes(request.format, profile)
         if self._weak_format:
             request = instructed(request)
@@ -170,6 +173,19 @@ class _Body:
             members[name] = value
         else:
             self._dropped.append(name)
+
+
+def _left_behind(request: Request) -> list[str]:
+    """What only other wires know, named. Raises Unsupported for tools that a vendor runs: no other can."""
+    names = []
+    for wire, said in request.extra.items():
+        if wire == WIRE or not isinstance(said, Mapping):
+            continue
+        if said.get("tools"):
+            kinds = sorted({str(tool.get("type")) for tool in said["tools"] if isinstance(tool, Mapping)})
+            raise Unsupported(f"tools of another vendor's own ({', '.join(kinds)}) cannot be run here", "tools")
+        names += [name for name, value in said.items() if value not in (None, False) and name not in _MEANINGLESS]
+    return names
 
 
 def _takes(wanted: Format, profile: Profile) -> bool:

@@ -107,14 +107,22 @@ class StreamWriter:
         self._answer = Answer()
         self._legacy = speaks_of_functions(request.tools)
         self._silent: set[int] = set()  # blocks of calls that had no arguments yet
-        self._head, self._tail = b"", b""
+        self._head = self._tail = b""  # around the choices of every chunk
+        self._text_head = self._text_tail = b""  # around the text of one that is text alone
 
     def feed(self, event: Event) -> bytes:
+        if type(event) is TextDelta and self._head:  # nearly every event
+            text = event.text
+            self._answer.say(text)
+            return self._text_head + _encode(text) + self._text_tail if text else b""
+        return self._feed_any(event)
+
+    def _feed_any(self, event: Event) -> bytes:
         answer = self._answer
         answer.take(event)
         match event:
             case TextDelta(text=text):
-                return self._chunk(b'{"content":' + _encode(text) + b"}") if text else b""
+                return self._delta({"content": text}) if text else b""
             case ReasoningDelta(text=text):
                 return self._chunk(b'{"reasoning_content":' + _encode(text) + b"}") if text else b""
             case ArgumentsDelta(index=index, text=text):
@@ -151,6 +159,8 @@ class StreamWriter:
         }
         self._head = _encode(head)[:-1] + b',"choices":'
         self._tail = b',"usage":null}' if self._request.include_usage else b"}"
+        before, _, after = self._chunk(b'{"content":""}').rpartition(b'""')
+        self._text_head, self._text_tail = before, after
         return self._chunk(b'{"role":"assistant","content":""}')
 
     def _chunk(self, delta: bytes, finish: bytes = b"null") -> bytes:

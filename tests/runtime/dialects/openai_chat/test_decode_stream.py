@@ -251,6 +251,26 @@ def test_what_is_not_whole_is_a_failure(told: list[Any], kind: Kind) -> None:
     assert last.failure.kind is kind
 
 
+def test_a_final_account_is_an_end() -> None:
+    """Some hosts forget the finish reason and tell usage last, then close properly; without the mark it is a cut."""
+    told = [chunk({"content": "a"}), chunk({}, usage={"prompt_tokens": 3, "completion_tokens": 1})]
+    assert events_of(*told)[-1] == Stop("stop")
+    assert folded(*told, done=False).failure
+    call = [chunk({"tool_calls": [piece(0, "c", "f")]}), chunk({}, usage={"prompt_tokens": 3})]
+    assert events_of(*call)[-1] == Stop("tool_calls")
+
+
+def test_chunks_alike_are_read_like_the_first() -> None:
+    """Text that looks like JSON, escapes and changes of block are seen for what they are."""
+    texts = ["a", "b", 'say "content": ', "\n", "", "}", "ü", "\u00fc", "c"]
+    told = [chunk({"content": text}) for text in texts]
+    told += [chunk({"reasoning": text}) for text in texts] + [chunk({"content": "end"}), chunk({}, "stop")]
+    got = fold(events_of(*told))
+    assert (got.text, got.reasoning) == ("".join(texts) + "end", "".join(texts))
+    indexes = [event.index for event in events_of(*told) if isinstance(event, TextDelta | ReasoningDelta)]
+    assert sorted(set(indexes)) == [0, 1, 2]
+
+
 def test_nothing_follows_a_failure() -> None:
     """One attempt, one failure."""
     told = events_of({"error": "boom"}, chunk({"content": "a"}, "stop"))

@@ -50,9 +50,9 @@ def answers(recorded: list[Exchange]) -> list[Exchange]:
 
 
 def unfinished(exchange: Exchange) -> bool:
-    """A stream whose server forgot the finish reason: a failure to us, whatever the SDK makes of it."""
+    """A stream whose server told neither a finish reason nor, at the end, its account."""
     reasons = (choice.get("finish_reason") for chunk in exchange.chunks for choice in chunk.get("choices") or [])
-    return bool(exchange.sse) and not any(reasons)
+    return bool(exchange.sse) and not any(reasons) and not exchange.chunks[-1].get("usage")
 
 
 def of_sdk(exchange: Exchange) -> Folded:
@@ -61,9 +61,14 @@ def of_sdk(exchange: Exchange) -> Folded:
         completion = ChatCompletion.construct(**exchange.body)
     else:
         state = ChatCompletionStreamState()
+        called = set()
         for chunk in exchange.chunks:
             for choice in chunk["choices"]:
                 choice["delta"].pop("annotations", None)  # its accumulation refuses this list in two chunks
+                for call in choice["delta"].get("tool_calls") or ():
+                    if call["index"] in called:
+                        call["function"].pop("name", None)  # … and doubles a name that is told twice
+                    called.add(call["index"])
             state.handle_chunk(ChatCompletionChunk.construct(**chunk))
         completion = state.current_completion_snapshot
     return _folded(completion.to_dict())
