@@ -149,6 +149,14 @@ def _extra(data: Mapping[str, Any], found: Tools) -> dict[str, Any]:
         left = members.rest(members.table(data, member) or {}, frozenset(known))
         if left:
             kept[member] = left
-    if found.foreign:
-        kept["tools"] = list(found.foreign)
+    foreign = [*found.foreign, *_toolsets(data, found)]
+    if foreign:
+        kept["tools"] = foreign
     return {NAME: kept} if kept else {}
+
+
+def _toolsets(data: Mapping[str, Any], found: Tools) -> list[dict[str, Any]]:
+    """The tools of servers that no toolset names: before there were toolsets, naming the server was enough."""
+    named = {tool.get("mcp_server_name") for tool in found.foreign}
+    servers = [server.get("name") for server in members.items(data, "mcp_servers") if isinstance(server, dict)]
+    return [{"type": "mcp_toolset", "mcp_server_name": name} for name in servers if name not in named]

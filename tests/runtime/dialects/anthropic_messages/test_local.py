@@ -101,6 +101,21 @@ def test_requests_reach_the_engine(plain: list[recordings.Recorded]) -> None:
     assert refused < len(plain) / 3
 
 
+def test_what_only_the_vendor_runs_is_refused() -> None:
+    """A search the vendor runs is no hint: without it the answer would be another."""
+    ask: dict[str, Any] = {"model": "local", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+    searching = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+    for members in (searching, {"mcp_servers": [{"type": "url", "name": "x", "url": "https://a.example"}]}):
+        with pytest.raises(Unsupported):
+            encode(MESSAGES.decode(RawBody(json.dumps(ask | members).encode())), "engine", VLLM)
+
+
+def test_what_the_engine_does_not_know_is_named() -> None:
+    """Nothing is left out without a word."""
+    raw = b'{"model":"l","max_tokens":9,"messages":[{"role":"user","content":"x"}],"context_management":{"edits":[]}}'
+    assert encode(MESSAGES.decode(RawBody(raw)), "engine", VLLM).dropped == ("context_management",)
+
+
 def test_a_cut_engine_stream_is_a_failure() -> None:
     """Half an answer never ends with a stop reason."""
     body = RawBody(b'{"model":"local","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}')
