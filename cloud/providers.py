@@ -15,8 +15,10 @@ from cloud.anthropic.wire import WIRE as ANTHROPIC_MESSAGES
 from cloud.gemini.codec import AUTHORIZATION as GEMINI_KEY
 from cloud.gemini.codec import GeminiCodec
 from cloud.openai_compatible import OpenAICodec
+from cloud.openai_responses import OpenAITwoWires
 from runtime.contract.codec import Codec
 from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, Profile
+from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
 OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS = "openai_chat", "openai_completions", "openai_embeddings"
 BEARER = "authorization"
@@ -79,7 +81,12 @@ PROVIDERS = {
             lambda now, version: GeminiCodec(version),
             GEMINI_KEY,
         ),
-        Provider("openai", "https://api.openai.com/v1", _ALL, _openai(OPENAI)),
+        Provider(
+            "openai",
+            "https://api.openai.com/v1",
+            _ALL | {OPENAI_RESPONSES},
+            lambda now, version: OpenAITwoWires(now, OPENAI),
+        ),
         Provider("groq", "https://api.groq.com/openai/v1", _CHAT, _openai(GROQ)),
         Provider("together", "https://api.together.xyz/v1", _ALL, _openai()),
         Provider("fireworks", "https://api.fireworks.ai/inference/v1", _ALL, _openai()),

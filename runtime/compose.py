@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +49,7 @@ from runtime.settings import Loaded, Settings, TargetSettings, load, not_in_forc
 PROVIDER_NAMES = NAMES
 ADAPTERS = frozenset(PROVIDERS)
 _LISTEN_S = 1.0
+_RETIRES_SOON = timedelta(days=30)
 
 
 def load_settings(path: Path | None, env: Mapping[str, str]) -> Loaded:
@@ -146,6 +147,19 @@ def _policy(settings: Settings, local: Target) -> Policy:
     targets = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
     directory = names.build(local, targets, settings.aliases, absent=tuple(absent), override=settings.model_override)
     return Policy(settings.escalation, settings.rules, settings.routes, directory)
+
+
+def retiring(settings: Settings, today: date) -> list[str]:
+    """A sentence for every configured model that its provider ends soon, or has ended."""
+    lines = []
+    for name, said in settings.targets.items():
+        known = cloud.plain_capabilities(said.provider, said.model, own_server=False)
+        if known.retires_on is not None and known.retires_on <= today + _RETIRES_SOON:
+            verb = "was retired" if known.retires_on < today else "will be retired"
+            lines.append(
+                f"target {name}: {said.model} {verb} by its provider on {known.retires_on}: choose its successor"
+            )
+    return lines
 
 
 # The engine
@@ -309,7 +323,10 @@ class Runtime:
                 reloaded_at=self.reloaded_at,
                 error=self.reload_error,
             ),
-            notes=(self.store.trouble,) if self.store.trouble else (),
+            notes=(
+                *((self.store.trouble,) if self.store.trouble else ()),
+                *retiring(settings, datetime.now(UTC).date()),
+            ),
         )
 
     def _load(self) -> status.LoadStatus:

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ import uvicorn
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
-from runtime.compose import Runtime, StateLocked, load_settings, lock_state, pending
+from runtime.compose import Runtime, StateLocked, load_settings, lock_state, pending, retiring
 from runtime.contract.hop import HttpCall
 from runtime.server.wire import HttpProtocol
 from runtime.settings import Changes, Live, Loaded, Settings, SettingsError, environment, state_dir, watch
@@ -150,7 +151,8 @@ class _Serving:
         runtime = self._runtime
         port = self._listener.getsockname()[1]
         _notice(f"Hearth listens on http://{runtime.settings.server.host}:{port}")
-        for line in (*runtime.loaded.warnings, *pending(runtime.settings)):
+        today = datetime.now(UTC).date()
+        for line in (*runtime.loaded.warnings, *pending(runtime.settings), *retiring(runtime.settings, today)):
             _notice(f"note: {line}")
         for name, (_, why) in runtime.fleet.clouds.absent.items():
             _notice(f"note: target {name} is absent: {why}")

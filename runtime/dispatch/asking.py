@@ -9,6 +9,7 @@ from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 from runtime.dialects.checked import CheckedMeter
+from runtime.dialects.detour import must_leave
 from runtime.dialects.meter import Before, Meter
 from runtime.dialects.translation import TranslatingMeter
 from runtime.dispatch.job import Job
@@ -26,8 +27,11 @@ class Asked(NamedTuple):
 
 
 def passes(job: Job, target: Target) -> bool:
-    """Whether the target speaks the client's wire itself, and keeps to a schema where one is asked for."""
-    return job.dialect.name in target.dialects and (target.capabilities.structured_output or not job.structured)
+    """Whether the target speaks the client's wire itself, keeps to a schema where one is asked for, and takes tools there."""
+    if job.dialect.name not in target.dialects:
+        return False
+    can = target.capabilities
+    return (can.structured_output or not job.structured) and not must_leave(job.dialect.name, job.body.data, can)
 
 
 def passed(job: Job, target: Target, codec: Codec, model: str, before: Before | None) -> Asked:
