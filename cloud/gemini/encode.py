@@ -14,6 +14,7 @@ from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Capabilities, Target
+from runtime.dialects.structured import instruction
 
 _NOWHERE = ("user", "verbosity", "metadata")  # parameters the wire has no member for
 _PLAIN_TIERS = frozenset({None, "auto", "default", "standard"})
@@ -31,6 +32,9 @@ def encode(request: Request, target: Target, api_version: str) -> Encoded:
 
 def _body(request: Request, can: Capabilities, losses: Losses) -> Table:
     system, rest = turns.head(request.messages)
+    if request.format is not None and not generation.holds_format(request, can):
+        losses.add("response_format")
+        system.append({"text": instruction(request.format)})
     said = turns.turns(rest, len(request.messages) - len(rest), can, losses)
     body: Table = {}
     if system:

@@ -89,6 +89,8 @@ def _foreign(said: Mapping[str, Any], losses: Losses) -> Table:
             out = merged(out, _placed(known, camel(value)))
         elif name == "modalities":
             out = merged(out, _modalities(value))
+        elif name == "continue_final_message" and value:
+            raise Unsupported("this wire does not continue a turn of the model's own", name)
         elif name == "audio":
             raise Unsupported("this wire speaks by speech_config alone", name)
         elif name == _SEARCH:

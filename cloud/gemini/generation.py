@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloud.gemini import media, schema, thinking
+from cloud.gemini import extras, media, schema, thinking
 from cloud.gemini.wire import Table
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
@@ -36,11 +36,18 @@ def config(request: Request, can: Capabilities, losses: Losses) -> Table:
         out["stopSequences"] = list(request.stop)
     if request.logprobs is not None:
         out |= {"responseLogprobs": True} | ({"logprobs": request.logprobs} if request.logprobs else {})
-    out |= _format(request.format, can)
+    if holds_format(request, can):
+        out |= _format(request.format)
     if thoughts := thinking.config(request.thinking, can, losses):
         out["thinkingConfig"] = thoughts
     _resolution(request, can, losses, out)
     return out
+
+
+def holds_format(request: Request, can: Capabilities) -> bool:
+    """Whether the wire holds the model to the wanted format; where it does not, the model is told of it in words."""
+    with_tools = bool(request.tools or extras.tools(request))
+    return request.format is None or (can.structured_output and (can.structured_with_tools or not with_tools))
 
 
 def _refuse(request: Request, can: Capabilities) -> None:
@@ -52,8 +59,6 @@ def _refuse(request: Request, can: Capabilities) -> None:
         raise Unsupported("this model gives no log probabilities, or fewer", "logprobs")
     if len(request.stop) > _MOST_STOPS:
         raise Unsupported(f"this wire takes at most {_MOST_STOPS} stop sequences", "stop")
-    if request.format is not None and not can.structured_output:
-        raise Unsupported("this model has no structured output", "response_format")
 
 
 def _limit(request: Request, can: Capabilities, losses: Losses, out: Table) -> None:
@@ -65,7 +70,7 @@ def _limit(request: Request, can: Capabilities, losses: Losses, out: Table) -> N
     out["maxOutputTokens"] = min(request.max_tokens, most)
 
 
-def _format(wanted: Format | None, can: Capabilities) -> Table:
+def _format(wanted: Format | None) -> Table:
     if wanted is None:
         return {}
     if wanted.schema is None:

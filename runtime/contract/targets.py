@@ -20,6 +20,7 @@ class Capabilities:
     max_output_tokens: int | None = None
     tools: bool = True
     structured_output: bool = True
+    structured_with_tools: bool = True  # takes a schema of the answer beside tools
     logprobs: bool = True
     chat: bool = True
     completions: bool = False

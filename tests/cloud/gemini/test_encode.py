@@ -386,6 +386,7 @@ def test_what_has_no_member_is_named() -> None:
         ({"logit_bias": {"1": 1.0}}, "logit_bias"),
         ({"logprobs": 2}, "logprobs"),
         ({"stop": ("a", "b", "c", "d", "e", "f")}, "stop"),
+        ({"extra": {"openai_chat": {"continue_final_message": True}}}, "continue_final_message"),
         ({"extra": {"openai_chat": {"audio": {"voice": "x"}}}}, "audio"),
         ({"extra": {"openai_chat": {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}}}, "tools"),
     ],
@@ -415,6 +416,17 @@ def test_structured_output_has_a_type_and_a_schema() -> None:
             "description": "an answer",
         },
     }
+
+
+def test_a_format_beside_tools_is_said_in_words_where_the_model_takes_no_both() -> None:
+    """Newer models are held to it; for older ones the answer is declared as checked, not held."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    request = asked(format=Format(schema), tools=(WEATHER,))
+    assert settings(request)["responseJsonSchema"] == schema
+    assert "responseMimeType" not in settings(request, OLD)
+    assert json.dumps(schema, separators=(",", ":")) in body(request, OLD)["systemInstruction"]["parts"][0]["text"]
+    assert dropped(request, OLD) == ("response_format",)
+    assert dropped(replace(request, tools=()), OLD) == ()
 
 
 def test_members_only_this_wire_knows_are_reached_by_their_names() -> None:
