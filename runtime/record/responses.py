@@ -17,7 +17,15 @@ from typing import TypeVar
 
 import msgspec
 
-from runtime.dialects.openai_responses.conversation import Kept, output_of
+from runtime.dialects.openai_responses.conversation import (
+    Kept,
+    output_of,
+    previous_of,
+    references,
+    resumed,
+    unknown,
+)
+from runtime.dialects.raw_body import RawBody
 
 MEMORY = ":memory:"
 _DAY_S = 86_400.0
@@ -75,6 +83,16 @@ class ResponseStore:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_SCHEMA)
         self._rows, self._size = self._sums()
+
+    async def resume(self, body: RawBody, owner: str = "") -> RawBody:
+        """The body with the conversation it goes on from, and with the items it only names. Raises BadBody."""
+        previous, named = previous_of(body), references(body)
+        if previous is None and not named:
+            return body
+        history = await self.history(previous, owner) if previous is not None else ()
+        if history is None:
+            raise unknown(previous or "")
+        return resumed(body, history, await self.items(named, owner))
 
     async def keep(self, kept: Kept, owner: str = "") -> None:
         """An answer under an id that is known already replaces it."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runtime.dialects.openai_responses.conversation import Kept
+from runtime.dialects.raw_body import BadBody, RawBody
 from runtime.record.responses import Bounds, ResponseStore
 from tests.fakes.clock import FakeClock
 
@@ -140,6 +141,34 @@ async def test_a_circle_ends(store: ResponseStore) -> None:
     await store.keep(kept("a", "b"))
     await store.keep(kept("b", "a"))
     assert await store.history("b") is None
+
+
+async def test_a_body_is_resumed(store: ResponseStore) -> None:
+    """With all before it and with the items it names; one that needs neither stays the very same."""
+    await store.keep(kept("a"))
+    await store.keep(kept("b", "a"))
+    body = RawBody(b'{"input":"And?","previous_response_id":"b"}')
+    found = (await store.resume(body)).data
+    assert [each.get("id") or each["content"] for each in found["input"]] == [
+        "ask a",
+        "msg_a",
+        "ask b",
+        "msg_b",
+        "And?",
+    ]
+    assert "previous_response_id" not in found
+    named = RawBody(b'{"input":[{"type":"item_reference","id":"msg_a"}]}')
+    assert (await store.resume(named)).data["input"] == [json.loads(kept("a").output[0])]
+    alone = RawBody(b'{"input":"Hi"}')
+    assert await store.resume(alone) is alone
+
+
+async def test_a_predecessor_that_is_not_known_is_told(store: ResponseStore) -> None:
+    """Never answered, of another owner, or gone."""
+    await store.keep(kept("a"), "one")
+    for name in ("a", "z"):
+        with pytest.raises(BadBody, match=name):
+            await store.resume(RawBody(b'{"input":"x","previous_response_id":"%b"}' % name.encode()), "two")
 
 
 async def test_a_file_outlives_the_process(tmp_path: Path, clock: FakeClock) -> None:
