@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Format, Message, Opaque, Part, Request, Role, Text, Thinking
 from runtime.dialects.anthropic_messages.blocks import Blocks
 from runtime.dialects.anthropic_messages.tools import Tools, tool_choice, tools
@@ -42,8 +43,13 @@ _BILLING = "x-anthropic-billing-header"
 
 
 def decode(body: RawBody, *, stream: bool) -> Request:
-    """Raises BadBody with the place."""
+    """Raises BadBody with the place; Unsupported where nothing but a warm cache is asked for."""
     data = body.data
+    limit = members.whole(data, "max_tokens", 0)
+    if limit == 0:
+        raise Unsupported(
+            "'max_tokens' of 0 warms a cache and gives no answer; this target has no such call", "max_tokens"
+        )
     messages, changes = _messages(data)
     found = tools(data, changes)
     choice, parallel = tool_choice(data)
@@ -53,7 +59,7 @@ def decode(body: RawBody, *, stream: bool) -> Request:
         tools=found.functions,
         tool_choice=choice,
         parallel_tool_calls=parallel,
-        max_tokens=members.whole(data, "max_tokens", 0),
+        max_tokens=limit,
         temperature=members.number(data, "temperature"),
         top_p=members.number(data, "top_p"),
         top_k=members.whole(data, "top_k"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runtime.contract.codec import Unsupported
 from runtime.contract.messages import (
     Cache,
     Format,
@@ -65,9 +66,10 @@ def test_plain_members() -> None:
     )
 
 
-def test_a_limit_of_zero_is_kept() -> None:
-    """It asks for a warm cache, not for the default."""
-    assert decoded(max_tokens=0).max_tokens == 0
+def test_a_limit_of_zero_is_no_request_for_another_wire() -> None:
+    """It asks for a warm cache and no answer, which no other wire can be asked for."""
+    with pytest.raises(Unsupported):
+        decoded(max_tokens=0)
 
 
 def test_instructions_keep_their_place_and_their_cache_marks() -> None:
