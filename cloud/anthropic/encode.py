@@ -126,7 +126,7 @@ def _native(request: Request, can: Capabilities) -> dict[str, Any] | None:
 
 
 def _tools(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any]:
-    declared = tools.declared(request, can, losses) + extras.tools(request)
+    declared = tools.declared(request, can, losses)
     choice = tools.choice(request, can, losses)
     return ({"tools": declared} if declared else {}) | ({"tool_choice": choice} if choice else {})
 

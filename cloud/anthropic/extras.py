@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from cloud.anthropic.wire import WIRE
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
-from runtime.contract.messages import Request
+from runtime.contract.messages import Extra, Request
 
 _OURS = frozenset(
     {
@@ -27,7 +27,8 @@ _OURS = frozenset(
     }
 )
 _BETAS = frozenset({"betas", "anthropic_beta"})
-_MEANINGLESS = frozenset({"stream_options", "tools"})  # tools are read on their own
+# Read elsewhere, or nothing to a model.
+_MEANINGLESS = frozenset({"stream_options", "tools", "functions", "function_call", "continue_final_message"})
 _SERVER_TOOL = re.compile(r"[a-z_]+_\d{8}|mcp_toolset")
 _BETA_OF_MEMBER = {
     "mcp_servers": "mcp-client-2025-11-20",
@@ -56,6 +57,12 @@ def members(request: Request, losses: Losses) -> dict[str, Any]:
             elif name not in _MEANINGLESS | _BETAS and value not in (None, False):
                 losses.add(name)
     return out
+
+
+def own(extra: Extra, names: Collection[str]) -> dict[str, Any]:
+    """Of what a client said beside a tool or a part, the members of this wire."""
+    said = (each for each in extra.values() if isinstance(each, Mapping))
+    return {name: value for each in said for name, value in each.items() if name in names}
 
 
 def tools(request: Request) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import binascii
 import re
 from typing import Any
 
+from cloud.anthropic import extras
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Media
 
@@ -23,6 +24,7 @@ _SIGNS = (
     ("JVBERi0", _PDF),
 )
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # no text file has them
+_OWN = frozenset({"citations", "context", "title"})
 _PARAMS = {"image": "image_url", "audio": "input_audio", "video": "video_url", "document": "file"}
 _OWN_FILE = "file_"  # how this vendor's file ids begin
 
@@ -34,7 +36,7 @@ def block(part: Media) -> Block:
             return {"type": "image", "source": _image(part)}
         case "document":
             title = {"title": part.name} if part.name else {}
-            return {"type": "document", "source": _document(part)} | title
+            return {"type": "document", "source": _document(part)} | title | extras.own(part.extra, _OWN)
         case _:
             raise _refused(part, f"this model takes no {part.kind}")
 

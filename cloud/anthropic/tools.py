@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cloud.anthropic import blocks, schema
+from cloud.anthropic import blocks, extras, schema
 from cloud.anthropic.wire import tool_name
 from cloud.losses import Losses
 from runtime.contract.messages import Request, Tool, ToolCall, ToolChoice
 from runtime.contract.targets import Capabilities
 
+_OWN = frozenset({"allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"})
 _MODES = {"auto": "auto", "required": "any", "none": "none"}
 
 
@@ -18,12 +19,12 @@ def declared(request: Request, can: Capabilities, losses: Losses) -> list[dict[s
     """The tools as the wire takes them. A history with calls needs a list: what it names is declared, if not offered."""
     allowed = request.tool_choice.allowed if request.tool_choice else ()
     tools = [tool for tool in request.tools if not allowed or tool.name in allowed]
-    return [_declared(tool, can, losses) for tool in tools or _remembered(request)]
+    return [_declared(tool, can, losses) for tool in tools or _remembered(request)] + extras.tools(request)
 
 
 def choice(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any] | None:
     """What the model may do with its tools; a choice that forces it is weakened where the model takes none."""
-    if not request.tools:
+    if not _offered(request):
         return {"type": "none"} if _remembered(request) else None
     asked = request.tool_choice or ToolChoice()
     if forces(request) and not can.forced_tools:
@@ -40,7 +41,7 @@ def choice(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any
 
 def forces(request: Request) -> bool:
     """Whether the client leaves the model no choice but to call."""
-    return bool(request.tools) and request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
+    return request.tool_choice is not None and request.tool_choice.mode in ("required", "named") and _offered(request)
 
 
 def nudge(request: Request) -> str:
@@ -50,11 +51,16 @@ def nudge(request: Request) -> str:
     return f"Answer by calling {which}. Do not answer in words alone."
 
 
+def _offered(request: Request) -> bool:
+    return bool(request.tools or extras.tools(request))
+
+
 def _declared(tool: Tool, can: Capabilities, losses: Losses) -> dict[str, Any]:
     out: dict[str, Any] = {"name": tool_name(tool.name)}
     if tool.description:
         out["description"] = tool.description
     out["input_schema"] = schema.input_schema(tool.schema)
+    out |= extras.own(tool.extra, _OWN)
     if tool.strict and not (can.structured_output and _made_strict(out)):
         losses.add("strict")
     return blocks.cached(out, tool.cache)

@@ -555,6 +555,23 @@ def test_a_server_tool_reaches_the_vendor_behind_the_functions() -> None:
     assert caught.value.param == "tools"
 
 
+def test_a_choice_holds_for_server_tools_too() -> None:
+    """And a history with calls does not switch them off."""
+    extra = {"openai_chat": {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}}
+    out = body(ask(tool_choice=ToolChoice("required"), extra=extra), "claude-haiku-5-5")
+    assert out["tool_choice"] == {"type": "any"}
+    talk = (user("go"), model(ToolCall("c", "look", "{}")), user(ToolResult("c", (Text("1"),))))
+    assert "tool_choice" not in body(ask(*talk, extra=extra))
+
+
+def test_members_of_this_wire_stand_beside_tools_and_documents_too() -> None:
+    """Where a client of another wire put them."""
+    late = replace(TOOL, extra={"openai_chat": {"defer_loading": True, "unknown": 1}})
+    assert body(ask(tools=(late,)))["tools"][0]["defer_loading"] is True
+    paper = Media("document", data="JVBERi0xLjQ=", extra={"openai_chat": {"citations": {"enabled": True}}})
+    assert body(ask(user(paper)))["messages"][0]["content"][0]["citations"] == {"enabled": True}
+
+
 def test_members_only_another_wire_knows_are_named() -> None:
     """And what asks for an answer in sound is refused."""
     assert dropped(ask(extra={"openai_chat": {"prediction": {}, "store": False, "stream_options": {}}})) == (

@@ -1,0 +1,58 @@
+"""The catalogue of Claude models agrees with what the vendor's own SDK says of them."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date, datetime
+from importlib.resources import files
+from typing import Any, get_args
+
+import pytest
+
+from cloud.catalogue import known, plain
+
+MODELS: dict[str, Any] = tomllib.loads(files("cloud").joinpath("models.toml").read_text("utf-8"))["anthropic"]
+
+
+def test_every_model_the_sdk_names_is_known() -> None:
+    """By its own id or by the one without its date."""
+    sdk = pytest.importorskip("anthropic.types.model")
+    named = get_args(get_args(sdk.Model)[0])
+    assert [name for name in named if known("anthropic", name) is None] == []
+
+
+def test_models_retire_when_the_sdk_says() -> None:
+    """Of those it has a date for."""
+    sdk = pytest.importorskip("anthropic.resources.messages.messages")
+    for name, told in sdk.DEPRECATED_MODELS.items():
+        entry = known("anthropic", name)
+        if entry is None:
+            continue
+        day, year = told.rsplit(", ", 1)
+        wanted = datetime.strptime(f"{day.rstrip('stndrh')} {year}", "%B %d %Y").date()
+        assert entry.capabilities.retires_on == wanted, name
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "*"])
+def test_every_entry_says_what_a_plan_needs(name: str) -> None:
+    """Window, longest answer, price, and a way to think that has its levels."""
+    entry = known("anthropic", name)
+    assert entry is not None
+    can, price = entry.capabilities, entry.price
+    assert can.context_tokens is not None
+    assert can.max_output_tokens is not None
+    assert can.max_output_tokens < can.context_tokens
+    assert can.cache_minimum is not None
+    assert price is not None
+    assert price.cache_read is not None
+    assert price.cache_write is not None
+    assert price.cache_read < price.input < price.cache_write < price.output
+    assert (can.thinking == "level") <= bool(can.thinking_levels)
+    assert can.retires_on is None or can.retires_on > date(2025, 1, 1)
+
+
+def test_a_model_nobody_knows_is_taken_for_a_new_one() -> None:
+    """What new models refuse is not sent to it."""
+    can = plain("anthropic")
+    assert known("anthropic", "claude-next-9") is None
+    assert (can.sampling, can.forced_tools, can.prefill, can.mid_system) == (False, False, False, False)
