@@ -64,7 +64,12 @@ class Dispatcher:
 
         The outcome is the caller's, so that a cancelled request can be accounted for too.
         """
-        await _Run(self._fleet, self._effects, self.retries, job, plan, sink, outcome).go()
+        run = _Run(self._fleet, self._effects, self.retries, job, plan, sink, outcome)
+        try:
+            await run.go()
+        finally:
+            if run.winner is not None:
+                run.winner.attempt = None  # they hold each other: a circle the collector would have to find
 
 
 @dataclass(slots=True)
