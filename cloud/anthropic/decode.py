@@ -56,14 +56,15 @@ class _Garbled(Exception):
 class _Open:
     """A block that is not complete. at: characters of the answer's text before it."""
 
-    __slots__ = ("at", "block", "cited", "kind", "partial", "signature")
+    __slots__ = ("argued", "at", "block", "cited", "kind", "partial", "signature")
 
     def __init__(self, block: _Block, kind: str | None, at: int) -> None:
         self.block, self.kind, self.at = block, kind, at
         given = block.get("citations")
         self.cited = [_object(each) for each in given] if isinstance(given, list) else []
         self.signature: str | None = None
-        self.partial = ""  # of the JSON text of its input
+        self.argued = False  # arguments of a call have been told
+        self.partial = ""  # of the JSON text of an input that is told whole
 
     def grow(self, delta: _Block) -> None:
         """A block of a kind we do not read grows as its deltas say: texts are appended, all else is put."""
@@ -160,16 +161,17 @@ class AnswerDecoder:
                 open_.signature = _text(delta, "signature")
             case "citations_delta", "text":
                 open_.cited.append(_object(delta.get("citation")))
-            case "input_json_delta", kind:
-                return self._input(index, open_, _text(delta, "partial_json") or "", told=kind == "tool_use")
+            case "input_json_delta", "tool_use":
+                return self._arguments(index, open_, _text(delta, "partial_json") or "")
+            case "input_json_delta", _:
+                open_.partial += _text(delta, "partial_json") or ""
             case _, kind if kind not in _READ:
                 open_.grow(delta)
         return ()
 
-    def _input(self, index: int, open_: _Open, text: str, *, told: bool) -> Sequence[Event]:
-        """Arguments of a call are told as they come, the input of a block we do not read is gathered."""
-        open_.partial = text if told and text else open_.partial + text
-        return (ArgumentsDelta(index, text),) if told and text else ()
+    def _arguments(self, index: int, open_: _Open, text: str) -> Sequence[Event]:
+        open_.argued = open_.argued or bool(text)
+        return (ArgumentsDelta(index, text),) if text else ()
 
     def _block_end(self, event: _Block) -> Sequence[Event]:
         index = _index(event)
@@ -186,7 +188,7 @@ class AnswerDecoder:
                 return (
                     (ReasoningDelta(index, signature=signatures.marked(signature, self._model)),) if signature else ()
                 )
-            case "tool_use" if not open_.partial:
+            case "tool_use" if not open_.argued:
                 # A call without arguments has no deltas; some servers give all of them at its start.
                 return (ArgumentsDelta(index, msgspec.json.encode(open_.block.get("input") or {}).decode()),)
             case kind if kind not in _READ:

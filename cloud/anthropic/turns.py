@@ -7,6 +7,7 @@ takes one there (right behind a user's turn, before the model's or at the end), 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from cloud.anthropic import blocks
 from cloud.anthropic.media import Block
@@ -15,7 +16,7 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Message, Role
 from runtime.contract.targets import Target
 
-Turn = dict[str, object]
+Turn = dict[str, Any]
 
 _OPENING = "Begin."  # the wire wants a user's turn first
 _GOING_ON = "Continue."
@@ -134,8 +135,7 @@ def _said(text: str) -> Turn:
 
 
 def _content(turn: Turn) -> list[Block]:
-    content = turn["content"]
-    assert isinstance(content, list)
+    content: list[Block] = turn["content"]
     return content
 
 
