@@ -272,6 +272,22 @@ def test_what_changes_the_meaning_is_refused(members: dict[str, Any], param: str
     assert caught.value.param == param
 
 
+def test_what_only_another_wire_knows() -> None:
+    """A tool that another vendor runs is refused; a wish of another wire's is left out and named."""
+    with pytest.raises(Unsupported) as caught:
+        dropped(extra={"other": {"tools": [{"type": "search"}]}})
+    assert caught.value.param == "tools"
+    assert dropped(extra={"other": {"diagnostics": {"a": 1}}}) == ("diagnostics",)
+
+
+def test_members_of_this_wire_alone_pass() -> None:
+    """What the contract has no field for comes back as it was said."""
+    request = Request("auto", (HELLO,), extra={"openai_chat": {"prompt_cache_key": "k", "tools": [{"type": "search"}]}})
+    told = body(request)
+    assert told["prompt_cache_key"] == "k"
+    assert told["tools"] == [{"type": "search"}]
+
+
 def test_limits_under_the_servers_own_name() -> None:
     """Two names are in use."""
     request = Request("auto", (HELLO,), max_tokens=9)
