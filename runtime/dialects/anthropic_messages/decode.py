@@ -139,7 +139,7 @@ def _thinking(data: Mapping[str, Any]) -> Thinking | None:
     effort = members.text(members.table(data, "output_config") or {}, "effort", "output_config")
     if wanted is None:
         return Thinking(effort) if effort else None
-    if wanted.get("type") in _THINKING_OFF:
+    if members.text(wanted, "type", "thinking") in _THINKING_OFF:
         return Thinking("none")
     shown = {"summarized": True, "omitted": False}.get(members.text(wanted, "display", "thinking") or "")
     budget = wanted.get("budget_tokens")
@@ -163,6 +163,6 @@ def _extra(data: Mapping[str, Any], found: Tools) -> dict[str, Any]:
 
 def _toolsets(data: Mapping[str, Any], found: Tools) -> list[dict[str, Any]]:
     """The tools of servers that no toolset names: before there were toolsets, naming the server was enough."""
-    named = {tool.get("mcp_server_name") for tool in found.foreign}
+    named = [tool.get("mcp_server_name") for tool in found.foreign]
     servers = [server.get("name") for server in members.items(data, "mcp_servers") if isinstance(server, dict)]
     return [{"type": "mcp_toolset", "mcp_server_name": name} for name in servers if name not in named]

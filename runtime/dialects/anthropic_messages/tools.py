@@ -12,7 +12,7 @@ from runtime.dialects.raw_body import BadBody
 
 _OWN = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _SEARCH = "tool_search_tool_"
-_MODES: Mapping[Any, Literal["auto", "none", "required", "named"]] = {
+_MODES: Mapping[str, Literal["auto", "none", "required", "named"]] = {
     "auto": "auto",
     "any": "required",
     "tool": "named",
@@ -84,7 +84,7 @@ def tool_choice(data: Mapping[str, Any]) -> tuple[ToolChoice | None, bool | None
     choice = members.table(data, "tool_choice")
     if choice is None:
         return None, None
-    mode = _MODES.get(choice.get("type"))
+    mode = _MODES.get(members.text(choice, "type", "tool_choice") or "")
     if mode is None:
         raise BadBody("'tool_choice.type' must be auto, any, tool or none", "tool_choice.type")
     name = members.needed_text(choice, "name", "tool_choice") if mode == "named" else None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import (
@@ -30,6 +33,39 @@ from runtime.dialects.raw_body import BadBody, RawBody
 
 ASK: dict[str, Any] = {"model": "auto", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}
 NAME = "anthropic_messages"
+
+_MEMBERS = st.sampled_from(
+    [
+        "type",
+        "text",
+        "source",
+        "content",
+        "id",
+        "name",
+        "input",
+        "tool_use_id",
+        "data",
+        "signature",
+        "thinking",
+        "title",
+        "context",
+        "citations",
+        "tool",
+        "definition",
+        "input_schema",
+        "cache_control",
+        "is_error",
+        "url",
+        "media_type",
+        "file_id",
+        "budget_tokens",
+        "effort",
+        "format",
+        "schema",
+        "user_id",
+        "display",
+    ]
+)
 
 
 def decoded(**members: Any) -> Request:
@@ -315,3 +351,55 @@ def test_what_is_wrong_is_told_with_its_place(members: dict[str, Any], place: st
     with pytest.raises(BadBody) as caught:
         decoded(**members)
     assert caught.value.place == place
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "x", "text", "user"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_MEMBERS, inner, max_size=4),
+    max_leaves=8,
+)
+_block = st.builds(
+    lambda kind, members: {"type": kind} | members,
+    st.sampled_from(
+        [
+            "text",
+            "image",
+            "document",
+            "tool_use",
+            "tool_result",
+            "thinking",
+            "redacted_thinking",
+            "search_result",
+            "tool_addition",
+            "mcp_toolset",
+        ]
+    ),
+    st.dictionaries(_MEMBERS, _json, max_size=5),
+)
+_message = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "system"]), "content": st.lists(_block | _json, max_size=3) | _json}
+)
+_bodies = st.fixed_dictionaries(
+    {"messages": st.lists(_message, max_size=3) | _json},
+    optional={
+        "system": st.lists(_block, max_size=2) | _json,
+        "tools": st.lists(_block | _json, max_size=2),
+        "max_tokens": _json,
+        "output_format": _block | _json,
+        **dict.fromkeys(
+            ("thinking", "output_config", "tool_choice", "metadata", "mcp_servers", "stop_sequences"), _json
+        ),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_bodies)
+def test_any_body_is_understood_or_refused(members: dict[str, Any]) -> None:
+    """A strange body is the client's mistake, never a crash; and it passes to a target of this wire as it is."""
+    body = RawBody(json.dumps({"model": "m"} | members).encode())
+    assert MESSAGES.passing(body, "m").body == body.raw
+    with contextlib.suppress(BadBody):
+        MESSAGES.check(body)
+    with contextlib.suppress(BadBody, Unsupported):
+        MESSAGES.decode(body)
