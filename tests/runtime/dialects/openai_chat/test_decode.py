@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import (
@@ -379,3 +381,42 @@ def test_unknown_members_are_kept_for_codecs_and_hints_are_not() -> None:
     """An SDK's `extra_body` reaches whoever knows the member; our own hints go no further."""
     request = read(thinking={"type": "adaptive"}, prompt_cache_key="k", hearth={"session": "s"})
     assert request.extra == {"openai_chat": {"thinking": {"type": "adaptive"}, "prompt_cache_key": "k"}}
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=5,
+)
+_ROLE = st.sampled_from(("system", "user", "assistant", "tool", "function"))
+_PART = st.fixed_dictionaries(
+    {"type": st.sampled_from(("text", "image_url", "input_audio", "file", "video_url", "refusal"))},
+    optional=dict.fromkeys(("text", "image_url", "input_audio", "file", "cache_control", "refusal"), _JSON)
+    | {"file": st.fixed_dictionaries({"file_data": st.text(max_size=6).map(lambda text: f"data:{text}")})},
+)
+_INNER = st.fixed_dictionaries({"name": st.just("f") | _JSON, "arguments": st.just("{}") | _JSON})
+_CALL = st.fixed_dictionaries({"id": st.just("c") | _JSON, "function": _INNER}, optional={"extra_content": _JSON})
+_MESSAGE = st.fixed_dictionaries(
+    {"role": _ROLE, "content": st.text(max_size=4) | st.lists(_PART, max_size=2) | _JSON},
+    optional={
+        "tool_calls": st.lists(_CALL, max_size=2) | _JSON,
+        "function_call": _INNER | _JSON,
+        "tool_call_id": st.just("c") | _JSON,
+        "name": st.just("f") | _JSON,
+        "extra_content": _JSON | st.fixed_dictionaries({"hearth": st.fixed_dictionaries({"parts": st.lists(_JSON)})}),
+        "reasoning_details": _JSON,
+        "thinking_blocks": _JSON,
+    },
+)
+_MEMBERS = ("tools", "tool_choice", "response_format", "reasoning", "stop", "logit_bias", "metadata", "stream_options")
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(_MESSAGE | _JSON, max_size=4), st.dictionaries(st.sampled_from(_MEMBERS), _JSON, max_size=2))
+def test_any_body_is_read_or_refused(messages: list[Any], members: dict[str, Any]) -> None:
+    """A client's body never ends in anything but a Request or a reason with words."""
+    body = RawBody(json.dumps({"messages": messages} | members).encode())
+    try:
+        decode(body)
+    except (BadBody, Unsupported) as error:
+        assert str(error)
