@@ -28,5 +28,7 @@ def wire_for(request: Request, can: Capabilities, usual: str) -> str:
 
 
 def _off(effort: Any, can: Capabilities) -> bool:
-    """Whether the model is told not to think, in its own word. Said nothing, it thinks."""
+    """Whether the model will not think: told so in its own word, or told nothing where it does not think unasked."""
+    if effort is None:
+        return not can.thinks_unasked
     return can.thinking_off is not None and effort == can.thinking_off

@@ -10,8 +10,9 @@ from runtime.contract.messages import Request, Thinking, Tool
 from runtime.contract.targets import Capabilities
 from runtime.dialects.detour import must_leave, wire_for
 
-PICKY = Capabilities(tools_over="openai_responses", thinking_off="none")
-STUBBORN = Capabilities(tools_over="openai_responses")
+PICKY = Capabilities(tools_over="openai_responses", thinking_off="none", thinks_unasked=True)
+STUBBORN = Capabilities(tools_over="openai_responses", thinks_unasked=True)
+CALM = Capabilities(tools_over="openai_responses", thinking_off="none")  # thinks only when told to
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 
 
@@ -26,6 +27,8 @@ TOOLS = [{"type": "function", "function": {"name": "f"}}]
         ("openai_chat", {"tools": TOOLS, "reasoning_effort": "none"}, STUBBORN, True),
         ("openai_chat", {"tools": TOOLS}, Capabilities(), False),
         ("openai_chat", {"tools": []}, PICKY, False),
+        ("openai_chat", {"tools": TOOLS}, CALM, False),
+        ("openai_chat", {"tools": TOOLS, "reasoning_effort": "low"}, CALM, True),
         ("openai_responses", {"tools": TOOLS}, PICKY, False),
     ],
 )
