@@ -224,6 +224,7 @@ class AnswerDecoder:
 
     def _call(self, call: Table, signature: str | None, out: list[Event]) -> None:
         index = self._alone(out)
+        signature = signature or _word(call.get("thoughtSignature"))  # where older models put it
         id = _word(call.get("id"))
         if id is None or id in self._ids:
             id = self._mint(self._called)

@@ -28,7 +28,9 @@ from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import Hop, HttpCall, Reply
 from runtime.contract.messages import Media, Message, Part, Request, ToolResult
 
-INLINE_BYTES = 18_000_000  # of base64 in one body: the vendor takes 20 MB with everything around it
+# Of base64 in one body. The vendor took 20 MB, takes 100 now (ai.google.dev/gemini-api/docs/file-input-methods); but what
+# goes up once need not go with every turn.
+INLINE_BYTES = 18_000_000
 LIFETIME_S = 46 * 3600.0  # a file is not used again in its last hours
 _KEPT = 4096  # files remembered
 _POLL_S, _POLL_MOST_S = 0.5, 5.0

@@ -99,6 +99,25 @@ def test_signatures_are_told_where_they_come() -> None:
     assert told == [("hm", signatures.marked("YQ==")), ("", signatures.marked("Yg==")), ("", signatures.marked("Yw=="))]
 
 
+def test_a_signature_inside_a_call_is_the_calls() -> None:
+    """Where older models put it."""
+    events = read(chunk({"functionCall": {"id": "a", "name": "f", "thoughtSignature": "YQ=="}}, finishReason="STOP"))
+    assert ToolCallStart(0, "a", "f", "YQ==") in events
+
+
+def test_a_long_answer_tells_its_usage_as_it_runs_and_before_it_breaks() -> None:
+    """Whoever hangs up in the middle, or is cut off, has still used tokens."""
+    counts = [
+        {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": n}} | chunk({"text": "a"}) for n in range(21)
+    ]
+    events = read(*counts)
+    told = [event.usage.completion for event in events if isinstance(event, UsageReport)]
+    assert told[0] == 0
+    assert told[-1] == 20
+    assert 2 < len(told) < 10
+    assert isinstance(events[-1], Failed)
+
+
 def test_media_and_the_vendors_own_blocks_are_kept() -> None:
     """What only this wire knows stands in its place, whole."""
     code = {"executableCode": {"language": "PYTHON", "code": "1"}, "thoughtSignature": "YQ=="}
