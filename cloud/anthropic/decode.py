@@ -93,10 +93,11 @@ class AnswerDecoder:
         self._usage: dict[str, Any] = {}
         self._open: dict[int, _Open] = {}
         self._text = 0  # characters of the answer's text so far
-        self._stopped = self._failed = False
+        self._early: _Block | None = None  # the message that said at its start why it stopped
+        self._begun = self._stopped = self._over = False
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
-        if self._failed:
+        if self._over:
             return ()
         try:
             event = _json.decode(data)
@@ -106,18 +107,32 @@ class AnswerDecoder:
             return self._fail(_failure(Kind.GARBLED, f"not an event of this wire: {error}", data))
 
     def finish(self) -> Sequence[Event]:
-        if self._stopped or self._failed:
+        if self._stopped or self._over:
             return ()
         return self._fail(_failure(Kind.BROKEN_STREAM, "the stream ended without a stop reason"))
 
     def _fail(self, failure: Failure) -> Sequence[Event]:
-        self._failed = True
+        self._over = True
         return (Failed(failure),)
 
     def _begin(self, event: _Block) -> Sequence[Event]:
+        """Usually without content; what was made before (a program called tools) is whole and may be all there is."""
+        if self._begun:
+            raise _Garbled("a second answer began inside the first")
         message = _object(event.get("message"))
         self._model = _text(message, "model")
-        return (Start(_text(message, "id"), self._model), *self._used(message.get("usage")))
+        out = [Start(_text(message, "id"), self._model), *self._used(message.get("usage"))]
+        content = message.get("content")
+        for index, block in enumerate(content if isinstance(content, list) else ()):
+            made = {"index": index, "content_block": block}
+            out += (*self._block_begin(made), *self._block_end(made))
+        self._early = message if message.get("stop_reason") else None
+        return out
+
+    def _end(self, event: _Block) -> Sequence[Event]:
+        out = self._stop(self._early) if self._early is not None and not self._stopped else ()
+        self._over = self._stopped
+        return out
 
     def _used(self, usage: Any) -> Sequence[Event]:
         """Counts are cumulative; what is not said again stays."""
@@ -128,6 +143,7 @@ class AnswerDecoder:
 
     def _block_begin(self, event: _Block) -> Sequence[Event]:
         index, block = _index(event), _object(event.get("content_block"))
+        self._begun = True
         self._open[index] = _Open(block, _text(block, "type"), self._text)
         match block.get("type"):
             case "text":
@@ -210,17 +226,17 @@ class AnswerDecoder:
 
     def _message_delta(self, event: _Block) -> Sequence[Event]:
         used, delta = self._used(event.get("usage")), _object(event.get("delta"))
-        raw = _text(delta, "stop_reason")
-        if raw is None or self._stopped:
+        if self._stopped or delta.get("stop_reason") is None:
             return used
+        return (*used, *self._stop(delta))
+
+    def _stop(self, said: _Block) -> Sequence[Event]:
         self._stopped = True
-        kept = {name: value for name, value in delta.items() if value is not None and not name.startswith("stop_")}
-        details = delta.get("stop_details")
-        if details is not None:
-            kept["stop_details"] = details
+        raw, details = _text(said, "stop_reason") or "", said.get("stop_details")
+        kept = {name: said[name] for name in ("stop_details", "container") if said.get(name) is not None}
         refusal = (RefusalDelta(_refusal(details)),) if raw == "refusal" else ()
         extra = {WIRE: kept} if kept else {}
-        return (*used, *refusal, Stop(_FINISH.get(raw, "stop"), raw, _text(delta, "stop_sequence"), extra))
+        return (*refusal, Stop(_FINISH.get(raw, "stop"), raw, _text(said, "stop_sequence"), extra))
 
     def _error(self, event: _Block) -> Sequence[Event]:
         return self._fail(faults.classify(200, {}, msgspec.json.encode(event), self._now))
@@ -232,6 +248,7 @@ _EVENTS: Mapping[str, Callable[[AnswerDecoder, _Block], Sequence[Event]]] = {
     "content_block_delta": AnswerDecoder._delta,
     "content_block_stop": AnswerDecoder._block_end,
     "message_delta": AnswerDecoder._message_delta,
+    "message_stop": AnswerDecoder._end,
     "error": AnswerDecoder._error,
 }
 

@@ -191,6 +191,25 @@ def exchanges(shared: Path, wanted: Callable[[Any], bool]) -> list[Any]:
     return [each for each in _all(shared) if wanted(each)]
 
 
-def sdk_streams(shared: Path) -> list[tuple[str, bytes]]:
-    folder = shared / "recordings" / "anthropic-sdk-streams"
-    return [(path.name, path.read_bytes()) for path in sorted(folder.glob("*_response.txt"))]
+def other_streams(shared: Path) -> list[tuple[str, bytes]]:
+    """Streams without their requests: those the vendor's SDK is tested with, and event data one to a line."""
+    folder = shared / "recordings"
+    own = [(path.name, path.read_bytes()) for path in sorted((folder / "anthropic-sdk-streams").glob("*_response.txt"))]
+    lines = sorted((folder / "vercel-response-only" / "anthropic").glob("*.chunks.txt"))
+    return own + [(path.name, raw) for path in lines for raw in _as_streams(path.read_text().splitlines())]
+
+
+def _as_streams(lines: Iterable[str]) -> Iterable[bytes]:
+    """One answer after the other."""
+    out: list[str] = []
+    for line in filter(str.strip, lines):
+        kind = json.loads(line)["type"]
+        out.append(f"event: {kind}\ndata: {line}\n\n")
+        if kind == "message_stop":
+            yield "".join(out).encode()
+            out = []
+
+
+def other_wholes(shared: Path) -> list[tuple[str, Any]]:
+    folder = shared / "recordings" / "vercel-response-only" / "anthropic"
+    return [(path.name, json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]

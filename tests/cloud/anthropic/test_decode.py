@@ -218,6 +218,25 @@ def test_a_stop_reason_without_the_closing_event_is_a_whole_answer() -> None:
     assert not any(isinstance(event, Failed) for event in events)
 
 
+def test_an_answer_that_is_whole_at_its_start_is_one() -> None:
+    """A program at the vendor called a tool: no deltas follow, and the reason comes with the beginning."""
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
+    message = {"id": "m", "content": [call], "stop_reason": "tool_use", "usage": {"output_tokens": 0}}
+    events = read({"type": "message_start", "message": message}, {"type": "message_stop"})
+    assert ToolCallStart(0, "t", "f") in events
+    assert ArgumentsDelta(0, '{"a":1}') in events
+    assert isinstance(events[-1], Stop)
+    assert events[-1].finish == "tool_calls"
+
+
+def test_a_second_answer_inside_the_first_is_garbled() -> None:
+    """Something in between asked again and glued the two together: no text is told twice."""
+    events = read(START, begin({"type": "text", "text": "one"}), START, begin({"type": "text", "text": "two"}))
+    assert isinstance(events[-1], Failed)
+    assert events[-1].failure.kind is Kind.GARBLED
+    assert TextDelta(0, "two") not in events
+
+
 def test_what_is_no_event_of_the_wire_is_garbled() -> None:
     """Bytes that are no JSON, and JSON that is no event."""
     for data in (b"{", b"[]", b'{"type":"content_block_delta","index":0,"delta":{}}', b'{"type":"message_start"}'):
