@@ -26,7 +26,7 @@ def config(asked: Thinking | None, can: Capabilities, losses: Losses) -> Table:
         losses.add_if(_wanted(asked), PARAM)
         return {}
     if asked is None or (asked.effort is None and asked.budget is None):
-        return _shown(asked) if can.thinks_unasked or (asked and asked.show) else {}
+        return _shown(asked) if can.thinks_unasked else {}  # one that does not think refuses to show how
     if not _wanted(asked) and can.thinking_off is not None:
         return {"thinkingBudget": int(can.thinking_off)}
     if not _wanted(asked) and not can.thinks_unasked:

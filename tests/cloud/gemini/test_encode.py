@@ -324,6 +324,7 @@ def test_tools_are_declared_by_their_schemas() -> None:
         (OLD, Thinking(budget=99999), {"includeThoughts": True, "thinkingBudget": 24576}, True),
         ("gemini-2.5-pro", Thinking("none"), {"includeThoughts": True, "thinkingBudget": 128}, True),
         ("gemini-2.5-flash-lite", None, {}, False),
+        ("gemini-2.5-flash-lite", Thinking(show=True), {}, False),
         (OLDER, Thinking("high"), {}, True),
         (OLDER, Thinking("none"), {}, False),
     ],
