@@ -124,7 +124,7 @@ class ChatDecoder:
         self._accounted = chunk.usage is not None
         events: list[Event] = [] if self._started else [self._start(chunk)]
         for choice in chunk.choices or ():
-            if not choice.index and not self._stopped:
+            if not (choice.index or self._stopped or self._failed):
                 self._read(choice, events)
         if not self._failed and (chunk.usage is not None or _VENDORS_MEMBER in data):
             events += _usage(chunk.usage, data)
