@@ -9,7 +9,7 @@ from datetime import datetime
 from cloud.catalogue import known, plain
 from cloud.hop import CloudHop
 from cloud.providers import BEARER, PROVIDERS
-from runtime.contract.backend import Backend, Lane
+from runtime.contract.backend import Backend, Lane, Uploads
 from runtime.contract.codec import Codec
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 
@@ -45,6 +45,7 @@ class CloudBackend:
     target: Target
     codec: Codec
     lanes: Sequence[Lane]
+    uploads: Uploads | None = None
 
 
 NO_PRICE = "no price is known for this model"
@@ -80,9 +81,11 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
 def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:
     """The backend of a target. `now` dates a Retry-After; opens nothing yet."""
     provider = PROVIDERS[account.provider]
-    hop = CloudHop(account.base_url or provider.base_url, _authorization(provider.key_header, account.key))
+    base_url = account.base_url or provider.base_url
+    hop = CloudHop(base_url, _authorization(provider.key_header, account.key))
     lane = CloudLane(target.label, hop, target.model)
-    return CloudBackend(target, provider.codec(now, account.api_version), (lane,))
+    uploads = provider.uploads(hop, base_url, account.api_version) if provider.uploads else None
+    return CloudBackend(target, provider.codec(now, account.api_version), (lane,), uploads)
 
 
 def _authorization(header: str, key: str | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ Constants from the vendors' own documentation, as of 2026-11.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +15,12 @@ from cloud.anthropic.codec import AnthropicCodec
 from cloud.anthropic.wire import WIRE as ANTHROPIC_MESSAGES
 from cloud.gemini.codec import AUTHORIZATION as GEMINI_KEY
 from cloud.gemini.codec import GeminiCodec
+from cloud.gemini.files import Files
 from cloud.openai_compatible import OpenAICodec
 from cloud.openai_responses import OpenAITwoWires
+from runtime.contract.backend import Uploads
 from runtime.contract.codec import Codec
+from runtime.contract.hop import Hop
 from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, Profile
 from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
@@ -26,6 +30,8 @@ BEARER = "authorization"
 Now = Callable[[], datetime]
 MakeCodec = Callable[[Now, str | None], Codec]
 """(what dates a Retry-After, API version or None) -> the codec."""
+MakeUploads = Callable[[Hop, str, str | None], Uploads]
+"""(the way to the account, its base URL, API version or None) -> where large media go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class Provider:
     dialects: frozenset[str]
     codec: MakeCodec
     key_header: str = BEARER
+    uploads: MakeUploads | None = None
 
 
 def _openai(profile: Profile = PLAIN) -> MakeCodec:
@@ -80,6 +87,7 @@ PROVIDERS = {
             frozenset(),
             lambda now, version: GeminiCodec(version),
             GEMINI_KEY,
+            lambda hop, base_url, version: Files(hop, base_url, time.time, version=version),
         ),
         Provider(
             "openai",

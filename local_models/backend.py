@@ -44,6 +44,7 @@ class LocalBackend:
         self._certified = certified
         self._timeouts = timeouts
         self.codec = EngineCodec()
+        self.uploads = None
         self._seen: list[tuple[bool, str]] = []
         self._target = self._read()
 

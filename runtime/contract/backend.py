@@ -7,6 +7,7 @@ from typing import Protocol
 
 from runtime.contract.codec import Codec
 from runtime.contract.hop import Hop
+from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 
 
@@ -33,6 +34,14 @@ class Lane(Protocol):
         ...
 
 
+class Uploads(Protocol):
+    """Media too large for a body go up beforehand, to the account of a target."""
+
+    async def settled(self, request: Request, *, connect_s: float) -> Request:
+        """The request as it can be encoded. Raises HopError, Unsupported."""
+        ...
+
+
 class Backend(Protocol):
     """All lanes of a target are the same model: changing lane is not changing target."""
 
@@ -44,3 +53,6 @@ class Backend(Protocol):
 
     @property
     def lanes(self) -> Sequence[Lane]: ...
+
+    @property
+    def uploads(self) -> Uploads | None: ...

@@ -72,7 +72,11 @@ class Attempt:
 
     async def _run(self) -> Failure | None:
         try:
-            asked = self._asked()
+            asked = await self._asked()
+        except HopError as error:
+            return error.failure
+        except TimeoutError:
+            return _silent(self._left)
         except Unsupported as error:
             return Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, str(error), 400, code="unsupported")
         except BadBody as error:
@@ -85,12 +89,21 @@ class Attempt:
             failure = await self._exchange(translated(self.job, self._aimed, self.backend.codec, better))
         return failure
 
-    def _asked(self) -> Asked:
-        """What goes upstream. Raises Unsupported, BadBody."""
-        job, codec = self.job, self.backend.codec
+    async def _asked(self) -> Asked:
+        """What goes upstream. Raises Unsupported, BadBody; HopError, TimeoutError while large media go up."""
+        job, backend = self.job, self.backend
         if self._passes:
-            return passed(job, self.target, codec, self.lane.model, self.before)
-        return translated(job, self._aimed, codec, job.dialect.decode(job.body))
+            return passed(job, self.target, backend.codec, self.lane.model, self.before)
+        request = job.dialect.decode(job.body)
+        if backend.uploads is not None:
+            async with asyncio.timeout(self._left):
+                request = await backend.uploads.settled(request, connect_s=self.target.timeouts.connect)
+        return translated(job, self._aimed, backend.codec, request)
+
+    @property
+    def _left(self) -> float:
+        """Seconds this attempt may still take."""
+        return max(0.0, min(self.job.deadline - self.clock(), self.target.timeouts.total))
 
     @property
     def _aimed(self) -> Target:
@@ -103,7 +116,7 @@ class Attempt:
         times = self.target.timeouts
         loop = asyncio.get_running_loop()
         now = loop.time()
-        left = max(0.0, min(self.job.deadline - self.clock(), times.total))
+        left = self._left
         first = min(left, self.service_in_s + times.first_token) if self._streamed_upstream else left
         patience = _Patience(now + first, now + left, times.idle)
         try:

@@ -153,6 +153,7 @@ class FakeLane:
 
 @dataclass
 class FakeBackend:
+    uploads = None
     target: Target
     lanes: list[FakeLane]
     codec: Codec = field(default_factory=lambda: OpenAICodec(_never))
