@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -18,8 +19,22 @@ from runtime.contract.events import (
     TextDelta,
     ToolCallStart,
 )
-from runtime.contract.messages import Media, Message, Part, Reasoning, Request, Role, Text, ToolCall, ToolResult
-from tests.cloud.gemini.recorded import codec, decoded, target
+from runtime.contract.messages import (
+    Format,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Request,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from tests.cloud.gemini.recorded import codec, decoded, judge, target
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=20)
 SIGNATURES = st.sampled_from(["YQ==", "c2lnbmVk"])
@@ -159,3 +174,82 @@ def test_members_of_the_wrong_kind_never_raise(content: Any, beside: Any) -> Non
         "", json.dumps({"candidates": [candidate | {"logprobsResult": beside, "citationMetadata": content}]}).encode()
     )
     decoder.finish()
+
+
+PICTURE = Media("image", data="iVBORw0KGgoAAAANSUhEUg==")
+SCHEMAS = st.sampled_from(
+    [
+        None,
+        {"type": "object", "properties": {"a": {"type": ["string", "null"], "pattern": "x"}}, "required": ["a"]},
+        {"$defs": {"A": {"const": 1}}, "type": "object", "properties": {"a": {"$ref": "#/$defs/A", "title": "t"}}},
+        {"allOf": [{"type": "object", "properties": {"a": {"oneOf": [{"type": "integer"}, {"const": "x"}]}}}]},
+    ]
+)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
+    """Turns in any order; every call is answered."""
+    out: list[Message] = []
+    for n, kind in enumerate(
+        draw(st.lists(st.sampled_from(["system", "user", "words", "calls"]), min_size=1, max_size=6))
+    ):
+        match kind:
+            case "system":
+                out.append(Message(Role.SYSTEM, (Text(draw(WORDS)),)))
+            case "user":
+                out.append(Message(Role.USER, (Text(draw(WORDS)), *((PICTURE,) if draw(st.booleans()) else ()))))
+            case "words":
+                out.append(Message(Role.ASSISTANT, (Reasoning("hm", draw(SIGNATURES)), Text(draw(WORDS)))))
+            case _:
+                ids = [f"c{n}{place}" for place in range(draw(st.integers(1, 3)))]
+                calls = tuple(ToolCall(id, "f", json.dumps(draw(ARGUMENTS))) for id in ids)
+                results = tuple(ToolResult(id, (Text(draw(WORDS)),)) for id in ids)
+                out += [Message(Role.ASSISTANT, calls), Message(Role.USER, results)]
+    return tuple(out)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    schema = draw(SCHEMAS)
+    choice = draw(st.sampled_from([None, ToolChoice("required"), ToolChoice("named", "f"), ToolChoice("none")]))
+    return Request(
+        "m",
+        draw(conversations()),
+        tools=(Tool("f", draw(WORDS), schema), Tool("g")) if draw(st.booleans()) else (),
+        tool_choice=choice,
+        max_tokens=draw(st.none() | st.integers(1, 10**6)),
+        temperature=draw(st.none() | st.floats(0, 2)),
+        stop=tuple(draw(st.lists(WORDS, max_size=4))),
+        format=draw(st.sampled_from([None, Format(), Format(schema)])),
+        thinking=draw(
+            st.none()
+            | st.builds(Thinking, st.sampled_from([None, "none", "low", "max"]), st.none() | st.integers(0, 99999))
+        ),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests(), st.sampled_from(["gemini-3.8-flash", "gemini-2.5-pro", "gemini-2.0-flash", "gemini-9-new"]))
+def test_any_request_is_a_body_the_vendor_takes_and_keeps_every_word(
+    shared: Path, request_: Request, model: str
+) -> None:
+    """The vendor's own types accept it; words, calls, arguments and results stand in it in their order."""
+    body = json.loads(codec().encode(request_, target(model)).call.body)
+    oracle = judge(shared).rules.errors
+    assert not (oracle("gemini", body) and oracle("gemini_proto", body)), body
+    assert all(turn["role"] == ("user", "model")[n % 2] for n, turn in enumerate(body["contents"]))
+    said = [part for message in request_.messages for part in message.parts]
+    sent = [
+        *body.get("systemInstruction", {}).get("parts", ()),
+        *(part for turn in body["contents"] for part in turn["parts"]),
+    ]
+    words = [part.text for part in said if isinstance(part, Text)]
+    told = iter(part["text"] for part in sent if "text" in part)
+    assert all(word in told for word in words)  # each found behind the one before
+    calls = [(part.id, json.loads(part.arguments)) for part in said if isinstance(part, ToolCall)]
+    assert [
+        (part["functionCall"]["id"], part["functionCall"]["args"]) for part in sent if "functionCall" in part
+    ] == calls
+    results = [part.call_id for part in said if isinstance(part, ToolResult)]
+    assert [part["functionResponse"]["id"] for part in sent if "functionResponse" in part] == results
