@@ -25,10 +25,11 @@ def content(value: Any, at: str) -> tuple[Content, ...]:
 def _part(part: Any, at: str) -> Content:
     if not isinstance(part, dict):
         raise members.wrong(at, "an object")
-    read = _READERS.get(part.get("type") or "")
+    kind = part.get("type")
+    read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
         known = ", ".join(_READERS)
-        raise BadBody(f"a part of type {part.get('type')!r} is not known; known are {known}", f"{at}.type")
+        raise BadBody(f"a part of type {kind!r} is not known; known are {known}", f"{at}.type")
     return read(part, at)
 
 

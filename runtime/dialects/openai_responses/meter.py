@@ -24,7 +24,7 @@ Done = Callable[[bytes], None]
 ENDINGS = frozenset({"response.completed", "response.incomplete"})
 FAILURES = frozenset({"response.failed", "response.cancelled", "error"})
 _OPENINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
-_SILENT_ITEMS = frozenset({"message", "reasoning"})  # they say something only when something is in them
+_SILENT_ITEMS = ("message", "reasoning")  # they say something only when something is in them
 
 
 class _Event(msgspec.Struct):

@@ -15,7 +15,7 @@ NAME = "openai_responses"
 CUT_SHORT: Mapping[Finish, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Finish -> the reason of an incomplete response. Any other finish is a completed one."""
 
-CALLS = frozenset({"function_call", "custom_tool_call"})  # items that wait for the client's answer
+CALLS = ("function_call", "custom_tool_call")  # items that wait for the client's answer
 UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
@@ -29,7 +29,8 @@ def finish_of(response: Mapping[str, Any]) -> Finish | None:
     if status == "incomplete" or reason is not None:
         return "content_filter" if reason == "content_filter" else "length"
     items = response.get("output")
-    called = any(isinstance(item, dict) and item.get("type") in CALLS for item in items or ())
+    items = items if isinstance(items, list) else []
+    called = any(isinstance(item, dict) and item.get("type") in CALLS for item in items)
     return "tool_calls" if called else "stop"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,16 @@ class Exchange:
 
 def exchanges(shared: Path) -> list[Exchange]:
     """Those that were answered well; skips the test where there are none."""
-    folder = shared / "recordings"
-    files = sorted(folder.glob("*/*.json")) if folder.is_dir() else []
-    found = [exchange for path in files if path.stat().st_size < 1 << 20 for exchange in _read(path)]
+    found = _found(shared / "recordings")
     if not found:
-        pytest.skip(f"no recorded responses lie below {folder}")
+        pytest.skip(f"no recorded responses lie below {shared / 'recordings'}")
     return found
+
+
+@cache
+def _found(folder: Path) -> list[Exchange]:
+    files = sorted(folder.glob("*/*.json")) if folder.is_dir() else []
+    return [exchange for path in files if path.stat().st_size < 1 << 20 for exchange in _read(path)]
 
 
 def _read(path: Path) -> Iterator[Exchange]:

@@ -163,6 +163,18 @@ def test_any_bytes_end_in_a_verdict(raw: bytes, stream: bool) -> None:
     assert fed(raw, 5, stream=stream)[0].failure is not None
 
 
+@pytest.mark.parametrize("odd", [None, 3, [], {}, "x", [[]], [{"type": []}]])
+@pytest.mark.parametrize("name", ["type", "delta", "item", "response", "error", "sequence_number", "output", "usage"])
+@pytest.mark.parametrize("kind", ["response.created", "response.output_item.added", "response.completed", "error"])
+def test_members_of_any_kind_end_in_a_verdict(kind: str, name: str, odd: Any) -> None:
+    """Inside an event, and inside its response."""
+    response = {"id": "r", "status": "completed", "output": []}
+    for members in ({name: odd}, {"response": response | {name: odd}}, {"item": {name: odd}, "response": response}):
+        reads, _ = fed(sse.encode(json.dumps({"type": kind, **members}).encode()))
+        assert reads.done is (reads.failure is None)
+        fed(json.dumps(response | {name: odd}).encode(), stream=False)
+
+
 def test_the_session_is_told_of_the_whole_response() -> None:
     """Its bytes, off a stream or a body; nothing where it was cut."""
     raw, body = written(TEXT, stream=True), written(TEXT, stream=False)
