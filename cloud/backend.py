@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cloud.catalogue import known, plain
 from cloud.hop import CloudHop
-from cloud.providers import BEARER, PROVIDERS
+from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS
 from runtime.contract.backend import Backend, Lane, Uploads
 from runtime.contract.codec import Codec
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
@@ -75,7 +75,8 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     catalogued = known(provider, model)
     if catalogued is not None:
         return catalogued.capabilities
-    return replace(plain(provider), completions=own_server, embeddings=own_server)
+    spoken = PROVIDERS[provider].dialects if own_server else frozenset()
+    return replace(plain(provider), completions=OPENAI_COMPLETIONS in spoken, embeddings=OPENAI_EMBEDDINGS in spoken)
 
 
 def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:

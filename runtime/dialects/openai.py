@@ -87,11 +87,32 @@ class OpenAIDialect:
         raise Unsupported(f"{self.name} cannot be translated for this target")
 
     def error_body(self, error: ApiError) -> bytes:
-        return error.body or encode_error(error)
+        """An upstream's own body where it has this wire's shape, else ours with its words."""
+        return error.body if is_error(error.body) else encode_error(error)
 
     def error_event(self, error: ApiError) -> bytes:
         """The last event of a stream that can not go on. No closing mark follows it."""
         return sse.encode(encode_error(error))
+
+
+class _Told(msgspec.Struct):
+    message: str
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Told
+    type: Any = None
+
+
+_error_body = msgspec.json.Decoder(_ErrorBody)
+
+
+def is_error(body: bytes) -> bool:
+    """Whether a body is an error as clients of these wires read it. Another wire's is told by its outer type."""
+    try:
+        return bool(_error_body.decode(body).type != "error")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def encode_error(error: ApiError) -> bytes:

@@ -18,6 +18,7 @@ from runtime.server.origins import Origins
 
 Page = Callable[[Request, Pairs], Awaitable[None]]
 
+_MESSAGES = "/v1/messages"
 _OPEN = "/health/"  # no key needed below this
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("hearth.server")
@@ -56,6 +57,8 @@ class App:
         extra: list[tuple[bytes, bytes]] = [
             (b"x-request-id", (asked if _REQUEST_ID.fullmatch(asked) else request.id).encode())
         ]
+        if request.path.startswith(_MESSAGES):
+            extra.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)

@@ -50,16 +50,16 @@ class Pages:
     async def models(self, request: Request, extra: Pairs) -> None:
         """In the shape of the client's wire, which is told by the version header that wire has."""
         if listing.wanted(list(request.headers)):
-            rows = [listing.Row(row["id"], row["created"], row.get("max_model_len")) for row in self._models()]
-            await request.answer_json(200, listing.page(rows), extra)
+            await request.answer_json(200, listing.page(list(map(_listed, self._models()))), extra)
             return
         await request.answer_json(200, {"object": "list", "data": self._models()}, extra)
 
     async def model(self, request: Request, extra: Pairs) -> None:
         wanted = request.path.removeprefix("/v1/models/")
-        for model in self._models():
-            if model["id"] == wanted:
-                await request.answer_json(200, model, extra)
+        for row in self._models():
+            if row["id"] == wanted:
+                shown = listing.model(_listed(row)) if listing.wanted(list(request.headers)) else row
+                await request.answer_json(200, shown, extra)
                 return
         raise ApiError(404, f"no model is called {wanted[:100]!r}", "model_not_found")
 
@@ -143,6 +143,10 @@ class Pages:
             raise ApiError(400, str(error), "invalid_hint", error.place) from error
         desk = self._desk
         await request.answer_json(200, explained(explain(desk.planner, desk.fleet, facts, desk.clock())), extra)
+
+
+def _listed(row: dict[str, Any]) -> listing.Row:
+    return listing.Row(row["id"], row["created"], row.get("max_model_len"))
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:
