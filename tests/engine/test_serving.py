@@ -45,11 +45,11 @@ def serving(tmp_path_factory: pytest.TempPathFactory, cloud_port: int) -> Iterat
         served.end()
 
 
-def _running(serving: Serving) -> int:
-    """Requests the engine itself says it runs."""
+def _generated(serving: Serving) -> int:
+    """Tokens the engine itself says it has generated; its gauges of running requests are late, its counters are not."""
     socket_path = serving.replica["address"]
     with httpx.Client(transport=httpx.HTTPTransport(uds=socket_path), base_url="http://engine") as client:
-        return telemetry.parse(client.get("/metrics").text, 0.0).running
+        return telemetry.parse(client.get("/metrics").text, 0.0).generation_tokens
 
 
 def test_paris_through_the_openai_sdk(serving: Serving) -> None:
@@ -89,28 +89,31 @@ def test_a_context_too_long_is_told_in_words(serving: Serving) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_the_slot_within_a_second(serving: Serving, stream: bool) -> None:
-    """The engine's own count says so."""
+    """The engine's own count of generated tokens stands still from then on."""
     body = {"model": "local", "max_tokens": 1500, "ignore_eos": True, "stream": stream}
     body |= {"messages": [{"role": "user", "content": "Tell me a long story."}]}
-    with contextlib.suppress(httpx.ReadTimeout), httpx.Client(base_url=serving.url, timeout=1.5) as client:
+    before = _generated(serving)
+    with contextlib.suppress(httpx.ReadTimeout), httpx.Client(base_url=serving.url, timeout=4) as client:
         if stream:
-            with client.stream("POST", "/v1/chat/completions", json=body) as answer:
-                next(answer.iter_bytes())
-                assert _running(serving) == 1
+            with client.stream("POST", "/v1/chat/completions", json=body):
+                _until(lambda: _generated(serving) > before + 5, 30, "the engine generates")
         else:
             client.post("/v1/chat/completions", json=body)
-    left = time.monotonic()
-    _until(lambda: _running(serving) == 0, 5, "the slot is free")
-    assert time.monotonic() - left < 1.5  # a second, and the time the question itself takes
+    time.sleep(1.0)  # the second it has
+    then = _generated(serving)
+    assert then > before
+    time.sleep(2.0)  # in which a request still running would generate dozens of tokens
+    assert _generated(serving) == then
+    _until(lambda: serving.status()["in_flight"] == 0, 2, "nothing is in flight")
 
 
 def test_a_burst_leaves_past_the_threshold_and_comes_back(serving: Serving) -> None:
-    """Two slots, a threshold of three waiting: the rest goes to the cloud, says why, and afterwards stays local again."""
+    """Once three wait for a first token the rest goes to the cloud and says why; afterwards requests stay local again."""
     answers = asyncio.run(burst(serving.url, 16))
     assert all(answer.status_code == 200 for answer in answers)
     reasons = [answer.headers["x-hearth-reason"] for answer in answers]
     targets = [answer.headers["x-hearth-target"] for answer in answers]
-    assert 5 <= targets.count("local/smollm2-135m") <= 8 and reasons.count("queue_depth") >= 8
+    assert 3 <= targets.count("local/smollm2-135m") <= 6 and reasons.count("queue_depth") >= 10
     away = next(answer for answer in answers if answer.headers["x-hearth-reason"] == "queue_depth")
     decision = serving.http.get(f"/hearth/decisions/{away.headers['x-hearth-decision']}").json()
     assert "wait" in decision["words"] and "the threshold is 3" in decision["words"]
