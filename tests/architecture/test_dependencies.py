@@ -17,7 +17,13 @@ PROJECT = tomllib.loads((house.ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((house.ROOT / "scripts" / "locks").glob("*.txt"))
 
 # Distributions whose import has another name.
-IMPORTED_AS = {"huggingface-hub": "huggingface_hub", "nvidia-ml-py": "pynvml", "prometheus-client": "prometheus_client"}
+IMPORTED_AS = {
+    "huggingface-hub": "huggingface_hub",
+    "nvidia-ml-py": "pynvml",
+    "prometheus-client": "prometheus_client",
+    "google-genai": "google",
+    "google-ai-generativelanguage": "google",
+}
 
 # Declared although nothing imports them by name: uvicorn picks up its loop, httpx-aiohttp its transport.
 UNSEEN = {"uvloop", "aiohttp"}
@@ -34,9 +40,14 @@ def modules_of(requirements: Iterable[str]) -> set[str]:
     return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names(requirements)}
 
 
+# Programs of their own, run in environments of their own (scripts/clients.py).
+APART = "tests.clients.programs"
+
+
 def imported(*packages: str) -> set[str]:
     """The foreign top-level modules that the packages import."""
-    tops = {each.names[0].split(".")[0] for module in parse(read(house.ROOT, packages)) for each in module.imports}
+    ours = [module for module in parse(read(house.ROOT, packages)) if not module.name.startswith(APART)]
+    tops = {each.names[0].split(".")[0] for module in ours for each in module.imports}
     return tops - set(sys.stdlib_module_names) - {*house.PRODUCT, "scripts", "tests", "<computed>", ""}
 
 
