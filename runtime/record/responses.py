@@ -85,7 +85,10 @@ class ResponseStore:
         self._rows, self._size = self._sums()
 
     async def resume(self, body: RawBody, owner: str = "") -> RawBody:
-        """The body with the conversation it goes on from, and with the items it only names. Raises BadBody."""
+        """The body with the conversation it goes on from, and with the items it only names.
+
+        Raises BadBody, and ApiError where that conversation is not known.
+        """
         previous, named = previous_of(body), references(body)
         if previous is None and not named:
             return body

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from runtime.dialects.api_error import ApiError
 from runtime.dialects.raw_body import BadBody, RawBody
 
 PREVIOUS = "previous_response_id"
@@ -67,9 +68,15 @@ def previous_of(body: RawBody) -> str | None:
     raise BadBody(f"{PREVIOUS!r} must be a string", PREVIOUS)
 
 
-def unknown(response_id: str) -> BadBody:
+def unknown(response_id: str) -> ApiError:
+    """As the wire's inventor tells it, so that clients know to send the whole conversation."""
     words = f"Previous response with id {response_id!r} not found: it was not stored here, or is no longer kept."
-    return BadBody(words, PREVIOUS)
+    return ApiError(400, words, "previous_response_not_found", PREVIOUS)
+
+
+def missing(response_id: str) -> ApiError:
+    """For who asks for the response itself."""
+    return ApiError(404, f"Response with id {response_id!r} not found.", "not_found", "response_id")
 
 
 def references(body: RawBody) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_responses import envelope
 from runtime.dialects.openai_responses.conversation import PREVIOUS, item_ids
 from runtime.dialects.openai_responses.decode import decode
-from runtime.dialects.openai_responses.makers import Makers
+from runtime.dialects.openai_responses.makers import Makers, minted
 from runtime.dialects.openai_responses.meter import Done, StreamMeter, WholeMeter
 from runtime.dialects.openai_responses.passing import passing
 from runtime.dialects.openai_responses.progress import Progress
@@ -38,7 +38,7 @@ _ERROR_CODES = {429: "rate_limit_exceeded"}
 
 
 def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(24)}"
+    return minted(prefix, secrets.token_hex(20))
 
 
 def _ignored(response: bytes) -> None: ...

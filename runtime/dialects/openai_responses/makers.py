@@ -10,6 +10,17 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 _MOST = 100_000
+_OURS = "_hearth"
+OURS_IN_JSON = _OURS.encode()
+
+
+def minted(prefix: str, token: str) -> str:
+    """The id of an item that was translated: no server of this wire stored it, and it says so."""
+    return f"{prefix}{_OURS}{token}"
+
+
+def is_minted(item_id: str) -> bool:
+    return _OURS in item_id
 
 
 class Makers:

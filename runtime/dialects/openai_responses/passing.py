@@ -1,7 +1,7 @@
 """A client's bytes for a target of this wire: the model's name, and nothing an item's own maker alone could read.
 
 Items stay as they were written, but for reasoning that another model made: its sealed form is refused, its plain form is
-looked up by an id that only its maker stored. The ids of what that model made go with it.
+looked up by an id that only its maker stored. The ids of what that model made go with it: a server refuses ids it never stored.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from runtime.dialects.dialect import HINTS
-from runtime.dialects.openai_responses.makers import Makers
+from runtime.dialects.openai_responses.makers import OURS_IN_JSON, Makers, is_minted
 from runtime.dialects.openai_responses.marks import MARK_IN_JSON, is_marked
 from runtime.dialects.raw_body import RawBody
 
@@ -27,7 +27,7 @@ def passing(body: RawBody, model: str, makers: Makers) -> bytes:
 def _items(body: RawBody, model: str, makers: Makers) -> bytes | None:
     """The input for this model; None where it stays as it is. The same items give the same bytes in every turn."""
     given = body.data.get("input")
-    if not isinstance(given, list) or not (len(makers) or MARK_IN_JSON in body.raw):
+    if not isinstance(given, list) or not (len(makers) or MARK_IN_JSON in body.raw or OURS_IN_JSON in body.raw):
         return None
     raws = [bytes(raw) for raw in _raws.decode(body.value("input"))]
     kept = [_item(raw, item, model, makers) for raw, item in zip(raws, given, strict=True)]
@@ -39,8 +39,7 @@ def _item(raw: bytes, item: object, model: str, makers: Makers) -> bytes | None:
     if not isinstance(item, dict):
         return raw
     item_id = item.get("id")
-    maker = makers.of(item_id) if isinstance(item_id, str) else None
-    foreign = maker is not None and maker != model
+    foreign = isinstance(item_id, str) and (is_minted(item_id) or makers.of(item_id) not in (None, model))
     if item.get("type") == "reasoning":
         return None if foreign or is_marked(item.get("encrypted_content")) else raw
     if foreign and item.get("type") != "item_reference":

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from runtime.dialects.api_error import ApiError
 from runtime.dialects.openai_responses.conversation import Kept
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.dialects.raw_body import RawBody
 from runtime.record.responses import Bounds, ResponseStore
 from tests.fakes.clock import FakeClock
 
@@ -167,7 +168,7 @@ async def test_a_predecessor_that_is_not_known_is_told(store: ResponseStore) -> 
     """Never answered, of another owner, or gone."""
     await store.keep(kept("a"), "one")
     for name in ("a", "z"):
-        with pytest.raises(BadBody, match=name):
+        with pytest.raises(ApiError, match=name):
             await store.resume(RawBody(b'{"input":"x","previous_response_id":"%b"}' % name.encode()), "two")
 
 

@@ -70,8 +70,9 @@ def test_references_are_resolved() -> None:
 def test_an_unknown_predecessor_is_told_in_words() -> None:
     """So that a client knows to send the whole conversation."""
     error = conversation.unknown("resp_1")
-    assert "resp_1" in str(error)
-    assert error.place == "previous_response_id"
+    assert "resp_1" in error.message
+    assert (error.status, error.code, error.param) == (400, "previous_response_not_found", "previous_response_id")
+    assert conversation.missing("resp_1").status == 404
     with pytest.raises(BadBody):
         conversation.previous_of(raw(input="x", previous_response_id=5))
 
@@ -124,6 +125,14 @@ def test_a_translated_answers_items_can_go_up() -> None:
     found = sent(by, raw(input=[*items, *results]))["input"]
     assert [item["type"] for item in found] == ["message", *["function_call"] * 3, *["function_call_output"] * 3]
     assert not any("id" in item for item in found)
+
+
+def test_translated_items_are_known_for_what_they_are() -> None:
+    """Even by a runtime that did not make them: no server of this wire stored their ids."""
+    items = json.loads(written(THOUGHT, stream=False, by=ResponsesDialect()))["output"]
+    items[0]["encrypted_content"] = None
+    assert all("id" not in item for item in sent(ResponsesDialect(), raw(input=items))["input"])
+    assert [item["type"] for item in sent(ResponsesDialect(), raw(input=items))["input"]] == ["message"]
 
 
 def test_kept_items_are_known_by_their_ids() -> None:
