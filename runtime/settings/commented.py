@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from runtime.settings import shape
 from runtime.settings.faults import dotted, quoted
 from runtime.settings.model import Document, Rule, TargetSettings
 from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret
+from runtime.settings.shape import fields_of, plain
 
 _WIDTH = 120
 _HEAD = """\
@@ -39,14 +39,14 @@ class Line(NamedTuple):
 
 def lines_of(section: Any, key: Key) -> Iterator[Line]:
     """The keys of a table with fixed names, in the model's order."""
-    for name, field in shape.fields_of(section).items():
+    for name, field in fields_of(section).items():
         words = f"{field.description or ''}{' (not in force yet)' if pending((*key, name)) else ''}"
         yield Line(name, _shown(field), words, has_default(field))
 
 
 def has_default(field: FieldInfo) -> bool:
     """Whether a key that is left out has a value of its own that can be written."""
-    return not field.is_required() and field.default not in (None, (), {}) and not shape.fields_of(field.annotation)
+    return not field.is_required() and field.default not in (None, (), {}) and not fields_of(field.annotation)
 
 
 def _shown(field: FieldInfo) -> Any:
@@ -70,7 +70,7 @@ def _section(name: str, field: FieldInfo) -> str:
             lines = [Line(alias, meaning, "", False) for alias, meaning in _EXAMPLE_ALIAS.items()]
         case _:
             header, lines = f"[{name}]", list(lines_of(field.annotation, (name,)))
-            words = shape.plain(field.annotation).__doc__
+            words = plain(field.annotation).__doc__
     return "\n".join([f"# {words}", header, *_beside(lines), ""])
 
 

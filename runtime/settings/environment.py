@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runtime.settings import shape
 from runtime.settings.faults import Problem, near_name
 from runtime.settings.model import Document
 from runtime.settings.places import Key
+from runtime.settings.shape import at, choices_of, entry_of, fields_of, plain
 
 PREFIX = "HEARTH_"
 API_KEY, STATE_DIR, MODEL = "HEARTH_API_KEY", "HEARTH_STATE_DIR", "HEARTH_MODEL"
@@ -70,7 +70,7 @@ def overlay(tree: dict[str, Any], env: Mapping[str, str]) -> Overrides:
             continue
         if key is None:
             overrides.warnings.append(f"{variable}: not a setting of Hearth; it is ignored")
-        elif _put(tree, key, _value(env[variable], shape.at(key))):
+        elif _put(tree, key, _value(env[variable], at(key))):
             overrides.variables[key] = variable
     return overrides
 
@@ -91,9 +91,9 @@ def _key(words: list[str], tree: Mapping[str, Any]) -> Key | None:
         return None
     key: Key = ()
     for word in words:
-        here = shape.at(key)
-        known = shape.fields_of(here)
-        if shape.entry_of(here) is not None and word:
+        here = at(key)
+        known = fields_of(here)
+        if entry_of(here) is not None and word:
             key = (*key, _spelled(word, key, tree))
         elif word.lower() in known:
             key = (*key, word.lower())
@@ -134,7 +134,7 @@ def _mentioned(value: Any) -> Iterator[str]:
 
 def _value(text: str, wanted: Any) -> Any:
     """Text where text is wanted; else JSON, where it is some; else the text, for the validator to refuse."""
-    if shape.plain(wanted) is str or shape.choices_of(wanted):
+    if plain(wanted) is str or choices_of(wanted):
         return text
     try:
         return json.loads(text)

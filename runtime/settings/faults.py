@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from runtime.settings import shape
 from runtime.settings.model import Document
 from runtime.settings.places import Key
+from runtime.settings.shape import at, choices_of, fields_of
 
 
 class Fault(NamedTuple):
@@ -125,13 +125,13 @@ def _fault(finding: Mapping[str, Any]) -> Fault:
 def unknown(key: Key) -> str:
     """That a key is none, and which one may have been meant: in its own table, or elsewhere under the same name."""
     word = str(key[-1])
-    near = nearest(word, shape.fields_of(shape.at(key[:-1])))
-    homes = [name for name, field in Document.model_fields.items() if word in shape.fields_of(field.annotation)]
+    near = nearest(word, fields_of(at(key[:-1])))
+    homes = [name for name, field in Document.model_fields.items() if word in fields_of(field.annotation)]
     return "unknown key" + (near or (f"; it belongs in [{homes[0]}]" if homes and len(key) <= 2 else ""))
 
 
 def _choice(key: Key, given: object) -> str:
-    choices = [str(choice) for choice in shape.choices_of(shape.at(key))]
+    choices = [str(choice) for choice in choices_of(at(key))]
     near = nearest(given, choices) if isinstance(given, str) else ""
     return f"must be one of {', '.join(choices)}{_instead(key, given)}{near}"
 

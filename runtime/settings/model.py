@@ -285,6 +285,17 @@ class Retries(Section):
         return self
 
 
+class MediaIn(Section):
+    """Images, sounds, videos and documents that a client gives by address, to a model that takes none by address."""
+
+    fetch_urls: bool = Field(
+        default=False,
+        description="fetch them: over https, from public addresses alone; false: the address goes on as it is",
+    )
+    max_mb: Positive = Field(default=20, description="size of all that is fetched for one request, in MB")
+    timeout: Seconds = Field(default=20.0, description="seconds for all that is fetched for one request")
+
+
 class Budget(Section):
     """What clouds may cost."""
 
@@ -310,6 +321,7 @@ class Document(Section):
     aliases: Mapping[str, Text] = {}
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
+    media: MediaIn = MediaIn()
     budget: Budget = Budget()
     records: Records = Records()
 
