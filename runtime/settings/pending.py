@@ -25,7 +25,6 @@ class Pending(NamedTuple):
 PENDING = (
     Pending(("escalation", "complexity"), "no prompt leaves for its score"),
     Pending(("escalation", "confidence"), "no local answer is judged as it begins"),
-    Pending(("targets", "*", "api_version"), "no wire that is spoken has versions"),
     Pending(("routes", "complex"), "no prompt leaves for its score"),
     Pending(("budget", "daily_usd"), "cloud spending is not limited"),
 )
