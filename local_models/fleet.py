@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from local_models import command, environment, weights
+from local_models import command, environment, procfs, weights
 from local_models.engine import LocalEngine
 from local_models.fit import Box, Wish
 from local_models.footprint import split_args
@@ -54,6 +54,7 @@ def planner(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str], secre
                 socket=place.socket,
                 gpus=names,
                 gpu_memory_utilization=spec.gpu_memory_utilization,
+                dtype=command.cpu_dtype(procfs.cpu_flags()),
                 args=spec.args,
                 offline=spec.offline,
                 environ=extra,

@@ -71,3 +71,13 @@ def working_cpu_s(session: int) -> float | None:
 
 def pid_namespace() -> str:
     return str(Path("/proc/self/ns/pid").readlink())
+
+
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What this machine's processors can do, in the kernel's words; nothing where it does not say."""
+    try:
+        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())

@@ -14,6 +14,7 @@ from local_models.command import (
     EngineArgsError,
     Launch,
     build,
+    cpu_dtype,
     gpus_per_replica,
     group_gpus,
     indices,
@@ -220,3 +221,9 @@ def test_slots_are_what_the_last_word_says() -> None:
     assert slots(("--max-num-seqs", "16", "--max-num-seqs=2")) == 2
     assert slots(("--max-num-seqs", "16")) == 16
     assert slots(()) is None
+
+
+def test_a_cpu_computes_in_what_it_is_fast_at() -> None:
+    """bfloat16 only where the processor has it: elsewhere it is emulated, several times slower."""
+    assert cpu_dtype({"avx2", "avx512_bf16"}) == "bfloat16" == cpu_dtype({"amx_bf16"})
+    assert cpu_dtype({"avx2", "avx512f"}) == "float32" == cpu_dtype(())
