@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
+
+# Refusals that another time may end otherwise; any other 4xx says the same again.
+_PASSING = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,9 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        if self.retry_after is None:
-            return ()
-        return ((b"retry-after", str(max(1, round(self.retry_after))).encode()),)
+        """When to ask again; and that it is no use, for clients that would ask a dozen times (a wrong key, say)."""
+        if self.retry_after is not None:
+            return ((b"retry-after", str(max(1, round(self.retry_after))).encode()),)
+        if self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in _PASSING:
+            return ((b"x-should-retry", b"false"),)
+        return ()
