@@ -1,5 +1,6 @@
 # make run        install what is missing, get the built-in model, serve on 127.0.0.1:8000, show the first answer
 # make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
+# make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, …), installed at pinned versions
 # make check      format, lint, types, architecture              make format       what check would complain about
 # make bench      gateway cost and added latency                 make lock         write scripts/locks again
 # make install    the environments only                          make clean        remove .venv and caches of this checkout
@@ -18,7 +19,7 @@ PY = python=$$(scripts/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-engine check format bench lock clean
+.PHONY: run install core dev engine test test-fast test-clients test-clients-ci test-engine check format bench lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -34,10 +35,19 @@ dev:
 engine:
 	@$(PY) -m scripts.install engine --device $(ENGINE)
 
-test: test-fast test-engine
+test: test-fast test-clients-ci test-engine
 
 test-fast: dev
 	@$(VENV)/python -m pytest -m "not engine and not clients" $(ARGS)
+
+test-clients: dev
+	@$(VENV)/python -m scripts.clients
+	@$(VENV)/python -m pytest -m clients $(ARGS)
+
+# The three most telling of them.
+test-clients-ci: dev
+	@$(VENV)/python -m scripts.clients --ci
+	@$(VENV)/python -m pytest -m clients_ci $(ARGS)
 
 # One at a time on purpose: each starts a vLLM of its own and measures it.
 test-engine: dev engine

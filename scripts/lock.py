@@ -9,6 +9,7 @@ Without --upgrade every pin that still fits stays, so a second run changes nothi
                  that torch, and importing them breaks transformers. Therefore installed with --no-deps
     engine-cuda  vLLM for NVIDIA GPUs (uv, universal). Resolved here, never run here: there is no GPU
     bench-*      one gateway each that the benchmarks compare with (uv, universal)
+    clients-*    one client each that the tests run against Hearth (the same)
 
 Needs uv ($UV, or on the PATH). Standard library only.
 """
@@ -35,7 +36,18 @@ RIVALS = {
     "bench-sglang-router": "sglang-router==0.3.2",
     "bench-litellm": "litellm[proxy]==1.100.5",
 }
-NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *RIVALS)
+# The clients that the tests run against Hearth, each in an environment of its own: they disagree about what they share.
+CLIENTS = {
+    "clients-openai": "openai==3.54.0",
+    "clients-anthropic": "anthropic==2.12.0",
+    "clients-anthropic-1": "anthropic==1.17.0",
+    "clients-pydantic-ai": "pydantic-ai-slim[openai,anthropic]==2.66.0",
+    "clients-instructor": "instructor==1.17.0",
+    "clients-langchain": "langchain-openai==1.7.3",
+    "clients-llm": "llm==0.36",
+}
+APART = {**RIVALS, **CLIENTS}
+NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *APART)
 
 VLLM = "0.32.0"
 CPU_TORCH = "2.13.0+cpu"
@@ -158,7 +170,7 @@ MAKERS: dict[str, Callable[[bool], None]] = {
     "dev": lock_dev,
     "engine-cpu": lock_engine_cpu,
     "engine-cuda": lock_engine_cuda,
-    **{name: partial(lock_wanted, name, (wanted,)) for name, wanted in RIVALS.items()},
+    **{name: partial(lock_wanted, name, (wanted,)) for name, wanted in APART.items()},
 }
 
 

@@ -6,17 +6,15 @@ Each of the others lives in an environment of its own in the user's cache, made 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts import environments, progress
+from scripts import apart, environments
 from scripts.bench.processes import free_port
 from scripts.bench.stub import MODEL
-from scripts.install import LOCKS, PIP_INSTALL, engine_python, make_venv, only_one
+from scripts.install import engine_python
 
 HEARTH = "hearth"
 DIRECT = "direct"
@@ -95,17 +93,5 @@ CONTENDERS: Mapping[str, Callable[[Place], Start]] = {
 
 
 def environment(name: str) -> Path:
-    """The environment of the lock of that name, made where it is missing or was left unfinished."""
-    lock = LOCKS / f"{name}.txt"
-    cache = environments.cache_home(os.environ, Path.home())
-    folder = cache / f"{name}-{environments.digest(lock.read_bytes())[:12]}"
-    if environments.complete(folder):
-        return folder
-    with only_one(cache / f"{folder.name}.lock"):
-        if not environments.complete(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            make_venv(engine_python(environments.ENGINES["cpu"]), folder)
-            locked = [str(folder / "bin" / "python"), *PIP_INSTALL, "--require-hashes", "-r", str(lock)]
-            progress.run(f"{name} (into {folder})", locked, folder / "install.log", sys.stderr)
-            (folder / "complete").write_text(f"{lock.name}\n")
-    return folder
+    """The environment of the lock of that name. Their wheels are there for the engine's Python."""
+    return apart.python_environment(name, engine_python(environments.ENGINES["cpu"]))

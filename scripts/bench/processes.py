@@ -85,9 +85,10 @@ class Running:
                 total += process.memory_info().rss / _MIB
         return total
 
-    def first_answer(self, url: str, body: bytes, within_s: float = 120.0) -> float:
+    def first_answer(self, url: str, body: bytes, within_s: float = 120.0, key: str = "") -> float:
         """Seconds from its start to its first good answer. Raises NeverReadyError."""
-        call = urllib.request.Request(url, body, {"content-type": "application/json"})
+        headers = {"content-type": "application/json", **({"x-api-key": key} if key else {})}
+        call = urllib.request.Request(url, body, headers)
         while time.perf_counter() - self.started < within_s and self._child.poll() is None:
             try:
                 with urllib.request.urlopen(call, timeout=within_s) as answer:

@@ -1,0 +1,110 @@
+"""`hearth serve` as clients meet it, between them and a scripted stand-in for models.
+
+The stand-in is the box's engine (attached by URL, the model name `local`) and a cloud (`cloud`). Clients run as processes
+with an environment of their own making: nothing of the user's settings, keys or proxies reaches them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.processes import Running, free_port
+
+WINDOW_S = 100.0
+_KEY = "clients-key"
+
+_SETTINGS = """
+[server]
+port = {port}
+keys = ["env:HEARTH_API_KEY"]
+[engine]
+model = "scripted"
+url = ["{upstream}/v1"]
+[escalation]
+ttft_ms = 600000
+[targets.cloud]
+provider = "openai"
+model = "scripted-cloud"
+base_url = "{upstream}/v1"
+[aliases]
+"gpt-4o" = "auto"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Hearth and what stands behind it. url, upstream: without /v1."""
+
+    url: str
+    upstream: str
+    key: str = _KEY
+
+    def asked(self, mark: str) -> list[dict[str, Any]]:
+        """Bodies that reached the stand-in with `mark` in their text, oldest first."""
+        with urllib.request.urlopen(f"{self.upstream}/_scripted/asked", timeout=10) as answer:
+            every = json.load(answer)
+        return [each["body"] for each in every if mark in json.dumps(each["body"])]
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """The records of the last thousand requests."""
+        call = urllib.request.Request(f"{self.url}/hearth/decisions?limit=1000", headers={"x-api-key": self.key})
+        with urllib.request.urlopen(call, timeout=10) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]
+        return found
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    upstream, port = free_port(), free_port()
+    served = Served(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{upstream}")
+    config = folder / "hearth.toml"
+    config.write_text(_SETTINGS.format(port=port, upstream=served.upstream))
+    ours = {"HEARTH_STATE_DIR": str(folder / "state"), "HEARTH_API_KEY": served.key}
+    model = (sys.executable, "-m", "tests.fakes.scripted_model", "--port", str(upstream))
+    hearth = (sys.executable, "-m", "runtime.cli", "serve", "--config", str(config))
+    with Running(model, folder / "model.log"), Running(hearth, folder / "hearth.log", ours) as running:
+        running.first_answer(f"{served.url}/v1/chat/completions", _hello(), key=served.key)
+        yield served
+
+
+def _hello() -> bytes:
+    return json.dumps({"model": "local", "messages": [{"role": "user", "content": "Are you there?"}]}).encode()
+
+
+def run(command: Sequence[str | Path], folder: Path, env: Mapping[str, str], *, ends: int = 0) -> str:
+    """A client's output, with its errors where it is to end with one. Fails with all it said where it ends otherwise."""
+    (folder / "home").mkdir(parents=True, exist_ok=True)
+    own = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1", **env}
+    ended = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env=own,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WINDOW_S,
+        check=False,
+    )
+    assert ended.returncode == ends, f"{command} ended with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout if ends == 0 else ended.stdout or ended.stderr
+
+
+class Outcomes:
+    """What the cases of one program came to."""
+
+    def __init__(self, told: str) -> None:
+        self._cases: dict[str, dict[str, Any]] = json.loads(told.splitlines()[-1])
+
+    def __getitem__(self, case: str) -> Any:
+        outcome = self._cases[case]
+        assert "error" not in outcome, f"{case}:\n{outcome['error']}"
+        return outcome["value"]
