@@ -20,7 +20,7 @@ EVERY = frozenset({"text", "image", "audio", "video", "pdf"})  # of a model nobo
 
 _ANY = "*"
 _SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
-_AS_SETS = {"modalities": frozenset, "thinking_levels": tuple, "thinking_budget": tuple}
+_AS_SETS = {"modalities": frozenset, "thinking_levels": tuple, "thinking_budget": tuple, "media_addresses": tuple}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.dialect import Dialect
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
+from runtime.dispatch.fetching import Fetching, direct, resolved
 from runtime.dispatch.live import Clouds, LiveFleet
 from runtime.dispatch.planning import IdleFleet, IdlePlanner, Planner
 from runtime.record import status
@@ -236,7 +237,8 @@ class Runtime:
         )
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
-        effects = Effects(time.monotonic, random.random, asyncio.sleep)
+        self._fetching = Fetching(settings.media, resolved, direct)
+        effects = Effects(time.monotonic, random.random, asyncio.sleep, self._fetching)
         self.store = Store(
             folder / "decisions.sqlite3",
             retention_days=settings.records.retention_days,
@@ -267,6 +269,7 @@ class Runtime:
         self.fleet.reload(clouds, settings.escalation)
         self.desk.planner.policy = _policy(settings, self.fleet.local.target)
         self.desk.dispatcher.retries = settings.retries
+        self._fetching.media = settings.media
         self.desk.total_s = settings.timeouts.total
         self.desk.max_body = settings.server.max_body_mb * 1_000_000
         self.app.gate = _gate(settings)

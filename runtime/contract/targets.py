@@ -39,6 +39,8 @@ class Capabilities:
     thinking_bound: bool = False  # refuses its own thinking back behind a conversation that was changed
     penalties: bool = True  # presence and frequency
     media_results: bool = True  # media inside a tool's result
+    media_urls: bool = True  # fetches media by their address itself
+    media_addresses: tuple[str, ...] = ()  # beginnings, lower case, of those it takes where it does not fetch others
     signed_calls: bool = False  # refuses a step of tool calls that comes back without its thought signature
     cache_minimum: int | None = None  # tokens; a shorter prefix is not cached
     retires_on: date | None = None  # after it the provider no longer answers

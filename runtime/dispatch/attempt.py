@@ -22,6 +22,7 @@ from runtime.dialects.meter import Before, Meter
 from runtime.dialects.raw_body import BadBody
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.asking import Asked, passed, passes, translated
+from runtime.dispatch.fetching import Fetching
 from runtime.dispatch.job import Job
 from runtime.load.ledger import Ledger
 
@@ -52,6 +53,7 @@ class Attempt:
     held: list[bytes] = field(default_factory=list)
     before: Before | None = None
     dropped: tuple[str, ...] = ()  # parameters the target could not be given
+    fetching: Fetching | None = None  # what the client gave by address, for a target that takes no addresses
     target: Target = field(init=False)  # as it was when the attempt began
 
     def __post_init__(self) -> None:
@@ -90,13 +92,15 @@ class Attempt:
         return failure
 
     async def _asked(self) -> Asked:
-        """What goes upstream. Raises Unsupported, BadBody; HopError, TimeoutError while large media go up."""
+        """What goes upstream. Raises Unsupported, BadBody; HopError, TimeoutError while media come in or go up."""
         job, backend = self.job, self.backend
         if self._passes:
             return passed(job, self.target, backend.codec, self.lane.model, self.before)
         request = job.dialect.decode(job.body)
-        if backend.uploads is not None:
-            async with asyncio.timeout(self._left):
+        async with asyncio.timeout(self._left):
+            if self.fetching is not None:
+                request = await self.fetching.settled(request, self.target.capabilities)
+            if backend.uploads is not None:
                 request = await backend.uploads.settled(request, connect_s=self.target.timeouts.connect)
         return translated(job, self._aimed, backend.codec, request)
 

@@ -16,6 +16,7 @@ from runtime.contract.targets import Target
 from runtime.dialects.meter import Before
 from runtime.dispatch import verdict
 from runtime.dispatch.attempt import Attempt
+from runtime.dispatch.fetching import Fetching
 from runtime.dispatch.job import Head, Job, Outcome, Sink
 from runtime.dispatch.live import LiveFleet
 from runtime.dispatch.verdict import Standing, Step
@@ -31,11 +32,12 @@ _BEFORE_GOING_ON_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The window on the world. clock: monotonic seconds. random: [0, 1)."""
+    """The window on the world. clock: monotonic seconds. random: [0, 1). fetching: media by address."""
 
     clock: Callable[[], float]
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
+    fetching: Fetching | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -192,7 +194,15 @@ class _Run:
         job, fleet = self.job, self.fleet
         service_in = fleet.service_in(lane, job.prompt_tokens)
         return Attempt(
-            job, turn.backend, lane, fleet.ledger(lane), self.effects.clock, service_in, begin, self.sink.write
+            job,
+            turn.backend,
+            lane,
+            fleet.ledger(lane),
+            self.effects.clock,
+            service_in,
+            begin,
+            self.sink.write,
+            fetching=self.effects.fetching,
         )
 
     async def _commit(self, turn: _Turn, length: int | None, dropped: tuple[str, ...]) -> None:

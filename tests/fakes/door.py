@@ -17,6 +17,7 @@ from runtime.dialects import openai
 from runtime.dialects.dialect import Dialect
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
+from runtime.dispatch.fetching import Fetching
 from runtime.dispatch.live import Clouds, LiveFleet
 from runtime.dispatch.planning import Planner
 from runtime.record.decisions import DecisionIds
@@ -65,6 +66,7 @@ class Setup:
     origins: tuple[str, ...] = ()
     total_s: float = 5.0
     max_body: int = 1_000_000
+    fetching: Fetching | None = None
 
 
 class _Server(uvicorn.Server):
@@ -89,7 +91,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     store = Store(folder / "decisions.sqlite3", retention_days=1, max_mb=16, clock=time.time)
     metrics = Metrics(lambda: Reading(engine.views()), ["local/small"])
     random = itertools.cycle((0.5,))
-    effects = Effects(time.monotonic, lambda: next(random), sleep)
+    effects = Effects(time.monotonic, lambda: next(random), sleep, setup.fetching)
     desk = Desk(
         Planner(policy),
         Dispatcher(fleet, setup.retries, effects),
