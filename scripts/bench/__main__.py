@@ -1,8 +1,9 @@
-"""`python -m scripts.bench [NAME …]`: the benchmarks. Without a name: gateway, idle, soak and engine, one after another.
+"""`python -m scripts.bench [NAME …]`: the benchmarks. Without a name all of them, one after another.
 
     gateway   CPU time, latency, memory and start time beside other gateways, over a stub upstream
     idle      memory of thousands of idle streams
     soak      memory over a hundred thousand requests
+    translated  CPU time of streams that are translated, beside streams that pass through
     engine    added time to first token and lost tokens per second in front of a real vLLM
 
 What follows a name goes to that benchmark: `python -m scripts.bench gateway --quick`. The exit code is 0 when every
@@ -14,12 +15,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from scripts.bench import engine, gateway, idle, soak
+from scripts.bench import engine, gateway, idle, soak, translated
 
 BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "gateway": gateway.main,
     "idle": idle.main,
     "soak": soak.main,
+    "translated": translated.main,
     "engine": engine.main,
 }
 

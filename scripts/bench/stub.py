@@ -4,7 +4,8 @@
 
 A raw asyncio protocol, so that its own cost stays small beside what is measured. What a request wants beyond `stream` it
 says in its prompt, which every gateway passes on: `pace=5` sends a chunk every 5 ms, `hold` sends the first chunk and
-then nothing (idle streams). Serves …/completions and …/models; anything else is an empty object.
+then nothing (idle streams). Serves …/completions and …/models, and the same stream in a burst on two other wires:
+…/v1/messages and …:streamGenerateContent; anything else is an empty object.
 """
 
 from __future__ import annotations
@@ -33,6 +34,38 @@ def _chunk(delta: dict[str, str], finish: str | None = None, usage: dict[str, in
     return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
 
 
+def _named(name: str, **members: object) -> bytes:
+    return f"event: {name}\ndata: ".encode() + json.dumps({"type": name, **members}).encode() + b"\n\n"
+
+
+def messages_stream(chunks: int) -> bytes:
+    """The stream on the Messages wire."""
+    usage = {"input_tokens": 9, "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": [], "usage": usage}
+    delta = {"type": "text_delta", "text": " word"}
+    events = [
+        _named("message_start", message=message | {"stop_reason": None, "stop_sequence": None}),
+        _named("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        *[_named("content_block_delta", index=0, delta=delta)] * chunks,
+        _named("content_block_stop", index=0),
+        _named(
+            "message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": chunks}
+        ),
+        _named("message_stop"),
+    ]
+    return b"".join(map(_framed, events)) + b"0\r\n\r\n"
+
+
+def generate_stream(chunks: int) -> bytes:
+    """The stream on the generateContent wire."""
+    usage = {"promptTokenCount": 9, "candidatesTokenCount": chunks, "totalTokenCount": 9 + chunks}
+    piece = {"content": {"role": "model", "parts": [{"text": " word"}]}, "index": 0}
+    one = b"data: " + json.dumps({"candidates": [piece], "usageMetadata": usage}).encode() + b"\r\n\r\n"
+    last = {"candidates": [{"finishReason": "STOP", "index": 0}], "usageMetadata": usage}
+    end = b"data: " + json.dumps(last).encode() + b"\r\n\r\n"
+    return _framed(one) * chunks + _framed(end) + b"0\r\n\r\n"
+
+
 def _framed(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
@@ -54,6 +87,8 @@ class Answers:
         self.stream_end = (
             _framed(_chunk({}, "stop")) + _framed(_chunk({}, None, usage)) + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
         )
+
+        self.messages, self.generate = messages_stream(chunks), generate_stream(chunks)
 
     @staticmethod
     def _json(body: bytes) -> bytes:
@@ -83,6 +118,10 @@ class Stub(asyncio.Protocol):
         answers, write = self._answers, self._transport.write
         if path.endswith(b"/models"):
             write(answers.models)
+        elif path.endswith(b"/messages"):
+            write(answers.stream_head + answers.messages)
+        elif b":streamGenerateContent" in path:
+            write(answers.stream_head + answers.generate)
         elif not path.endswith(b"/completions"):
             write(answers.empty)
         elif _STREAM.search(body) is None:

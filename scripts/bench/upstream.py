@@ -15,7 +15,7 @@ QUESTION = b'{"model":"auto","messages":[{"role":"user","content":"Are you there
 
 @contextlib.contextmanager
 def stubbed_hearth(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[tuple[Running, str]]:
-    """Hearth, answering, and its address. env: settings beyond the defaults."""
+    """Hearth, answering, and its address. env: settings beyond the defaults; {upstream} in a value is the stub's address."""
     port = free_port()
     upstream = f"http://127.0.0.1:{port}"
     stub = (sys.executable, "-m", "scripts.bench.stub", "--port", str(port))
@@ -23,7 +23,8 @@ def stubbed_hearth(folder: Path, env: Mapping[str, str] | None = None) -> Iterat
         behind.first_answer(f"{upstream}/v1/models", b"{}")
         place = Place(free_port(), upstream, folder)
         start = hearth(place)
-        with Running(start.command, folder / "hearth.log", {**start.env, **(env or {})}) as running:
+        settings = {name: value.replace("{upstream}", upstream) for name, value in (env or {}).items()}
+        with Running(start.command, folder / "hearth.log", {**start.env, **settings}) as running:
             url = f"http://127.0.0.1:{place.port}"
             running.first_answer(f"{url}/v1/chat/completions", QUESTION)
             yield running, url
