@@ -1,7 +1,7 @@
 """Reads answers that pass through on this wire: content, how they end, usage, errors. Forwards bytes as they came.
 
 The wire's last event carries the whole response, and no mark follows it. Some servers say `response.completed` of a response
-that was cut short: what counts is the response's own status.
+that was cut short: what counts is the response's own status, and the client is told that in the event's name, too.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from runtime.contract.usage import Usage
 from runtime.dialects import sse
 from runtime.dialects.meter import Before, broken, garbled
 from runtime.dialects.openai_responses.progress import Progress
-from runtime.dialects.openai_responses.words import UNDECODABLE, finish_of, usage_of
+from runtime.dialects.openai_responses.words import CUT_SHORT, UNDECODABLE, finish_of, usage_of
+from runtime.dialects.raw_body import BadBody, RawBody
 
 Done = Callable[[bytes], None]
 """Takes the bytes of a response that is whole."""
 
-ENDINGS = frozenset({"response.completed", "response.incomplete"})
+INCOMPLETE = "response.incomplete"
+ENDINGS = frozenset({"response.completed", INCOMPLETE})
 FAILURES = frozenset({"response.failed", "response.cancelled", "error"})
 _OPENINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
 _SILENT_ITEMS = ("message", "reasoning")  # they say something only when something is in them
@@ -77,6 +79,7 @@ class StreamMeter:
     __slots__ = (
         "_done",
         "_events",
+        "_miscalled",
         "_progress",
         "began",
         "done",
@@ -93,6 +96,7 @@ class StreamMeter:
         self._events = sse.Events()
         self._progress = progress or Progress()
         self._done = done
+        self._miscalled = False  # the last event calls whole what was cut short
         self.began = self.finished = self.done = False
         self.finish: str | None = None
         self.usage: Usage | None = None
@@ -123,7 +127,7 @@ class StreamMeter:
             if self.failure is not None or self.done:
                 break
             if self._read(event):
-                forward.append(event.raw)
+                forward.append(_as_incomplete(event) if self._miscalled else event.raw)
         return b"".join(forward) if len(forward) != 1 else forward[0]
 
     def _read(self, event: sse.Event) -> bool:
@@ -150,7 +154,7 @@ class StreamMeter:
         elif kind.endswith(".delta"):
             self._delta(read.delta)
         elif kind in ENDINGS:
-            self._end(bytes(read.response), data)
+            self._end(kind, bytes(read.response), data)
         elif kind in _OPENINGS:
             self._open(bytes(read.response))
         elif kind == "response.output_item.added":
@@ -171,7 +175,7 @@ class StreamMeter:
             model = found.get("model")
             self.model = model if isinstance(model, str) else self.model
 
-    def _end(self, raw: bytes, data: bytes) -> None:
+    def _end(self, kind: str, raw: bytes, data: bytes) -> None:
         response = _any.decode(raw) if raw else None
         if not isinstance(response, dict):
             self.failure = garbled("the last event holds no response", data)
@@ -183,8 +187,18 @@ class StreamMeter:
         model = response.get("model")
         self.model = model if isinstance(model, str) else self.model
         self.finish, self.usage = finish, usage_of(response.get("usage"))
+        self._miscalled = kind != INCOMPLETE and finish in CUT_SHORT
         self.began = self.finished = self.done = True
         self._done(raw)
+
+
+def _as_incomplete(event: sse.Event) -> bytes:
+    """The event under its right name; as it is where its JSON is too odd to be touched."""
+    try:
+        data = RawBody(event.data or b"").spliced({"type": msgspec.json.encode(INCOMPLETE)})
+    except BadBody:
+        return event.raw
+    return sse.encode(data, INCOMPLETE.encode() if event.name else b"")
 
 
 class WholeMeter:

@@ -99,10 +99,11 @@ def test_a_last_event_without_its_blank_line_counts() -> None:
 
 
 def test_a_server_that_calls_a_cut_completed() -> None:
-    """The response's own status counts."""
+    """The response's own status counts, and the client sees it under its right name."""
     response = {"id": "r", "model": "m", "status": "incomplete", "output": []}
-    reads, _ = fed(event("response.completed", response=response))
+    reads, out = fed(event("response.completed", response=response, sequence_number=3))
     assert (reads.finish, reads.done) == ("length", True)
+    assert out == event("response.incomplete", response=response, sequence_number=3)
 
 
 @pytest.mark.parametrize(
