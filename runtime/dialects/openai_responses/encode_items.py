@@ -47,6 +47,8 @@ class Items:
         return [item for message in messages for item in self._message(message)]
 
     def _message(self, message: Message) -> Iterator[Json]:
+        if message.name:
+            self._dropped.append("name")
         match message.role:
             case Role.SYSTEM:
                 yield {"role": self._profile.system, "content": self._content(message.parts)}

@@ -203,6 +203,7 @@ def test_plain_thinking_goes_back_in_words_where_it_is_wanted() -> None:
     [
         ({"top_k": 3, "seed": 5, "presence_penalty": 0.1}, ("top_k", "seed", "presence_penalty")),
         ({"max_tokens": 1}, ("max_tokens",)),
+        ({"messages": (Message(Role.USER, (Text("x"),), name="Ann"),)}, ("name",)),
         ({"thinking": Thinking(budget=4000)}, ("reasoning_effort",)),
         ({"extra": {"openai_chat": {"prediction": {"x": 1}, "stream_options": {}}}}, ("prediction",)),
         ({"messages": (Message(Role.ASSISTANT, (Opaque("other", {}), Text("x"))), HI)}, ("messages",)),
