@@ -13,7 +13,8 @@ from runtime.contract.messages import Message, Request, Role, Text, Thinking, To
 from runtime.contract.targets import Capabilities, Target
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-PICKY = Target("t", "p", "m", Capabilities(tools_over="openai_responses", thinking_off="none", sampling=False))
+THINKS = Capabilities(tools_over="openai_responses", thinking_off="none", thinks_unasked=True, sampling=False)
+PICKY = Target("t", "p", "m", THINKS)
 TOOLS = Request("auto", (Message(Role.USER, (Text("Hi"),)),), tools=(Tool("look"),), temperature=0.5)
 
 
