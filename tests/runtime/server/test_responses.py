@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import APIError, AsyncOpenAI, BadRequestError
 
 from runtime.dialects.openai_responses.conversation import Kept
+from runtime.dialects.openai_responses.dialect import RESPONSES
 from runtime.record.responses import ResponseStore
 from runtime.server.responses import Responses
 from tests.fakes.door import Setup, opened
-from tests.fakes.upstream import Turn, engine_backend
+from tests.fakes.upstream import Turn, engine_backend, told
 
 ANSWER = b'{"id":"resp_1","object":"response","output":[]}'
 
@@ -27,6 +34,48 @@ async def test_a_kept_response_is_given_and_forgotten(tmp_path: Path) -> None:
         gone = await door.client.delete("/v1/responses/resp_1")
         assert gone.json() == {"id": "resp_1", "object": "response", "deleted": True}
         for method in ("GET", "DELETE"):
-            told = await door.client.request(method, "/v1/responses/resp_1")
-            assert (told.status_code, json.loads(told.content)["error"]["param"]) == (404, "response_id")
+            again = await door.client.request(method, "/v1/responses/resp_1")
+            assert (again.status_code, json.loads(again.content)["error"]["param"]) == (404, "response_id")
     store.close()
+
+
+@asynccontextmanager
+async def door_with(turn: Turn, folder: Path) -> AsyncIterator[AsyncOpenAI]:
+    """The vendor's own client, at a door whose engine speaks chat alone."""
+    async with opened(Setup(engine_backend((turn,))), folder) as door:
+        door.app._dialects = {**door.app._dialects, "/v1/responses": RESPONSES}
+        async with AsyncOpenAI(api_key="k", base_url=f"{door.url}/v1", max_retries=0) as client:
+            yield client
+
+
+async def test_the_vendors_client_is_answered_by_a_target_of_another_wire(tmp_path: Path) -> None:
+    """Whole and streamed."""
+    async with door_with(Turn(told("Hello there")), tmp_path) as client:
+        whole = await client.responses.create(model="local", input="hi")
+        assert (whole.output_text, whole.status) == ("Hello there", "completed")
+        async with client.responses.stream(model="local", input="hi", instructions="Be brief.") as stream:
+            final = await stream.get_final_response()
+        assert final.output_text == "Hello there"
+        assert final.usage is not None
+        assert (final.usage.input_tokens, final.usage.output_tokens) == (7, 2)
+
+
+async def test_a_cut_answer_raises_in_the_vendors_client(tmp_path: Path) -> None:
+    """It is never shown as complete."""
+    async with door_with(Turn(told("Hello there")[:2]), tmp_path) as client:
+        seen = []
+        with pytest.raises(APIError):
+            async for event in await client.responses.create(model="local", input="hi", stream=True):
+                seen.append(event.type)  # noqa: PERF401 (what was seen before it raised counts)
+        assert "response.completed" not in seen
+
+
+async def test_a_body_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """With the member at fault."""
+    async with door_with(Turn(told("Hello there")), tmp_path) as client:
+        with pytest.raises(BadRequestError) as refused:
+            await client.responses.create(model="local", input="hi", background=True)
+        assert refused.value.param == "background"
+        with pytest.raises(BadRequestError):
+            odd: Any = [{"role": "user", "content": [{"type": "odd"}]}]
+            await client.responses.create(model="local", input=odd)
