@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from scripts import clients
 
 PROGRAMS = Path(__file__).parent / "programs"
 OPENAI, ANTHROPIC = "openai", "anthropic"  # wires
-MODELS = ("local", "cloud")
+MODELS = ("local", "cloud", "claude")
 
 Command = Callable[[Path], tuple[Path, ...]]
 
@@ -88,11 +88,11 @@ CONVERSING = (
 ALL = (*CONVERSING, INSTRUCTOR)
 
 
-def each(*chosen: Client) -> pytest.MarkDecorator:
+def each(*chosen: Client, models: Sequence[str] = MODELS) -> pytest.MarkDecorator:
     """The test, once for each of the clients with each model. The client's own marks decide where it runs."""
     pairs = [
         pytest.param(client, model, marks=client.marks, id=f"{client.name}-{model}")
         for client in chosen
-        for model in MODELS
+        for model in models
     ]
     return pytest.mark.parametrize(("client", "model"), pairs)

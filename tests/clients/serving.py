@@ -1,7 +1,8 @@
 """`hearth serve` as clients meet it, between them and a scripted stand-in for models.
 
-The stand-in is the box's engine (attached by URL, the model name `local`) and a cloud (`cloud`). Clients run as processes
-with an environment of their own making: nothing of the user's settings, keys or proxies reaches them.
+The stand-in is the box's engine (attached by URL, the model name `local`) and two clouds, one on each of the wires it
+speaks (`cloud`: OpenAI's, `claude`: Anthropic's), so that every client meets its own wire and a translation. Clients run
+as processes with an environment of their own making: nothing of the user's settings, keys or proxies reaches them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.processes import Running, free_port
+from tests.fakes.scripted_messages import as_chat
 
 WINDOW_S = 100.0
 _KEY = "clients-key"
@@ -35,6 +37,10 @@ ttft_ms = 600000
 provider = "openai"
 model = "scripted-cloud"
 base_url = "{upstream}/v1"
+[targets.claude]
+provider = "anthropic"
+model = "claude-haiku-5-5"
+base_url = "{upstream}"
 [aliases]
 "gpt-4o" = "auto"
 """
@@ -48,11 +54,19 @@ class Served:
     upstream: str
     key: str = _KEY
 
-    def asked(self, mark: str) -> list[dict[str, Any]]:
-        """Bodies that reached the stand-in with `mark` in their text, oldest first."""
+    def exchanges(self, mark: str) -> list[dict[str, Any]]:
+        """What reached the stand-in with `mark` in its text, oldest first: {"path", "headers", "body"}."""
         with urllib.request.urlopen(f"{self.upstream}/_scripted/asked", timeout=10) as answer:
             every = json.load(answer)
-        return [each["body"] for each in every if mark in json.dumps(each["body"])]
+        return [each for each in every if mark in json.dumps(each["body"])]
+
+    def asked(self, mark: str) -> list[dict[str, Any]]:
+        """The bodies of these exchanges as the chat wire has them, whatever wire they came over."""
+        return [
+            as_chat(each["body"]) if each["path"] == "/v1/messages" else each["body"]
+            for each in self.exchanges(mark)
+            if not each["path"].endswith("count_tokens")
+        ]
 
     def decisions(self) -> list[dict[str, Any]]:
         """The records of the last thousand requests."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.clients.clients import ANTHROPIC_1, ANTHROPIC_2, Client, each
 from tests.clients.conftest import Tried
-from tests.fakes.scripted_model import PLAIN, THOUGHT
+from tests.fakes.script import PLAIN, THOUGHT
 
 BOTH = (ANTHROPIC_2, ANTHROPIC_1)
 

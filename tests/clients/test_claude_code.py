@@ -13,7 +13,7 @@ from scripts import clients
 from scripts.install import UnfitBoxError
 from tests.clients.clients import MODELS
 from tests.clients.serving import Served, run
-from tests.fakes.scripted_model import PLAIN
+from tests.fakes.script import PLAIN
 
 pytestmark = [pytest.mark.clients, pytest.mark.clients_ci]
 
@@ -57,6 +57,15 @@ def test_a_question(ask: Ask, served: Served, model: str) -> None:
     body = served.asked(f"[claude-code/{model}]")[-1]
     assert body["messages"][0]["role"] == "system"
     assert {"Bash", "Read", "Edit"} <= {tool["function"]["name"] for tool in body["tools"]}
+
+
+def test_its_own_wire_passes_through(ask: Ask, served: Served) -> None:
+    """To a target of that wire go its beta features, its cache marks and whatever members it has."""
+    ask("Hello. [claude-code/through]", model="claude")
+    exchange = served.exchanges("[claude-code/through]")[-1]
+    assert "claude-code-" in exchange["headers"]["anthropic-beta"]
+    assert any("cache_control" in block for block in exchange["body"]["system"])
+    assert exchange["body"]["model"] == "claude-haiku-5-5"
 
 
 @pytest.mark.parametrize("model", MODELS)

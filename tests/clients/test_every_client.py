@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.clients.clients import ALL, ANTHROPIC, CONVERSING, INSTRUCTOR, Client, each
+from tests.clients.clients import (
+    ALL,
+    ANTHROPIC,
+    ANTHROPIC_1,
+    ANTHROPIC_2,
+    CONVERSING,
+    INSTRUCTOR,
+    OPENAI_PYTHON,
+    Client,
+    each,
+)
 from tests.clients.conftest import Tried
 from tests.clients.serving import Served
-from tests.fakes.scripted_model import PLAIN
+from tests.fakes.script import PLAIN, THOUGHT
+from tests.fakes.scripted_messages import SIGNATURE
 
 TOKENS = [40, 8, 10]  # in, out, in from a cache
 CITY = {"city": "Paris", "inhabitants": 7}
@@ -55,6 +66,16 @@ def test_the_tool_loop_reaches_the_model_as_it_was(tried: Tried, served: Served,
     assert [call["function"]["name"] for call in calls] == ["get_weather", "get_weather"]
     assert [result["tool_call_id"] for result in results] == [call["id"] for call in calls]
     assert [_text(result["content"]) for result in results] == ["sunny, 21 degrees", "snow"]
+
+
+@each(OPENAI_PYTHON, ANTHROPIC_2, ANTHROPIC_1, models=("claude",))
+def test_signed_thinking_comes_back_to_the_model(tried: Tried, served: Served, client: Client, model: str) -> None:
+    """With the calls it led to, as it was; also from a client whose wire has no place for it."""
+    assert tried(client, model)["signed_tools"] == TOOLS_SAID
+    last = served.exchanges(mark(client, model, "signed_tools"))[-1]["body"]["messages"]
+    [assistant] = [message["content"] for message in last if message["role"] == "assistant"]
+    assert [block["type"] for block in assistant] == ["thinking", "tool_use", "tool_use"]
+    assert (assistant[0]["thinking"], assistant[0]["signature"]) == (THOUGHT, SIGNATURE)
 
 
 def _text(content: Any) -> str:

@@ -11,7 +11,7 @@ import pytest
 from scripts import clients
 from tests.clients.clients import MODELS
 from tests.clients.serving import Served, run
-from tests.fakes.scripted_model import PLAIN
+from tests.fakes.script import PLAIN
 
 pytestmark = pytest.mark.clients
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.clients.clients import OPENAI_PYTHON, Client, each
 from tests.clients.conftest import Tried
-from tests.fakes.scripted_model import PLAIN, THOUGHT
+from tests.fakes.script import PLAIN, THOUGHT
 
-TARGETS = {"local": "local/scripted", "cloud": "openai/scripted-cloud"}
+TARGETS = {"local": "local/scripted", "cloud": "openai/scripted-cloud", "claude": "anthropic/claude-haiku-5-5"}
 
 
 @each(OPENAI_PYTHON)
@@ -51,7 +51,7 @@ def test_hints_go_in_the_extra_body(tried: Tried, client: Client, model: str) ->
     assert tried(client, model)["hints"] == "local/scripted"
 
 
-@each(OPENAI_PYTHON)
+@each(OPENAI_PYTHON, models=("local", "cloud"))
 def test_plain_completions(tried: Tried, client: Client, model: str) -> None:
     """The old wire too."""
     assert tried(client, model)["completions"] == PLAIN

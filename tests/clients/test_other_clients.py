@@ -15,10 +15,10 @@ from tests.clients.clients import (
 )
 from tests.clients.conftest import Tried
 from tests.clients.serving import Served
-from tests.fakes.scripted_model import PLAIN, THOUGHT
+from tests.fakes.script import PLAIN, THOUGHT
 
 CITY = {"city": "Paris", "inhabitants": 7}
-TARGETS = {"local": "local/scripted", "cloud": "openai/scripted-cloud"}
+TARGETS = {"local": "local/scripted", "cloud": "openai/scripted-cloud", "claude": "anthropic/claude-haiku-5-5"}
 
 
 @each(INSTRUCTOR)

@@ -68,6 +68,13 @@ def tools_streamed() -> object:
         return answered(messages, streamed.get_final_message())
 
 
+def signed_tools() -> object:
+    """A loop whose calls come after thinking, which is given back with them."""
+    messages = user("signed_tools", f"think. {BOTH}")
+    with client.messages.stream(model=MODEL, max_tokens=LIMIT, messages=messages, tools=[TOOL]) as streamed:
+        return answered(messages, streamed.get_final_message())
+
+
 def answered(messages: list[dict], message: anthropic.types.Message) -> str:
     results = [
         {"type": "tool_result", "tool_use_id": block.id, "content": get_weather(**block.input)}
@@ -141,12 +148,12 @@ def unknown_model() -> object:
 
 
 def bad_body() -> object:
-    return caught(client, MODEL, tool_choice="many")
+    return caught(client, MODEL, max_tokens="many")
 
 
 def caught(asking: anthropic.Anthropic, name: str, **more: object) -> object:
     try:
-        asking.messages.create(model=name, max_tokens=LIMIT, messages=user("caught", PARIS), **more)
+        asking.messages.create(**{"model": name, "max_tokens": LIMIT, "messages": user("caught", PARIS), **more})
     except anthropic.APIStatusError as error:
         return [type(error).__name__, error.status_code, error.body["error"]["type"]]
     return None
@@ -160,6 +167,7 @@ report(
     thinking,
     tools,
     tools_streamed,
+    signed_tools,
     tool_runner,
     forced_tool,
     structured,

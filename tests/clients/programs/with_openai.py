@@ -64,8 +64,16 @@ def tools_streamed() -> object:
         return answered(messages, streamed.get_final_completion().choices[0].message)
 
 
+def signed_tools() -> object:
+    """A loop whose calls come after reasoning; only what the wire itself knows of them is given back."""
+    messages = user("signed_tools", f"think. {BOTH}")
+    first = client.chat.completions.create(model=MODEL, messages=messages, tools=[FUNCTION])
+    return answered(messages, first.choices[0].message)
+
+
 def answered(messages: list[dict], message: openai.types.chat.ChatCompletionMessage) -> str:
-    messages.append(message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"}))
+    calls = [call.model_dump(include={"id": True, "type": True, "function": True}) for call in message.tool_calls]
+    messages.append({"role": "assistant", "content": message.content, "tool_calls": calls})
     for call in message.tool_calls:
         given = get_weather(**json.loads(call.function.arguments))
         messages.append({"role": "tool", "tool_call_id": call.id, "content": given})
@@ -148,6 +156,7 @@ report(
     reasoning,
     tools,
     tools_streamed,
+    signed_tools,
     forced_tool,
     structured,
     structured_streamed,
