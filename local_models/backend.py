@@ -45,15 +45,15 @@ class LocalBackend:
         self._timeouts = timeouts
         self.codec = EngineCodec()
         self.uploads = None
-        self._seen: list[tuple[bool, str]] = []
+        self._revision = engine.revision
         self._target = self._read()
 
     @property
     def target(self) -> Target:
         """Read anew whenever a replica comes or goes: its window is known once it is ready."""
-        seen = [(lane.ready, lane.model) for lane in self._engine.lanes]
-        if seen != self._seen:
-            self._seen, self._target = seen, self._read()
+        revision = self._engine.revision
+        if revision != self._revision:
+            self._revision, self._target = revision, self._read()
         return self._target
 
     @property

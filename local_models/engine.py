@@ -95,6 +95,7 @@ class LocalEngine:
         self._clock = clock
         self._sleep = sleep
         self._change = asyncio.Event()
+        self._revision = 0
         self._logs: list[LogRing] = []
         self._folder = sockets.socket_folder(spec.state_dir)
         world = World(
@@ -143,6 +144,10 @@ class LocalEngine:
         if not self._spec.urls or not served or self._spec.model in served:
             return self._spec.model
         return served[0]
+
+    @property
+    def revision(self) -> int:
+        return self._revision
 
     @property
     def capabilities(self) -> Capabilities:
@@ -250,6 +255,7 @@ class LocalEngine:
         return {supervisor.state for supervisor in self._supervisors}
 
     def _changed(self) -> None:
+        self._revision += 1
         self._change.set()
         self._change = asyncio.Event()
 

@@ -112,6 +112,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def revision(self) -> int:
+        """Grows with every change of a replica: what was read before may have changed."""
+        ...
+
+    @property
     def capabilities(self) -> Capabilities: ...
 
     @property

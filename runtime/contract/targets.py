@@ -75,6 +75,7 @@ class Target:
     certified: what its contract allows ("hipaa", "zdr").
     on_box: data sent to it never leaves this machine.
     dialects: wires it speaks itself, so that bytes pass through.
+    label: PROVIDER/MODEL, as `x-hearth-target` shows it.
     """
 
     name: str
@@ -87,12 +88,11 @@ class Target:
     timeouts: Timeouts = Timeouts()
     price: Price | None = None
     notes: tuple[str, ...] = field(default=())
+    label: str = field(init=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", f"{self.provider}/{self.model}")
 
     @property
     def local(self) -> bool:
         return self.provider == LOCAL
-
-    @property
-    def label(self) -> str:
-        """PROVIDER/MODEL, as `x-hearth-target` shows it."""
-        return f"{self.provider}/{self.model}"

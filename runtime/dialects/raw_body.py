@@ -17,6 +17,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _anything = msgspec.json.Decoder()
 _KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 _AFTER = re.compile(rb"[ \t\r\n]*([,}])")
+_COMMA = ord(",")
 _OFFSET = re.compile(r"byte (\d+)")
 
 
@@ -112,14 +113,20 @@ def _walk(raw: bytes) -> dict[str, Span]:
         written = key[1]
         name = written[1:-1].decode() if b"\\" not in written else _anything.decode(written)
         value = bytes(values[name])
-        start, end = key.end(), key.end() + len(value)
-        after = _AFTER.match(raw, end)
-        if name in spans or after is None or not raw.startswith(value, start):
+        start = key.end()
+        end = start + len(value)
+        if name in spans or not raw.startswith(value, start):
             raise BadBody(f"the member {name!r} is given twice", name)
         spans[name] = Span(key.start(1), start, end)
-        at = after.end()
+        if raw[end] == _COMMA:
+            at = end + 1
+            continue
+        after = _AFTER.match(raw, end)
+        if after is None:
+            raise BadBody(f"the member {name!r} is given twice", name)
         if after[1] == b"}":
             return spans
+        at = after.end()
     key = _KEY.match(raw, at)
     if key is not None:
         name = _anything.decode(key[1])

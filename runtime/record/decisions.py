@@ -53,7 +53,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     at: unix seconds when it arrived. model: as the client asked. target: the label that answered (`local/…`,
     `PROVIDER/…`), None if none did. status: the HTTP status the client got; 499 when it went away first. Tokens as the
-    answering target counted them, estimated_tokens the prompt's size as it was guessed when deciding. ttft_ms,
+    answering target counted them, estimated_tokens the prompt's size as it was guessed when deciding.
+    task, score: where the decision had to look at the text. ttft_ms,
     total_ms: since arrival, as the client saw them. cost_usd: None where no price is known. advice: the reason that
     would have sent it away in mode `advise`.
     """

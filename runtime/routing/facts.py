@@ -8,6 +8,7 @@ per dialect, in a table; a new dialect is a new row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -24,15 +25,15 @@ __all__ = ["BadHint", "Facts", "Hints", "count_tokens", "read_facts", "read_hint
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What a decision may look at.
+class Facts(msgspec.Struct, frozen=True, dict=True):
+    """What a decision may look at. What the text itself tells (task, score, language, head) is read when it is asked for.
 
     model: as the client wrote it. prompt_tokens: estimated, media and tools included. max_tokens: as asked, None where
     not.
     plain: tokens of the text for an average tokenizer; what `TokenEstimate.learn` takes. media: whether there is more
     than text.
-    task: code | extraction | math | chat. score: percentile in [0, 1] on the reference sample, not acted upon yet.
-    headers: lower-case names. head: the beginning and the end of the text, lower case, bounded, for keyword rules.
+    sample: the beginning and the end of the text, bounded. ask: what the user said last, bounded. labelled: the answer is
+    one of a closed list. headers: lower-case names.
     """
 
     dialect: str
@@ -45,14 +46,41 @@ class Facts(msgspec.Struct, frozen=True):
     logprobs: bool = False
     n: int = 1
     stream: bool = False
-    task: str = "chat"
-    score: float = 0.0
-    language: str | None = None
+    sample: str = ""
+    ask: str = ""
+    labelled: bool = False
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
-    head: str = ""
     hints: Hints = NO_HINTS
     plain: float = 0.0
+
+    @cached_property
+    def head(self) -> str:
+        """The sample in lower case, for keyword rules."""
+        return self.sample.lower()
+
+    @cached_property
+    def _words(self) -> set[str]:
+        return words_of(self.head)
+
+    @cached_property
+    def task(self) -> str:
+        """code | extraction | math | chat."""
+        return task_of(self.sample, self.head, self._words, labelled=self.labelled)
+
+    @cached_property
+    def score(self) -> float:
+        """Percentile in [0, 1] on the reference sample; not acted upon yet."""
+        return score_of(len(self.ask.split()))
+
+    @cached_property
+    def language(self) -> str | None:
+        return language_of(self.sample, self._words)
+
+    @property
+    def told(self) -> tuple[str | None, float | None]:
+        """Task and score as far as the decision had to read them: a record costs no second reading."""
+        return self.__dict__.get("task"), self.__dict__.get("score")
 
     @property
     def media(self) -> bool:
@@ -73,9 +101,6 @@ def read_facts(
 ) -> Facts:
     """The facts of a body in a dialect. Raises KeyError for a dialect it does not read, and nothing for any body."""
     content = _READERS[dialect](body)
-    text = content.sample
-    head = text.lower()
-    words = words_of(head)
     model = body.get("model")
     return Facts(
         dialect=dialect,
@@ -88,12 +113,11 @@ def read_facts(
         logprobs=bool(body.get("logprobs") or body.get("top_logprobs")),
         n=_whole(body.get("n")) or 1,
         stream=body.get("stream") is True,
-        task=task_of(text, head, words, labelled=_labelled(body)),
-        score=score_of(len(content.ask.split())),
-        language=language_of(text, words),
+        sample=content.sample,
+        ask=content.ask,
+        labelled=_labelled(body),
         headers=headers,
         metadata=_metadata(body.get("metadata")),
-        head=head,
         hints=hints,
         plain=content.plain,
     )

@@ -241,6 +241,8 @@ def _load(case: _Case) -> _Wish | None:
 
 
 def _route(case: _Case) -> tuple[str, ...]:
+    if not case.policy.directory.order:
+        return ()
     route = route_of(case.facts, case.policy.escalation.context_tokens)
     return route_targets(route, case.policy.routes, case.policy.directory.order)
 

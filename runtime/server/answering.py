@@ -159,6 +159,7 @@ class _Life:
         """One record, the counters, and what the answer teaches about tokens."""
         desk, facts, plan = self._desk, self._facts, self._plan
         now = desk.clock()
+        task, score = facts.told
         meter = outcome.meter
         usage = meter.usage if meter is not None else None
         if usage is not None and not facts.media:
@@ -180,8 +181,8 @@ class _Life:
             cached_tokens=usage.cached if usage else 0,
             reasoning_tokens=usage.reasoning if usage else 0,
             estimated_tokens=facts.prompt_tokens,
-            score=facts.score,
-            task=facts.task,
+            score=score,
+            task=task,
             stream=facts.stream,
             status=status,
             ttft_ms=_ms(outcome.first_token - self._request.arrived) if outcome.first_token else None,

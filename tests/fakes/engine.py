@@ -22,6 +22,10 @@ class FakeEngine:
         return self._backend.target.model
 
     @property
+    def revision(self) -> int:
+        return 0
+
+    @property
     def capabilities(self) -> Capabilities:
         return self._backend.target.capabilities
 

@@ -40,7 +40,7 @@ facts = st.builds(
     tools=st.booleans(),
     structured=st.booleans(),
     logprobs=st.booleans(),
-    task=st.sampled_from(["chat", "code"]),
+    sample=st.sampled_from(["hello", "```python\ndef f(): pass\n```"]),
     hints=st.builds(Hints, requires=CERTIFICATES, max_cost_usd=st.sampled_from([None, None, 0.01])),
 )
 chains = st.lists(st.sampled_from([LOCAL, *NAMES]), min_size=1, max_size=3, unique=True).map(tuple)
