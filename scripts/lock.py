@@ -10,6 +10,7 @@ Without --upgrade every pin that still fits stays, so a second run changes nothi
     engine-cuda  vLLM for NVIDIA GPUs (uv, universal). Resolved here, never run here: there is no GPU
     bench-*      one gateway each that the benchmarks compare with (uv, universal)
     clients-*    one client each that the tests run against Hearth (the same)
+    faults-*     what plays faulty vendors to it (the same)
 
 Needs uv ($UV, or on the PATH). Standard library only.
 """
@@ -46,7 +47,9 @@ CLIENTS = {
     "clients-langchain": "langchain-openai==1.7.3",
     "clients-llm": "llm==0.36",
 }
-APART = {**RIVALS, **CLIENTS}
+# What plays faulty vendors to Hearth, and judges how it takes them.
+FAULTS = {"faults-llmock": "llmock==0.2.2"}
+APART = {**RIVALS, **CLIENTS, **FAULTS}
 NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *APART)
 
 VLLM = "0.32.0"

@@ -285,9 +285,9 @@ def certificate(tmp_path: Path) -> Path:
         "-addext",
         "subjectAltName=DNS:media.example",
         "-keyout",
-        tmp_path / "key",
+        str(tmp_path / "key"),
         "-out",
-        tmp_path / "certificate",
+        str(tmp_path / "certificate"),
     ]
     subprocess.run([openssl, *words.split(), *files], check=True, capture_output=True)
     whole = tmp_path / "both.pem"
