@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from scripts.clients import PACKAGES, ROOT
+from scripts.clients import PACKAGES
+from scripts.install import ROOT
 from scripts.lock import CLIENTS
 
 PAGE = (ROOT / "docs" / "clients.md").read_text()
