@@ -77,15 +77,17 @@ def texts(value: Any, name: str = "") -> Iterator[str]:
         for member in value:
             yield from texts(member, name)
     elif isinstance(value, str) and len(value) >= LONG:
-        yield from _inside(value) if name not in _TEXTS else (value,)
+        if "data: {" in value or value.lstrip().startswith(("{", "[")):
+            yield from _packed(value)
+        elif name in _TEXTS:
+            yield value
 
 
-def _inside(value: str) -> Iterator[str]:
-    for line in value.splitlines() if "data: " in value else (value,):
-        packed = line.removeprefix("data: ").strip()
-        if packed.startswith(("{", "[")):
-            try:
-                inner = json.loads(packed)
-            except ValueError:
-                continue
-            yield from texts(inner)
+def _packed(value: str) -> Iterator[str]:
+    """Of a body kept as text: JSON, or a stream of events that hold it."""
+    for line in value.splitlines() if "data: {" in value else (value,):
+        try:
+            inner = json.loads(line.removeprefix("data: "))
+        except ValueError:
+            continue
+        yield from texts(inner)
