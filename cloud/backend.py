@@ -12,6 +12,7 @@ from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVI
 from runtime.contract.backend import Backend, Lane, Uploads
 from runtime.contract.codec import Codec
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,17 @@ def facts(name: str, account: Account, model: str, capabilities: Capabilities | 
         model=model,
         capabilities=capabilities or usual,
         certified=account.certified,
-        dialects=PROVIDERS[account.provider].dialects,
+        dialects=_spoken(account),
         timeouts=account.timeouts,
         price=price,
         notes=notes if price else (*notes, NO_PRICE),
     )
+
+
+def _spoken(account: Account) -> frozenset[str]:
+    """The wires that bytes may pass through on: of somebody else's server, not the one that hardly any of them speaks."""
+    spoken = PROVIDERS[account.provider].dialects
+    return spoken - {OPENAI_RESPONSES} if account.base_url else spoken
 
 
 def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabilities:

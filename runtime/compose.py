@@ -27,6 +27,8 @@ from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.dialect import Dialect
 from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.dialects.openai_chat.signatures import SignatureCache
+from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
 from runtime.dispatch.fetching import Fetching, direct, resolved
 from runtime.dispatch.live import Clouds, LiveFleet
@@ -35,16 +37,20 @@ from runtime.record import status
 from runtime.record.breakers import BreakerFile
 from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Metrics, Reading
+from runtime.record.responses import ResponseStore
 from runtime.record.store import Store
 from runtime.routing import names
 from runtime.routing.names import Lent
 from runtime.routing.plan import Policy
 from runtime.server.answering import Desk
 from runtime.server.app import App, Gate
+from runtime.server.conversations import PATH as RESPONSES
+from runtime.server.conversations import Conversations
 from runtime.server.counting import Counting
-from runtime.server.keys import Keys
+from runtime.server.keys import Keys, owner_of
 from runtime.server.origins import Origins
 from runtime.server.pages import Pages
+from runtime.server.responses import Responses
 from runtime.settings import Loaded, Settings, TargetSettings, load, not_in_force
 
 PROVIDER_NAMES = NAMES
@@ -261,7 +267,12 @@ class Runtime:
         )
         pages = Pages(self.desk, self.report, self.started_at).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
-        self.app = App(self.desk, _gate(settings), _dialects(), pages)
+        signatures = SignatureCache()
+        self.responses = ResponseStore(folder / "responses.sqlite3", time.time)
+        dialect = ResponsesDialect(signatures=signatures)
+        pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses, owner_of).answer
+        pages |= Responses(self.responses, owner_of).table()
+        self.app = App(self.desk, _gate(settings), _dialects(signatures), pages)
 
     def apply(self, settings: Settings) -> None:
         """Other settings in force, between two requests. Engine, address and records wait for a restart."""
@@ -365,10 +376,10 @@ class Runtime:
         return tuple(rows)
 
 
-def _dialects() -> dict[str, Dialect]:
-    """The wires of the door, by path."""
+def _dialects(signatures: SignatureCache) -> dict[str, Dialect]:
+    """The wires of the door, by path. signatures: what models want back, whichever wire their client speaks."""
     return {
-        "/v1/chat/completions": ChatDialect(wall=time.time),
+        "/v1/chat/completions": ChatDialect(wall=time.time, signatures=signatures),
         "/v1/completions": openai.COMPLETIONS,
         "/v1/embeddings": openai.EMBEDDINGS,
         "/v1/messages": MESSAGES,

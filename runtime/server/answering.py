@@ -49,17 +49,32 @@ class Desk:
 
 async def answer(desk: Desk, request: Request, dialect: Dialect, extra: Pairs) -> None:
     """Answers one request in the client's dialect. Raises ApiError for what is wrong before a plan stands."""
+    await answer_body(desk, request, dialect, extra, await body_of(desk, request, dialect))
+
+
+async def body_of(desk: Desk, request: Request, dialect: Dialect) -> RawBody:
+    """The request's body, fit for the dialect. Raises ApiError."""
     if desk.draining:
         raise ApiError(503, "this server is shutting down", "shutting_down", retry_after=5.0)
     try:
         body = RawBody(await request.body(desk.max_body))
         dialect.check(body)
-        facts = desk.planner.facts(dialect.name, body.data, request.headers)
     except BadBody as error:
-        raise ApiError(400, str(error), "invalid_body", error.place) from error
+        raise invalid(error) from error
+    return body
+
+
+async def answer_body(desk: Desk, request: Request, dialect: Dialect, extra: Pairs, body: RawBody) -> bool:
+    """Answers a body that was read. True where the answer was whole. Raises ApiError before a plan stands."""
+    try:
+        facts = desk.planner.facts(dialect.name, body.data, request.headers)
     except BadHint as error:
         raise ApiError(400, str(error), "invalid_hint", error.place) from error
-    await _Life(desk, request, dialect, extra, body, facts).run()
+    return await _Life(desk, request, dialect, extra, body, facts).run()
+
+
+def invalid(error: BadBody) -> ApiError:
+    return ApiError(400, str(error), "invalid_body", error.place)
 
 
 class _Life:
@@ -75,10 +90,11 @@ class _Life:
         self._plan = desk.planner.plan(facts, desk.fleet, request.arrived)
         self._at = desk.wall() - (desk.clock() - request.arrived)
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
+        """True where the answer was whole."""
         if self._plan.refusal is not None:
             await self._refuse(errors.of_refusal(self._plan.refusal), Outcome())
-            return
+            return False
         sink = ClientSink(self._request, self._headers)
         outcome = Outcome()
         presence = Presence(self._request.receive)
@@ -87,7 +103,7 @@ class _Life:
                 await self._desk.dispatcher.run(self._job(), self._plan, sink, outcome)
                 if not sink.started:
                     await self._refuse(self._error(outcome), outcome)
-                    return
+                    return False
                 await sink.close(self._last_words(outcome))
                 self._settle(outcome, 200 if outcome.answered else 502)
         except asyncio.CancelledError:
@@ -95,6 +111,8 @@ class _Life:
                 self._settle(outcome, CLIENT_GONE)
                 raise ClientGone from None
             await self._break_off(sink, outcome)
+            return False
+        return outcome.answered
 
     def _error(self, outcome: Outcome) -> ApiError:
         busy_for = self._desk.fleet.busy_for()

@@ -21,14 +21,20 @@ class Keys:
         """Raises ApiError 401."""
         if not self._digests:
             return
-        key = _presented(headers)
+        key = presented(headers)
         if key is None:
             raise ApiError(401, "no key: send `Authorization: Bearer KEY` or `x-api-key: KEY`", "missing_api_key")
         if _digest(key) not in self._digests:
             raise ApiError(401, "the key is not one of this server's (server.keys)", "invalid_api_key")
 
 
-def _presented(headers: Mapping[str, str]) -> str | None:
+def owner_of(headers: Mapping[str, str]) -> str:
+    """Who is asking, told by the key they show and nothing of it; "" where none is shown."""
+    key = presented(headers)
+    return _digest(key).hex() if key else ""
+
+
+def presented(headers: Mapping[str, str]) -> str | None:
     if key := headers.get("x-api-key"):
         return key
     scheme, _, token = headers.get("authorization", "").partition(" ")

@@ -16,21 +16,26 @@ import uvicorn
 from runtime.dialects import openai
 from runtime.dialects.dialect import Dialect
 from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
 from runtime.dispatch.fetching import Fetching
 from runtime.dispatch.live import Clouds, LiveFleet
 from runtime.dispatch.planning import Planner
 from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Metrics, Reading
+from runtime.record.responses import ResponseStore
 from runtime.record.status import EngineStatus, StatusReport
 from runtime.record.store import Store
 from runtime.routing import names
 from runtime.routing.plan import Policy
 from runtime.server.answering import Desk
 from runtime.server.app import App, Gate
-from runtime.server.keys import Keys
+from runtime.server.conversations import PATH as RESPONSES
+from runtime.server.conversations import Conversations
+from runtime.server.keys import Keys, owner_of
 from runtime.server.origins import Origins
 from runtime.server.pages import Pages
+from runtime.server.responses import Responses
 from runtime.settings import Escalation, Retries, Routes, Rule
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import FakeBackend
@@ -116,7 +121,10 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         "/v1/completions": openai.COMPLETIONS,
         "/v1/embeddings": openai.EMBEDDINGS,
     }
-    app = App(desk, gate, dialects, Pages(desk, report, 0.0).table())
+    responses = ResponseStore(None, time.time)
+    pages = Pages(desk, report, 0.0).table() | Responses(responses, owner_of).table()
+    pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses, owner_of).answer
+    app = App(desk, gate, dialects, pages)
     store.start()
     server = _Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none", proxy_headers=False))
     serving = asyncio.create_task(server.serve())
@@ -129,4 +137,5 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     finally:
         server.should_exit = server.force_exit = True
         await serving
+        responses.close()
         await asyncio.to_thread(store.close)
