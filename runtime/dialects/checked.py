@@ -7,6 +7,7 @@ asks for better.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runtime.contract.codec import Decoder
 from runtime.contract.events import Event, Failed, Stop, TextDelta, ToolCallStart
@@ -15,6 +16,8 @@ from runtime.dialects import structured
 from runtime.dialects.meter import garbled
 from runtime.dialects.structured import Fault
 from runtime.dialects.translation import TranslatingMeter, Writer
+
+FORMAT_NOT_KEPT = "format_not_kept"  # a failure's code: it was asked for once more already
 
 
 class CheckedMeter(TranslatingMeter):
@@ -52,7 +55,9 @@ class CheckedMeter(TranslatingMeter):
             self.text = "".join(event.text for event in self._taken if isinstance(event, TextDelta))
             self.fault = structured.fault(self.text, self.request.format) if self.request.format else None
             if self.fault is not None:
-                self.failure = garbled(f"the answer does not keep its format: {self.fault}")
+                self.failure = replace(
+                    garbled(f"the answer does not keep its format: {self.fault}"), code=FORMAT_NOT_KEPT
+                )
                 return b""
         self.done = True
         return b"".join(map(self._writer.feed, self._clean())) + self._writer.end()

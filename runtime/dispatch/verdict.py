@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.dialects.checked import FORMAT_NOT_KEPT
 from runtime.settings import Retries
 
 _FIRST_BACKOFF_S = 0.25
@@ -46,7 +47,7 @@ def judge(failure: Failure, standing: Standing, retries: Retries) -> Verdict:
     """The verdict after a failure before the commit point."""
     if failure.disposition is Disposition.TELL_CALLER:
         return Verdict(Step.TELL, "the failure is the caller's to know")
-    may_repeat = standing.tries < retries.attempts
+    may_repeat = standing.tries < retries.attempts and failure.code != FORMAT_NOT_KEPT
     if failure.retry_after is not None:
         return _honour(failure.retry_after, may_repeat, standing, retries)
     passing = failure.disposition is Disposition.RETRY_HERE or (not standing.others and failure.kind in _PASSING)
