@@ -215,12 +215,15 @@ def test_the_address_comes_from_the_settings(capsys: pytest.CaptureFixture[str],
 
 def test_ctrl_c_cuts_the_stream_and_closes_the_connection() -> None:
     """Exit code 130, what came stays, and the runtime notices at once that nobody listens."""
-    with fake_runtime(always(stream("Once upon", finish=None, hold=True))) as fake, subprocess.Popen(
-        [sys.executable, "-m", "runtime.cli", "ask", "A long tale", "--url", fake.url],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as asking:
+    with (
+        fake_runtime(always(stream("Once upon", finish=None, hold=True))) as fake,
+        subprocess.Popen(
+            [sys.executable, "-m", "runtime.cli", "ask", "A long tale", "--url", fake.url],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as asking,
+    ):
         assert asking.stdout is not None
         assert asking.stderr is not None
         assert asking.stdout.read(9) == b"Once upon"
