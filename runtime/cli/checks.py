@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -95,8 +95,12 @@ def weights_row(model: str, place: str | None, size: int | None, *, offline: boo
     return Row("weights", WARN, words, f"fetch it now: hearth models pull {model}")
 
 
-def target_rows(targets: Mapping[str, str], absent: Mapping[str, str], mode: str) -> Iterator[Row]:
-    """targets: name -> label of those that can be called; absent: name -> why not."""
+def target_rows(
+    targets: Mapping[str, str], absent: Mapping[str, str], mode: str, retiring: Iterable[str] = ()
+) -> Iterator[Row]:
+    """targets: name -> label of those that can be called; absent: name -> why not. retiring: sentences on ending models."""
+    for line in retiring:
+        yield Row("models", WARN, line, "set another model before that day")
     for name, label in targets.items():
         yield Row(f"target {name}", OK, label)
     for name, why in absent.items():

@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from runtime.cli.checks import FAIL, OK, WARN, Row
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
-from runtime.compose import ADAPTERS, PROVIDER_NAMES, pending
+from runtime.compose import ADAPTERS, PROVIDER_NAMES, pending, retiring
 from runtime.settings import Settings, SettingsError, environment, load, state_dir
 
 _STYLE = {OK: "green", WARN: "yellow", FAIL: "red"}
@@ -85,7 +86,8 @@ def _targets(settings: Settings) -> Iterator[Row]:
     called = {name: said for name, said in settings.targets.items() if said.provider in ADAPTERS}
     usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in settings.absent}
     absent = {name: why for name, why in settings.absent.items() if name in called}
-    return checks.target_rows(usable, absent, settings.escalation.mode)
+    ending = retiring(settings, datetime.now(UTC).date())
+    return checks.target_rows(usable, absent, settings.escalation.mode, ending)
 
 
 def _door(settings: Settings, config: Path | None, env: Mapping[str, str]) -> Iterator[Row]:

@@ -175,3 +175,9 @@ def test_a_run_over_this_box(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert {"port", "engine"} <= {row["check"] for row in shown["checks"] if row["verdict"] == "fail"}
     assert "-> stop it, or set [server] port" in text
     assert "checks failed" in err.getvalue()
+
+
+def test_a_model_that_is_ending_is_a_warning() -> None:
+    """With its day and what to do."""
+    rows = list(checks.target_rows({"a": "openai/a"}, {}, "act", ["target a: a will be retired on 2027-01-14"]))
+    assert verdicts(rows) == [WARN, OK] and "2027-01-14" in rows[0].words
