@@ -81,14 +81,14 @@ def test_a_tool_loop(ask: Ask, tmp_path: Path, model: str) -> None:
 
 
 def test_several_tools_at_once(ask: Ask, tmp_path: Path) -> None:
-    """Parallel calls come back with their results in order."""
+    """Parallel calls come back with all their results; in which order, the client decides, which runs them side by side."""
     for name in ("one", "two"):
         (tmp_path / name).write_text(f"This is {name}.\n")
     orders = " and ".join(
         f"call Read with {json.dumps({'file_path': str(tmp_path / name)})}" for name in ("one", "two")
     )
     said = ask(orders, "--allowedTools", "Read")["result"]
-    assert 0 < said.index("This is one.") < said.index("This is two.")
+    assert "This is one." in said and "This is two." in said
 
 
 def test_a_conversation_is_gone_on_with(ask: Ask, served: Served) -> None:
