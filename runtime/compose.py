@@ -265,14 +265,18 @@ class Runtime:
             total_s=settings.timeouts.total,
             max_body=settings.server.max_body_mb * 1_000_000,
         )
+        self.responses = ResponseStore(folder / "responses.sqlite3", time.time)
+        self.app = self._door()
+
+    def _door(self) -> App:
+        """Every path, with what answers there."""
         pages = Pages(self.desk, self.report, self.started_at).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         signatures = SignatureCache()
-        self.responses = ResponseStore(folder / "responses.sqlite3", time.time)
         dialect = ResponsesDialect(signatures=signatures)
         pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses, owner_of).answer
         pages |= Responses(self.responses, owner_of).table()
-        self.app = App(self.desk, _gate(settings), _dialects(signatures), pages)
+        return App(self.desk, _gate(self.settings), _dialects(signatures), pages)
 
     def apply(self, settings: Settings) -> None:
         """Other settings in force, between two requests. Engine, address and records wait for a restart."""
