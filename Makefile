@@ -38,7 +38,7 @@ engine:
 test: test-fast test-clients-ci test-engine
 
 test-fast: dev
-	@$(VENV)/python -m pytest -m "not engine and not clients" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadfile -m "not engine and not clients" $(ARGS)
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients

@@ -212,7 +212,7 @@ class OwnedEngine:
         dead = asyncio.create_task(child.wait())
         try:
             while not dead.done():
-                if await self._health() == 503:
+                if await self._health() == 503 or self._told_to_end():
                     await asyncio.wait((dead,), timeout=_LAST_WORDS_S)
                     return self._death(dead.result() if dead.done() else None, "while it served")
                 await asyncio.wait((dead,), timeout=_HEALTH_S)
@@ -223,14 +223,18 @@ class OwnedEngine:
     def _death(self, code: int | None, when: str) -> Fault:
         """Exit code 0 too: nobody asked for it."""
         self.log.flush()
+        if self._told_to_end():
+            return Fault(f"vLLM was told to end (SIGTERM), and not by Hearth, {when}")
         how = "its engine core died" if code is None else _exit_words(code)
-        if any(_TOLD_TO_END in line for line in self.log.since_mark):
-            return Fault(f"vLLM was told to end (SIGTERM), and not by Hearth ({how} {when})")
         found = faults.diagnose(self.log.since_mark)
         if found is not None:
             return Fault(f"{found.cause} ({how} {when})", deterministic=found.deterministic)
         last = self.log.since_mark[-1:]
         return Fault(f"vLLM ended {when}: {how}" + (f"; the last it said: {last[0]}" if last else ""))
+
+    def _told_to_end(self) -> bool:
+        """From then on it takes no new connection, however long it goes on with what it has."""
+        return any(_TOLD_TO_END in line for line in self.log.since_mark)
 
     async def take_down(self, grace_s: float) -> None:
         """TERM to the front, which ends its cores in order; KILL to the group; then to whatever carries the marker."""

@@ -154,31 +154,32 @@ def test_under_steady_overload_it_does_not_flap(serving: Serving) -> None:
 
 def test_explain_live_says_why(serving: Serving) -> None:
     """While the engine is saturated, the command says where a prompt would go and why in words."""
+    command = [sys.executable, "-m", "runtime.cli", "explain", "hello", "--live", "--config", str(serving.config)]
 
     async def ask() -> str:
-        filling = [asyncio.create_task(burst(serving.url, 1, max_tokens=120, model="local")) for _ in range(8)]
-        await asyncio.sleep(0.7)
-        command = [sys.executable, "-m", "runtime.cli", "explain", "hello", "--live", "--config", str(serving.config)]
+        filling = asyncio.create_task(burst(serving.url, 8, max_tokens=1500, model="local"))
+        await asyncio.to_thread(_until, lambda: serving.status()["in_flight"] == 8, 30, "eight are in flight")
         told = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=True)
-        await asyncio.gather(*filling)
+        filling.cancel()
         return told.stdout
 
     said = asyncio.run(ask())
     assert "queue_depth" in said and "the threshold is 3" in said
+    _until(lambda: serving.status()["in_flight"] == 0, 5, "those that went away are gone")
 
 
-FAULTS: dict[str, tuple[Callable[[Serving], int], signal.Signals]] = {
-    "the engine core is killed": (Serving.core, signal.SIGKILL),
-    "the engine core hangs": (Serving.core, signal.SIGSTOP),
-    "the API server is killed": (Serving.front, signal.SIGKILL),
+FAULTS: dict[str, tuple[Callable[[Serving], int], signal.Signals, str]] = {
+    "the engine core is killed": (Serving.core, signal.SIGKILL, "engine core"),
+    "the engine core hangs": (Serving.core, signal.SIGSTOP, "hung: no sign of life"),
+    "the API server is killed": (Serving.front, signal.SIGKILL, "killed by signal 9"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_engine_mid_stream(serving: Serving, fault: str) -> None:
     """Answers keep coming from the cloud, the engine comes back by itself, and goes on with what it had begun."""
-    find, number = FAULTS[fault]
-    victim, before = find(serving), serving.replica["restarts"]
+    find, number, cause = FAULTS[fault]
+    victim, run, before = find(serving), [serving.front(), serving.core()], serving.replica["restarts"]
     with serving.long_stream() as stream:
         rest: list[str] = []
         lines = stream.iter_lines()
@@ -195,7 +196,7 @@ def test_a_fault_of_the_engine_mid_stream(serving: Serving, fault: str) -> None:
         assert pinned.status_code == 503 and float(pinned.headers["retry-after"]) >= 1
         assert serving.http.get("/health/ready").status_code == 200
         serving.wait_back(before)
-        assert not psutil.pid_exists(victim)
+        assert not any(map(psutil.pid_exists, run)) and cause in serving.replica["cause"]
         reading.join(120)
         assert not reading.is_alive(), "the client was left hanging"
         decision = serving.http.get(f"/hearth/decisions/{stream.headers['x-hearth-decision']}").json()
@@ -233,6 +234,8 @@ def test_hearth_itself_is_killed_and_the_next_start_cleans_up(serving: Serving) 
     serving.start_again()
     serving.wait_ready()
     assert not any(map(psutil.pid_exists, left))
+    log = serving.log.read_text()
+    assert "that a dead Hearth" in log and "removed the socket a dead engine left" in log
     assert "Paris" in serving.chat(model="local").text
 
 

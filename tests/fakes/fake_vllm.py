@@ -24,8 +24,11 @@ The script (a JSON object; unknown members are refused), also changed live with 
     cut_after      pieces after which the connection is cut
     no_done        true: no [DONE] at the end
     answers        {path: {"status", "body", "headers", "times"}}: said instead of an answer, `times` times (left out:
-    always) health_s       seconds /health takes ignore_term    true: SIGTERM is ignored by both processes grandchild
-    true: a process that leaves the session and outlives both, as a stray worker does
+                   always)
+    health_s       seconds /health takes
+    ignore_term    true: SIGTERM is ignored by both processes
+    end_s          seconds between SIGTERM, from which on it takes no connection, and its end
+    grandchild     true: a process that leaves the session and outlives both, as a stray worker does
 
 GET /_fake/state: {"front", "core", "grandchild", "open": requests being answered, "left": requests whose client went
 away, "asked": [{"path", "headers", "body"}, …]} (canaries of one token at /v1/completions included).
@@ -63,6 +66,7 @@ DEFAULTS: dict[str, Any] = {
     "answers": {},
     "health_s": 0.0,
     "ignore_term": False,
+    "end_s": 0.0,
     "grandchild": False,
 }
 _DEAD_CORE = {"error": {"message": "EngineCore encountered an issue.", "type": "InternalServerError", "code": 500}}
@@ -346,7 +350,8 @@ async def serve(
     def told_to_end() -> None:
         if not script["ignore_term"]:
             print("(APIServer pid=1) INFO [shutdown] API server: shutdown triggered", flush=True)
-            front.over.set()
+            server.close()
+            loop.call_later(script["end_s"], front.over.set)
 
     loop.add_signal_handler(signal.SIGTERM, told_to_end)
     print(f"fake core pid {core[0]}", flush=True)

@@ -188,9 +188,16 @@ async def test_a_front_that_stands_still_is_found_too(folder: Path) -> None:
         await restarted(engine)
 
 
-async def test_a_term_from_outside_is_a_crash_with_its_own_cause(folder: Path) -> None:
-    """Somebody else ends the engine: the open stream fails, the cause says who it was not, and it comes back."""
-    async with running(fake_engine(folder, {"token_s": 0.05, "tokens": 500}), folder) as engine:
+@pytest.mark.parametrize("end_s", [0.0, 60.0])
+async def test_a_term_from_outside_is_a_crash_with_its_own_cause(
+    folder: Path, end_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else ends the engine: the open stream fails, the cause says who it was not, and it comes back.
+
+    However long it takes over its end: it takes no more connections, and is not a hanging one.
+    """
+    monkeypatch.setattr("local_models.engine._GRACE_S", 0.3)
+    async with running(fake_engine(folder, {"token_s": 0.05, "tokens": 500, "end_s": end_s}), folder) as engine:
         begun = asyncio.Event()
         stream = asyncio.create_task(stream_to_its_end(engine, begun))
         await begun.wait()
