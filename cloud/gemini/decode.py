@@ -262,7 +262,8 @@ class AnswerDecoder:
                 self._kept[name] = candidate[name]
         self._sources.told(_table(candidate.get("groundingMetadata")), _table(candidate.get("citationMetadata")))
         tokens = _logprobs(_table(candidate.get("logprobsResult")))
-        if tokens:
+        thinks = self._open is not None and self._open[0] == _THOUGHT
+        if tokens and not thinks and not self._stopped:
             out.append(Logprobs(self._open[1] if self._open else max(0, self._next - 1), tokens))
 
     def _count(self, told: Table, out: list[Event]) -> None:

@@ -110,7 +110,7 @@ def read_facts(
         modalities=content.modalities,
         tools=bool(body.get("tools") or body.get("functions")),
         structured=_structured(body),
-        logprobs=bool(body.get("logprobs") or body.get("top_logprobs")),
+        logprobs=_logprobs(body),
         n=_whole(body.get("n")) or 1,
         stream=body.get("stream") is True,
         sample=content.sample,
@@ -147,6 +147,12 @@ def _structured(body: Mapping[str, Any]) -> bool:
     inner = next((config["format"] for config in configs if isinstance(config, dict) and config.get("format")), None)
     wanted = body.get("response_format") or inner or body.get("output_format")
     return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")
+
+
+def _logprobs(body: Mapping[str, Any]) -> bool:
+    included = body.get("include")
+    listed = isinstance(included, list) and "message.output_text.logprobs" in included
+    return bool(body.get("logprobs") or body.get("top_logprobs") or listed)
 
 
 def _labelled(body: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from runtime.contract.events import (
     ArgumentsDelta,
     Citation,
     Event,
+    Logprobs,
     MediaOut,
     OpaqueBlock,
     ReasoningDelta,
@@ -16,6 +17,7 @@ from runtime.contract.events import (
     Start,
     Stop,
     TextDelta,
+    TokenLogprob,
     ToolCallStart,
     UsageReport,
 )
@@ -63,6 +65,7 @@ class Answer:
         self.images: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
         self.audio: MediaOut | None = None
+        self.probable: list[TokenLogprob] = []
         self.usage: Usage | None = None
         self.stop: Stop | None = None
         self._chars = 0
@@ -85,6 +88,8 @@ class Answer:
                 self.refusal.append(text)
             case Citation():
                 self.annotations.append(annotation(event))
+            case Logprobs(tokens=tokens):
+                self.probable += tokens
             case MediaOut():
                 self._media(event)
             case OpaqueBlock(index=index, block=block):

@@ -20,6 +20,7 @@ from runtime.contract.events import (
     Event,
     Failed,
     Finish,
+    Logprobs,
     MediaOut,
     ReasoningDelta,
     RefusalDelta,
@@ -28,6 +29,7 @@ from runtime.contract.events import (
     TextDelta,
     UsageReport,
 )
+from runtime.dialects import openai_logprobs
 from runtime.dialects.alike import Alike
 from runtime.dialects.meter import broken, garbled
 from runtime.dialects.openai_chat import data_url
@@ -60,6 +62,7 @@ class _Choice(msgspec.Struct):
     index: Any = 0
     delta: Any = None
     message: Any = None
+    logprobs: Any = None
     finish_reason: Any = None
     stop_reason: Any = None
 
@@ -154,6 +157,8 @@ class ChatDecoder:
         delta = choice.message if choice.delta is None else choice.delta
         if isinstance(delta, dict):
             self._delta(delta, events)
+            if choice.logprobs and delta.get("content"):
+                self._weigh(choice.logprobs, events)
         reason = choice.finish_reason
         if reason is None or reason == "":
             return
@@ -191,6 +196,12 @@ class ChatDecoder:
                 events += self._calls.take(entry)
         if not delta.keys() <= _COMMON:
             self._rarely(delta, events)
+
+    def _weigh(self, told: Any, events: list[Event]) -> None:
+        """Of text alone: some servers give those of thinking and calls too, and no wire has a place for them."""
+        tokens = openai_logprobs.read(told.get("content") if isinstance(told, dict) else None)
+        if tokens:
+            events.append(Logprobs(self._blocks.text, tokens))
 
     def _beside_text(self, delta: dict[str, Any], events: list[Event]) -> None:
         thought = delta.get("reasoning_content") or delta.get("reasoning")

@@ -33,19 +33,11 @@ def encode(request: Request, model: str, profile: Profile) -> Encoded:
     return Encoded(HttpCall(PATH, msgspec.json.encode(body)), tuple(dict.fromkeys(dropped)))
 
 
-def refuse_what_only_passes_through(request: Request) -> None:
-    """Several answers and token probabilities have no events. Raises Unsupported."""
-    if request.n > 1:
-        raise Unsupported("several answers at once (n) cannot be translated between wires", "n")
-    if request.logprobs is not None:
-        raise Unsupported("token probabilities cannot be translated between wires", "logprobs")
-
-
 class _Body:
     """One body on its way. dropped: names of hints that were left out or weakened."""
 
     def __init__(self, request: Request, profile: Profile, dropped: list[str]) -> None:
-        refuse_what_only_passes_through(request)
+        _refuse(request, profile)
         dropped += _left_behind(request)
         self._weak_format = request.format is not None and not _takes(request.format, profile)
         if self._weak_format:
@@ -64,6 +56,7 @@ class _Body:
             **self._format(),
             **self._limits(),
             **self._sampling(),
+            **_probabilities(request.logprobs),
             **self._thinking(request.thinking),
             **self._account(),
             **own,
@@ -173,6 +166,18 @@ class _Body:
             members[name] = value
         else:
             self._dropped.append(name)
+
+
+def _refuse(request: Request, profile: Profile) -> None:
+    """Several answers have no events. Raises Unsupported."""
+    if request.n > 1:
+        raise Unsupported("several answers at once (n) cannot be translated between wires", "n")
+    if request.logprobs is not None and not profile.logprobs:
+        raise Unsupported("the model gives no log probabilities", "logprobs")
+
+
+def _probabilities(wanted: int | None) -> dict[str, Any]:
+    return {} if wanted is None else {"logprobs": True, "top_logprobs": wanted or None}
 
 
 def _left_behind(request: Request) -> list[str]:

@@ -27,7 +27,8 @@ class Profile:
     those that called tools.
     schema, json_mode: what `response_format` may ask for.
     sampling: temperature and top_p may be set; penalties: presence and frequency penalties too.
-    top_k, seed, biases, verbosity, metadata, refusals, allowed_tools, parallel, strict: whether it knows the member.
+    top_k, seed, biases, logprobs, verbosity, metadata, refusals, allowed_tools, parallel, strict: whether it knows the
+    member.
     stops: most stop sequences, None for any number. tiers: values of `service_tier`.
     marks: whether parts and tools may carry `cache_control`.
     text_parts: whether a message of several texts may be a list.
@@ -48,6 +49,7 @@ class Profile:
     top_k: bool = False
     seed: bool = True
     biases: bool = True
+    logprobs: bool = True
     verbosity: bool = False
     metadata: bool = False
     refusals: bool = False
@@ -96,4 +98,5 @@ def fitted(profile: Profile, can: Capabilities) -> Profile:
         efforts=(*off, *can.thinking_levels) if can.thinking_levels else profile.efforts,
         late_system=profile.late_system and can.mid_system,
         schema=profile.schema and can.structured_output,
+        logprobs=profile.logprobs and can.logprobs,
     )

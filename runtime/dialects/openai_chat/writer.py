@@ -8,6 +8,7 @@ lists by index and refuses others).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,15 +17,17 @@ from runtime.contract.events import (
     ArgumentsDelta,
     BlockEnd,
     Event,
+    Logprobs,
     ReasoningDelta,
     RefusalDelta,
     Start,
     Stop,
     TextDelta,
+    TokenLogprob,
     ToolCallStart,
 )
 from runtime.contract.messages import Request
-from runtime.dialects import sse
+from runtime.dialects import openai_logprobs, sse
 from runtime.dialects.openai_chat.answer import NO_ARGUMENTS, Answer, Call, call_head, usage_members
 from runtime.dialects.openai_chat.decode_tools import speaks_of_functions
 from runtime.dialects.openai_chat.signatures import EXTRA, SignatureCache, message_extra
@@ -67,7 +70,7 @@ class WholeWriter:
                 {
                     "index": 0,
                     "message": self._message(legacy),
-                    "logprobs": None,
+                    "logprobs": logprobs_member(answer.probable, request),
                     "finish_reason": finish_reason(answer.stop, legacy),
                 }
             ],
@@ -106,16 +109,30 @@ class StreamWriter:
         self._request, self._id, self._created, self._signatures = request, answer_id, created, signatures
         self._answer = Answer()
         self._legacy = speaks_of_functions(request.tools)
+        self._paired = request.logprobs is not None  # text waits for the event behind it: its probabilities
+        self._waiting = b""  # the delta of a text that waits
         self._silent: set[int] = set()  # blocks of calls that had no arguments yet
         self._head = self._tail = b""  # around the choices of every chunk
         self._text_head = self._text_tail = b""  # around the text of one that is text alone
 
     def feed(self, event: Event) -> bytes:
-        if type(event) is TextDelta and self._head:  # nearly every event
+        if type(event) is TextDelta and self._text_head:  # nearly every event
             text = event.text
             self._answer.say(text)
             return self._text_head + _encode(text) + self._text_tail if text else b""
-        return self._feed_any(event)
+        return self._feed_pair(event) if self._paired else self._feed_any(event)
+
+    def _feed_pair(self, event: Event) -> bytes:
+        """A text and its probabilities share a chunk."""
+        waiting, self._waiting = self._waiting, b""
+        if isinstance(event, Logprobs):
+            return self._probable(event, waiting)
+        before = self._chunk(waiting) if waiting else b""
+        if isinstance(event, TextDelta) and event.text:
+            self._answer.take(event)
+            self._waiting = _encode({"content": event.text})
+            return before
+        return before + self._feed_any(event)
 
     def _feed_any(self, event: Event) -> bytes:
         answer = self._answer
@@ -132,6 +149,8 @@ class StreamWriter:
                 return self._call(answer.calls[index])
             case RefusalDelta(text=text):
                 return self._delta({"refusal": text}) if text else b""
+            case Logprobs():
+                return self._probable(event)
             case BlockEnd(index=index):
                 return self._quiet(index)
             case Start():
@@ -159,17 +178,22 @@ class StreamWriter:
         }
         self._head = _encode(head)[:-1] + b',"choices":'
         self._tail = b',"usage":null}' if self._request.include_usage else b"}"
-        before, _, after = self._chunk(b'{"content":""}').rpartition(b'""')
-        self._text_head, self._text_tail = before, after
+        if not self._paired:
+            before, _, after = self._chunk(b'{"content":""}').rpartition(b'""')
+            self._text_head, self._text_tail = before, after
         return self._chunk(b'{"role":"assistant","content":""}')
 
-    def _chunk(self, delta: bytes, finish: bytes = b"null") -> bytes:
+    def _chunk(self, delta: bytes, finish: bytes = b"null", logprobs: bytes = b"null") -> bytes:
         opened = b"" if self._head else self._opened()
-        choice = b'[{"index":0,"delta":' + delta + b',"logprobs":null,"finish_reason":' + finish + b"}]"
+        choice = b'[{"index":0,"delta":' + delta + b',"logprobs":' + logprobs + b',"finish_reason":' + finish + b"}]"
         return opened + b"data: " + self._head + choice + self._tail + b"\n\n"
 
     def _delta(self, delta: dict[str, Any]) -> bytes:
         return self._chunk(_encode(delta))
+
+    def _probable(self, event: Logprobs, delta: bytes = b"") -> bytes:
+        told = _encode(logprobs_member(event.tokens, self._request))
+        return self._chunk(delta or b'{"content":""}', logprobs=told)
 
     def _call(self, call: Call) -> bytes:
         if self._legacy and call.place == 0:
@@ -211,6 +235,13 @@ class StreamWriter:
 def finish_reason(stop: Stop | None, legacy: bool) -> str:
     finish = stop.finish if stop is not None else "stop"
     return "function_call" if legacy and finish == "tool_calls" else finish
+
+
+def logprobs_member(tokens: Sequence[TokenLogprob], request: Request) -> dict[str, Any] | None:
+    """A choice's `logprobs`, with as many rivals as were asked for."""
+    if not tokens:
+        return None
+    return {"content": openai_logprobs.written(tokens, request.logprobs), "refusal": None}
 
 
 def closing_members(answer: Answer, answer_id: str, created: int) -> dict[str, Any]:

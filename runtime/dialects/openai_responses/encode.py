@@ -184,7 +184,7 @@ def _refuse(request: Request) -> None:
     if request.n > 1:
         raise Unsupported("this wire gives one answer at a time", "n")
     if request.logprobs is not None:
-        raise Unsupported("token probabilities cannot be translated between wires", "logprobs")
+        raise Unsupported("models that think, which this wire is for, give no token probabilities", "logprobs")
     if request.logit_bias:
         raise Unsupported("this wire takes no logit_bias", "logit_bias")
     if request.stop:

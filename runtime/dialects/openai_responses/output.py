@@ -16,6 +16,7 @@ from runtime.contract.events import (
     BlockEnd,
     Citation,
     Event,
+    Logprobs,
     MediaOut,
     OpaqueBlock,
     ReasoningDelta,
@@ -26,6 +27,7 @@ from runtime.contract.events import (
     ToolCallStart,
 )
 from runtime.contract.messages import Reasoning
+from runtime.dialects import openai_logprobs
 from runtime.dialects.openai_chat.signatures import Bound, Turn
 from runtime.dialects.openai_responses import marks
 from runtime.dialects.openai_responses.decode_tools import INPUT
@@ -55,9 +57,13 @@ class _Open:
 
 
 class Output:
-    """Takes every event of one answer. custom: names of the tools that are called with free text."""
+    """Takes every event of one answer. custom: names of the tools that are called with free text.
 
-    def __init__(self, new_id: Callable[[str], str], custom: Collection[str] = ()) -> None:
+    rivals: at most so many alternatives of a token are told; None: all there are.
+    """
+
+    def __init__(self, new_id: Callable[[str], str], custom: Collection[str] = (), rivals: int | None = None) -> None:
+        self._rivals = rivals
         self.items: list[Json] = []
         self.model: str | None = None
         self._new_id = new_id
@@ -86,6 +92,8 @@ class Output:
                 return self._refuse(text) if text else []
             case Citation():
                 return self._cite(event)
+            case Logprobs():
+                return self._weigh(event)
             case MediaOut(mime=mime, data=data):
                 return self._picture(mime, data)
             case OpaqueBlock(block=block):
@@ -176,7 +184,7 @@ class Output:
             over = opened.about("refusal.done", content_index=at, refusal=text)
         else:
             part["text"] = text
-            over = opened.about("output_text.done", content_index=at, text=text, logprobs=[])
+            over = opened.about("output_text.done", content_index=at, text=text, logprobs=part["logprobs"])
         return [over, opened.about("content_part.done", content_index=at, part=part)]
 
     def _message_over(self, status: str = "completed") -> Told:
@@ -200,6 +208,18 @@ class Output:
             return []
         where = {"content_index": len(item["content"]) - 1, "annotation_index": len(found) - 1, "annotation": note}
         return [self._message.about("output_text.annotation.added", **where)]
+
+    def _weigh(self, event: Logprobs) -> Told:
+        """Probabilities come behind their text: with a delta that adds none. Of a part that is over: in the item alone."""
+        item = self._message.item if self._message is not None else self._last_message
+        if item is None or not item["content"] or item["content"][-1]["type"] != "output_text":
+            return []
+        told = openai_logprobs.written(event.tokens, self._rivals)
+        item["content"][-1]["logprobs"] += told
+        if self._message is None:
+            return []
+        at = len(item["content"]) - 1
+        return [self._message.about("output_text.delta", content_index=at, delta="", logprobs=told)]
 
     # thinking
 

@@ -42,7 +42,8 @@ class _Answer:
 
     def __init__(self, request: Request, frame: Frame) -> None:
         self.request, self.frame = request, frame
-        self.output = Output(frame.new_id, {tool.name for tool in request.tools if is_custom(tool)})
+        custom = {tool.name for tool in request.tools if is_custom(tool)}
+        self.output = Output(frame.new_id, custom, request.logprobs)
         self.usage: Usage | None = None
         self.stop: Stop | None = None
         self._echo = envelope.echo_from(request) if frame.echo is None else frame.echo

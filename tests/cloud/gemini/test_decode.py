@@ -246,3 +246,12 @@ def test_log_probabilities() -> None:
     result = {"chosenCandidates": [{"token": "a", "logProbability": -0.5}], "topCandidates": [{"candidates": [rival]}]}
     events = read(chunk({"text": "a"}, logprobsResult=result, finishReason="STOP"))
     assert Logprobs(0, (TokenLogprob("a", -0.5, (("b", -2.0),)),)) in events
+
+
+def test_log_probabilities_of_thoughts_are_not_the_texts() -> None:
+    """No wire has a place for them."""
+    result = {"chosenCandidates": [{"token": "hm", "logProbability": -0.5}]}
+    events = read(
+        chunk({"text": "hm", "thought": True}, logprobsResult=result), chunk({"text": "a"}, finishReason="STOP")
+    )
+    assert not any(isinstance(event, Logprobs) for event in events)

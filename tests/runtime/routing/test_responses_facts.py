@@ -55,6 +55,7 @@ def test_tools_formats_and_probabilities() -> None:
     schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
     found = facts(input="x", tools=[{"type": "function", "name": "f"}], text={"format": schema}, top_logprobs=2)
     assert (found.tools, found.structured, found.logprobs) == (True, True, True)
+    assert facts(input="x", include=["message.output_text.logprobs"]).logprobs
     plain = facts(input="x", text={"format": {"type": "text"}})
     assert (plain.tools, plain.structured, plain.logprobs) == (False, False, False)
 

@@ -15,6 +15,7 @@ from runtime.contract.events import (
     Citation,
     Event,
     Failed,
+    Logprobs,
     MediaOut,
     ReasoningDelta,
     RefusalDelta,
@@ -320,3 +321,22 @@ def test_garbage_never_raises(told: list[bytes]) -> None:
 def _failed_after_stop(events: list[Event]) -> bool:
     """An error may still come behind the finish reason."""
     return [type(event) for event in events if isinstance(event, Stop | Failed)] == [Stop, Failed]
+
+
+@pytest.mark.parametrize(
+    "told", [3, [], {"content": None}, {"content": [3, {"token": 1}, {"token": "a"}, {"token": "a", "logprob": True}]}]
+)
+def test_odd_log_probabilities_are_passed_over(told: Any) -> None:
+    """The text stands."""
+    choice = {"index": 0, "delta": {"content": "a"}, "logprobs": told}
+    events = events_of({"id": "1", "choices": [choice]}, chunk({}, "stop"))
+    assert not any(isinstance(event, Logprobs) for event in events)
+    assert fold(events).text == "a"
+
+
+def test_log_probabilities_of_thinking_have_no_place() -> None:
+    """Some servers give them; they are none of the answer's."""
+    logprobs = {"content": [{"token": "hm", "logprob": -1, "bytes": None, "top_logprobs": []}]}
+    choice = {"index": 0, "delta": {"reasoning_content": "hm"}, "logprobs": logprobs}
+    events = events_of({"id": "1", "choices": [choice]}, chunk({"content": "a"}), chunk({}, "stop"))
+    assert not any(isinstance(event, Logprobs) for event in events)

@@ -261,7 +261,6 @@ def test_hints_a_server_does_not_know_are_named() -> None:
     ("members", "param"),
     [
         ({"n": 2}, "n"),
-        ({"logprobs": 0}, "logprobs"),
         ({"stop": tuple("abcde")}, "stop"),
     ],
 )
@@ -376,3 +375,20 @@ def _joined(messages: list[Message]) -> tuple[Message, ...]:
         else:
             out.append(message)
     return tuple(out)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"), [(None, {}), (0, {"logprobs": True}), (3, {"logprobs": True, "top_logprobs": 3})]
+)
+def test_log_probabilities_are_asked_for(wanted: int | None, told: dict[str, Any]) -> None:
+    """With as many rivals as the client wants."""
+    request = Request("auto", (HELLO,), logprobs=wanted)
+    assert {name: value for name, value in body(request).items() if "logprobs" in name} == told
+
+
+def test_log_probabilities_of_a_model_without_them_are_refused() -> None:
+    """They are what the request is about."""
+    profile = fitted(PLAIN, Capabilities(logprobs=False))
+    with pytest.raises(Unsupported) as caught:
+        encode(Request("auto", (HELLO,), logprobs=0), "served", profile)
+    assert caught.value.param == "logprobs"

@@ -16,6 +16,7 @@ from runtime.contract.events import (
     BlockEnd,
     Citation,
     Event,
+    Logprobs,
     MediaOut,
     OpaqueBlock,
     ReasoningDelta,
@@ -23,12 +24,13 @@ from runtime.contract.events import (
     Start,
     Stop,
     TextDelta,
+    TokenLogprob,
     ToolCallStart,
     UsageReport,
 )
 from runtime.contract.messages import Opaque, Tool
 from runtime.contract.usage import Usage
-from tests.runtime.dialects.openai_chat.folding import asked, chunks, whole, written
+from tests.runtime.dialects.openai_chat.folding import asked, chunks, decoded, whole, written
 
 START = Start("msg_1", "served-model")
 USAGE = UsageReport(Usage(prompt=10, completion=5, cached=4, cache_write=2, reasoning=3))
@@ -281,3 +283,70 @@ def test_any_answer_parses_and_both_forms_agree(blocks: list[list[tuple[str, str
 def _calls(message: dict[str, Any]) -> list[Any]:
     calls = message.get("tool_calls") or []
     return [(c["id"], c["function"]["name"], c["function"]["arguments"], c.get("extra_content")) for c in calls]
+
+
+WEIGHED: list[Event] = [
+    START,
+    TextDelta(0, "Hel"),
+    Logprobs(0, (TokenLogprob("Hel", -0.5, (("Hel", -0.5), ("Hé", -1.5), ("x", -9.0))),)),
+    TextDelta(0, "lo"),
+    TextDelta(0, "!"),
+    Logprobs(0, (TokenLogprob("lo", 0.0), TokenLogprob("\ufffd", -2.0))),
+    Stop("stop"),
+]
+CONTENT = [
+    {
+        "token": "Hel",
+        "logprob": -0.5,
+        "bytes": [72, 101, 108],
+        "top_logprobs": [
+            {"token": "Hel", "logprob": -0.5, "bytes": [72, 101, 108]},
+            {"token": "Hé", "logprob": -1.5, "bytes": [72, 195, 169]},
+        ],
+    },
+    {"token": "lo", "logprob": 0.0, "bytes": [108, 111], "top_logprobs": []},
+    {"token": "\ufffd", "logprob": -2.0, "bytes": None, "top_logprobs": []},
+]
+
+
+def test_log_probabilities_of_a_whole_answer() -> None:
+    """Each token with as many rivals as were asked for; a torn character has no bytes."""
+    assert whole(written(WEIGHED, asked(logprobs=2)))["choices"][0]["logprobs"] == {"content": CONTENT, "refusal": None}
+
+
+def test_log_probabilities_in_a_stream() -> None:
+    """They come in the chunk of their text, none of which is lost, and the SDK gathers them as of a whole answer."""
+    stream = written(WEIGHED, asked(stream=True, logprobs=2))
+    choices = [chunk["choices"][0] for chunk in chunks(stream)]
+    said = [(each["delta"].get("content"), len((each["logprobs"] or {}).get("content", ()))) for each in choices]
+    assert said == [("", 0), ("Hel", 1), ("lo", 0), ("!", 2), (None, 0)]
+    state = ChatCompletionStreamState()
+    for chunk in chunks(stream):
+        state.handle_chunk(ChatCompletionChunk.model_validate(chunk))
+    logprobs = state.current_completion_snapshot.choices[0].logprobs
+    assert logprobs is not None and logprobs.to_dict()["content"] == CONTENT
+
+
+def test_log_probabilities_nobody_asked_for_in_so_many_words_are_shown_too() -> None:
+    """A vendor's own member asked for them; the text does not wait."""
+    choices = [chunk["choices"][0] for chunk in chunks(written(WEIGHED, asked(stream=True)))]
+    assert [(each["delta"].get("content"), bool(each["logprobs"])) for each in choices] == [
+        ("", False),
+        ("Hel", False),
+        ("", True),
+        ("lo", False),
+        ("!", False),
+        ("", True),
+        (None, False),
+    ]
+
+
+def test_log_probabilities_read_back() -> None:
+    """What was written decodes to what it was."""
+    tokens = [
+        token
+        for event in decoded(written(WEIGHED, asked(stream=True, logprobs=5)))
+        if isinstance(event, Logprobs)
+        for token in event.tokens
+    ]
+    assert tokens == [token for event in WEIGHED if isinstance(event, Logprobs) for token in event.tokens]

@@ -21,7 +21,7 @@ from runtime.contract.events import (
     ToolCallStart,
     UsageReport,
 )
-from runtime.contract.messages import Message, Opaque, Request, Role, Text, Tool
+from runtime.contract.messages import Message, Opaque, Request, Role, Text
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 
@@ -82,8 +82,8 @@ def dialect(**more: Any) -> ResponsesDialect:
     return ResponsesDialect(new_id=counted(), now=lambda: 1_700_000_000.5, **more)
 
 
-def asked(*, stream: bool, tools: tuple[Tool, ...] = ()) -> Request:
-    return Request("auto", (Message(Role.USER, (Text("x"),)),), tools=tools, stream=stream)
+def asked(*, stream: bool, **more: Any) -> Request:
+    return Request("auto", (Message(Role.USER, (Text("x"),)),), stream=stream, **more)
 
 
 def written(events: Sequence[Event], *, stream: bool, by: ResponsesDialect | None = None, **more: Any) -> bytes:

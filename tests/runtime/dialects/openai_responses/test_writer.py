@@ -8,7 +8,17 @@ from typing import Any
 import openai
 import pytest
 
-from runtime.contract.events import ArgumentsDelta, Event, ReasoningDelta, Start, Stop, TextDelta, ToolCallStart
+from runtime.contract.events import (
+    ArgumentsDelta,
+    Event,
+    Logprobs,
+    ReasoningDelta,
+    Start,
+    Stop,
+    TextDelta,
+    TokenLogprob,
+    ToolCallStart,
+)
 from runtime.contract.messages import Opaque, Reasoning, Role, Tool, ToolCall
 from runtime.dialects import sse
 from runtime.dialects.api_error import ApiError
@@ -214,3 +224,30 @@ def test_an_error_before_a_stream_began_stands_alone() -> None:
     (event,) = sse.Events().feed(RESPONSES.error_event(ApiError(429, "too many")))
     told = json.loads(event.data or b"")
     assert (told["type"], told["code"], told["sequence_number"]) == ("error", "rate_limit_exceeded", 0)
+
+
+def test_log_probabilities() -> None:
+    """With a delta that adds no text, in the part that is done, and in the whole answer."""
+    weighed = (
+        TEXT[0],
+        TextDelta(0, "Hel"),
+        Logprobs(0, (TokenLogprob("Hel", -0.5, (("Hel", -0.5), ("x", -1.0))),)),
+        Stop("stop"),
+    )
+    entry = {"token": "Hel", "logprob": -0.5, "bytes": [72, 101, 108]}
+    content = [entry | {"top_logprobs": [entry]}]
+    events = sdk.check_events(written(weighed, stream=True, logprobs=1))
+    deltas = [event for event in events if event["type"] == "response.output_text.delta"]
+    assert [(event["delta"], event["logprobs"]) for event in deltas] == [("Hel", []), ("", content)]
+    done = next(event for event in events if event["type"] == "response.output_text.done")
+    assert done["logprobs"] == content
+    whole = sdk.whole(written(weighed, stream=False, logprobs=1))
+    assert whole["output"][0]["content"][0]["logprobs"] == content
+    folded = sdk.streamed(written(weighed, stream=True, logprobs=1))
+    assert folded["output"][0]["content"][0]["text"] == "Hel"
+
+
+def test_log_probabilities_without_a_text_have_no_place() -> None:
+    """Nothing of them is told."""
+    events = sdk.check_events(written((TEXT[0], Logprobs(0, (TokenLogprob("a", -1.0),)), Stop("stop")), stream=True))
+    assert not any("output_text" in event["type"] for event in events)

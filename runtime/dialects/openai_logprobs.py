@@ -1,0 +1,38 @@
+"""Log probabilities in OpenAI's shape, as its chat and responses wires write them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from runtime.contract.events import TokenLogprob
+
+_TORN = "\ufffd"  # stands in a token that is a piece of a character: its bytes are not known
+
+
+def written(tokens: Iterable[TokenLogprob], most: int | None) -> list[dict[str, Any]]:
+    """Entries with at most so many rivals each; None: all there are."""
+    return [
+        _entry(each.token, each.logprob) | {"top_logprobs": [_entry(*rival) for rival in each.top[:most]]}
+        for each in tokens
+    ]
+
+
+def read(found: Any) -> tuple[TokenLogprob, ...]:
+    """The tokens of a list of entries; what is no entry is passed over."""
+    return tuple(
+        TokenLogprob(*entry, tuple(_entries(each.get("top_logprobs"))))
+        for each in (found if isinstance(found, list) else ())
+        for entry in _entries([each])
+    )
+
+
+def _entry(token: str, logprob: float) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": None if _TORN in token else list(token.encode())}
+
+
+def _entries(found: Any) -> Iterable[tuple[str, float]]:
+    for each in found if isinstance(found, list) else ():
+        token, logprob = (each.get("token"), each.get("logprob")) if isinstance(each, dict) else (None, None)
+        if isinstance(token, str) and isinstance(logprob, int | float) and not isinstance(logprob, bool):
+            yield token, float(logprob)
