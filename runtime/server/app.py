@@ -33,7 +33,7 @@ class Gate:
 
 
 class App:
-    """dialects: the generating routes. pages: all others by method and path; a path that ends in "/" takes what is below."""
+    """dialects: the generating routes. pages: all others by method and path; one that ends in "/" takes all below it."""
 
     def __init__(
         self, desk: Desk, gate: Gate, dialects: Mapping[str, Dialect], pages: Mapping[tuple[str, str], Page]
@@ -98,8 +98,9 @@ class App:
 
     def _page(self, method: str, path: str) -> Page | None:
         page = self._pages.get((method, path))
-        if page is None and "/" in path[1:]:
-            page = self._pages.get((method, path[: path.rindex("/") + 1]))
+        while page is None and (above := path.rstrip("/").rfind("/")) > 0:
+            path = path[: above + 1]
+            page = self._pages.get((method, path))
         return page
 
     def _not_found(self, path: str, method: str) -> ApiError:

@@ -1,8 +1,9 @@
 """`hearth serve` as clients meet it, between them and a scripted stand-in for models.
 
-The stand-in is the box's engine (attached by URL, the model name `local`) and two clouds, one on each of the wires it
-speaks (`cloud`: OpenAI's, `claude`: Anthropic's), so that every client meets its own wire and a translation. Clients run
-as processes with an environment of their own making: nothing of the user's settings, keys or proxies reaches them.
+The stand-in is the box's engine (attached by URL, the model name `local`) and three clouds, one on each of the wires it
+speaks (`cloud`: OpenAI's, `claude`: Anthropic's, `gemini`), so that every client meets its own wire and a translation.
+Clients run as processes with an environment of their own making: nothing of the user's settings, keys or proxies reaches
+them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.processes import Running, free_port
-from tests.fakes.scripted_messages import as_chat
+from tests.fakes import scripted_generate, scripted_messages
 
 WINDOW_S = 100.0
 _KEY = "clients-key"
@@ -40,6 +41,10 @@ base_url = "{upstream}/v1"
 [targets.claude]
 provider = "anthropic"
 model = "claude-haiku-5-5"
+base_url = "{upstream}"
+[targets.gemini]
+provider = "gemini"
+model = "gemini-3.8-flash"
 base_url = "{upstream}"
 [aliases]
 "gpt-4o" = "auto"
@@ -63,7 +68,7 @@ class Served:
     def asked(self, mark: str) -> list[dict[str, Any]]:
         """The bodies of these exchanges as the chat wire has them, whatever wire they came over."""
         return [
-            as_chat(each["body"]) if each["path"] == "/v1/messages" else each["body"]
+            _as_chat(each["path"], each["body"])
             for each in self.exchanges(mark)
             if not each["path"].endswith("count_tokens")
         ]
@@ -88,6 +93,12 @@ def serving(folder: Path) -> Iterator[Served]:
     with Running(model, folder / "model.log"), Running(hearth, folder / "hearth.log", ours) as running:
         running.first_answer(f"{served.url}/v1/chat/completions", _hello(), key=served.key)
         yield served
+
+
+def _as_chat(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    if scripted_generate.is_asked(path):
+        return scripted_generate.as_chat(body)
+    return scripted_messages.as_chat(body) if path == "/v1/messages" else body
 
 
 def _hello() -> bytes:

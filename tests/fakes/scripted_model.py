@@ -1,4 +1,4 @@
-"""A stand-in for models that can call tools: a process that speaks OpenAI's chat wire and Anthropic's messages wire.
+"""A stand-in for models that can call tools: a process that speaks OpenAI's chat wire, Anthropic's and Gemini's.
 
     python -m tests.fakes.scripted_model --port N
 
@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import count
 
-from tests.fakes import scripted_messages
+from tests.fakes import scripted_generate, scripted_messages
 from tests.fakes.script import PLAIN, Answer, Call, Json, answer, pieces
 from tests.fakes.tiny_http import Exchange, listen
 
@@ -90,7 +90,7 @@ class Server:
         if exchange.path == "/v1/models":
             entry = {"id": MODEL, "object": "model", "created": _CREATED, "owned_by": "test", "max_model_len": WINDOW}
             return await exchange.say({"object": "list", "data": [entry]})
-        if exchange.method != "POST" or not exchange.path.startswith("/v1/"):
+        if exchange.method != "POST" or not exchange.path.startswith(("/v1/", "/v1beta/")):
             return await exchange.say({"detail": "Not Found"}, 404)
         body = json.loads(exchange.body)
         self.asked.append({"path": exchange.path, "headers": exchange.headers, "body": body})
@@ -98,6 +98,8 @@ class Server:
             return await self._chat(exchange, body)
         if exchange.path == "/v1/messages":
             return await self._messages(exchange, body)
+        if scripted_generate.is_asked(exchange.path):
+            return await self._generate(exchange, body)
         if exchange.path == "/v1/messages/count_tokens":
             return await exchange.say(scripted_messages.count(body))
         if exchange.path == "/v1/completions":
@@ -120,6 +122,11 @@ class Server:
             return await exchange.say(scripted_messages.whole(said, model, new_id))
         events = scripted_messages.events(said, model, new_id)
         return await self._stream(exchange, map(scripted_messages.event_bytes, events))
+
+    async def _generate(self, exchange: Exchange, body: Json) -> None:
+        model = exchange.path.rpartition("/")[2].partition(":")[0]
+        chunks = scripted_generate.chunks(answer(scripted_generate.as_chat(body)), model, self._id())
+        return await self._stream(exchange, map(scripted_generate.event_bytes, chunks))
 
     async def _stream(self, exchange: Exchange, events: Iterable[bytes]) -> None:
         await exchange.stream("text/event-stream; charset=utf-8")

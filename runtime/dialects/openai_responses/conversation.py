@@ -121,15 +121,6 @@ def input_of(body: RawBody) -> list[bytes]:
     return [bytes(raw) for raw in _raws.decode(body.value("input"))] if isinstance(given, list) else []
 
 
-def listed(items: Sequence[bytes]) -> bytes:
-    """The list of a response's input items, as the wire gives it; an item without an id gets its place."""
-    written = [_with_id(item, place) for place, item in enumerate(items)]
-    ends = [_id_of(written[0]), _id_of(written[-1])] if written else [None, None]
-    first, last = (msgspec.json.encode(end) for end in ends)
-    data = b",".join(written)
-    return b'{"object":"list","data":[%b],"first_id":%b,"last_id":%b,"has_more":false}' % (data, first, last)
-
-
 def deleted(response_id: str) -> bytes:
     return msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
 
@@ -137,14 +128,6 @@ def deleted(response_id: str) -> bytes:
 def item_ids(response: bytes) -> Iterator[str]:
     """The ids of a response's output."""
     yield from (name for item in output_of(response) if (name := _id_of(item)) is not None)
-
-
-def _with_id(item: bytes, place: int) -> bytes:
-    if _id_of(item) is not None:
-        return item
-    body = RawBody(item)
-    put = {"id": msgspec.json.encode(f"item_{place}")}
-    return body.spliced(put if "type" in body.data else put | {"type": b'"message"'})
 
 
 def _resolved(raw: bytes, referred: Mapping[str, bytes]) -> bytes:

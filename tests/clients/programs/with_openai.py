@@ -1,8 +1,9 @@
-"""openai-python: chat completions whole and streamed, tools, schemas, plain completions, models, errors."""
+"""openai-python: chat completions and responses, whole and streamed, tools, schemas, plain completions, models, errors."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import openai
 from cases import BOTH, KEY, MODEL, PARIS, TOOL, URL, City, asked, get_weather, report
@@ -126,7 +127,127 @@ def models() -> object:
 
 
 def model() -> object:
-    return client.models.retrieve("auto").id
+    return [client.models.retrieve(name).id for name in ("auto", "anthropic/claude-haiku-5-5")]
+
+
+# The responses wire
+
+RESPONDING = {"type": "function", **TOOL, "strict": True}
+
+
+def responses_whole() -> object:
+    said = client.responses.create(model=MODEL, input=asked("responses_whole", PARIS), temperature=0)
+    usage = said.usage
+    spent = [usage.input_tokens, usage.output_tokens, usage.input_tokens_details.cached_tokens]
+    return {"text": said.output_text, "status": said.status, "usage": spent}
+
+
+def responses_stream() -> object:
+    pieces, kinds = [], []
+    with client.responses.stream(model=MODEL, input=asked("responses_stream", PARIS)) as streamed:
+        for event in streamed:
+            kinds.append(event.type)
+            if event.type == "response.output_text.delta":
+                pieces.append(event.delta)
+        final = streamed.get_final_response()
+    whole = "".join(pieces) == final.output_text
+    return {"text": final.output_text, "pieces": len(pieces), "whole": whole, "last": kinds[-1]}
+
+
+def responses_reasoning() -> object:
+    said = client.responses.create(
+        model=MODEL, input=asked("responses_reasoning", f"think. {PARIS}"), reasoning={"summary": "auto"}
+    )
+    [thought] = [item for item in said.output if item.type == "reasoning"]
+    return [thought.summary[0].text, said.output_text]
+
+
+def responses_tools() -> object:
+    """Stateless: every item of the answer is given back with the results."""
+    items = [{"role": "user", "content": asked("responses_tools", f"think. {BOTH}")}]
+    first = client.responses.create(model=MODEL, input=items, tools=[RESPONDING], store=False)
+    items += [item.model_dump(exclude_none=True) for item in first.output] + results(first)
+    return client.responses.create(model=MODEL, input=items, tools=[RESPONDING], store=False).output_text
+
+
+def responses_tools_streamed() -> object:
+    with client.responses.stream(
+        model=MODEL, input=asked("responses_tools_streamed", BOTH), tools=[RESPONDING]
+    ) as streamed:
+        for _ in streamed:
+            pass
+        first = streamed.get_final_response()
+    with client.responses.stream(
+        model=MODEL, input=results(first), previous_response_id=first.id, tools=[RESPONDING]
+    ) as streamed:
+        for _ in streamed:
+            pass
+        return streamed.get_final_response().output_text
+
+
+def results(said: openai.types.responses.Response) -> list[dict]:
+    calls = [item for item in said.output if item.type == "function_call"]
+    return [
+        {"type": "function_call_output", "call_id": call.call_id, "output": get_weather(**json.loads(call.arguments))}
+        for call in calls
+    ]
+
+
+def responses_going_on() -> object:
+    """Three turns of which only the new words are sent."""
+    last = None
+    for turn in ("one", "two", "three"):
+        last = client.responses.create(
+            model=MODEL,
+            input=asked("responses_going_on", turn),
+            previous_response_id=last and last.id,
+            instructions="Be brief.",
+        )
+    return [last.output_text, last.previous_response_id is not None]
+
+
+def responses_structured() -> object:
+    said = client.responses.parse(model=MODEL, input=asked("responses_structured", PARIS), text_format=City)
+    return said.output_parsed.model_dump()
+
+
+def responses_structured_streamed() -> object:
+    with client.responses.stream(
+        model=MODEL, input=asked("responses_structured_streamed", PARIS), text_format=City
+    ) as streamed:
+        for _ in streamed:
+            pass
+        return streamed.get_final_response().output_parsed.model_dump()
+
+
+def responses_kept() -> object:
+    """What is kept of an answer: given, listed, not to be cancelled, and forgotten."""
+    first = client.responses.create(model=MODEL, input=asked("responses_kept", "one"))
+    said = client.responses.create(model=MODEL, input=asked("responses_kept", "two"), previous_response_id=first.id)
+    again = client.responses.retrieve(said.id)
+    listed = list(client.responses.input_items.list(said.id, limit=2, order="asc"))
+    refused = told_of(lambda: client.responses.cancel(said.id))
+    client.responses.delete(said.id)
+    return {
+        "same": again.to_dict() == said.to_dict(),
+        "roles": [item.role for item in listed],
+        "refused": refused,
+        "gone": told_of(lambda: client.responses.retrieve(said.id)),
+        "gone_on": told_of(lambda: client.responses.create(model=MODEL, input="three", previous_response_id=said.id)),
+    }
+
+
+def responses_unkept() -> object:
+    said = client.responses.create(model=MODEL, input=asked("responses_unkept", "one"), store=False)
+    return told_of(lambda: client.responses.retrieve(said.id))
+
+
+def told_of(asking: Callable[[], object]) -> object:
+    try:
+        asking()
+    except openai.APIStatusError as error:
+        return [type(error).__name__, error.status_code, error.code]
+    return None
 
 
 def wrong_key() -> object:
@@ -142,11 +263,7 @@ def bad_body() -> object:
 
 
 def caught(asking: openai.OpenAI, name: str, **more: object) -> object:
-    try:
-        asking.chat.completions.create(model=name, messages=user("caught", PARIS), **more)
-    except openai.APIStatusError as error:
-        return [type(error).__name__, error.status_code, error.code]
-    return None
+    return told_of(lambda: asking.chat.completions.create(model=name, messages=user("caught", PARIS), **more))
 
 
 report(
@@ -165,6 +282,16 @@ report(
     completions,
     models,
     model,
+    responses_whole,
+    responses_stream,
+    responses_reasoning,
+    responses_tools,
+    responses_tools_streamed,
+    responses_going_on,
+    responses_structured,
+    responses_structured_streamed,
+    responses_kept,
+    responses_unkept,
     wrong_key,
     unknown_model,
     bad_body,

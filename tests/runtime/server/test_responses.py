@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import APIError, AsyncOpenAI, BadRequestError
+from openai import APIError, AsyncOpenAI, BadRequestError, NotFoundError
 
 from runtime.dialects.openai_responses.conversation import Kept
 from runtime.dialects.openai_responses.dialect import RESPONSES
@@ -36,6 +36,31 @@ async def test_a_kept_response_is_given_and_forgotten(tmp_path: Path) -> None:
         for method in ("GET", "DELETE"):
             again = await door.client.request(method, "/v1/responses/resp_1")
             assert (again.status_code, json.loads(again.content)["error"]["param"]) == (404, "response_id")
+    store.close()
+
+
+async def test_what_lies_below_a_kept_response(tmp_path: Path) -> None:
+    """Its input, a page at a time; it is no stream, and cannot be cancelled: it is complete."""
+    store = ResponseStore(None, time.time)
+    items = (b'{"role":"user","content":"a"}', b'{"role":"user","content":"b"}')
+    await store.keep(Kept("resp_1", None, items, ANSWER))
+    kept = Responses(store, lambda headers: "")
+    async with opened(Setup(engine_backend((Turn(),))), tmp_path) as door:
+        door.app._pages = {**door.app._pages, **kept.table()}
+        async with AsyncOpenAI(api_key="k", base_url=f"{door.url}/v1", max_retries=0) as client:
+            told = [item.id async for item in client.responses.input_items.list("resp_1", limit=1)]
+            assert told == ["item_1", "item_0"]
+            for asked in (
+                client.responses.cancel("resp_1"),
+                client.responses.retrieve("resp_1", stream=True),
+                client.responses.input_items.list("resp_1", limit=200),
+            ):
+                with pytest.raises(BadRequestError):
+                    await asked
+            for missing in (client.responses.cancel("resp_2"), client.responses.input_items.list("resp_2")):
+                with pytest.raises(NotFoundError):
+                    await missing
+        assert (await door.client.post("/v1/responses/resp_1/odd")).status_code == 404
     store.close()
 
 

@@ -85,14 +85,6 @@ def test_what_is_not_to_be_stored_is_not_kept() -> None:
     assert conversation.wants_keeping(raw(input="x"))
 
 
-def test_the_list_of_input_items() -> None:
-    """As the wire gives it; items without an id or a type get both."""
-    listed = json.loads(conversation.listed((b'{"role":"user","content":"a"}', b'{"type":"reasoning","id":"rs"}')))
-    assert [item["id"] for item in listed["data"]] == ["item_0", "rs"]
-    assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("item_0", "rs", False)
-    assert json.loads(conversation.listed(()))["data"] == []
-
-
 def test_marked_items_never_go_up() -> None:
     """No model of this wire could read them; all else stays as it was written."""
     marked = {"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": marks.written(Sealed(signature="s"))}
