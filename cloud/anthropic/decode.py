@@ -32,6 +32,7 @@ from runtime.contract.events import (
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Opaque, Request
 from runtime.contract.usage import Usage
+from runtime.dialects.anthropic_messages.words import usage_of
 
 _json = msgspec.json.Decoder()
 
@@ -139,7 +140,7 @@ class AnswerDecoder:
         if not isinstance(usage, dict):
             return ()
         self._usage |= {name: value for name, value in usage.items() if value is not None}
-        return (UsageReport(_usage(self._usage), {WIRE: dict(self._usage)}),)
+        return (UsageReport(usage_of(self._usage) or Usage(), {WIRE: dict(self._usage)}),)
 
     def _block_begin(self, event: _Block) -> Sequence[Event]:
         index, block = _index(event), _object(event.get("content_block"))
@@ -255,18 +256,6 @@ _EVENTS: Mapping[str, Callable[[AnswerDecoder, _Block], Sequence[Event]]] = {
 
 def _failure(kind: Kind, message: str, body: bytes = b"") -> Failure:
     return Failure(kind, Disposition.NEXT_CANDIDATE, message, body=body[:4096])
-
-
-def _usage(said: Mapping[str, Any]) -> Usage:
-    read, written = _count(said, "cache_read_input_tokens"), _count(said, "cache_creation_input_tokens")
-    details = said.get("output_tokens_details")
-    return Usage(
-        prompt=_count(said, "input_tokens") + read + written,
-        completion=_count(said, "output_tokens"),
-        cached=read,
-        cache_write=written,
-        reasoning=_count(details, "thinking_tokens") if isinstance(details, dict) else 0,
-    )
 
 
 def _refusal(details: Any) -> str:

@@ -29,6 +29,8 @@ _OURS = frozenset(
 _BETAS = frozenset({"betas", "anthropic_beta"})
 # Read elsewhere, or nothing to a model.
 _MEANINGLESS = frozenset({"stream_options", "tools", "functions", "function_call", "continue_final_message"})
+_SEARCH = "web_search_options"  # OpenAI's chat way to ask for it
+_SEARCH_TOOL = {"type": "web_search_20250305", "name": "web_search"}
 _SERVER_TOOL = re.compile(r"[a-z_]+_\d{8}|mcp_toolset")
 _BETA_OF_MEMBER = {
     "mcp_servers": "mcp-client-2025-11-20",
@@ -54,6 +56,8 @@ def members(request: Request, losses: Losses) -> dict[str, Any]:
                 out[name] = value
             elif name == "audio" or (name == "modalities" and value != ["text"]):
                 raise Unsupported("this model answers in text alone", name)
+            elif name == _SEARCH and isinstance(value, Mapping):
+                losses.add_if(bool(value.keys() - {"user_location"}), name)
             elif name not in _MEANINGLESS | _BETAS and value not in (None, False):
                 losses.add(name)
     return out
@@ -72,7 +76,15 @@ def tools(request: Request) -> list[dict[str, Any]]:
         kind = tool.get("type") if isinstance(tool, dict) else None
         if not isinstance(kind, str) or not _SERVER_TOOL.fullmatch(kind):
             raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
-    return found
+    asked = (said.get(_SEARCH) for said in request.extra.values() if isinstance(said, Mapping))
+    return found + [_search(options) for options in asked if isinstance(options, Mapping)]
+
+
+def _search(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The vendor's own search, near where the client says its user is."""
+    place = options.get("user_location")
+    near = place.get("approximate") if isinstance(place, Mapping) else None
+    return _SEARCH_TOOL | ({"user_location": {"type": "approximate", **near}} if isinstance(near, Mapping) else {})
 
 
 def betas(request: Request, body: Mapping[str, Any]) -> str:

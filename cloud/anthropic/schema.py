@@ -14,7 +14,9 @@ _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostnam
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _COMBINED = ("anyOf", "oneOf", "allOf")
 _DEFINITIONS = ("$defs", "definitions")
-_SILENT = frozenset({"$schema", "$id", "additionalProperties", "nullable", *_DEFINITIONS})  # not told to the model
+_SILENT = frozenset(
+    {"$schema", "$id", "additionalProperties", "propertyOrdering", *_DEFINITIONS}
+)  # not told to the model
 
 
 class Unshapable(ValueError):
@@ -114,6 +116,8 @@ def _references(node: Any) -> Iterator[str]:
 def _node(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise Unshapable("a schema that allows anything")
+    if "nullable" in schema:
+        return _nullable(schema)
     if isinstance(name := schema.get("$ref"), str):
         if name == "#":
             raise Unshapable("the schema holds itself")
@@ -128,6 +132,12 @@ def _node(schema: Any) -> dict[str, Any]:
             out[word] = left.pop(word)
     left.pop("description", None)
     return _with_rest(out, left)
+
+
+def _nullable(schema: Schema) -> dict[str, Any]:
+    """The older way to say that null will do."""
+    inner = {word: value for word, value in schema.items() if word != "nullable"}
+    return {"anyOf": [_node(inner), {"type": "null"}]} if schema["nullable"] is True else _node(inner)
 
 
 def _any_of(schema: Schema, kinds: list[Any]) -> dict[str, Any]:

@@ -81,6 +81,8 @@ def _plain(schema: Json, known: Mapping[str, Json]) -> Json:
         return {} if isinstance(schema, bool) else schema
     if isinstance(schema.get("allOf"), list):
         schema = _united(schema, known, ())
+    if "nullable" in schema:
+        return _nullable(schema, known)
     if isinstance(schema.get("$ref"), str):
         return _reference(schema, known)
     out: dict[str, Json] = {}
@@ -90,6 +92,12 @@ def _plain(schema: Json, known: Mapping[str, Json]) -> Json:
     if words:
         out["description"] = " ".join(filter(None, (out.get("description"), f"({'; '.join(words)})")))
     return out
+
+
+def _nullable(schema: Mapping[str, Json], known: Mapping[str, Json]) -> Json:
+    """The older way to say that null will do."""
+    inner = _plain({name: value for name, value in schema.items() if name != "nullable"}, known)
+    return {"anyOf": [inner, {"type": "null"}]} if schema["nullable"] is True else inner
 
 
 def _member(name: str, value: Json, known: Mapping[str, Json], out: dict[str, Json], words: list[str]) -> None:

@@ -39,16 +39,23 @@ def usage_of(value: Any) -> Usage | None:
     """Token counts of a usage object: the prompt is what was read, written to and found in the cache, and the rest."""
     if not isinstance(value, dict):
         return None
-    cached = _count(value.get("cache_read_input_tokens"))
-    written = _count(value.get("cache_creation_input_tokens"))
+    spent = [value, *_compactions(value.get("iterations"))]
+    cached = sum(_count(each.get("cache_read_input_tokens")) for each in spent)
+    written = sum(_count(each.get("cache_creation_input_tokens")) for each in spent)
     details = value.get("output_tokens_details")
     return Usage(
-        prompt=_count(value.get("input_tokens")) + cached + written,
-        completion=_count(value.get("output_tokens")),
+        prompt=sum(_count(each.get("input_tokens")) for each in spent) + cached + written,
+        completion=sum(_count(each.get("output_tokens")) for each in spent),
         cached=cached,
         cache_write=written,
         reasoning=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
     )
+
+
+def _compactions(iterations: Any) -> list[dict[str, Any]]:
+    """Steps that summed up the conversation first: billed like the answer, and not among its own counts."""
+    steps = iterations if isinstance(iterations, list) else []
+    return [step for step in steps if isinstance(step, dict) and step.get("type") == "compaction"]
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

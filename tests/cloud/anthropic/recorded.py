@@ -148,9 +148,12 @@ def _of_message(read: Any) -> Answer:
 
 
 def _usage(said: dict[str, Any]) -> Usage:
-    read, written = said["cache_read_input_tokens"] or 0, said["cache_creation_input_tokens"] or 0
+    """What is billed at the model's price: the counts of a compaction do not stand among those of the answer."""
+    spent = [said, *(step for step in said.get("iterations") or () if step["type"] == "compaction")]
+    read, written = (sum(each[f"cache_{name}_input_tokens"] or 0 for each in spent) for name in ("read", "creation"))
     thinking = (said.get("output_tokens_details") or {}).get("thinking_tokens") or 0
-    return Usage(said["input_tokens"] + read + written, said["output_tokens"], read, written, thinking)
+    told, answered = (sum(each[name] for each in spent) for name in ("input_tokens", "output_tokens"))
+    return Usage(told + read + written, answered, read, written, thinking)
 
 
 def without_nothing(value: Any) -> Any:

@@ -159,6 +159,18 @@ def test_usage_is_cumulative_and_counts_the_cache_in() -> None:
     assert usages == [Usage(115, 1, 100, 5, 0), Usage(115, 9, 100, 5, 4)]
 
 
+def test_what_a_compaction_cost_is_counted() -> None:
+    """It is billed like the answer and stands in the steps alone; another model's advice has a price of its own."""
+    counts = {"cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "input_tokens": 7, "output_tokens": 8}
+    steps = [
+        {**counts, "type": "compaction", "input_tokens": 100, "output_tokens": 80, "cache_creation_input_tokens": 5000},
+        {**counts, "type": "advisor_message", "model": "other", "input_tokens": 999},
+        {**counts, "type": "message"},
+    ]
+    events = read({"type": "message_start", "message": {"usage": counts}}, stop("end_turn", {"iterations": steps}))
+    assert [event.usage for event in events if isinstance(event, UsageReport)][-1] == Usage(5107, 88, 0, 5000)
+
+
 def test_stop_reasons_have_their_meaning() -> None:
     """A reason nobody knows yet is a stop, with its own word kept."""
     known = {

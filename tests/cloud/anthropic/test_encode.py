@@ -555,6 +555,20 @@ def test_a_server_tool_reaches_the_vendor_behind_the_functions() -> None:
     assert caught.value.param == "tools"
 
 
+def test_openais_web_search_is_the_vendors_search() -> None:
+    """Near the place the client names; what is asked beyond it is dropped, and named."""
+    near = {"type": "approximate", "approximate": {"city": "Turin", "country": "IT"}}
+    request = ask(extra={"openai_chat": {"web_search_options": {"user_location": near}}})
+    there = {"type": "approximate", "city": "Turin", "country": "IT"}
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    assert body(request)["tools"] == [search | {"user_location": there}]
+    assert dropped(request) == ()
+    request = ask(extra={"openai_chat": {"web_search_options": {"search_context_size": "low"}}})
+    assert body(request)["tools"] == [search]
+    assert dropped(request) == ("web_search_options",)
+    assert "tools" not in body(ask(extra={"openai_chat": {"web_search_options": None}}))
+
+
 def test_a_choice_holds_for_server_tools_too() -> None:
     """And a history with calls does not switch them off."""
     extra = {"openai_chat": {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}}

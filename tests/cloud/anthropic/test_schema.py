@@ -60,6 +60,20 @@ def test_what_the_sdk_cannot_read_is_read() -> None:
     assert out["$defs"]["n"]["properties"]["x"] == {"type": "integer"}
 
 
+def test_an_older_dialect_is_read() -> None:
+    """Null is allowed where it was; the order of another vendor's answers is nothing to this one."""
+    members = {
+        "a": {"type": "string", "nullable": True},
+        "b": {"$ref": "#/$defs/n", "nullable": True},
+        "c": {"type": "string", "nullable": False},
+    }
+    out = closed({"properties": members, "propertyOrdering": ["a", "b"], "$defs": {"n": NAME}})
+    assert out["properties"]["a"] == {"anyOf": [NAME, {"type": "null"}]}
+    assert out["properties"]["b"] == {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}
+    assert out["properties"]["c"] == NAME
+    assert "description" not in out
+
+
 @pytest.mark.parametrize(
     "schema",
     [

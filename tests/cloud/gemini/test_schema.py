@@ -36,6 +36,9 @@ from cloud.gemini import schema
             {"description": "d", "anyOf": [{"$ref": "#/$defs/A"}]},
         ),
         ({"items": True, "additionalProperties": False}, {"items": {}, "additionalProperties": False}),
+        ({"type": "string", "nullable": True}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ({"$ref": "#/$defs/A", "nullable": True}, {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}),
+        ({"type": "STRING", "nullable": False}, {"type": "string"}),
         ({"prefixItems": [{"const": "a"}]}, {"prefixItems": [{"enum": ["a"], "type": "string"}]}),
     ],
 )
