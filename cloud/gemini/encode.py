@@ -65,6 +65,8 @@ def _agreed(body: Mapping[str, Any], can: Capabilities) -> Table:
         unwanted = "thinkingBudget" if can.thinking == "level" else "thinkingLevel"
         settings["thinkingConfig"] = {name: value for name, value in thoughts.items() if name != unwanted}
         out["generationConfig"] = settings
+    if isinstance(out.get("tools"), list):
+        out["tools"] = extras.once(out["tools"])
     kinds = {name for tool in out.get("tools") or () if isinstance(tool, dict) for name in tool}
     if "functionDeclarations" in kinds and len(kinds) > 1 and can.signed_calls:
         # Models that sign their calls take both kinds of tools together, if told so.

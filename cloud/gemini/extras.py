@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cloud.gemini.wire import WIRE, Table, camel, camel_name
@@ -39,6 +39,11 @@ _SERVER_TOOLS = frozenset(
         "urlContext",
     }
 )
+# What some must hold: other vendors have tools of these names, with other members.
+_MARKS = {
+    "fileSearch": frozenset({"fileSearchStoreNames"}),
+    "retrieval": frozenset({"externalApi", "vertexAiSearch", "vertexRagStore"}),
+}
 _SEARCH = "web_search_options"  # OpenAI's chat way to ask for it
 _IN_PIECES = "streamFunctionCallArguments"  # calls come whole from this decoder's upstream
 
@@ -64,6 +69,18 @@ def tools(request: Request) -> list[Table]:
         found += [_server_tool(tool) for tool in said.get("tools") or ()]
         found += [{"googleSearch": {}}] if said.get(_SEARCH) is not None else []
     return found
+
+
+def once(offered: Sequence[Any]) -> list[Any]:
+    """A tool of the vendor's that was asked for in several ways goes up once: with what was said of it, if anything was."""
+    known = [tool for tool in offered if isinstance(tool, Mapping)]
+    seen = {name for tool in known for name, value in tool.items() if value}
+    out: list[Any] = [tool for tool in offered if not isinstance(tool, Mapping)]
+    for tool in known:
+        kept = {name: value for name, value in tool.items() if value or name not in seen}
+        seen |= set(kept)
+        out += [kept] if kept else []
+    return out
 
 
 def merged(ours: Table, theirs: Mapping[str, Any]) -> Table:
@@ -125,10 +142,16 @@ def _modalities(value: Any) -> Table:
 def _server_tool(tool: Any) -> Table:
     """As the wire writes it (`{"google_search": {}}`), or by its name as a type."""
     found = dict(_entries(tool)) if isinstance(tool, Mapping) else {}
-    if not found or not set(found) <= _SERVER_TOOLS:
+    if not found or not all(_is_ours(name, value) for name, value in found.items()):
         kind = tool.get("type") if isinstance(tool, Mapping) else None
         raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
     return found
+
+
+def _is_ours(name: str, value: Any) -> bool:
+    return name in _SERVER_TOOLS and (
+        name not in _MARKS or (isinstance(value, dict) and bool(_MARKS[name] & set(value)))
+    )
 
 
 def _entries(tool: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

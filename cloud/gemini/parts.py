@@ -9,8 +9,9 @@ import msgspec
 
 from cloud.gemini import media, signatures
 from cloud.gemini.wire import WIRE, Table
+from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
-from runtime.contract.messages import Media, Message, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
+from runtime.contract.messages import Media, Message, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from runtime.contract.targets import Capabilities
 
 _EXACT = 2**53  # numbers on this wire are doubles
@@ -20,7 +21,7 @@ def texts(message: Message) -> list[Table]:
     return [{"text": part.text} for part in message.parts if isinstance(part, Text) and part.text]
 
 
-def of_user(parts: Sequence[Part], names: Mapping[str, str], can: Capabilities) -> list[Table]:
+def of_user(parts: Sequence[Part], names: Mapping[str, str], can: Capabilities, losses: Losses) -> list[Table]:
     """Results first, then all else in its order. names: call id -> tool name. Raises Unsupported."""
     results, others = [], []
     for part in parts:
@@ -32,11 +33,11 @@ def of_user(parts: Sequence[Part], names: Mapping[str, str], can: Capabilities) 
             case Media():
                 others.append(media.part(part, can))
             case _:
-                others += _said(part)
+                others += _said(part, losses)
     return results + others
 
 
-def of_assistant(parts: Sequence[Part], can: Capabilities, at: str) -> list[Table]:
+def of_assistant(parts: Sequence[Part], can: Capabilities, at: str, losses: Losses) -> list[Table]:
     """Raises Unsupported."""
     out: list[Table] = []
     loose: list[str] = []  # signatures of a text that stands ahead of it: the client lost their place
@@ -49,20 +50,22 @@ def of_assistant(parts: Sequence[Part], can: Capabilities, at: str) -> list[Tabl
             case Media():
                 out.append(media.part(part, can))
             case _:
-                out += [_signed(made, loose) for made in _said(part)]
+                out += [_signed(made, loose) for made in _said(part, losses)]
     if can.signed_calls:
         _sign_first_call(out)
     return out
 
 
-def _said(part: Part) -> list[Table]:
+def _said(part: Part, losses: Losses) -> list[Table]:
+    """A refusal is no one's words to repeat, and another wire's blocks mean nothing here: they are left out, and named."""
     match part:
         case Text(text=text) if text:
             return [{"text": text}]
         case Opaque(wire=wire, value=value) if wire == WIRE and isinstance(value, dict):
             return [dict(value)]
-        case _:
-            return []  # a refusal is no one's words to repeat; another wire's blocks mean nothing here
+        case Opaque() | Refusal():
+            losses.add("messages")
+    return []
 
 
 def _thought(part: Reasoning, out: list[Table], loose: list[str]) -> None:

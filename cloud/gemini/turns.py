@@ -31,7 +31,7 @@ def turns(messages: Sequence[Message], first: int, can: Capabilities, losses: Lo
     out: list[Table] = []
     for place, message in enumerate(messages, first):
         losses.add_if(message.name is not None, "name")
-        mine = _parts(message, names, can, f"messages[{place}]")
+        mine = _parts(message, names, can, f"messages[{place}]", losses)
         if not mine:
             continue
         role = _MODEL if message.role is Role.ASSISTANT else _USER
@@ -56,14 +56,14 @@ def ended(out: list[Table], can: Capabilities, losses: Losses) -> list[Table]:
     return [*out, _said(_GOING_ON)]
 
 
-def _parts(message: Message, names: Mapping[str, str], can: Capabilities, at: str) -> list[Table]:
+def _parts(message: Message, names: Mapping[str, str], can: Capabilities, at: str, losses: Losses) -> list[Table]:
     match message.role:
         case Role.SYSTEM:
             return parts.texts(message)
         case Role.USER:
-            return parts.of_user(message.parts, names, can)
+            return parts.of_user(message.parts, names, can, losses)
         case Role.ASSISTANT:
-            return parts.of_assistant(message.parts, can, at)
+            return parts.of_assistant(message.parts, can, at, losses)
 
 
 def _names(messages: Sequence[Message]) -> Mapping[str, str]:

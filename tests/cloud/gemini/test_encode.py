@@ -108,13 +108,13 @@ def test_a_conversation_opens_and_closes_with_the_user() -> None:
 
 
 def test_empty_parts_refusals_and_other_wires_blocks_are_not_sent() -> None:
-    """The wire refuses empty parts; what nobody said is not said."""
-    said = body(
-        asked(
-            user(Text(""), Text("a")), model(Refusal("no"), Opaque("anthropic_messages", {}), Text("")), user(Text("b"))
-        )
-    )
-    assert said["contents"] == [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]
+    """The wire refuses empty parts; what nobody said is not said, and what is left out is named."""
+    refused = asked(user(Text(""), Text("a")), model(Refusal("no"), Text("")), user(Text("b")))
+    foreign = asked(user(Text("a")), model(Opaque("anthropic_messages", {})), user(Text("b")))
+    for request in (refused, foreign):
+        assert body(request)["contents"] == [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]
+        assert dropped(request) == ("messages",)
+    assert dropped(asked(user(Text(""), Text("a")), model(Text("")))) == ()
 
 
 def test_calls_and_results_pair_up_by_name_in_one_turn() -> None:
@@ -474,6 +474,43 @@ def test_openais_web_search_is_the_vendors_search() -> None:
     request = asked(extra={"openai_chat": {"web_search_options": {"search_context_size": "low"}}})
     assert body(request)["tools"] == [{"googleSearch": {}}]
     assert dropped(request) == ("web_search_options",)
+
+
+@pytest.mark.parametrize(
+    ("extra", "search"),
+    [
+        ({"openai_chat": {"web_search_options": {}, "tools": [{"google_search": {}}]}}, {}),
+        ({"openai_chat": {"web_search_options": {}, "google": {"tools": [{"google_search": {}}]}}}, {}),
+        ({"openai_chat": {"web_search_options": {}}, "gemini": {"tools": [{"googleSearch": {"a": 1}}]}}, {"a": 1}),
+    ],
+)
+def test_a_search_asked_for_in_two_ways_is_one_search(extra: dict[str, Any], search: dict[str, Any]) -> None:
+    """With what was said of it."""
+    assert body(asked(extra=extra))["tools"] == [{"googleSearch": search}]
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "file_search", "vector_store_ids": ["vs_1"]},
+        {"type": "file_search"},
+        {"file_search": {"vector_store_ids": ["vs_1"]}},
+        {"type": "retrieval"},
+    ],
+)
+def test_another_vendors_tool_of_the_same_name_is_refused(tool: dict[str, Any]) -> None:
+    """It is known by what it holds."""
+    with pytest.raises(Unsupported) as caught:
+        body(asked(extra={"openai_chat": {"tools": [tool]}}))
+    assert caught.value.param == "tools"
+
+
+def test_the_vendors_own_file_search() -> None:
+    """In its own members, by its name or as a type."""
+    stores = {"file_search_store_names": ["fileSearchStores/a"]}
+    for tool in ({"file_search": stores}, {"type": "file_search", **stores}):
+        said = body(asked(extra={"openai_chat": {"tools": [tool]}}))
+        assert said["tools"] == [{"fileSearch": {"fileSearchStoreNames": ["fileSearchStores/a"]}}]
 
 
 @pytest.fixture(scope="module")
