@@ -8,6 +8,7 @@ from runtime.contract.codec import Codec
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
+from runtime.dialects import limits
 from runtime.dialects.checked import CheckedMeter
 from runtime.dialects.detour import must_leave
 from runtime.dialects.meter import Before, Meter
@@ -35,11 +36,16 @@ def passes(job: Job, target: Target) -> bool:
 
 
 def passed(job: Job, target: Target, codec: Codec, model: str, before: Before | None) -> Asked:
-    """The client's own bytes, and what reads an answer of its own wire. model: what this lane calls it."""
-    keep = target.capabilities.continues
-    passing = job.dialect.passing(job.body, model, keep_text=keep, before=before)
+    """The client's own bytes (with no limit above the model's), and what reads an answer of its own wire.
+
+    model: what this lane calls it.
+    """
+    can = target.capabilities
+    body = limits.lowered(job.body, can.max_output_tokens)
+    passing = job.dialect.passing(body, model, keep_text=can.continues, before=before)
     headers = (_JSON, *codec.headers(job.headers))
-    return Asked(HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter)
+    dropped = () if body is job.body else (limits.NAME,)
+    return Asked(HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter, dropped)
 
 
 def translated(job: Job, target: Target, codec: Codec, request: Request) -> Asked:

@@ -91,18 +91,21 @@ def _abilities(facts: Facts, can: Capabilities) -> Iterator[Obstacle]:
         yield Obstacle(Reason.CAPABILITY, "it calls no tools")
     if facts.logprobs and not can.logprobs:
         yield Obstacle(Reason.CAPABILITY, "it gives no log probabilities")
-    if can.max_output_tokens is not None and (facts.max_tokens or 0) > can.max_output_tokens:
-        words = f"{facts.max_tokens} output tokens are asked for, it gives at most {can.max_output_tokens}"
-        yield Obstacle(Reason.CAPABILITY, words)
+
+
+def _output(facts: Facts, can: Capabilities) -> int | None:
+    """Most tokens of the answer; None where nothing was said. A limit above the model's own is lowered to it on the way."""
+    if facts.max_tokens is None or can.max_output_tokens is None:
+        return facts.max_tokens
+    return min(facts.max_tokens, can.max_output_tokens)
 
 
 def _window(facts: Facts, target: Target) -> Iterator[Obstacle]:
-    window = target.capabilities.context_tokens
-    wanted = facts.prompt_tokens + (facts.max_tokens or 0)
-    if window is None or wanted <= window:
+    window, most = target.capabilities.context_tokens, _output(facts, target.capabilities) or 0
+    if window is None or facts.prompt_tokens + most <= window:
         return
-    least = facts.prompt_tokens / UNCERTAIN + (facts.max_tokens or 0)
-    output = f" and {facts.max_tokens} of output" if facts.max_tokens else ""
+    least = facts.prompt_tokens / UNCERTAIN + most
+    output = f" and {most} of output" if most else ""
     words = f"about {facts.prompt_tokens} tokens of prompt{output}, the window of {target.name} is {window}"
     yield Obstacle(Reason.CONTEXT, words, doubtful=least <= window)
 
@@ -114,7 +117,8 @@ def _cost(facts: Facts, target: Target) -> Iterator[Obstacle]:
     if target.price is None:
         yield Obstacle(Reason.BUDGET, f"no price is known for {target.name}, at most ${most:g} is allowed")
         return
-    output = facts.max_tokens if facts.max_tokens is not None else _USUAL_OUTPUT
+    asked = _output(facts, target.capabilities)
+    output = _USUAL_OUTPUT if asked is None else asked
     cost = (facts.prompt_tokens * target.price.input + output * facts.n * target.price.output) / 1e6
     if cost > most:
         yield Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, at most ${most:g} is allowed")

@@ -15,6 +15,7 @@ import msgspec
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Format, Request, Thinking, Tool
+from runtime.dialects import limits
 from runtime.dialects.openai_chat.decode_tools import OLD, WIRE
 from runtime.dialects.openai_chat.encode_messages import Messages
 from runtime.dialects.openai_chat.profile import EFFORTS, Profile, cache_mark
@@ -121,7 +122,10 @@ class _Body:
         request, most = self._request, self._profile.stops
         if most is not None and len(request.stop) > most:
             raise Unsupported(f"the model takes at most {most} stop sequences", "stop")
-        return {self._profile.limit: request.max_tokens, "stop": list(request.stop) or None}
+        limit = limits.least(request.max_tokens, self._profile.longest)
+        if limit != request.max_tokens:
+            self._dropped.append(limits.NAME)
+        return {self._profile.limit: limit, "stop": list(request.stop) or None}
 
     def _sampling(self) -> dict[str, Any]:
         request, profile = self._request, self._profile

@@ -30,6 +30,7 @@ class Profile:
     top_k, seed, biases, logprobs, verbosity, metadata, refusals, allowed_tools, parallel, strict: whether it knows the
     member.
     stops: most stop sequences, None for any number. tiers: values of `service_tier`.
+    longest: most tokens of an answer, None where not known.
     marks: whether parts and tools may carry `cache_control`.
     text_parts: whether a message of several texts may be a list.
     files: documents may be sent; file_ids, file_urls: by id, by URL. videos: `video_url` is known.
@@ -57,6 +58,7 @@ class Profile:
     parallel: bool = True
     strict: bool = True
     stops: int | None = 4
+    longest: int | None = None
     tiers: frozenset[str] = frozenset()
     marks: bool = False
     text_parts: bool = True
@@ -99,4 +101,5 @@ def fitted(profile: Profile, can: Capabilities) -> Profile:
         late_system=profile.late_system and can.mid_system,
         schema=profile.schema and can.structured_output,
         logprobs=profile.logprobs and can.logprobs,
+        longest=can.max_output_tokens,
     )

@@ -15,6 +15,7 @@ import msgspec
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Format, Request, Thinking, Tool
+from runtime.dialects import limits
 from runtime.dialects.openai_responses.decode_tools import is_custom
 from runtime.dialects.openai_responses.encode_items import Items
 from runtime.dialects.openai_responses.profile import Profile
@@ -124,10 +125,11 @@ class _Body:
         return members
 
     def _limit(self) -> int | None:
-        wanted, least = self._request.max_tokens, self._profile.least_output
-        if wanted is not None and wanted < least:
-            self._dropped.append("max_tokens")
-            return least
+        asked, least = self._request.max_tokens, self._profile.least_output
+        wanted = limits.least(asked, self._profile.longest)
+        wanted = least if wanted is not None and wanted < least else wanted
+        if wanted != asked:
+            self._dropped.append(limits.NAME)
         return wanted
 
     def _reasoning(self, thinking: Thinking | None, more: Any) -> dict[str, Any] | None:

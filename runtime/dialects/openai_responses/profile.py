@@ -15,7 +15,7 @@ class Profile:
     empty: whatever the client says. thinking: whether there is a `reasoning` member at all. sealed: reasoning comes sealed
     and goes back so; plain_thinking: it goes back in words. least_output: smallest `max_output_tokens`. breakpoints: explicit
     cache marks on parts. file_ids: files stored at the server. schemas: structured output. forced_tools: a choice that
-    leaves the model none; allowed_tools: one among some.
+    leaves the model none; allowed_tools: one among some. longest: most tokens of an answer, None where not known.
     """
 
     system: str = "developer"
@@ -31,6 +31,7 @@ class Profile:
     forced_tools: bool = True
     allowed_tools: bool = True
     verbosity: bool = True
+    longest: int | None = None
 
 
 def fitted(profile: Profile, can: Capabilities) -> Profile:
@@ -42,4 +43,5 @@ def fitted(profile: Profile, can: Capabilities) -> Profile:
         efforts=(*off, *can.thinking_levels) if can.thinking_levels else profile.efforts,
         schemas=profile.schemas and can.structured_output,
         forced_tools=profile.forced_tools and can.forced_tools,
+        longest=can.max_output_tokens,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.contract.targets import Capabilities, Target, Timeouts
+from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 from runtime.routing.fleet import Fleet, LocalState, TargetState
 from runtime.routing.plan import NO_TARGET, Plan, plan
 from runtime.routing.pressure import Pressure
@@ -263,6 +263,18 @@ def test_a_cost_cap_excludes_what_costs_more_and_what_has_no_price() -> None:
     assert (names(made), made.reason, made.degraded) == (["local"], Reason.BUDGET, ())
     refused = decide({**body, "model": "claude"}).refusal
     assert refused and (refused.status, refused.code) == (402, "budget_exceeded")
+
+
+def test_a_limit_above_the_longest_answer_excludes_nobody() -> None:
+    """It is lowered on the way: windows and costs are reckoned with what can come."""
+    short = Target(
+        "short", "p", "m", Capabilities(context_tokens=10_000, max_output_tokens=100), price=Price(1.0, 10.0)
+    )
+    body = chat(max_tokens=1_000_000, model="short", hearth={"max_cost_usd": 0.002})
+    made = decide(body, fleet=fleet_of(short), targets=(short,))
+    assert names(made) == ["short"]
+    wordy = decide({**body, "n": 3}, fleet=fleet_of(short), targets=(short,)).refusal
+    assert wordy and wordy.code == "budget_exceeded"
 
 
 def test_a_queue_longer_than_an_answer_may_take_is_refused_where_nothing_else_is_left() -> None:

@@ -36,7 +36,7 @@ from runtime.dialects.raw_body import RawBody
 from tests.runtime.dialects.openai_responses.recorded import exchanges
 from tests.runtime.dialects.openai_responses.schema import faults
 
-FULL = Profile(least_output=16, breakpoints=True, file_ids=True)
+FULL = Profile(least_output=16, breakpoints=True, file_ids=True, longest=100_000)
 HI = Message(Role.USER, (Text("Hi"),))
 ASKED = Request("auto", (HI,))
 LOOK = Tool("look", "Looks.", {"type": "object", "properties": {}}, strict=True)
@@ -203,6 +203,7 @@ def test_plain_thinking_goes_back_in_words_where_it_is_wanted() -> None:
     [
         ({"top_k": 3, "seed": 5, "presence_penalty": 0.1}, ("top_k", "seed", "presence_penalty")),
         ({"max_tokens": 1}, ("max_tokens",)),
+        ({"max_tokens": 1_000_000}, ("max_tokens",)),
         ({"messages": (Message(Role.USER, (Text("x"),), name="Ann"),)}, ("name",)),
         ({"thinking": Thinking(budget=4000)}, ("reasoning_effort",)),
         ({"extra": {"openai_chat": {"prediction": {"x": 1}, "stream_options": {}}}}, ("prediction",)),
