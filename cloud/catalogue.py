@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from runtime.contract.targets import Capabilities, Price
+from runtime.contract.targets import Capabilities, LongPrompt, Price
 
 EVERY = frozenset({"text", "image", "audio", "video", "pdf"})  # of a model nobody knows: it says itself what it cannot
 
@@ -58,9 +58,12 @@ def _entry(models: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _known(facts: dict[str, Any]) -> Known:
-    price = facts.get("price")
     said = {name: facts[name] for name in Capabilities.__dataclass_fields__ if name in facts}
     return Known(
         Capabilities(**said | {name: kind(said[name]) for name, kind in _AS_SETS.items() if name in said}),
-        Price(**price) if price else None,
+        _price(facts["price"]) if "price" in facts else None,
     )
+
+
+def _price(said: dict[str, Any]) -> Price:
+    return Price(**said | ({"long": LongPrompt(**said["long"])} if "long" in said else {}))

@@ -47,6 +47,18 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class LongPrompt:
+    """What a request with a prompt of more than `above` tokens costs, all of it: so many times the plain price.
+
+    input: factor of all that goes in, cached or not; output: of what comes out.
+    """
+
+    above: int
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """Dollars per million tokens."""
 
@@ -54,6 +66,15 @@ class Price:
     output: float
     cache_read: float | None = None
     cache_write: float | None = None
+    long: LongPrompt | None = None
+
+    def of(self, prompt: int) -> Price:
+        """The price of a request with so many tokens of prompt, cached ones included."""
+        if self.long is None or prompt <= self.long.above:
+            return self
+        into, out = self.long.input, self.long.output
+        read, write = (None if each is None else each * into for each in (self.cache_read, self.cache_write))
+        return Price(self.input * into, self.output * out, read, write)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ def cost(target: Target, usage: Usage | None) -> float | None:
         return 0.0
     if target.price is None or usage is None:
         return None
-    return _tokens(target.price, usage) / 1e6
+    return _tokens(target.price.of(usage.prompt), usage) / 1e6
 
 
 def _tokens(price: Price, usage: Usage) -> float:

@@ -117,9 +117,9 @@ def _cost(facts: Facts, target: Target) -> Iterator[Obstacle]:
     if target.price is None:
         yield Obstacle(Reason.BUDGET, f"no price is known for {target.name}, at most ${most:g} is allowed")
         return
-    asked = _output(facts, target.capabilities)
+    asked, price = _output(facts, target.capabilities), target.price.of(facts.prompt_tokens)
     output = _USUAL_OUTPUT if asked is None else asked
-    cost = (facts.prompt_tokens * target.price.input + output * facts.n * target.price.output) / 1e6
+    cost = (facts.prompt_tokens * price.input + output * facts.n * price.output) / 1e6
     if cost > most:
         yield Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, at most ${most:g} is allowed")
 
