@@ -5,7 +5,6 @@ Reads only what the runtime must know of an answer and forwards the bytes; knows
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -154,7 +153,7 @@ class StreamMeter:
         if usage is None or self._before is None:
             return usage
         said = min(self._before.tokens, usage.prompt)
-        return replace(usage, prompt=usage.prompt - said, completion=usage.completion + said)
+        return msgspec.structs.replace(usage, prompt=usage.prompt - said, completion=usage.completion + said)
 
     def _more_text(self, event: sse.Event) -> bool:
         """Whether the event is like the one before it but for its text; then it is counted and need not be parsed."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
+
+import msgspec
 
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.codec import Unsupported
@@ -30,8 +32,7 @@ _ERROR_BYTES = 65536  # of an upstream's error body
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One exchange.
 
     begin: called at the commit point with the length of a whole answer (None for a stream) and the names of the parameters
@@ -40,6 +41,7 @@ class Attempt:
 
     job: Job
     backend: Backend
+    target: Target  # as it was when the attempt began
     lane: Lane
     ledger: Ledger
     clock: Callable[[], float]
@@ -50,14 +52,10 @@ class Attempt:
     first_token: float | None = None
     status: int | None = None
     committed: bool = False
-    held: list[bytes] = field(default_factory=list)
+    held: list[bytes] = []
     before: Before | None = None
     dropped: tuple[str, ...] = ()  # parameters the target could not be given
     fetching: Fetching | None = None  # what the client gave by address, for a target that takes no addresses
-    target: Target = field(init=False)  # as it was when the attempt began
-
-    def __post_init__(self) -> None:
-        self.target = self.backend.target
 
     async def run(self) -> Failure | None:
         """None when the answer was whole and has been relayed."""
@@ -208,8 +206,7 @@ class Attempt:
         return self.job.dialect.streams(self.job.body)
 
 
-@dataclass(frozen=True, slots=True)
-class _Patience:
+class _Patience(msgspec.Struct, frozen=True, gc=False):
     """Until when the next bytes are waited for. Loop times; `idle` in seconds."""
 
     first: float

@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec import structs
 
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.failures import Disposition, Failure, Kind
@@ -40,19 +43,15 @@ class Effects:
     fetching: Fetching | None = None
 
 
-@dataclass(slots=True, eq=False)
-class _Turn:
+class _Turn(msgspec.Struct, eq=False):
     """One candidate's turn: its place in the plan and what it has cost so far."""
 
     backend: Backend
+    target: Target  # as it was when the turn came
     reason: Reason
     tries: int = 0
     last_lane: str = ""
     attempt: Attempt | None = None
-    target: Target = field(init=False)  # as it was when the turn came
-
-    def __post_init__(self) -> None:
-        self.target = self.backend.target
 
 
 class Dispatcher:
@@ -74,8 +73,7 @@ class Dispatcher:
                 run.winner.attempt = None  # they hold each other: a circle the collector would have to find
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(msgspec.Struct):
     """One request's way through its plan."""
 
     fleet: LiveFleet
@@ -86,7 +84,7 @@ class _Run:
     sink: Sink
     outcome: Outcome
     winner: _Turn | None = None  # whose answer is committed
-    racing: dict[_Turn, asyncio.Task[bool]] = field(default_factory=dict)
+    racing: dict[_Turn, asyncio.Task[bool]] = {}
 
     async def go(self) -> None:
         left = deque(self.plan.candidates)
@@ -111,7 +109,8 @@ class _Run:
 
     def _turn(self, candidate: Candidate) -> _Turn:
         first = candidate.target == self.plan.candidates[0].target
-        return _Turn(self.fleet.backend(candidate.target), self.plan.reason if first else Reason.FALLBACK)
+        backend = self.fleet.backend(candidate.target)
+        return _Turn(backend, backend.target, self.plan.reason if first else Reason.FALLBACK)
 
     # Hedging
 
@@ -196,6 +195,7 @@ class _Run:
         return Attempt(
             job,
             turn.backend,
+            turn.target,
             lane,
             fleet.ledger(lane),
             self.effects.clock,
@@ -237,7 +237,7 @@ class _Run:
             if lane is None:
                 return failure
             before, turn.last_lane = turn.attempt, lane.name
-            attempt = replace(self._attempt(turn, lane), job=job, committed=True, before=self._said(turn))
+            attempt = structs.replace(self._attempt(turn, lane), job=job, committed=True, before=self._said(turn))
             if not self.fleet.begin(turn.target):
                 return failure
             going = await self._run(turn, attempt)
@@ -260,7 +260,7 @@ class _Run:
         if said is None or not turn.target.capabilities.continues or self.effects.clock() >= self.job.deadline:
             return None
         body = self.job.dialect.continuation(self.job.body, said)
-        return None if body is None else replace(self.job, body=body)
+        return None if body is None else structs.replace(self.job, body=body)
 
     async def _lane_again(self, turn: _Turn) -> Lane | None:
         """A ready lane of the same model, waited for while the engine restarts; None when it will not be back in time."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from runtime.contract.failures import Failure
 from runtime.contract.targets import Target
@@ -15,8 +16,7 @@ from runtime.record.decisions import Attempt
 from runtime.routing.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """One request. Times are seconds on the monotonic clock.
 
     headers: the client's, lower-case names. structured: the answer must keep to a format.
@@ -37,8 +37,7 @@ class Job:
     structured: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """What is known when an answer is committed. length: bytes of a whole answer; None for a stream."""
 
     target: Target
@@ -56,12 +55,11 @@ class Sink(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """How it went. `failure` is None when the answer is whole. `failed` keeps each failed attempt's target and failure."""
 
-    attempts: list[Attempt] = field(default_factory=list)
-    failed: list[tuple[Target, Failure]] = field(default_factory=list)
+    attempts: list[Attempt] = []
+    failed: list[tuple[Target, Failure]] = []
     committed: bool = False
     failure: Failure | None = None
     target: Target | None = None

@@ -13,7 +13,7 @@ Clocks are arguments: seconds, monotonic. Not thread-safe; one event loop owns i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from runtime.contract.engine import Telemetry
 from runtime.contract.usage import Usage
@@ -32,8 +32,7 @@ _BELIEVED_S = 10.0  # an idle engine's speeds are believed this long,
 _HALF_LIFE_S = 30.0  # then they are forgotten by half every so often: somebody must try again
 
 
-@dataclass(slots=True)
-class _Flight:
+class _Flight(msgspec.Struct, gc=False):
     """prompt: tokens to be read, cached ones left out. limit: tokens its answer may have, None where not known.
 
     whole: its answer comes in one piece, so that its first token is never seen. first: when it came, None while it
@@ -51,8 +50,7 @@ class _Flight:
     area: float = 0.0  # integral of the batch at `first`
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(msgspec.Struct, gc=False):
     """First tokens of one step: `count` prompts of `tokens` in all, read between `start` and `end`."""
 
     start: float

@@ -9,7 +9,8 @@ the prediction for a prompt of usual length, so that one long prompt leaves alon
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runtime.load.ledger import FRESH_S, Ledger
 from runtime.routing.pressure import Pressure
@@ -21,8 +22,7 @@ __all__ = ["Pressure", "Reading", "Saturation", "choose", "read"]
 GPU_SUSTAINED_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """A replica at one moment, for one request.
 
     predicted_ttft_s: for this prompt; typical_ttft_s: for one of usual length; backlog_s: before any could begin to be

@@ -6,8 +6,9 @@ Knows the shapes of the OpenAI dialects' prompts, good and bad: anything of an u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from runtime.contract.targets import TEXT
 from runtime.routing.tokens import (
@@ -26,8 +27,7 @@ _ANNOTATED_MEDIA = {"image_url": "image", "input_image": "image", "image": "imag
 _LEAST_FILE = 1_000  # tokens of a file known by its id or address alone
 
 
-@dataclass(slots=True)
-class Content:
+class Content(msgspec.Struct):
     """Gathered while a body is walked; read once.
 
     plain: tokens of all text for an average tokenizer. ask: sample of what the user said last, which is what is scored.
@@ -39,7 +39,7 @@ class Content:
     ask: str = ""
     sample: str = ""
     modalities: frozenset[str] = frozenset({TEXT})
-    _media: set[str] = field(default_factory=set)
+    _media: set[str] = set()
 
     def add_text(self, text: str) -> None:
         self.plain += plain_tokens(text)

@@ -18,9 +18,10 @@ Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from runtime.contract.targets import LOCAL
 from runtime.routing.facts import Facts
@@ -57,8 +58,7 @@ class Candidate(msgspec.Struct, frozen=True):
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """A target that was looked at and is no candidate, with its first obstacle."""
 
     target: str
@@ -66,8 +66,7 @@ class Rejected:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Either candidates, best first, or a refusal.
 
     pinned: the target may be retried and never replaced.

@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 
 from local_models import orphans, procfs
+from local_models.catalogue import catalogue
 from local_models.fleet import local_engine
 from local_models.hop import EngineHop
 from runtime.contract.engine import EngineSpec, ReplicaState
@@ -150,6 +151,8 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
 
 async def test_whole_answers_in_every_slot_are_not_a_hang(rig: Rig) -> None:
     """No byte comes for long and the canary waits for a slot, but the engine works: it is left alone."""
+    entry = catalogue().find(MODEL)
+    assert entry is not None and rig.engine.views()[0].max_model_len == entry.context
     run = rig.run_of_its()
     began, slots = time.monotonic(), 16
 
