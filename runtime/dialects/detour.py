@@ -14,7 +14,7 @@ from runtime.contract.targets import Capabilities
 
 def must_leave(dialect: str, body: Mapping[str, Any], can: Capabilities) -> bool:
     """Whether this body must not pass to this model as it is, but be translated to the other wire the model speaks."""
-    if can.tools_over in (None, dialect) or not (body.get("tools") or body.get("functions")):
+    if can.tools_over is None or can.tools_over == dialect or not (body.get("tools") or body.get("functions")):
         return False
     said = body.get("reasoning")
     effort = body.get("reasoning_effort") or (said.get("effort") if isinstance(said, dict) else None)

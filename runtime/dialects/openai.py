@@ -34,6 +34,9 @@ _TYPES = {
 }
 
 
+_KINDS: tuple[tuple[str, type], ...] = (("stream", bool), ("stream_options", dict), ("n", int))
+
+
 @dataclass(frozen=True, slots=True)
 class OpenAIDialect:
     """One OpenAI wire. `needs` is the member without which a body means nothing; `can_stream` whether it can stream."""
@@ -52,8 +55,8 @@ class OpenAIDialect:
             _check_messages(data["messages"])
         if not isinstance(data.get("model", ""), str):
             raise BadBody("the member 'model' must be a string", "model")
-        for name, kinds in (("stream", bool), ("stream_options", dict), ("n", int)):
-            if data.get(name) is not None and not isinstance(data[name], kinds):
+        for name, kinds in _KINDS:
+            if (value := data.get(name)) is not None and not isinstance(value, kinds):
                 raise BadBody(f"the member {name!r} must be of type {kinds.__name__}", name)
 
     def streams(self, body: RawBody) -> bool:

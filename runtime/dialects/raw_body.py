@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _anything = msgspec.json.Decoder()
-_KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+_KEY = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
 _AFTER = re.compile(rb"[ \t\r\n]*([,}])")
 _COMMA = ord(",")
 _OFFSET = re.compile(r"byte (\d+)")
@@ -29,12 +29,8 @@ class BadBody(ValueError):
         self.place = place
 
 
-class Span(NamedTuple):
-    """Where a member stands in the raw bytes: its key's first byte, its value's first byte, one past its value's last."""
-
-    key: int
-    start: int
-    end: int
+Span = tuple[int, int, int]
+"""Where a member stands in the raw bytes: its key's first byte, its value's first byte, one past its value's last."""
 
 
 class RawBody:
@@ -50,29 +46,33 @@ class RawBody:
 
     def value(self, name: str) -> bytes:
         """The member's value, as written."""
-        span = self.spans[name]
-        return self.raw[span.start : span.end]
+        _, start, end = self.spans[name]
+        return self.raw[start:end]
 
     def spliced(self, put: Mapping[str, bytes], drop: Collection[str] = ()) -> bytes:
         """The bytes with members replaced in place (or added at the end) and others removed."""
-        cuts = [
-            (span.start, span.end, put[name]) for name, span in self.spans.items() if name in put and name not in drop
-        ]
-        cuts += [(*self._with_comma(name, drop), b"") for name in drop if name in self.spans]
-        added = [msgspec.json.encode(name) + b":" + value for name, value in put.items() if name not in self.spans]
+        raw, spans = self.raw, self.spans
+        cuts: list[tuple[int, int, bytes]] = []
+        added: list[bytes] = []
+        for name, value in put.items():
+            if name not in spans:
+                added.append(msgspec.json.encode(name) + b":" + value)
+            elif name not in drop:
+                cuts.append((spans[name][1], spans[name][2], value))
+        gone = [name for name in drop if name in spans]
+        cuts += [(*self._with_comma(name, drop), b"") for name in gone]
         if added:
-            end = self.raw.rindex(b"}")
-            comma = b"," if len(self.spans) > sum(name in self.spans for name in drop) else b""
+            end = raw.rindex(b"}")
+            comma = b"," if len(spans) > len(gone) else b""
             cuts.append((end, end, comma + b",".join(added)))
-        if not cuts:
-            return self.raw
-        cuts.sort()
+        if len(cuts) > 1:
+            cuts.sort()
         pieces: list[bytes] = []
         at = 0
         for start, end, value in cuts:
-            pieces += (self.raw[at:start], value)
+            pieces += (raw[at:start], value)
             at = end
-        pieces.append(self.raw[at:])
+        pieces.append(raw[at:])
         return b"".join(pieces)
 
     def _with_comma(self, name: str, drop: Collection[str]) -> tuple[int, int]:
@@ -82,10 +82,10 @@ class RawBody:
         span = self.spans[name]
         kept_before = [n for n in names[:place] if n not in drop]
         if any(n not in drop for n in names[place + 1 :]):
-            return span.key, self.spans[names[place + 1]].key
+            return span[0], self.spans[names[place + 1]][0]
         if not kept_before:
-            return span.key, self.spans[names[place + 1]].key if place + 1 < len(names) else span.end
-        return self.spans[names[place - 1]].end, span.end
+            return span[0], self.spans[names[place + 1]][0] if place + 1 < len(names) else span[2]
+        return self.spans[names[place - 1]][2], span[2]
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
@@ -105,30 +105,23 @@ def _walk(raw: bytes) -> dict[str, Span]:
     """Top-level spans. A decoder keeps the last of two equal keys: where the bytes and its values part, a key came twice."""
     values = _members.decode(raw)
     spans: dict[str, Span] = {}
-    at = raw.index(b"{") + 1
-    for _ in range(len(values)):
-        key = _KEY.match(raw, at)
-        if key is None:
-            break
-        written = key[1]
-        name = written[1:-1].decode() if b"\\" not in written else _anything.decode(written)
-        value = bytes(values[name])
+    key = _KEY.match(raw, raw.index(b"{") + 1)
+    while key is not None:
         start = key.end()
+        written = key[1]
+        name = _anything.decode(b'"%b"' % written) if b"\\" in written else written.decode()
+        value = bytes(values.pop(name, b""))
         end = start + len(value)
-        if name in spans or not raw.startswith(value, start):
+        if not value or not raw.startswith(value, start):
             raise BadBody(f"the member {name!r} is given twice", name)
-        spans[name] = Span(key.start(1), start, end)
-        if raw[end] == _COMMA:
-            at = end + 1
-            continue
-        after = _AFTER.match(raw, end)
-        if after is None:
-            raise BadBody(f"the member {name!r} is given twice", name)
-        if after[1] == b"}":
-            return spans
-        at = after.end()
-    key = _KEY.match(raw, at)
-    if key is not None:
-        name = _anything.decode(key[1])
-        raise BadBody(f"the member {name!r} is given twice", name)
+        spans[name] = (key.start(1) - 1, start, end)
+        at = end + 1
+        if raw[end] != _COMMA:
+            after = _AFTER.match(raw, end)
+            if after is None:
+                raise BadBody(f"the member {name!r} is given twice", name)
+            if after[1] == b"}":
+                break
+            at = after.end()
+        key = _KEY.match(raw, at)
     return spans

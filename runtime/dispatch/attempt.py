@@ -45,7 +45,6 @@ class Attempt(msgspec.Struct):
     lane: Lane
     ledger: Ledger
     clock: Callable[[], float]
-    service_in_s: float  # predicted wait until the lane begins to serve this request
     begin: Callable[[int | None, tuple[str, ...]], Awaitable[None]]
     write: Callable[[bytes], Awaitable[None]]
     meter: Meter | None = None
@@ -56,11 +55,22 @@ class Attempt(msgspec.Struct):
     before: Before | None = None
     dropped: tuple[str, ...] = ()  # parameters the target could not be given
     fetching: Fetching | None = None  # what the client gave by address, for a target that takes no addresses
+    streams: bool = False  # the client wants a stream
+    passes: bool = (
+        False  # bytes pass through; else they are translated, and fetched as a stream whatever the client wants
+    )
+    service_in_s: float = 0.0  # predicted wait until the lane begins to serve this request
+
+    def __post_init__(self) -> None:
+        self.streams = self.job.dialect.streams(self.job.body)
+        self.passes = passes(self.job, self.target)
 
     async def run(self) -> Failure | None:
         """None when the answer was whole and has been relayed."""
-        job, ledger = self.job, self.ledger
-        ledger.admit(job.id, job.prompt_tokens, job.expected_output, self.clock(), whole=not self._streamed_upstream)
+        job, ledger, now = self.job, self.ledger, self.clock()
+        if self.streamed_upstream:
+            self.service_in_s = ledger.backlog_s(job.prompt_tokens, now)
+        ledger.admit(job.id, job.prompt_tokens, job.expected_output, now, whole=not self.streamed_upstream)
         try:
             return await self._run()
         finally:
@@ -92,7 +102,7 @@ class Attempt(msgspec.Struct):
     async def _asked(self) -> Asked:
         """What goes upstream. Raises Unsupported, BadBody; HopError, TimeoutError while media come in or go up."""
         job, backend = self.job, self.backend
-        if self._passes:
+        if self.passes:
             return passed(job, self.target, backend.codec, self.lane.model, self.before)
         request = job.dialect.decode(job.body)
         async with asyncio.timeout(self._left):
@@ -119,7 +129,7 @@ class Attempt(msgspec.Struct):
         loop = asyncio.get_running_loop()
         now = loop.time()
         left = self._left
-        first = min(left, self.service_in_s + times.first_token) if self._streamed_upstream else left
+        first = min(left, self.service_in_s + times.first_token) if self.streamed_upstream else left
         patience = _Patience(now + first, now + left, times.idle)
         try:
             with Alarm(loop, patience.first) as alarm:
@@ -136,13 +146,8 @@ class Attempt(msgspec.Struct):
         return await self._finish(meter) if meter.finished else failure
 
     @property
-    def _passes(self) -> bool:
-        return passes(self.job, self.target)
-
-    @property
-    def _streamed_upstream(self) -> bool:
-        """A translated answer is fetched as a stream, whatever the client wants."""
-        return self._streams or not self._passes
+    def streamed_upstream(self) -> bool:
+        return self.streams or not self.passes
 
     async def _read(
         self, reply: Reply, meter: Meter, alarm: Alarm, patience: _Patience, loop: asyncio.AbstractEventLoop
@@ -198,12 +203,8 @@ class Attempt(msgspec.Struct):
                 await self.write(owed)
             return None
         self.held.append(owed)
-        await self._commit(None if self._streams else sum(map(len, self.held)))
+        await self._commit(None if self.streams else sum(map(len, self.held)))
         return None
-
-    @property
-    def _streams(self) -> bool:
-        return self.job.dialect.streams(self.job.body)
 
 
 class _Patience(msgspec.Struct, frozen=True, gc=False):

@@ -191,7 +191,6 @@ class _Run(msgspec.Struct):
             await self._commit(turn, length, dropped)
 
         job, fleet = self.job, self.fleet
-        service_in = fleet.service_in(lane, job.prompt_tokens)
         return Attempt(
             job,
             turn.backend,
@@ -199,7 +198,6 @@ class _Run(msgspec.Struct):
             lane,
             fleet.ledger(lane),
             self.effects.clock,
-            service_in,
             begin,
             self.sink.write,
             fetching=self.effects.fetching,

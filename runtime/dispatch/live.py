@@ -117,7 +117,7 @@ class LiveFleet:
             replicas_ready=len(lanes),
             pressure=best.saturation.update(reading, now),
             predicted_ttft_s=reading.predicted_ttft_s,
-            wait_s=best.ledger.wait_estimate(now),
+            wait_s=max(1.0, reading.backlog_s),
         )
 
     def _local_down(self, target: Target, now: float) -> LocalState:
@@ -234,10 +234,6 @@ class LiveFleet:
 
     def ledger(self, lane: Lane) -> Ledger:
         return self._watch(lane).ledger
-
-    def service_in(self, lane: Lane, prompt_tokens: int) -> float:
-        """Seconds until the lane is predicted to begin on a request."""
-        return self.ledger(lane).backlog_s(prompt_tokens, self._clock())
 
     def busy_for(self) -> float | None:
         """Seconds until the engine is predicted to have room; None with no replica ready."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from runtime.contract.targets import Target
 from runtime.routing.facts import Facts, read_facts, read_hints
 from runtime.routing.fleet import Fleet, LocalState, TargetState
-from runtime.routing.names import Lent, resolve
+from runtime.routing.names import Auto, Lent, resolve
 from runtime.routing.plan import Plan, Policy, plan
 from runtime.routing.tokens import TokenEstimate
 
@@ -46,8 +46,8 @@ class Planner:
 
     def plan(self, facts: Facts, fleet: Pictured, now: float) -> Plan:
         named = resolve(facts.model, self.policy.directory)
-        first = getattr(named, "first", None)
-        lent = next((name for name in (named, first) if isinstance(name, Lent)), None)
+        first = named.first if isinstance(named, Auto) else named
+        lent = first if isinstance(first, Lent) else None
         return plan(facts, fleet.picture(facts, now, lent), self.policy, now)
 
     def learn(self, facts: Facts, prompt_tokens: int) -> None:

@@ -105,8 +105,8 @@ class Ledger:
         so many, None where not known. whole: its answer will come in one piece, without a visible first token.
         """
         self._settle(now)
-        backlog = self._backlog_s(prompt_tokens, now)
-        expected = backlog + self._prefill.at(1, prompt_tokens) if backlog and self._prefill.known else 0.0
+        backlog = self._backlog_s(prompt_tokens, now) if self._prefill.known else 0.0
+        expected = backlog + self._prefill.at(1, prompt_tokens) if backlog else 0.0
         flight = _Flight(prompt_tokens, expected_output, now, whole, expected)
         self._flights[id] = self._queue[id] = flight
         self._ahead += prompt_tokens
@@ -228,7 +228,7 @@ class Ledger:
 
     def reading_s(self, uncached_prompt_tokens: int, now: float) -> float:
         """Seconds to read a prompt, once it is begun; 0.0 while there is no evidence."""
-        return self._prefill.at(1, uncached_prompt_tokens) * self._belief(now)
+        return self._prefill.at(1, uncached_prompt_tokens) * self._belief(now) if self._prefill.known else 0.0
 
     def backlog_s(self, prompt_tokens: int, now: float) -> float:
         """Seconds until a request sent now would begin to be read, long enough for nine in ten; 0.0 where nothing is
@@ -236,6 +236,15 @@ class Ledger:
         """
         backlog = self._backlog_s(prompt_tokens, now)
         return backlog + self._margin.seconds if backlog else 0.0
+
+    def backlogs_s(self, one: int, other: int, now: float) -> tuple[float, float]:
+        """`backlog_s` of two prompts. What stands before both is worked out once."""
+        if not self._flights:
+            return 0.0, 0.0
+        if not self._capacity:  # then the length of a prompt makes no difference
+            same = self.backlog_s(one, now)
+            return same, same
+        return self.backlog_s(one, now), self.backlog_s(other, now)
 
     def _backlog_s(self, prompt_tokens: int, now: float) -> float:
         return max(self._ahead_s(now), self._room_s(prompt_tokens)) if self._flights else 0.0

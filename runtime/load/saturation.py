@@ -8,7 +8,7 @@ the prediction for a prompt of usual length, so that one long prompt leaves alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -41,11 +41,11 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float] | None = None) -> Reading:
     """What a ledger says for a prompt. `gpu`: utilization 0..1 and when it was read."""
     typical = ledger.typical_prompt
-    backlog = ledger.backlog_s(typical, now)
+    backlog, own = ledger.backlogs_s(typical, prompt_tokens, now)
     return Reading(
         waiting=ledger.waiting_now(now),
         running=ledger.running,
-        predicted_ttft_s=ledger.predicted_ttft(prompt_tokens, now),
+        predicted_ttft_s=own + ledger.reading_s(prompt_tokens, now),
         typical_ttft_s=backlog + ledger.reading_s(typical, now),
         backlog_s=backlog,
         kv_cache=ledger.kv_share(now),
@@ -79,29 +79,32 @@ class Saturation:
 
     def update(self, reading: Reading, now: float) -> Pressure:
         """Takes a reading in and judges the request it was made for."""
-        self._watch_gpu(reading, now)
-        states = dict(self._states(reading, now))
-        release = self._escalation.release
-        self._over = frozenset(
-            reason for reason, ratio in states.items() if ratio >= 1.0 or (reason in self._over and ratio >= release)
-        )
+        if reading.gpu_utilization is not None or self._gpu_since is not None:
+            self._watch_gpu(reading, now)
+        states = self._states(reading, now)
+        before, release = self._over, self._escalation.release
+        if before or max(states.values()) >= 1.0:
+            self._over = frozenset(
+                reason for reason, ratio in states.items() if ratio >= 1.0 or (reason in before and ratio >= release)
+            )
         return self._pressure(reading, states)
 
-    def _states(self, reading: Reading, now: float) -> Iterator[tuple[Reason, float]]:
+    def _states(self, reading: Reading, now: float) -> dict[Reason, float]:
         """The engine's value over its threshold, for every threshold that can be judged."""
         limits = self._escalation
-        yield Reason.QUEUE_DEPTH, reading.waiting / limits.queue_depth if limits.queue_depth else 1.0
+        states = {Reason.QUEUE_DEPTH: reading.waiting / limits.queue_depth if limits.queue_depth else 1.0}
         if reading.kv_cache is not None:
-            yield Reason.KV_CACHE, reading.kv_cache / limits.kv_cache
+            states[Reason.KV_CACHE] = reading.kv_cache / limits.kv_cache
         if reading.gpu_utilization is not None and self._gpu_sustained(now):
-            yield Reason.GPU, reading.gpu_utilization / limits.gpu_utilization
+            states[Reason.GPU] = reading.gpu_utilization / limits.gpu_utilization
         # Without a backlog it is this prompt that is slow, not the engine that is full.
-        yield Reason.TTFT, reading.typical_ttft_s * 1000 / limits.ttft_ms if reading.backlog_s > 0 else 0.0
+        states[Reason.TTFT] = reading.typical_ttft_s * 1000 / limits.ttft_ms if reading.backlog_s > 0 else 0.0
+        return states
 
-    def _pressure(self, reading: Reading, states: dict[Reason, float]) -> Pressure:
-        own = reading.predicted_ttft_s * 1000 / self._escalation.ttft_ms
-        ratios = states | {Reason.TTFT: own}
-        over = self._over | ({Reason.TTFT} if own >= 1.0 else frozenset())
+    def _pressure(self, reading: Reading, ratios: dict[Reason, float]) -> Pressure:
+        """`ratios`: the engine's; TTFT becomes that of this request."""
+        ratios[Reason.TTFT] = own = reading.predicted_ttft_s * 1000 / self._escalation.ttft_ms
+        over = self._over | {Reason.TTFT} if own >= 1.0 else self._over
         if not over:
             return Pressure(None, max(ratios.values()), "", ratios)
         worst = max(over, key=lambda reason: (ratios[reason], reason))

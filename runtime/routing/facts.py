@@ -135,18 +135,28 @@ def _whole(value: Any) -> int | None:
     return min(value, _MOST_TOKENS)
 
 
+_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+
+
 def _max_tokens(body: Mapping[str, Any]) -> int | None:
-    found = (_whole(body.get(name)) for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"))
-    return next((limit for limit in found if limit is not None), None)
+    for name in _LIMITS:
+        if (limit := body.get(name)) is not None and (limit := _whole(limit)) is not None:
+            return limit
+    return None
 
 
 def _structured(body: Mapping[str, Any]) -> bool:
     if body.get("structured_outputs"):
         return True
-    configs = (body.get("output_config"), body.get("text"))
-    inner = next((config["format"] for config in configs if isinstance(config, dict) and config.get("format")), None)
-    wanted = body.get("response_format") or inner or body.get("output_format")
+    wanted = body.get("response_format") or _inner_format(body) or body.get("output_format")
     return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")
+
+
+def _inner_format(body: Mapping[str, Any]) -> Any:
+    for config in (body.get("output_config"), body.get("text")):
+        if config and isinstance(config, dict) and (found := config.get("format")):
+            return found
+    return None
 
 
 def _logprobs(body: Mapping[str, Any]) -> bool:

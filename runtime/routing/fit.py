@@ -6,7 +6,6 @@ the other way round: a promise is only made where it can be kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runtime.contract.targets import Capabilities, Target
@@ -36,20 +35,13 @@ class Obstacle:
     doubtful: bool = False
 
 
-def obstacles(facts: Facts, target: Target) -> Iterator[Obstacle]:
+def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
     """What a target lacks for a request, whatever its state: compliance first, because nothing may hide it."""
-    yield from _compliance(facts, target)
-    yield from _operation(facts, target)
-    yield from _abilities(facts, target.capabilities)
-    missing = facts.modalities - target.capabilities.modalities
-    if missing:
-        yield Obstacle(Reason.MODALITY, f"{target.name} does not read {_and(missing)}")
-    yield from _window(facts, target)
-    yield from _cost(facts, target)
+    return [found for check in _CHECKS if (found := check(facts, target)) is not None]
 
 
 def cloud_obstacles(facts: Facts, state: TargetState) -> list[Obstacle]:
-    found = list(obstacles(facts, state.target))
+    found = obstacles(facts, state.target)
     if not state.available:
         why = state.why or f"{state.target.name} is not available"
         found.append(Obstacle(Reason.FALLBACK, why, passing=not state.absent))
@@ -57,7 +49,7 @@ def cloud_obstacles(facts: Facts, state: TargetState) -> list[Obstacle]:
 
 
 def local_obstacles(facts: Facts, state: LocalState) -> list[Obstacle]:
-    found = list(obstacles(facts, state.target))
+    found = obstacles(facts, state.target)
     if not state.ready:
         found.append(Obstacle(Reason.ENGINE_DOWN, down_words(state), passing=True))
     return found
@@ -74,23 +66,34 @@ def down_words(state: LocalState) -> str:
     return f"the engine is starting{when}{cause}"
 
 
-def _compliance(facts: Facts, target: Target) -> Iterator[Obstacle]:
-    missing = facts.hints.requires - target.certified
-    if missing and not target.on_box:
-        yield Obstacle(Reason.REQUIRES, f"{target.name} is not certified for {_and(missing)}")
+def _compliance(facts: Facts, target: Target) -> Obstacle | None:
+    if not facts.hints.requires or target.on_box or not (missing := facts.hints.requires - target.certified):
+        return None
+    return Obstacle(Reason.REQUIRES, f"{target.name} is not certified for {_and(missing)}")
 
 
-def _operation(facts: Facts, target: Target) -> Iterator[Obstacle]:
+def _operation(facts: Facts, target: Target) -> Obstacle | None:
     operation = _OPERATIONS.get(facts.dialect, "chat")
-    if not getattr(target.capabilities, operation):
-        yield Obstacle(Reason.CAPABILITY, f"{target.name} has no {operation}")
+    if getattr(target.capabilities, operation):
+        return None
+    return Obstacle(Reason.CAPABILITY, f"{target.name} has no {operation}")
 
 
-def _abilities(facts: Facts, can: Capabilities) -> Iterator[Obstacle]:
-    if facts.tools and not can.tools:
-        yield Obstacle(Reason.CAPABILITY, "it calls no tools")
-    if facts.logprobs and not can.logprobs:
-        yield Obstacle(Reason.CAPABILITY, "it gives no log probabilities")
+def _tools(facts: Facts, target: Target) -> Obstacle | None:
+    missing = facts.tools and not target.capabilities.tools
+    return Obstacle(Reason.CAPABILITY, "it calls no tools") if missing else None
+
+
+def _logprobs(facts: Facts, target: Target) -> Obstacle | None:
+    missing = facts.logprobs and not target.capabilities.logprobs
+    return Obstacle(Reason.CAPABILITY, "it gives no log probabilities") if missing else None
+
+
+def _modality(facts: Facts, target: Target) -> Obstacle | None:
+    if facts.modalities <= target.capabilities.modalities:
+        return None
+    missing = facts.modalities - target.capabilities.modalities
+    return Obstacle(Reason.MODALITY, f"{target.name} does not read {_and(missing)}")
 
 
 def _output(facts: Facts, can: Capabilities) -> int | None:
@@ -100,28 +103,31 @@ def _output(facts: Facts, can: Capabilities) -> int | None:
     return min(facts.max_tokens, can.max_output_tokens)
 
 
-def _window(facts: Facts, target: Target) -> Iterator[Obstacle]:
+def _window(facts: Facts, target: Target) -> Obstacle | None:
     window, most = target.capabilities.context_tokens, _output(facts, target.capabilities) or 0
     if window is None or facts.prompt_tokens + most <= window:
-        return
+        return None
     least = facts.prompt_tokens / UNCERTAIN + most
     output = f" and {most} of output" if most else ""
     words = f"about {facts.prompt_tokens} tokens of prompt{output}, the window of {target.name} is {window}"
-    yield Obstacle(Reason.CONTEXT, words, doubtful=least <= window)
+    return Obstacle(Reason.CONTEXT, words, doubtful=least <= window)
 
 
-def _cost(facts: Facts, target: Target) -> Iterator[Obstacle]:
+def _cost(facts: Facts, target: Target) -> Obstacle | None:
     most = facts.hints.max_cost_usd
     if most is None or target.local:
-        return
+        return None
     if target.price is None:
-        yield Obstacle(Reason.BUDGET, f"no price is known for {target.name}, at most ${most:g} is allowed")
-        return
+        return Obstacle(Reason.BUDGET, f"no price is known for {target.name}, at most ${most:g} is allowed")
     asked, price = _output(facts, target.capabilities), target.price.of(facts.prompt_tokens)
     output = _USUAL_OUTPUT if asked is None else asked
     cost = (facts.prompt_tokens * price.input + output * facts.n * price.output) / 1e6
-    if cost > most:
-        yield Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, at most ${most:g} is allowed")
+    if cost <= most:
+        return None
+    return Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, at most ${most:g} is allowed")
+
+
+_CHECKS = (_compliance, _operation, _tools, _logprobs, _modality, _window, _cost)
 
 
 def _and(names: frozenset[str]) -> str:

@@ -9,7 +9,7 @@
     anything else                 404, with the nearest names   Unknown
 
 The first segment is the provider (`groq/openai/gpt-oss-120b`). Names are matched as written, then without regard to
-case. `HEARTH_MODEL` (`Directory.override`) moves what `auto` does, not what `auto` is: such a plan keeps its fallbacks.
+case. `HEARTH_MODEL` (`Auto.first`) moves what `auto` does, not what `auto` is: such a plan keeps its fallbacks.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ class Auto:
     first: Pinned | Lent | None = None
 
 
+_AUTO = Auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     name: str
@@ -75,7 +78,7 @@ class Directory:
     exact: Mapping[str, str] = field(default_factory=dict)
     lenders: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
-    override: Pinned | Lent | None = None
+    auto: Auto = _AUTO
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -124,8 +127,8 @@ def resolve(name: str, directory: Directory) -> Named:
 
 
 def _direct(name: str, directory: Directory) -> Named | None:
-    if name.lower() == AUTO:
-        return Auto(directory.override)
+    if name == AUTO or name.lower() == AUTO:
+        return directory.auto
     exact = directory.exact.get(name) or directory.exact.get(name.lower())
     if exact:
         return Pinned(exact)
@@ -177,5 +180,5 @@ def _overridden(directory: Directory, override: str) -> Directory:
         )
         raise ValueError(f"HEARTH_MODEL names no model of this box: {override!r}{near}")
     return Directory(
-        directory.local, directory.order, directory.exact, directory.lenders, directory.aliases, override=meaning
+        directory.local, directory.order, directory.exact, directory.lenders, directory.aliases, Auto(meaning)
     )

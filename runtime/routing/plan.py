@@ -17,7 +17,7 @@ Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -100,15 +100,16 @@ class _Case(msgspec.Struct, frozen=True):
     fleet: Fleet
     policy: Policy
     now: float
-    local: tuple[Obstacle, ...] | None
-    clouds: Mapping[str, tuple[Obstacle, ...]]
+    local: list[Obstacle] | None
+    clouds: Mapping[str, list[Obstacle]]
 
     @property
     def local_able(self) -> bool:
-        return self.local is not None and all(obstacle.doubtful for obstacle in self.local)
+        return self.local is not None and not any(_certain(self.local))
 
     def able(self, name: str) -> bool:
-        return name in self.clouds and all(obstacle.doubtful for obstacle in self.clouds[name])
+        found = self.clouds.get(name)
+        return found is not None and not any(_certain(found))
 
 
 class _Wish(msgspec.Struct, frozen=True):
@@ -139,16 +140,13 @@ def plan(facts: Facts, fleet: Fleet, policy: Policy, now: float) -> Plan:
 
 
 def _case(facts: Facts, fleet: Fleet, policy: Policy, now: float, *, also: str | None) -> _Case:
-    names = dict.fromkeys((*policy.directory.order, also or ""))
-    states = {name: fleet.targets[name] for name in names if name in fleet.targets}
-    return _Case(
-        facts,
-        fleet,
-        policy,
-        now,
-        local=tuple(local_obstacles(facts, fleet.local)) if fleet.local else None,
-        clouds={name: tuple(cloud_obstacles(facts, state)) for name, state in states.items()},
-    )
+    clouds: dict[str, list[Obstacle]] = {}
+    for name in (*policy.directory.order, also or ""):
+        state = fleet.targets.get(name)
+        if state is not None and name not in clouds:
+            clouds[name] = cloud_obstacles(facts, state)
+    local = local_obstacles(facts, fleet.local) if fleet.local else None
+    return _Case(facts, fleet, policy, now, local, clouds)
 
 
 # What a name pins
@@ -162,7 +160,7 @@ def _pinned(name: str, case: _Case) -> Plan:
     local = name == case.policy.directory.local
     able = case.local_able if local else case.able(name)
     if not able:
-        known = {name: (case.local or ()) if local else case.clouds.get(name, ())}
+        known = {name: (case.local or []) if local else case.clouds.get(name, [])}
         return replace(_refused(refusal(case.facts, case.fleet, known, case.now), _rejected(known)), pinned=True)
     if local and (full := overloaded(case.fleet.local)):
         return replace(_refused(full, ()), pinned=True)
@@ -255,9 +253,9 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     candidates = _candidates(case, chosen)
     rejected = _rejected(_known(case))
     if not candidates:
-        known = {LOCAL: case.local or ()} if chosen.strict else _known(case)
+        known = {LOCAL: case.local or []} if chosen.strict else _known(case)
         return _refused(refusal(case.facts, case.fleet, known, case.now), rejected)
-    if not any(candidate.target != _local_name(case) for candidate in candidates):
+    if len(candidates) == 1 and candidates[0].target == _local_name(case):
         return _local_only(case, chosen, rejected, degraded=not staying)
     return Plan(candidates, candidates[0].reason, candidates[0].words, considered=rejected)
 
@@ -269,7 +267,7 @@ def _candidates(case: _Case, wish: _Wish) -> tuple[Candidate, ...]:
     names = [_local_name(case) if name == LOCAL else name for name in able]
     if not names:
         return ()
-    behind = (Candidate(name, Reason.FALLBACK, f"behind {names[0]}") for name in names[1:])
+    behind = [Candidate(name, Reason.FALLBACK, f"behind {names[0]}") for name in names[1:]]
     return (Candidate(names[0], wish.reason, wish.words), *behind)
 
 
@@ -292,7 +290,7 @@ def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
     """`mode = "advise"` and `"off"`: the engine alone. Advice says what would have been done."""
     leaving = wish is not None and wish.chain[:1] != (LOCAL,)
     advice = _advice(case, wish) if wish and leaving and case.policy.escalation.mode == "advise" else ""
-    known = {_local_name(case): case.local or ()}
+    known = {_local_name(case): case.local or []}
     if not case.local_able:
         refused = refusal(case.facts, case.fleet, known, case.now)
         return replace(_refused(refused, _rejected(known)), advice=advice)
@@ -314,15 +312,20 @@ def _local_name(case: _Case) -> str:
     return case.fleet.local.target.name if case.fleet.local else LOCAL
 
 
-def _known(case: _Case) -> dict[str, tuple[Obstacle, ...]]:
+def _known(case: _Case) -> dict[str, list[Obstacle]]:
     local = {_local_name(case): case.local} if case.local is not None else {}
     return {**local, **case.clouds}
 
 
-def _rejected(known: Mapping[str, Iterable[Obstacle]]) -> tuple[Rejected, ...]:
+def _rejected(known: Mapping[str, list[Obstacle]]) -> tuple[Rejected, ...]:
     """Every target with a certain obstacle, and the first of them."""
-    firsts = {name: next((item for item in found if not item.doubtful), None) for name, found in known.items()}
-    return tuple(Rejected(name, item.reason, item.words) for name, item in firsts.items() if item)
+    firsts = [(name, certain[0]) for name, found in known.items() if found and (certain := _certain(found))]
+    return tuple([Rejected(name, item.reason, item.words) for name, item in firsts])
+
+
+def _certain(found: list[Obstacle]) -> list[Obstacle]:
+    """Those that are no mere doubt."""
+    return [item for item in found if not item.doubtful] if found else found
 
 
 def _refused(refused: Refusal, considered: tuple[Rejected, ...]) -> Plan:

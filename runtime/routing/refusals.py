@@ -16,7 +16,7 @@ from runtime.routing.fleet import Fleet, LocalState, TargetState
 from runtime.routing.names import Unknown
 from runtime.routing.reasons import Reason
 
-Known = Mapping[str, tuple[Obstacle, ...]]
+Known = Mapping[str, list[Obstacle]]
 
 MODEL_NOT_FOUND = "model_not_found"
 NO_COMPLIANT_TARGET = "no_compliant_target"
@@ -89,7 +89,7 @@ _LADDER: tuple[tuple[Reason | None, int, str], ...] = (
 )
 
 
-def _only(found: tuple[Obstacle, ...], reason: Reason) -> bool:
+def _only(found: list[Obstacle], reason: Reason) -> bool:
     """Whether a target would do but for this reason (and for what passes, or a forbidden certificate)."""
     certain = [item for item in found if not item.passing and not item.doubtful]
     allowed = {reason, Reason.REQUIRES} if reason is not Reason.REQUIRES else {reason}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runtime.dialects.api_error import ApiError
@@ -14,18 +14,19 @@ from runtime.dispatch import errors
 from runtime.dispatch.dispatcher import Dispatcher
 from runtime.dispatch.job import Head, Job, Outcome
 from runtime.dispatch.live import LiveFleet
-from runtime.dispatch.planning import Planner, labels
+from runtime.dispatch.planning import Planner
 from runtime.record.decisions import Considered, Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
 from runtime.routing.facts import BadHint, Facts
-from runtime.routing.plan import Plan
+from runtime.routing.plan import Candidate, Plan, Rejected
 from runtime.routing.reasons import Reason
 from runtime.server.asgi import ClientGone, Pairs, Request
 from runtime.server.presence import Presence
 from runtime.server.sink import ClientSink
 
 _LATEST = 10  # decisions kept at hand for the status
+_RESUMED = ("resumed",)
 CLIENT_GONE = 499  # nginx's number for a client that hung up
 
 
@@ -154,7 +155,7 @@ class _Life:
             *self._extra,
             *error.headers,
             (b"x-hearth-decision", self._request.id.encode()),
-            (b"x-hearth-reason", self._plan.reason.value.encode()),
+            (b"x-hearth-reason", self._plan.reason.encode()),
             (b"x-hearth-attempts", str(len(outcome.attempts)).encode()),
         ]
         await self._request.answer(
@@ -167,7 +168,7 @@ class _Life:
             (b"x-hearth-decision", self._request.id.encode()),
             (b"x-hearth-target", head.target.label.encode()),
             (b"x-hearth-attempts", str(head.attempts).encode()),
-            (b"x-hearth-reason", head.reason.value.encode()),
+            (b"x-hearth-reason", head.reason.encode()),
         ]
         if degraded := (*self._plan.degraded, *head.dropped):
             headers.append((b"x-hearth-degraded", ",".join(degraded).encode()))
@@ -191,8 +192,8 @@ class _Life:
             target=outcome.target.label if outcome.target else None,
             reason=reason,
             words=_words(plan, reason),
-            degraded=(*plan.degraded, *outcome.dropped, *(("resumed",) if outcome.resumed else ())),
-            considered=_considered(plan, labels(plan, desk.fleet)),
+            degraded=(*plan.degraded, *outcome.dropped, *_RESUMED[: outcome.resumed]),
+            considered=_considered(plan, desk.fleet),
             attempts=tuple(outcome.attempts),
             prompt_tokens=usage.prompt if usage else 0,
             completion_tokens=usage.completion if usage else meter.tokens if meter else 0,
@@ -205,7 +206,7 @@ class _Life:
             status=status,
             ttft_ms=_ms(outcome.first_token - self._request.arrived) if outcome.first_token else None,
             total_ms=_ms(now - self._request.arrived),
-            requires=tuple(sorted(facts.hints.requires)),
+            requires=tuple(sorted(facts.hints.requires)) if facts.hints.requires else (),
             session=facts.hints.session,
             cost_usd=desk.fleet.cost(outcome.target, usage),
             advice=plan.advice or None,
@@ -220,9 +221,9 @@ def _words(plan: Plan, reason: Reason) -> str:
     return f"a fallback answered; first choice: {plan.words}" if reason is Reason.FALLBACK else plan.words
 
 
-def _considered(plan: Plan, names: Mapping[str, str]) -> tuple[Considered, ...]:
-    chosen = [Considered(names[item.target], item.reason, item.words) for item in plan.candidates]
-    return (*chosen, *(Considered(names[item.target], item.reason, item.words) for item in plan.considered))
+def _considered(plan: Plan, fleet: LiveFleet) -> tuple[Considered, ...]:
+    every: tuple[Candidate | Rejected, ...] = (*plan.candidates, *plan.considered)
+    return tuple([Considered(fleet.target(item.target).label, item.reason, item.words) for item in every])
 
 
 def _ms(seconds: float) -> float:
