@@ -11,6 +11,7 @@ from cloud.hop import CloudHop
 from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS
 from runtime.contract.backend import Backend, Lane, Uploads
 from runtime.contract.codec import Codec
+from runtime.contract.hop import Hop
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
@@ -35,7 +36,7 @@ class CloudLane:
     """The vendor's endpoint. Ready means configured; whether it answers, the breaker knows."""
 
     name: str
-    hop: CloudHop
+    hop: Hop
     model: str
     ready: bool = True
     slots: int | None = None
@@ -91,7 +92,7 @@ def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Ba
     provider = PROVIDERS[account.provider]
     base_url = account.base_url or provider.base_url
     hop = CloudHop(base_url, _authorization(provider.key_header, account.key))
-    lane = CloudLane(target.label, hop, target.model)
+    lane = CloudLane(target.label, provider.around(hop) if provider.around else hop, target.model)
     uploads = provider.uploads(hop, base_url, account.api_version) if provider.uploads else None
     return CloudBackend(target, provider.codec(now, account.api_version), (lane,), uploads)
 

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cloud.anthropic.codec import AUTHORIZATION as ANTHROPIC_KEY
 from cloud.anthropic.codec import AnthropicCodec
+from cloud.anthropic.pauses import Pauses
 from cloud.anthropic.wire import WIRE as ANTHROPIC_MESSAGES
 from cloud.gemini.codec import AUTHORIZATION as GEMINI_KEY
 from cloud.gemini.codec import GeminiCodec
@@ -38,7 +39,7 @@ MakeUploads = Callable[[Hop, str, str | None], Uploads]
 class Provider:
     """base_url: what the vendor's own SDK takes by default. dialects: wires it speaks, so that bytes pass through.
 
-    key_header: "authorization" takes the key as a bearer token, any other as it is.
+    key_header: "authorization" takes the key as a bearer token, any other as it is. around: what goes around the way there.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Provider:
     codec: MakeCodec
     key_header: str = BEARER
     uploads: MakeUploads | None = None
+    around: Callable[[Hop], Hop] | None = None
 
 
 def _openai(profile: Profile = PLAIN) -> MakeCodec:
@@ -80,6 +82,7 @@ PROVIDERS = {
             frozenset({ANTHROPIC_MESSAGES}),
             AnthropicCodec,
             ANTHROPIC_KEY,
+            around=Pauses,
         ),
         Provider(
             "gemini",

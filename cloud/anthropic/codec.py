@@ -8,6 +8,7 @@ from datetime import datetime
 from cloud.anthropic import faults
 from cloud.anthropic.decode import AnswerDecoder
 from cloud.anthropic.encode import encode
+from cloud.anthropic.pauses import PausingCall
 from cloud.anthropic.wire import API_VERSION, WIRE
 from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Failure
@@ -43,7 +44,8 @@ class AnthropicCodec:
         written = encode(request, target, self._version)
         betas = ((_BETA, written.betas),) if written.betas else ()
         headers = (_JSON, (_VERSION, written.version), *betas)
-        return Encoded(HttpCall(PATHS[WIRE], written.body, headers), written.dropped)
+        call = PausingCall if written.pauses else HttpCall
+        return Encoded(call(PATHS[WIRE], written.body, headers), written.dropped)
 
     def decoder(self, request: Request) -> Decoder:
         return AnswerDecoder(request, self._now)

@@ -28,12 +28,16 @@ _TIERS = {"auto": "auto", "priority": "auto", "default": "standard_only", "stand
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """body: JSON. betas: "" for none. dropped: the client's parameters that were lost or weakened."""
+    """body: JSON. betas: "" for none. dropped: the client's parameters that were lost or weakened.
+
+    pauses: whether tools run at the vendor, so that the answer may pause.
+    """
 
     body: bytes
     version: str
     betas: str
     dropped: tuple[str, ...]
+    pauses: bool
 
 
 def encode(request: Request, target: Target, version: str | None) -> Written:
@@ -58,7 +62,9 @@ def encode(request: Request, target: Target, version: str | None) -> Written:
     caching.placed(body, can.cache_minimum, losses)
     _drop_hints(request, losses)
     chosen = version or (SAMPLING_VERSION if sampling else API_VERSION)
-    return Written(msgspec.json.encode(body), chosen, extras.betas(request, body), losses.names)
+    return Written(
+        msgspec.json.encode(body), chosen, extras.betas(request, body), losses.names, extras.runs_there(body)
+    )
 
 
 def _refuse(request: Request) -> None:

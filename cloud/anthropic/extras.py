@@ -80,6 +80,11 @@ def tools(request: Request) -> list[dict[str, Any]]:
     return found + [_search(options) for options in asked if isinstance(options, Mapping)]
 
 
+def runs_there(body: Mapping[str, Any]) -> bool:
+    """Whether the model may use a tool that runs at the vendor."""
+    return bool(body.get("mcp_servers")) or any("input_schema" not in tool for tool in body.get("tools") or ())
+
+
 def _search(options: Mapping[str, Any]) -> dict[str, Any]:
     """The vendor's own search, near where the client says its user is."""
     place = options.get("user_location")
