@@ -164,11 +164,13 @@ def _shape(kind: Any, left: dict[str, Any], schema: Schema) -> dict[str, Any]:
         kind = "object" if "properties" in left else "array" if "items" in left else None
     if kind not in _TYPES:
         raise Unshapable("a schema without a type")
-    return {"type": kind} | _members(kind, left)
+    return {"type": kind} | _members(kind, left, schema)
 
 
-def _members(kind: str, left: dict[str, Any]) -> dict[str, Any]:
+def _members(kind: str, left: dict[str, Any], schema: Schema) -> dict[str, Any]:
     if kind == "object":
+        if not left.get("properties") and schema.get("additionalProperties"):
+            raise Unshapable("a map: closed, it could only be empty")
         properties = {name: _node(inner) for name, inner in (left.pop("properties", None) or {}).items()}
         required = left.pop("required", None)
         out: dict[str, Any] = {"properties": properties, "additionalProperties": False}

@@ -91,6 +91,11 @@ def test_an_older_dialect_is_read() -> None:
             "$defs": {"n": {"anyOf": [{"$ref": "#/$defs/n"}]}},
         },
         {"type": "object", "properties": ["a"]},
+        {"type": "object", "properties": {"a": {"type": "object", "additionalProperties": NAME}}},
+        {
+            "type": "object",
+            "properties": {"a": {"type": "array", "items": {"type": "object", "additionalProperties": True}}},
+        },
         {"type": "object", "properties": {"a": {"type": "any"}}},
     ],
 )

@@ -1,0 +1,1 @@
+"""The same requests and answers, translated by Hearth and by another translator, and what differs."""

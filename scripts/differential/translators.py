@@ -1,0 +1,119 @@
+"""The two translators: Hearth's codecs in this process, another one in an environment of its own.
+
+Both take a chat request for a model of a vendor and give the body they would send; or take what the vendor answered and give
+the chat answer they would make of it. Knows nothing of what the bodies mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from cloud.anthropic.codec import AnthropicCodec
+from cloud.backend import plain_capabilities
+from cloud.gemini.codec import GeminiCodec
+from runtime.contract.codec import Codec, Unsupported
+from runtime.contract.targets import Target
+from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.dialects.translation import TranslatingMeter
+from scripts.install import ROOT
+
+Json = Any
+PROGRAM = ROOT / "tests" / "clients" / "programs" / "translator.py"
+_NOW = datetime(2026, 11, 22, tzinfo=UTC)
+_CODECS: Mapping[str, Codec] = {
+    "anthropic": AnthropicCodec(lambda: _NOW),
+    "gemini": GeminiCodec(draw=lambda: "seed"),
+}
+_ANY_QUESTION = {"messages": [{"role": "user", "content": "?"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """body: what would be sent, or answered; None where it was refused. why: the refusal. dropped: what was named as lost."""
+
+    body: Json = None
+    why: str = ""
+    dropped: tuple[str, ...] = ()
+
+
+def ours(wire: str, model: str, request: Json) -> Translated:
+    """The body Hearth sends up."""
+    body = RawBody(json.dumps({"model": f"{wire}/{model}"} | request).encode())
+    target = Target(f"{wire}/{model}", wire, model, plain_capabilities(wire, model, own_server=False))
+    try:
+        encoded = _CODECS[wire].encode(ChatDialect().decode(body), target)
+    except (BadBody, Unsupported) as refused:
+        return Translated(why=f"{type(refused).__name__}: {refused}")
+    return Translated(json.loads(encoded.call.body), dropped=encoded.dropped)
+
+
+def our_answer(wire: str, stream: str) -> Translated:
+    """What Hearth tells a chat client that asked for a whole answer. stream: the vendor's events."""
+    dialect = ChatDialect()
+    request = dialect.decode(RawBody(json.dumps({"model": "m"} | _ANY_QUESTION).encode()))
+    meter = TranslatingMeter(_CODECS[wire].decoder(request), dialect.writer(request))
+    told = meter.feed(stream.encode()) + meter.end()
+    return (
+        Translated(why=f"{meter.failure.kind}: {meter.failure.message}")
+        if meter.failure
+        else Translated(json.loads(told))
+    )
+
+
+class Theirs:
+    """The other translator, one line at a time. A context: leaving it ends its process."""
+
+    def __init__(self, python: Path, log: Path) -> None:
+        self._python, self._log = python, log
+
+    def __enter__(self) -> Theirs:
+        with self._log.open("wb") as log:
+            self._child = subprocess.Popen(
+                [str(self._python), str(PROGRAM)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+            )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        for pipe in (self._child.stdin, self._child.stdout):
+            with suppress(OSError):
+                _open(pipe).close()
+        self._child.kill()
+        self._child.wait()
+
+    def asked(self, wire: str, model: str, request: Json) -> Translated:
+        told = self._told({"provider": wire, "model": model, "request": request})
+        return Translated(told.get("body"), told.get("error", "nothing was sent") if "body" not in told else "")
+
+    def answered(self, wire: str, model: str, stream: str, whole: Json) -> Translated:
+        """whole: the answer as it was given, where it was; then that is read and not the stream."""
+        line = {"provider": wire, "model": model, "request": _ANY_QUESTION}
+        told = self._told(line | ({"stream": stream} if whole is None else {"answer": whole}))
+        return Translated(told.get("answer"), told.get("error", ""))
+
+    def _told(self, line: Json) -> Json:
+        stdin, stdout = _open(self._child.stdin), _open(self._child.stdout)
+        stdin.write(json.dumps(line).encode() + b"\n")
+        stdin.flush()
+        told = stdout.readline()
+        if not told:
+            raise RuntimeError(f"the other translator ended: {self._log.read_text()[-2000:]}")
+        return json.loads(told)
+
+
+def _open(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
