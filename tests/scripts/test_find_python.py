@@ -76,3 +76,13 @@ def test_folders_with_spaces_are_searched(tmp_path: Path) -> None:
     folder.mkdir()
     executable(folder / "python3", f'exec "{sys.executable}" "$@"')
     assert find(folder).stdout.strip() == sys.executable
+
+
+def test_one_built_with_optimisation_comes_first(tmp_path: Path) -> None:
+    """Whatever stands before it on the path; a slower one is taken where there is no other of that version."""
+    slow, fast = tmp_path / "a", tmp_path / "b"
+    for folder, code in ((slow, 5), (fast, 0)):
+        folder.mkdir()
+        executable(folder / "python3.11", f"echo {folder}/python; exit {code}")
+    assert find(Path(f"{slow}:{fast}")).stdout.strip() == f"{fast}/python"
+    assert find(slow).stdout.strip() == f"{slow}/python"
