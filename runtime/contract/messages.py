@@ -166,7 +166,7 @@ class Request:
     """A generating request. What is None was not said.
 
     extra: whole-request members only one wire knows, by that wire's name (OpenAI's seed, logit_bias, … stand in their own
-    field where two wires share them).
+    field where two wires share them). prompt_tokens: how long the prompt is, estimated; told to nobody as what it was.
     """
 
     model: str
@@ -193,4 +193,5 @@ class Request:
     metadata: Mapping[str, str] | None = None
     stream: bool = False
     include_usage: bool = False
+    prompt_tokens: int = 0
     extra: Extra = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from runtime.contract.codec import Codec
@@ -51,7 +52,8 @@ def passed(job: Job, target: Target, codec: Codec, model: str, before: Before | 
 def translated(job: Job, target: Target, codec: Codec, request: Request) -> Asked:
     """The request in the target's wire, and what writes its answer in the client's. Raises Unsupported."""
     encoded = codec.encode(request, target)
-    decoder, writer = codec.decoder(request), job.dialect.writer(request)
+    decoder = codec.decoder(request)
+    writer = job.dialect.writer(replace(request, prompt_tokens=job.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
     meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
     return Asked(encoded.call, meter, encoded.dropped)

@@ -66,9 +66,13 @@ class _Block:
 
 
 class Composer:
-    """Fresh per answer. model: as the client asked for it. show: whether thinking may be seen. new_id: a fresh token."""
+    """Fresh per answer. model: as the client asked for it. show: whether thinking may be seen. new_id: a fresh token.
 
-    def __init__(self, model: str, new_id: Callable[[], str], *, show: bool = True) -> None:
+    expected: tokens of the prompt, estimated: what the answer begins with where the provider counts only at its end.
+    """
+
+    def __init__(self, model: str, new_id: Callable[[], str], *, show: bool = True, expected: int = 0) -> None:
+        self._expected = expected
         self._model = model
         self._new_id = new_id
         self._show = show
@@ -262,7 +266,7 @@ class Composer:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": usage_object(self._usage),
+            "usage": usage_object(self._usage if self._usage.prompt else Usage(self._expected)),
         }
         return [{"type": "message_start", "message": message}]
 

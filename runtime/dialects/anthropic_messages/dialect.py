@@ -55,7 +55,7 @@ class AnthropicMessages:
 
     def writer(self, request: Request) -> Writer:
         hidden = request.thinking is not None and request.thinking.show is False
-        composer = Composer(request.model, self.new_id, show=not hidden)
+        composer = Composer(request.model, self.new_id, show=not hidden, expected=request.prompt_tokens)
         return StreamWriter(composer) if request.stream else WholeWriter(composer)
 
     def error_body(self, error: ApiError) -> bytes:

@@ -33,11 +33,12 @@ from tests.runtime.dialects.anthropic_messages import sdk
 USAGE = UsageReport(Usage(prompt=100, completion=20, cached=60, cache_write=10, reasoning=5))
 
 
-def written(events: Sequence[Event], *, stream: bool, show: bool | None = None) -> bytes:
+def written(events: Sequence[Event], *, stream: bool, show: bool | None = None, expected: int = 0) -> bytes:
     count = itertools.count()
     dialect = AnthropicMessages(new_id=lambda: f"new{next(count)}")
     ask = Message(Role.USER, (Text("Hi"),))
-    writer = dialect.writer(Request("auto", (ask,), stream=stream, thinking=Thinking(show=show)))
+    asked = Request("auto", (ask,), stream=stream, thinking=Thinking(show=show), prompt_tokens=expected)
+    writer = dialect.writer(asked)
     return b"".join([*(writer.feed(event) for event in events), writer.end()])
 
 
@@ -96,6 +97,16 @@ def test_usage_known_at_the_start_stands_in_the_first_event() -> None:
     assert events[0]["message"]["usage"]["input_tokens"] == 30
     assert events[0]["message"]["id"] == "msg_new0"
     assert events[0]["message"]["model"] == "auto"
+
+
+def test_a_stream_that_counts_at_its_end_begins_with_an_estimate() -> None:
+    """What the SDK puts together in the end is what was counted."""
+    late = [Start(), TextDelta(0, "x"), USAGE, Stop("stop")]
+    body = written(late, stream=True, expected=90)
+    assert sdk.check_events(body)[0]["message"]["usage"]["input_tokens"] == 90
+    assert sdk.streamed(body)["usage"]["input_tokens"] == 30
+    early = written([Start(), USAGE, TextDelta(0, "x"), Stop("stop")], stream=True, expected=90)
+    assert sdk.check_events(early)[0]["message"]["usage"]["input_tokens"] == 30
 
 
 def test_tool_calls() -> None:
