@@ -101,7 +101,7 @@ def test_usage_known_at_the_start_stands_in_the_first_event() -> None:
 
 def test_a_stream_that_counts_at_its_end_begins_with_an_estimate() -> None:
     """What the SDK puts together in the end is what was counted."""
-    late = [Start(), TextDelta(0, "x"), USAGE, Stop("stop")]
+    late: list[Event] = [Start(), TextDelta(0, "x"), USAGE, Stop("stop")]
     body = written(late, stream=True, expected=90)
     assert sdk.check_events(body)[0]["message"]["usage"]["input_tokens"] == 90
     assert sdk.streamed(body)["usage"]["input_tokens"] == 30
