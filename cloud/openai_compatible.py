@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import email.utils
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
-import msgspec
-
+from cloud.errors import error_of, message_of, retry_after
 from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Request
@@ -27,7 +24,6 @@ _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing
 _TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
 _FILTERED = frozenset({"content_filter", "content_policy_violation"})
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
-_SHOWN = 500
 
 
 class OpenAICodec:
@@ -53,12 +49,14 @@ class OpenAICodec:
         return ()
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        message, code = _words(body)
+        error, _ = error_of(body)
+        said = error.get("code") or error.get("type")
+        code = None if said is None else str(said)
         kind, disposition = _verdict(status, code, headers.get("x-should-retry"))
         return Failure(
             kind,
             disposition,
-            f"HTTP {status}: {message or 'no message'}",
+            f"HTTP {status}: {message_of(error) or 'no message'}",
             status=status,
             retry_after=None if code in _SPENT else retry_after(headers, self._now),
             code=code,
@@ -85,33 +83,3 @@ def _verdict(status: int, code: str | None, should_retry: str | None) -> tuple[K
             return Kind.REJECTED, _TELL
         case _:
             return Kind.DOWN, _NEXT if should_retry == "false" else _HERE
-
-
-def _words(body: bytes) -> tuple[str, str | None]:
-    """The provider's message and its code (or type), from any of the shapes this dialect's servers use."""
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body.decode(errors="replace")[:_SHOWN].strip(), None
-    error = value.get("error", value) if isinstance(value, dict) else value
-    if not isinstance(error, dict):
-        return str(error)[:_SHOWN], None
-    code = error.get("code") or error.get("type")
-    return str(error.get("message") or error)[:_SHOWN], None if code is None else str(code)
-
-
-def retry_after(headers: Mapping[str, str], now: Callable[[], datetime]) -> float | None:
-    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None where neither says anything usable."""
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            return max(0.0, float(value) / scale)
-        except ValueError:
-            pass
-        try:
-            return max(0.0, (email.utils.parsedate_to_datetime(value) - now()).total_seconds())
-        except (TypeError, ValueError):
-            continue
-    return None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from cloud.errors import SHOWN, error_of, retry_after
 from runtime.contract.failures import Disposition, Failure, Kind
 
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
-_SHOWN = 500
+
 _BODY_BYTES = 4096
 
 _Verdict = tuple[Kind, Disposition]
@@ -50,12 +48,12 @@ _TOO_LONG = re.compile(
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable[[], datetime]) -> Failure:
     """status 200: an error event inside a stream, `body` its data."""
-    error, request_id = _error(body)
+    error, whole = error_of(body)
     kind = error.get("type")
     code = _code(error) or (str(kind) if kind else None)
-    message = str(error.get("message") or "no message")[:_SHOWN]
+    message = str(error.get("message") or "no message")[:SHOWN]
     verdict = _verdict(status, str(kind), code, message, headers.get("x-should-retry"))
-    request_id = request_id or headers.get("request-id")
+    request_id = whole.get("request_id") or headers.get("request-id")
     place = f"HTTP {status}" if status != 200 else "error in the stream"
     return Failure(
         *verdict,
@@ -77,36 +75,7 @@ def _verdict(status: int, kind: str, code: str | None, message: str, should_retr
     return found, _NEXT if disposition is _HERE and should_retry == "false" else disposition
 
 
-def _error(body: bytes) -> tuple[dict[str, Any], str | None]:
-    """The error object and the request's id, from whatever came."""
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {"message": body[:_SHOWN].decode(errors="replace").strip()}, None
-    if not isinstance(value, dict):
-        return {"message": str(value)[:_SHOWN]}, None
-    error, request_id = value.get("error", value), value.get("request_id")
-    return error if isinstance(error, dict) else {"message": str(error)}, request_id if request_id else None
-
-
 def _code(error: Mapping[str, Any]) -> str | None:
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None
     return str(code) if code else None
-
-
-def retry_after(headers: Mapping[str, str], now: Callable[[], datetime]) -> float | None:
-    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None where neither says anything usable."""
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            return max(0.0, float(value) / scale)
-        except ValueError:
-            pass
-        try:
-            return max(0.0, (email.utils.parsedate_to_datetime(value) - now()).total_seconds())
-        except (TypeError, ValueError):
-            continue
-    return None

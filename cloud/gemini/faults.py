@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from cloud.errors import error_of, message_of, retry_after
 from runtime.contract.failures import Disposition, Failure, Kind
 
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
-_SHOWN = 500
 _OK = 200
 _SPENT_FROM_S = 3600.0  # who is to wait an hour has no quota left
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
@@ -70,7 +68,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         disposition,
         f"HTTP {status}: {error.message or 'no message'}",
         status=status,
-        retry_after=None if kind is Kind.DENIED else wait if wait is not None else _header(headers),
+        retry_after=None if kind is Kind.DENIED else wait if wait is not None else retry_after(headers),
         code=_code(error),
         body=body,
     )
@@ -128,13 +126,6 @@ def _retry_delay(error: _Error) -> float | None:
     return None
 
 
-def _header(headers: Mapping[str, str]) -> float | None:
-    try:
-        return max(0.0, float(headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
-
-
 def _code(error: _Error) -> str | None:
     """The most exact of the vendor's machine-readable words."""
     reasons = [str(detail["reason"]) for detail in error.named("ErrorInfo") if detail.get("reason")]
@@ -142,17 +133,10 @@ def _code(error: _Error) -> str | None:
 
 
 def _read(body: bytes) -> _Error:
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Error(body.decode(errors="replace")[:_SHOWN].strip())
-    value = value[0] if isinstance(value, list) and value else value
-    error = value.get("error", value) if isinstance(value, dict) else value
-    if not isinstance(error, dict):
-        return _Error(str(error)[:_SHOWN])
+    error, _ = error_of(body)
     status, code = error.get("status"), error.get("code")
     return _Error(
-        str(error.get("message") or error)[:_SHOWN],
+        message_of(error),
         status if isinstance(status, str) else None,
         code if isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600 else None,
         tuple(_tables(error.get("details"))),
