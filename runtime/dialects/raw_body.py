@@ -42,7 +42,8 @@ class RawBody:
         """Raises BadBody with the place: not JSON, not an object, or a top-level key given twice."""
         self.raw = raw
         self.data: dict[str, Any] = _parse(raw)
-        self.spans = _walk(raw)
+        values = _members.decode(raw)
+        self.spans = _measured(raw, values) or _walked(raw, values)
 
     def value(self, name: str) -> bytes:
         """The member's value, as written."""
@@ -101,9 +102,23 @@ def _parse(raw: bytes) -> dict[str, Any]:
     return data
 
 
-def _walk(raw: bytes) -> dict[str, Span]:
+def _measured(raw: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, Span] | None:
+    """Top-level spans of a body without spaces between its members, which is most; None of any other.
+
+    Lengths alone tell: a space, a key given twice or one with an escape makes the body longer than its members are.
+    """
+    spans: dict[str, Span] = {}
+    at = 1
+    for name, value in values.items():
+        start = at + len(name) + 3
+        end = start + len(value)
+        spans[name] = (at, start, end)
+        at = end + 1
+    return spans if at == len(raw) else None
+
+
+def _walked(raw: bytes, values: dict[str, msgspec.Raw]) -> dict[str, Span]:
     """Top-level spans. A decoder keeps the last of two equal keys: where the bytes and its values part, a key came twice."""
-    values = _members.decode(raw)
     spans: dict[str, Span] = {}
     key = _KEY.match(raw, raw.index(b"{") + 1)
     while key is not None:

@@ -19,10 +19,12 @@ import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
@@ -205,7 +207,7 @@ class Ours:
 
     def leaves(self, request: Request, engine: Engine) -> bool:
         reading = read(self.ledger, request.prompt, request.at)
-        reading = reading if self._kv else replace(reading, kv_cache=None)
+        reading = reading if self._kv else msgspec.structs.replace(reading, kv_cache=None)
         pressure = self.saturation.update(reading, request.at)
         if pressure.over is None:
             self.ledger.admit(request.id, request.prompt, None, request.at)

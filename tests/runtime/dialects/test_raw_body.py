@@ -62,15 +62,23 @@ def test_what_is_not_an_object_is_refused(raw: bytes) -> None:
         RawBody(raw)
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=5), st.sampled_from([None, 1]), st.booleans())
-def test_any_object_keeps_its_meaning_under_splices(value: dict[str, object], indent: int | None, ascii_: bool) -> None:
-    """Replacing, adding and dropping mean what they say on any object."""
-    raw = json.dumps(value, indent=indent, ensure_ascii=ascii_).encode("utf-8", "surrogatepass")
+WRITTEN = [(None, (",", ":")), (None, (", ", ": ")), (1, (",", ": ")), (None, (" ,", " :"))]
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=5), st.sampled_from(WRITTEN), st.booleans())
+def test_any_object_keeps_its_meaning_under_splices(
+    value: dict[str, object], written: tuple[int | None, tuple[str, str]], ascii_: bool
+) -> None:
+    """Replacing, adding and dropping mean what they say on any object, however it is spaced."""
+    indent, separators = written
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=ascii_)
+    raw = text.encode("utf-8", "surrogatepass")
     try:
         body = RawBody(raw)
     except BadBody:
         return  # lone surrogates are no JSON text
     assert body.raw == raw and body.spliced({}) == raw
+    assert {name: json.loads(body.value(name)) for name in value} == value
     drop = tuple(value)[:2]
     expected = {k: v for k, v in value.items() if k not in drop} | {"model": "m"}
     assert json.loads(body.spliced({"model": b'"m"'}, tuple(d for d in drop if d != "model"))) == (
