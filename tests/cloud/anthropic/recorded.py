@@ -1,19 +1,12 @@
-"""Recorded exchanges of this wire, what the vendor's own SDK makes of them, and the judge's reading of requests.
-
-The judge is a folder of plain modules beside the recordings: it is put on the path, so its modules are imported late.
-"""
+"""Recorded exchanges of this wire, and what the vendor's own SDK makes of them."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -32,13 +25,12 @@ from runtime.contract.events import (
     ToolCallStart,
     UsageReport,
 )
-from runtime.contract.messages import Message, Request, Role, Text
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
+from tests.cloud import recorded
+from tests.cloud.recorded import ASKED, Judge, Memory
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-ASKED = Request("m", (Message(Role.USER, (Text("x"),)),))
 
 
 @dataclass(slots=True)
@@ -66,13 +58,7 @@ def target(model: str) -> Target:
 
 def decoded(pieces: Iterable[bytes], decoder: Decoder | None = None) -> list[Event]:
     """The events of a stream that arrives in these pieces."""
-    framing, decoder = sse.Events(), decoder or codec().decoder(ASKED)
-    out: list[Event] = []
-    for piece in pieces:
-        for event in framing.feed(piece):
-            if event.data is not None:
-                out += decoder.feed(event.name.decode(), event.data)
-    return [*out, *decoder.finish()]
+    return recorded.decoded(pieces, decoder or codec().decoder(ASKED))
 
 
 def folded(events: Sequence[Event]) -> Answer:
@@ -108,20 +94,17 @@ class Sdk:
     """The vendor's own client, answered from memory."""
 
     def __init__(self) -> None:
-        sdk, httpx = pytest.importorskip("anthropic"), pytest.importorskip("httpx2")
-        self._answer = (b"", "")
-        transport = httpx.MockTransport(
-            lambda _: httpx.Response(200, content=self._answer[0], headers={"content-type": self._answer[1]})
-        )
-        self._client = sdk.Anthropic(api_key="k", max_retries=0, http_client=httpx.Client(transport=transport))
+        self._memory = Memory()
+        sdk = pytest.importorskip("anthropic")
+        self._client = sdk.Anthropic(api_key="k", max_retries=0, http_client=self._memory.client)
 
     def stream(self, body: bytes) -> Answer:
-        self._answer = (body, "text/event-stream")
+        self._memory.holds(body, "text/event-stream")
         with self._client.beta.messages.stream(**_ASK) as stream:
             return _of_message(stream.get_final_message())
 
     def whole(self, body: bytes) -> Answer:
-        self._answer = (body, "application/json")
+        self._memory.holds(body, "application/json")
         return _of_message(self._client.beta.messages.create(**_ASK))
 
 
@@ -163,35 +146,14 @@ def without_nothing(value: Any) -> Any:
     return [without_nothing(inner) for inner in value] if isinstance(value, list) else value
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """The judge's modules."""
-
-    recordings: ModuleType
-    synth: ModuleType
-    reverse: ModuleType
-    canon: ModuleType
-    rules: ModuleType
-
-
 def judge(shared: Path) -> Judge:
-    folder = str(shared / "wire_judge")
-    if folder not in sys.path:
-        sys.path.append(folder)
-    for needed in ("anthropic", "jsonschema"):
-        pytest.importorskip(needed)
-    return Judge(*(importlib.import_module(name) for name in Judge.__dataclass_fields__))
-
-
-@cache
-def _all(shared: Path) -> list[Any]:
-    found: list[Any] = judge(shared).recordings.load(shared / "recordings", ["anthropic"])
-    return found
+    return recorded.judge(shared, "anthropic")
 
 
 def exchanges(shared: Path, wanted: Callable[[Any], bool]) -> list[Any]:
     """Recorded exchanges on this wire."""
-    return [each for each in _all(shared) if wanted(each)]
+    judge(shared)  # skips where it cannot be had
+    return [each for each in recorded.exchanges(shared, "anthropic") if wanted(each)]
 
 
 def other_streams(shared: Path) -> list[tuple[str, bytes]]:

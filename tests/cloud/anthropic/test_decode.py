@@ -27,7 +27,8 @@ from runtime.contract.events import (
 from runtime.contract.failures import Disposition, Kind
 from runtime.contract.messages import Message, Request, Role, Text, Tool
 from runtime.contract.usage import Usage
-from tests.cloud.anthropic.recorded import ASKED, codec, target
+from tests.cloud.anthropic.recorded import codec, target
+from tests.cloud.recorded import ASKED
 
 START = {"type": "message_start", "message": {"id": "msg_1", "model": "claude-x", "usage": {"input_tokens": 7}}}
 

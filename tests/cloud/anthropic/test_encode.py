@@ -18,11 +18,9 @@ from runtime.contract.messages import (
     Media,
     Message,
     Opaque,
-    Part,
     Reasoning,
     Refusal,
     Request,
-    Role,
     Text,
     Thinking,
     Tool,
@@ -31,22 +29,11 @@ from runtime.contract.messages import (
     ToolResult,
 )
 from tests.cloud.anthropic.recorded import NOW, codec, target
+from tests.cloud.turns import model, system, user
 
 NEW, OLD, MIDDLE = "claude-sonnet-5-5", "claude-haiku-4-5", "claude-sonnet-4-6"
 TOOL = Tool("look", "Looks.", {"type": "object", "properties": {"at": {"type": "string"}}})
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-
-
-def system(text: str) -> Message:
-    return Message(Role.SYSTEM, (Text(text),))
-
-
-def user(*parts: Part | str) -> Message:
-    return Message(Role.USER, tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def model(*parts: Part | str) -> Message:
-    return Message(Role.ASSISTANT, tuple(Text(part) if isinstance(part, str) else part for part in parts))
 
 
 def ask(*messages: Message, **more: Any) -> Request:

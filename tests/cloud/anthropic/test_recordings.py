@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from runtime.contract.messages import Request
-from runtime.dialects.openai_chat.decode import decode
-from runtime.dialects.raw_body import RawBody
 from tests.cloud.anthropic import recorded
 from tests.cloud.anthropic.recorded import Sdk, codec, decoded, exchanges, folded, judge, target, without_nothing
+from tests.cloud.recorded import asked, cut, longest
 
 # A loss the answer declares, by the name it is declared under.
 DECLARED = {
@@ -58,11 +56,10 @@ def test_recorded_whole_answers_are_read_as_the_sdk_reads_them(shared: Path) -> 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 1021])
 def test_pieces_of_any_size_are_read_alike(shared: Path, size: int) -> None:
     """Where the network cuts a stream changes nothing."""
-    longest = 8_000 if size < 64 else 1_000_000  # reading byte by byte takes its time
-    for it in exchanges(shared, lambda it: answered(it) and it.sse is not None and len(it.sse) < longest):
+    most = longest(size)
+    for it in exchanges(shared, lambda it: answered(it) and it.sse is not None and len(it.sse) < most):
         raw = it.sse.encode()
-        pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
-        assert decoded(pieces) == decoded([raw]), it.id
+        assert decoded(cut(raw, size)) == decoded([raw]), it.id
 
 
 def test_a_cut_stream_is_never_whole(shared: Path) -> None:
@@ -77,14 +74,9 @@ def test_a_cut_stream_is_never_whole(shared: Path) -> None:
 def test_recorded_requests_come_out_as_the_vendor_takes_them(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a client of OpenAI's wire would have sent is encoded to what the vendor takes, and means the same."""
     found, skipped, tried = judge(shared), Counter[str](), 0
-    for it in exchanges(shared, lambda it: not it.error):
-        try:
-            sent = found.reverse.derive(it)
-        except found.reverse.Skip as why:
-            skipped[str(why)] += 1
-            continue
+    for it, sent in found.derived(exchanges(shared, lambda it: not it.error), skipped):
         tried += 1
-        encoded = codec().encode(_asked(it.model, sent), target(it.model))
+        encoded = codec().encode(asked(f"anthropic/{it.model}", sent), target(it.model))
         body = json.loads(encoded.call.body)
         broken = found.rules.anthropic({"body": body, "headers": dict(encoded.call.headers)}, it)
         lost = found.canon.differences(found.canon.anthropic(it.request), found.canon.anthropic(body))
@@ -98,23 +90,17 @@ def test_recorded_requests_come_out_as_the_vendor_takes_them(shared: Path, capsy
 def test_a_prefix_stays_the_same_from_turn_to_turn(shared: Path) -> None:
     """The messages of a conversation, encoded with one turn more, begin with the same bytes, marks for caching aside."""
     found = judge(shared)
-    for it in exchanges(shared, lambda it: not it.error):
-        try:
-            sent = found.reverse.derive(it)
-        except found.reverse.Skip:
-            continue
+    for it, sent in found.derived(exchanges(shared, lambda it: not it.error)):
         more = sent["messages"] + [{"role": "assistant", "content": "ok"}, {"role": "user", "content": "and then?"}]
         before, after = (
-            json.loads(codec().encode(_asked(it.model, sent | {"messages": said}), target(it.model)).call.body)
+            json.loads(
+                codec().encode(asked(f"anthropic/{it.model}", sent | {"messages": said}), target(it.model)).call.body
+            )
             for said in (sent["messages"], more)
         )
         for part in ("tools", "system"):
             assert _unmarked(before.get(part)) == _unmarked(after.get(part)), it.id
         assert _unmarked(before["messages"]) == _unmarked(after["messages"][: len(before["messages"])]), it.id
-
-
-def _asked(model: str, sent: dict[str, Any]) -> Request:
-    return decode(RawBody(json.dumps({"model": f"anthropic/{model}"} | sent).encode()))
 
 
 def _unmarked(value: Any) -> Any:

@@ -1,19 +1,13 @@
-"""Recorded exchanges of this wire, what the vendor's own SDK makes of them, and the judge's reading of requests.
-
-The judge is a folder of plain modules beside the recordings: it is put on the path, so its modules are imported late.
-"""
+"""Recorded exchanges of this wire, and what the vendor's own SDK makes of them."""
 
 from __future__ import annotations
 
 import importlib
 import json
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -33,12 +27,10 @@ from runtime.contract.events import (
     ToolCallStart,
     UsageReport,
 )
-from runtime.contract.messages import Message, Request, Role, Text
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
-
-ASKED = Request("m", (Message(Role.USER, (Text("x"),)),))
+from tests.cloud import recorded
+from tests.cloud.recorded import ASKED, Judge, Memory
 
 
 @dataclass(slots=True)
@@ -67,13 +59,7 @@ def target(model: str) -> Target:
 
 def decoded(pieces: Iterable[bytes], decoder: Decoder | None = None) -> list[Event]:
     """The events of a stream that arrives in these pieces."""
-    framing, decoder = sse.Events(), decoder or codec().decoder(ASKED)
-    out: list[Event] = []
-    for piece in pieces:
-        for event in framing.feed(piece):
-            if event.data is not None:
-                out += decoder.feed(event.name.decode(), event.data)
-    return [*out, *decoder.finish()]
+    return recorded.decoded(pieces, decoder or codec().decoder(ASKED))
 
 
 def folded(events: Sequence[Event]) -> Answer:
@@ -112,24 +98,20 @@ class Sdk:
     """The vendor's own client, answered from memory."""
 
     def __init__(self) -> None:
-        httpx = pytest.importorskip("httpx2")
         pytest.importorskip("google.genai")
-        self._answer = (b"", "")
-        transport = httpx.MockTransport(
-            lambda _: httpx.Response(200, content=self._answer[0], headers={"content-type": self._answer[1]})
-        )
+        self._memory = Memory()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             genai = importlib.import_module("google.genai")
-            options = {"api_version": "v1beta", "httpx_client": httpx.Client(transport=transport)}
+            options = {"api_version": "v1beta", "httpx_client": self._memory.client}
             self._models: Any = genai.Client(api_key="k", http_options=options).models
 
     def stream(self, body: bytes) -> Answer:
-        self._answer = (body, "text/event-stream")
+        self._memory.holds(body, "text/event-stream")
         return _of_replies(list(self._models.generate_content_stream(model="m", contents="x")))
 
     def whole(self, body: bytes) -> Answer:
-        self._answer = (body, "application/json")
+        self._memory.holds(body, "application/json")
         return _of_replies([self._models.generate_content(model="m", contents="x")])
 
 
@@ -175,32 +157,11 @@ def _usage(counts: dict[str, Any]) -> Usage:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """The judge's modules."""
-
-    recordings: ModuleType
-    synth: ModuleType
-    reverse: ModuleType
-    canon: ModuleType
-    rules: ModuleType
-
-
 def judge(shared: Path) -> Judge:
-    folder = str(shared / "wire_judge")
-    if folder not in sys.path:
-        sys.path.append(folder)
-    for needed in ("google.ai.generativelanguage_v1beta", "jsonschema"):
-        pytest.importorskip(needed)
-    return Judge(*(importlib.import_module(name) for name in Judge.__dataclass_fields__))
-
-
-@cache
-def _all(shared: Path) -> list[Any]:
-    found: list[Any] = judge(shared).recordings.load(shared / "recordings", ["gemini", "vertex"])
-    return found
+    return recorded.judge(shared, "google.ai.generativelanguage_v1beta")
 
 
 def exchanges(shared: Path, wanted: Callable[[Any], bool]) -> list[Any]:
     """Recorded exchanges on this wire, by either of the vendor's doors."""
-    return [each for each in _all(shared) if wanted(each)]
+    judge(shared)  # skips where it cannot be had
+    return [each for each in recorded.exchanges(shared, "gemini", "vertex") if wanted(each)]

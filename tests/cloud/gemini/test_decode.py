@@ -30,7 +30,8 @@ from runtime.contract.events import (
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Opaque
 from runtime.contract.usage import Usage
-from tests.cloud.gemini.recorded import ASKED, codec
+from tests.cloud.gemini.recorded import codec
+from tests.cloud.recorded import ASKED
 
 
 def chunk(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:

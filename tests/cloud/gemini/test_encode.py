@@ -18,7 +18,6 @@ from runtime.contract.messages import (
     Media,
     Message,
     Opaque,
-    Part,
     Reasoning,
     Refusal,
     Request,
@@ -31,6 +30,7 @@ from runtime.contract.messages import (
     ToolResult,
 )
 from tests.cloud.gemini.recorded import codec, judge, target
+from tests.cloud.turns import model, user
 
 NEW, OLD, OLDER = "gemini-3.8-flash", "gemini-2.5-flash", "gemini-2.0-flash"
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\nrest").decode()
@@ -38,14 +38,6 @@ PDF = base64.b64encode(b"%PDF-1.7 rest").decode()
 WEATHER = Tool(
     "weather", "of a city", {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 )
-
-
-def user(*parts: Part) -> Message:
-    return Message(Role.USER, parts)
-
-
-def model(*parts: Part) -> Message:
-    return Message(Role.ASSISTANT, parts)
 
 
 def asked(*messages: Message, **more: Any) -> Request:

@@ -13,9 +13,10 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.events import Citation
 from runtime.contract.failures import Disposition, Kind
 from runtime.contract.messages import Request
-from runtime.dialects.openai_chat.decode import decode
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.dialects.raw_body import BadBody
 from tests.cloud.gemini.recorded import Answer, Sdk, codec, decoded, exchanges, folded, judge, target
+from tests.cloud.recorded import asked, cut, longest
+from tests.cloud.recorded import exchanges as exchanges_of
 
 # A loss the answer declares, by the name it is declared under.
 DECLARED = {"temperature": "temperature", "top_p": "top_p", "thinking": "reasoning_effort"}
@@ -61,11 +62,10 @@ def test_an_array_of_chunks_is_read_like_their_stream(shared: Path) -> None:
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 1021])
 def test_pieces_of_any_size_are_read_alike(shared: Path, size: int) -> None:
     """Where the network cuts a stream changes nothing."""
-    longest = 8_000 if size < 64 else 1_000_000  # reading byte by byte takes its time
-    for it in exchanges(shared, lambda it: not it.error and it.sse is not None and len(it.sse) < longest):
+    most = longest(size)
+    for it in exchanges(shared, lambda it: not it.error and it.sse is not None and len(it.sse) < most):
         raw = it.sse.encode()
-        pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
-        assert decoded(pieces) == decoded([raw]), it.id
+        assert decoded(cut(raw, size)) == decoded([raw]), it.id
 
 
 def test_a_cut_stream_is_never_whole(shared: Path) -> None:
@@ -104,14 +104,9 @@ def test_recorded_errors_are_judged(shared: Path) -> None:
 def test_recorded_requests_come_out_as_the_vendor_takes_them(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a client of OpenAI's wire would have sent is encoded to what the vendor takes, and means the same."""
     found, skipped, tried = judge(shared), Counter[str](), 0
-    for it in exchanges(shared, lambda it: not it.error):
-        try:
-            sent = found.reverse.derive(it)
-        except found.reverse.Skip as why:
-            skipped[str(why)] += 1
-            continue
+    for it, sent in found.derived(exchanges(shared, lambda it: not it.error), skipped):
         tried += 1
-        encoded = codec().encode(_asked(it.model, sent), target(it.model))
+        encoded = codec().encode(asked(f"gemini/{it.model}", sent), target(it.model))
         body = json.loads(encoded.call.body)
         broken = found.rules.gemini({"body": body, "path": encoded.call.path}, it)
         lost = found.canon.differences(found.canon.gemini(it.request), found.canon.gemini(body))
@@ -125,11 +120,7 @@ def test_recorded_requests_come_out_as_the_vendor_takes_them(shared: Path, capsy
 def test_recorded_requests_of_other_wires_come_out_as_this_vendor_takes_them(shared: Path) -> None:
     """Conversations recorded with other vendors mean the same here, in a body this vendor takes; or are refused."""
     found, tried = judge(shared), 0
-    for it in found.recordings.load(shared / "recordings", ["anthropic", "openai", "groq", "deepseek", "openrouter"]):
-        try:
-            sent = found.reverse.derive(it)
-        except found.reverse.Skip:
-            continue
+    for it, sent in found.derived(exchanges_of(shared, "anthropic", "openai", "groq", "deepseek", "openrouter")):
         if not _is_comparable(sent):
             continue
         for model in ("gemini-3.8-flash", "gemini-2.5-pro"):
@@ -147,7 +138,7 @@ def _is_comparable(sent: dict[str, Any]) -> bool:
 
 def _is_taken(found: Any, it: Any, sent: dict[str, Any], model: str) -> bool:
     try:
-        encoded = codec().encode(_asked(model, sent), target(model))
+        encoded = codec().encode(asked(f"gemini/{model}", sent), target(model))
     except (Unsupported, BadBody):
         return False
     body = json.loads(encoded.call.body)
@@ -170,18 +161,10 @@ def _is_declared(difference: str, dropped: tuple[str, ...]) -> bool:
 def test_a_prefix_stays_the_same_from_turn_to_turn(shared: Path) -> None:
     """The contents of a conversation, encoded with one turn more, begin with the same bytes."""
     found = judge(shared)
-    for it in exchanges(shared, lambda it: not it.error):
-        try:
-            sent = found.reverse.derive(it)
-        except found.reverse.Skip:
-            continue
+    for it, sent in found.derived(exchanges(shared, lambda it: not it.error)):
         more = sent["messages"] + [{"role": "assistant", "content": "ok"}, {"role": "user", "content": "and then?"}]
         before, after = (
-            codec().encode(_asked(it.model, sent | {"messages": said}), target(it.model)).call.body
+            codec().encode(asked(f"gemini/{it.model}", sent | {"messages": said}), target(it.model)).call.body
             for said in (sent["messages"], more)
         )
         assert after.startswith(before.removesuffix(b"]}")), it.id
-
-
-def _asked(model: str, sent: dict[str, Any]) -> Request:
-    return decode(RawBody(json.dumps({"model": f"gemini/{model}"} | sent).encode()))
