@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from cloud import backend as cloud
 from cloud.providers import NAMES, PROVIDERS
@@ -122,8 +122,14 @@ def _why_absent(name: str, said: TargetSettings, settings: Settings) -> str | No
     return settings.absent.get(name)
 
 
-def _directory_targets(settings: Settings) -> tuple[dict[str, _Target], dict[str, tuple[Target, str]]]:
-    """The targets that can be called, and those that cannot with the reason."""
+class _Targets(NamedTuple):
+    """The targets that can be called, and those that cannot with the reason, by name."""
+
+    usable: dict[str, _Target]
+    absent: dict[str, tuple[Target, str]]
+
+
+def _targets(settings: Settings) -> _Targets:
     usable: dict[str, _Target] = {}
     absent: dict[str, tuple[Target, str]] = {}
     for name, said in settings.targets.items():
@@ -132,11 +138,11 @@ def _directory_targets(settings: Settings) -> tuple[dict[str, _Target], dict[str
             usable[name] = _target(name, settings)
         else:
             absent[name] = (Target(name, said.provider, said.model, certified=frozenset(said.certified)), why)
-    return usable, absent
+    return _Targets(usable, absent)
 
 
-def _clouds(settings: Settings) -> Clouds:
-    usable, absent = _directory_targets(settings)
+def _clouds(targets: _Targets) -> Clouds:
+    usable, absent = targets
 
     def now() -> datetime:
         return datetime.now(UTC)
@@ -149,10 +155,11 @@ def _clouds(settings: Settings) -> Clouds:
     return Clouds(backends, absent, lend)
 
 
-def _policy(settings: Settings, local: Target) -> Policy:
-    usable, absent = _directory_targets(settings)
-    targets = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
-    directory = names.build(local, targets, settings.aliases, absent=tuple(absent), override=settings.model_override)
+def _policy(settings: Settings, local: Target, targets: _Targets) -> Policy:
+    """Raises ValueError where HEARTH_MODEL names nothing of this box."""
+    usable, absent = targets
+    every = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
+    directory = names.build(local, every, settings.aliases, absent=tuple(absent), override=settings.model_override)
     return Policy(settings.escalation, settings.rules, settings.routes, directory)
 
 
@@ -206,14 +213,15 @@ def _local_facts(settings: Settings) -> Target:
 def offline_planner(settings: Settings) -> IdlePlanner:
     """Decides as a runtime on an idle box would. Opens no socket, starts nothing."""
     local = _local_facts(settings)
-    usable, absent = _directory_targets(settings)
+    targets = _targets(settings)
+    usable, absent = targets
     accounts = {name: each.account for name, each in usable.items()}
 
     def lend(lent: Lent) -> Target:
         return cloud.facts(lent.target, accounts[lent.lender], lent.model, None, None)
 
     fleet = IdleFleet(local, {name: each.target for name, each in usable.items()}, absent, lend)
-    return IdlePlanner(Planner(_policy(settings, local)), fleet, time.monotonic)
+    return IdlePlanner(Planner(_policy(settings, local, targets)), fleet, time.monotonic)
 
 
 # The runtime
@@ -226,7 +234,7 @@ class Runtime:
         settings = loaded.settings
         self.settings, self.loaded, self._notice = settings, loaded, notice
         self.reloaded_at: float | None = None
-        self.reload_error: str | None = None
+        self.refused: Callable[[], str | None] = lambda: None  # why the last reload was refused
         self.started_at = time.time()
         self.engine: Engine = local_fleet.local_engine(
             engine_spec(settings, folder), environ=env, clock=time.monotonic, secrets=_secret_names(settings, env)
@@ -237,7 +245,8 @@ class Runtime:
             settings.timeouts_of("local"),
             ours=not settings.engine.url,
         )
-        clouds = _clouds(settings)
+        targets = _targets(settings)
+        clouds = _clouds(targets)
         self.fleet = LiveFleet(
             self.engine, local, clouds, settings.escalation, time.monotonic, alone=not settings.engine.url
         )
@@ -254,7 +263,7 @@ class Runtime:
         )
         self.metrics = Metrics(self._reading, self._labels(clouds))
         self.desk = Desk(
-            planner=Planner(_policy(settings, local.target)),
+            planner=Planner(_policy(settings, local.target, targets)),
             dispatcher=Dispatcher(self.fleet, settings.retries, effects),
             fleet=self.fleet,
             store=self.store,
@@ -279,10 +288,14 @@ class Runtime:
         return App(self.desk, _gate(self.settings), _dialects(signatures), pages)
 
     def apply(self, settings: Settings) -> None:
-        """Other settings in force, between two requests. Engine, address and records wait for a restart."""
-        clouds = _clouds(settings)
+        """Other settings in force, between two requests. Engine, address and records wait for a restart.
+
+        Raises ValueError, and changes nothing, where what runs cannot take them.
+        """
+        targets = _targets(settings)
+        clouds, policy = _clouds(targets), _policy(settings, self.fleet.local.target, targets)
         self.fleet.reload(clouds, settings.escalation)
-        self.desk.planner.policy = _policy(settings, self.fleet.local.target)
+        self.desk.planner.policy = policy
         self.desk.dispatcher.retries = settings.retries
         self._fetching.media = settings.media
         self.desk.total_s = settings.timeouts.total
@@ -339,7 +352,7 @@ class Runtime:
             settings=status.SettingsStatus(
                 path=str(self.loaded.file) if self.loaded.file else None,
                 reloaded_at=self.reloaded_at,
-                error=self.reload_error,
+                error=self.refused(),
             ),
             notes=(
                 *((self.store.trouble,) if self.store.trouble else ()),

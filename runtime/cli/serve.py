@@ -119,6 +119,7 @@ class _Serving:
         self._listener = listener
         self._first_answer = first_answer
         self._live = Live(loaded, lambda: load_settings(config, environment()), self._apply, _notice)
+        runtime.refused = lambda: self._live.refused
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []

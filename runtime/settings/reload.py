@@ -55,8 +55,8 @@ class Live:
     """The settings in force. One owner calls `reload`; everybody else is told through `apply`.
 
     read: reads file and environment again; raises SettingsError.
-    apply: puts new settings in force, whole, before it returns; if it raises, the old ones count as in force.
-    notice: takes one line for the log.
+    apply: puts new settings in force, whole, before it returns; if it raises ValueError, the old ones stay.
+    notice: takes one line for the log. refused: why the last reading was refused; None where it was taken.
     """
 
     def __init__(
@@ -72,16 +72,18 @@ class Live:
         self._apply = apply
         self._notice = notice
         self._turn = asyncio.Lock()
+        self.refused: str | None = None
 
     async def reload(self) -> bool:
         """Reads again and applies what changed. False where the new settings are bad: the old ones stay."""
         async with self._turn:
             try:
-                loaded = self._read()
-            except SettingsError as error:
+                await self._take(self._read())
+            except (SettingsError, ValueError) as error:
+                self.refused = str(error)
                 self._notice(f"settings not reloaded, the old ones stay:\n{error}")
                 return False
-            await self._take(loaded)
+            self.refused = None
             return True
 
     async def _take(self, loaded: Loaded) -> None:

@@ -21,9 +21,12 @@ class Runtime:
         self.env: dict[str, str] = {}
         self.applied: list[tuple[Settings, Changes]] = []
         self.said: list[str] = []
+        self.applying: ValueError | None = None  # what putting settings in force comes to
         self.live = Live(load(self.file, self.env), lambda: load(self.file, self.env), self.apply, self.said.append)
 
     async def apply(self, settings: Settings, changes: Changes) -> None:
+        if self.applying is not None:
+            raise self.applying
         self.applied.append((settings, changes))
 
     def write(self, text: str) -> None:
@@ -72,9 +75,21 @@ async def test_bad_settings_change_nothing_and_say_why(tmp_path: Path) -> None:
     assert "settings not reloaded, the old ones stay" in runtime.said[0]
     assert 'did you mean "queue_depth"?' in runtime.said[0]
     assert "escalation.release: must be 1 or less" in runtime.said[0]
+    assert 'did you mean "queue_depth"?' in (runtime.live.refused or "")
     runtime.write("[escalation]\nqueue_depth = 4")
     assert await runtime.live.reload()
     assert runtime.live.settings.escalation.queue_depth == 4
+    assert runtime.live.refused is None
+
+
+async def test_settings_that_cannot_be_put_in_force_are_refused_too(tmp_path: Path) -> None:
+    """Good in themselves, but what runs cannot take them: the old ones stay, and the watcher lives on."""
+    runtime = Runtime(tmp_path, "[escalation]\nqueue_depth = 3")
+    runtime.applying = ValueError("HEARTH_MODEL names no model of this box: 'gone'")
+    runtime.write("[escalation]\nqueue_depth = 4")
+    assert not await runtime.live.reload()
+    assert runtime.live.settings.escalation.queue_depth == 3
+    assert runtime.live.refused == "HEARTH_MODEL names no model of this box: 'gone'"
 
 
 async def test_a_file_that_is_gone_changes_nothing(tmp_path: Path) -> None:
