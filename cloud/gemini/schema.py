@@ -57,7 +57,8 @@ def parameters(schema: Json) -> Json | None:
         set(schema) - {"type", "title", "description", "$schema"} - _empty(schema)
     ):
         return None
-    return plain(schema)
+    told = "type" in schema or "properties" not in schema
+    return plain(schema if told else {"type": "object", **schema})
 
 
 def _empty(schema: Mapping[str, Json]) -> set[str]:

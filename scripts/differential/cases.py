@@ -92,6 +92,9 @@ def _text(text: str, **more: Json) -> Json:
     return {"type": "text", "text": text} | more
 
 
+# Members of a client's own that are called like keywords.
+_KEYWORDS = ("title", "type", "default", "nullable", "description", "enum", "properties", "required", "items", "anyOf")
+_LIKE_KEYWORDS = _object(**{name: {"type": "string"} for name in _KEYWORDS})
 _CITY = _object(city={"type": "string", "description": "Where."})
 _WEATHER, _CLOCK = _tool("weather", _CITY), _tool("clock")
 _ASK = [_user("What is the weather in Turin?")]
@@ -131,6 +134,7 @@ _CONVERSATIONS: Mapping[str, list[Json]] = {
         _user([_text("What?"), {"type": "image_url", "image_url": {"url": "https://a.test/b.png"}}])
     ],
     "a PDF": [_user([_text("What is it?"), _file("application/pdf", _PDF, "a.pdf")])],
+    "a table": [_user([_text("What is it?"), _file("text/csv", "YSxiCjEsMgo=", "a.csv")])],
     "a text file": [_user([_text("What is it?"), _file("text/plain", _TEXT, "a.txt")])],
     "a sound": [_user([_text("What is it?"), {"type": "input_audio", "input_audio": {"data": _WAV, "format": "wav"}}])],
     "a marked prefix": [
@@ -151,6 +155,8 @@ _WITH_TOOLS: Mapping[str, list[Json]] = {
     "an empty result": [*_LOOP[:-1], _result("call_1", "")],
     "results side by side": [*_BOTH, _result("call_1", "sunny"), _result("call_2", "noon")],
     "results in another order": [*_BOTH, _result("call_2", "noon"), _result("call_1", "sunny")],
+    "words between results": [*_BOTH, _result("call_1", "sunny"), _user("And?"), _result("call_2", "noon")],
+    "an id that comes again": [*_LOOP, _model(None, _IN_TURIN), _result("call_1", "rain")],
     "a result that is missing": [*_BOTH, _result("call_1", "sunny")],
     "a result of no call": [*_ASK, _result("call_9", "sunny")],
     "no arguments": [*_ASK, _model(None, _call("call_2", "clock", "")), _result("call_2", "noon")],
@@ -195,6 +201,13 @@ _FUNCTIONS: Mapping[str, Json] = {
         _object(root={"$ref": "#/$defs/Node"})
         | {"$defs": {"Node": _object(name={"type": "string"}) | {"properties": {"next": {"$ref": "#/$defs/Node"}}}}},
     ),
+    "a tool without a type": _tool("weather", {"properties": {"city": {"type": "string"}}}),
+    "a tool whose members are called like keywords": _tool("weather", _LIKE_KEYWORDS),
+    "a tool with a described reference": _tool(
+        "weather",
+        _object(at={"allOf": [{"$ref": "#/$defs/City"}], "description": "Where."}) | {"$defs": {"City": _CITY}},
+    ),
+    "a tool with a pair": _tool("weather", _object(at={"prefixItems": [{"type": "number"}] * 2, "type": "array"})),
     "a tool united": _tool("weather", {"allOf": [_CITY, _object(day={"type": "string"})], "type": "object"}),
 }
 
@@ -211,6 +224,8 @@ _FORMATS: Mapping[str, Json] = {
     "a schema with a map": _schema(_object(by={"type": "object", "additionalProperties": {"type": "number"}})),
     "a schema with formats": _schema(_object(on={"type": "string", "format": "date-time"})),
     "a schema with references": _schema(_object(at={"$ref": "#/$defs/City"}) | {"$defs": {"City": _CITY}}),
+    "a schema whose members are called like keywords": _schema(_LIKE_KEYWORDS),
+    "a schema that is one of two": _schema({"anyOf": [_CITY, _object(sky={"type": "string"})]}),
     "a schema that is a reference": _schema({"$ref": "#/$defs/City", "$defs": {"City": _CITY}}),
     "a schema of a list": _schema({"type": "array", "items": _CITY}),
 }
@@ -277,6 +292,8 @@ def questions() -> Iterator[Question]:
     for name, messages in _WITH_TOOLS.items():
         yield Question(name, {"messages": messages} | tools)
     yield Question("calls in the history alone", {"messages": [*_LOOP, _model("Sunny."), _user("Why?")]})
+    older = {"functions": [_WEATHER["function"]], "function_call": {"name": "weather"}}
+    yield Question("the older way to offer tools", {"messages": _ASK} | older)
     yield Question("a marked tool", {"messages": _ASK, "tools": [_tool("weather", _CITY) | _MARK]})
     for name, tool in _FUNCTIONS.items():
         yield Question(name, {"messages": _ASK, "tools": [tool]})

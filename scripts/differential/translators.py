@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,6 +35,7 @@ _CODECS: Mapping[str, Codec] = {
     "anthropic": AnthropicCodec(lambda: _NOW),
     "gemini": GeminiCodec(draw=lambda: "seed"),
 }
+_TRIES = 3
 _ANY_QUESTION = {"messages": [{"role": "user", "content": "?"}]}
 
 
@@ -71,13 +73,24 @@ def our_answer(wire: str, stream: str) -> Translated:
 
 
 class Theirs:
-    """The other translator, one line at a time. A context: leaving it ends its process."""
+    """The other translator, one line at a time. A context: leaving it ends its process.
 
-    def __init__(self, python: Path, log: Path) -> None:
-        self._python, self._log = python, log
+    Now and then its threads wait for each other for ever; then it is begun anew, and asked again.
+    """
+
+    def __init__(self, python: Path, log: Path, patience: float = 60.0) -> None:
+        """patience: seconds for one translation."""
+        self._python, self._log, self._patience = python, log, patience
 
     def __enter__(self) -> Theirs:
-        with self._log.open("wb") as log:
+        self._begin()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _begin(self) -> None:
+        with self._log.open("ab") as log:
             self._child = subprocess.Popen(
                 [str(self._python), str(PROGRAM)],
                 stdin=subprocess.PIPE,
@@ -85,14 +98,13 @@ class Theirs:
                 stderr=log,
                 env={name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
             )
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+    def _end(self) -> None:
+        self._child.kill()
+        self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
             with suppress(OSError):
                 _open(pipe).close()
-        self._child.kill()
-        self._child.wait()
 
     def asked(self, wire: str, model: str, request: Json) -> Translated:
         told = self._told({"provider": wire, "model": model, "request": request})
@@ -105,13 +117,22 @@ class Theirs:
         return Translated(told.get("answer"), told.get("error", ""))
 
     def _told(self, line: Json) -> Json:
+        for _ in range(_TRIES):
+            told = self._answered(json.dumps(line).encode() + b"\n")
+            if told:
+                return json.loads(told)
+            self._end()
+            self._begin()
+        raise RuntimeError(f"the other translator does not answer: {self._log.read_text()[-2000:]}")
+
+    def _answered(self, line: bytes) -> bytes:
+        """b"" where it ended or did not answer in time."""
         stdin, stdout = _open(self._child.stdin), _open(self._child.stdout)
-        stdin.write(json.dumps(line).encode() + b"\n")
-        stdin.flush()
-        told = stdout.readline()
-        if not told:
-            raise RuntimeError(f"the other translator ended: {self._log.read_text()[-2000:]}")
-        return json.loads(told)
+        with suppress(BrokenPipeError):
+            stdin.write(line)
+            stdin.flush()
+        ready, _, _ = select.select([stdout], [], [], self._patience)
+        return stdout.readline() if ready else b""
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:

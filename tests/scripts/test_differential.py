@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.differential import meaning, schemas
+from scripts.differential import meaning, schemas, translators
 from scripts.differential.__main__ import EXCEPTIONS
 from scripts.differential.answers import answers
 from scripts.differential.cases import MODELS, questions
 from scripts.differential.comparison import ABSENT, IN_PLACE, Difference, differences
 from scripts.differential.exceptions import Exempt, Finding, load
-from scripts.differential.translators import our_answer, ours
+from scripts.differential.translators import Theirs, our_answer, ours
 
 ASKED = [{"role": "user", "content": [{"type": "text", "text": "What?"}]}]
 
@@ -120,3 +122,21 @@ def test_every_question_and_answer_of_our_own_can_be_read() -> None:
     for answer in answers():
         told = [our_answer(answer.wire, answer.stream)]
         assert all("finish" in meaning.answer(each.body) for each in told if each.body), answer.name
+
+
+def test_a_translator_that_stops_is_begun_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whether it hangs or ends; one that never answers is an error."""
+    program, begun = tmp_path / "program.py", tmp_path / "begun"
+    program.write_text(
+        "import pathlib, sys, time\n"
+        f"begun = pathlib.Path({str(begun)!r})\n"
+        "begun.write_text(begun.read_text() + 'x' if begun.exists() else 'x')\n"
+        "sys.stdin.readline()\n"
+        "if begun.read_text() == 'x': time.sleep(60)\n"
+        "if begun.read_text() == 'xxx': print('{\"body\": 1}', flush=True)\n"
+    )
+    monkeypatch.setattr(translators, "PROGRAM", program)
+    with Theirs(Path(sys.executable), tmp_path / "log", patience=2) as theirs:
+        assert theirs.asked("anthropic", "m", {}).body == 1
+        with pytest.raises(RuntimeError, match="does not answer"):
+            theirs.asked("anthropic", "m", {})

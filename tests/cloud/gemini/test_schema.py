@@ -80,6 +80,12 @@ def test_no_arguments_are_no_schema(given: Any) -> None:
     assert schema.parameters(given) is None
 
 
+def test_arguments_are_an_object() -> None:
+    """Also where the client left that out."""
+    given = {"properties": {"a": {"type": "string"}}}
+    assert schema.parameters(given) == {"type": "object"} | given
+
+
 def test_open_arguments_stay_open() -> None:
     """An object that takes any member is not one that takes none."""
     given = {"type": "object", "additionalProperties": {"type": "string"}}
