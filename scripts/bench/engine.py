@@ -3,8 +3,9 @@
     python -m scripts.bench engine [--rounds 5] [--json]
 
 Hearth starts and owns the engine (the built-in model, the environment of `make engine`). The same load then goes
-through Hearth and straight into the engine's own Unix socket, turn by turn. One connection for the added time; many for
-the tokens, with answers of a fixed length.
+through Hearth and straight into the engine's own Unix socket, in turns: request by request for the added time, because an
+engine on a CPU drifts by more than what is looked for within seconds; round by round, over many connections, for the
+tokens, with answers of a fixed length.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import uvloop
+
 from local_models.sockets import socket_folder
 from scripts import progress
+from scripts.bench import load
 from scripts.bench.load import Result
 from scripts.bench.processes import ROOT, Running, free_port
 
 MOST_ADDED_MS = 2.0
-_ADDED_REQUESTS = 40  # a round
+_PAIRS = 40  # a round: one request straight, one through Hearth
 _MODEL = "smollm2-135m"
 _SLOTS = "8"  # sequences the engine runs at a time; the load keeps as many connections
 _START_S = 300.0
@@ -40,12 +44,11 @@ class Side:
 
     where: tuple[str, ...]
     model: str
-    ttft_p50: list[float] = field(default_factory=list)
-    ttft_p99: list[float] = field(default_factory=list)
+    ttft_ms: list[float] = field(default_factory=list)  # of every request
     tokens_per_s: list[float] = field(default_factory=list)
     failed: int = 0
 
-    def ask(self, tokens: int, *bounds: str) -> Result:
+    def _load(self, tokens: int, *bounds: str) -> tuple[str, ...]:
         asked = {
             "model": self.model,
             "stream": True,
@@ -55,15 +58,20 @@ class Side:
             "temperature": 0,
         }
         body = json.dumps(asked, separators=(",", ":"))
-        load = (sys.executable, "-m", "scripts.bench.load", *self.where, "--body", body, *bounds)
-        result = Result(**json.loads(subprocess.run(load, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout))
+        return (*self.where, "--body", body, *bounds)
+
+    def ask(self, tokens: int, *bounds: str) -> Result:
+        """A load from a process of its own."""
+        command = (sys.executable, "-m", "scripts.bench.load", *self._load(tokens, *bounds))
+        result = Result(**json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout))
         self.failed += result.failed
         return result
 
-    def first_tokens(self) -> None:
-        result = self.ask(2, "--connections", "1", "--requests", str(_ADDED_REQUESTS))
-        self.ttft_p50.append(result.ttft_p50_ms)
-        self.ttft_p99.append(result.ttft_p99_ms)
+    def ask_once(self) -> None:
+        """A single request, from this process, which has nothing else to do."""
+        result = uvloop.run(load.run(load.arguments(self._load(2, "--connections", "1", "--requests", "1"))))
+        self.failed += result.failed
+        self.ttft_ms.append(result.ttft_p50_ms)
 
     def throughput(self, seconds: float) -> None:
         result = self.ask(64, "--connections", _SLOTS, "--seconds", str(seconds))
@@ -88,21 +96,22 @@ class Added:
 
 
 def compare(direct: Side, through: Side) -> Added:
-    """Round against round, because other work on the machine comes and goes."""
-
-    def added(ours: Sequence[float], theirs: Sequence[float]) -> float:
-        return statistics.median(a - b for a, b in zip(ours, theirs, strict=True))
-
+    """Request against request and round against round, because other work on the machine comes and goes."""
+    added = statistics.median(a - b for a, b in zip(through.ttft_ms, direct.ttft_ms, strict=True))
     kept = statistics.median(a / b for a, b in zip(through.tokens_per_s, direct.tokens_per_s, strict=True))
     return Added(
-        statistics.median(direct.ttft_p50),
-        statistics.median(direct.ttft_p99),
+        statistics.median(direct.ttft_ms),
+        _p99(direct.ttft_ms),
         statistics.median(direct.tokens_per_s),
-        added(through.ttft_p50, direct.ttft_p50),
-        added(through.ttft_p99, direct.ttft_p99),
+        added,
+        _p99(through.ttft_ms) - _p99(direct.ttft_ms),
         1.0 - kept,
         direct.failed + through.failed,
     )
+
+
+def _p99(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
 def measure(folder: Path, rounds: int, seconds: float, line: progress.Line) -> Added:
@@ -120,11 +129,18 @@ def measure(folder: Path, rounds: int, seconds: float, line: progress.Line) -> A
         for side in (direct, through):
             side.ask(64, "--connections", _SLOTS, "--requests", _SLOTS)
         for turn in range(rounds):
-            for side in (direct, through) if turn % 2 else (through, direct):
-                line.update(f"round {turn + 1} of {rounds}")
-                side.first_tokens()
+            line.update(f"round {turn + 1} of {rounds}")
+            for pair in range(_PAIRS):
+                for side in _order(pair, direct, through):
+                    side.ask_once()
+            for side in _order(turn, direct, through):
                 side.throughput(seconds)
         return compare(direct, through)
+
+
+def _order(turn: int, one: Side, other: Side) -> tuple[Side, Side]:
+    """Who begins changes from turn to turn."""
+    return (one, other) if turn % 2 else (other, one)
 
 
 def _served_model(url: str) -> str:

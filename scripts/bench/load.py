@@ -107,6 +107,7 @@ def http_request(host: str, path: str, body: bytes) -> bytes:
 
 
 async def run(options: argparse.Namespace) -> Result:
+    """One load. options: as `arguments` reads them."""
     url, loop = urlsplit(options.url), asyncio.get_running_loop()
     body: bytes = options.body.encode()
     request = http_request(url.netloc, options.path, body)
@@ -133,7 +134,7 @@ def _middle_and_tail(seconds: Sequence[float]) -> tuple[float, float]:
     return 1000 * statistics.median(seconds), 1000 * statistics.quantiles(seconds, n=100, method="inclusive")[98]
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--socket", help="a Unix socket to connect to instead of the URL's address")
@@ -142,7 +143,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3600.0, help="no request starts later")
     parser.add_argument("--requests", type=int, default=10**9, help="no more than so many")
     parser.add_argument("--body", required=True, help="the JSON that every request sends")
-    print(json.dumps(asdict(uvloop.run(run(parser.parse_args())))))
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    print(json.dumps(asdict(uvloop.run(run(arguments())))))
 
 
 if __name__ == "__main__":
