@@ -56,9 +56,7 @@ class Attempt(msgspec.Struct):
     dropped: tuple[str, ...] = ()  # parameters the target could not be given
     fetching: Fetching | None = None  # what the client gave by address, for a target that takes no addresses
     streams: bool = False  # the client wants a stream
-    passes: bool = (
-        False  # bytes pass through; else they are translated, and fetched as a stream whatever the client wants
-    )
+    passes: bool = False  # bytes pass through; else they are translated, and come as a stream whatever the client wants
     service_in_s: float = 0.0  # predicted wait until the lane begins to serve this request
 
     def __post_init__(self) -> None:

@@ -13,9 +13,7 @@ from runtime.routing.facts import Facts
 from runtime.routing.fleet import LocalState, TargetState
 from runtime.routing.reasons import Reason
 
-UNCERTAIN = (
-    2.0  # an estimate of prompt tokens may be this many times too high: simple words have six characters a token
-)
+UNCERTAIN = 2.0  # an estimate of prompt tokens may be so many times too high: simple words have six characters a token
 _USUAL_OUTPUT = 512  # tokens assumed for a cost where the request sets no limit
 
 _OPERATIONS = {"openai_completions": "completions", "openai_embeddings": "embeddings"}  # all else is chat
