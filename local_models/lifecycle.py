@@ -158,8 +158,10 @@ Step = tuple[Life, tuple[Action, ...]]
 
 
 def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
-    """What follows `event`. Raises IllegalTransitionError."""
-    if isinstance(event, Ready | Failed | Gone | RetryDue) and event.run < life.run:
+    """What follows `event`. One of an earlier run is nobody's. Raises IllegalTransitionError, also for a run that never was."""
+    if isinstance(event, Ready | Failed | Gone | RetryDue) and event.run != life.run:
+        if event.run > life.run:
+            raise IllegalTransitionError(f"{type(event).__name__} of run {event.run}, and the last one is {life.run}")
         return life, ()
     rule = _TABLE.get((life.state, type(event)))
     if rule is None:

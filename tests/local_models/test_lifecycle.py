@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from local_models.lifecycle import (
@@ -212,6 +212,7 @@ EVENTS = st.sampled_from([Start(), Drain(), Stop()]) | st.builds(
 
 
 @given(st.lists(EVENTS, max_size=40))
+@example([Start(), Ready(1), Failed(1, DOWN), Gone(2)])
 def test_whatever_comes_there_is_never_more_than_one_engine(events: list[Event]) -> None:
     """A launch never follows a launch without the end of the first between them, whatever is sent."""
     life, running = Life(), False
