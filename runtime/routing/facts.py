@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from runtime.contract.targets import TEXT
+from runtime.dialects import limits
 from runtime.routing.content import Content, read_chat, read_completions, read_embeddings, read_messages, read_responses
 from runtime.routing.hints import NO_HINTS, BadHint, Hints, read_hints
 from runtime.routing.scores import score_of
@@ -135,11 +136,8 @@ def _whole(value: Any) -> int | None:
     return min(value, _MOST_TOKENS)
 
 
-_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-
-
 def _max_tokens(body: Mapping[str, Any]) -> int | None:
-    for name in _LIMITS:
+    for name in limits.MEMBERS:
         if (limit := body.get(name)) is not None and (limit := _whole(limit)) is not None:
             return limit
     return None

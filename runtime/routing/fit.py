@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.contract.targets import Capabilities, Target
+from runtime.contract.targets import Target
+from runtime.dialects import limits
 from runtime.routing.facts import Facts
 from runtime.routing.fleet import LocalState, TargetState
 from runtime.routing.reasons import Reason
@@ -94,15 +95,13 @@ def _modality(facts: Facts, target: Target) -> Obstacle | None:
     return Obstacle(Reason.MODALITY, f"{target.name} does not read {_and(missing)}")
 
 
-def _output(facts: Facts, can: Capabilities) -> int | None:
+def _output(facts: Facts, target: Target) -> int | None:
     """Most tokens of the answer; None where nothing was said. A limit above the model's own is lowered to it on the way."""
-    if facts.max_tokens is None or can.max_output_tokens is None:
-        return facts.max_tokens
-    return min(facts.max_tokens, can.max_output_tokens)
+    return limits.least(facts.max_tokens, target.capabilities.max_output_tokens)
 
 
 def _window(facts: Facts, target: Target) -> Obstacle | None:
-    window, most = target.capabilities.context_tokens, _output(facts, target.capabilities) or 0
+    window, most = target.capabilities.context_tokens, _output(facts, target) or 0
     if window is None or facts.prompt_tokens + most <= window:
         return None
     least = facts.prompt_tokens / UNCERTAIN + most
@@ -117,7 +116,7 @@ def _cost(facts: Facts, target: Target) -> Obstacle | None:
         return None
     if target.price is None:
         return Obstacle(Reason.BUDGET, f"no price is known for {target.name}, at most ${most:g} is allowed")
-    asked, price = _output(facts, target.capabilities), target.price.of(facts.prompt_tokens)
+    asked, price = _output(facts, target), target.price.of(facts.prompt_tokens)
     output = _USUAL_OUTPUT if asked is None else asked
     cost = (facts.prompt_tokens * price.input + output * facts.n * price.output) / 1e6
     if cost <= most:

@@ -27,7 +27,7 @@ import uvloop
 from local_models.sockets import socket_folder
 from scripts import progress
 from scripts.bench import load
-from scripts.bench.load import Result
+from scripts.bench.load import Result, p99
 from scripts.bench.processes import ROOT, Running, free_port
 
 MOST_ADDED_MS = 2.0
@@ -101,17 +101,13 @@ def compare(direct: Side, through: Side) -> Added:
     kept = statistics.median(a / b for a, b in zip(through.tokens_per_s, direct.tokens_per_s, strict=True))
     return Added(
         statistics.median(direct.ttft_ms),
-        _p99(direct.ttft_ms),
+        p99(direct.ttft_ms),
         statistics.median(direct.tokens_per_s),
         added,
-        _p99(through.ttft_ms) - _p99(direct.ttft_ms),
+        p99(through.ttft_ms) - p99(direct.ttft_ms),
         1.0 - kept,
         direct.failed + through.failed,
     )
-
-
-def _p99(values: Sequence[float]) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
 def measure(folder: Path, rounds: int, seconds: float, line: progress.Line) -> Added:

@@ -131,7 +131,11 @@ def _middle_and_tail(seconds: Sequence[float]) -> tuple[float, float]:
     """p50 and p99 in milliseconds."""
     if len(seconds) < 2:
         return (1000 * seconds[0], 1000 * seconds[0]) if seconds else (0.0, 0.0)
-    return 1000 * statistics.median(seconds), 1000 * statistics.quantiles(seconds, n=100, method="inclusive")[98]
+    return 1000 * statistics.median(seconds), 1000 * p99(seconds)
+
+
+def p99(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
