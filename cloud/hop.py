@@ -12,7 +12,7 @@ import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall
+from runtime.contract.hop import HttpCall, rest_of
 
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30)
 
@@ -34,10 +34,7 @@ class CloudReply:
             raise _broken(error) from error
 
     async def read(self) -> bytes:
-        pieces = []
-        while piece := await self.chunk():
-            pieces.append(piece)
-        return b"".join(pieces)
+        return await rest_of(self)
 
     def close(self) -> None:
         if self._response.is_closed:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from runtime.contract.failures import HopError
-from runtime.contract.hop import Hop, HttpCall, Reply
+from runtime.contract.hop import Hop, HttpCall, Reply, rest_of
 from runtime.dialects import sse
 from runtime.dialects.raw_body import RawBody
 
@@ -188,10 +188,7 @@ class _Joined:
                 return held
 
     async def read(self) -> bytes:
-        pieces = []
-        while piece := await self.chunk():
-            pieces.append(piece)
-        return b"".join(pieces)
+        return await rest_of(self)
 
     def close(self) -> None:
         self._reply.close()

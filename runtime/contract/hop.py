@@ -49,6 +49,14 @@ class Reply(Protocol):
         ...
 
 
+async def rest_of(reply: Reply) -> bytes:
+    """`Reply.read` by its chunks, for replies that have no quicker way. Raises HopError."""
+    pieces = []
+    while piece := await reply.chunk():
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
 class Hop(Protocol):
     async def open(self, call: HttpCall, *, connect_s: float) -> Reply:
         """Sends the call and waits for the answer's head. Raises HopError. Cancelling it closes the connection."""

@@ -11,7 +11,7 @@ from typing import Any
 from cloud.openai_compatible import OpenAICodec
 from runtime.contract.codec import Codec
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall
+from runtime.contract.hop import HttpCall, rest_of
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
 
 CUT = HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "the answer was cut"))
@@ -103,10 +103,7 @@ class ScriptedReply:
         return b""
 
     async def read(self) -> bytes:
-        pieces = []
-        while piece := await self.chunk():
-            pieces.append(piece)
-        return b"".join(pieces)
+        return await rest_of(self)
 
     def close(self) -> None:
         self.closed_early = bool(self._left)
