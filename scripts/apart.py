@@ -27,7 +27,7 @@ def python_environment(name: str, python: str = sys.executable) -> Path:
     with _made_once(folder) as missing:
         if missing:
             make_venv(python, folder)
-            locked = [str(folder / "bin" / "python"), *PIP_INSTALL, "--require-hashes", "-r", str(lock)]
+            locked = [str(folder / "bin" / "python"), *PIP_INSTALL, "--no-deps", "--require-hashes", "-r", str(lock)]
             progress.run(f"{name} (into {folder})", locked, folder / "install.log", sys.stderr)
     return folder
 

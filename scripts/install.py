@@ -80,7 +80,7 @@ def install_packages(which: str) -> None:
             stamp = ""
             make_venv(sys.executable, VENV)
         log = VENV / "install.log"
-        locked = [str(python), *PIP_INSTALL, "--require-hashes", "-r", str(lock)]
+        locked = [str(python), *PIP_INSTALL, "--no-deps", "--require-hashes", "-r", str(lock)]
         progress.run(f"Hearth's own packages ({which}, into .venv)", locked, log)
         itself = [str(python), *PIP_INSTALL, "--no-deps", "--no-build-isolation", "-e", str(ROOT)]
         progress.run("Hearth itself", itself, log)
