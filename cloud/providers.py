@@ -12,13 +12,13 @@ from datetime import datetime
 
 from cloud.anthropic.codec import AUTHORIZATION as ANTHROPIC_KEY
 from cloud.anthropic.codec import AnthropicCodec
+from cloud.anthropic.names import WIRE as ANTHROPIC_MESSAGES
 from cloud.anthropic.pauses import Pauses
-from cloud.anthropic.wire import WIRE as ANTHROPIC_MESSAGES
 from cloud.gemini.codec import AUTHORIZATION as GEMINI_KEY
 from cloud.gemini.codec import GeminiCodec
 from cloud.gemini.files import Files
-from cloud.openai_compatible import OpenAICodec
-from cloud.openai_responses import OpenAITwoWires
+from cloud.openai.compatible import OpenAICodec
+from cloud.openai.two_wires import OpenAITwoWires
 from runtime.contract.backend import Uploads
 from runtime.contract.codec import Codec
 from runtime.contract.hop import Hop

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from local_models.attached import is_loopback
-from local_models.catalogue import catalogue
-from local_models.wire import EngineCodec
+from local_models.facts.catalogue import catalogue
+from local_models.replica.attached import is_loopback
+from local_models.wire.codec import EngineCodec
 from runtime.contract.backend import Lane
 from runtime.contract.engine import Engine, EngineSpec
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts

@@ -9,18 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from local_models import orphans, sockets
-from local_models.attached import AttachedServer, is_loopback, without_secrets
-from local_models.gpu import GpuProbe
-from local_models.hop import EngineHop
-from local_models.instance import Instance
-from local_models.lifecycle import Drain, Policy, Start, Stop
-from local_models.log_ring import LogRing
-from local_models.owned import OwnedEngine, Place, Plan, World
-from local_models.prepared import Notice, Prepare, PreparedModel
-from local_models.process import Spawn, spawn
-from local_models.start_times import StartTimes
-from local_models.supervisor import Supervisor, Watch
+from local_models.host import orphans, sockets
+from local_models.host.gpu import GpuProbe
+from local_models.host.log_ring import LogRing
+from local_models.host.process import Spawn, spawn
+from local_models.replica.attached import AttachedServer, is_loopback, without_secrets
+from local_models.replica.instance import Instance
+from local_models.replica.lifecycle import Drain, Policy, Start, Stop
+from local_models.replica.owned import OwnedEngine, Place, Plan, World
+from local_models.replica.prepared import Notice, Prepare, PreparedModel
+from local_models.replica.start_times import StartTimes
+from local_models.replica.supervisor import Supervisor, Watch
+from local_models.wire.hop import EngineHop
 from runtime.contract.engine import EngineSpec, Gpu, ReplicaState, ReplicaView
 from runtime.contract.hop import Hop
 from runtime.contract.targets import Capabilities

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from local_models import command, environment, procfs, weights
 from local_models.engine import LocalEngine
-from local_models.fit import Box, Wish
-from local_models.footprint import split_args
-from local_models.gpu import GpuProbe, NoGpu, NvmlProbe
-from local_models.instance import Fault
-from local_models.owned import Place, Plan, StartPlan
-from local_models.prepared import Notice, Prepare, PreparedModel
+from local_models.facts.fit import Box, Wish
+from local_models.facts.footprint import split_args
+from local_models.host import procfs
+from local_models.host.gpu import GpuProbe, NoGpu, NvmlProbe
+from local_models.replica import command, environment
+from local_models.replica.instance import Fault
+from local_models.replica.owned import Place, Plan, StartPlan
+from local_models.replica.prepared import Notice, Prepare, PreparedModel
+from local_models.weights import weights
 from runtime.contract.engine import EngineSpec, Gpu
 
 _WISHED_CONTEXT = 8192  # tokens that should fit beside the weights, where the user asks for nothing

@@ -122,7 +122,7 @@ def cache_home(env: Mapping[str, str], home: Path) -> Path:
 
 
 def engine_folder(cache: Path, device: str, lock: bytes) -> Path:
-    """Where the engine environment made from this lock file lives. local_models.environment looks in the same place."""
+    """Where the engine environment made from this lock file lives. local_models.replica.environment looks in the same place."""
     return cache / f"engine-{device}-{hashlib.sha256(lock).hexdigest()[:12]}"
 
 

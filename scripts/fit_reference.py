@@ -1,4 +1,4 @@
-"""Writes runtime/routing/reference.py: the quantiles of the score's feature over the reference sample.
+"""Writes runtime/routing/facts/reference.py: the quantiles of the score's feature over the reference sample.
 
     python scripts/fit_reference.py [--data FOLDER]
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = ROOT / "runtime" / "routing" / "reference.py"
+TABLE = ROOT / "runtime" / "routing" / "facts" / "reference.py"
 SETS = ("mmlu_open", "gsm8k_open", "mtbench_open", "ulab_train_open")
 MOST_OF_ONE = 2_000
 POINTS = 101
@@ -24,7 +24,7 @@ SEED = 1
 
 sys.path.insert(0, str(ROOT))
 
-from runtime.routing.content import bounded  # noqa: E402  (a script finds the checkout it stands in)
+from runtime.routing.facts.content import bounded  # noqa: E402  (a script finds the checkout it stands in)
 
 
 def prompts(folder: Path, name: str) -> list[str]:

@@ -8,7 +8,7 @@ import msgspec
 
 from cloud.anthropic import media, signatures
 from cloud.anthropic.media import Block
-from cloud.anthropic.wire import WIRE, call_id, tool_name
+from cloud.anthropic.names import WIRE, call_id, tool_name
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import (

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from cloud.anthropic import faults
-from cloud.anthropic.decode import AnswerDecoder
-from cloud.anthropic.encode import encode
+from cloud.anthropic.names import API_VERSION, WIRE
 from cloud.anthropic.pauses import PausingCall
-from cloud.anthropic.wire import API_VERSION, WIRE
+from cloud.anthropic.read_answer import AnswerDecoder
+from cloud.anthropic.write_request import encode
 from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Failure
 from runtime.contract.hop import HttpCall

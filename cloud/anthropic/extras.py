@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from cloud.anthropic.wire import WIRE
+from cloud.anthropic.names import WIRE
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Extra, Request

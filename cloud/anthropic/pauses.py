@@ -14,8 +14,8 @@ import msgspec
 
 from runtime.contract.failures import HopError
 from runtime.contract.hop import Hop, HttpCall, Reply, rest_of
-from runtime.dialects import sse
-from runtime.dialects.raw_body import RawBody
+from runtime.wire import sse
+from runtime.wire.raw_body import RawBody
 
 MOST = 8  # times that one turn is gone on with
 _PAUSED = "pause_turn"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from cloud.anthropic.wire import WIRE
+from cloud.anthropic.names import WIRE
 from runtime.contract.messages import Reasoning
 
 _SNAPSHOT = re.compile(r"(-0)?(-\d{8}|-latest)?$")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cloud.anthropic import blocks, extras, schema
-from cloud.anthropic.wire import tool_name
+from cloud.anthropic.names import tool_name
 from cloud.losses import Losses
 from runtime.contract.messages import Request, Tool, ToolCall, ToolChoice
 from runtime.contract.targets import Capabilities

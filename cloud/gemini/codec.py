@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from secrets import token_hex
 
 from cloud.gemini import faults
-from cloud.gemini.decode import AnswerDecoder
-from cloud.gemini.encode import encode
-from cloud.gemini.wire import API_VERSION, WIRE, path
+from cloud.gemini.names import API_VERSION, WIRE, path
+from cloud.gemini.read_answer import AnswerDecoder
+from cloud.gemini.write_request import encode
 from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cloud.gemini.wire import WIRE, Table, camel, camel_name
+from cloud.gemini.names import WIRE, Table, camel, camel_name
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request

@@ -23,7 +23,7 @@ import msgspec
 
 from cloud.gemini.faults import classify
 from cloud.gemini.media import refused
-from cloud.gemini.wire import API_VERSION
+from cloud.gemini.names import API_VERSION
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import Hop, HttpCall, Reply
 from runtime.contract.messages import Media, Message, Part, Request, ToolResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cloud.gemini import extras, media, schema, thinking
-from cloud.gemini.wire import Table
+from cloud.gemini.names import Table
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Format, Media, Request, ToolResult

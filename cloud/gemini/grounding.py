@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cloud.gemini.wire import WIRE, Table
+from cloud.gemini.names import WIRE, Table
 from runtime.contract.events import Citation
 
 _KINDS = ("web", "maps", "retrievedContext", "image")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloud.gemini.wire import Table, camel
+from cloud.gemini.names import Table, camel
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Media
 from runtime.contract.targets import Capabilities

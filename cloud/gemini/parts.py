@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from cloud.gemini import media, signatures
-from cloud.gemini.wire import WIRE, Table
+from cloud.gemini.names import WIRE, Table
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Media, Message, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult

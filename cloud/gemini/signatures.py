@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 
-from cloud.gemini.wire import WIRE
+from cloud.gemini.names import WIRE
 from runtime.contract.messages import Reasoning, ToolCall
 
 _MARK = f"{WIRE}#"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloud.gemini.wire import Table
+from cloud.gemini.names import Table
 from cloud.losses import Losses
 from runtime.contract.messages import Thinking
 from runtime.contract.targets import Capabilities

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cloud.gemini import schema
-from cloud.gemini.wire import Table
+from cloud.gemini.names import Table
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request, Tool, ToolChoice

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cloud.gemini import parts
-from cloud.gemini.wire import Table
+from cloud.gemini.names import Table
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Message, Role, ToolCall

@@ -15,9 +15,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from local_models import hub, orphans, procfs, weights
-from local_models.weight_cache import cache_home
-from local_models.weights_errors import WeightsError
+from local_models.host import orphans, procfs
+from local_models.weights import hub, weights
+from local_models.weights.cache import cache_home
+from local_models.weights.errors import WeightsError
 
 _NVIDIA = Path("/proc/driver/nvidia/version")
 _SHM = Path("/dev/shm")

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from runtime.dialects import openai
-from runtime.dialects.raw_body import BadBody, RawBody
-from runtime.routing.names import AUTO
+from runtime.routing.plan.names import AUTO
+from runtime.wire.raw_body import BadBody, RawBody
 
 _BOM = b"\xef\xbb\xbf"
 _BY_MEMBER = (openai.COMPLETIONS, openai.EMBEDDINGS)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from local_models.environment import Found, NotFound
-from local_models.gpu import GpuProcess
+from local_models.host.gpu import GpuProcess
+from local_models.replica.environment import Found, NotFound
 from runtime.cli.paint import amount
 from runtime.contract.engine import Gpu
 

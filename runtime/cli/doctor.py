@@ -13,15 +13,15 @@ from typing import Annotated
 import msgspec
 import typer
 
-from local_models.environment import find_engine
-from local_models.gpu import GpuProbe, NvmlProbe
-from local_models.weight_cache import cache_home
+from local_models.host.gpu import GpuProbe, NvmlProbe
+from local_models.replica.environment import find_engine
+from local_models.weights.cache import cache_home
 from runtime.cli import box, checks
 from runtime.cli.checks import FAIL, OK, WARN, Row
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
-from runtime.compose import ADAPTERS, PROVIDER_NAMES, pending, retiring
+from runtime.compose.runtime import ADAPTERS, PROVIDER_NAMES, pending, retiring
 from runtime.settings import Settings, SettingsError, environment, load, state_dir
 
 _STYLE = {OK: "green", WARN: "yellow", FAIL: "red"}

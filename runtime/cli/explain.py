@@ -18,13 +18,13 @@ from runtime.cli.cases import BadLine, dialect_of, prompt_body, read_lines, requ
 from runtime.cli.client import address_of, client, faults_in_words, refusal, settings_from
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, columns, paint_for
-from runtime.compose import offline_planner
-from runtime.dialects.raw_body import BadBody, RawBody
-from runtime.routing.facts import BadHint
-from runtime.routing.names import AUTO
-from runtime.server.pages import explained
+from runtime.compose.runtime import offline_planner
+from runtime.routing.facts.facts import BadHint
+from runtime.routing.plan.names import AUTO
+from runtime.server.pages.pages import explained
 from runtime.settings import Settings
 from runtime.settings.environment import environment
+from runtime.wire.raw_body import BadBody, RawBody
 
 Explainer = Callable[[RawBody], Mapping[str, Any]]
 """An explanation as `/hearth/explain` writes it. Raises BadBody, BadHint, CommandError."""

@@ -17,12 +17,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from local_models import environment, fit, hub, weights
-from local_models.catalogue import Entry, catalogue
-from local_models.footprint import footprint, of_entry
-from local_models.gpu import NvmlProbe
-from local_models.prepared import PreparedModel, PrepareError
-from local_models.weight_cache import cache_home
+from local_models.facts import fit
+from local_models.facts.catalogue import Entry, catalogue
+from local_models.facts.footprint import footprint, of_entry
+from local_models.host.gpu import NvmlProbe
+from local_models.replica import environment
+from local_models.replica.prepared import PreparedModel, PrepareError
+from local_models.weights import hub, weights
+from local_models.weights.cache import cache_home
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import amount, columns, paint_for
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 
 from runtime.cli.paint import Cell, Paint, amount, columns, duration
-from runtime.record.status import (
+from runtime.server.status import (
     DecisionBrief,
     EngineStatus,
     GpuStatus,

@@ -20,9 +20,9 @@ import uvicorn
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
-from runtime.compose import Runtime, StateLocked, load_settings, lock_state, pending, retiring
+from runtime.compose.runtime import Runtime, StateLocked, load_settings, lock_state, pending, retiring
 from runtime.contract.hop import HttpCall
-from runtime.server.wire import HttpProtocol
+from runtime.server.gathered import HttpProtocol
 from runtime.settings import Changes, Live, Loaded, Settings, SettingsError, environment, state_dir, watch
 
 _FIRST_QUESTION = "What is the capital of France?"

@@ -19,7 +19,7 @@ from runtime.cli.client import Address, address_of, client, faults_in_words, ref
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, paint_for
 from runtime.cli.report import report_lines
-from runtime.record.status import StatusReport
+from runtime.server.status import StatusReport
 from runtime.settings.environment import environment
 
 _PATH = "/hearth/status"

@@ -10,7 +10,7 @@ import msgspec
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, duration
-from runtime.record.status import ReplicaStatus, StatusReport
+from runtime.server.status import ReplicaStatus, StatusReport
 
 _LOOK_EVERY_S = 1.0
 

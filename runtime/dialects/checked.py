@@ -15,7 +15,7 @@ from runtime.contract.messages import Request
 from runtime.dialects import structured
 from runtime.dialects.meter import garbled
 from runtime.dialects.structured import Fault
-from runtime.dialects.translation import TranslatingMeter, Writer
+from runtime.dialects.translating import TranslatingMeter, Writer
 
 FORMAT_NOT_KEPT = "format_not_kept"  # a failure's code: it was asked for once more already
 

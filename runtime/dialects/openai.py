@@ -14,14 +14,14 @@ import msgspec
 
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
-from runtime.dialects import sse
-from runtime.dialects.api_error import ApiError
-from runtime.dialects.continuation import continuation
-from runtime.dialects.dialect import HINTS, Passing
 from runtime.dialects.meter import Before, Meter
-from runtime.dialects.openai_stream import StreamMeter, WholeMeter
-from runtime.dialects.raw_body import BadBody, RawBody
-from runtime.dialects.translation import Writer
+from runtime.dialects.openai_chat.continuation import continuation
+from runtime.dialects.openai_chat.meter import StreamMeter, WholeMeter
+from runtime.dialects.seam import HINTS, Passing
+from runtime.dialects.translating import Writer
+from runtime.wire import sse
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
 
 _TYPES = {
     400: "invalid_request_error",

@@ -9,12 +9,12 @@ from runtime.contract.codec import Codec
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
-from runtime.dialects import limits
 from runtime.dialects.checked import CheckedMeter
 from runtime.dialects.detour import must_leave
 from runtime.dialects.meter import Before, Meter
-from runtime.dialects.translation import TranslatingMeter
+from runtime.dialects.translating import TranslatingMeter
 from runtime.dispatch.job import Job
+from runtime.wire import limits
 
 _JSON = ("content-type", "application/json")
 _FORMAT = "response_format"  # among the dropped: the model was only told of it in words

@@ -21,12 +21,12 @@ from runtime.contract.targets import Target
 from runtime.dialects import structured
 from runtime.dialects.checked import CheckedMeter
 from runtime.dialects.meter import Before, Meter
-from runtime.dialects.raw_body import BadBody
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.asking import Asked, passed, passes, translated
-from runtime.dispatch.fetching import Fetching
 from runtime.dispatch.job import Job
 from runtime.load.ledger import Ledger
+from runtime.media.fetching import Fetching
+from runtime.wire.raw_body import BadBody
 
 _ERROR_BYTES = 65536  # of an upstream's error body
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason

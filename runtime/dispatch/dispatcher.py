@@ -15,17 +15,17 @@ from msgspec import structs
 
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.reasons import Reason
 from runtime.contract.targets import Target
 from runtime.dialects.meter import Before
 from runtime.dispatch import verdict
 from runtime.dispatch.attempt import Attempt
-from runtime.dispatch.fetching import Fetching
 from runtime.dispatch.job import Head, Job, Outcome, Sink
-from runtime.dispatch.live import LiveFleet
 from runtime.dispatch.verdict import Standing, Step
+from runtime.fleet.fleet import LiveFleet
+from runtime.media.fetching import Fetching
 from runtime.record import decisions
-from runtime.routing.plan import Candidate, Plan
-from runtime.routing.reasons import Reason
+from runtime.routing.plan.plan import Candidate, Plan
 from runtime.settings import Retries
 
 KEEP_ALIVE = b": the model is coming back\n\n"  # a comment: no client reads it, and no connection falls asleep

@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.targets import Target
-from runtime.dialects.api_error import ApiError
 from runtime.dispatch.job import Outcome, names
-from runtime.routing.plan import Refusal
+from runtime.routing.plan.plan import Refusal
+from runtime.wire.api_error import ApiError
 
 _TOO_LONG = "context_length_exceeded"
 _BUSY_AGAIN_S = 1.0

@@ -8,12 +8,12 @@ from typing import Protocol
 import msgspec
 
 from runtime.contract.failures import Failure
+from runtime.contract.reasons import Reason
 from runtime.contract.targets import Target
-from runtime.dialects.dialect import Dialect
 from runtime.dialects.meter import Meter
-from runtime.dialects.raw_body import RawBody
+from runtime.dialects.seam import Dialect
 from runtime.record.decisions import Attempt
-from runtime.routing.reasons import Reason
+from runtime.wire.raw_body import RawBody
 
 
 class Job(msgspec.Struct, frozen=True):

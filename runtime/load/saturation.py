@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from runtime.contract.pressure import Pressure
+from runtime.contract.reasons import Reason
 from runtime.load.ledger import FRESH_S, Ledger
-from runtime.routing.pressure import Pressure
-from runtime.routing.reasons import Reason
 from runtime.settings import Escalation
 
 __all__ = ["Pressure", "Reading", "Saturation", "choose", "read"]

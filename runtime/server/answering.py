@@ -7,23 +7,23 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runtime.dialects.api_error import ApiError
-from runtime.dialects.dialect import Dialect
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.contract.reasons import Reason
+from runtime.dialects.seam import Dialect
 from runtime.dispatch import errors
 from runtime.dispatch.dispatcher import Dispatcher
 from runtime.dispatch.job import Head, Job, Outcome
-from runtime.dispatch.live import LiveFleet
-from runtime.dispatch.planning import Planner
+from runtime.fleet.fleet import LiveFleet
+from runtime.life.planning import Planner
 from runtime.record.decisions import Considered, Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
-from runtime.routing.facts import BadHint, Facts
-from runtime.routing.plan import Candidate, Plan, Rejected
-from runtime.routing.reasons import Reason
+from runtime.routing.facts.facts import BadHint, Facts
+from runtime.routing.plan.plan import Candidate, Plan, Rejected
 from runtime.server.asgi import ClientGone, Pairs, Request
 from runtime.server.presence import Presence
 from runtime.server.sink import ClientSink
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
 
 _LATEST = 10  # decisions kept at hand for the status
 _RESUMED = ("resumed",)

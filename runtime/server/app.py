@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from runtime.dialects import openai
-from runtime.dialects.api_error import ApiError
-from runtime.dialects.dialect import Dialect
+from runtime.dialects.seam import Dialect
 from runtime.server.answering import Desk, answer
 from runtime.server.asgi import ClientGone, Pairs, Receive, Request, Scope, Send
 from runtime.server.keys import Keys
 from runtime.server.origins import Origins
+from runtime.wire.api_error import ApiError
 
 Page = Callable[[Request, Pairs], Awaitable[None]]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.dialects.api_error import ApiError
+from runtime.wire.api_error import ApiError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from runtime.dialects.api_error import ApiError
+from runtime.wire.api_error import ApiError
 
 
 class Keys:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from runtime.dialects.api_error import ApiError
+from runtime.wire.api_error import ApiError
 
 _EXPOSED = b"x-hearth-decision, x-hearth-target, x-hearth-attempts, x-hearth-reason, x-hearth-degraded, x-request-id"
 

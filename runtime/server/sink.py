@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runtime.dialects import sse
 from runtime.dispatch.job import Head
 from runtime.server.asgi import JSON, Pairs, Request
+from runtime.wire import sse
 
 _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import uvloop
 
-from local_models.sockets import socket_folder
+from local_models.host.sockets import socket_folder
 from scripts import progress
 from scripts.bench import load
 from scripts.bench.load import Result, p99

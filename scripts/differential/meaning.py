@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from cloud.gemini.wire import camel
+from cloud.gemini.names import camel
 from scripts.differential import schemas
 
 Json = Any

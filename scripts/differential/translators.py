@@ -24,8 +24,8 @@ from cloud.gemini.codec import GeminiCodec
 from runtime.contract.codec import Codec, Unsupported
 from runtime.contract.targets import Target
 from runtime.dialects.openai_chat.dialect import ChatDialect
-from runtime.dialects.raw_body import BadBody, RawBody
-from runtime.dialects.translation import TranslatingMeter
+from runtime.dialects.translating import TranslatingMeter
+from runtime.wire.raw_body import BadBody, RawBody
 from scripts.install import ROOT
 
 Json = Any

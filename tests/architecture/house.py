@@ -9,25 +9,37 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("runtime", "local_models", "cloud")
 
 _FOUNDATION = frozenset({"runtime", "runtime.contract"})
-_DIALECTS = _FOUNDATION | {"runtime.settings", "runtime.dialects"}
-_DECISIONS = frozenset({"runtime.routing", "runtime.load", "runtime.money", "runtime.record"})
-_SERVER = _DIALECTS | _DECISIONS | {"runtime.dispatch"}
+_BESIDE_CONTRACT = _FOUNDATION | {"runtime.settings", "runtime.chores"}
+_WIRE = _BESIDE_CONTRACT | {"runtime.wire"}
+_DIALECTS = _WIRE | {"runtime.dialects"}
+_DECISIONS = frozenset({"runtime.routing", "runtime.load", "runtime.money"})
+_BESIDE_FLEET = frozenset({"runtime.media", "runtime.trust", "runtime.conversations", "runtime.record"})
+_DISPATCH = _DIALECTS | _DECISIONS | _BESIDE_FLEET | {"runtime.fleet"}
+_LIFE = _DISPATCH | {"runtime.dispatch"}
+_SERVER = _LIFE | {"runtime.life"}
 _EVERYTHING = _SERVER | {"runtime.server", "local_models", "cloud"}
 
-# Room -> the rooms it may import besides itself. Siblings of one layer do not know each other, but for one arrow.
+# Room -> the rooms it may import besides itself. Siblings of one layer do not know each other.
 ROOMS: Mapping[str, frozenset[str]] = {
     "runtime": frozenset(),
     "runtime.contract": frozenset({"runtime"}),
     "runtime.settings": _FOUNDATION,
-    "runtime.dialects": _FOUNDATION | {"runtime.settings"},
+    "runtime.chores": _FOUNDATION,
+    "runtime.wire": _FOUNDATION,
+    "runtime.dialects": _WIRE,
     "runtime.routing": _DIALECTS,
-    "runtime.load": _DIALECTS | {"runtime.routing"},  # fills in the pressure that a plan is made from
+    "runtime.load": _DIALECTS,
     "runtime.money": _DIALECTS,
+    "runtime.media": _DIALECTS,
+    "runtime.trust": _DIALECTS,
+    "runtime.conversations": _DIALECTS,
     "runtime.record": _DIALECTS,
-    "runtime.dispatch": _DIALECTS | _DECISIONS,
+    "runtime.fleet": _DIALECTS | _DECISIONS,
+    "runtime.dispatch": _DISPATCH,
+    "runtime.life": _LIFE,
     "runtime.server": _SERVER,
-    "local_models": _FOUNDATION | {"runtime.dialects"},
-    "cloud": _FOUNDATION | {"runtime.dialects"},
+    "local_models": _FOUNDATION | {"runtime.wire", "runtime.dialects"},
+    "cloud": _FOUNDATION | {"runtime.wire", "runtime.dialects"},
     "runtime.compose": _EVERYTHING,
     "runtime.cli": _EVERYTHING | {"runtime.compose"},
     "runtime.__main__": frozenset({"runtime.cli"}),

@@ -21,9 +21,9 @@ import pytest
 from runtime.contract.codec import Decoder
 from runtime.contract.events import Event
 from runtime.contract.messages import Message, Request, Role, Text
-from runtime.dialects import sse
-from runtime.dialects.openai_chat.decode import decode
-from runtime.dialects.raw_body import RawBody
+from runtime.dialects.openai_chat.read_request import decode
+from runtime.wire import sse
+from runtime.wire.raw_body import RawBody
 
 ASKED = Request("m", (Message(Role.USER, (Text("x"),)),))
 

@@ -15,7 +15,7 @@ from typing import Any
 from runtime.contract.messages import Media, Request, Text
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.openai_chat.dialect import ChatDialect
-from runtime.dialects.raw_body import RawBody
+from runtime.wire.raw_body import RawBody
 from tests.cloud.gemini.recorded import judge
 
 _MATRIX = re.compile(r"_matrix\[(?P<case>.+)-(?P<vendor>[^-\]]+)\]$")

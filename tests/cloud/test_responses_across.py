@@ -13,10 +13,10 @@ from cloud.anthropic.codec import AnthropicCodec
 from cloud.gemini.codec import GeminiCodec
 from runtime.contract.codec import Codec, Unsupported
 from runtime.contract.targets import Capabilities, Target
-from runtime.dialects import sse
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
-from runtime.dialects.raw_body import RawBody
-from runtime.dialects.translation import TranslatingMeter
+from runtime.dialects.translating import TranslatingMeter
+from runtime.wire import sse
+from runtime.wire.raw_body import RawBody
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ALL = Capabilities(modalities=frozenset({"text", "image", "pdf"}), thinking="level", thinking_levels=("low", "high"))

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import psutil
 
-from local_models import orphans
+from local_models.host import orphans
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 400.0

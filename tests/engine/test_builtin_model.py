@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local_models import environment
-from local_models.catalogue import DEFAULT, catalogue
-from local_models.weights import prepare
+from local_models.facts.catalogue import DEFAULT, catalogue
+from local_models.replica import environment
+from local_models.weights.weights import prepare
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 

@@ -21,8 +21,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local_models import environment
 from local_models.classification.question import Prompt
+from local_models.replica import environment
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
 

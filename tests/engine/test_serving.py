@@ -23,7 +23,7 @@ import openai
 import psutil
 import pytest
 
-from local_models import telemetry
+from local_models.replica import telemetry
 from tests.engine.serving import LONG, PARIS, ROOT, Serving, _until, burst, cloud
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]

@@ -19,10 +19,10 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from local_models import orphans, procfs
-from local_models.catalogue import catalogue
+from local_models.facts.catalogue import catalogue
 from local_models.fleet import local_engine
-from local_models.hop import EngineHop
+from local_models.host import orphans, procfs
+from local_models.wire.hop import EngineHop
 from runtime.contract.engine import EngineSpec, ReplicaState
 from runtime.contract.failures import HopError
 from runtime.contract.hop import HttpCall

@@ -13,29 +13,29 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from runtime.conversations.store import ResponseStore
 from runtime.dialects import openai
-from runtime.dialects.dialect import Dialect
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dialects.seam import Dialect
 from runtime.dispatch.dispatcher import Dispatcher, Effects
-from runtime.dispatch.fetching import Fetching
-from runtime.dispatch.live import Clouds, LiveFleet
-from runtime.dispatch.planning import Planner
+from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.life.planning import Planner
+from runtime.media.fetching import Fetching
 from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Metrics, Reading
-from runtime.record.responses import ResponseStore
-from runtime.record.status import EngineStatus, StatusReport
 from runtime.record.store import Store
-from runtime.routing import names
-from runtime.routing.plan import Policy
+from runtime.routing.plan import names
+from runtime.routing.plan.plan import Policy
 from runtime.server.answering import Desk
 from runtime.server.app import App, Gate
-from runtime.server.conversations import PATH as RESPONSES
-from runtime.server.conversations import Conversations
 from runtime.server.keys import Keys, owner_of
 from runtime.server.origins import Origins
-from runtime.server.pages import Pages
-from runtime.server.responses import Responses
+from runtime.server.pages.conversations import PATH as RESPONSES
+from runtime.server.pages.conversations import Conversations
+from runtime.server.pages.pages import Pages
+from runtime.server.pages.responses import Responses
+from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import Escalation, Retries, Routes, Rule
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import FakeBackend

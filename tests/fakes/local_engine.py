@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from local_models.engine import LocalEngine
-from local_models.gpu import GpuProbe, NoGpu
-from local_models.hop import EngineHop
-from local_models.owned import Place, StartPlan
-from local_models.prepared import Notice, PreparedModel
-from local_models.supervisor import Watch
+from local_models.host.gpu import GpuProbe, NoGpu
+from local_models.replica.owned import Place, StartPlan
+from local_models.replica.prepared import Notice, PreparedModel
+from local_models.replica.supervisor import Watch
+from local_models.wire.hop import EngineHop
 from runtime.contract.engine import EngineSpec
 from runtime.contract.targets import Capabilities
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloud.openai_compatible import OpenAICodec
+from cloud.openai.compatible import OpenAICodec
 from runtime.contract.codec import Codec
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall, rest_of

@@ -10,8 +10,8 @@ from typing import Any
 
 from cloud.anthropic.codec import AnthropicCodec
 from cloud.gemini.codec import GeminiCodec
-from cloud.openai_compatible import OpenAICodec
-from local_models.wire import EngineCodec
+from cloud.openai.compatible import OpenAICodec
+from local_models.wire.codec import EngineCodec
 from runtime.contract.codec import Codec
 from runtime.contract.targets import LOCAL, Capabilities, Target
 from tests.fakes.upstream import QUICK, FakeBackend, FakeLane, Piece, ScriptedHop, Turn, chunk

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from local_models import orphans, procfs
 from local_models.engine import LocalEngine
-from local_models.gpu import GpuProcess
-from local_models.hop import EngineHop
-from local_models.prepared import Notice, PreparedModel, PrepareError
-from local_models.supervisor import Watch
+from local_models.host import orphans, procfs
+from local_models.host.gpu import GpuProcess
+from local_models.replica.prepared import Notice, PreparedModel, PrepareError
+from local_models.replica.supervisor import Watch
+from local_models.wire.hop import EngineHop
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
 from runtime.contract.failures import HopError
 from runtime.contract.hop import HttpCall
@@ -151,7 +151,7 @@ async def test_a_core_that_dies_ends_with_exit_code_0_and_is_a_crash_all_the_sam
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stream has an error object before its [DONE]; the engine comes back."""
-    monkeypatch.setattr("local_models.owned._LAST_WORDS_S", 10.0)  # a busy machine takes its time over an exit
+    monkeypatch.setattr("local_models.replica.owned._LAST_WORDS_S", 10.0)  # a busy machine takes its time over an exit
     async with running(fake_engine(folder, {"token_s": 0.05, "tokens": 500}), folder) as engine:
         begun = asyncio.Event()
         stream = asyncio.create_task(stream_to_its_end(engine, begun))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from local_models import orphans
 from local_models.fleet import planner
-from local_models.gpu import GpuProcess, NoGpu
-from local_models.instance import Fault
-from local_models.owned import Place, StartPlan
-from local_models.prepared import PreparedModel
+from local_models.host import orphans
+from local_models.host.gpu import GpuProcess, NoGpu
+from local_models.replica.instance import Fault
+from local_models.replica.owned import Place, StartPlan
+from local_models.replica.prepared import PreparedModel
 from runtime.contract.engine import EngineSpec, Gpu
 
 MODEL = PreparedModel(Path("/models/llama"), "llama", 4096)

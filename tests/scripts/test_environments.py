@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local_models import environment
+from local_models.replica import environment
 from scripts import environments
 from scripts.environments import ENGINES, GIB, Box, Listing
 

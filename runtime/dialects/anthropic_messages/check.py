@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.dialects.anthropic_messages.decode import role_of
-from runtime.dialects.raw_body import BadBody
+from runtime.dialects.anthropic_messages.read_request import role_of
+from runtime.wire.raw_body import BadBody
 
 
 def check_body(data: Mapping[str, Any]) -> None:

@@ -6,8 +6,8 @@ import msgspec
 
 from runtime.dialects.anthropic_messages.check import check_body
 from runtime.dialects.anthropic_messages.marks import without_marked
-from runtime.dialects.dialect import HINTS
-from runtime.dialects.raw_body import RawBody
+from runtime.dialects.seam import HINTS
+from runtime.wire.raw_body import RawBody
 
 PATH = "/v1/messages/count_tokens"
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from runtime.contract.messages import Request
 from runtime.dialects.anthropic_messages import counting, errors
 from runtime.dialects.anthropic_messages.check import check_body, check_limit
-from runtime.dialects.anthropic_messages.composer import Composer
-from runtime.dialects.anthropic_messages.decode import decode
 from runtime.dialects.anthropic_messages.meter import StreamMeter, WholeMeter
+from runtime.dialects.anthropic_messages.read_request import decode
 from runtime.dialects.anthropic_messages.words import NAME
-from runtime.dialects.anthropic_messages.writer import StreamWriter, WholeWriter
-from runtime.dialects.api_error import ApiError
-from runtime.dialects.dialect import Passing
+from runtime.dialects.anthropic_messages.write_answer import StreamWriter, WholeWriter
+from runtime.dialects.anthropic_messages.write_answer.composer import Composer
 from runtime.dialects.meter import Before
-from runtime.dialects.raw_body import RawBody
-from runtime.dialects.translation import Writer
+from runtime.dialects.seam import Passing
+from runtime.dialects.translating import Writer
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import RawBody
 
 
 def _new_id() -> str:
@@ -27,7 +27,7 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class AnthropicMessages:
-    """See `runtime.dialects.dialect.Dialect`. new_id: makes the ids of answers and calls that came without."""
+    """See `runtime.dialects.seam.Dialect`. new_id: makes the ids of answers and calls that came without."""
 
     new_id: Callable[[], str] = _new_id
 

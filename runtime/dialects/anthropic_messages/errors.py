@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from runtime.dialects import sse
-from runtime.dialects.api_error import ApiError
+from runtime.wire import sse
+from runtime.wire.api_error import ApiError
 
 _TYPES = {
     400: "invalid_request_error",

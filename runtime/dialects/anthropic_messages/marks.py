@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.wire.raw_body import BadBody, RawBody
 
 MARK = "hearth:"
 _CALL = f"{MARK}call:"

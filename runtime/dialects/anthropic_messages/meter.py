@@ -8,9 +8,9 @@ import msgspec
 
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
 from runtime.dialects.anthropic_messages.words import FINISH, usage_of
 from runtime.dialects.meter import Before, broken, garbled
+from runtime.wire import sse
 
 STOP_EVENT = sse.encode(b'{"type":"message_stop"}', b"message_stop")
 

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runtime.contract.messages import Request
-from runtime.dialects.dialect import Passing
 from runtime.dialects.meter import Before
 from runtime.dialects.openai import OpenAIDialect
-from runtime.dialects.openai_chat.decode import decode
 from runtime.dialects.openai_chat.passing import without_ours
+from runtime.dialects.openai_chat.read_request import decode
 from runtime.dialects.openai_chat.signatures import SignatureCache
-from runtime.dialects.openai_chat.writer import writer
-from runtime.dialects.raw_body import RawBody
-from runtime.dialects.translation import Writer
+from runtime.dialects.openai_chat.write_answer import writer
+from runtime.dialects.seam import Passing
+from runtime.dialects.translating import Writer
+from runtime.wire.raw_body import RawBody
 
 
 @dataclass(frozen=True, slots=True)
 class ChatDialect(OpenAIDialect):
-    """`runtime.dialects.dialect.Dialect`. wall: unix seconds. signatures: what models want back from clients that forget."""
+    """`runtime.dialects.seam.Dialect`. wall: unix seconds. signatures: what models want back from clients that forget."""
 
     name: str = "openai_chat"
     needs: str = "messages"

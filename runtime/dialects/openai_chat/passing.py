@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from runtime.dialects.openai_chat.signatures import EXTRA, OURS
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.wire.raw_body import BadBody, RawBody
 
 _SIGN = b'"extra_content"'
 _GIVEN = (EXTRA, "reasoning_content", "images", "files")  # members of a translated answer that the plain wire has not

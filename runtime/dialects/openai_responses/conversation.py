@@ -1,6 +1,6 @@
 """What came before a body that names its predecessor, and what is kept of an answer so that another can name it.
 
-Pure: the store is `runtime.record.responses`. Items are kept and given back as the bytes they were, so that a conversation's
+Pure: the store is `runtime.conversations.store`. Items are kept and given back as the bytes they were, so that a conversation's
 prefix stays the same from turn to turn.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from runtime.dialects.api_error import ApiError
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
 
 PREVIOUS = "previous_response_id"
 

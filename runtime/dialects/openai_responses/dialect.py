@@ -16,22 +16,22 @@ from typing import Any
 import msgspec
 
 from runtime.contract.messages import Request
-from runtime.dialects import openai, sse
-from runtime.dialects.api_error import ApiError
-from runtime.dialects.dialect import Passing
+from runtime.dialects import openai
 from runtime.dialects.meter import Before, Meter
 from runtime.dialects.openai_chat.signatures import SignatureCache
-from runtime.dialects.openai_responses import envelope
 from runtime.dialects.openai_responses.conversation import PREVIOUS, item_ids
-from runtime.dialects.openai_responses.decode import decode
 from runtime.dialects.openai_responses.makers import Makers, minted
 from runtime.dialects.openai_responses.meter import Done, StreamMeter, WholeMeter
 from runtime.dialects.openai_responses.passing import passing
-from runtime.dialects.openai_responses.progress import Progress
+from runtime.dialects.openai_responses.read_request import decode
 from runtime.dialects.openai_responses.words import NAME
-from runtime.dialects.openai_responses.writer import Frame, StreamWriter, WholeWriter
-from runtime.dialects.raw_body import BadBody, RawBody
-from runtime.dialects.translation import Writer
+from runtime.dialects.openai_responses.write_answer import Frame, StreamWriter, WholeWriter, envelope
+from runtime.dialects.openai_responses.write_answer.progress import Progress
+from runtime.dialects.seam import Passing
+from runtime.dialects.translating import Writer
+from runtime.wire import sse
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
 
 _INSTEAD = ("prompt", "conversation", PREVIOUS)  # what may stand for an input
 _ERROR_CODES = {429: "rate_limit_exceeded"}
@@ -59,7 +59,7 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class ResponsesDialect:
-    """See `runtime.dialects.dialect.Dialect`.
+    """See `runtime.dialects.seam.Dialect`.
 
     new_id: mints an id with a prefix. now: seconds since the epoch. makers: which model made which item. signatures: what
     models want back, for clients that do not give it back.

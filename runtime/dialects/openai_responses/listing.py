@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from runtime.dialects.api_error import ApiError
+from runtime.wire.api_error import ApiError
 
 _USUAL, _MOST = 20, 100
 _ORDERS = ("asc", "desc")

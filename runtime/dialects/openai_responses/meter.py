@@ -13,11 +13,11 @@ import msgspec
 
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
 from runtime.dialects.meter import Before, broken, garbled
-from runtime.dialects.openai_responses.progress import Progress
 from runtime.dialects.openai_responses.words import CUT_SHORT, UNDECODABLE, finish_of, usage_of
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.dialects.openai_responses.write_answer.progress import Progress
+from runtime.wire import sse
+from runtime.wire.raw_body import BadBody, RawBody
 
 Done = Callable[[bytes], None]
 """Takes the bytes of a response that is whole."""

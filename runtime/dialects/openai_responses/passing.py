@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.dialects.dialect import HINTS
 from runtime.dialects.openai_responses.makers import OURS_IN_JSON, Makers, is_minted
 from runtime.dialects.openai_responses.marks import MARK_IN_JSON, is_marked
-from runtime.dialects.raw_body import RawBody
+from runtime.dialects.seam import HINTS
+from runtime.wire.raw_body import RawBody
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 

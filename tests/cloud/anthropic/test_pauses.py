@@ -18,7 +18,7 @@ from runtime.contract.failures import HopError
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Message, Request, Role, Text, Tool
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
+from runtime.wire import sse
 from tests.cloud.anthropic.recorded import NOW, codec, target
 from tests.fakes.upstream import CUT, RESET, ScriptedHop, Silence, Turn
 

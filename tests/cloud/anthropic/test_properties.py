@@ -26,8 +26,8 @@ from runtime.contract.messages import (
     ToolChoice,
     ToolResult,
 )
-from runtime.dialects.anthropic_messages.decode import decode
-from runtime.dialects.raw_body import RawBody
+from runtime.dialects.anthropic_messages.read_request import decode
+from runtime.wire.raw_body import RawBody
 from tests.cloud.anthropic.recorded import codec, decoded, folded, judge, target
 
 MODELS = (

@@ -13,7 +13,7 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.events import Citation
 from runtime.contract.failures import Disposition, Kind
 from runtime.contract.messages import Request
-from runtime.dialects.raw_body import BadBody
+from runtime.wire.raw_body import BadBody
 from tests.cloud.gemini.recorded import Answer, Sdk, codec, decoded, exchanges, folded, judge, target
 from tests.cloud.recorded import asked, cut, longest
 from tests.cloud.recorded import exchanges as exchanges_of

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from local_models.environment import Found, NotFound
-from local_models.gpu import GpuProcess, NoGpu
+from local_models.host.gpu import GpuProcess, NoGpu
+from local_models.replica.environment import Found, NotFound
 from runtime.cli import box, checks
 from runtime.cli.checks import FAIL, OK, WARN, Row
 from runtime.cli.doctor import examine

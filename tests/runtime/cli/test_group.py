@@ -74,7 +74,7 @@ def test_help_imports_no_command_and_is_instant() -> None:
         "pydantic",
         "msgspec",
         "aiohttp",
-        "runtime.compose",
+        "runtime.compose.runtime",
         "runtime.cli.ask",
     }
     assert min(_seconds_of_help() for _ in range(5)) < 0.3

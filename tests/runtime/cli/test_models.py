@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_models.gpu import NvmlProbe
+from local_models.host.gpu import NvmlProbe
 from runtime.cli import models
 from runtime.cli.exits import Exit
 from runtime.cli.group import run

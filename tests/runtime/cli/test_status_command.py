@@ -13,7 +13,7 @@ import pytest
 from runtime.cli.group import run
 from runtime.cli.paint import PLAIN, Paint
 from runtime.cli.report import report_lines
-from runtime.record.status import (
+from runtime.server.status import (
     DecisionBrief,
     EngineStatus,
     GpuStatus,

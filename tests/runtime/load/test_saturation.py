@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from runtime.contract.reasons import Reason
 from runtime.load.ledger import Ledger
 from runtime.load.saturation import Pressure, Reading, Saturation, read
-from runtime.routing.reasons import Reason
 from runtime.settings import Escalation
 
 CALM = Reading(waiting=0, running=1)

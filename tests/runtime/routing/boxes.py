@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import HealthCheck
 
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
-from runtime.routing.facts import Facts, read_facts, read_hints
-from runtime.routing.fleet import Fleet, LocalState, TargetState
-from runtime.routing.names import build
-from runtime.routing.plan import Policy
-from runtime.routing.tokens import TokenEstimate
+from runtime.routing.facts.facts import Facts, read_facts, read_hints
+from runtime.routing.facts.tokens import TokenEstimate
+from runtime.routing.plan.names import build
+from runtime.routing.plan.picture import Fleet, LocalState, TargetState
+from runtime.routing.plan.plan import Policy
 from runtime.settings import Escalation, Routes, Rule
 
 # A shared machine is slow at times: that is no fault of what is tested.

@@ -7,14 +7,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.contract.pressure import Pressure
+from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Capabilities, Target
-from runtime.routing.facts import Facts, Hints
-from runtime.routing.fit import UNCERTAIN
-from runtime.routing.fleet import Fleet, LocalState, TargetState
-from runtime.routing.names import build
-from runtime.routing.plan import Plan, Policy, plan
-from runtime.routing.pressure import Pressure
-from runtime.routing.reasons import Reason
+from runtime.routing.facts.facts import Facts, Hints
+from runtime.routing.plan.fit import UNCERTAIN
+from runtime.routing.plan.names import build
+from runtime.routing.plan.picture import Fleet, LocalState, TargetState
+from runtime.routing.plan.plan import Plan, Policy, plan
 from runtime.settings import Escalation, Routes, Rule, When
 from tests.runtime.routing.boxes import CALM
 

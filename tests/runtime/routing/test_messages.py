@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runtime.routing.facts import Facts, count_tokens, read_facts
-from runtime.routing.hints import NO_HINTS
-from runtime.routing.tokens import IMAGE_TOKENS, TokenEstimate
+from runtime.routing.facts.facts import Facts, count_tokens, read_facts
+from runtime.routing.facts.hints import NO_HINTS
+from runtime.routing.facts.tokens import IMAGE_TOKENS, TokenEstimate
 
 
 def facts(**members: Any) -> Facts:

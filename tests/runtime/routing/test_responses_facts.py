@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runtime.routing.facts import Facts, Hints, read_facts
-from runtime.routing.tokens import TokenEstimate
+from runtime.routing.facts.facts import Facts, Hints, read_facts
+from runtime.routing.facts.tokens import TokenEstimate
 
 
 def facts(**body: Any) -> Facts:

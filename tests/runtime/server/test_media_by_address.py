@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from runtime.contract.targets import Capabilities
-from runtime.dispatch.fetching import Fetching
+from runtime.media.fetching import Fetching
 from runtime.settings import MediaIn
 from tests.fakes.door import Setup, opened
 from tests.fakes.upstream import Turn, engine_backend, whole

@@ -10,7 +10,7 @@ import httpx2
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
-from runtime.dialects import sse
+from runtime.wire import sse
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 _MESSAGE: TypeAdapter[Any] = TypeAdapter(Message)

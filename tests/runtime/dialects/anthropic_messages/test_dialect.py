@@ -8,12 +8,12 @@ from typing import Any
 import anthropic
 import pytest
 
-from runtime.dialects import sse
 from runtime.dialects.anthropic_messages import counting, listing
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
-from runtime.dialects.api_error import ApiError
-from runtime.dialects.dialect import Dialect
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.dialects.seam import Dialect
+from runtime.wire import sse
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
 from tests.runtime.dialects.anthropic_messages import sdk
 
 ASK: dict[str, Any] = {"model": "auto", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from runtime.contract.codec import Unsupported
-from runtime.dialects import sse
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
-from runtime.dialects.openai_chat.decode_stream import ChatDecoder
-from runtime.dialects.openai_chat.encode import encode
 from runtime.dialects.openai_chat.profile import VLLM
-from runtime.dialects.raw_body import RawBody
-from runtime.dialects.translation import TranslatingMeter
+from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.openai_chat.write_request import encode
+from runtime.dialects.translating import TranslatingMeter
+from runtime.wire import sse
+from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.anthropic_messages import recordings, sdk
 
 STOPS = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length"}

@@ -8,8 +8,8 @@ from typing import Any
 from runtime.contract.events import ArgumentsDelta, Event, ReasoningDelta, Start, Stop, TextDelta, ToolCallStart
 from runtime.contract.messages import Reasoning, ToolCall
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
-from runtime.dialects.raw_body import RawBody
-from tests.runtime.dialects.anthropic_messages.test_writer import written
+from runtime.wire.raw_body import RawBody
+from tests.runtime.dialects.anthropic_messages.test_write_answer import written
 
 ASK = {"role": "user", "content": "Hi"}
 

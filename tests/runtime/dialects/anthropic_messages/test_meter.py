@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from runtime.contract.failures import Kind
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
 from runtime.dialects.anthropic_messages.meter import StreamMeter, WholeMeter
+from runtime.wire import sse
 
 
 def event(kind: str, **members: Any) -> bytes:

@@ -13,11 +13,11 @@ from cloud.gemini.codec import GeminiCodec
 from runtime.contract.codec import Decoder
 from runtime.contract.messages import Message, Request, Role, Text
 from runtime.dialects.anthropic_messages.dialect import AnthropicMessages
-from runtime.dialects.openai_chat.decode_stream import ChatDecoder
-from runtime.dialects.raw_body import RawBody
-from runtime.dialects.translation import TranslatingMeter
+from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.translating import TranslatingMeter
+from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.anthropic_messages import sdk
-from tests.runtime.dialects.anthropic_messages.test_writer import check_order
+from tests.runtime.dialects.anthropic_messages.test_write_answer import check_order
 
 ASK = Message(Role.USER, (Text("Hi"),))
 

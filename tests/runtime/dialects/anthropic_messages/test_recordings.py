@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runtime.dialects import sse
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.anthropic_messages.meter import StreamMeter, WholeMeter
 from runtime.dialects.anthropic_messages.words import FINISH, usage_of
-from runtime.dialects.raw_body import RawBody
+from runtime.wire import sse
+from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.anthropic_messages import recordings, sdk
 
 

@@ -23,10 +23,10 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Message, Request, Role, Text
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
-from runtime.dialects.openai_chat.decode_stream import ChatDecoder
+from runtime.dialects.openai_chat.read_answer import ChatDecoder
 from runtime.dialects.openai_chat.signatures import SignatureCache
-from runtime.dialects.openai_chat.writer import writer
+from runtime.dialects.openai_chat.write_answer import writer
+from runtime.wire import sse
 
 
 @dataclass

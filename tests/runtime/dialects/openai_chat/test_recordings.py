@@ -14,10 +14,10 @@ import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from runtime.dialects.openai_chat.decode import decode
-from runtime.dialects.openai_chat.encode import encode
 from runtime.dialects.openai_chat.profile import EFFORTS, Profile
-from runtime.dialects.raw_body import RawBody
+from runtime.dialects.openai_chat.read_request import decode
+from runtime.dialects.openai_chat.write_request import encode
+from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_chat.folding import Folded, chunks, decoded, fold, parsed, whole, written
 from tests.runtime.dialects.openai_chat.recorded import Exchange, exchanges
 

@@ -18,10 +18,10 @@ from runtime.contract.events import (
     ToolCallStart,
 )
 from runtime.contract.messages import Message, Opaque, Reasoning, Request, Role, Text, ToolCall
-from runtime.dialects.openai_chat.decode import decode
 from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.dialects.openai_chat.read_request import decode
 from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Thread, Turn
-from runtime.dialects.raw_body import RawBody
+from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_chat.folding import asked, whole, written
 
 HELLO = {"role": "user", "content": "hello"}

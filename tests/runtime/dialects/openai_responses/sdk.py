@@ -10,7 +10,7 @@ import openai
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from runtime.dialects import sse
+from runtime.wire import sse
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 _RESPONSE: TypeAdapter[Any] = TypeAdapter(Response)

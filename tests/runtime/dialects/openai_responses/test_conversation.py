@@ -11,7 +11,7 @@ from runtime.dialects.openai_responses import conversation, marks
 from runtime.dialects.openai_responses.conversation import Kept
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dialects.openai_responses.marks import Sealed
-from runtime.dialects.raw_body import BadBody, RawBody
+from runtime.wire.raw_body import BadBody, RawBody
 from tests.runtime.dialects.openai_responses.answers import CALLS, TEXT, THOUGHT, dialect, written
 
 

@@ -9,8 +9,8 @@ import pytest
 from openai.types.responses import ResponseItemList
 from pydantic import TypeAdapter
 
-from runtime.dialects.api_error import ApiError
 from runtime.dialects.openai_responses.listing import Window, page, window
+from runtime.wire.api_error import ApiError
 
 _LIST: TypeAdapter[Any] = TypeAdapter(ResponseItemList)
 ITEMS = (

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from runtime.contract.failures import Kind
 from runtime.contract.usage import Usage
-from runtime.dialects import sse
 from runtime.dialects.meter import Meter
 from runtime.dialects.openai_responses.dialect import RESPONSES
-from runtime.dialects.raw_body import RawBody
+from runtime.wire import sse
+from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_responses import sdk
 from tests.runtime.dialects.openai_responses.answers import ALL, CALLS, TEXT, written
 from tests.runtime.dialects.openai_responses.recorded import exchanges

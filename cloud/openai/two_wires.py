@@ -1,0 +1,85 @@
+"""OpenAI's two wires as one codec: a request takes responses where the model refuses it on chat, else chat.
+
+Which model refuses what stands in the catalogue (`tools_over`); errors are the same on both wires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from cloud.openai.compatible import OpenAICodec
+from runtime.contract.codec import Decoder, Encoded
+from runtime.contract.events import Event, Failed
+from runtime.contract.failures import Failure
+from runtime.contract.messages import Request
+from runtime.contract.targets import Target
+from runtime.dialects.detour import wire_for
+from runtime.dialects.meter import broken
+from runtime.dialects.openai_chat.profile import Profile as ChatProfile
+from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.openai_responses.profile import Profile, fitted
+from runtime.dialects.openai_responses.read_answer import ResponsesDecoder
+from runtime.dialects.openai_responses.words import NAME
+from runtime.dialects.openai_responses.write_request import PATH, encode
+
+CHAT = "openai_chat"
+# platform.openai.com/docs/api-reference/responses: fewer output tokens than this are refused.
+OPENAI = Profile(least_output=16, breakpoints=True, file_ids=True)
+
+_UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+
+class OpenAITwoWires:
+    """`runtime.contract.codec.Codec`. now: dates a Retry-After given as a date. chat, responses: what the server takes."""
+
+    def __init__(self, now: Callable[[], datetime], chat: ChatProfile, responses: Profile = OPENAI) -> None:
+        self._chat = OpenAICodec(now, chat)
+        self._responses = responses
+
+    def path(self, dialect: str) -> str:
+        return PATH if dialect == NAME else self._chat.path(dialect)
+
+    def encode(self, request: Request, target: Target) -> Encoded:
+        if wire_for(request, target.capabilities, CHAT) == NAME:
+            return encode(request, target.model, fitted(self._responses, target.capabilities))
+        return self._chat.encode(request, target)
+
+    def decoder(self, request: Request) -> Decoder:
+        return EitherDecoder()
+
+    def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        return self._chat.headers(client)
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return self._chat.classify(status, headers, body)
+
+
+class EitherDecoder:
+    """`runtime.contract.codec.Decoder` of an answer that says itself which of the two wires it is on."""
+
+    def __init__(self) -> None:
+        self._decoder: Decoder | None = None
+
+    def feed(self, name: str, data: bytes) -> Sequence[Event]:
+        if self._decoder is None:
+            self._decoder = ResponsesDecoder() if _is_response(name, data) else ChatDecoder()
+        return self._decoder.feed(name, data)
+
+    def finish(self) -> Sequence[Event]:
+        if self._decoder is None:
+            return (Failed(broken("the stream ended before it began")),)
+        return self._decoder.finish()
+
+
+def _is_response(name: str, data: bytes) -> bool:
+    if name.startswith("response."):
+        return True
+    try:
+        event = msgspec.json.decode(data)
+    except _UNDECODABLE:
+        return False
+    kind = event.get("type") if isinstance(event, dict) else None
+    return isinstance(kind, str) and (kind.startswith("response.") or kind == "error")

@@ -1,0 +1,1 @@
+"""Facts about models: catalogue, architecture, memory fit."""

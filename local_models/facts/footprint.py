@@ -1,0 +1,91 @@
+"""What a model brings to a GPU, from wherever its facts are: the catalogue, a folder, or the hub.
+
+Finds the facts; the arithmetic over them is `fit.py`'s. Knows no GPU.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local_models.facts.architecture import UnknownArchitectureError, read
+from local_models.facts.catalogue import Entry
+from local_models.facts.fit import WIDTHS, Box, Footprint, Wish, judge
+from local_models.weights import hub
+from local_models.weights.errors import NotAModelError
+from local_models.weights.weights import Builtin, Folder, Hub, resolve
+
+_NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8_e4m3fn": "fp8"}
+
+
+async def footprint(
+    model: str, *, environ: Mapping[str, str], dtype: str | None = None, kv_dtype: str = "bf16"
+) -> Footprint:
+    """dtype: if served in another type than published. Asks the hub for what is not known. Raises WeightsError."""
+    match resolve(model):
+        case Builtin(entry=entry) | Hub(entry=Entry() as entry):
+            return of_entry(entry, dtype, kv_dtype)
+        case Folder(path=path) as folder:
+            return _of_files(folder.name, _config(path), _weights(path), dtype, kv_dtype)
+        case Hub(repo=repo):
+            config, weights = await hub.facts(repo, environ=environ)
+            return _of_files(repo, config, weights, dtype, kv_dtype)
+
+
+def split_args(folder: Path, box: Box, wish: Wish) -> tuple[str, ...]:
+    """vLLM's flag for a model that one GPU of the box cannot hold; () where one is enough, or nothing is known of it.
+
+    Where not even all of them are enough it is split over as many as it can be: the engine's own error says what is missing.
+    Blocking: reads the folder's config and the size of its weights.
+    """
+    try:
+        model = _of_files(folder.name, _config(folder), _weights(folder), None, "bf16")
+    except NotAModelError:
+        return ()
+    context = min(wish.context, model.architecture.context)
+    size = judge(model, box, Wish(context, wish.concurrency)).tensor_parallel
+    return ("--tensor-parallel-size", str(size)) if size > 1 else ()
+
+
+def of_entry(entry: Entry, dtype: str | None = None, kv_dtype: str = "bf16") -> Footprint:
+    if dtype is None or dtype == entry.dtype:
+        return Footprint(entry.name, entry.architecture, entry.weight_bytes, entry.dtype, kv_dtype)
+    return Footprint(entry.name, entry.architecture, entry.parameters * WIDTHS[dtype], dtype, kv_dtype)
+
+
+def _of_files(name: str, config: Mapping[str, Any], weights: int, dtype: str | None, kv_dtype: str) -> Footprint:
+    published = _published(config)
+    if dtype and dtype != published:
+        if published not in WIDTHS:
+            raise NotAModelError(f"{name} is published in {published}", f"it cannot be reckoned in {dtype}")
+        weights = weights * WIDTHS[dtype] // WIDTHS[published]
+    try:
+        return Footprint(name, read(config), weights, dtype or published, kv_dtype)
+    except UnknownArchitectureError as error:
+        raise NotAModelError(
+            f"{name} cannot be judged: {error}", "vLLM itself says at start whether it fits"
+        ) from error
+
+
+def _published(config: Mapping[str, Any]) -> str:
+    """The type of the published weights, as far as the config tells."""
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    text = {**config, **config.get("text_config", {})}
+    plain = str(text.get("dtype") or text.get("torch_dtype") or "bfloat16")
+    return str(method) if method else _NAMES.get(plain, plain)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "config.json").read_text()))
+    except (OSError, ValueError) as error:
+        raise NotAModelError(f"{folder / 'config.json'} cannot be read: {error}", "fetch the model again") from error
+
+
+def _weights(folder: Path) -> int:
+    total = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    if not total:
+        raise NotAModelError(f"{folder} has no *.safetensors files", "fetch the model again")
+    return total

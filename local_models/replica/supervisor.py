@@ -1,0 +1,296 @@
+"""Runs the life of one replica: takes events from a queue, steps the table, does what it says. One task owns the state.
+
+The table (`lifecycle.py`) decides what follows, `hang.py` whether it hangs, the `Instance` knows how it is started and
+ended; this module only waits, races and reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from local_models.replica import canary, lifecycle, telemetry
+from local_models.replica.hang import Answer, Evidence, Verdict, judge
+from local_models.replica.instance import Fault, Instance, Served
+from local_models.replica.lifecycle import End, Event, Failed, Gone, Launch, Life, Policy, Ready, RetryDue, Wake
+from local_models.replica.prepared import Notice
+from local_models.replica.start_times import ready_at
+from runtime.contract.engine import ReplicaState, ReplicaView, Telemetry
+from runtime.contract.failures import HopError
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How closely a ready replica is watched, in seconds.
+
+    hang_after: requests out and no byte for this long, then a canary, which has `canary` to answer.
+    patience: how long a silent engine that computes is believed.
+    idle: with nothing out, a canary this often; None for never.
+    scrape: between two readings of /metrics, each with `scrape_timeout`.
+    """
+
+    hang_after: float = 10.0
+    canary: float = 10.0
+    patience: float = 120.0
+    idle: float | None = 30.0
+    scrape: float = 1.0
+    scrape_timeout: float = 3.0
+
+
+class Supervisor:
+    """changed: called after every change of state. clock: monotonic seconds; sleep: its companion."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        policy: Policy,
+        watch: Watch,
+        *,
+        clock: Callable[[], float],
+        sleep: Sleep,
+        changed: Callable[[], None],
+    ) -> None:
+        self._instance = instance
+        self._policy = policy
+        self._watch = watch
+        self._clock = clock
+        self._sleep = sleep
+        self._changed = changed
+        self._notice: Notice = lambda line: None
+        self._life = Life(since=clock())
+        self._served = Served(())
+        self._telemetry: Telemetry | None = None
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._owner: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None  # one launch, from its start to its end
+        self._chores: set[asyncio.Task[None]] = set()  # endings and timers
+        self._alive_at = 0.0  # when the canary or the counters last proved life
+
+    def begin(self, notice: Notice) -> None:
+        """From now on events are taken. In a running event loop."""
+        self._notice = notice
+        self._owner = asyncio.create_task(self._take_events(), name=f"supervisor {self._instance.name}")
+
+    def send(self, event: Event) -> None:
+        self._events.put_nowait(event)
+
+    async def close(self) -> None:
+        """Ends its tasks; the replica should be at rest."""
+        for task in (self._owner, self._running, *self._chores):
+            if task is not None:
+                task.cancel()
+                await _settled(task)
+
+    @property
+    def state(self) -> ReplicaState:
+        return self._life.state
+
+    @property
+    def begun(self) -> bool:
+        return self._owner is not None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The ids it answered to when it was last ready, the one to use first."""
+        return self._served.models
+
+    @property
+    def slots(self) -> int | None:
+        """Sequences the engine runs at a time, where known."""
+        return self._served.slots
+
+    @property
+    def in_flight(self) -> int:
+        return self._instance.hop.in_flight
+
+    def view(self) -> ReplicaView:
+        life, hop = self._life, self._instance.hop
+        up = life.state in (ReplicaState.READY, ReplicaState.DRAINING)
+        return ReplicaView(
+            name=self._instance.name,
+            state=life.state,
+            since=life.since,
+            models=self._served.models,
+            max_model_len=self._served.max_model_len,
+            pid=self._instance.pid,
+            address=self._instance.address,
+            restarts=life.restarts,
+            cause=life.cause,
+            ready_at=self._ready_at(),
+            telemetry=self._telemetry if up else None,
+            in_flight=hop.in_flight,
+            last_byte_at=hop.last_byte_at,
+        )
+
+    def _ready_at(self) -> float | None:
+        life, now, estimate = self._life, self._clock(), self._instance.estimate_s
+        if life.state is ReplicaState.STARTING:
+            return ready_at(life.since, estimate, now)
+        return None if life.retry_at is None else max(life.retry_at, now) + estimate
+
+    # -- the owner of the state
+
+    async def _take_events(self) -> None:
+        while True:
+            event = await self._events.get()
+            try:
+                self._take(event)
+            except lifecycle.IllegalTransitionError as error:  # our own fault; the replica must still be watched
+                self._notice(f"{self._instance.name}: a fault in Hearth, please report it: {error}")
+
+    def _take(self, event: Event) -> None:
+        before = self._life
+        self._life, actions = lifecycle.step(before, event, self._clock(), self._policy)
+        for action in actions:
+            self._act(action)
+        if self._life.state is not before.state:
+            self._tell(before)
+            self._changed()
+
+    def _act(self, action: lifecycle.Action) -> None:
+        match action:
+            case Launch(run):
+                self._running = asyncio.create_task(self._live(run), name=f"{self._instance.name} run {run}")
+            case End(run, grace):
+                self._chore(self._end(run, grace))
+            case Wake(run, at):
+                self._chore(self._wake(run, at))
+
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    def _tell(self, before: Life) -> None:
+        """One line per change a person wants to know of."""
+        life, name, now = self._life, self._instance.name, self._clock()
+        match life.state:
+            case ReplicaState.READY:
+                self._notice(f"{name}: ready after {now - before.since:.0f} s")
+            case ReplicaState.STOPPING if life.then is not ReplicaState.STOPPED:
+                self._notice(f"{name}: {life.cause}")
+            case ReplicaState.BACKING_OFF:
+                self._notice(f"{name}: next try in {(life.retry_at or now) - now:.0f} s")
+            case ReplicaState.STARTING if life.restarts > before.restarts:
+                self._notice(f"{name}: starting again (restart {life.restarts})")
+            case ReplicaState.GIVEN_UP:
+                self._notice(f"{name}: given up; {life.cause}")
+
+    # -- one run
+
+    async def _live(self, run: int) -> None:
+        try:
+            fault = await self._until_fault(run)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a launch is its failure
+            fault = Fault(f"{type(error).__name__}: {error}")
+        self.send(Failed(run, fault.cause, fault.deterministic))
+
+    async def _until_fault(self, run: int) -> Fault:
+        try:
+            self._served = await self._instance.bring_up(run, self._notice)
+        except Fault as fault:
+            return fault
+        self._alive_at = self._clock()
+        self.send(Ready(run))
+        return await _first(self._instance.ended(), self._hung(), self._scrape_on())
+
+    async def _end(self, run: int, grace: float) -> None:
+        if self._running is not None:
+            self._running.cancel()
+            await _settled(self._running)
+        self._telemetry = None
+        try:
+            await self._instance.take_down(grace)
+        except Exception as error:  # noqa: BLE001 - a replica stuck in stopping would never come back
+            self._notice(f"{self._instance.name}: could not be ended cleanly: {error}")
+        self.send(Gone(run))
+
+    async def _wake(self, run: int, at: float) -> None:
+        await self._sleep(max(0.0, at - self._clock()))
+        self.send(RetryDue(run))
+
+    # -- watching
+
+    async def _scrape_on(self) -> Fault:
+        while True:
+            await self._scrape()
+            await self._sleep(self._watch.scrape)
+
+    async def _scrape(self) -> int | None:
+        """Reads /metrics: tokens so far, None where it does not tell. A late answer or a 404 is no fault."""
+        try:
+            status, body = await self._instance.hop.probe("/metrics", self._watch.scrape_timeout)
+        except HopError:
+            return None
+        if status != 200:
+            return None
+        read = telemetry.parse(body.decode("utf-8", "replace"), self._clock())
+        self._telemetry = read
+        return read.prompt_tokens + read.generation_tokens
+
+    async def _hung(self) -> Fault:
+        """Returns when the replica is judged to hang."""
+        tick = min(0.5, self._watch.hang_after / 4)
+        while True:
+            await self._sleep(tick)
+            silent_from = self._suspicious()
+            if silent_from is None:
+                continue
+            verdict, words = await self._examine(silent_from)
+            if verdict is Verdict.ALIVE:
+                self._alive_at = self._clock()
+            if verdict is Verdict.HUNG:
+                silent = self._clock() - silent_from
+                return Fault(f"hung: no sign of life for {silent:.0f} s with {self.in_flight} requests out; {words}")
+
+    def _suspicious(self) -> float | None:
+        """Since when it is silent, where that is long enough to ask the canary."""
+        hop, now = self._instance.hop, self._clock()
+        if hop.quiet_since is not None:
+            since, limit = max(hop.quiet_since, self._alive_at), self._watch.hang_after
+        else:
+            since, limit = max(hop.last_byte_at or 0.0, self._alive_at), self._watch.idle or float("inf")
+        return since if now - since >= limit else None
+
+    async def _examine(self, silent_from: float) -> tuple[Verdict, str]:
+        question = self._instance.canary
+        if question is None:
+            return Verdict.ALIVE, ""
+        began, before = self._clock(), await self._look()
+        outcome = await canary.ask(self._instance.hop, question, self._watch.canary)
+        if outcome.answer is not Answer.GIVEN:
+            await self._sleep(max(0.0, began + self._watch.canary - self._clock()))
+        now = self._clock()
+        verdict = judge(
+            outcome.answer,
+            before,
+            await self._look(),
+            window_s=now - began,
+            silent_s=now - silent_from,
+            patience_s=self._watch.patience,
+        )
+        return verdict, outcome.words
+
+    async def _look(self) -> Evidence:
+        tokens = await self._scrape()
+        return Evidence(tokens, await asyncio.to_thread(self._instance.cpu_s), self._instance.hop.last_byte_at)
+
+
+async def _first(*works: Coroutine[Any, Any, Fault]) -> Fault:
+    """The result of whichever ends first; the others are cancelled and gone when it returns."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(iter(done)).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _settled(task: asyncio.Task[None]) -> None:
+    await asyncio.gather(task, return_exceptions=True)

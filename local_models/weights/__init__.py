@@ -1,0 +1,1 @@
+"""Model weights: found, downloaded, converted, checked."""

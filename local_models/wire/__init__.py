@@ -1,0 +1,1 @@
+"""vLLM's wire and the HTTP connection to it."""

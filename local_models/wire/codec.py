@@ -1,0 +1,173 @@
+"""What vLLM says when it does not answer, and where its dialects are spoken. A `runtime.contract.codec.Codec`.
+
+Pure. Knows vLLM 0.32's typed error bodies (tests hold real ones) and tolerates those of other servers of the OpenAI
+dialect, to which Hearth may be attached. Knows nothing of connections: what never became an answer the hop judges.
+
+    full admission queue      503, type "Service Unavailable"          busy: alive, has no room
+    dead engine core          500, "EngineCore encountered an issue"   down
+    another 5xx               500                                      down, one more try here
+    context overflow          400, param input_tokens, max_tokens, …   too long
+    model not served          404, param "model"                       the lane is not what it was: next candidate
+    another 4xx               400, 404, 422                            the caller's own
+    error object in a stream  200, then {"error": {…}}, then [DONE]    by its code, else a broken stream
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from runtime.contract.codec import Decoder, Encoded
+from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.messages import Request
+from runtime.contract.targets import Target
+from runtime.dialects.openai_chat.profile import VLLM
+from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.openai_chat.write_request import encode
+
+PATHS: Mapping[str, str] = {
+    "openai_chat": "/chat/completions",
+    "openai_completions": "/completions",
+    "openai_embeddings": "/embeddings",
+    "openai_responses": "/responses",
+    "anthropic_messages": "/messages",
+}
+
+_BODY_MOST = 64 * 1024  # bytes of an error body that are kept
+_BUSY_TYPE = "Service Unavailable"
+_DEAD = ("EngineCore", "EngineDead", "engine is dead")
+_WINDOW_PARAMS = frozenset({"input_tokens", "input_text", "max_tokens", "max_completion_tokens", "max_output_tokens"})
+_WINDOW_CODE = "context_length_exceeded"  # of attached servers that follow OpenAI more closely
+_FILTER_CODE = "content_filter"
+_WINDOW_WORDS = ("max_model_len", "maximum context length", "maximum model length")
+_PARAMETER = re.compile(
+    r"\(parameter=(\w+)"
+)  # the Anthropic dialect has no place for `param`: it stands in the message
+
+_Verdict = tuple[Kind, Disposition]
+_BUSY: _Verdict = (Kind.BUSY, Disposition.NEXT_CANDIDATE)
+_DOWN: _Verdict = (Kind.DOWN, Disposition.NEXT_CANDIDATE)
+_DOWN_ONCE: _Verdict = (Kind.DOWN, Disposition.RETRY_HERE)
+_DENIED: _Verdict = (Kind.DENIED, Disposition.NEXT_CANDIDATE)
+_TOO_LONG: _Verdict = (Kind.TOO_LONG, Disposition.NEXT_CANDIDATE)
+_FILTERED: _Verdict = (Kind.FILTERED, Disposition.TELL_CALLER)
+_NOT_SERVED: _Verdict = (Kind.REJECTED, Disposition.NEXT_CANDIDATE)
+_REJECTED: _Verdict = (Kind.REJECTED, Disposition.TELL_CALLER)
+_BROKEN: _Verdict = (Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE)
+_GARBLED: _Verdict = (Kind.GARBLED, Disposition.NEXT_CANDIDATE)
+
+
+class EngineCodec:
+    """The codec of every engine, owned or attached (`runtime.contract.codec.Codec`)."""
+
+    def path(self, dialect: str) -> str:
+        """Below /v1. Raises KeyError for a dialect no engine speaks."""
+        return PATHS[dialect]
+
+    def encode(self, request: Request, target: Target) -> Encoded:
+        return encode(request, target.model, VLLM)
+
+    def decoder(self, request: Request) -> Decoder:
+        return ChatDecoder()
+
+    def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """The verdict over an error answer, or over the data of an error event inside a stream (status 200)."""
+        word = _read(body)
+        kind, disposition = _judge_event(word) if status < 400 else _judge(status, word)
+        return Failure(
+            kind,
+            disposition,
+            word.message or f"the engine answered {status} without a word",
+            status=status,
+            retry_after=_seconds(headers.get("retry-after")),
+            code=word.code or word.type or None,
+            body=body[:_BODY_MOST],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """An error body, whatever its shape. number: the HTTP status it names itself; typed: it was an error object."""
+
+    message: str = ""
+    type: str = ""
+    param: str = ""
+    code: str = ""
+    number: int = 0
+    typed: bool = False
+
+
+def _judge(status: int, word: _Word) -> _Verdict:
+    if status == 429 or (status == 503 and word.type == _BUSY_TYPE):
+        return _BUSY
+    if status >= 500:
+        return _DOWN_ONCE if status == 500 and not any(sign in word.message for sign in _DEAD) else _DOWN
+    if status in (401, 403):
+        return _DENIED
+    in_words = word.param in _WINDOW_PARAMS and any(words in word.message for words in _WINDOW_WORDS)
+    if status == 413 or in_words or word.code == _WINDOW_CODE:
+        return _TOO_LONG
+    if word.code == _FILTER_CODE:
+        return _FILTERED
+    if status == 404 and (word.param == "model" or word.type == "NotFoundError"):
+        return _NOT_SERVED
+    return _REJECTED
+
+
+def _judge_event(word: _Word) -> _Verdict:
+    """An error after a good head. Its code is the status it would have been, had it come before."""
+    if not word.typed:
+        return _GARBLED
+    if 400 <= word.number < 500 or (word.number == 503 and word.type == _BUSY_TYPE):
+        return _judge(word.number, word)
+    return _BROKEN
+
+
+def _read(body: bytes) -> _Word:
+    try:
+        document = msgspec.json.decode(body.removeprefix(b"data:").strip())
+    except msgspec.DecodeError:
+        return _Word(message=_text(body))
+    if not isinstance(document, dict):
+        return _Word(message=_text(body))
+    error = document.get("error")
+    if isinstance(error, dict):
+        return _typed(error)
+    if document.get("object") == "error":
+        return _typed(document)  # vLLM before 0.10, and servers that followed it
+    said = error or document.get("detail") or document.get("message")
+    return _Word(message=said if isinstance(said, str) else _text(body), typed=isinstance(error, str))
+
+
+def _typed(error: Mapping[str, Any]) -> _Word:
+    message = str(error.get("message") or "")
+    code = error.get("code")
+    stands = _PARAMETER.search(message)
+    return _Word(
+        message=message,
+        type=str(error.get("type") or ""),
+        param=str(error.get("param") or (stands.group(1) if stands else "")),
+        code=code if isinstance(code, str) else "",
+        number=code if isinstance(code, int) else int(code) if isinstance(code, str) and code.isdecimal() else 0,
+        typed=True,
+    )
+
+
+def _text(body: bytes) -> str:
+    """A body that is no JSON (a proxy's page) as one short line."""
+    return " ".join(body[:400].decode("utf-8", "replace").split())
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        seconds = float(value) if value is not None else -1.0
+    except ValueError:
+        return None  # a date; no engine sends one
+    return seconds if 0 <= seconds < 86_400 * 365 else None

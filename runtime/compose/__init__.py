@@ -1,0 +1,1 @@
+"""The composition root: wires `cloud` and `local_models` into the runtime."""

@@ -1,0 +1,166 @@
+"""Tools, the choice among them, and the format of the answer, as a client of OpenAI's chat wire gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+from runtime.contract.codec import Unsupported
+from runtime.contract.messages import Cache, Format, Json, Tool, ToolChoice
+from runtime.wire import members
+from runtime.wire.members import Table
+from runtime.wire.raw_body import BadBody
+
+WIRE = "openai_chat"
+OLD = "functions"  # marks a tool that the client gave in the old spelling
+
+_FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
+_ENTRY = frozenset({"type", "function", "cache_control"})
+_MODES = frozenset({"auto", "none", "required"})
+
+
+def tools(data: Table) -> tuple[tuple[Tool, ...], list[Json]]:
+    """The functions, old spelling included, and the entries that are none: a vendor's own tools, as written."""
+    functions, foreign = [], []
+    for place, entry in enumerate(members.items(data, "tools")):
+        at = f"tools[{place}]"
+        if not isinstance(entry, dict):
+            raise members.wrong(at, "an object")
+        if entry.get("type") == "custom":
+            raise Unsupported("custom (grammar) tools exist on OpenAI's own wire alone", "tools")
+        if "function" in entry and entry.get("type", "function") == "function":
+            functions.append(_function(entry, at))
+        elif entry.get("type") == "function":
+            raise members.wrong(f"{at}.function", "an object")
+        else:
+            foreign.append(entry)
+    old = [_tool(entry, {}, f"functions[{place}]") for place, entry in enumerate(members.items(data, "functions"))]
+    functions += [replace(tool, extra={WIRE: dict(tool.extra.get(WIRE, {})) | {OLD: True}}) for tool in old]
+    return tuple(functions), foreign
+
+
+def speaks_of_functions(given: Sequence[Tool]) -> bool:
+    """Whether the client uses the old spelling of tools, and waits for a `function_call`."""
+    return any(tool.extra.get(WIRE, {}).get(OLD) for tool in given)
+
+
+def _function(entry: dict[str, Any], at: str) -> Tool:
+    inner = members.table(entry, "function", at)
+    if inner is None:
+        raise members.wrong(f"{at}.function", "an object")
+    return _tool(inner, entry, f"{at}.function")
+
+
+def _tool(inner: Any, entry: dict[str, Any], at: str) -> Tool:
+    if not isinstance(inner, dict):
+        raise members.wrong(at, "an object")
+    extra = members.rest(entry, _ENTRY)
+    beside = members.rest(inner, _FUNCTION)
+    if beside:
+        extra["function"] = beside
+    return Tool(
+        name=members.needed_text(inner, "name", at),
+        description=members.text(inner, "description", at),
+        schema=members.table(inner, "parameters", at),
+        strict=members.flag(inner, "strict", at),
+        cache=cache(entry) or cache(inner),
+        extra={WIRE: extra} if extra else {},
+    )
+
+
+def cache(value: Table) -> Cache | None:
+    """A mark that the prefix up to here is to be cached: the extension of several vendors, or OpenAI's own."""
+    mark = value.get("cache_control")
+    if isinstance(mark, dict):
+        ttl = mark.get("ttl")
+        return Cache(ttl if isinstance(ttl, str) else None)
+    return Cache() if isinstance(value.get("prompt_cache_breakpoint"), dict) else None
+
+
+def tool_choice(data: Table, known: Collection[str]) -> ToolChoice | None:
+    """known: names of the functions there are."""
+    choice, member = data.get("tool_choice"), "tool_choice"
+    if choice is None and "functions" in data:
+        choice, member = _legacy_choice(data.get("function_call")), "function_call"
+    if choice is None:
+        return None
+    if isinstance(choice, str):
+        if choice not in _MODES:
+            raise members.wrong(member, "none, auto, required, or an object that names a function")
+        return ToolChoice(cast(Literal["auto", "none", "required"], choice))
+    if not isinstance(choice, dict):
+        raise members.wrong(member, "a string or an object")
+    return _choice_object(choice, member, known)
+
+
+def _legacy_choice(choice: Any) -> Any:
+    return {"type": "function", "function": choice} if isinstance(choice, dict) else choice
+
+
+def _choice_object(choice: dict[str, Any], member: str, known: Collection[str]) -> ToolChoice:
+    match choice.get("type", "function"):
+        case "function":
+            return ToolChoice("named", _known(choice.get("function"), f"{member}.function", known))
+        case "allowed_tools":
+            return _allowed(choice, known)
+        case other:
+            raise Unsupported(f"a tool choice of type {other!r} exists on OpenAI's own wire alone", "tool_choice")
+
+
+def _allowed(choice: dict[str, Any], known: Collection[str]) -> ToolChoice:
+    at = "tool_choice.allowed_tools"
+    inner = members.table(choice, "allowed_tools", "tool_choice") or choice
+    mode = inner.get("mode", "auto")
+    if mode not in ("auto", "required"):
+        raise members.wrong(f"{at}.mode", "auto or required")
+    names = []
+    for place, entry in enumerate(members.items(inner, "tools", at)):
+        function = entry.get("function", entry) if isinstance(entry, dict) else None
+        names.append(_known(function, f"{at}.tools[{place}]", known))
+    if not names:
+        raise members.wrong(f"{at}.tools", "a list with at least one function")
+    return ToolChoice(mode, allowed=tuple(names))
+
+
+def _known(function: Any, at: str, known: Collection[str]) -> str:
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str):
+        raise members.wrong(f"{at}.name", "a string")
+    if name not in known:
+        raise BadBody(f"{at!r} names {name!r}, which is none of the tools", f"{at}.name")
+    return name
+
+
+def answer_format(data: Table) -> Format | None:
+    """`response_format`; None where any text will do."""
+    wanted = members.table(data, "response_format")
+    match wanted and wanted.get("type"):
+        case None if wanted is None:
+            return None
+        case "text":
+            return None
+        case "json_object":
+            return Format()
+        case "json_schema" if wanted is not None:
+            return _schema(wanted)
+        case "grammar" | "python" | "regex":
+            raise Unsupported("only text, json_object and json_schema can be translated", "response_format")
+        case _:
+            raise members.wrong("response_format.type", "text, json_object or json_schema")
+
+
+def _schema(wanted: dict[str, Any]) -> Format:
+    at = "response_format.json_schema"
+    inner = members.table(wanted, "json_schema", "response_format")
+    if inner is None:
+        raise members.wrong(at, "an object")
+    schema = inner.get("schema")
+    if schema is not None and not isinstance(schema, dict):
+        raise members.wrong(f"{at}.schema", "an object")
+    return Format(
+        schema=schema if schema is not None else {"type": "object"},
+        name=members.text(inner, "name", at) or "answer",
+        strict=members.flag(inner, "strict", at),
+        description=members.text(inner, "description", at),
+    )

@@ -1,0 +1,256 @@
+"""Events as an OpenAI chat answer: chunks of a stream, or one whole body.
+
+What clients rely on and other translators get wrong: the role comes once and first, a call's id and name once and its index
+never changes, a call without arguments has "{}", exactly one finish reason, usage with no choices and only where it was
+asked for, thinking never in the content, everything that is a list of objects in one delta (the vendor's own SDK merges
+lists by index and refuses others).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from runtime.contract.events import (
+    ArgumentsDelta,
+    BlockEnd,
+    Event,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    Stop,
+    TextDelta,
+    TokenLogprob,
+    ToolCallStart,
+)
+from runtime.contract.messages import Request
+from runtime.dialects.openai_chat.meter import DONE
+from runtime.dialects.openai_chat.read_request.tools import speaks_of_functions
+from runtime.dialects.openai_chat.signatures import EXTRA, SignatureCache, message_extra
+from runtime.dialects.openai_chat.write_answer.whole import NO_ARGUMENTS, Answer, Call, call_head, usage_members
+from runtime.dialects.translating import Writer
+from runtime.wire import logprobs as openai_logprobs
+from runtime.wire import sse
+
+_encode = msgspec.json.encode
+
+
+def writer(request: Request, answer_id: str, created: int, signatures: SignatureCache | None = None) -> Writer:
+    """A writer for one answer, a stream where the client asked for one.
+
+    answer_id: used where the provider gave none. created: seconds since the epoch. signatures: filled with what the model
+    will want back.
+    """
+    kind = StreamWriter if request.stream else WholeWriter
+    return kind(request, answer_id, created, signatures)
+
+
+class WholeWriter:
+    """`runtime.dialects.translating.Writer` of a whole body."""
+
+    def __init__(self, request: Request, answer_id: str, created: int, signatures: SignatureCache | None) -> None:
+        self._request, self._id, self._created, self._signatures = request, answer_id, created, signatures
+        self._answer = Answer()
+
+    def feed(self, event: Event) -> bytes:
+        self._answer.take(event)
+        return b""
+
+    def end(self) -> bytes:
+        answer, request = self._answer, self._request
+        legacy = speaks_of_functions(request.tools)
+        body: dict[str, Any] = {
+            "id": answer.id or self._id,
+            "object": "chat.completion",
+            "created": self._created,
+            "model": answer.model or request.model,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": self._message(legacy),
+                    "logprobs": logprobs_member(answer.probable, request),
+                    "finish_reason": finish_reason(answer.stop, legacy),
+                }
+            ],
+            "system_fingerprint": None,
+        }
+        if answer.usage is not None:
+            body["usage"] = usage_members(answer.usage)
+        return _encode(body)
+
+    def _message(self, legacy: bool) -> dict[str, Any]:
+        answer, turn = self._answer, self._answer.turn
+        answer.remember(self._request, self._signatures, turn)
+        refusal = "".join(answer.refusal) or None
+        silent = not answer.text and (answer.calls or refusal)
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if silent else "".join(answer.text),
+            "refusal": refusal,
+        }
+        calls = [call_head(call, "".join(call.arguments) or NO_ARGUMENTS) for call in answer.calls.values()]
+        function = calls.pop(0)["function"] if calls and legacy else None
+        found = {
+            "reasoning_content": "".join(answer.reasoning),
+            "tool_calls": calls,
+            "function_call": function,
+            **closing_members(answer, self._id, self._created),
+            EXTRA: message_extra(turn),
+        }
+        return message | {name: value for name, value in found.items() if value}
+
+
+class StreamWriter:
+    """`runtime.dialects.translating.Writer` of a stream."""
+
+    def __init__(self, request: Request, answer_id: str, created: int, signatures: SignatureCache | None) -> None:
+        self._request, self._id, self._created, self._signatures = request, answer_id, created, signatures
+        self._answer = Answer()
+        self._legacy = speaks_of_functions(request.tools)
+        self._paired = request.logprobs is not None  # text waits for the event behind it: its probabilities
+        self._waiting = b""  # the delta of a text that waits
+        self._silent: set[int] = set()  # blocks of calls that had no arguments yet
+        self._head = self._tail = b""  # around the choices of every chunk
+        self._text_head = self._text_tail = b""  # around the text of one that is text alone
+
+    def feed(self, event: Event) -> bytes:
+        if type(event) is TextDelta and self._text_head:  # nearly every event
+            text = event.text
+            self._answer.say(text)
+            return self._text_head + _encode(text) + self._text_tail if text else b""
+        return self._feed_pair(event) if self._paired else self._feed_any(event)
+
+    def _feed_pair(self, event: Event) -> bytes:
+        """A text and its probabilities share a chunk."""
+        waiting, self._waiting = self._waiting, b""
+        if isinstance(event, Logprobs):
+            return self._probable(event, waiting)
+        before = self._chunk(waiting) if waiting else b""
+        if isinstance(event, TextDelta) and event.text:
+            self._answer.take(event)
+            self._waiting = _encode({"content": event.text})
+            return before
+        return before + self._feed_any(event)
+
+    def _feed_any(self, event: Event) -> bytes:
+        answer = self._answer
+        answer.take(event)
+        match event:
+            case TextDelta(text=text):
+                return self._delta({"content": text}) if text else b""
+            case ReasoningDelta(text=text):
+                return self._chunk(b'{"reasoning_content":' + _encode(text) + b"}") if text else b""
+            case ArgumentsDelta(index=index, text=text):
+                return self._arguments(index, text) if text else b""
+            case ToolCallStart(index=index):
+                self._silent.add(index)
+                return self._call(answer.calls[index])
+            case RefusalDelta(text=text):
+                return self._delta({"refusal": text}) if text else b""
+            case Logprobs():
+                return self._probable(event)
+            case BlockEnd(index=index):
+                return self._quiet(index)
+            case Start():
+                return self._opened()
+            case Stop():
+                return self._stopped()
+            case _:
+                return b""
+
+    def end(self) -> bytes:
+        usage = self._answer.usage
+        if usage is None or not self._request.include_usage:
+            return DONE
+        return sse.encode(self._head + b"[]," + b'"usage":' + _encode(usage_members(usage)) + b"}") + DONE
+
+    def _opened(self) -> bytes:
+        """The first chunk: the role. Before it nothing is known of id and model."""
+        if self._head:
+            return b""
+        head = {
+            "id": self._answer.id or self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._answer.model or self._request.model,
+        }
+        self._head = _encode(head)[:-1] + b',"choices":'
+        self._tail = b',"usage":null}' if self._request.include_usage else b"}"
+        if not self._paired:
+            before, _, after = self._chunk(b'{"content":""}').rpartition(b'""')
+            self._text_head, self._text_tail = before, after
+        return self._chunk(b'{"role":"assistant","content":""}')
+
+    def _chunk(self, delta: bytes, finish: bytes = b"null", logprobs: bytes = b"null") -> bytes:
+        opened = b"" if self._head else self._opened()
+        choice = b'[{"index":0,"delta":' + delta + b',"logprobs":' + logprobs + b',"finish_reason":' + finish + b"}]"
+        return opened + b"data: " + self._head + choice + self._tail + b"\n\n"
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        return self._chunk(_encode(delta))
+
+    def _probable(self, event: Logprobs, delta: bytes = b"") -> bytes:
+        told = _encode(logprobs_member(event.tokens, self._request))
+        return self._chunk(delta or b'{"content":""}', logprobs=told)
+
+    def _call(self, call: Call) -> bytes:
+        if self._legacy and call.place == 0:
+            return self._delta({"function_call": {"name": call.name, "arguments": ""}})
+        return self._delta({"tool_calls": [{"index": self._place(call)} | call_head(call, "")]})
+
+    def _arguments(self, index: int, text: str) -> bytes:
+        call = self._answer.calls.get(index)
+        if call is None:
+            return b""
+        self._silent.discard(index)
+        if self._legacy and call.place == 0:
+            return self._delta({"function_call": {"arguments": text}})
+        return self._delta({"tool_calls": [{"index": self._place(call), "function": {"arguments": text}}]})
+
+    def _place(self, call: Call) -> int:
+        return call.place - self._legacy
+
+    def _quiet(self, index: int) -> bytes:
+        """A call whose block ends without arguments has none: "{}"."""
+        if index not in self._silent:
+            return b""
+        self._answer.calls[index].arguments.append(NO_ARGUMENTS)
+        return self._arguments(index, NO_ARGUMENTS)
+
+    def _stopped(self) -> bytes:
+        answer = self._answer
+        out = [self._quiet(index) for index in sorted(self._silent)]
+        turn = answer.turn
+        answer.remember(self._request, self._signatures, turn)
+        closing = closing_members(answer, self._id, self._created) | {EXTRA: message_extra(turn)}
+        told = {name: value for name, value in closing.items() if value}
+        if told:
+            out.append(self._delta(told))
+        out.append(self._chunk(b"{}", _encode(finish_reason(answer.stop, self._legacy))))
+        return b"".join(out)
+
+
+def finish_reason(stop: Stop | None, legacy: bool) -> str:
+    finish = stop.finish if stop is not None else "stop"
+    return "function_call" if legacy and finish == "tool_calls" else finish
+
+
+def logprobs_member(tokens: Sequence[TokenLogprob], request: Request) -> dict[str, Any] | None:
+    """A choice's `logprobs`, with as many rivals as were asked for."""
+    if not tokens:
+        return None
+    return {"content": openai_logprobs.written(tokens, request.logprobs), "refusal": None}
+
+
+def closing_members(answer: Answer, answer_id: str, created: int) -> dict[str, Any]:
+    """Lists and media, given at once. A sound carries the members the wire asks for; nothing is kept behind its id."""
+    audio = answer.audio and {
+        "id": f"audio_{answer_id}",
+        "data": answer.audio.data,
+        "expires_at": created,
+        "transcript": "",
+    }
+    return {"annotations": answer.annotations, "images": answer.images, "files": answer.files, "audio": audio}

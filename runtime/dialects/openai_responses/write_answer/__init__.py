@@ -1,0 +1,124 @@
+"""Events as an answer of the responses wire: a stream of events, or the whole response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from runtime.contract.events import Event, Start, Stop, UsageReport
+from runtime.contract.messages import Request
+from runtime.contract.usage import Usage
+from runtime.dialects.openai_chat.signatures import SignatureCache, call_key
+from runtime.dialects.openai_responses.read_request.tools import is_custom
+from runtime.dialects.openai_responses.write_answer import envelope
+from runtime.dialects.openai_responses.write_answer.output import Output
+from runtime.dialects.openai_responses.write_answer.progress import Progress
+from runtime.wire import sse
+
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a writer needs besides the request. new_id: mints an id with a prefix. now: seconds since the epoch.
+
+    echo: the members of the client's body that its response repeats; None: as the request tells. signatures: filled with
+    what the model will want back. done: takes the bytes of the whole response.
+    """
+
+    new_id: Callable[[str], str]
+    now: Callable[[], float]
+    echo: dict[str, Any] | None = None
+    signatures: SignatureCache | None = None
+    done: Callable[[bytes], None] | None = None
+    progress: Progress = field(default_factory=Progress)
+
+
+class _Answer:
+    """What both writers gather. The response's id is ours: a client may ask for it here, and nowhere else."""
+
+    def __init__(self, request: Request, frame: Frame) -> None:
+        self.request, self.frame = request, frame
+        custom = {tool.name for tool in request.tools if is_custom(tool)}
+        self.output = Output(frame.new_id, custom, request.logprobs)
+        self.usage: Usage | None = None
+        self.stop: Stop | None = None
+        self._echo = envelope.echo_from(request) if frame.echo is None else frame.echo
+        self._head = frame.new_id("resp"), int(frame.now())
+
+    def take(self, event: Event) -> list[dict[str, Any]]:
+        if isinstance(event, UsageReport):
+            self.usage = event.usage
+        elif isinstance(event, Stop):
+            self.stop = event
+        return self.output.take(event)
+
+    @property
+    def begun(self) -> dict[str, Any]:
+        return envelope.begun(*self._head, self.output.model or self.request.model, self._echo)
+
+    def ended(self) -> tuple[str, bytes]:
+        """The wire's word for how it ended, and the response; whoever waits for either is told."""
+        calls, turn, signatures = self.output.calls, self.output.turn, self.frame.signatures
+        if signatures is not None and calls and turn.worth_keeping:
+            signatures.remember(map(call_key, calls), turn)
+        response = envelope.ended(self.begun, self.output.items, self.stop, self.usage, int(self.frame.now()))
+        written = _encode(response)
+        if self.frame.done is not None:
+            self.frame.done(written)
+        return response["status"], written
+
+
+class WholeWriter:
+    """`runtime.dialects.translating.Writer` of a whole body."""
+
+    def __init__(self, request: Request, frame: Frame) -> None:
+        self._answer = _Answer(request, frame)
+
+    def feed(self, event: Event) -> bytes:
+        self._answer.take(event)
+        return b""
+
+    def end(self) -> bytes:
+        return self._answer.ended()[1]
+
+
+class StreamWriter:
+    """`runtime.dialects.translating.Writer` of a stream. There is no closing mark: the last event says how it ended."""
+
+    def __init__(self, request: Request, frame: Frame) -> None:
+        self._answer = _Answer(request, frame)
+        self._progress = frame.progress
+        self._begun = False
+
+    def feed(self, event: Event) -> bytes:
+        opening = b"" if self._begun else self._opened(event)
+        told = self._answer.take(event)
+        return opening + b"".join(map(self._event, told))
+
+    def end(self) -> bytes:
+        opening = b"" if self._begun else self._opened(None)
+        status, response = self._answer.ended()
+        return opening + self._with_response(f"response.{status}", response)
+
+    def _opened(self, event: Event | None) -> bytes:
+        """The first two events. The model's name comes with `Start`, where there is one."""
+        self._begun = True
+        if isinstance(event, Start):
+            self._answer.take(event)
+        self._progress.response = self._answer.begun
+        written = _encode(self._progress.response)
+        return self._with_response("response.created", written) + self._with_response("response.in_progress", written)
+
+    def _event(self, told: dict[str, Any]) -> bytes:
+        name = told["type"]
+        return sse.encode(_encode({**told, "sequence_number": self._progress.next()}), name.encode())
+
+    def _with_response(self, name: str, response: bytes) -> bytes:
+        number = str(self._progress.next()).encode()
+        kind = name.encode()
+        data = b'{"type":"' + kind + b'","response":' + response + b',"sequence_number":' + number + b"}"
+        return sse.encode(data, kind)

@@ -1,0 +1,1 @@
+"""Targets as they are now: pictures, claims, breakers, lent accounts."""

@@ -1,0 +1,102 @@
+"""From a body to a plan: facts with the tokens learned so far, the fleet as it is, the settings as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from runtime.contract.targets import Target
+from runtime.routing.facts.facts import Facts, read_facts, read_hints
+from runtime.routing.facts.tokens import TokenEstimate
+from runtime.routing.plan.names import Auto, Lent, resolve
+from runtime.routing.plan.picture import Fleet, LocalState, TargetState
+from runtime.routing.plan.plan import Plan, Policy, plan
+
+
+class Pictured(Protocol):
+    """What can be looked at as a fleet."""
+
+    def picture(self, facts: Facts, now: float, lent: Lent | None) -> Fleet: ...
+
+    def target(self, name: str) -> Target:
+        """The target of that name, absent ones included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A plan and what it was made from. labels: PROVIDER/MODEL by the names the plan uses."""
+
+    facts: Facts
+    plan: Plan
+    labels: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Planner:
+    """Holds the policy in force (replaced whole on a reload) and what was learned of the engine's tokenizer."""
+
+    policy: Policy
+    tokens: TokenEstimate = field(default_factory=TokenEstimate)
+
+    def facts(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Facts:
+        """Raises BadHint."""
+        return read_facts(dialect, body, read_hints(body, headers), headers, self.tokens)
+
+    def plan(self, facts: Facts, fleet: Pictured, now: float) -> Plan:
+        named = resolve(facts.model, self.policy.directory)
+        first = named.first if isinstance(named, Auto) else named
+        lent = first if isinstance(first, Lent) else None
+        return plan(facts, fleet.picture(facts, now, lent), self.policy, now)
+
+    def learn(self, facts: Facts, prompt_tokens: int) -> None:
+        self.tokens.learn(facts.plain, prompt_tokens)
+
+
+@dataclass(slots=True)
+class IdleFleet:
+    """A box on which nothing runs and nothing fails."""
+
+    local: Target
+    usable: Mapping[str, Target]
+    absent: Mapping[str, tuple[Target, str]]
+    lend: Callable[[Lent], Target]
+
+    def picture(self, facts: Facts, now: float, lent: Lent | None) -> Fleet:
+        states = {name: TargetState(target) for name, target in self.usable.items()}
+        for name, (target, why) in self.absent.items():
+            states[name] = TargetState(target, available=False, why=why, absent=True)
+        if lent is not None:
+            states.setdefault(lent.target, TargetState(self.lend(lent)))
+        return Fleet(LocalState(self.local), states)
+
+    def target(self, name: str) -> Target:
+        if name == self.local.name:
+            return self.local
+        return self.usable[name] if name in self.usable else self.absent[name][0]
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePlanner:
+    """A planner over a box where nothing runs: what `hearth explain` shows without a runtime."""
+
+    planner: Planner
+    fleet: Pictured
+    clock: Callable[[], float]
+
+    def explain(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Explanation:
+        """Raises BadHint."""
+        return explain(self.planner, self.fleet, self.planner.facts(dialect, body, headers), self.clock())
+
+
+def explain(planner: Planner, fleet: Pictured, facts: Facts, now: float) -> Explanation:
+    """The plan for a request, with its targets as users know them."""
+    made = planner.plan(facts, fleet, now)
+    return Explanation(facts, made, labels(made, fleet))
+
+
+def labels(made: Plan, fleet: Pictured) -> dict[str, str]:
+    """PROVIDER/MODEL by the names a plan uses."""
+    names = [*(item.target for item in made.candidates), *(item.target for item in made.considered)]
+    return {name: fleet.target(name).label for name in names}

@@ -1,0 +1,1 @@
+"""Media given by address: fetching, which addresses are public, media types."""

@@ -1,0 +1,1 @@
+"""Reading a request's facts off its parsed body: tokens, modalities, task, hints. Pure."""

@@ -1,0 +1,60 @@
+"""What there is to choose from at one moment, as frozen values. Who keeps breakers, replicas and ledgers, it does not
+know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from runtime.contract.pressure import CALM, Pressure
+from runtime.contract.targets import Target
+
+
+class LocalState(msgspec.Struct, frozen=True):
+    """The box's engine for one request.
+
+    ready_in_s: estimate until a replica is ready, None where unknown.
+    pressure: of the best replica. predicted_ttft_s: there, for this prompt.
+    wait_s: estimate until that replica has room again, for Retry-After; None where unknown.
+    why: the cause of its last failure, in words.
+    """
+
+    target: Target
+    replicas_ready: int = 1
+    starting: bool = False
+    given_up: bool = False
+    ready_in_s: float | None = None
+    pressure: Pressure = CALM
+    predicted_ttft_s: float = 0.0
+    wait_s: float | None = None
+    why: str = ""
+
+    @property
+    def ready(self) -> bool:
+        return self.replicas_ready > 0
+
+
+class TargetState(msgspec.Struct, frozen=True):
+    """One cloud target.
+
+    available: False while its breaker is open or its key is absent; `why` says which, in words.
+    absent: it has no usable key: as if it were not configured, until the settings change.
+    until: when it is expected to be available again, seconds on the clock of `plan`'s `now`; None where unknown.
+    """
+
+    target: Target
+    available: bool = True
+    why: str = ""
+    absent: bool = False
+    until: float | None = None
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is
+    planned.
+    """
+
+    local: LocalState | None = None
+    targets: Mapping[str, TargetState] = msgspec.field(default_factory=dict)

@@ -1,0 +1,124 @@
+"""Why nobody answers: the status, code and words of a request for which no candidate is left.
+
+The most useful truth first: what passes by itself (503), what a certificate forbids (403), what money forbids (402),
+what no window holds (400 `context_length_exceeded`), what nobody can (400 `unsupported`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runtime.contract.reasons import Reason
+from runtime.contract.targets import LOCAL
+from runtime.routing.facts.facts import Facts
+from runtime.routing.plan.fit import Obstacle
+from runtime.routing.plan.names import Unknown
+from runtime.routing.plan.picture import Fleet, LocalState, TargetState
+
+Known = Mapping[str, list[Obstacle]]
+
+MODEL_NOT_FOUND = "model_not_found"
+NO_COMPLIANT_TARGET = "no_compliant_target"
+UNSUPPORTED = "unsupported"
+CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+BUDGET_EXCEEDED = "budget_exceeded"
+QUEUE_FULL = "queue_full"
+ENGINE_NOT_READY = "engine_not_ready"
+TARGET_NOT_AVAILABLE = "target_not_available"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer instead of a plan. retry_after: seconds, an estimate; None where nobody knows or waiting would not
+    help.
+    """
+
+    status: int
+    code: str
+    message: str
+    retry_after: float | None = None
+    reason: Reason = Reason.DEFAULT
+
+
+def unknown(name: Unknown) -> Refusal:
+    """404: a name this box does not answer to."""
+    shown = name.name[:100]
+    near = f"; the nearest names are {', '.join(name.nearest)}" if name.nearest else '; "auto" decides by itself'
+    return Refusal(404, MODEL_NOT_FOUND, f"no model is called {shown!r}{near}", reason=Reason.PINNED)
+
+
+def absent(state: TargetState) -> Refusal:
+    """404: a name of the settings that cannot be used until they change."""
+    why = state.why or "it has no usable key"
+    return Refusal(404, MODEL_NOT_FOUND, f"{state.target.name} is configured but absent: {why}", reason=Reason.PINNED)
+
+
+def overloaded(local: LocalState | None) -> Refusal | None:
+    """429 where the engine's first token is predicted later than the whole answer may take; only asked where nothing
+    else is left.
+    """
+    if local is None or local.predicted_ttft_s < local.target.timeouts.total:
+        return None
+    wait = local.wait_s if local.wait_s is not None else local.predicted_ttft_s - local.target.timeouts.total
+    words = (
+        f"the engine's queue is full: the first token is predicted in {local.predicted_ttft_s:.0f} s, "
+        f"an answer may take {local.target.timeouts.total:.0f} s"
+    )
+    return Refusal(429, QUEUE_FULL, words, retry_after=max(1.0, wait), reason=local.pressure.over or Reason.QUEUE_DEPTH)
+
+
+def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> Refusal:
+    """Why none of `known` (targets with their obstacles) can take the request."""
+    if not known or not any(known.values()):
+        return Refusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
+    passing = [name for name, found in known.items() if all(item.passing or item.doubtful for item in found)]
+    if passing:
+        return _later(fleet, known, passing, now)
+    for reason, status, code in _LADDER:
+        if reason is None or any(_only(found, reason) for found in known.values()):
+            return Refusal(status, code, _words(facts, known), reason=reason or _first(known).reason)
+    raise AssertionError("the last rung always holds")
+
+
+_LADDER: tuple[tuple[Reason | None, int, str], ...] = (
+    (Reason.REQUIRES, 403, NO_COMPLIANT_TARGET),
+    (Reason.BUDGET, 402, BUDGET_EXCEEDED),
+    (Reason.CONTEXT, 400, CONTEXT_LENGTH_EXCEEDED),
+    (None, 400, UNSUPPORTED),
+)
+
+
+def _only(found: list[Obstacle], reason: Reason) -> bool:
+    """Whether a target would do but for this reason (and for what passes, or a forbidden certificate)."""
+    certain = [item for item in found if not item.passing and not item.doubtful]
+    allowed = {reason, Reason.REQUIRES} if reason is not Reason.REQUIRES else {reason}
+    return any(item.reason is reason for item in certain) and all(item.reason in allowed for item in certain)
+
+
+def _later(fleet: Fleet, known: Known, passing: list[str], now: float) -> Refusal:
+    """503, with the shortest of the known waits."""
+    waits = [wait for name in passing if (wait := _wait(fleet, name, now)) is not None]
+    words = "; ".join(item.words for name in passing for item in known[name] if item.passing)
+    local = any(item.reason is Reason.ENGINE_DOWN for name in passing for item in known[name])
+    reason = Reason.ENGINE_DOWN if local else Reason.FALLBACK
+    code = ENGINE_NOT_READY if local else TARGET_NOT_AVAILABLE
+    return Refusal(503, code, words, retry_after=max(1.0, min(waits)) if waits else None, reason=reason)
+
+
+def _wait(fleet: Fleet, name: str, now: float) -> float | None:
+    if fleet.local is not None and name in (LOCAL, fleet.local.target.name):
+        return None if fleet.local.given_up else fleet.local.ready_in_s
+    state = fleet.targets.get(name)
+    return state.until - now if state is not None and state.until is not None else None
+
+
+def _words(facts: Facts, known: Known) -> str:
+    """Every target's first obstacle, once."""
+    firsts = dict.fromkeys(found[0].words for found in known.values() if found)
+    asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
+    return asked + "; ".join(firsts)
+
+
+def _first(known: Known) -> Obstacle:
+    return next(found[0] for found in known.values() if found)

@@ -1,0 +1,86 @@
+"""Which rule of the settings a request matches, and which route it takes. The first rule that matches decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runtime.contract.targets import TEXT
+from runtime.routing.facts.facts import Facts
+from runtime.settings import Routes, Rule, When
+
+
+def first_match(facts: Facts, rules: Sequence[Rule]) -> tuple[int, Rule] | None:
+    """The first rule that matches with its number, counted from 1."""
+    for number, rule in enumerate(rules, start=1):
+        if matches(facts, rule.when):
+            return number, rule
+    return None
+
+
+def matches(facts: Facts, when: When) -> bool:
+    """Whether a request is everything `when` says. What it does not say, it does not ask."""
+    return (
+        (when.task is None or when.task == facts.task)
+        and (when.min_tokens is None or facts.prompt_tokens >= when.min_tokens)
+        and (when.model is None or when.model == facts.model)
+        and (when.language is None or when.language.lower() == facts.language)
+        and _holds(facts.metadata, when.metadata)
+        and _holds(facts.headers, {name.lower(): value for name, value in when.header.items()})
+        and (not when.keywords or any(says(facts.head, keyword.lower()) for keyword in when.keywords))
+    )
+
+
+def _holds(given: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
+    return all(given.get(name) == value for name, value in wanted.items())
+
+
+def says(text: str, keyword: str) -> bool:
+    """Whether a text holds a keyword as words of its own: "art" is not in "start". Scripts without spaces have no
+    such edges.
+    """
+    place = text.find(keyword)
+    while place >= 0:
+        end = place + len(keyword)
+        if not (_joined(text[place - 1 : place], keyword[:1]) or _joined(keyword[-1:], text[end : end + 1])):
+            return True
+        place = text.find(keyword, place + 1)
+    return False
+
+
+def _joined(left: str, right: str) -> bool:
+    """Whether two neighbouring characters belong to one word. Either may be missing."""
+    pair = left + right
+    return len(pair) == 2 and pair.isascii() and pair.isalnum()
+
+
+def words_of(number: int, rule: Rule) -> str:
+    """A rule in words: "rule 2 (task code, at least 500 tokens)"."""
+    when = rule.when
+    said = [
+        *([f"task {when.task}"] if when.task else ()),
+        *([f"at least {when.min_tokens} tokens"] if when.min_tokens is not None else ()),
+        *([f"model {when.model}"] if when.model else ()),
+        *([f"language {when.language}"] if when.language else ()),
+        *(f"header {name}" for name in when.header),
+        *(f"metadata {name}" for name in when.metadata),
+        *(["keywords"] if when.keywords else ()),
+    ]
+    return f"rule {number} ({', '.join(said)})" if said else f"rule {number} (every request)"
+
+
+def route_of(facts: Facts, context_tokens: int) -> str:
+    """The name of the fitting route: what a target must be able to do comes before what it is good at."""
+    if facts.modalities != frozenset({TEXT}):
+        return "multimodal"
+    if facts.prompt_tokens > context_tokens:
+        return "long_context"
+    return "code" if facts.task == "code" else "default"
+
+
+def route_targets(route: str, routes: Routes, configured: Sequence[str]) -> tuple[str, ...]:
+    """Names of the route's targets in order, those of `default` behind them; with no `default`, every configured
+    target.
+    """
+    own: tuple[str, ...] = getattr(routes, route)
+    return tuple(dict.fromkeys((*own, *(routes.default or configured))))

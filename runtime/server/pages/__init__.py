@@ -1,0 +1,1 @@
+"""The paths that generate nothing, one module a noun."""

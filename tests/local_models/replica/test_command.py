@@ -1,0 +1,229 @@
+"""The engine's command line and environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_models.replica.command import (
+    EngineArgsError,
+    Launch,
+    build,
+    cpu_dtype,
+    gpus_per_replica,
+    group_gpus,
+    indices,
+    slots,
+    visible,
+)
+from local_models.replica.environment import Found, cache_home, find_python
+from local_models.replica.prepared import PreparedModel
+from runtime.contract.engine import Gpu
+from runtime.contract.targets import Capabilities
+
+MODEL = PreparedModel(
+    Path("/models/m"), "llama-3.2-1b", args=("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+)
+
+
+def launch(device: str = "cpu", **changed: Any) -> Launch:
+    fields: dict[str, Any] = {"model": MODEL, "gpus": ("0",) if device == "cuda" else ()}
+    return Launch(Path("/opt/e/bin/python"), device, socket=Path("/run/h/e.sock"), **(fields | changed))
+
+
+def option(argv: tuple[str, ...], name: str) -> str:
+    """The value that counts: the last."""
+    return argv[len(argv) - argv[::-1].index(name)]
+
+
+def gpus(count: int) -> tuple[Gpu, ...]:
+    return tuple(Gpu(i, "g", 1, 0, 0.0, 0.0) for i in range(count))
+
+
+def test_cpu() -> None:
+    """Eager, bfloat16, a short context, the module that the CPU wheel has."""
+    command = build(launch(), {"PATH": "/usr/bin"})
+    assert command.argv == (
+        *("/opt/e/bin/python", "-m", "vllm.entrypoints.openai.api_server", "--model", "/models/m"),
+        *("--uds", "/run/h/e.sock", "--served-model-name", "llama-3.2-1b", "--max-num-seqs", "16"),
+        *("--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--enable-prefix-caching"),
+        *("--enforce-eager", "--dtype", "bfloat16", "--max-model-len", "2048"),
+        *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+    )
+    assert command.env == {
+        "PATH": "/opt/e/bin:/usr/bin",
+        "VLLM_CPU_KVCACHE_SPACE": "2",
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "120",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+def test_cuda() -> None:
+    """The GPUs of its group, counted as NVML counts; the longest context that fits."""
+    command = build(launch("cuda", gpus=("2", "3"), gpu_memory_utilization=0.85), {})
+    assert command.argv[:5] == ("/opt/e/bin/python", "-m", "vllm.entrypoints.cli.main", "serve", "/models/m")
+    assert option(command.argv, "--gpu-memory-utilization") == "0.85"
+    assert option(command.argv, "--max-model-len") == "auto"
+    assert "--enforce-eager" not in command.argv
+    assert command.env["CUDA_VISIBLE_DEVICES"] == "2,3"
+    assert command.env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert "VLLM_CPU_KVCACHE_SPACE" not in command.env
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "own", "length"),
+    [("cpu", None, 512, "512"), ("cpu", None, 8192, "2048"), ("cpu", 4096, 8192, "4096"), ("cuda", 4096, None, "4096")],
+)
+def test_context(device: str, asked: int | None, own: int | None, length: str) -> None:
+    """What is asked for; else, on a CPU, 2048 or the model's own smaller one."""
+    model = PreparedModel(Path("/m"), "m", max_model_len=asked, capabilities=Capabilities(context_tokens=own))
+    assert option(build(launch(device, model=model), {}).argv, "--max-model-len") == length
+
+
+def test_the_users_arguments_come_last() -> None:
+    """So they win."""
+    command = build(launch(args=("--max-num-seqs", "2", "--tool-call-parser=json")), {})
+    assert command.argv[-3:] == ("--max-num-seqs", "2", "--tool-call-parser=json")
+    assert option(command.argv, "--max-num-seqs") == "2"
+
+
+@pytest.mark.parametrize("arg", ["--uds", "--port=80", "--served_model_name", "--api-key"])
+def test_arguments_that_would_take_the_engine_away_are_refused(arg: str) -> None:
+    """Hearth could no longer reach or watch it."""
+    with pytest.raises(EngineArgsError, match=r"\[engine\] args may not hold --"):
+        build(launch(args=("--seed", "1", arg, "x")), {})
+
+
+def test_an_embedding_model_caches_no_prefixes() -> None:
+    """Its attention looks both ways."""
+    model = PreparedModel(Path("/m"), "m", embeds=True)
+    assert "--enable-prefix-caching" not in build(launch(model=model), {}).argv
+
+
+def test_secrets_are_not_inherited() -> None:
+    """Neither Hearth's keys nor the vendors'; one of them would even lock us out of the engine."""
+    inherited = {
+        "HEARTH_API_KEY": "a",
+        "HEARTH_TARGETS__CLAUDE__KEY": "b",
+        "ANTHROPIC_API_KEY": "c",
+        "VLLM_API_KEY": "d",
+        "MY_SECRET": "e",
+        "PYTHONHOME": "/usr",
+        "HF_HOME": "/hf",
+        "LD_LIBRARY_PATH": "/cuda",
+    }
+    env = build(launch(secrets=frozenset({"MY_SECRET"})), inherited).env
+    assert not set(env.values()) & set("abcde")
+    assert "PYTHONHOME" not in env
+    assert (env["HF_HOME"], env["LD_LIBRARY_PATH"]) == ("/hf", "/cuda")
+
+
+def test_the_users_kv_space_and_the_marker_stand() -> None:
+    """What the user set for the CPU engine holds; the marker is over all else."""
+    env = build(launch(environ={"MARK": "1"}), {"VLLM_CPU_KVCACHE_SPACE": "8", "MARK": "0"}).env
+    assert (env["VLLM_CPU_KVCACHE_SPACE"], env["MARK"]) == ("8", "1")
+
+
+def test_offline_means_offline() -> None:
+    """No hub look-ups, in vLLM nor in transformers."""
+    assert build(launch(offline=True), {}).env["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in build(launch(), {}).env
+
+
+def test_one_group_of_gpus_per_replica() -> None:
+    """Neighbours together; too few is an error that says what to do."""
+    names = visible(gpus(4), {})
+    assert group_gpus(names, 2, 2) == (("0", "1"), ("2", "3"))
+    assert group_gpus(names, 1, 1) == (("0",),)
+    with pytest.raises(EngineArgsError, match="need 8, and 4 can be used"):
+        group_gpus(names, 2, 4)
+
+
+def test_a_users_choice_of_gpus_binds() -> None:
+    """CUDA_VISIBLE_DEVICES is obeyed, by number or by id, and its order of counting left alone."""
+    assert visible(gpus(4), {"CUDA_VISIBLE_DEVICES": "2, GPU-5a"}) == ("2", "GPU-5a")
+    assert visible(gpus(4), {"CUDA_VISIBLE_DEVICES": ""}) == ()
+    assert visible(gpus(4), {"CUDA_VISIBLE_DEVICES": "-1"}) == ()
+    assert visible((), {"CUDA_VISIBLE_DEVICES": "0"}) == ()
+    assert indices(("2", "GPU-5a")) == (2,)
+    assert "CUDA_DEVICE_ORDER" not in build(launch("cuda"), {"CUDA_VISIBLE_DEVICES": "2"}).env
+
+
+@pytest.mark.parametrize(
+    ("args", "count"),
+    [
+        ((), 1),
+        (("--tensor-parallel-size", "4"), 4),
+        (("--tensor_parallel_size=2", "-pp", "2"), 4),
+        (("-tp", "8", "--seed", "3", "-tp", "2"), 2),
+        (("-tp",), 1),
+    ],
+)
+def test_gpus_of_a_replica(args: tuple[str, ...], count: int) -> None:
+    """Tensor times pipeline parallel size, as vLLM would read them."""
+    assert gpus_per_replica(args) == count
+
+
+_CHECK = """
+import json, sys
+from vllm import envs
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+import vllm.entrypoints.cli.main, vllm.entrypoints.openai.api_server
+parser = make_arg_parser(FlexibleArgumentParser())
+told = [vars(parser.parse_args(argv)) for argv in json.loads(sys.argv[1])]
+keys = ("uds", "served_model_name", "max_num_seqs", "max_model_len", "enable_prefix_caching", "tool_call_parser",
+        "enforce_eager", "dtype", "gpu_memory_utilization", "enable_prompt_tokens_details",
+        "disable_uvicorn_access_log")
+said = {"args": [{key: one[key] for key in keys} for one in told], "envs": sorted(envs.environment_variables)}
+print("\\n" + json.dumps(said))
+"""
+
+
+@pytest.mark.engine
+def test_the_installed_vllm_understands_every_argument() -> None:
+    """Flags drift from release to release: vLLM's own parser reads what we build."""
+    found = find_python("cpu", env=os.environ, cache_home=cache_home(os.environ))
+    if not isinstance(found, Found):
+        pytest.skip(found.reason)
+    cpu = build(launch(), {})
+    cuda = build(launch("cuda"), {})
+    lines = json.dumps([list(cpu.argv[3:]), ["--model", *cuda.argv[4:]]])
+    ended = subprocess.run(
+        [found.python, "-c", _CHECK, lines], capture_output=True, text=True, check=False, timeout=110
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    said = json.loads(ended.stdout.strip().splitlines()[-1])
+    for one in said["args"]:
+        assert one["uds"] == "/run/h/e.sock"
+        assert one["served_model_name"] == ["llama-3.2-1b"]
+        assert one["tool_call_parser"] == "hermes"
+        assert one["enable_prefix_caching"]
+        assert one["enable_prompt_tokens_details"]
+        assert one["disable_uvicorn_access_log"]
+    of_cpu, of_cuda = said["args"]
+    assert (of_cpu["max_model_len"], of_cpu["enforce_eager"], of_cpu["dtype"]) == (2048, True, "bfloat16")
+    assert (of_cuda["max_model_len"], of_cuda["gpu_memory_utilization"]) == (-1, 0.9)
+    assert {name for name in (*cpu.env, *cuda.env) if name.startswith("VLLM_")} <= set(said["envs"])
+
+
+def test_slots_are_what_the_last_word_says() -> None:
+    """The engine's own reading: the last flag counts, in either spelling."""
+    assert slots(("--max-num-seqs", "16", "--max-num-seqs=2")) == 2
+    assert slots(("--max-num-seqs", "16")) == 16
+    assert slots(()) is None
+
+
+def test_a_cpu_computes_in_what_it_is_fast_at() -> None:
+    """bfloat16 only where the processor has it: elsewhere it is emulated, several times slower."""
+    assert cpu_dtype({"avx2", "avx512_bf16"}) == "bfloat16" == cpu_dtype({"amx_bf16"})
+    assert cpu_dtype({"avx2", "avx512f"}) == "float32" == cpu_dtype(())

@@ -1,0 +1,237 @@
+"""A supervisor over an instance that does as it is told, on a fake clock: no process, no waiting."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from local_models.replica.canary import Question
+from local_models.replica.instance import Fault, Served
+from local_models.replica.lifecycle import Drain, Policy, Start, Stop
+from local_models.replica.prepared import Notice
+from local_models.replica.supervisor import Supervisor, Watch
+from runtime.contract.engine import ReplicaState
+from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.hop import HttpCall, Reply
+from tests.fakes.clock import FakeClock
+
+
+class TellingHop:
+    """A hop whose counts and probes a test sets."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.in_flight = 0
+        self.last_byte_at: float | None = None
+        self.quiet_since: float | None = None
+        self.tokens = 0
+        self.canary: int | None = 200  # status; None: silence
+        self.canaries = 0
+        self._clock = clock
+
+    async def open(self, call: HttpCall, *, connect_s: float) -> Reply:
+        raise NotImplementedError
+
+    async def aclose(self) -> None: ...
+
+    async def probe(self, path: str, timeout_s: float, *, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
+        if path == "/metrics":
+            return 200, f"vllm:generation_tokens_total{{}} {self.tokens}.0\n".encode()
+        self.canaries += 1
+        if self.canary is None:
+            await self._clock.sleep(timeout_s)
+            raise HopError(Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, f"no answer within {timeout_s:g} s"))
+        return self.canary, b"{}"
+
+
+class TellingInstance:
+    """starts: what each bring_up does, in order; the last one is repeated."""
+
+    name = "replica-0"
+    address = "/nowhere.sock"
+    pid: int | None = 4711
+    estimate_s = 40.0
+
+    def __init__(self, clock: FakeClock, *starts: Fault | Served) -> None:
+        self.hop = TellingHop(clock)
+        self.canary: Question | None = Question("/v1/completions", b"{}")
+        self.launched: list[float] = []
+        self.taken_down: list[float] = []
+        self.cpu = 0.0
+        self._starts = list(starts)
+        self._clock = clock
+        self._end: asyncio.Future[Fault] | None = None
+
+    async def bring_up(self, run: int, notice: Notice) -> Served:
+        self.launched.append(self._clock())
+        start = self._starts.pop(0) if len(self._starts) > 1 else self._starts[0]
+        if isinstance(start, Fault):
+            raise start
+        self._end = asyncio.get_running_loop().create_future()
+        return start
+
+    async def ended(self) -> Fault:
+        assert self._end is not None
+        return await self._end
+
+    def die(self, cause: str) -> None:
+        assert self._end is not None
+        self._end.set_result(Fault(cause))
+
+    async def take_down(self, grace_s: float) -> None:
+        self.taken_down.append(grace_s)
+
+    def cpu_s(self) -> float | None:
+        return self.cpu
+
+
+UP = Served(("llama",), 2048)
+CRASH = Fault("it crashed")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(0.0)
+
+
+class Running:
+    def __init__(self, clock: FakeClock, *starts: Fault | Served, watch: Watch | None = None) -> None:
+        self.instance = TellingInstance(clock, *starts)
+        self.said: list[str] = []
+        self.supervisor = Supervisor(
+            self.instance,
+            Policy(grace=5.0),
+            watch or Watch(idle=None),
+            clock=clock,
+            sleep=clock.sleep,
+            changed=lambda: None,
+        )
+
+    async def __aenter__(self) -> Running:
+        self.supervisor.begin(self.said.append)
+        self.supervisor.send(Start())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.supervisor.close()
+
+    @property
+    def state(self) -> ReplicaState:
+        return self.supervisor.state
+
+
+async def judged(clock: FakeClock, running: Running) -> None:
+    """Lets the watch come to a verdict; one look is taken in a thread, so real time passes too."""
+    for _ in range(60):
+        await clock.advance(0.5)
+        await asyncio.sleep(0.002)
+        if running.instance.taken_down:
+            return
+
+
+async def test_failing_starts_back_off_on_the_clock(clock: FakeClock) -> None:
+    """Launches come after 10, 20, 40 … seconds, and after ten failures none comes any more."""
+    async with Running(clock, CRASH) as running:
+        await clock.advance(5000)
+        gaps = [b - a for a, b in zip(running.instance.launched, running.instance.launched[1:], strict=False)]
+        assert gaps == [10, 20, 40, 80, 160, 300, 300, 300, 300]
+        assert running.state is ReplicaState.GIVEN_UP
+        assert "gave up after 10 failures in a row; the last: it crashed" in running.said[-1]
+
+
+async def test_a_deterministic_fault_is_not_tried_again(clock: FakeClock) -> None:
+    """One launch, then given up with the cause in the view."""
+    async with Running(clock, Fault("vLLM does not know --x", deterministic=True)) as running:
+        await clock.advance(5000)
+        view = running.supervisor.view()
+        assert (len(running.instance.launched), view.state) == (1, ReplicaState.GIVEN_UP)
+        assert view.cause == "vLLM does not know --x"
+        assert view.ready_at is None
+
+
+async def test_a_crash_while_serving_is_answered_at_once(clock: FakeClock) -> None:
+    """No second passes between a first crash and the next launch, and the processes are ended without grace between them."""
+    async with Running(clock, UP) as running:
+        await clock.advance(5)
+        running.instance.die("killed by signal 9")
+        await clock.advance(0)
+        assert (running.instance.launched, running.instance.taken_down) == ([0, 5], [0.0])
+        assert (running.state, running.supervisor.view().restarts) == (ReplicaState.READY, 1)
+
+
+async def test_a_wait_is_estimated(clock: FakeClock) -> None:
+    """While backing off, ready is the next try plus what a start takes."""
+    async with Running(clock, CRASH) as running:
+        await clock.advance(4)
+        view = running.supervisor.view()
+        assert (view.state, view.ready_at) == (ReplicaState.BACKING_OFF, 10 + 40)
+
+
+async def test_an_engine_that_stands_still_is_hung(clock: FakeClock) -> None:
+    """A request out, no byte, no token, no processor time, no canary: it is ended and started again."""
+    async with Running(clock, UP) as running:
+        await clock.advance(1)
+        hop = running.instance.hop
+        hop.in_flight, hop.quiet_since, hop.canary = 1, clock(), None
+        await judged(clock, running)
+        assert running.instance.taken_down == [0.0]
+        assert 20 <= clock() <= 25
+        assert "hung: no sign of life for 2" in (running.supervisor.view().cause or "")
+
+
+async def test_a_long_prefill_is_not_a_hang(clock: FakeClock) -> None:
+    """It computes, so the silent canary is forgiven for as long as patience lasts."""
+    async with Running(clock, UP, watch=Watch(idle=None, patience=1e9)) as running:
+        hop = running.instance.hop
+        hop.in_flight, hop.quiet_since, hop.canary = 1, clock(), None
+        for _ in range(200):
+            running.instance.cpu += 0.5
+            await clock.advance(0.5)
+            await asyncio.sleep(0.001)
+        assert hop.canaries >= 2
+        assert running.state is ReplicaState.READY
+
+
+async def test_whole_answers_that_fill_every_slot_are_not_a_hang(clock: FakeClock) -> None:
+    """No byte comes and the canary waits in the queue, but the engine's counters move."""
+    async with Running(clock, UP) as running:
+        hop = running.instance.hop
+        hop.in_flight, hop.quiet_since, hop.canary = 2, clock(), None
+        for _ in range(200):
+            hop.tokens += 1
+            await clock.advance(0.5)
+            await asyncio.sleep(0.001)
+        assert hop.canaries >= 2
+        assert running.state is ReplicaState.READY
+
+
+async def test_an_idle_engine_that_hangs_is_found_too(clock: FakeClock) -> None:
+    """With nothing out, a canary is asked now and then."""
+    async with Running(clock, UP, watch=Watch(idle=30)) as running:
+        await clock.advance(29)
+        running.instance.hop.canary = None
+        await judged(clock, running)
+        assert "with 0 requests out" in (running.supervisor.view().cause or "")
+
+
+async def test_metrics_are_kept_in_the_view(clock: FakeClock) -> None:
+    """Read every second with the time of the reading; gone when the engine is."""
+    async with Running(clock, UP) as running:
+        running.instance.hop.tokens = 7
+        await clock.advance(3.5)
+        read = running.supervisor.view().telemetry
+        assert read is not None
+        assert (read.generation_tokens, read.at) == (7, 3.0)
+        running.supervisor.send(Stop())
+        await clock.advance(0)
+        assert running.supervisor.view().telemetry is None
+
+
+async def test_a_stop_gives_grace(clock: FakeClock) -> None:
+    """Asked to end, the engine gets its seconds between TERM and KILL."""
+    async with Running(clock, UP) as running:
+        await clock.advance(1)
+        running.supervisor.send(Drain())
+        running.supervisor.send(Stop())
+        await clock.advance(0)
+        assert (running.instance.taken_down, running.state) == ([5.0], ReplicaState.STOPPED)

@@ -1,0 +1,88 @@
+"""Model names: what each means on a box."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.contract.targets import Target
+from runtime.routing.plan.names import Auto, Directory, Lent, Named, Pinned, Unknown, build, resolve
+
+LOCAL = Target("local", "local", "HuggingFaceTB/SmolLM2-135M", on_box=True)
+TARGETS = (
+    Target("fast", "groq", "openai/gpt-oss-120b"),
+    Target("claude", "anthropic", "claude-sonnet-5-5"),
+    Target("mine", "openai", "Qwen/Qwen3-8B"),
+)
+BOX = build(
+    LOCAL,
+    TARGETS,
+    {"gpt-4o": "auto", "smart": "claude", "ring": "gnir", "gnir": "ring", "openai/o9": "auto", "fast": "claude"},
+    local_names=("smollm2-135m",),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("auto", Auto()),
+        ("local", Pinned("local")),
+        ("local/smollm2-135m", Pinned("local")),
+        ("local/HuggingFaceTB/SmolLM2-135M", Pinned("local")),
+        ("smollm2-135m", Pinned("local")),
+        ("claude", Pinned("claude")),
+        ("claude-sonnet-5-5", Pinned("claude")),
+        ("anthropic/claude-sonnet-5-5", Pinned("claude")),
+        ("anthropic/claude-opus-5-5", Lent("anthropic", "claude-opus-5-5", "claude")),
+        ("groq/openai/gpt-oss-120b", Pinned("fast")),
+        ("groq/llama-9", Lent("groq", "llama-9", "fast")),
+        ("openai/gpt-oss-120b", Lent("openai", "gpt-oss-120b", "mine")),
+        ("Qwen/Qwen3-8B", Pinned("mine")),
+        ("gpt-4o", Auto()),
+        ("smart", Pinned("claude")),
+        ("openai/o9", Auto()),
+        ("fast", Pinned("fast")),
+        ("Anthropic/Claude-Sonnet-5-5", Pinned("claude")),
+    ],
+)
+def test_names_mean_what_the_contract_says(name: str, meaning: Named) -> None:
+    """Configured names before aliases, aliases before guesses; the first segment is the provider."""
+    assert resolve(name, BOX) == meaning
+
+
+@pytest.mark.parametrize("name", ["", "gpt-5", "local/other", "mistral/large", "anthropic/", "/x", "ring"])
+def test_other_names_are_unknown(name: str) -> None:
+    """Also a provider nobody has an account with, and aliases that go in a ring."""
+    assert isinstance(resolve(name, BOX), Unknown)
+
+
+def test_an_unknown_name_has_neighbours() -> None:
+    """The nearest first."""
+    meaning = resolve("claude-sonet-5-5", BOX)
+    assert isinstance(meaning, Unknown)
+    assert meaning.nearest[0] == "claude-sonnet-5-5"
+
+
+def test_a_target_without_a_key_lends_nothing() -> None:
+    """Its own names stay known."""
+    box = build(LOCAL, TARGETS, {}, absent=("claude",))
+    assert resolve("claude", box) == Pinned("claude")
+    assert isinstance(resolve("anthropic/other", box), Unknown)
+
+
+def test_the_override_changes_what_auto_does() -> None:
+    """And nothing a name pins."""
+    box = build(LOCAL, TARGETS, {"gpt-4o": "auto"}, override="anthropic/claude-opus-5-5")
+    lent = Lent("anthropic", "claude-opus-5-5", "claude")
+    assert resolve("auto", box) == resolve("gpt-4o", box) == Auto(lent)
+    assert resolve("local", box) == Pinned("local")
+
+
+def test_an_override_that_names_nothing_is_a_fault_of_the_environment() -> None:
+    """Said at the start, not at the first request."""
+    with pytest.raises(ValueError, match="HEARTH_MODEL"):
+        build(LOCAL, TARGETS, {}, override="gpt-5")
+
+
+def test_an_empty_box_knows_auto() -> None:
+    """Whether anybody answers is the plan's question."""
+    assert resolve("auto", Directory()) == Auto()

@@ -1,0 +1,360 @@
+"""The decision: who is asked, in which order, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.contract.pressure import Pressure
+from runtime.contract.reasons import Reason
+from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+from runtime.routing.plan.picture import Fleet, LocalState, TargetState
+from runtime.routing.plan.plan import NO_TARGET, Plan, plan
+from runtime.settings import Routes, Rule, When
+from tests.runtime.routing.boxes import CLAUDE, GEMINI, LOCAL, attached, chat, facts_of, fleet_of, policy_of
+
+BUSY = LocalState(
+    LOCAL, pressure=Pressure(Reason.QUEUE_DEPTH, 1.6, "8 requests wait for a first token, the threshold is 5")
+)
+IMAGE: list[Any] = [
+    {"type": "text", "text": "What is this?"},
+    {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+]
+
+
+def decide(body: dict[str, Any] | None = None, fleet: Fleet | None = None, **policy: Any) -> Plan:
+    return plan(facts_of(body or chat()), fleet or fleet_of(CLAUDE, GEMINI), policy_of(**policy), 100.0)
+
+
+def names(made: Plan) -> list[str]:
+    return [candidate.target for candidate in made.candidates]
+
+
+def test_a_calm_engine_answers_with_the_default_route_behind_it() -> None:
+    """Nothing crosses a threshold: local first, fallbacks behind."""
+    made = decide(routes=Routes(default=("claude",)))
+    assert names(made) == ["local", "claude"]
+    assert made.reason is Reason.DEFAULT
+    assert made.candidates[1].reason is Reason.FALLBACK
+
+
+def test_without_routes_every_target_is_a_fallback_in_the_order_of_the_settings() -> None:
+    """A file with targets and no routes works."""
+    assert names(decide()) == ["local", "claude", "gemini"]
+
+
+def test_a_full_engine_sends_away_and_stays_the_last_resort() -> None:
+    """The reason and its words are the threshold's."""
+    made = decide(fleet=fleet_of(CLAUDE, GEMINI, local=BUSY))
+    assert names(made) == ["claude", "gemini", "local"]
+    assert made.reason is Reason.QUEUE_DEPTH
+    assert made.words == "8 requests wait for a first token, the threshold is 5"
+
+
+def test_without_a_target_a_full_engine_answers_degraded() -> None:
+    """No key: answered locally and said so."""
+    absent = TargetState(CLAUDE, available=False, why="claude has no key", absent=True)
+    made = decide(fleet=fleet_of(absent, local=BUSY), targets=(CLAUDE,))
+    assert names(made) == ["local"]
+    assert made.degraded == (NO_TARGET,)
+    assert made.reason is Reason.QUEUE_DEPTH
+    assert "claude has no key" in made.words
+
+
+def test_a_calm_engine_without_targets_is_not_degraded() -> None:
+    """Only what would have left is marked."""
+    made = decide(fleet=fleet_of(), targets=())
+    assert (names(made), made.degraded) == (["local"], ())
+
+
+def test_an_image_goes_to_who_reads_images_and_nowhere_else() -> None:
+    """Neither the engine nor Claude here is a candidate, not even as a fallback."""
+    made = decide(chat(IMAGE))
+    assert names(made) == ["gemini"]
+    assert made.reason is Reason.MODALITY
+    assert {item.target for item in made.considered} == {"local", "claude"}
+
+
+def test_an_image_nobody_reads_is_unsupported() -> None:
+    """400, naming who cannot."""
+    made = decide(chat(IMAGE), fleet=fleet_of(CLAUDE), targets=(CLAUDE,))
+    assert made.refusal and (made.refusal.status, made.refusal.code) == (400, "unsupported")
+    assert "local does not read image" in made.refusal.message
+
+
+def test_what_requires_a_certificate_nobody_has_stays_on_the_box() -> None:
+    """The full engine keeps it, and the reason says why."""
+    made = decide(chat(hearth={"requires": ["zdr"]}), fleet=fleet_of(CLAUDE, GEMINI, local=BUSY))
+    assert names(made) == ["local"]
+    assert made.reason is Reason.REQUIRES
+    assert "not certified for zdr" in made.words
+
+
+def test_what_is_certified_may_leave_to_who_is_certified_only() -> None:
+    """Fallbacks are bound too."""
+    made = decide(chat(hearth={"requires": ["hipaa"]}), fleet=fleet_of(CLAUDE, GEMINI, local=BUSY))
+    assert names(made) == ["claude", "local"]
+
+
+def test_an_engine_on_another_machine_needs_its_own_certificate() -> None:
+    """On the box every demand is met; beyond it none is by itself."""
+    body = chat(hearth={"requires": ["zdr"]})
+    refused = decide(body, fleet=fleet_of(CLAUDE, local=attached()), targets=(CLAUDE,)).refusal
+    assert refused and (refused.status, refused.code) == (403, "no_compliant_target")
+    assert names(decide(body, fleet=fleet_of(CLAUDE, local=attached(frozenset({"zdr"}))), targets=(CLAUDE,))) == [
+        "local"
+    ]
+
+
+def test_an_image_that_only_an_uncertified_target_reads_is_refused_for_its_certificate() -> None:
+    """403, because a certificate would help."""
+    made = decide(chat(IMAGE, hearth={"requires": ["hipaa"]}))
+    assert made.refusal and made.refusal.status == 403
+
+
+@pytest.mark.parametrize("name", ["claude", "anthropic/sonnet", "sonnet"])
+def test_a_pin_has_one_candidate_whatever_the_load(name: str) -> None:
+    """By target name, PROVIDER/MODEL or model id."""
+    made = decide(chat(model=name), fleet=fleet_of(CLAUDE, GEMINI, local=BUSY))
+    assert (names(made), made.pinned, made.reason) == (["claude"], True, Reason.PINNED)
+
+
+def test_a_pin_is_never_replaced() -> None:
+    """A pinned target that is out of order is a refusal with the time left, not another target."""
+    tripped = TargetState(CLAUDE, available=False, why="claude failed again and again", until=107.0)
+    refused = decide(chat(model="claude"), fleet=fleet_of(tripped, GEMINI)).refusal
+    assert refused and (refused.status, refused.retry_after) == (503, 7.0)
+
+
+def test_a_pin_to_a_target_without_a_key_is_not_found() -> None:
+    """Absent until the settings change: no Retry-After would help."""
+    absent = TargetState(CLAUDE, available=False, why="ANTHROPIC_API_KEY is empty", absent=True)
+    refused = decide(chat(model="claude"), fleet=fleet_of(absent)).refusal
+    assert refused and (refused.status, refused.code, refused.retry_after) == (404, "model_not_found", None)
+
+
+def test_a_pin_obeys_requires() -> None:
+    """A name is no certificate."""
+    refused = decide(chat(model="gemini", hearth={"requires": ["hipaa"]})).refusal
+    assert refused and (refused.status, refused.code) == (403, "no_compliant_target")
+
+
+def test_an_unknown_name_is_not_found_with_its_neighbours() -> None:
+    """404 with what was perhaps meant."""
+    refused = decide(chat(model="cluade")).refusal
+    assert refused and (refused.status, refused.code) == (404, "model_not_found")
+    assert "claude" in refused.message
+
+
+def test_a_lent_model_is_pinned() -> None:
+    """PROVIDER/MODEL of a provider some target has an account with."""
+    lent = Target("anthropic/opus", "anthropic", "opus")
+    made = decide(chat(model="anthropic/opus"), fleet=fleet_of(CLAUDE, lent))
+    assert (names(made), made.pinned) == (["anthropic/opus"], True)
+
+
+def test_a_lent_model_is_nobody_elses_fallback() -> None:
+    """It is in the fleet for its own request only."""
+    lent = Target("anthropic/opus", "anthropic", "opus")
+    assert "anthropic/opus" not in names(decide(fleet=fleet_of(CLAUDE, lent)))
+
+
+def test_the_override_moves_automatic_traffic_and_keeps_fallbacks() -> None:
+    """HEARTH_MODEL is not a pin."""
+    made = decide(override="gemini/flash", routes=Routes(default=("claude",)))
+    assert names(made) == ["gemini", "claude", "local"]
+    assert made.reason is Reason.DEFAULT
+    assert "HEARTH_MODEL" in made.words
+
+
+def test_the_override_never_breaks_a_certificate() -> None:
+    """The override's target is filtered like any other."""
+    made = decide(chat(hearth={"requires": ["hipaa"]}), override="gemini/flash", routes=Routes(default=("claude",)))
+    assert names(made) == ["claude", "local"]
+
+
+def test_an_override_to_local_keeps_a_full_engine_first() -> None:
+    """HEARTH_MODEL=local: thresholds are not looked at, fallbacks stay."""
+    made = decide(fleet=fleet_of(CLAUDE, local=BUSY), targets=(CLAUDE,), override="local")
+    assert names(made) == ["local", "claude"]
+
+
+def test_long_prompts_take_their_route() -> None:
+    """Past context_tokens, with the local engine behind while its window holds them."""
+    made = decide(
+        chat("word " * 4000), context_tokens=3000, routes=Routes(long_context=("gemini",), default=("claude",))
+    )
+    assert names(made) == ["gemini", "claude", "local"]
+    assert made.reason is Reason.CONTEXT
+    assert "the threshold is 3000" in made.words
+
+
+def test_a_prompt_past_the_local_window_is_no_local_candidate() -> None:
+    """The window counts the answer too."""
+    made = decide(chat("Hello", max_tokens=9000))
+    assert names(made) == ["claude", "gemini"]
+    assert made.reason is Reason.CONTEXT
+
+
+def test_a_prompt_no_window_holds_is_refused() -> None:
+    """400 context_length_exceeded."""
+    refused = decide(chat("word " * 20_000), fleet=fleet_of(), targets=()).refusal
+    assert refused and (refused.status, refused.code) == (400, "context_length_exceeded")
+
+
+def test_a_prompt_that_may_just_fit_is_left_to_the_engine_to_count() -> None:
+    """An estimate near the window refuses nothing."""
+    made = decide(chat("word " * 7_000), fleet=fleet_of(), targets=())
+    assert (names(made), made.degraded) == (["local"], (NO_TARGET,))
+
+
+def test_a_dead_engine_is_bridged() -> None:
+    """The cloud answers, the engine is no candidate."""
+    made = decide(fleet=fleet_of(CLAUDE, local=LocalState(LOCAL, 0, starting=True)), targets=(CLAUDE,))
+    assert (names(made), made.reason) == (["claude"], Reason.ENGINE_DOWN)
+
+
+def test_a_starting_engine_alone_says_when_to_come_back() -> None:
+    """503 with the estimate as Retry-After."""
+    down = LocalState(LOCAL, 0, starting=True, ready_in_s=42.0)
+    refused = decide(fleet=fleet_of(local=down), targets=()).refusal
+    assert refused and (refused.status, refused.retry_after, refused.reason) == (503, 42.0, Reason.ENGINE_DOWN)
+    assert "ready in about 42 s" in refused.message
+
+
+def test_an_engine_given_up_promises_nothing() -> None:
+    """Its cause is told, no Retry-After."""
+    down = LocalState(LOCAL, 0, given_up=True, why="out of memory")
+    refused = decide(fleet=fleet_of(local=down), targets=()).refusal
+    assert refused and refused.retry_after is None
+    assert "out of memory" in refused.message
+
+
+def test_mode_off_never_leaves() -> None:
+    """No fallback, no bridge, no degraded mark."""
+    made = decide(fleet=fleet_of(CLAUDE, local=BUSY), targets=(CLAUDE,), mode="off")
+    assert (names(made), made.degraded, made.advice) == (["local"], (), "")
+    down = decide(fleet=fleet_of(CLAUDE, local=LocalState(LOCAL, 0)), targets=(CLAUDE,), mode="off")
+    assert down.refusal and down.refusal.status == 503
+
+
+def test_mode_advise_stays_and_says_what_it_would_have_done() -> None:
+    """The advice names target and cause."""
+    made = decide(fleet=fleet_of(CLAUDE, local=BUSY), targets=(CLAUDE,), mode="advise")
+    assert names(made) == ["local"]
+    assert "claude" in made.advice
+    assert "queue_depth" in made.advice
+
+
+def test_a_caller_in_a_hurry_leaves_where_the_engine_would_be_late() -> None:
+    """The hint is a threshold of its own."""
+    slow = LocalState(LOCAL, predicted_ttft_s=1.2)
+    hasty = decide(chat(hearth={"ttft_ms": 800}), fleet=fleet_of(CLAUDE, local=slow), targets=(CLAUDE,))
+    assert (names(hasty), hasty.reason) == (["claude", "local"], Reason.TTFT)
+    patient = decide(chat(hearth={"ttft_ms": 1500}), fleet=fleet_of(CLAUDE, local=slow), targets=(CLAUDE,))
+    assert names(patient) == ["local", "claude"]
+
+
+def test_a_cost_cap_excludes_what_costs_more_and_what_has_no_price() -> None:
+    """Nothing is promised that cannot be known."""
+    body = chat(max_tokens=1000, hearth={"max_cost_usd": 0.001})
+    made = decide(body, fleet=fleet_of(CLAUDE, GEMINI, local=BUSY))
+    assert (names(made), made.reason, made.degraded) == (["local"], Reason.BUDGET, ())
+    refused = decide({**body, "model": "claude"}).refusal
+    assert refused and (refused.status, refused.code) == (402, "budget_exceeded")
+
+
+def test_a_limit_above_the_longest_answer_excludes_nobody() -> None:
+    """It is lowered on the way: windows and costs are reckoned with what can come."""
+    short = Target(
+        "short", "p", "m", Capabilities(context_tokens=10_000, max_output_tokens=100), price=Price(1.0, 10.0)
+    )
+    body = chat(max_tokens=1_000_000, model="short", hearth={"max_cost_usd": 0.002})
+    made = decide(body, fleet=fleet_of(short), targets=(short,))
+    assert names(made) == ["short"]
+    wordy = decide({**body, "n": 3}, fleet=fleet_of(short), targets=(short,)).refusal
+    assert wordy and wordy.code == "budget_exceeded"
+
+
+def test_a_queue_longer_than_an_answer_may_take_is_refused_where_nothing_else_is_left() -> None:
+    """429 with the estimate, and only there."""
+    endless = LocalState(LOCAL, predicted_ttft_s=400.0, wait_s=120.0)
+    refused = decide(fleet=fleet_of(local=endless), targets=()).refusal
+    assert refused and (refused.status, refused.retry_after) == (429, 120.0)
+    assert decide(fleet=fleet_of(CLAUDE, local=endless), targets=(CLAUDE,)).refusal is None
+
+
+def test_tools_stay_with_who_calls_tools() -> None:
+    """A capability known to be missing excludes."""
+    toolless = Target("plain", "openai", "plain", Capabilities(tools=False))
+    body = chat(tools=[{"type": "function", "function": {"name": "f"}}])
+    made = decide(body, fleet=fleet_of(toolless, CLAUDE, local=BUSY), targets=(toolless, CLAUDE))
+    assert names(made) == ["claude", "local"]
+
+
+def test_embeddings_are_not_asked_of_chat_models() -> None:
+    """400 where no target makes any."""
+    facts = facts_of({"model": "auto", "input": "text"}, dialect="openai_embeddings")
+    made = plan(facts, fleet_of(CLAUDE), policy_of((CLAUDE,)), 0.0)
+    assert made.refusal and made.refusal.code == "unsupported"
+
+
+def test_the_first_rule_that_matches_decides_before_load() -> None:
+    """Rules come before thresholds."""
+    rules = [Rule(when=When(keywords=("contract",)), to=("gemini",)), Rule(when=When(), to=("claude",))]
+    made = decide(chat("Check this contract."), rules=rules)
+    assert (names(made), made.reason) == (["gemini", "local"], Reason.RULE)
+    assert made.words.startswith("rule 1 ")
+    assert names(decide(chat("Hello"), rules=rules)) == ["claude", "local"]
+
+
+def test_a_rule_that_names_only_local_keeps_it_on_the_box_come_what_may() -> None:
+    """No fallback behind it, no bridge for a dead engine."""
+    rules = [Rule(when=When(), to=("local",))]
+    assert names(decide(fleet=fleet_of(CLAUDE, local=BUSY), rules=rules)) == ["local"]
+    down = decide(fleet=fleet_of(CLAUDE, local=LocalState(LOCAL, 0)), rules=rules)
+    assert down.refusal and down.refusal.status == 503
+
+
+def test_a_rule_may_name_local_before_others() -> None:
+    """The chain is taken as written."""
+    made = decide(fleet=fleet_of(CLAUDE, local=BUSY), rules=[Rule(when=When(), to=("local", "claude"))])
+    assert names(made) == ["local", "claude"]
+
+
+def test_a_rule_whose_targets_cannot_gives_way_when_local_cannot_either() -> None:
+    """Availability before preference, within the constraints."""
+    made = decide(chat(IMAGE), rules=[Rule(when=When(), to=("claude",))])
+    assert (names(made), made.reason) == (["gemini"], Reason.MODALITY)
+
+
+def test_a_tripped_first_choice_leaves_its_place_to_the_second() -> None:
+    """The reason for leaving stays; the breaker is told under considered."""
+    tripped = TargetState(CLAUDE, available=False, why="claude failed again and again")
+    made = decide(fleet=fleet_of(tripped, GEMINI, local=BUSY))
+    assert (names(made), made.reason) == (["gemini", "local"], Reason.QUEUE_DEPTH)
+    assert made.considered[0].words == "claude failed again and again"
+
+
+def test_code_takes_the_code_route() -> None:
+    """When it leaves, by what it is."""
+    body = chat("Fix this:\n```python\nprint(1\n```")
+    made = decide(
+        body, fleet=fleet_of(CLAUDE, GEMINI, local=BUSY), routes=Routes(code=("gemini",), default=("claude",))
+    )
+    assert names(made) == ["gemini", "claude", "local"]
+
+
+def test_a_box_without_an_engine_asks_its_targets() -> None:
+    """And refuses with 503 where there are none."""
+    assert names(plan(facts_of(chat()), Fleet(None, fleet_of(CLAUDE).targets), policy_of((CLAUDE,)), 0.0)) == ["claude"]
+    refused = plan(facts_of(chat()), Fleet(), policy_of(()), 0.0).refusal
+    assert refused and refused.status == 503
+
+
+def test_local_time_outs_bound_a_pinned_queue_too() -> None:
+    """A pin to a hopeless queue is told so at once."""
+    tight = Target("local", "local", "smollm2-135m", on_box=True, timeouts=Timeouts(total=10.0))
+    made = decide(chat(model="local"), fleet=fleet_of(local=LocalState(tight, predicted_ttft_s=30.0)))
+    assert made.refusal and (made.refusal.status, made.pinned) == (429, True)
