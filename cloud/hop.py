@@ -12,7 +12,7 @@ import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall, rest_of
+from runtime.contract.hop import MOST_BODY, HttpCall, rest_of
 
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30)
 
@@ -33,8 +33,8 @@ class CloudReply:
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise _broken(error) from error
 
-    async def read(self) -> bytes:
-        return await rest_of(self)
+    async def read(self, at_most: int = MOST_BODY) -> bytes:
+        return await rest_of(self, at_most)
 
     def close(self) -> None:
         if self._response.is_closed:

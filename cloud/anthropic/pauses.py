@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from runtime.contract.failures import HopError
-from runtime.contract.hop import Hop, HttpCall, Reply, rest_of
+from runtime.contract.hop import MOST_BODY, Hop, HttpCall, Reply, rest_of
 from runtime.wire import sse
 from runtime.wire.raw_body import RawBody
 
@@ -187,8 +187,8 @@ class _Joined:
                 held, self._turn.held = self._turn.held, b""
                 return held
 
-    async def read(self) -> bytes:
-        return await rest_of(self)
+    async def read(self, at_most: int = MOST_BODY) -> bytes:
+        return await rest_of(self, at_most)
 
     def close(self) -> None:
         self._reply.close()

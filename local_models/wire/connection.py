@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import httptools
 
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.hop import MOST_BODY, rest_of
 
 _PAUSE_ABOVE = 256 * 1024  # bytes waiting for a slow reader before the connection is no longer read
 _BODILESS = frozenset({204, 304})
@@ -138,12 +139,8 @@ class Answer:
             self._connection.transport.resume_reading()
         return data
 
-    async def read(self) -> bytes:
-        """All that is left of the body. Raises HopError."""
-        parts = []
-        while data := await self.chunk():
-            parts.append(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    async def read(self, at_most: int = MOST_BODY) -> bytes:
+        return await rest_of(self, at_most)
 
     def close(self) -> None:
         """Abandons what has not arrived: the connection closes at once, so that the engine stops. Idempotent."""

@@ -11,6 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from runtime.contract.failures import Disposition, Failure, HopError, Kind
+
+MOST_BODY = 64 << 20  # bytes of an answer read whole: an embedding of a large batch is a fifth of that
+
 
 class HttpCall(msgspec.Struct, frozen=True):
     """One request as it goes upstream.
@@ -40,8 +44,8 @@ class Reply(Protocol):
         """The next bytes as they arrived; b"" at the end. Raises HopError (broken stream) when the connection is cut."""
         ...
 
-    async def read(self) -> bytes:
-        """All that is left of the body."""
+    async def read(self, at_most: int = MOST_BODY) -> bytes:
+        """The rest of the body. Raises HopError (garbled) as soon as it is longer than `at_most` bytes; `error_page` cuts."""
         ...
 
     def close(self) -> None:
@@ -49,12 +53,25 @@ class Reply(Protocol):
         ...
 
 
-async def rest_of(reply: Reply) -> bytes:
+async def rest_of(reply: Reply, at_most: int = MOST_BODY) -> bytes:
     """`Reply.read` by its chunks, for replies that have no quicker way. Raises HopError."""
-    pieces = []
+    pieces, size = [], 0
     while piece := await reply.chunk():
+        size += len(piece)
+        if size > at_most:
+            words = f"the answer is longer than {at_most} bytes"
+            raise HopError(Failure(Kind.GARBLED, Disposition.NEXT_CANDIDATE, words, status=reply.status))
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def error_page(reply: Reply, at_most: int = 65_536) -> bytes:
+    """The first `at_most` bytes of an error's body: the rest is not read. Raises HopError."""
+    pieces, size = [], 0
+    while size < at_most and (piece := await reply.chunk()):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)[:at_most]
 
 
 class Hop(Protocol):

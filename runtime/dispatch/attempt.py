@@ -16,7 +16,7 @@ import msgspec
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import Reply
+from runtime.contract.hop import Reply, error_page
 from runtime.contract.targets import Target
 from runtime.dialects import structured
 from runtime.dialects.checked import CheckedMeter
@@ -28,7 +28,6 @@ from runtime.load.ledger import Ledger
 from runtime.media.fetching import Fetching
 from runtime.wire.raw_body import BadBody
 
-_ERROR_BYTES = 65536  # of an upstream's error body
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
 
 
@@ -152,7 +151,7 @@ class Attempt(msgspec.Struct):
     ) -> Failure | None:
         self.status = reply.status
         if reply.status != HTTPStatus.OK:
-            body = (await reply.read())[:_ERROR_BYTES]
+            body = await error_page(reply)
             return self.backend.codec.classify(reply.status, reply.headers, body)
         now = loop.time
         while not meter.done and meter.failure is None and (piece := await reply.chunk()):

@@ -11,7 +11,7 @@ from typing import Any
 from cloud.openai.compatible import OpenAICodec
 from runtime.contract.codec import Codec
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall, rest_of
+from runtime.contract.hop import MOST_BODY, HttpCall, rest_of
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
 
 CUT = HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "the answer was cut"))
@@ -102,8 +102,8 @@ class ScriptedReply:
             return piece
         return b""
 
-    async def read(self) -> bytes:
-        return await rest_of(self)
+    async def read(self, at_most: int = MOST_BODY) -> bytes:
+        return await rest_of(self, at_most)
 
     def close(self) -> None:
         self.closed_early = bool(self._left)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from runtime.contract.backend import Backend
 from runtime.contract.failures import HopError
-from runtime.contract.hop import HttpCall
+from runtime.contract.hop import HttpCall, error_page
 from runtime.dialects.anthropic_messages import counting
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dispatch import errors
@@ -53,7 +53,7 @@ class Counting:
             async with asyncio.timeout(times.first_token):
                 reply = await lane.hop.open(call, connect_s=times.connect)
                 try:
-                    answer = (await reply.read())[:_MOST_BYTES]
+                    answer = await error_page(reply, _MOST_BYTES)
                 finally:
                     reply.close()
         except (HopError, TimeoutError) as error:

@@ -14,7 +14,7 @@ import pytest
 from cloud.gemini.files import LIFETIME_S, Files, oversized, referring
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall
+from runtime.contract.hop import MOST_BODY, HttpCall
 from runtime.contract.messages import Media, Message, Request, Role, Text, ToolCall, ToolResult
 from tests.cloud.gemini.recorded import codec, target
 
@@ -43,7 +43,7 @@ class Answer:
     async def chunk(self) -> bytes:
         raise NotImplementedError
 
-    async def read(self) -> bytes:
+    async def read(self, at_most: int = MOST_BODY) -> bytes:
         return self.body
 
     def close(self) -> None:

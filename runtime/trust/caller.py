@@ -1,0 +1,30 @@
+"""The caller of a request: an id and the scopes of the key it showed. Knows no HTTP and no secret."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Scope(StrEnum):
+    """generate: `/v1/*` and the caller's own decisions. read: metrics, status, decisions, explain. admin: everything."""
+
+    GENERATE = "generate"
+    READ = "read"
+    ADMIN = "admin"
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """id: the key's id, which owns what is stored; "" without a key. scopes: what the key may do."""
+
+    id: str
+    scopes: frozenset[Scope]
+
+    def may(self, scope: Scope) -> bool:
+        """True if the caller holds the scope; `admin` holds every scope."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+NOBODY = Caller("", frozenset({Scope.GENERATE, Scope.READ}))
+"""Who asks where no keys are set: on the loopback interface alone."""
