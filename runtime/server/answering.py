@@ -19,7 +19,7 @@ from runtime.record.metrics import Metrics
 from runtime.record.store import Store
 from runtime.routing.facts.facts import BadHint, Facts
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
-from runtime.server.asgi import ClientGone, Pairs, Request
+from runtime.server.asgi import ClientGone, ClientRequest, Pairs
 from runtime.server.presence import Presence
 from runtime.server.sink import ClientSink
 from runtime.wire.api_error import ApiError
@@ -48,12 +48,12 @@ class Desk:
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
 
 
-async def answer(desk: Desk, request: Request, dialect: Dialect, extra: Pairs) -> None:
+async def answer(desk: Desk, request: ClientRequest, dialect: Dialect, extra: Pairs) -> None:
     """Answers one request in the client's dialect. Raises ApiError for what is wrong before a plan stands."""
     await answer_body(desk, request, dialect, extra, await body_of(desk, request, dialect))
 
 
-async def body_of(desk: Desk, request: Request, dialect: Dialect) -> RawBody:
+async def body_of(desk: Desk, request: ClientRequest, dialect: Dialect) -> RawBody:
     """The request's body, fit for the dialect. Raises ApiError."""
     if desk.draining:
         raise ApiError(503, "this server is shutting down", "shutting_down", retry_after=5.0)
@@ -65,7 +65,7 @@ async def body_of(desk: Desk, request: Request, dialect: Dialect) -> RawBody:
     return body
 
 
-async def answer_body(desk: Desk, request: Request, dialect: Dialect, extra: Pairs, body: RawBody) -> bool:
+async def answer_body(desk: Desk, request: ClientRequest, dialect: Dialect, extra: Pairs, body: RawBody) -> bool:
     """Answers a body that was read. True where the answer was whole. Raises ApiError before a plan stands."""
     try:
         facts = desk.planner.facts(dialect.name, body.data, request.headers)
@@ -80,7 +80,7 @@ def invalid(error: BadBody) -> ApiError:
 
 class _Life:
     def __init__(
-        self, desk: Desk, request: Request, dialect: Dialect, extra: Pairs, body: RawBody, facts: Facts
+        self, desk: Desk, request: ClientRequest, dialect: Dialect, extra: Pairs, body: RawBody, facts: Facts
     ) -> None:
         self._desk = desk
         self._request = request

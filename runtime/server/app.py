@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from runtime.dialects import openai
 from runtime.dialects.seam import Dialect
 from runtime.server.answering import Desk, answer
-from runtime.server.asgi import ClientGone, Pairs, Receive, Request, Scope, Send
+from runtime.server.asgi import ClientGone, ClientRequest, Pairs, Receive, Scope, Send
 from runtime.server.keys import Keys
 from runtime.server.origins import Origins
 from runtime.wire.api_error import ApiError
 
-Page = Callable[[Request, Pairs], Awaitable[None]]
+Page = Callable[[ClientRequest, Pairs], Awaitable[None]]
 
 _MESSAGES = "/v1/messages"
 _OPEN = "/health/"  # no key needed below this
@@ -46,11 +46,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(Request(scope, receive, send, self._desk.clock()))
+            await self._http(ClientRequest(scope, receive, send, self._desk.clock()))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _http(self, request: Request) -> None:
+    async def _http(self, request: ClientRequest) -> None:
         desk = self._desk
         request.id = desk.ids.next()
         asked = request.headers.get("x-request-id", "")
@@ -76,7 +76,7 @@ class App:
         finally:
             self.tasks.discard(task)
 
-    async def _route(self, request: Request, extra: Pairs) -> None:
+    async def _route(self, request: ClientRequest, extra: Pairs) -> None:
         path, method = request.path, request.method
         if method == "OPTIONS":
             await request.answer(204, b"", self.gate.origins.preflight(request.headers))

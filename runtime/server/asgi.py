@@ -21,7 +21,7 @@ Pairs = Iterable[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 
 
-class Request:
+class ClientRequest:
     """One HTTP request. `headers`: lower-case names, the last of equal ones."""
 
     __slots__ = ("arrived", "headers", "id", "method", "path", "receive", "scope", "send")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runtime.dispatch.job import Head
-from runtime.server.asgi import JSON, Pairs, Request
+from runtime.server.asgi import JSON, ClientRequest, Pairs
 from runtime.wire import sse
 
 _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
@@ -16,7 +16,7 @@ class ClientSink:
 
     __slots__ = ("_describe", "_request", "_streaming", "head", "started")
 
-    def __init__(self, request: Request, describe: Callable[[Head], Pairs]) -> None:
+    def __init__(self, request: ClientRequest, describe: Callable[[Head], Pairs]) -> None:
         self._request = request
         self._describe = describe
         self._streaming = False

@@ -10,7 +10,7 @@ from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.conversation import kept
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.server.answering import Desk, answer_body, body_of, invalid
-from runtime.server.asgi import Pairs, Request
+from runtime.server.asgi import ClientRequest, Pairs
 from runtime.wire.raw_body import BadBody, RawBody
 
 PATH = "/v1/responses"
@@ -28,7 +28,7 @@ class Conversations:
         self._store = store
         self._owner = owner
 
-    async def answer(self, request: Request, extra: Pairs) -> None:
+    async def answer(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError for what is wrong before a plan stands."""
         own = await body_of(self._desk, request, self._dialect)
         owner = self._owner(request.headers)

@@ -13,7 +13,7 @@ from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dispatch import errors
 from runtime.routing.facts.facts import BadHint
 from runtime.server.answering import Desk
-from runtime.server.asgi import Pairs, Request
+from runtime.server.asgi import ClientRequest, Pairs
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
@@ -25,7 +25,7 @@ class Counting:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def count(self, request: Request, extra: Pairs) -> None:
+    async def count(self, request: ClientRequest, extra: Pairs) -> None:
         desk = self._desk
         try:
             body = RawBody(await request.body(desk.max_body))
@@ -44,7 +44,7 @@ class Counting:
             counted = await self._asked(backend, body, request)
         await request.answer(200, counted, ((b"content-type", b"application/json"), *extra))
 
-    async def _asked(self, backend: Backend, body: RawBody, request: Request) -> bytes:
+    async def _asked(self, backend: Backend, body: RawBody, request: ClientRequest) -> bytes:
         """What the target itself counts. Raises ApiError with its words."""
         lane, codec, times = backend.lanes[0], backend.codec, backend.target.timeouts
         headers = (("content-type", "application/json"), *codec.headers(request.headers))

@@ -15,7 +15,7 @@ from runtime.routing.plan.names import AUTO
 from runtime.routing.plan.plan import Candidate, Rejected
 from runtime.server.answering import Desk
 from runtime.server.app import Page
-from runtime.server.asgi import Pairs, Request
+from runtime.server.asgi import ClientRequest, Pairs
 from runtime.server.status import StatusReport
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
@@ -47,14 +47,14 @@ class Pages:
 
     # Models
 
-    async def models(self, request: Request, extra: Pairs) -> None:
+    async def models(self, request: ClientRequest, extra: Pairs) -> None:
         """In the shape of the client's wire, which is told by the version header that wire has."""
         if listing.wanted(list(request.headers)):
             await request.answer_json(200, listing.page(list(map(_listed, self._models()))), extra)
             return
         await request.answer_json(200, {"object": "list", "data": self._models()}, extra)
 
-    async def model(self, request: Request, extra: Pairs) -> None:
+    async def model(self, request: ClientRequest, extra: Pairs) -> None:
         wanted = request.path.removeprefix("/v1/models/")
         for row in self._models():
             if row["id"] == wanted:
@@ -82,10 +82,10 @@ class Pages:
 
     # Health
 
-    async def live(self, request: Request, extra: Pairs) -> None:
+    async def live(self, request: ClientRequest, extra: Pairs) -> None:
         await request.answer_json(200, {"status": "live"}, extra)
 
-    async def ready(self, request: Request, extra: Pairs) -> None:
+    async def ready(self, request: ClientRequest, extra: Pairs) -> None:
         """200 while any candidate of `auto` can answer."""
         desk = self._desk
         views = desk.fleet.engine.views()
@@ -100,16 +100,16 @@ class Pages:
         wait = ((b"retry-after", str(max(1, round(min(due)))).encode()),) if due and not ok else ()
         await request.answer_json(200 if ok else 503, body, (*extra, *wait))
 
-    async def metrics(self, request: Request, extra: Pairs) -> None:
+    async def metrics(self, request: ClientRequest, extra: Pairs) -> None:
         kind, body = self._desk.metrics.render()
         await request.answer(200, body, ((b"content-type", kind.encode()), *extra))
 
     # What was decided, and what would be
 
-    async def status(self, request: Request, extra: Pairs) -> None:
+    async def status(self, request: ClientRequest, extra: Pairs) -> None:
         await request.answer_json(200, self._report(), extra)
 
-    async def decisions(self, request: Request, extra: Pairs) -> None:
+    async def decisions(self, request: ClientRequest, extra: Pairs) -> None:
         asked = {name: values[-1] for name, values in parse_qs(request.scope["query_string"].decode("latin-1")).items()}
         unknown = set(asked) - {"limit", "before", "target", "reason"}
         if unknown:
@@ -123,14 +123,14 @@ class Pages:
         )
         await request.answer_json(200, {"object": "list", "data": rows}, extra)
 
-    async def decision(self, request: Request, extra: Pairs) -> None:
+    async def decision(self, request: ClientRequest, extra: Pairs) -> None:
         id = request.path.removeprefix("/hearth/decisions/")
         found = await self._desk.store.get(id)
         if found is None:
             raise ApiError(404, f"no decision {id[:100]!r} is kept", "decision_not_found")
         await request.answer_json(200, found, extra)
 
-    async def explain(self, request: Request, extra: Pairs) -> None:
+    async def explain(self, request: ClientRequest, extra: Pairs) -> None:
         """Any body a generating route takes; decides as if it had been sent there now, and sends nothing."""
         try:
             body = RawBody(await request.body(self._desk.max_body))

@@ -9,7 +9,7 @@ from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses import listing
 from runtime.dialects.openai_responses.conversation import deleted, missing
 from runtime.server.app import Page
-from runtime.server.asgi import JSON, Pairs, Request
+from runtime.server.asgi import JSON, ClientRequest, Pairs
 from runtime.wire.api_error import ApiError
 
 PATH = "/v1/responses/"
@@ -26,7 +26,7 @@ class Responses:
     def table(self) -> dict[tuple[str, str], Page]:
         return {("GET", PATH): self.get, ("DELETE", PATH): self.forget, ("POST", PATH): self.cancel}
 
-    async def get(self, request: Request, extra: Pairs) -> None:
+    async def get(self, request: ClientRequest, extra: Pairs) -> None:
         """The response, or what it answered. Raises ApiError where nothing is kept under this id."""
         name = request.path.removeprefix(PATH)
         if name.endswith(_INPUT):
@@ -38,14 +38,14 @@ class Responses:
             )
         await request.answer(200, await self._kept(request, name), (JSON, *extra))
 
-    async def forget(self, request: Request, extra: Pairs) -> None:
+    async def forget(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError where there is nothing to forget."""
         name = request.path.removeprefix(PATH)
         if not await self._store.forget(name, self._owner(request.headers)):
             raise missing(name)
         await request.answer(200, deleted(name), (JSON, *extra))
 
-    async def cancel(self, request: Request, extra: Pairs) -> None:
+    async def cancel(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError always: what is kept is complete, for nothing is answered in the background."""
         name, known, rest = request.path.removeprefix(PATH).partition(_CANCEL)
         if not known or rest:
@@ -53,19 +53,19 @@ class Responses:
         await self._kept(request, name)
         raise ApiError(400, "Cannot cancel a synchronous response.", "invalid_request", "response_id")
 
-    async def _input(self, request: Request, name: str, extra: Pairs) -> None:
+    async def _input(self, request: ClientRequest, name: str, extra: Pairs) -> None:
         wanted = listing.window(request.scope["query_string"])
         items = await self._store.input(name, self._owner(request.headers))
         if items is None:
             raise missing(name)
         await request.answer(200, listing.page(items, wanted), (JSON, *extra))
 
-    async def _kept(self, request: Request, name: str) -> bytes:
+    async def _kept(self, request: ClientRequest, name: str) -> bytes:
         found = await self._store.response(name, self._owner(request.headers))
         if found is None:
             raise missing(name)
         return found
 
 
-def _query(request: Request) -> Mapping[str, list[str]]:
+def _query(request: ClientRequest) -> Mapping[str, list[str]]:
     return parse_qs(request.scope["query_string"].decode("latin-1"))
