@@ -1,22 +1,29 @@
-"""What is read off an answer that passes through: has content begun, is it whole, what did it cost, did it fail.
+"""Reads an answer that passes through: has content begun, is it whole, what did it cost, did it fail.
 
-The seam between a dialect and the dispatcher. A meter is an object, fresh per response, without I/O.
+`Meter` is the seam between a dialect and the dispatcher: an object, fresh per response, without I/O. `StreamMeter` and
+`WholeMeter` do all that wires have in common; a wire's own meter only reads one event, or one body.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+import msgspec
 
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.usage import Usage
+from runtime.wire import sse
 
 KEPT_ERROR_BYTES = 4096
+WHOLE_LIMIT = 64 << 20  # bytes of a whole answer: a dozen generated images in base64
+UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was said of an answer before it was cut, when another run goes on with it. tokens: about how many."""
+    """The answer up to the cut, for the run that resumes it. tokens: about how many."""
 
     text: str
     tokens: int
@@ -29,6 +36,7 @@ class Meter(Protocol):
     finished: every choice has its finish reason; what may follow is usage and the closing mark.
     done: the wire's closing mark has been seen.
     failure: set when the answer is not what it claims to be; nothing fed after it is forwarded.
+    tokens: content deltas seen, about the tokens generated.
     """
 
     began: bool
@@ -42,7 +50,7 @@ class Meter(Protocol):
 
     @property
     def said(self) -> Before | None:
-        """All of a text answer so far, where it may be gone on with after a cut."""
+        """All of a text answer so far, where another run can resume it after a cut."""
         ...
 
     def feed(self, piece: bytes) -> bytes:
@@ -50,8 +58,115 @@ class Meter(Protocol):
         ...
 
     def end(self) -> bytes:
-        """The stream is over: the bytes still owed to the client; sets `failure` where the answer is not whole."""
+        """The upstream has ended: the bytes still pending for the client; sets `failure` if the answer is not whole."""
         ...
+
+
+class MeterState:
+    """The fields of a `Meter`."""
+
+    __slots__ = ("began", "done", "failure", "finish", "finished", "model", "tokens", "usage")
+
+    def __init__(self) -> None:
+        self.began = self.finished = self.done = False
+        self.finish: str | None = None
+        self.usage: Usage | None = None
+        self.model: str | None = None
+        self.failure: Failure | None = None
+        self.tokens = 0
+
+    @property
+    def said(self) -> Before | None:
+        """None: only plain text on the chat wire can be resumed."""
+        return None
+
+
+class StreamMeter(MeterState, ABC):
+    """Meters an SSE answer. A wire gives `read`; `closing` is the event added to a whole answer that came without it."""
+
+    __slots__ = ("_events",)
+    closing: ClassVar[bytes] = b""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._events = sse.Events()
+
+    @abstractmethod
+    def read(self, event: sse.Event, data: bytes) -> bytes:
+        """Takes note of one event and returns the bytes of it that the client may see. Sets `failure`, `done`, …
+
+        data: the event's own. May raise any of UNDECODABLE.
+        """
+
+    def feed(self, piece: bytes) -> bytes:
+        """See `Meter.feed`."""
+        forward = []
+        for event in self._events.feed(piece):
+            if self.failure is not None or self.done:
+                break
+            if event.data is None:
+                if not event.name:  # a comment keeps the connection alive; a bare field means nothing
+                    forward.append(event.raw)
+                continue
+            try:
+                seen = self.read(event, event.data)
+            except UNDECODABLE as error:
+                self.failure = garbled(f"an event of the stream is not valid: {error}", event.data)
+                break
+            if seen:
+                forward.append(seen)
+        return b"".join(forward) if len(forward) != 1 else forward[0]
+
+    def end(self) -> bytes:
+        """See `Meter.end`."""
+        if self.failure is not None or self.done:
+            return b""
+        if not self.finished:
+            self.failure = broken("the stream ended without a finish reason")
+            return b""
+        self.done = True
+        return self.closing
+
+
+class WholeMeter(MeterState, ABC):
+    """Meters one whole JSON answer, held back until all of it is there. A wire gives `read`. limit: bytes of the answer."""
+
+    __slots__ = ("_limit", "_pieces", "_size")
+
+    def __init__(self, limit: int = WHOLE_LIMIT) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._limit = limit
+
+    @abstractmethod
+    def read(self, body: bytes) -> Failure | None:
+        """Judges the body and takes model, finish reason and usage from it. May raise any of UNDECODABLE."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """See `Meter.feed`."""
+        self._size += len(piece)
+        if self._size > self._limit:
+            self.failure = garbled(f"the answer is longer than {self._limit} bytes")
+            self._pieces.clear()
+        elif self.failure is None:
+            self._pieces.append(piece)
+        return b""
+
+    def end(self) -> bytes:
+        """See `Meter.end`."""
+        if self.failure is not None or self.done:
+            return b""
+        body = b"".join(self._pieces)
+        try:
+            self.failure = self.read(body)
+        except UNDECODABLE as error:
+            self.failure = garbled(f"the answer is not valid JSON: {error}", body)
+        if self.failure is not None:
+            return b""
+        self.tokens = self.usage.completion if self.usage is not None else 0
+        self.began = self.finished = self.done = True
+        return body
 
 
 def broken(message: str, code: str | None = None, body: bytes = b"") -> Failure:

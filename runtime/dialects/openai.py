@@ -16,7 +16,7 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
 from runtime.dialects.meter import Before, Meter
 from runtime.dialects.openai_chat.continuation import continuation
-from runtime.dialects.openai_chat.meter import StreamMeter, WholeMeter
+from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
 from runtime.dialects.seam import HINTS, Passing
 from runtime.dialects.translating import Writer
 from runtime.wire import sse
@@ -64,14 +64,14 @@ class OpenAIDialect:
 
     def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
         put = {"model": msgspec.json.encode(model)}
-        meter: Meter = WholeMeter(needs_choices=self.needs_choices)
+        meter: Meter = ChatWholeMeter(needs_choices=self.needs_choices)
         if self.streams(body):
             options = body.data.get("stream_options")
             asked = bool(options and options.get("include_usage"))
             if not asked:
                 put["stream_options"] = _asking_usage(body) if options else b'{"include_usage":true}'
             keep = keep_text and self.needs == "messages"
-            meter = StreamMeter(choices=self._choices(body), hide_usage=not asked, keep_text=keep, before=before)
+            meter = ChatStreamMeter(choices=self._choices(body), hide_usage=not asked, keep_text=keep, before=before)
         return Passing(body.spliced(put, (HINTS,)), meter)
 
     def continuation(self, body: RawBody, before: Before) -> RawBody | None:

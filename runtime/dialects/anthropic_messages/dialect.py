@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runtime.contract.messages import Request
 from runtime.dialects.anthropic_messages import counting, errors
 from runtime.dialects.anthropic_messages.check import check_body, check_limit
-from runtime.dialects.anthropic_messages.meter import StreamMeter, WholeMeter
+from runtime.dialects.anthropic_messages.meter import MessagesStreamMeter, MessagesWholeMeter
 from runtime.dialects.anthropic_messages.read_request import decode
 from runtime.dialects.anthropic_messages.words import NAME
 from runtime.dialects.anthropic_messages.write_answer import StreamWriter, WholeWriter
@@ -44,7 +44,9 @@ class AnthropicMessages:
 
     def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
         """Blocks that other wires' models signed stay behind; this wire's models refuse them."""
-        return Passing(counting.passing(body, model), StreamMeter() if self.streams(body) else WholeMeter())
+        return Passing(
+            counting.passing(body, model), MessagesStreamMeter() if self.streams(body) else MessagesWholeMeter()
+        )
 
     def continuation(self, body: RawBody, before: Before) -> RawBody | None:
         """None: current models of this wire refuse an answer that is already begun."""

@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 
 from runtime.contract.failures import Failure
-from runtime.contract.usage import Usage
 from runtime.dialects.anthropic_messages.words import FINISH, usage_of
-from runtime.dialects.meter import Before, broken, garbled
+from runtime.dialects.meter import StreamMeter, WholeMeter, broken, garbled
 from runtime.wire import sse
 
 STOP_EVENT = sse.encode(b'{"type":"message_stop"}', b"message_stop")
@@ -35,7 +34,6 @@ class _Message(msgspec.Struct):
 
 _event = msgspec.json.Decoder(_Event)
 _message = msgspec.json.Decoder(_Message)
-_undecodable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def told_failure(error: Any, raw: bytes) -> Failure:
@@ -46,69 +44,25 @@ def told_failure(error: Any, raw: bytes) -> Failure:
     return broken(f"the answer broke off with an error: {message}", code if isinstance(code, str) else None, raw)
 
 
-class StreamMeter:
+class MessagesStreamMeter(StreamMeter):
     """Meters one SSE answer (see `Meter`)."""
 
-    __slots__ = (
-        "_counts",
-        "_events",
-        "_started",
-        "began",
-        "done",
-        "failure",
-        "finish",
-        "finished",
-        "model",
-        "said",
-        "tokens",
-        "usage",
-    )
+    __slots__ = ("_counts", "_started")
+    closing = STOP_EVENT
 
     def __init__(self) -> None:
-        self._events = sse.Events()
+        super().__init__()
         self._started = False
         self._counts: dict[str, Any] = {}
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0  # content deltas seen: about the tokens generated
-        self.said: Before | None = None  # current models refuse to go on with a half answer
 
-    def feed(self, piece: bytes) -> bytes:
-        forward = []
-        for event in self._events.feed(piece):
-            if self.failure is not None or self.done:
-                break
-            if self._read(event):
-                forward.append(event.raw)
-        return b"".join(forward) if len(forward) != 1 else forward[0]
-
-    def end(self) -> bytes:
-        """The closing event is added where the answer is whole without it."""
-        if self.failure is not None or self.done:
-            return b""
-        if not self.finished:
-            self.failure = broken("the stream ended without a stop reason")
-            return b""
-        self.done = True
-        return STOP_EVENT
-
-    def _read(self, event: sse.Event) -> bool:
-        """Takes note of one event; True when the client may see it."""
-        if event.data is None:
-            return not event.name  # comments keep a connection alive; a bare field means nothing
-        try:
-            read = _event.decode(event.data)
-        except _undecodable as error:
-            self.failure = garbled(f"an event of the stream is not one: {error}", event.data)
-            return False
+    def read(self, event: sse.Event, data: bytes) -> bytes:
+        """See `StreamMeter.read`."""
+        read = _event.decode(data)
         kind = read.type if isinstance(read.type, str) else event.name.decode("latin-1")
         if kind == "error" or event.name == b"error":
-            self.failure = told_failure(read.error, event.data)
-            return False
-        return self._take(kind, read, event.data)
+            self.failure = told_failure(read.error, data)
+            return b""
+        return event.raw if self._take(kind, read, data) else b""
 
     def _take(self, kind: str, read: _Event, data: bytes) -> bool:
         match kind:
@@ -169,55 +123,22 @@ class StreamMeter:
         return True
 
 
-class WholeMeter:
-    """Meters one whole JSON answer (see `Meter`): bytes are held until all of them are there."""
+class MessagesWholeMeter(WholeMeter):
+    """Meters one whole JSON answer (see `Meter`)."""
 
-    __slots__ = (
-        "_pieces",
-        "began",
-        "done",
-        "failure",
-        "finish",
-        "finished",
-        "model",
-        "said",
-        "tokens",
-        "usage",
-    )
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0
-        self.said: Before | None = None
-
-    def feed(self, piece: bytes) -> bytes:
-        self._pieces.append(piece)
-        return b""
-
-    def end(self) -> bytes:
-        if self.failure is not None or self.done:
-            return b""
-        body = b"".join(self._pieces)
-        try:
-            message = _message.decode(body)
-        except _undecodable as error:
-            self.failure = garbled(f"the answer is not valid JSON: {error}", body)
-            return b""
-        self.failure = _verdict(message, body)
-        if self.failure is not None:
-            return b""
+    def read(self, body: bytes) -> Failure | None:
+        """See `WholeMeter.read`."""
+        message = _message.decode(body)
+        failure = _verdict(message, body)
+        if failure is not None:
+            return failure
         reason = str(message.stop_reason)
         self.finish = FINISH.get(reason, reason)
         self.model = message.model if isinstance(message.model, str) else None
         self.usage = usage_of(message.usage)
-        self.tokens = self.usage.completion if self.usage else 0
-        self.began = self.finished = self.done = True
-        return body
+        return None
 
 
 def _verdict(message: _Message, body: bytes) -> Failure | None:

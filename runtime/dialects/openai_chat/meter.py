@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
-from runtime.dialects.meter import Before, broken, garbled
+from runtime.dialects.meter import Before, StreamMeter, WholeMeter, broken, garbled
 from runtime.wire import sse
 from runtime.wire.alike import Alike
 
@@ -66,159 +66,75 @@ def error_failure(error: Any, raw: bytes) -> Failure:
     return broken(f"the stream broke off with an error: {message}", None if code is None else str(code), raw)
 
 
-class StreamMeter:
-    """Meters one SSE answer (see `Meter`).
+class ChatStreamMeter(StreamMeter):
+    """Meters one SSE answer of the chat or the completions wire.
 
-    hide_usage: the client did not ask for the usage chunk that we asked for. keep_text: remembers what was said, so that a
-    cut answer can be gone on with; `said` is None once more than text came. before: this stream goes on with that.
+    choices: how many answers the stream interleaves. hide_usage: the client did not ask for the usage chunk. keep_text: the
+    text is kept, so that another run can resume a cut answer; `said` is None if the answer was more than text.
+    before: the partial answer that this stream resumes.
     """
 
-    __slots__ = (
-        "_accounted",
-        "_alike",
-        "_before",
-        "_choices",
-        "_ended",
-        "_events",
-        "_hide_usage",
-        "_said",
-        "began",
-        "done",
-        "failure",
-        "finish",
-        "finished",
-        "model",
-        "tokens",
-        "usage",
-    )
+    __slots__ = ("_accounted", "_alike", "_before", "_choices", "_ended", "_hide_usage", "_text")
+    closing = DONE
 
     def __init__(
         self, *, choices: int, hide_usage: bool, keep_text: bool = False, before: Before | None = None
     ) -> None:
-        self._events = sse.Events()
+        super().__init__()
         self._alike: Alike | None = None
         self._before = before
-        self._said: list[str] | None = [before.text if before else ""] if keep_text and choices == 1 else None
+        self._text: list[str] | None = [before.text if before else ""] if keep_text and choices == 1 else None
         self._choices = choices
         self._ended = 0
         self._hide_usage = hide_usage
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0  # content chunks seen: about the tokens generated
         self._accounted = False  # the last chunk carried usage
-
-    def feed(self, piece: bytes) -> bytes:
-        forward = []
-        for event in self._events.feed(piece):
-            if self.failure is not None or self.done:
-                break
-            if self._more_text(event) or self._read(event):
-                forward.append(event.raw if self._before is None else self._rewritten(event, self._before))
-        return b"".join(forward) if len(forward) != 1 else forward[0]
-
-    def end(self) -> bytes:
-        if self.failure is not None or self.done:
-            return b""
-        if not self.finished:
-            self.failure = broken("the stream ended without a finish reason")
-            return b""
-        self.done = True
-        return DONE
 
     @property
     def said(self) -> Before | None:
-        """All of the answer so far, where it was nothing but text and was to be remembered."""
-        if self._said is None:
+        """See `Meter.said`."""
+        if self._text is None:
             return None
-        return Before("".join(self._said), self.tokens + (self._before.tokens if self._before else 0))
+        return Before("".join(self._text), self.tokens + (self._before.tokens if self._before else 0))
 
-    def _rewritten(self, event: sse.Event, before: Before) -> bytes:
-        """An event of a run that goes on: usage is that of the whole answer."""
-        if self.usage is None or event.data is None or b'"usage"' not in event.data:
+    def read(self, event: sse.Event, data: bytes) -> bytes:
+        """See `StreamMeter.read`."""
+        # (1) A chunk that differs from an earlier one in its text alone is counted without being parsed.
+        if self._alike is not None and not event.name and (text := self._alike.text(data)) is not None:
+            self._accounted = False
+            self.tokens += 1
+            if self._text is not None:
+                self._text.append(text)
             return event.raw
-        chunk = msgspec.json.decode(event.data)
-        if isinstance(chunk.get("usage"), dict):
-            chunk["usage"] |= {
-                "prompt_tokens": self.usage.prompt,
-                "completion_tokens": self.usage.completion,
-                "total_tokens": self.usage.prompt + self.usage.completion,
-            }
-        return sse.encode(msgspec.json.encode(chunk))
-
-    def _counted(self, usage: Usage | None) -> Usage | None:
-        """Usage of the whole answer: what was said before is prompt to this run, and completion to the client."""
-        if usage is None or self._before is None:
-            return usage
-        said = min(self._before.tokens, usage.prompt)
-        return msgspec.structs.replace(usage, prompt=usage.prompt - said, completion=usage.completion + said)
-
-    def _more_text(self, event: sse.Event) -> bool:
-        """Whether the event is like the one before it but for its text; then it is counted and need not be parsed."""
-        if self._alike is None or event.data is None or event.name:
-            return False
-        text = self._alike.text(event.data)
-        if text is None:
-            return False
-        self._accounted = False
-        self.tokens += 1
-        if self._said is not None:
-            self._said.append(text)
-        return True
-
-    def _read(self, event: sse.Event) -> bool:
-        """Takes note of one event; True when the client may see it."""
-        data = event.data
-        if data is None:
-            return not event.name  # comments keep a connection alive; a bare field means nothing
+        # (2) The closing mark. Some hosts omit `finish_reason`; a final usage chunk counts as the end.
         if data == b"[DONE]":
-            return self._close()
-        try:
-            answer = _answer.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.failure = garbled(f"an event of the stream is not a chunk: {error}", data)
-            return False
+            if self.finished or (self._accounted and self.began):
+                self.done = True
+                return event.raw
+            self.failure = broken("the stream said it was done without a finish reason")
+            return b""
+        # (3) An error in place of a chunk.
+        answer = _answer.decode(data)
         if answer.error is not None or event.name == b"error":
             self.failure = error_failure(answer.error, data)
-            return False
+            return b""
+        # (4) A chunk.
         self.model = self.model or answer.model
         if answer.usage is not None:
             self.usage = self._counted(usage_of(answer.usage)) or self.usage
         self._accounted = answer.usage is not None
         if not answer.choices:
-            return not (self._hide_usage and answer.usage is not None)
-        if self._said is not None:
-            self._remember(answer.choices[0].delta)
-        self._alike = self._likeness(answer, data)
-        again = self._before is not None and not _has_content(answer.choices[0].delta)
-        return self._choices_read(answer.choices) and not (again and answer.choices[0].finish_reason is None)
+            return b"" if self._hide_usage and self._accounted else self._rewritten(event, data)
+        return self._rewritten(event, data) if self._chunk(answer, answer.choices, data) else b""
 
-    def _likeness(self, answer: _Answer, data: bytes) -> Alike | None:
-        """What chunks of the same kind will look like: text goes on in one choice, and nothing else is said."""
-        if self._before is not None or answer.usage is not None or not answer.choices or len(answer.choices) > 1:
-            return None
-        choice = answer.choices[0]
-        if choice.finish_reason is not None:
-            return None
-        if isinstance(choice.text, str):
-            return Alike.of(data, b'"text":', choice.text)
-        text = choice.delta.get("content") if isinstance(choice.delta, dict) else None
-        return Alike.of(data, b'"content":', text) if isinstance(text, str) else None
-
-    def _remember(self, delta: Any) -> None:
-        """Keeps the text; anything else but a role means that nobody else can go on."""
-        if not isinstance(delta, dict) or self._said is None:
-            return
-        if any(value and key not in ("role", "content") for key, value in delta.items()):
-            self._said = None
-        elif isinstance(text := delta.get("content"), str):
-            self._said.append(text)
-
-    def _choices_read(self, choices: list[_Choice]) -> bool:
+    def _chunk(self, answer: _Answer, choices: list[_Choice], data: bytes) -> bool:
+        """Takes note of a chunk's choices; True if the client may see it."""
+        if self._text is not None:
+            self._remember(choices[0].delta)
+        self._alike = self._likeness(answer, choices, data)
+        begun = False
         for choice in choices:
             if choice.text or _has_content(choice.delta):
+                begun = True
                 self.began = True
                 self.tokens += 1
             if choice.finish_reason is not None:
@@ -229,81 +145,76 @@ class StreamMeter:
                 self._ended += 1
                 self.finished = self._ended >= self._choices
                 self.began = self.began or self.finished
-        return True
+        # A run that resumes an answer opens with a chunk of the role alone, which the client has already.
+        return self._before is None or begun or choices[0].finish_reason is not None
 
-    def _close(self) -> bool:
-        """The closing mark. Some hosts forget the finish reason; that the run came to its end, their final account says."""
-        if not self.finished and not (self._accounted and self.began):
-            self.failure = broken("the stream said it was done without a finish reason")
-            return False
-        self.done = True
-        return True
+    def _remember(self, delta: Any) -> None:
+        """Keeps the text. Any other member than the role means that no other run can resume the answer."""
+        if not isinstance(delta, dict) or self._text is None:
+            return
+        if any(value and key not in ("role", "content") for key, value in delta.items()):
+            self._text = None
+        elif isinstance(text := delta.get("content"), str):
+            self._text.append(text)
+
+    def _likeness(self, answer: _Answer, choices: list[_Choice], data: bytes) -> Alike | None:
+        """A pattern for the chunks that follow, from a chunk with text in one choice and nothing else."""
+        choice = choices[0]
+        if self._before is not None or self._accounted or len(choices) > 1 or choice.finish_reason is not None:
+            return None
+        if isinstance(choice.text, str):
+            return Alike.of(data, b'"text":', choice.text)
+        text = choice.delta.get("content") if isinstance(choice.delta, dict) else None
+        return Alike.of(data, b'"content":', text) if isinstance(text, str) else None
+
+    def _counted(self, usage: Usage | None) -> Usage | None:
+        """Usage of the whole answer: the partial answer is part of this run's prompt, and of the client's completion."""
+        if usage is None or self._before is None:
+            return usage
+        tokens = min(self._before.tokens, usage.prompt)
+        return msgspec.structs.replace(usage, prompt=usage.prompt - tokens, completion=usage.completion + tokens)
+
+    def _rewritten(self, event: sse.Event, data: bytes) -> bytes:
+        """The event; in a run that resumes an answer, with the usage of the whole answer."""
+        if self._before is None or self.usage is None or b'"usage"' not in data:
+            return event.raw
+        chunk = msgspec.json.decode(data)
+        if isinstance(chunk.get("usage"), dict):
+            chunk["usage"] |= {
+                "prompt_tokens": self.usage.prompt,
+                "completion_tokens": self.usage.completion,
+                "total_tokens": self.usage.prompt + self.usage.completion,
+            }
+        return sse.encode(msgspec.json.encode(chunk))
 
 
 def _has_content(delta: Any) -> bool:
-    """Whether a chat delta carries anything beyond its role: text, reasoning, a tool call, a refusal, audio."""
+    """True if a chat delta carries anything beyond its role: text, reasoning, a tool call, a refusal, audio."""
     if not isinstance(delta, dict):
         return False
     return any(value and key != "role" for key, value in delta.items())
 
 
-class WholeMeter:
-    """Meters one whole JSON answer (see `Meter`): bytes are held until all of them are there."""
+class ChatWholeMeter(WholeMeter):
+    """Meters one whole answer of the chat, completions or embeddings wire. needs_choices: embeddings have none."""
 
-    __slots__ = (
-        "_needs_choices",
-        "_pieces",
-        "began",
-        "done",
-        "failure",
-        "finish",
-        "finished",
-        "model",
-        "said",
-        "tokens",
-        "usage",
-    )
+    __slots__ = ("_needs_choices",)
 
     def __init__(self, *, needs_choices: bool = True) -> None:
-        self._pieces: list[bytes] = []
+        super().__init__()
         self._needs_choices = needs_choices
-        self.said: Before | None = None  # a whole answer is given whole or not at all
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0
 
-    def feed(self, piece: bytes) -> bytes:
-        self._pieces.append(piece)
-        return b""
-
-    def end(self) -> bytes:
-        body = b"".join(self._pieces)
-        try:
-            answer = _answer.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.failure = garbled(f"the answer is not valid JSON: {error}", body)
-            return b""
-        self.failure = self._verdict(answer, body)
-        if self.failure is not None:
-            return b""
-        self.model = answer.model
-        self.usage = usage_of(answer.usage)
-        self.tokens = self.usage.completion if self.usage else 0
-        self.began = self.finished = self.done = True
-        return body
-
-    def _verdict(self, answer: _Answer, body: bytes) -> Failure | None:
+    def read(self, body: bytes) -> Failure | None:
+        """See `WholeMeter.read`."""
+        answer = _answer.decode(body)
         if answer.error is not None:
             return error_failure(answer.error, body)
-        if not self._needs_choices:
-            return None
-        if not answer.choices:
+        if self._needs_choices and not answer.choices:
             return garbled("the answer has no choices", body)
-        for choice in answer.choices:
+        for choice in answer.choices or () if self._needs_choices else ():
             if choice.finish_reason in _ABORTED or (choice.finish_reason is None and answer.usage is None):
                 return broken(f"the model's run ended with finish reason {choice.finish_reason!r}")
             self.finish = self.finish or choice.finish_reason
+        self.model = answer.model
+        self.usage = usage_of(answer.usage)
         return None

@@ -21,7 +21,7 @@ from runtime.dialects.meter import Before, Meter
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_responses.conversation import PREVIOUS, item_ids
 from runtime.dialects.openai_responses.makers import Makers, minted
-from runtime.dialects.openai_responses.meter import Done, StreamMeter, WholeMeter
+from runtime.dialects.openai_responses.meter import Done, ResponsesStreamMeter, ResponsesWholeMeter
 from runtime.dialects.openai_responses.passing import passing
 from runtime.dialects.openai_responses.read_request import decode
 from runtime.dialects.openai_responses.words import NAME
@@ -104,7 +104,7 @@ class ResponsesDialect:
     def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
         """See `Dialect.passing`. An answer that broke off is not gone on with: this wire cannot ask for it."""
         done = self._noting(model)
-        meter: Meter = StreamMeter(self._fresh(), done) if self.streams(body) else WholeMeter(done)
+        meter: Meter = ResponsesStreamMeter(self._fresh(), done) if self.streams(body) else ResponsesWholeMeter(done)
         return Passing(passing(body, model, self.makers), meter)
 
     def continuation(self, body: RawBody, before: Before) -> RawBody | None:

@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 
 from runtime.contract.failures import Failure
-from runtime.contract.usage import Usage
-from runtime.dialects.meter import Before, broken, garbled
-from runtime.dialects.openai_responses.words import CUT_SHORT, UNDECODABLE, finish_of, usage_of
+from runtime.dialects.meter import StreamMeter, WholeMeter, broken, garbled
+from runtime.dialects.openai_responses.words import CUT_SHORT, finish_of, usage_of
 from runtime.dialects.openai_responses.write_answer.progress import Progress
 from runtime.wire import sse
 from runtime.wire.raw_body import BadBody, RawBody
@@ -73,78 +72,36 @@ def _detail(value: Any) -> dict[str, Any]:
     return {"message": f"the response is {status}", "code": "server_error"} if status else {}
 
 
-class StreamMeter:
+class ResponsesStreamMeter(StreamMeter):
     """Meters one SSE answer (see `Meter`)."""
 
-    __slots__ = (
-        "_done",
-        "_events",
-        "_miscalled",
-        "_progress",
-        "began",
-        "done",
-        "failure",
-        "finish",
-        "finished",
-        "model",
-        "said",
-        "tokens",
-        "usage",
-    )
+    __slots__ = ("_done", "_miscalled", "_progress")
 
     def __init__(self, progress: Progress | None = None, done: Done = _ignored) -> None:
-        self._events = sse.Events()
+        super().__init__()
         self._progress = progress or Progress()
         self._done = done
-        self._miscalled = False  # the last event calls whole what was cut short
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0  # deltas seen: about the tokens generated
-        self.said: Before | None = None  # this wire cannot be asked to go on with half an answer
-
-    def feed(self, piece: bytes) -> bytes:
-        return self._forwarded(self._events.feed(piece))
+        self._miscalled = False  # `response.completed` was sent for a truncated answer
 
     def end(self) -> bytes:
-        return b"" if self.failure is not None or self.done else self._last()
-
-    def _last(self) -> bytes:
         """A last event that lacks only its blank line still counts."""
-        rest = self._events.rest.rstrip(b"\r\n")
-        if rest.startswith((b"data:", b"event:")):
-            owed = self._forwarded([sse.parse(rest + b"\n\n", rest)])
-            if self.done:
-                return owed
-        self.failure = self.failure or broken("the stream ended before the response was complete")
-        return b""
+        pending, rest = b"", self._events.rest
+        if self.failure is None and not self.done and rest.startswith((b"data:", b"event:")):
+            pending = self.feed(b"\n\n")
+        if not self.done:
+            self.failure = self.failure or broken("the stream ended before the response was complete")
+        return pending
 
-    def _forwarded(self, events: list[sse.Event]) -> bytes:
-        forward = []
-        for event in events:
-            if self.failure is not None or self.done:
-                break
-            if self._read(event):
-                forward.append(_as_incomplete(event) if self._miscalled else event.raw)
-        return b"".join(forward) if len(forward) != 1 else forward[0]
-
-    def _read(self, event: sse.Event) -> bool:
-        """Takes note of one event; True when the client may see it."""
-        data = event.data
-        if data is None:
-            return not event.name  # comments keep a connection alive; a bare field means nothing
+    def read(self, event: sse.Event, data: bytes) -> bytes:
+        """See `StreamMeter.read`."""
         if data == b"[DONE]":
             self.failure = broken("the stream said it was done before the response was complete")
-            return False
-        try:
-            read = _event.decode(data)
-            kind = read.type if isinstance(read.type, str) else event.name.decode("latin-1")
-            return self._take(kind, read, data)
-        except UNDECODABLE as error:
-            self.failure = garbled(f"an event of the stream is not one: {error}", data)
-            return False
+            return b""
+        read = _event.decode(data)
+        kind = read.type if isinstance(read.type, str) else event.name.decode("latin-1")
+        if not self._take(kind, read, data):
+            return b""
+        return _as_incomplete(event) if self._miscalled else event.raw
 
     def _take(self, kind: str, read: _Event, data: bytes) -> bool:
         if isinstance(read.sequence_number, int):
@@ -201,58 +158,27 @@ def _as_incomplete(event: sse.Event) -> bytes:
     return sse.encode(data, INCOMPLETE.encode() if event.name else b"")
 
 
-class WholeMeter:
-    """Meters one whole JSON answer (see `Meter`): bytes are held until all of them are there."""
+class ResponsesWholeMeter(WholeMeter):
+    """Meters one whole JSON answer (see `Meter`)."""
 
-    __slots__ = (
-        "_done",
-        "_pieces",
-        "began",
-        "done",
-        "failure",
-        "finish",
-        "finished",
-        "model",
-        "said",
-        "tokens",
-        "usage",
-    )
+    __slots__ = ("_done",)
 
     def __init__(self, done: Done = _ignored) -> None:
-        self._pieces: list[bytes] = []
+        super().__init__()
         self._done = done
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0
-        self.said: Before | None = None
 
-    def feed(self, piece: bytes) -> bytes:
-        self._pieces.append(piece)
-        return b""
-
-    def end(self) -> bytes:
-        if self.failure is not None or self.done:
-            return b""
-        body = b"".join(self._pieces)
-        try:
-            response = _any.decode(body)
-        except UNDECODABLE as error:
-            self.failure = garbled(f"the answer is not valid JSON: {error}", body)
-            return b""
-        self.failure = self._verdict(response, body)
-        if self.failure is not None:
-            return b""
+    def read(self, body: bytes) -> Failure | None:
+        """See `WholeMeter.read`."""
+        response = _any.decode(body)
+        failure = self._verdict(response, body)
+        if failure is not None:
+            return failure
         self.finish = finish_of(response)
         model = response.get("model")
         self.model = model if isinstance(model, str) else None
         self.usage = usage_of(response.get("usage"))
-        self.tokens = self.usage.completion if self.usage else 0
-        self.began = self.finished = self.done = True
         self._done(body)
-        return body
+        return None
 
     def _verdict(self, response: Any, body: bytes) -> Failure | None:
         if isinstance(response, dict) and response.get("error") is not None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from runtime.dialects.openai_chat.meter import StreamMeter
+from runtime.dialects.openai_chat.meter import ChatStreamMeter
 from runtime.wire.alike import Alike
 
 
@@ -66,8 +66,8 @@ def test_there_is_no_likeness_where_the_text_is_not_where_it_was_said_to_be() ->
     assert Alike.of(b'{"content":"no","choices":[{"delta":{"content":"yes"}}]}', b'"content":', "yes") is None
 
 
-def meter() -> StreamMeter:
-    return StreamMeter(choices=1, hide_usage=True, keep_text=True)
+def meter() -> ChatStreamMeter:
+    return ChatStreamMeter(choices=1, hide_usage=True, keep_text=True)
 
 
 def test_the_meter_counts_and_keeps_what_it_does_not_parse() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.contract.failures import Kind
 from runtime.contract.usage import Usage
-from runtime.dialects.anthropic_messages.meter import StreamMeter, WholeMeter
+from runtime.dialects.anthropic_messages.meter import MessagesStreamMeter, MessagesWholeMeter
 from runtime.wire import sse
 
 
@@ -32,7 +32,7 @@ ERROR = event("error", error={"type": "overloaded_error", "message": "Overloaded
 
 def test_the_commit_point_is_the_first_content() -> None:
     """Neither the beginning, a ping nor an empty text block is content."""
-    meter = StreamMeter()
+    meter = MessagesStreamMeter()
     assert meter.feed(START + PING + BEGIN) == START + PING + BEGIN
     assert not meter.began
     meter.feed(TEXT)
@@ -42,14 +42,14 @@ def test_the_commit_point_is_the_first_content() -> None:
 @pytest.mark.parametrize("block", [{"type": "thinking", "thinking": ""}, {"type": "tool_use", "id": "t", "name": "f"}])
 def test_thinking_and_calls_are_content_as_soon_as_they_begin(block: dict[str, Any]) -> None:
     """A model that thinks unseen is at work."""
-    meter = StreamMeter()
+    meter = MessagesStreamMeter()
     meter.feed(START + event("content_block_start", index=0, content_block=block))
     assert meter.began
 
 
 def test_the_end() -> None:
     """The stop reason finishes, message_stop closes; usage is cumulative over both places it stands in."""
-    meter = StreamMeter()
+    meter = MessagesStreamMeter()
     meter.feed(START + BEGIN + TEXT + CLOSE + END)
     assert (meter.finished, meter.done, meter.finish) == (True, False, "stop")
     assert meter.feed(STOP + b"data: after\n\n") == STOP
@@ -60,7 +60,7 @@ def test_the_end() -> None:
 
 def test_a_whole_answer_without_its_closing_event_is_closed() -> None:
     """All was said; only the mark is missing."""
-    meter = StreamMeter()
+    meter = MessagesStreamMeter()
     meter.feed(START + TEXT + END)
     assert meter.end() == STOP
     assert meter.done
@@ -69,7 +69,7 @@ def test_a_whole_answer_without_its_closing_event_is_closed() -> None:
 @pytest.mark.parametrize("sent", [b"", START, START + TEXT, START + TEXT + STOP, START + TEXT + END[:-9]])
 def test_an_answer_without_a_stop_reason_is_broken(sent: bytes) -> None:
     """Half an answer is never shown as a whole one."""
-    meter = StreamMeter()
+    meter = MessagesStreamMeter()
     meter.feed(sent)
     assert meter.end() == b""
     assert meter.failure is not None
@@ -78,7 +78,7 @@ def test_an_answer_without_a_stop_reason_is_broken(sent: bytes) -> None:
 
 def test_an_error_event_is_a_failure() -> None:
     """It reaches the dispatcher with the vendor's words, and the client never."""
-    meter = StreamMeter()
+    meter = MessagesStreamMeter()
     assert meter.feed(START + ERROR + TEXT) == START
     assert meter.failure is not None
     assert (meter.failure.code, meter.failure.kind) == ("overloaded_error", Kind.BROKEN_STREAM)
@@ -88,7 +88,7 @@ def test_an_error_event_is_a_failure() -> None:
 @pytest.mark.parametrize("sent", [b"data: {\n\n", b"data: []\n\n", TEXT, b'data: {"choices": []}\n\n'])
 def test_what_is_not_this_wire_is_garbled(sent: bytes) -> None:
     """No byte of it reaches the client."""
-    meter = StreamMeter()
+    meter = MessagesStreamMeter()
     assert meter.feed(sent) == b""
     assert meter.failure is not None
     assert meter.failure.kind is Kind.GARBLED
@@ -97,12 +97,12 @@ def test_what_is_not_this_wire_is_garbled(sent: bytes) -> None:
 def test_comments_and_unknown_events_pass() -> None:
     """What this wire may yet learn is the client's to know."""
     sent = START + b": alive\n\n" + event("something_new", x=1)
-    assert StreamMeter().feed(sent) == sent
+    assert MessagesStreamMeter().feed(sent) == sent
 
 
 def test_a_whole_error_is_a_failure() -> None:
     """An error told with status 200 is none the less one."""
-    meter = WholeMeter()
+    meter = MessagesWholeMeter()
     meter.feed(b'{"type": "error", "error": {"type": "api_error", "message": "no"}}')
     assert meter.end() == b""
     assert meter.failure is not None
@@ -112,7 +112,7 @@ def test_a_whole_error_is_a_failure() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"type": "message", "content": []}', b'{"choices": []}'])
 def test_a_body_that_is_no_whole_message_is_a_failure(body: bytes) -> None:
     """A message has content and a stop reason."""
-    meter = WholeMeter()
+    meter = MessagesWholeMeter()
     meter.feed(body)
     assert meter.end() == b""
     assert meter.failure is not None
@@ -134,7 +134,7 @@ _events = st.builds(lambda kind, members: event(kind, **members), _names, st.dic
 @given(st.lists(_events | st.binary(max_size=30), max_size=6))
 def test_garbage_never_raises(pieces: list[bytes]) -> None:
     """Whatever an upstream sends, the meter ends with a verdict."""
-    for meter in (StreamMeter(), WholeMeter()):
+    for meter in (MessagesStreamMeter(), MessagesWholeMeter()):
         for piece in pieces:
             meter.feed(piece)
         meter.end()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
-from runtime.dialects.anthropic_messages.meter import StreamMeter, WholeMeter
+from runtime.dialects.anthropic_messages.meter import MessagesStreamMeter, MessagesWholeMeter
 from runtime.dialects.anthropic_messages.words import FINISH, usage_of
 from runtime.wire import sse
 from runtime.wire.raw_body import RawBody
@@ -47,7 +47,7 @@ def test_every_stream_is_forwarded_and_read_as_the_sdk_reads_it(streams: dict[st
     """Bytes, stop reason and usage agree with the vendor's own reading."""
     assert streams
     for name, stream in streams.items():
-        meter = StreamMeter()
+        meter = MessagesStreamMeter()
         assert meter.feed(stream) + meter.end() == stream, name
         assert meter.failure is None, name
         assert meter.began, name
@@ -61,12 +61,12 @@ def test_any_split_of_a_stream_reads_the_same(streams: dict[str, bytes]) -> None
     """Where the network cuts a stream makes no difference."""
     chance = random.Random(7)
     for name, stream in streams.items():
-        meter, out, at = StreamMeter(), b"", 0
+        meter, out, at = MessagesStreamMeter(), b"", 0
         while at < len(stream):
             size = chance.choice((1, 3, 17, 200, 3000))
             out += meter.feed(stream[at : at + size])
             at += size
-        whole = StreamMeter()
+        whole = MessagesStreamMeter()
         whole.feed(stream)
         assert out + meter.end() == stream, name
         assert (meter.usage, meter.finish, meter.tokens) == (whole.usage, whole.finish, whole.tokens), name
@@ -78,7 +78,7 @@ def test_every_cut_stream_is_a_failure(streams: dict[str, bytes]) -> None:
         events = sse.Events().feed(stream)
         end = next(n for n, event in enumerate(events) if event.name == b"message_delta")
         for kept in {*range(min(end, 5)), end // 2, end - 1, end}:
-            meter = StreamMeter()
+            meter = MessagesStreamMeter()
             meter.feed(b"".join(event.raw for event in events[:kept]))
             assert meter.end() == b"", name
             assert meter.failure is not None, name
@@ -90,7 +90,7 @@ def test_every_whole_answer_is_forwarded_and_metered(recorded: list[recordings.R
         if each.whole is None or each.path != "/messages":
             continue
         body = json.dumps(each.whole).encode()
-        meter = WholeMeter()
+        meter = MessagesWholeMeter()
         assert meter.feed(body) == b""
         if each.status != 200:
             assert meter.end() == b""
