@@ -20,14 +20,14 @@ from runtime.dialects.detour import wire_for
 from runtime.dialects.meter import broken
 from runtime.dialects.openai_chat.profile import Profile as ChatProfile
 from runtime.dialects.openai_chat.read_answer import ChatDecoder
-from runtime.dialects.openai_responses.profile import Profile, fitted
-from runtime.dialects.openai_responses.read_answer import ResponsesDecoder
+from runtime.dialects.openai_responses.profile import ResponsesProfile, fitted
+from runtime.dialects.openai_responses.read_answer import ResponsesAnswerReader
 from runtime.dialects.openai_responses.words import NAME
-from runtime.dialects.openai_responses.write_request import PATH, encode
+from runtime.dialects.openai_responses.write_request import PATH, write_request
 
 CHAT = "openai_chat"
 # platform.openai.com/docs/api-reference/responses: fewer output tokens than this are refused.
-OPENAI = Profile(least_output=16, breakpoints=True, file_ids=True)
+OPENAI = ResponsesProfile(least_output=16, breakpoints=True, file_ids=True)
 
 _UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
@@ -35,7 +35,7 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 class OpenAITwoWires:
     """`runtime.contract.codec.Codec`. now: dates a Retry-After given as a date. chat, responses: what the server takes."""
 
-    def __init__(self, now: Callable[[], datetime], chat: ChatProfile, responses: Profile = OPENAI) -> None:
+    def __init__(self, now: Callable[[], datetime], chat: ChatProfile, responses: ResponsesProfile = OPENAI) -> None:
         self._chat = OpenAICodec(now, chat)
         self._responses = responses
 
@@ -44,7 +44,7 @@ class OpenAITwoWires:
 
     def encode(self, request: Request, target: Target) -> Encoded:
         if wire_for(request, target.capabilities, CHAT) == NAME:
-            return encode(request, target.model, fitted(self._responses, target.capabilities))
+            return write_request(request, target.model, fitted(self._responses, target.capabilities))
         return self._chat.encode(request, target)
 
     def decoder(self, request: Request) -> Decoder:
@@ -65,7 +65,7 @@ class EitherDecoder:
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         if self._decoder is None:
-            self._decoder = ResponsesDecoder() if _is_response(name, data) else ChatDecoder()
+            self._decoder = ResponsesAnswerReader() if _is_response(name, data) else ChatDecoder()
         return self._decoder.feed(name, data)
 
     def finish(self) -> Sequence[Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runtime.dialects.anthropic_messages.check import check_body
-from runtime.dialects.anthropic_messages.marks import without_marked
+from runtime.dialects.anthropic_messages.signatures import without_foreign
 from runtime.dialects.seam import HINTS
 from runtime.wire.raw_body import RawBody
 
@@ -27,7 +27,7 @@ def check(body: RawBody) -> None:
 def passing(body: RawBody, model: str) -> bytes:
     """The client's bytes for a target of this wire that calls the model `model`."""
     put = {"model": msgspec.json.encode(model)}
-    cleaned = without_marked(body)
+    cleaned = without_foreign(body)
     if cleaned is not None:
         put["messages"] = cleaned
     return body.spliced(put, (HINTS,))

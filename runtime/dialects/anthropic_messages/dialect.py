@@ -10,9 +10,9 @@ from runtime.contract.messages import Request
 from runtime.dialects.anthropic_messages import counting, errors
 from runtime.dialects.anthropic_messages.check import check_body, check_limit
 from runtime.dialects.anthropic_messages.meter import MessagesStreamMeter, MessagesWholeMeter
-from runtime.dialects.anthropic_messages.read_request import decode
+from runtime.dialects.anthropic_messages.read_request import read_request
 from runtime.dialects.anthropic_messages.words import NAME
-from runtime.dialects.anthropic_messages.write_answer import StreamWriter, WholeWriter
+from runtime.dialects.anthropic_messages.write_answer import MessagesStreamWriter, MessagesWholeWriter
 from runtime.dialects.anthropic_messages.write_answer.composer import Composer
 from runtime.dialects.meter import Before
 from runtime.dialects.seam import Passing
@@ -53,12 +53,12 @@ class AnthropicMessages:
         return None
 
     def decode(self, body: RawBody) -> Request:
-        return decode(body, stream=self.streams(body))
+        return read_request(body, stream=self.streams(body))
 
     def writer(self, request: Request) -> Writer:
         hidden = request.thinking is not None and request.thinking.show is False
         composer = Composer(request.model, self.new_id, show=not hidden, expected=request.prompt_tokens)
-        return StreamWriter(composer) if request.stream else WholeWriter(composer)
+        return MessagesStreamWriter(composer) if request.stream else MessagesWholeWriter(composer)
 
     def error_body(self, error: ApiError) -> bytes:
         return errors.error_body(error)

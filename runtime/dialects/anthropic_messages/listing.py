@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 _VERSION_HEADER = "anthropic-version"
 
 
-class Row(NamedTuple):
+class ModelRow(NamedTuple):
     """One model. created: Unix seconds. window: tokens of context, None where not known."""
 
     id: str
@@ -23,7 +23,7 @@ def wanted(headers: Sequence[str]) -> bool:
     return _VERSION_HEADER in headers
 
 
-def model(row: Row) -> dict[str, Any]:
+def model(row: ModelRow) -> dict[str, Any]:
     return {
         "type": "model",
         "id": row.id,
@@ -35,7 +35,7 @@ def model(row: Row) -> dict[str, Any]:
     }
 
 
-def page(rows: Sequence[Row]) -> dict[str, Any]:
+def page(rows: Sequence[ModelRow]) -> dict[str, Any]:
     """All models as the one page there is."""
     return {
         "data": [model(row) for row in rows],

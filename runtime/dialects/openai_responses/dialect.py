@@ -20,13 +20,13 @@ from runtime.dialects import openai
 from runtime.dialects.meter import Before, Meter
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_responses.conversation import PREVIOUS, item_ids
-from runtime.dialects.openai_responses.makers import Makers, minted
 from runtime.dialects.openai_responses.meter import Done, ResponsesStreamMeter, ResponsesWholeMeter
 from runtime.dialects.openai_responses.passing import passing
-from runtime.dialects.openai_responses.read_request import decode
+from runtime.dialects.openai_responses.read_request import read_request
+from runtime.dialects.openai_responses.signatures import Makers, translated_id
 from runtime.dialects.openai_responses.words import NAME
-from runtime.dialects.openai_responses.write_answer import Frame, StreamWriter, WholeWriter, envelope
-from runtime.dialects.openai_responses.write_answer.progress import Progress
+from runtime.dialects.openai_responses.write_answer import Frame, ResponsesStreamWriter, ResponsesWholeWriter
+from runtime.dialects.openai_responses.write_answer.envelope import StreamProgress, echo_of, failed_response
 from runtime.dialects.seam import Passing
 from runtime.dialects.translating import Writer
 from runtime.wire import sse
@@ -38,7 +38,7 @@ _ERROR_CODES = {429: "rate_limit_exceeded"}
 
 
 def _new_id(prefix: str) -> str:
-    return minted(prefix, secrets.token_hex(20))
+    return translated_id(prefix, secrets.token_hex(20))
 
 
 def _ignored(response: bytes) -> None: ...
@@ -50,10 +50,10 @@ class _Shown:
     __slots__ = ("progress",)
 
     def __init__(self) -> None:
-        self.progress = Progress()
+        self.progress = StreamProgress()
 
-    def fresh(self) -> Progress:
-        self.progress = Progress()
+    def fresh(self) -> StreamProgress:
+        self.progress = StreamProgress()
         return self.progress
 
 
@@ -79,7 +79,7 @@ class ResponsesDialect:
 
     def session(self, body: RawBody, done: Done = _ignored) -> ResponsesDialect:
         """This dialect for one request. body: the client's own. done: takes the bytes of the response once it is whole."""
-        return replace(self, _echo=envelope.echo_of(body.data), _done=done, _shown=_Shown())
+        return replace(self, _echo=echo_of(body.data), _done=done, _shown=_Shown())
 
     def check(self, body: RawBody) -> None:
         """Refuses what no target could answer. Raises BadBody."""
@@ -111,31 +111,31 @@ class ResponsesDialect:
         return None
 
     def decode(self, body: RawBody) -> Request:
-        return decode(body, self.signatures)
+        return read_request(body, self.signatures)
 
     def writer(self, request: Request) -> Writer:
         done = self._noting(f"{NAME} of another wire")
         frame = Frame(self.new_id, self.now, self._echo, self.signatures, done, self._fresh())
-        return StreamWriter(request, frame) if request.stream else WholeWriter(request, frame)
+        return ResponsesStreamWriter(request, frame) if request.stream else ResponsesWholeWriter(request, frame)
 
     def error_body(self, error: ApiError) -> bytes:
         return error.body or openai.encode_error(error)
 
     def error_event(self, error: ApiError) -> bytes:
         """An error in both shapes clients look for; then, where the response is known, the response as failed."""
-        progress = Progress() if self._shown is None else self._shown.progress
+        progress = StreamProgress() if self._shown is None else self._shown.progress
         code = _ERROR_CODES.get(error.status, "server_error")
         flat = {"type": "error", "code": error.code or code, "message": error.message, "param": error.param}
         nested = msgspec.json.decode(openai.encode_error(error))
         told = [(b"error", flat | nested | {"sequence_number": progress.next()})]
         if progress.response is not None:
-            response = envelope.failed(progress.response, code, error.message)
+            response = failed_response(progress.response, code, error.message)
             event = {"type": "response.failed", "response": response, "sequence_number": progress.next()}
             told.append((b"response.failed", event))
         return b"".join(sse.encode(msgspec.json.encode(data), name) for name, data in told)
 
-    def _fresh(self) -> Progress:
-        return Progress() if self._shown is None else self._shown.fresh()
+    def _fresh(self) -> StreamProgress:
+        return StreamProgress() if self._shown is None else self._shown.fresh()
 
     def _noting(self, model: str) -> Done:
         def done(response: bytes) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from runtime.contract.failures import Failure
 from runtime.dialects.meter import StreamMeter, WholeMeter, broken, garbled
 from runtime.dialects.openai_responses.words import CUT_SHORT, finish_of, usage_of
-from runtime.dialects.openai_responses.write_answer.progress import Progress
+from runtime.dialects.openai_responses.write_answer.envelope import StreamProgress
 from runtime.wire import sse
 from runtime.wire.raw_body import BadBody, RawBody
 
@@ -77,9 +77,9 @@ class ResponsesStreamMeter(StreamMeter):
 
     __slots__ = ("_done", "_miscalled", "_progress")
 
-    def __init__(self, progress: Progress | None = None, done: Done = _ignored) -> None:
+    def __init__(self, progress: StreamProgress | None = None, done: Done = _ignored) -> None:
         super().__init__()
-        self._progress = progress or Progress()
+        self._progress = progress or StreamProgress()
         self._done = done
         self._miscalled = False  # `response.completed` was sent for a truncated answer
 

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.dialects.openai_responses.makers import OURS_IN_JSON, Makers, is_minted
-from runtime.dialects.openai_responses.marks import MARK_IN_JSON, is_marked
+from runtime.dialects.openai_responses.signatures import (
+    FOREIGN_IN_JSON,
+    TRANSLATED_IN_JSON,
+    Makers,
+    is_foreign,
+    is_translated,
+)
 from runtime.dialects.seam import HINTS
 from runtime.wire.raw_body import RawBody
 
@@ -27,7 +32,9 @@ def passing(body: RawBody, model: str, makers: Makers) -> bytes:
 def _items(body: RawBody, model: str, makers: Makers) -> bytes | None:
     """The input for this model; None where it stays as it is. The same items give the same bytes in every turn."""
     given = body.data.get("input")
-    if not isinstance(given, list) or not (len(makers) or MARK_IN_JSON in body.raw or OURS_IN_JSON in body.raw):
+    if not isinstance(given, list) or not (
+        len(makers) or FOREIGN_IN_JSON in body.raw or TRANSLATED_IN_JSON in body.raw
+    ):
         return None
     raws = [bytes(raw) for raw in _raws.decode(body.value("input"))]
     kept = [_item(raw, item, model, makers) for raw, item in zip(raws, given, strict=True)]
@@ -39,9 +46,9 @@ def _item(raw: bytes, item: object, model: str, makers: Makers) -> bytes | None:
     if not isinstance(item, dict):
         return raw
     item_id = item.get("id")
-    foreign = isinstance(item_id, str) and (is_minted(item_id) or makers.of(item_id) not in (None, model))
+    foreign = isinstance(item_id, str) and (is_translated(item_id) or makers.of(item_id) not in (None, model))
     if item.get("type") == "reasoning":
-        return None if foreign or is_marked(item.get("encrypted_content")) else raw
+        return None if foreign or is_foreign(item.get("encrypted_content")) else raw
     if foreign and item.get("type") != "item_reference":
         return RawBody(raw).spliced({}, ("id",))
     return raw

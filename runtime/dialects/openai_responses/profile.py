@@ -8,7 +8,7 @@ from runtime.contract.targets import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ResponsesProfile:
     """The defaults are the wire as its inventor speaks it, for a model without sampling of its own.
 
     system: the role of instructions. sampling: temperature and top_p. efforts: what `reasoning.effort` may be, weakest first;
@@ -34,7 +34,7 @@ class Profile:
     longest: int | None = None
 
 
-def fitted(profile: Profile, can: Capabilities) -> Profile:
+def fitted(profile: ResponsesProfile, can: Capabilities) -> ResponsesProfile:
     """The profile of a server narrowed to what is known of one of its models."""
     off = (can.thinking_off,) if can.thinking_off else ()
     return replace(

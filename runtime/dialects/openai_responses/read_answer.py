@@ -32,7 +32,7 @@ from runtime.contract.messages import Opaque
 from runtime.dialects.meter import broken, garbled
 from runtime.dialects.openai_responses.meter import ENDINGS, FAILURES, told_failure
 from runtime.dialects.openai_responses.read_request.tools import INPUT
-from runtime.dialects.openai_responses.sealing import signature
+from runtime.dialects.openai_responses.signatures import native_signature
 from runtime.dialects.openai_responses.words import NAME, UNDECODABLE, finish_of, usage_of
 
 Json = Mapping[str, Any]
@@ -51,7 +51,7 @@ class _Item:
         self.started = self.sealed = self.ended = False
 
 
-class ResponsesDecoder:
+class ResponsesAnswerReader:
     """`runtime.contract.codec.Decoder`."""
 
     def __init__(self) -> None:
@@ -216,7 +216,7 @@ class ResponsesDecoder:
         content = _string(given.get("encrypted_content"))
         if content and not item.sealed:
             item.sealed = True
-            sealed = signature(_string(given.get("id")) or "", content)
+            sealed = native_signature(_string(given.get("id")) or "", content)
             yield ReasoningDelta(self._thinking(item), "", sealed)
 
     # parts

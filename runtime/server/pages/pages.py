@@ -145,8 +145,8 @@ class Pages:
         await request.answer_json(200, explained(explain(desk.planner, desk.fleet, facts, desk.clock())), extra)
 
 
-def _listed(row: dict[str, Any]) -> listing.Row:
-    return listing.Row(row["id"], row["created"], row.get("max_model_len"))
+def _listed(row: dict[str, Any]) -> listing.ModelRow:
+    return listing.ModelRow(row["id"], row["created"], row.get("max_model_len"))
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:

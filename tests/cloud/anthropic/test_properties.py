@@ -26,7 +26,7 @@ from runtime.contract.messages import (
     ToolChoice,
     ToolResult,
 )
-from runtime.dialects.anthropic_messages.read_request import decode
+from runtime.dialects.anthropic_messages.read_request import read_request
 from runtime.wire.raw_body import RawBody
 from tests.cloud.anthropic.recorded import codec, decoded, folded, judge, target
 
@@ -120,7 +120,7 @@ def texts(messages: tuple[Message, ...]) -> list[Any]:
 def test_a_conversation_survives_the_wire(messages: tuple[Message, ...], model: str) -> None:
     """Texts, media, calls and results, in their order, read back by the dialect of this wire's clients."""
     written = codec().encode(Request("any", messages), target(model)).call.body
-    assert texts(decode(RawBody(written), stream=True).messages) == texts(messages)
+    assert texts(read_request(RawBody(written), stream=True).messages) == texts(messages)
 
 
 @QUICK

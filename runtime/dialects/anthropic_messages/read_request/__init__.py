@@ -42,7 +42,7 @@ _THINKING_OFF = frozenset({"disabled", "between_tools"})
 _BILLING = "x-anthropic-billing-header"
 
 
-def decode(body: RawBody, *, stream: bool) -> Request:
+def read_request(body: RawBody, *, stream: bool) -> Request:
     """Raises BadBody with the place; Unsupported where nothing but a warm cache is asked for."""
     data = body.data
     limit = members.whole(data, "max_tokens", 0)

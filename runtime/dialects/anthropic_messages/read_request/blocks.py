@@ -8,8 +8,14 @@ from typing import Any
 import msgspec
 
 from runtime.contract.messages import Extra, Media, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
-from runtime.dialects.anthropic_messages import marks
-from runtime.dialects.anthropic_messages.read_request import sources
+from runtime.dialects.anthropic_messages import signatures
+from runtime.dialects.anthropic_messages.read_request.sources import (
+    cache_mark,
+    document_of,
+    extra_of,
+    image_of,
+    search_result_text,
+)
 from runtime.dialects.anthropic_messages.words import NAME
 from runtime.wire import members
 from runtime.wire.raw_body import BadBody
@@ -29,7 +35,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._signed: dict[str, marks.CallSignature] = {}  # calls, from the marked blocks before them
+        self._signed: dict[str, signatures.CallSignature] = {}  # calls, from the marked blocks before them
 
     def parts(self, content: Any, at: str) -> Parts:
         """A message's content: a string or a list of blocks. Raises BadBody."""
@@ -57,12 +63,12 @@ class Blocks:
         call_id, name = (members.needed_text(block, member, at) for member in ("id", "name"))
         self._names[call_id] = name
         arguments = msgspec.json.encode(members.table(block, "input", at) or {}).decode()
-        own = sources.extra(block, _CALL)
+        own = extra_of(block, _CALL)
         signed = self._signed.get(call_id)
         if signed is None:
-            return ToolCall(call_id, name, arguments, cache=sources.cache(block), extra=own)
+            return ToolCall(call_id, name, arguments, cache=cache_mark(block), extra=own)
         maker: Extra = {OURS: {"model": signed.model}} if signed.model else {}
-        return ToolCall(call_id, name, arguments, signed.signature, sources.cache(block), {**own, **maker})
+        return ToolCall(call_id, name, arguments, signed.signature, cache_mark(block), {**own, **maker})
 
     def _result(self, block: Block, at: str) -> ToolResult:
         call_id = members.needed_text(block, "tool_use_id", at)
@@ -71,13 +77,13 @@ class Blocks:
             _result_content(block.get("content"), f"{at}.content"),
             name=self._names.get(call_id),
             is_error=members.flag(block, "is_error", at) or False,
-            cache=sources.cache(block),
-            extra=sources.extra(block, _RESULT),
+            cache=cache_mark(block),
+            extra=extra_of(block, _RESULT),
         )
 
     def _redacted(self, block: Block, at: str) -> Parts:
         data = members.needed_text(block, "data", at)
-        held = marks.redacted(data)
+        held = signatures.read_redacted(data)
         if isinstance(held, str):
             return (Reasoning(redacted=held, extra=_origin(data)),)
         if held is not None:
@@ -89,26 +95,26 @@ def _text(block: Block, at: str) -> Parts:
     text = members.text(block, "text", at)
     if text is None:
         raise members.wrong(f"{at}.text", "a string")
-    return (Text(text, sources.cache(block), sources.extra(block, _TEXT)),)
+    return (Text(text, cache_mark(block), extra_of(block, _TEXT)),)
 
 
 def _thinking(block: Block, at: str) -> Parts:
     given = members.text(block, "signature", at)
     text = members.text(block, "thinking", at) or ""
-    return (Reasoning(text, marks.signature(given), extra=_origin(given) if given else {}),)
+    return (Reasoning(text, signatures.original_signature(given), extra=_origin(given) if given else {}),)
 
 
 def _origin(opaque: str) -> Extra:
     """What bears no mark was made by this wire's own models."""
-    return {} if marks.is_marked(opaque) else {NAME: {}}
+    return {} if signatures.is_foreign(opaque) else {NAME: {}}
 
 
 _READERS: dict[str, Callable[[Block, str], Parts]] = {
     "text": _text,
     "thinking": _thinking,
-    "image": lambda block, at: (sources.image(block, at),),
-    "document": sources.document,
-    "search_result": lambda block, at: (sources.search_result(block, at),),
+    "image": lambda block, at: (image_of(block, at),),
+    "document": document_of,
+    "search_result": lambda block, at: (search_result_text(block, at),),
 }
 
 
@@ -128,13 +134,13 @@ def _result_block(block: Any, at: str) -> tuple[Text | Media, ...]:
         raise members.wrong(at, "an object with a type")
     match block.get("type"):
         case "text":
-            return (Text(members.text(block, "text", at) or "", sources.cache(block)),)
+            return (Text(members.text(block, "text", at) or "", cache_mark(block)),)
         case "image":
-            return (sources.image(block, at),)
+            return (image_of(block, at),)
         case "document":
-            return sources.document(block, at)
+            return document_of(block, at)
         case "search_result":
-            return (sources.search_result(block, at),)
+            return (search_result_text(block, at),)
         case "tool_reference":
             return (Text(members.needed_text(block, "tool_name", at)),)
         case other:

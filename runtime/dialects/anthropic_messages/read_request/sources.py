@@ -14,7 +14,7 @@ from runtime.wire.raw_body import BadBody
 _OWN = frozenset({"type", "source", "title", "context", "cache_control"})
 
 
-def cache(block: Mapping[str, Any]) -> Cache | None:
+def cache_mark(block: Mapping[str, Any]) -> Cache | None:
     mark = block.get("cache_control")
     if not isinstance(mark, dict):
         return None
@@ -22,17 +22,17 @@ def cache(block: Mapping[str, Any]) -> Cache | None:
     return Cache(ttl if isinstance(ttl, str) else None)
 
 
-def extra(block: Mapping[str, Any], own: frozenset[str]) -> Extra:
+def extra_of(block: Mapping[str, Any], own: frozenset[str]) -> Extra:
     """What a block says beyond `own`, under this wire's name."""
     left = members.rest(block, own)
     return {NAME: left} if left else {}
 
 
-def image(block: Mapping[str, Any], at: str) -> Media:
+def image_of(block: Mapping[str, Any], at: str) -> Media:
     return _media("image", block, _source(block, at), f"{at}.source")
 
 
-def document(block: Mapping[str, Any], at: str) -> tuple[Text | Media, ...]:
+def document_of(block: Mapping[str, Any], at: str) -> tuple[Text | Media, ...]:
     """A document, with what the client says about it before it. One made of blocks is its blocks."""
     source = _source(block, at)
     context = members.text(block, "context", at)
@@ -54,24 +54,24 @@ def _content(source: Mapping[str, Any], block: Mapping[str, Any], at: str) -> tu
     head = (Text(title),) if title else ()
     inner = source.get("content")
     if isinstance(inner, str):
-        return (*head, Text(inner, cache(block)))
+        return (*head, Text(inner, cache_mark(block)))
     parts: list[Text | Media] = list(head)
     for place, each in enumerate(members.items(source, "content", f"{at}.source")):
         where = f"{at}.source.content[{place}]"
         if not isinstance(each, dict):
             raise members.wrong(where, "an object")
         is_text = each.get("type") == "text"
-        parts.append(Text(members.text(each, "text", where) or "") if is_text else image(each, where))
+        parts.append(Text(members.text(each, "text", where) or "") if is_text else image_of(each, where))
     return tuple(parts)
 
 
-def search_result(block: Mapping[str, Any], at: str) -> Text:
+def search_result_text(block: Mapping[str, Any], at: str) -> Text:
     """A search result as text: title, source, then what it says."""
     told = [members.text(block, name, at) for name in ("title", "source")]
     for place, each in enumerate(members.items(block, "content", at)):
         if isinstance(each, dict):
             told.append(members.text(each, "text", f"{at}.content[{place}]"))
-    return Text("\n".join(piece for piece in told if piece), cache(block))
+    return Text("\n".join(piece for piece in told if piece), cache_mark(block))
 
 
 def _source(block: Mapping[str, Any], at: str) -> dict[str, Any]:
@@ -97,4 +97,4 @@ def _media(kind: Literal["image", "document"], block: Mapping[str, Any], source:
 
 
 def _beside(block: Mapping[str, Any], at: str) -> dict[str, Any]:
-    return {"name": members.text(block, "title", at), "cache": cache(block), "extra": extra(block, _OWN)}
+    return {"name": members.text(block, "title", at), "cache": cache_mark(block), "extra": extra_of(block, _OWN)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from runtime.contract.messages import Json, Tool, ToolChoice
-from runtime.dialects.anthropic_messages.read_request import sources
+from runtime.dialects.anthropic_messages.read_request.sources import cache_mark, extra_of
 from runtime.wire import members
 from runtime.wire.raw_body import BadBody
 
@@ -59,8 +59,8 @@ def _function(entry: Mapping[str, Any], at: str) -> Tool:
         description=members.text(entry, "description", at),
         schema=members.table(entry, "input_schema", at),
         strict=members.flag(entry, "strict", at),
-        cache=sources.cache(entry),
-        extra=sources.extra(entry, _OWN),
+        cache=cache_mark(entry),
+        extra=extra_of(entry, _OWN),
     )
 
 

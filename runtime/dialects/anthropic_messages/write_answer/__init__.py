@@ -19,7 +19,7 @@ _whole = msgspec.json.Decoder(dict[str, Any])
 _object: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-class StreamWriter:
+class MessagesStreamWriter:
     __slots__ = ("_composer",)
 
     def __init__(self, composer: Composer) -> None:
@@ -41,7 +41,7 @@ def _written(event: WireEvent) -> bytes:
     return sse.encode(_encoder.encode(event), event["type"].encode())
 
 
-class WholeWriter:
+class MessagesWholeWriter:
     """What a client of the stream would have put together, so that both forms say the same."""
 
     __slots__ = ("_composer", "_fold")

@@ -29,7 +29,7 @@ from runtime.contract.events import (
     UsageReport,
 )
 from runtime.contract.usage import Usage
-from runtime.dialects.anthropic_messages import marks
+from runtime.dialects.anthropic_messages import signatures
 from runtime.dialects.anthropic_messages.words import NAME, stop_reason, usage_object
 
 WireEvent = dict[str, Any]
@@ -62,7 +62,7 @@ class _Block:
     def last(self) -> list[WireEvent]:
         """What is owed before the block closes: nobody signed this thinking, and the mark says so."""
         unsigned = self.kind == "thinking" and not self.signed
-        return [{"type": "signature_delta", "signature": marks.signed(None)}] if unsigned else []
+        return [{"type": "signature_delta", "signature": signatures.foreign_signature(None)}] if unsigned else []
 
 
 class Composer:
@@ -147,12 +147,14 @@ class Composer:
 
     def _reasoning(self, event: ReasoningDelta) -> list[WireEvent]:
         if event.redacted is not None:
-            return self._whole(event.index, {"type": "redacted_thinking", "data": marks.block_data(event.redacted)})
+            return self._whole(
+                event.index, {"type": "redacted_thinking", "data": signatures.redacted_data(event.redacted)}
+            )
         deltas: list[WireEvent] = []
         if event.text and self._show:
             deltas.append({"type": "thinking_delta", "thinking": event.text})
         if event.signature is not None:
-            deltas.append({"type": "signature_delta", "signature": marks.signed(event.signature)})
+            deltas.append({"type": "signature_delta", "signature": signatures.foreign_signature(event.signature)})
         return self._put(event.index, "thinking", deltas) if deltas or event.text else []
 
     def _call(self, event: ToolCallStart) -> list[WireEvent]:
@@ -160,7 +162,7 @@ class Composer:
         call_id = _NOT_IN_AN_ID.sub("_", event.id) or f"toolu_{self._new_id()}"
         out: list[WireEvent] = []
         if event.signature is not None:
-            data = marks.call_data(marks.CallSignature(call_id, self._start.model or "", event.signature))
+            data = signatures.call_data(signatures.CallSignature(call_id, self._start.model or "", event.signature))
             # Numbered apart from all others, before the call it signs.
             out = self._whole(-2 - event.index, {"type": "redacted_thinking", "data": data})
         head = {"type": "tool_use", "id": call_id, "name": event.name, "input": {}}
@@ -295,7 +297,7 @@ def _cited(event: Citation) -> WireEvent | None:
         "url": event.url,
         "title": event.title,
         "cited_text": event.cited or "",
-        "encrypted_index": marks.signed(None),
+        "encrypted_index": signatures.foreign_signature(None),
     }
 
 

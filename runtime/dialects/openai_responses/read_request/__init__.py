@@ -52,7 +52,7 @@ _PLAIN_REASONING = frozenset({"effort", "summary", "generate_summary"})
 _DEFAULTS: Mapping[str, Any] = {"truncation": "disabled", "top_logprobs": 0}  # said aloud, they change nothing
 
 
-def decode(body: RawBody, signatures: SignatureCache | None = None) -> Request:
+def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Request:
     """Raises BadBody with the place of what the wire does not allow, Unsupported for what only OpenAI's own servers do.
 
     signatures: what earlier turns left, for clients that do not give it back.

@@ -26,9 +26,9 @@ from runtime.contract.messages import (
 )
 from runtime.dialects.openai_chat.read_request.turn import Said, arranged
 from runtime.dialects.openai_chat.signatures import SignatureCache, Turn, call_key, origin
-from runtime.dialects.openai_responses import marks
 from runtime.dialects.openai_responses.read_request.parts import content
 from runtime.dialects.openai_responses.read_request.tools import INPUT
+from runtime.dialects.openai_responses.signatures import Carried, is_foreign, part_of, read_foreign
 from runtime.dialects.openai_responses.words import NAME, UNDECODABLE
 from runtime.wire import data_url, members
 from runtime.wire.raw_body import BadBody
@@ -58,7 +58,7 @@ class _Items:
     def __init__(self) -> None:
         self._turns: list[tuple[Role, list[Part]]] = []
         self._calls: dict[str, str] = {}  # id -> name
-        self._signed: dict[str, marks.Sealed] = {}  # signatures of calls, by id
+        self._signed: dict[str, Carried] = {}  # signatures of calls, by id
         self._readers: dict[str, Callable[[dict[str, Any], str], None]] = {
             "message": self._message,
             "reasoning": self._reasoning,
@@ -118,16 +118,16 @@ class _Items:
     def _reasoning(self, item: dict[str, Any], at: str) -> None:
         text = _joined(item.get("content"), f"{at}.content") or _joined(item.get("summary"), f"{at}.summary")
         given = item.get("encrypted_content")
-        if not marks.is_marked(given):
+        if not is_foreign(given):
             self._own(Reasoning(text, extra={NAME: item}))
             return
-        sealed = marks.read(given)
+        sealed = read_foreign(given)
         if sealed is None:
             raise BadBody("the encrypted content was changed on its way", f"{at}.encrypted_content")
         if sealed.call_id is not None:
             self._signed[sealed.call_id] = sealed
             return
-        part = marks.part_of(sealed, text)
+        part = part_of(sealed, text)
         if part is not None:
             self._own(part)
 

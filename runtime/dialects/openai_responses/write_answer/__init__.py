@@ -13,9 +13,13 @@ from runtime.contract.messages import Request
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_chat.signatures import SignatureCache, call_key
 from runtime.dialects.openai_responses.read_request.tools import is_custom
-from runtime.dialects.openai_responses.write_answer import envelope
+from runtime.dialects.openai_responses.write_answer.envelope import (
+    StreamProgress,
+    echo_from,
+    final_response,
+    new_response,
+)
 from runtime.dialects.openai_responses.write_answer.output import Output
-from runtime.dialects.openai_responses.write_answer.progress import Progress
 from runtime.wire import sse
 
 _encode = msgspec.json.encode
@@ -34,7 +38,7 @@ class Frame:
     echo: dict[str, Any] | None = None
     signatures: SignatureCache | None = None
     done: Callable[[bytes], None] | None = None
-    progress: Progress = field(default_factory=Progress)
+    progress: StreamProgress = field(default_factory=StreamProgress)
 
 
 class _Answer:
@@ -46,7 +50,7 @@ class _Answer:
         self.output = Output(frame.new_id, custom, request.logprobs)
         self.usage: Usage | None = None
         self.stop: Stop | None = None
-        self._echo = envelope.echo_from(request) if frame.echo is None else frame.echo
+        self._echo = echo_from(request) if frame.echo is None else frame.echo
         self._head = frame.new_id("resp"), int(frame.now())
 
     def take(self, event: Event) -> list[dict[str, Any]]:
@@ -58,21 +62,21 @@ class _Answer:
 
     @property
     def begun(self) -> dict[str, Any]:
-        return envelope.begun(*self._head, self.output.model or self.request.model, self._echo)
+        return new_response(*self._head, self.output.model or self.request.model, self._echo)
 
     def ended(self) -> tuple[str, bytes]:
         """The wire's word for how it ended, and the response; whoever waits for either is told."""
         calls, turn, signatures = self.output.calls, self.output.turn, self.frame.signatures
         if signatures is not None and calls and turn.worth_keeping:
             signatures.remember(map(call_key, calls), turn)
-        response = envelope.ended(self.begun, self.output.items, self.stop, self.usage, int(self.frame.now()))
+        response = final_response(self.begun, self.output.items, self.stop, self.usage, int(self.frame.now()))
         written = _encode(response)
         if self.frame.done is not None:
             self.frame.done(written)
         return response["status"], written
 
 
-class WholeWriter:
+class ResponsesWholeWriter:
     """`runtime.dialects.translating.Writer` of a whole body."""
 
     def __init__(self, request: Request, frame: Frame) -> None:
@@ -86,7 +90,7 @@ class WholeWriter:
         return self._answer.ended()[1]
 
 
-class StreamWriter:
+class ResponsesStreamWriter:
     """`runtime.dialects.translating.Writer` of a stream. There is no closing mark: the last event says how it ended."""
 
     def __init__(self, request: Request, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""The response object around the output: what the client asked for, given back as the wire wants it, and how it ended."""
+"""The response object around the output items: the client's parameters repeated, how it ended, how far the stream is."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ _ECHOED: Mapping[str, Any] = {
 """Member -> what it is where the client did not say."""
 
 
+class StreamProgress:
+    """State of one stream that an error event needs, too.
+
+    response: the object as last sent to the client, None before. sequence: of the last event, -1 before the first.
+    """
+
+    __slots__ = ("response", "sequence")
+
+    def __init__(self) -> None:
+        self.response: Json | None = None
+        self.sequence = -1
+
+    def next(self) -> int:
+        self.sequence += 1
+        return self.sequence
+
+
 def echo_of(body: Mapping[str, Any]) -> Json:
     """What of a body its response repeats."""
     return {name: body[name] for name in _ECHOED if body.get(name) is not None}
@@ -63,14 +80,14 @@ def _tool(tool: Tool) -> Json:
     return entry | {"parameters": tool.schema, "strict": bool(tool.strict)}
 
 
-def begun(response_id: str, created: int, model: str, echo: Mapping[str, Any]) -> Json:
+def new_response(response_id: str, created: int, model: str, echo: Mapping[str, Any]) -> Json:
     """A response of which nothing is known yet."""
     head = {"id": response_id, "object": "response", "created_at": created, "status": "in_progress", "model": model}
     open_ends: Json = {"completed_at": None, "error": None, "incomplete_details": None, "output": [], "usage": None}
     return {**head, **open_ends, **_ECHOED, **echo}
 
 
-def ended(response: Json, items: list[Json], stop: Stop | None, usage: Usage | None, completed: int) -> Json:
+def final_response(response: Json, items: list[Json], stop: Stop | None, usage: Usage | None, completed: int) -> Json:
     """The same response, whole or cut short."""
     reason = CUT_SHORT.get(stop.finish) if stop is not None else None
     return {
@@ -83,5 +100,5 @@ def ended(response: Json, items: list[Json], stop: Stop | None, usage: Usage | N
     }
 
 
-def failed(response: Mapping[str, Any], code: str, message: str) -> Json:
+def failed_response(response: Mapping[str, Any], code: str, message: str) -> Json:
     return {**response, "status": "failed", "error": {"code": code, "message": message}}

@@ -28,10 +28,8 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Reasoning
 from runtime.dialects.openai_chat.signatures import Bound, Turn
-from runtime.dialects.openai_responses import marks
-from runtime.dialects.openai_responses.marks import Sealed
 from runtime.dialects.openai_responses.read_request.tools import INPUT
-from runtime.dialects.openai_responses.sealing import native
+from runtime.dialects.openai_responses.signatures import Carried, read_native, write_foreign
 from runtime.dialects.openai_responses.words import UNDECODABLE
 from runtime.wire import logprobs as openai_logprobs
 
@@ -98,7 +96,7 @@ class Output:
                 return self._picture(mime, data)
             case OpaqueBlock(block=block):
                 self._bound.append(Bound(block, self._chars, self._made))
-                return self._carry(Sealed(model=self.model, wire=block.wire, value=block.value))
+                return self._carry(Carried(model=self.model, wire=block.wire, value=block.value))
             case Start(model=model):
                 self.model = model or self.model
             case Stop(finish=finish):
@@ -250,12 +248,12 @@ class Output:
 
     def _seal(self, opened: _Open, signature: str | None, redacted: str | None) -> None:
         """What this wire's own models sealed goes back as they gave it; all else is marked."""
-        own = native(signature)
+        own = read_native(signature)
         if own is not None:
             opened.item["id"], opened.item["encrypted_content"] = own.id or opened.item["id"], own.content
         else:
-            sealed = Sealed(model=self.model, signature=signature, redacted=redacted)
-            opened.item["encrypted_content"] = marks.written(sealed)
+            sealed = Carried(model=self.model, signature=signature, redacted=redacted)
+            opened.item["encrypted_content"] = write_foreign(sealed)
         said = self._bound[-1].part
         if isinstance(said, Reasoning):
             kept = Reasoning("", signature or said.signature, redacted or said.redacted)
@@ -283,11 +281,11 @@ class Output:
             part = Reasoning(text, last.part.signature, last.part.redacted)
             self._bound[-1] = Bound(part, last.chars, last.calls)
 
-    def _carry(self, sealed: Sealed) -> Told:
+    def _carry(self, sealed: Carried) -> Told:
         """A reasoning item that holds nothing but what has to come back."""
         out = [*self._message_over(), *self._thought_over()]
         item: Json = {"type": "reasoning", "id": self._new_id("rs"), "summary": []}
-        opened, added = self._add(-1, item | {"encrypted_content": marks.written(sealed)})
+        opened, added = self._add(-1, item | {"encrypted_content": write_foreign(sealed)})
         return [*out, *added, *self._done(opened)]
 
     # calls
@@ -296,7 +294,7 @@ class Output:
         out = [*self._message_over(), *self._thought_over()]
         if event.signature:
             self._signed[event.id] = event.signature
-            out += self._carry(Sealed(model=self.model, signature=event.signature, call_id=event.id))
+            out += self._carry(Carried(model=self.model, signature=event.signature, call_id=event.id))
         custom = event.name in self._custom
         kind, given = ("custom_tool_call", INPUT) if custom else ("function_call", "arguments")
         item = {"type": kind, "id": self._new_id("ctc" if custom else "fc"), "status": "in_progress"}

@@ -1,4 +1,4 @@
-"""A Request as the body of a responses call, for one server's `Profile`.
+"""A Request as the body of a responses call, for one server's `ResponsesProfile`.
 
 Nothing is kept at the server (`store` is false): what a model sealed comes down and goes up with the conversation. Hints a
 server does not know are left out and named; what would change the meaning is refused.
@@ -15,7 +15,7 @@ import msgspec
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Format, Request, Thinking, Tool
-from runtime.dialects.openai_responses.profile import Profile
+from runtime.dialects.openai_responses.profile import ResponsesProfile
 from runtime.dialects.openai_responses.read_request.tools import is_custom
 from runtime.dialects.openai_responses.words import NAME
 from runtime.dialects.openai_responses.write_request.items import Items
@@ -32,7 +32,7 @@ _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _MEANINGLESS = frozenset({"stream_options", "functions", "tools"})  # of other wires' own members
 
 
-def encode(request: Request, model: str, profile: Profile) -> Encoded:
+def write_request(request: Request, model: str, profile: ResponsesProfile) -> Encoded:
     """The call, always for a stream. Raises Unsupported."""
     dropped: list[str] = []
     body = _Body(request, profile, dropped).members(model)
@@ -42,7 +42,7 @@ def encode(request: Request, model: str, profile: Profile) -> Encoded:
 class _Body:
     """One body on its way. dropped: names of hints that were left out or weakened."""
 
-    def __init__(self, request: Request, profile: Profile, dropped: list[str]) -> None:
+    def __init__(self, request: Request, profile: ResponsesProfile, dropped: list[str]) -> None:
         _refuse(request)
         self._weak_format = request.format is not None and request.format.schema is not None and not profile.schemas
         if self._weak_format:

@@ -24,9 +24,9 @@ from runtime.contract.messages import (
     ToolCall,
     ToolResult,
 )
-from runtime.dialects.openai_responses.profile import Profile
+from runtime.dialects.openai_responses.profile import ResponsesProfile
 from runtime.dialects.openai_responses.read_request.tools import INPUT
-from runtime.dialects.openai_responses.sealing import native
+from runtime.dialects.openai_responses.signatures import read_native
 from runtime.dialects.openai_responses.words import NAME
 from runtime.wire import data_url
 
@@ -39,7 +39,7 @@ _SEALED = ("id", "summary", "content", "encrypted_content")
 class Items:
     """Writes one conversation. dropped: takes the names of what had to go."""
 
-    def __init__(self, profile: Profile, dropped: list[str]) -> None:
+    def __init__(self, profile: ResponsesProfile, dropped: list[str]) -> None:
         self._profile, self._dropped = profile, dropped
 
     def written(self, messages: Sequence[Message]) -> list[Json]:
@@ -96,7 +96,7 @@ class Items:
                 self._dropped.append("messages")
 
     def _thought(self, part: Reasoning) -> Iterator[Json]:
-        own, item = native(part.signature), part.extra.get(NAME, {})
+        own, item = read_native(part.signature), part.extra.get(NAME, {})
         if own is not None:
             summary = [{"type": "summary_text", "text": part.text}] if part.text else []
             sealed: Json = {"type": "reasoning", "summary": summary, "encrypted_content": own.content}

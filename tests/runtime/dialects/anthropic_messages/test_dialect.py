@@ -136,7 +136,7 @@ def test_counted_answers_of_a_target_are_checked() -> None:
 
 def test_the_list_of_models_reads_as_the_vendors() -> None:
     """A client of this wire lists the models and finds each by its name."""
-    rows = [listing.Row("auto", 1), listing.Row("local/x", 1_700_000_000, 4096, 1024)]
+    rows = [listing.ModelRow("auto", 1), listing.ModelRow("local/x", 1_700_000_000, 4096, 1024)]
     read = sdk.reader(json.dumps(listing.page(rows)).encode()).models.list()
     assert [model.id for model in read] == ["auto", "local/x"]
     one = sdk.reader(json.dumps(listing.model(rows[1])).encode()).models.retrieve("local/x")

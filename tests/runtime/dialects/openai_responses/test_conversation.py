@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from runtime.dialects.openai_responses import conversation, marks
+from runtime.dialects.openai_responses import conversation
 from runtime.dialects.openai_responses.conversation import Kept
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
-from runtime.dialects.openai_responses.marks import Sealed
+from runtime.dialects.openai_responses.signatures import Carried, write_foreign
 from runtime.wire.raw_body import BadBody, RawBody
 from tests.runtime.dialects.openai_responses.answers import CALLS, TEXT, THOUGHT, dialect, written
 
@@ -87,7 +87,12 @@ def test_what_is_not_to_be_stored_is_not_kept() -> None:
 
 def test_marked_items_never_go_up() -> None:
     """No model of this wire could read them; all else stays as it was written."""
-    marked = {"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": marks.written(Sealed(signature="s"))}
+    marked = {
+        "type": "reasoning",
+        "id": "rs",
+        "summary": [],
+        "encrypted_content": write_foreign(Carried(signature="s")),
+    }
     kept = [{"role": "user", "content": "a"}, {"type": "reasoning", "id": "rs_2", "encrypted_content": "gAAA"}]
     assert sent(dialect(), raw(input=[marked, *kept]))["input"] == kept
 

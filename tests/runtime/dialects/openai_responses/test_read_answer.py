@@ -28,8 +28,8 @@ from runtime.contract.events import (
     UsageReport,
 )
 from runtime.contract.usage import Usage
-from runtime.dialects.openai_responses.read_answer import ResponsesDecoder
-from runtime.dialects.openai_responses.sealing import native
+from runtime.dialects.openai_responses.read_answer import ResponsesAnswerReader
+from runtime.dialects.openai_responses.signatures import read_native
 from runtime.wire import sse
 from tests.runtime.dialects.openai_responses import sdk
 from tests.runtime.dialects.openai_responses.answers import ALL, CALLS, RICH, TEXT, THOUGHT, written
@@ -37,7 +37,7 @@ from tests.runtime.dialects.openai_responses.recorded import exchanges
 
 
 def read(raw: bytes) -> list[Event]:
-    decoder = ResponsesDecoder()
+    decoder = ResponsesAnswerReader()
     events: list[Event] = []
     for each in sse.Events().feed(raw):
         if each.data is not None:
@@ -106,7 +106,7 @@ def test_sealed_reasoning_says_whose_it_is() -> None:
     """Its signature carries the item's id and content, for the body of the next turn."""
     events = read(written(THOUGHT, stream=True))
     (signature,) = [event.signature for event in events if isinstance(event, ReasoningDelta) and event.signature]
-    own = native(signature)
+    own = read_native(signature)
     assert own is not None
     assert own.id.startswith("rs_")
 
@@ -275,7 +275,7 @@ def test_garbage_never_raises(members: list[dict[str, Any]]) -> None:
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_event_are_a_failure(data: bytes) -> None:
     """Whatever they are."""
-    decoder = ResponsesDecoder()
+    decoder = ResponsesAnswerReader()
     events = [*decoder.feed("", data), *decoder.finish()]
     assert isinstance(events[-1], Failed)
 

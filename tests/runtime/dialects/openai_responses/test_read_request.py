@@ -27,9 +27,8 @@ from runtime.contract.messages import (
     ToolResult,
 )
 from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Turn, call_key
-from runtime.dialects.openai_responses import marks
 from runtime.dialects.openai_responses.dialect import RESPONSES, ResponsesDialect
-from runtime.dialects.openai_responses.marks import Sealed
+from runtime.dialects.openai_responses.signatures import Carried, write_foreign
 from runtime.wire.raw_body import BadBody, RawBody
 
 WIRE = "openai_responses"
@@ -205,12 +204,12 @@ def test_a_custom_tool_is_a_function_of_one_text() -> None:
 def test_what_other_models_signed_comes_back() -> None:
     """Signatures of thinking and of calls, redacted thinking and foreign blocks, with the model that made them."""
     carried = [
-        {"type": "reasoning", "id": "rs", "summary": [{"text": "Hm."}], "encrypted_content": marks.written(sealed)}
+        {"type": "reasoning", "id": "rs", "summary": [{"text": "Hm."}], "encrypted_content": write_foreign(sealed)}
         for sealed in (
-            Sealed(model="m", signature="s"),
-            Sealed(model="m", redacted="r"),
-            Sealed(model="m", wire="other", value={"n": 1}),
-            Sealed(model="m", signature="t", call_id="c1"),
+            Carried(model="m", signature="s"),
+            Carried(model="m", redacted="r"),
+            Carried(model="m", wire="other", value={"n": 1}),
+            Carried(model="m", signature="t", call_id="c1"),
         )
     ]
     ((_, parts),) = parts_of(*carried, call("c1"))

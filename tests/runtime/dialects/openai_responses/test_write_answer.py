@@ -22,7 +22,7 @@ from runtime.contract.events import (
 from runtime.contract.messages import Opaque, Reasoning, Role, Tool, ToolCall
 from runtime.dialects.openai_chat.signatures import SignatureCache, call_key
 from runtime.dialects.openai_responses.dialect import RESPONSES
-from runtime.dialects.openai_responses.sealing import signature
+from runtime.dialects.openai_responses.signatures import native_signature
 from runtime.wire import sse
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import RawBody
@@ -139,7 +139,11 @@ def test_what_models_want_back_survives_a_client_that_echoes_items(stream: bool)
 
 def test_what_this_wires_own_models_sealed_goes_on_as_theirs() -> None:
     """Under the id and with the content they gave it."""
-    events: tuple[Event, ...] = (Start("r", "m"), ReasoningDelta(0, "", signature("rs_up", "gAAA")), Stop("stop"))
+    events: tuple[Event, ...] = (
+        Start("r", "m"),
+        ReasoningDelta(0, "", native_signature("rs_up", "gAAA")),
+        Stop("stop"),
+    )
     (item,) = json.loads(written(events, stream=False))["output"]
     assert (item["id"], item["encrypted_content"]) == ("rs_up", "gAAA")
 

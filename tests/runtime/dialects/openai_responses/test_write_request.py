@@ -29,40 +29,40 @@ from runtime.contract.messages import (
 )
 from runtime.contract.targets import Capabilities
 from runtime.dialects.openai_responses.dialect import RESPONSES
-from runtime.dialects.openai_responses.profile import Profile, fitted
-from runtime.dialects.openai_responses.sealing import signature
-from runtime.dialects.openai_responses.write_request import encode, nearest
+from runtime.dialects.openai_responses.profile import ResponsesProfile, fitted
+from runtime.dialects.openai_responses.signatures import native_signature
+from runtime.dialects.openai_responses.write_request import nearest, write_request
 from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_responses.recorded import exchanges
 from tests.runtime.dialects.openai_responses.schema import faults
 
-FULL = Profile(least_output=16, breakpoints=True, file_ids=True, longest=100_000)
+FULL = ResponsesProfile(least_output=16, breakpoints=True, file_ids=True, longest=100_000)
 HI = Message(Role.USER, (Text("Hi"),))
 ASKED = Request("auto", (HI,))
 LOOK = Tool("look", "Looks.", {"type": "object", "properties": {}}, strict=True)
 
 
-def body_of(request: Request, profile: Profile = FULL, *, whole: bool = True) -> dict[str, Any]:
+def body_of(request: Request, profile: ResponsesProfile = FULL, *, whole: bool = True) -> dict[str, Any]:
     """whole: nothing is dropped."""
-    encoded = encode(request, "m", profile)
+    encoded = write_request(request, "m", profile)
     body: dict[str, Any] = json.loads(encoded.call.body)
     assert faults(body) == []
     assert not (whole and encoded.dropped)
     return body
 
 
-def dropped(request: Request, profile: Profile = FULL) -> tuple[str, ...]:
-    return encode(request, "m", profile).dropped
+def dropped(request: Request, profile: ResponsesProfile = FULL) -> tuple[str, ...]:
+    return write_request(request, "m", profile).dropped
 
 
-def items_of(*messages: Message, profile: Profile = FULL) -> list[dict[str, Any]]:
+def items_of(*messages: Message, profile: ResponsesProfile = FULL) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = body_of(replace(ASKED, messages=messages), profile)["input"]
     return found
 
 
 def test_a_plain_request() -> None:
     """Streamed, nothing kept at the server, reasoning sealed into the answer."""
-    encoded = encode(ASKED, "m", FULL)
+    encoded = write_request(ASKED, "m", FULL)
     assert encoded.call.path == "/responses"
     assert body_of(ASKED) == {
         "model": "m",
@@ -171,7 +171,7 @@ def test_thinking_goes_home_or_nowhere() -> None:
     turn = Message(
         Role.ASSISTANT,
         (
-            Reasoning("Hm.", signature("rs_2", "gBBB")),
+            Reasoning("Hm.", native_signature("rs_2", "gBBB")),
             Reasoning("", extra={"openai_responses": item}),
             Reasoning("Hm.", "anthropic_messages/x#sig"),
             Reasoning("Hm."),
@@ -189,10 +189,10 @@ def test_thinking_goes_home_or_nowhere() -> None:
 def test_plain_thinking_goes_back_in_words_where_it_is_wanted() -> None:
     """Open models read their own reasoning."""
     (item, _) = json.loads(
-        encode(
+        write_request(
             replace(ASKED, messages=(Message(Role.ASSISTANT, (Reasoning("Hm."),)), HI)),
             "m",
-            Profile(plain_thinking=True, sealed=False),
+            ResponsesProfile(plain_thinking=True, sealed=False),
         ).call.body
     )["input"]
     assert item == {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
@@ -233,7 +233,7 @@ def test_hints_that_go_are_named(more: dict[str, Any], names: tuple[str, ...]) -
 def test_what_would_change_the_meaning_is_refused(more: dict[str, Any], param: str) -> None:
     """With the member at fault."""
     with pytest.raises(Unsupported) as told:
-        encode(replace(ASKED, **more), "m", FULL)
+        write_request(replace(ASKED, **more), "m", FULL)
     assert told.value.param == param
 
 
@@ -245,7 +245,7 @@ def test_a_model_narrows_its_server() -> None:
     assert dropped(request, narrow) == ("temperature", "reasoning_effort")
     assert body_of(request, narrow, whole=False)["reasoning"] == {"effort": "none"}
     with pytest.raises(Unsupported):
-        encode(replace(ASKED, tools=(LOOK,), tool_choice=ToolChoice("required")), "m", narrow)
+        write_request(replace(ASKED, tools=(LOOK,), tool_choice=ToolChoice("required")), "m", narrow)
 
 
 @pytest.mark.parametrize(
@@ -294,10 +294,10 @@ def test_the_same_wire_gives_back_what_it_was_given() -> None:
 
 def test_recorded_bodies_keep_their_meaning(shared: Path) -> None:
     """Items, tools and settings of real traffic, through the contract and back, for a server that takes thinking in words."""
-    plain = Profile(sealed=False, plain_thinking=True)
+    plain = ResponsesProfile(sealed=False, plain_thinking=True)
     for exchange in exchanges(shared):
         request = RESPONSES.decode(RawBody(json.dumps(exchange.request).encode()))
-        encoded = encode(request, exchange.request["model"], plain)
+        encoded = write_request(request, exchange.request["model"], plain)
         body = json.loads(encoded.call.body)
         assert encoded.dropped == (), exchange.name
         assert body.get("tools") == exchange.request.get("tools")

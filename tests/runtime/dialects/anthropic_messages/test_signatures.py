@@ -1,4 +1,4 @@
-"""What other wires' models signed travels through clients of this wire, and stays away from this wire's own models."""
+"""Signatures of other wires' models: carried through clients of this wire, never sent to this wire's own models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def body(*messages: Any) -> RawBody:
 
 
 def answer() -> dict[str, Any]:
-    """A signed call of another wire's model, as a client of this one keeps it."""
+    """A signed call of another wire's model, as a client of this wire stores it."""
     events: list[Event] = [
         Start(model="maker"),
         ReasoningDelta(0, "Hm.", signature="dGhvdWdodA=="),
@@ -44,28 +44,28 @@ def test_signatures_come_back_to_their_maker() -> None:
     )
 
 
-def test_a_torn_mark_is_nothing() -> None:
-    """What a client mangled signs no call and breaks no request."""
+def test_a_damaged_signature_is_ignored() -> None:
+    """A value that a client changed signs no call and breaks no request."""
     torn = {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "hearth:call:???"}]}
     assert len(MESSAGES.decode(body(ASK, torn)).messages) == 1
 
 
-def test_marked_blocks_do_not_go_up() -> None:
-    """A target of this wire would refuse what it did not sign: it gets the conversation without."""
+def test_foreign_blocks_are_not_sent_to_this_wires_models() -> None:
+    """A target of this wire refuses signatures it did not make; it gets the conversation without those blocks."""
     result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "7"}]}
     passed = json.loads(MESSAGES.passing(body(ASK, answer(), result), "m").body)
     call = {"type": "tool_use", "id": "c1", "name": "look", "input": {}}
     assert passed["messages"] == [ASK, {"role": "assistant", "content": [call]}, result]
 
 
-def test_a_message_of_marked_blocks_alone_goes_whole() -> None:
-    """Nothing is left of it that could be sent."""
+def test_a_message_of_foreign_blocks_alone_is_left_out() -> None:
+    """An empty message would be refused."""
     lone = {"role": "assistant", "content": [{"type": "thinking", "thinking": "x", "signature": "hearth:"}]}
     assert json.loads(MESSAGES.passing(body(ASK, lone, ASK), "m").body)["messages"] == [ASK, ASK]
 
 
-def test_marked_sources_do_not_go_up() -> None:
-    """A citation this wire's search did not make is taken off its text."""
+def test_foreign_citations_are_not_sent() -> None:
+    """A citation from another wire's search is taken off its text."""
     own = {"type": "web_search_result_location", "encrypted_index": "abc", "url": "u", "title": "t", "cited_text": "c"}
     text = {"type": "text", "text": "So.", "citations": [own, own | {"encrypted_index": "hearth:"}]}
     alone = {"type": "text", "text": "So.", "citations": [own | {"encrypted_index": "hearth:"}]}
@@ -73,8 +73,8 @@ def test_marked_sources_do_not_go_up() -> None:
     assert passed["messages"][1]["content"] == [text | {"citations": [own]}, {"type": "text", "text": "So."}]
 
 
-def test_all_else_stays_as_written() -> None:
-    """Only the block that must go is cut out of the bytes; spelling and order around it survive."""
+def test_every_other_byte_stays_as_written() -> None:
+    """Only the foreign block is cut out of the bytes; spelling and order around it survive."""
     raw = (
         b'{"max_tokens": 1e1, "model": "auto", "messages": [{"content": [ '
         b'{"signature":"hearth:x","thinking":"","type":"thinking"},'
@@ -86,18 +86,18 @@ def test_all_else_stays_as_written() -> None:
     assert passed.startswith(b'{"max_tokens": 1e1, "model": "m", ')
 
 
-def test_words_that_look_like_a_mark_are_left_alone() -> None:
-    """What a user writes is no mark, whatever it begins with."""
+def test_text_that_begins_like_a_foreign_value_is_left_alone() -> None:
+    """A user may write `hearth:`; only signatures are looked at."""
     raw = b'{"model": "auto", "messages": [ {"role": "user", "content": [{"type": "text", "text": "hearth:x"}]} ]}'
     assert MESSAGES.passing(RawBody(raw), "auto").body == raw
 
 
 def test_the_vendors_own_signatures_are_not_touched() -> None:
-    """Thinking of this wire's own models goes up byte for byte."""
+    """Thinking of this wire's own models is sent byte for byte."""
     raw = b'{"model":"m","messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"Erc="}]}]}'
     assert MESSAGES.passing(RawBody(raw), "m").body == raw
 
 
-def test_an_answer_in_text_needs_no_marks() -> None:
-    """Nothing of ours stands in an answer that has nothing to carry."""
+def test_an_answer_of_text_alone_carries_nothing() -> None:
+    """The prefix appears only where there is a signature."""
     assert b"hearth:" not in written([TextDelta(0, "Hi"), Stop("stop")], stream=True)
