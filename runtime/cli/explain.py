@@ -21,7 +21,7 @@ from runtime.cli.paint import Paint, columns, paint_for
 from runtime.compose.runtime import offline_planner
 from runtime.routing.facts.facts import BadHint
 from runtime.routing.plan.names import AUTO
-from runtime.server.pages.pages import explained
+from runtime.server.pages.explain import explained
 from runtime.settings import Settings
 from runtime.settings.environment import environment
 from runtime.wire.raw_body import BadBody, RawBody

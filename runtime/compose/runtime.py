@@ -49,8 +49,8 @@ from runtime.server.origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.counting import Counting
-from runtime.server.pages.pages import Pages
 from runtime.server.pages.responses import Responses
+from runtime.server.routes import own_pages
 from runtime.settings import Loaded, Settings, TargetSettings, load, not_in_force
 
 PROVIDER_NAMES = NAMES
@@ -279,7 +279,7 @@ class Runtime:
 
     def _door(self) -> App:
         """Every path, with what answers there."""
-        pages = Pages(self.desk, self.report, self.started_at).table()
+        pages = own_pages(self.desk, self.report, self.started_at)
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         signatures = SignatureCache()
         dialect = ResponsesDialect(signatures=signatures)

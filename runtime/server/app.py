@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runtime.dialects import openai
 from runtime.dialects.seam import Dialect
 from runtime.server.answering import Desk, answer
-from runtime.server.asgi import ClientGone, ClientRequest, Pairs, Receive, Scope, Send
+from runtime.server.asgi import ClientGone, ClientRequest, Page, Pairs, Receive, Scope, Send
 from runtime.server.keys import Keys
 from runtime.server.origins import Origins
 from runtime.wire.api_error import ApiError
-
-Page = Callable[[ClientRequest, Pairs], Awaitable[None]]
 
 _MESSAGES = "/v1/messages"
 _OPEN = "/health/"  # no key needed below this

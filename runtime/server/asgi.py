@@ -36,6 +36,11 @@ class ClientRequest:
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.id = ""
 
+    @property
+    def query(self) -> str:
+        """What follows the question mark of the target, undecoded; "" if nothing does."""
+        return str(self.scope["query_string"], "latin-1")
+
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises ApiError 413 past `limit` bytes, ClientGone when the client hangs up while sending."""
         message = await self.receive()
@@ -70,6 +75,10 @@ class ClientRequest:
 
     async def answer_json(self, status: int, value: Any, headers: Pairs = ()) -> None:
         await self.answer(status, msgspec.json.encode(value), (JSON, *headers))
+
+
+Page = Callable[[ClientRequest, Pairs], Awaitable[None]]
+"""Answers the requests of one route. The pairs are headers that every answer to this request carries."""
 
 
 class ClientGone(Exception):

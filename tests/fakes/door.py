@@ -33,8 +33,8 @@ from runtime.server.keys import Keys, owner_of
 from runtime.server.origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
-from runtime.server.pages.pages import Pages
 from runtime.server.pages.responses import Responses
+from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import Escalation, Retries, Routes, Rule
 from tests.fakes.engine import FakeEngine
@@ -122,7 +122,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         "/v1/embeddings": openai.EMBEDDINGS,
     }
     responses = ResponseStore(None, time.time)
-    pages = Pages(desk, report, 0.0).table() | Responses(responses, owner_of).table()
+    pages = own_pages(desk, report, 0.0) | Responses(responses, owner_of).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses, owner_of).answer
     app = App(desk, gate, dialects, pages)
     store.start()

@@ -8,8 +8,7 @@ from urllib.parse import parse_qs
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses import listing
 from runtime.dialects.openai_responses.conversation import deleted, missing
-from runtime.server.app import Page
-from runtime.server.asgi import JSON, ClientRequest, Pairs
+from runtime.server.asgi import JSON, ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
 
 PATH = "/v1/responses/"

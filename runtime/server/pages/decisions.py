@@ -1,0 +1,44 @@
+"""`/hearth/decisions` and `/hearth/decisions/ID`: the decision records, newest first."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from runtime.record.store import Store
+from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.wire.api_error import ApiError
+
+PATH = "/hearth/decisions"
+_MOST = 1000
+_PARAMETERS = frozenset({"limit", "before", "target", "reason"})
+
+
+class DecisionPages:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def table(self) -> dict[tuple[str, str], Page]:
+        return {("GET", PATH): self.every, ("GET", f"{PATH}/"): self.one}
+
+    async def every(self, request: ClientRequest, extra: Pairs) -> None:
+        """Raises ApiError 400 for a parameter that is unknown or out of bounds."""
+        asked = {name: values[-1] for name, values in parse_qs(request.query).items()}
+        unknown = set(asked) - _PARAMETERS
+        if unknown:
+            raise ApiError(400, f"unknown parameter {min(unknown)!r}", "invalid_parameter", min(unknown))
+        text = asked.get("limit", "50")
+        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+        if not 1 <= limit <= _MOST:
+            raise ApiError(400, f"limit must be a number from 1 to {_MOST}", "invalid_parameter", "limit")
+        rows = await self._store.list(
+            limit, before=asked.get("before"), target=asked.get("target"), reason=asked.get("reason")
+        )
+        await request.answer_json(200, {"object": "list", "data": rows}, extra)
+
+    async def one(self, request: ClientRequest, extra: Pairs) -> None:
+        """Raises ApiError 404 if no decision is kept under this id."""
+        id = request.path.removeprefix(f"{PATH}/")
+        found = await self._store.get(id)
+        if found is None:
+            raise ApiError(404, f"no decision {id[:100]!r} is kept", "decision_not_found")
+        await request.answer_json(200, found, extra)

@@ -1,0 +1,66 @@
+"""`POST /hearth/explain`: the plan for a body with its reasons. Sends nothing to any target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.dialects import openai
+from runtime.life.planning import Explanation, explain
+from runtime.routing.facts.facts import BadHint
+from runtime.routing.plan.plan import Candidate, Rejected
+from runtime.server.answering import Desk
+from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
+
+# The dialect of a body, by a member that only this dialect requires; all others are chats.
+_NEEDS = {"prompt": openai.COMPLETIONS, "input": openai.EMBEDDINGS}
+
+
+class ExplainPage:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def table(self) -> dict[tuple[str, str], Page]:
+        return {("POST", "/hearth/explain"): self.explain}
+
+    async def explain(self, request: ClientRequest, extra: Pairs) -> None:
+        """Any body a generating route takes; decides as if it had been sent there now, and sends nothing."""
+        try:
+            body = RawBody(await request.body(self._desk.max_body))
+            dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), openai.CHAT)
+            dialect.check(body)
+            facts = self._desk.planner.facts(dialect.name, body.data, request.headers)
+        except BadBody as error:
+            raise ApiError(400, str(error), "invalid_body", error.place) from error
+        except BadHint as error:
+            raise ApiError(400, str(error), "invalid_hint", error.place) from error
+        desk = self._desk
+        await request.answer_json(200, explained(explain(desk.planner, desk.fleet, facts, desk.clock())), extra)
+
+
+def explained(explanation: Explanation) -> dict[str, Any]:
+    """An explanation as `/hearth/explain` and `hearth explain --json` show it."""
+    facts, plan, labels = explanation.facts, explanation.plan, explanation.labels
+    shown: dict[str, Any] = {
+        "score": facts.score,
+        "task": facts.task,
+        "prompt_tokens": facts.prompt_tokens,
+        "target": labels[plan.candidates[0].target] if plan.candidates else None,
+        "reason": plan.reason,
+        "words": plan.words,
+        "degraded": plan.degraded,
+        "candidates": [_row(item, labels) for item in plan.candidates],
+        "considered": [_row(item, labels) for item in plan.considered],
+    }
+    if plan.advice:
+        shown["advice"] = plan.advice
+    if plan.refusal is not None:
+        refusal = plan.refusal
+        shown["refusal"] = {"status": refusal.status, "code": refusal.code, "message": refusal.message}
+    return shown
+
+
+def _row(item: Candidate | Rejected, labels: Mapping[str, str]) -> dict[str, str]:
+    return {"target": labels[item.target], "name": item.target, "reason": item.reason, "words": item.words}
