@@ -11,8 +11,8 @@ from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 from runtime.dialects.openai_chat.profile import PLAIN, Profile, fitted
-from runtime.dialects.openai_chat.read_answer import ChatDecoder
-from runtime.dialects.openai_chat.write_request import encode
+from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
+from runtime.dialects.openai_chat.write_request import write_request
 
 PATHS = {
     "openai_chat": "/chat/completions",
@@ -40,10 +40,10 @@ class OpenAICodec:
         return PATHS[dialect]
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        return encode(request, target.model, fitted(self._profile, target.capabilities))
+        return write_request(request, target.model, fitted(self._profile, target.capabilities))
 
     def decoder(self, request: Request) -> Decoder:
-        return ChatDecoder()
+        return ChatAnswerReader()
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return ()

@@ -19,7 +19,7 @@ from runtime.contract.targets import Target
 from runtime.dialects.detour import wire_for
 from runtime.dialects.meter import broken
 from runtime.dialects.openai_chat.profile import Profile as ChatProfile
-from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.openai_responses.profile import ResponsesProfile, fitted
 from runtime.dialects.openai_responses.read_answer import ResponsesAnswerReader
 from runtime.dialects.openai_responses.words import NAME
@@ -65,7 +65,7 @@ class EitherDecoder:
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         if self._decoder is None:
-            self._decoder = ResponsesAnswerReader() if _is_response(name, data) else ChatDecoder()
+            self._decoder = ResponsesAnswerReader() if _is_response(name, data) else ChatAnswerReader()
         return self._decoder.feed(name, data)
 
     def finish(self) -> Sequence[Event]:

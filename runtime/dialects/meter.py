@@ -22,7 +22,7 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class PartialAnswer:
     """The answer up to the cut, for the run that resumes it. tokens: about how many."""
 
     text: str
@@ -49,7 +49,7 @@ class Meter(Protocol):
     tokens: int
 
     @property
-    def said(self) -> Before | None:
+    def partial(self) -> PartialAnswer | None:
         """All of a text answer so far, where another run can resume it after a cut."""
         ...
 
@@ -76,7 +76,7 @@ class MeterState:
         self.tokens = 0
 
     @property
-    def said(self) -> Before | None:
+    def partial(self) -> PartialAnswer | None:
         """None: only plain text on the chat wire can be resumed."""
         return None
 

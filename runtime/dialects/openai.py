@@ -14,7 +14,7 @@ import msgspec
 
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
-from runtime.dialects.meter import Before, Meter
+from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_chat.continuation import continuation
 from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
 from runtime.dialects.seam import HINTS, Passing
@@ -62,7 +62,9 @@ class OpenAIDialect:
     def streams(self, body: RawBody) -> bool:
         return self.can_stream and body.data.get("stream") is True
 
-    def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
+    def passing(
+        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+    ) -> Passing:
         put = {"model": msgspec.json.encode(model)}
         meter: Meter = ChatWholeMeter(needs_choices=self.needs_choices)
         if self.streams(body):
@@ -71,22 +73,22 @@ class OpenAIDialect:
             if not asked:
                 put["stream_options"] = _asking_usage(body) if options else b'{"include_usage":true}'
             keep = keep_text and self.needs == "messages"
-            meter = ChatStreamMeter(choices=self._choices(body), hide_usage=not asked, keep_text=keep, before=before)
+            meter = ChatStreamMeter(choices=self._choices(body), hide_usage=not asked, keep_text=keep, partial=partial)
         return Passing(body.spliced(put, (HINTS,)), meter)
 
-    def continuation(self, body: RawBody, before: Before) -> RawBody | None:
-        return continuation(body, before.text, before.tokens) if self.needs == "messages" else None
+    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
+        return continuation(body, partial.text, partial.tokens) if self.needs == "messages" else None
 
     def _choices(self, body: RawBody) -> int:
         """How many answers the stream interleaves."""
         each = body.data.get("n") or 1
         return each * _prompts(body.data["prompt"]) if self.needs == "prompt" else each
 
-    def decode(self, body: RawBody) -> Request:
+    def read_request(self, body: RawBody) -> Request:
         """Text completions and embeddings are what they are: no other wire has them. Raises Unsupported."""
         raise Unsupported(f"{self.name} cannot be translated for this target")
 
-    def writer(self, request: Request) -> Writer:
+    def write_answer(self, request: Request) -> Writer:
         raise Unsupported(f"{self.name} cannot be translated for this target")
 
     def error_body(self, error: ApiError) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from runtime.contract.messages import Request
-from runtime.dialects.meter import Before, Meter
+from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.translating import Writer
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import RawBody
@@ -35,23 +35,25 @@ class Dialect(Protocol):
         """Whether the client wants a stream."""
         ...
 
-    def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
+    def passing(
+        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+    ) -> Passing:
         """The client's bytes for a target that calls the model `model`: only what must change is spliced.
 
-        keep_text: the answer may have to be gone on with; before: this body goes on with that.
+        keep_text: keep the text, so that a cut answer can be resumed. partial: the answer that this body resumes.
         """
         ...
 
-    def continuation(self, body: RawBody, before: Before) -> RawBody | None:
-        """The body that asks the same model to go on after a cut; None where it cannot be asked."""
+    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
+        """The body that asks the same model to resume a cut answer; None if it cannot be resumed."""
         ...
 
-    def decode(self, body: RawBody) -> Request:
-        """What the body asks for, for a target of another wire. Raises BadBody, Unsupported."""
+    def read_request(self, body: RawBody) -> Request:
+        """The body as a Request, for a target of another wire. Raises BadBody, Unsupported."""
         ...
 
-    def writer(self, request: Request) -> Writer:
-        """Writes a translated answer: a stream where `request.stream`, else whole."""
+    def write_answer(self, request: Request) -> Writer:
+        """A writer of a translated answer: a stream if `request.stream`, else whole."""
         ...
 
     def error_body(self, error: ApiError) -> bytes: ...

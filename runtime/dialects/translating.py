@@ -26,7 +26,7 @@ from runtime.contract.events import (
 )
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
-from runtime.dialects.meter import Before, broken
+from runtime.dialects.meter import PartialAnswer, broken
 from runtime.wire import sse
 
 _CONTENT = (TextDelta, ReasoningDelta, ToolCallStart, ArgumentsDelta, MediaOut, RefusalDelta, OpaqueBlock)
@@ -57,7 +57,7 @@ class TranslatingMeter:
         "finish",
         "finished",
         "model",
-        "said",
+        "partial",
         "tokens",
         "usage",
     )
@@ -66,7 +66,7 @@ class TranslatingMeter:
         self._events = sse.Events()
         self._decoder = decoder
         self._writer = writer
-        self.said: Before | None = None  # a translated answer is not gone on with
+        self.partial: PartialAnswer | None = None  # a translated answer is not gone on with
         self.began = self.finished = self.done = False
         self.finish: str | None = None
         self.usage: Usage | None = None

@@ -11,7 +11,7 @@ from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 from runtime.dialects.checked import CheckedMeter
 from runtime.dialects.detour import must_leave
-from runtime.dialects.meter import Before, Meter
+from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.translating import TranslatingMeter
 from runtime.dispatch.job import Job
 from runtime.wire import limits
@@ -36,14 +36,14 @@ def passes(job: Job, target: Target) -> bool:
     return (can.structured_output or not job.structured) and not must_leave(job.dialect.name, job.body.data, can)
 
 
-def passed(job: Job, target: Target, codec: Codec, model: str, before: Before | None) -> Asked:
+def passed(job: Job, target: Target, codec: Codec, model: str, before: PartialAnswer | None) -> Asked:
     """The client's own bytes (with no limit above the model's), and what reads an answer of its own wire.
 
     model: what this lane calls it.
     """
     can = target.capabilities
     body = limits.lowered(job.body, can.max_output_tokens)
-    passing = job.dialect.passing(body, model, keep_text=can.continues, before=before)
+    passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before)
     headers = (_JSON, *codec.headers(job.headers))
     dropped = () if body is job.body else (limits.NAME,)
     return Asked(HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter, dropped)
@@ -53,7 +53,7 @@ def translated(job: Job, target: Target, codec: Codec, request: Request) -> Aske
     """The request in the target's wire, and what writes its answer in the client's. Raises Unsupported."""
     encoded = codec.encode(request, target)
     decoder = codec.decoder(request)
-    writer = job.dialect.writer(replace(request, prompt_tokens=job.prompt_tokens))
+    writer = job.dialect.write_answer(replace(request, prompt_tokens=job.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
     meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
     return Asked(encoded.call, meter, encoded.dropped)

@@ -20,7 +20,7 @@ from runtime.contract.hop import Reply, error_page
 from runtime.contract.targets import Target
 from runtime.dialects import structured
 from runtime.dialects.checked import CheckedMeter
-from runtime.dialects.meter import Before, Meter
+from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.asking import Asked, passed, passes, translated
 from runtime.dispatch.job import Job
@@ -51,7 +51,7 @@ class Attempt(msgspec.Struct):
     status: int | None = None
     committed: bool = False
     held: list[bytes] = []
-    before: Before | None = None
+    before: PartialAnswer | None = None
     dropped: tuple[str, ...] = ()  # parameters the target could not be given
     fetching: Fetching | None = None  # what the client gave by address, for a target that takes no addresses
     streams: bool = False  # the client wants a stream
@@ -101,7 +101,7 @@ class Attempt(msgspec.Struct):
         job, backend = self.job, self.backend
         if self.passes:
             return passed(job, self.target, backend.codec, self.lane.model, self.before)
-        request = job.dialect.decode(job.body)
+        request = job.dialect.read_request(job.body)
         async with asyncio.timeout(self._left):
             if self.fetching is not None:
                 request = await self.fetching.settled(request, self.target.capabilities)

@@ -17,7 +17,7 @@ from runtime.contract.backend import Backend, Lane
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import Target
-from runtime.dialects.meter import Before
+from runtime.dialects.meter import PartialAnswer
 from runtime.dispatch import verdict
 from runtime.dispatch.attempt import Attempt
 from runtime.dispatch.job import Head, Job, Outcome, Sink
@@ -248,9 +248,9 @@ class _Run(msgspec.Struct):
             await self.effects.sleep(_BEFORE_GOING_ON_S)
         return failure
 
-    def _said(self, turn: _Turn) -> Before | None:
+    def _said(self, turn: _Turn) -> PartialAnswer | None:
         meter = turn.attempt.meter if turn.attempt is not None else None
-        return meter.said if meter is not None else None
+        return meter.partial if meter is not None else None
 
     def _continued(self, turn: _Turn) -> Job | None:
         """The job that goes on, where the model can, the answer was nothing but text, and there is time."""

@@ -53,7 +53,7 @@ def ours(wire: str, model: str, request: Json) -> Translated:
     body = RawBody(json.dumps({"model": f"{wire}/{model}"} | request).encode())
     target = Target(f"{wire}/{model}", wire, model, plain_capabilities(wire, model, own_server=False))
     try:
-        encoded = _CODECS[wire].encode(ChatDialect().decode(body), target)
+        encoded = _CODECS[wire].encode(ChatDialect().read_request(body), target)
     except (BadBody, Unsupported) as refused:
         return Translated(why=f"{type(refused).__name__}: {refused}")
     return Translated(json.loads(encoded.call.body), dropped=encoded.dropped)
@@ -62,8 +62,8 @@ def ours(wire: str, model: str, request: Json) -> Translated:
 def our_answer(wire: str, stream: str) -> Translated:
     """What Hearth tells a chat client that asked for a whole answer. stream: the vendor's events."""
     dialect = ChatDialect()
-    request = dialect.decode(RawBody(json.dumps({"model": "m"} | _ANY_QUESTION).encode()))
-    meter = TranslatingMeter(_CODECS[wire].decoder(request), dialect.writer(request))
+    request = dialect.read_request(RawBody(json.dumps({"model": "m"} | _ANY_QUESTION).encode()))
+    meter = TranslatingMeter(_CODECS[wire].decoder(request), dialect.write_answer(request))
     told = meter.feed(stream.encode()) + meter.end()
     return (
         Translated(why=f"{meter.failure.kind}: {meter.failure.message}")

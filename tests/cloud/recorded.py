@@ -21,7 +21,7 @@ import pytest
 from runtime.contract.codec import Decoder
 from runtime.contract.events import Event
 from runtime.contract.messages import Message, Request, Role, Text
-from runtime.dialects.openai_chat.read_request import decode
+from runtime.dialects.openai_chat.read_request import read_request
 from runtime.wire import sse
 from runtime.wire.raw_body import RawBody
 
@@ -67,7 +67,7 @@ def exchanges(shared: Path, *wires: str) -> tuple[Any, ...]:
 
 def asked(model: str, sent: dict[str, Any]) -> Request:
     """What a client of OpenAI's wire sent, for this model (PROVIDER/MODEL)."""
-    return decode(RawBody(json.dumps({"model": model} | sent).encode()))
+    return read_request(RawBody(json.dumps({"model": model} | sent).encode()))
 
 
 def decoded(pieces: Iterable[bytes], decoder: Decoder) -> list[Event]:

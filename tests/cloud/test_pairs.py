@@ -23,9 +23,9 @@ _MATRIX = re.compile(r"_matrix\[(?P<case>.+)-(?P<vendor>[^-\]]+)\]$")
 
 def decoded(interaction: Any, derive: Any) -> Request:
     if interaction.wire == "anthropic":
-        return MESSAGES.decode(RawBody(json.dumps(interaction.request).encode()))
+        return MESSAGES.read_request(RawBody(json.dumps(interaction.request).encode()))
     body = {"model": interaction.model, **derive(interaction)}
-    return ChatDialect().decode(RawBody(json.dumps(body).encode()))
+    return ChatDialect().read_request(RawBody(json.dumps(body).encode()))
 
 
 def meaning(request: Request) -> dict[str, Any]:

@@ -61,7 +61,7 @@ GEMINI_SAYS: tuple[dict[str, Any], ...] = (
 
 def asked(codec: Codec, target: Target, body: dict[str, Any]) -> dict[str, Any]:
     """What goes up."""
-    request = ResponsesDialect().decode(RawBody(json.dumps(body).encode()))
+    request = ResponsesDialect().read_request(RawBody(json.dumps(body).encode()))
     found: dict[str, Any] = json.loads(codec.encode(request, target).call.body)
     return found
 
@@ -69,8 +69,8 @@ def asked(codec: Codec, target: Target, body: dict[str, Any]) -> dict[str, Any]:
 def answered(codec: Codec, says: Sequence[dict[str, Any]], *, stream: bool) -> dict[str, Any]:
     """The response the client gets."""
     dialect = ResponsesDialect()
-    request = dialect.decode(RawBody(json.dumps(ASK | {"stream": stream}).encode()))
-    meter = TranslatingMeter(codec.decoder(request), dialect.writer(request))
+    request = dialect.read_request(RawBody(json.dumps(ASK | {"stream": stream}).encode()))
+    meter = TranslatingMeter(codec.decoder(request), dialect.write_answer(request))
     events = b"".join(sse.encode(json.dumps(each).encode(), each.get("type", "").encode()) for each in says)
     body = meter.feed(events) + meter.end()
     assert meter.failure is None

@@ -14,7 +14,7 @@ from runtime.dialects.anthropic_messages.read_request import read_request
 from runtime.dialects.anthropic_messages.words import NAME
 from runtime.dialects.anthropic_messages.write_answer import MessagesStreamWriter, MessagesWholeWriter
 from runtime.dialects.anthropic_messages.write_answer.composer import Composer
-from runtime.dialects.meter import Before
+from runtime.dialects.meter import PartialAnswer
 from runtime.dialects.seam import Passing
 from runtime.dialects.translating import Writer
 from runtime.wire.api_error import ApiError
@@ -42,20 +42,22 @@ class AnthropicMessages:
     def streams(self, body: RawBody) -> bool:
         return body.data.get("stream") is True
 
-    def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
+    def passing(
+        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+    ) -> Passing:
         """Blocks that other wires' models signed stay behind; this wire's models refuse them."""
         return Passing(
             counting.passing(body, model), MessagesStreamMeter() if self.streams(body) else MessagesWholeMeter()
         )
 
-    def continuation(self, body: RawBody, before: Before) -> RawBody | None:
+    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
         """None: current models of this wire refuse an answer that is already begun."""
         return None
 
-    def decode(self, body: RawBody) -> Request:
+    def read_request(self, body: RawBody) -> Request:
         return read_request(body, stream=self.streams(body))
 
-    def writer(self, request: Request) -> Writer:
+    def write_answer(self, request: Request) -> Writer:
         hidden = request.thinking is not None and request.thinking.show is False
         composer = Composer(request.model, self.new_id, show=not hidden, expected=request.prompt_tokens)
         return MessagesStreamWriter(composer) if request.stream else MessagesWholeWriter(composer)

@@ -1,8 +1,7 @@
-"""OpenAI's chat wire as values, both ways.
+"""OpenAI's chat wire, both ways.
 
-    client side     `decode` reads a client's body into a Request; `writer` writes events as chunks or as one whole answer
-    upstream side   `encode` writes a Request as a body; `decode_stream` reads chunks into events
-    between turns   `signatures` keeps what a model wants back and the wire has no member for
-
-Bytes that pass through from this wire to this wire do not come here: see `runtime.dialects.openai`.
+client side     `dialect` passes a client's bytes through; `read_request` turns a body into a Request, `write_answer`
+                turns events into chunks or one whole answer
+upstream side   `write_request` turns a Request into a body; `read_answer` turns chunks into events
+between turns   `signatures` keeps what a model wants back and the wire has no member for
 """

@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
-from runtime.dialects.meter import Before, StreamMeter, WholeMeter, broken, garbled
+from runtime.dialects.meter import PartialAnswer, StreamMeter, WholeMeter, broken, garbled
 from runtime.wire import sse
 from runtime.wire.alike import Alike
 
@@ -70,31 +70,31 @@ class ChatStreamMeter(StreamMeter):
     """Meters one SSE answer of the chat or the completions wire.
 
     choices: how many answers the stream interleaves. hide_usage: the client did not ask for the usage chunk. keep_text: the
-    text is kept, so that another run can resume a cut answer; `said` is None if the answer was more than text.
-    before: the partial answer that this stream resumes.
+    text is kept, so that another run can resume a cut answer; `partial` is None if the answer was more than text.
+    partial: the partial answer that this stream resumes.
     """
 
-    __slots__ = ("_accounted", "_alike", "_before", "_choices", "_ended", "_hide_usage", "_text")
+    __slots__ = ("_accounted", "_alike", "_choices", "_ended", "_hide_usage", "_resumed", "_text")
     closing = DONE
 
     def __init__(
-        self, *, choices: int, hide_usage: bool, keep_text: bool = False, before: Before | None = None
+        self, *, choices: int, hide_usage: bool, keep_text: bool = False, partial: PartialAnswer | None = None
     ) -> None:
         super().__init__()
         self._alike: Alike | None = None
-        self._before = before
-        self._text: list[str] | None = [before.text if before else ""] if keep_text and choices == 1 else None
+        self._resumed = partial
+        self._text: list[str] | None = [partial.text if partial else ""] if keep_text and choices == 1 else None
         self._choices = choices
         self._ended = 0
         self._hide_usage = hide_usage
         self._accounted = False  # the last chunk carried usage
 
     @property
-    def said(self) -> Before | None:
-        """See `Meter.said`."""
+    def partial(self) -> PartialAnswer | None:
+        """See `Meter.partial`."""
         if self._text is None:
             return None
-        return Before("".join(self._text), self.tokens + (self._before.tokens if self._before else 0))
+        return PartialAnswer("".join(self._text), self.tokens + (self._resumed.tokens if self._resumed else 0))
 
     def read(self, event: sse.Event, data: bytes) -> bytes:
         """See `StreamMeter.read`."""
@@ -146,7 +146,7 @@ class ChatStreamMeter(StreamMeter):
                 self.finished = self._ended >= self._choices
                 self.began = self.began or self.finished
         # A run that resumes an answer opens with a chunk of the role alone, which the client has already.
-        return self._before is None or begun or choices[0].finish_reason is not None
+        return self._resumed is None or begun or choices[0].finish_reason is not None
 
     def _remember(self, delta: Any) -> None:
         """Keeps the text. Any other member than the role means that no other run can resume the answer."""
@@ -160,7 +160,7 @@ class ChatStreamMeter(StreamMeter):
     def _likeness(self, answer: _Answer, choices: list[_Choice], data: bytes) -> Alike | None:
         """A pattern for the chunks that follow, from a chunk with text in one choice and nothing else."""
         choice = choices[0]
-        if self._before is not None or self._accounted or len(choices) > 1 or choice.finish_reason is not None:
+        if self._resumed is not None or self._accounted or len(choices) > 1 or choice.finish_reason is not None:
             return None
         if isinstance(choice.text, str):
             return Alike.of(data, b'"text":', choice.text)
@@ -169,14 +169,14 @@ class ChatStreamMeter(StreamMeter):
 
     def _counted(self, usage: Usage | None) -> Usage | None:
         """Usage of the whole answer: the partial answer is part of this run's prompt, and of the client's completion."""
-        if usage is None or self._before is None:
+        if usage is None or self._resumed is None:
             return usage
-        tokens = min(self._before.tokens, usage.prompt)
+        tokens = min(self._resumed.tokens, usage.prompt)
         return msgspec.structs.replace(usage, prompt=usage.prompt - tokens, completion=usage.completion + tokens)
 
     def _rewritten(self, event: sse.Event, data: bytes) -> bytes:
         """The event; in a run that resumes an answer, with the usage of the whole answer."""
-        if self._before is None or self.usage is None or b'"usage"' not in data:
+        if self._resumed is None or self.usage is None or b'"usage"' not in data:
             return event.raw
         chunk = msgspec.json.decode(data)
         if isinstance(chunk.get("usage"), dict):

@@ -1,4 +1,4 @@
-"""What one server of OpenAI's chat wire takes beyond what all of them do: data, read by `encode`.
+"""What one server of OpenAI's chat wire takes beyond what all of them do: data, read by `write_request`.
 
 The default is the plain wire as most imitators speak it. Knows no server by name.
 """

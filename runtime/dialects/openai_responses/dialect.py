@@ -17,7 +17,7 @@ import msgspec
 
 from runtime.contract.messages import Request
 from runtime.dialects import openai
-from runtime.dialects.meter import Before, Meter
+from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_responses.conversation import PREVIOUS, item_ids
 from runtime.dialects.openai_responses.meter import Done, ResponsesStreamMeter, ResponsesWholeMeter
@@ -101,19 +101,21 @@ class ResponsesDialect:
     def streams(self, body: RawBody) -> bool:
         return body.data.get("stream") is True
 
-    def passing(self, body: RawBody, model: str, *, keep_text: bool = False, before: Before | None = None) -> Passing:
+    def passing(
+        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+    ) -> Passing:
         """See `Dialect.passing`. An answer that broke off is not gone on with: this wire cannot ask for it."""
         done = self._noting(model)
         meter: Meter = ResponsesStreamMeter(self._fresh(), done) if self.streams(body) else ResponsesWholeMeter(done)
         return Passing(passing(body, model, self.makers), meter)
 
-    def continuation(self, body: RawBody, before: Before) -> RawBody | None:
+    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
         return None
 
-    def decode(self, body: RawBody) -> Request:
+    def read_request(self, body: RawBody) -> Request:
         return read_request(body, self.signatures)
 
-    def writer(self, request: Request) -> Writer:
+    def write_answer(self, request: Request) -> Writer:
         done = self._noting(f"{NAME} of another wire")
         frame = Frame(self.new_id, self.now, self._echo, self.signatures, done, self._fresh())
         return ResponsesStreamWriter(request, frame) if request.stream else ResponsesWholeWriter(request, frame)

@@ -77,8 +77,8 @@ def test_the_meter_counts_and_keeps_what_it_does_not_parse() -> None:
     read = meter()
     assert read.feed(stream) == stream
     assert (read.tokens, read.began, read.failure) == (6, True, None)
-    assert read.said is not None
-    assert read.said.text == "".join(texts)
+    assert read.partial is not None
+    assert read.partial.text == "".join(texts)
 
 
 def test_the_meter_gives_the_same_whatever_its_pieces() -> None:

@@ -84,7 +84,7 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
-class ChatDecoder:
+class ChatAnswerReader:
     """`runtime.contract.codec.Decoder`. new_id: mints an id for a call that came without one."""
 
     def __init__(self, new_id: Callable[[], str] = new_call_id) -> None:

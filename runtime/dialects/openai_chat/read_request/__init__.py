@@ -51,7 +51,7 @@ _READ = frozenset(
 )
 
 
-def decode(body: RawBody, signatures: SignatureCache | None = None) -> Request:
+def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Request:
     """Raises BadBody with the place of what the wire does not allow, Unsupported for what only OpenAI's own servers do.
 
     signatures: what earlier turns left, for clients that do not give it back.

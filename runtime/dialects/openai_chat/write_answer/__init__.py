@@ -38,17 +38,17 @@ from runtime.wire import sse
 _encode = msgspec.json.encode
 
 
-def writer(request: Request, answer_id: str, created: int, signatures: SignatureCache | None = None) -> Writer:
+def write_answer(request: Request, answer_id: str, created: int, signatures: SignatureCache | None = None) -> Writer:
     """A writer for one answer, a stream where the client asked for one.
 
     answer_id: used where the provider gave none. created: seconds since the epoch. signatures: filled with what the model
     will want back.
     """
-    kind = StreamWriter if request.stream else WholeWriter
+    kind = ChatStreamWriter if request.stream else ChatWholeWriter
     return kind(request, answer_id, created, signatures)
 
 
-class WholeWriter:
+class ChatWholeWriter:
     """`runtime.dialects.translating.Writer` of a whole body."""
 
     def __init__(self, request: Request, answer_id: str, created: int, signatures: SignatureCache | None) -> None:
@@ -103,7 +103,7 @@ class WholeWriter:
         return message | {name: value for name, value in found.items() if value}
 
 
-class StreamWriter:
+class ChatStreamWriter:
     """`runtime.dialects.translating.Writer` of a stream."""
 
     def __init__(self, request: Request, answer_id: str, created: int, signatures: SignatureCache | None) -> None:

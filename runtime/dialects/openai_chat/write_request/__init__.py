@@ -27,7 +27,7 @@ _MEANINGLESS = frozenset({"stream_options", "tools"})
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def encode(request: Request, model: str, profile: Profile) -> Encoded:
+def write_request(request: Request, model: str, profile: Profile) -> Encoded:
     """The call, always for a stream with usage. Raises Unsupported."""
     dropped: list[str] = []
     body = _Body(request, profile, dropped).members(model)

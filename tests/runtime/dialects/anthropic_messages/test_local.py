@@ -11,8 +11,8 @@ import pytest
 from runtime.contract.codec import Unsupported
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.openai_chat.profile import VLLM
-from runtime.dialects.openai_chat.read_answer import ChatDecoder
-from runtime.dialects.openai_chat.write_request import encode
+from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
+from runtime.dialects.openai_chat.write_request import write_request
 from runtime.dialects.translating import TranslatingMeter
 from runtime.wire import sse
 from runtime.wire.raw_body import RawBody
@@ -44,8 +44,8 @@ def engine_stream(answer: dict[str, Any]) -> bytes:
 
 def answered(body: RawBody, answer: dict[str, Any]) -> bytes:
     """What the client gets, whatever the engine's chunks are cut to."""
-    request = MESSAGES.decode(body)
-    meter = TranslatingMeter(ChatDecoder(), MESSAGES.writer(request))
+    request = MESSAGES.read_request(body)
+    meter = TranslatingMeter(ChatAnswerReader(), MESSAGES.write_answer(request))
     stream = engine_stream(answer)
     out = b"".join(meter.feed(stream[at : at + 100]) for at in range(0, len(stream), 100)) + meter.end()
     assert meter.failure is None
@@ -90,7 +90,7 @@ def test_requests_reach_the_engine(plain: list[recordings.Recorded]) -> None:
     refused = 0
     for each in plain:
         try:
-            encoded = encode(MESSAGES.decode(RawBody(json.dumps(each.request).encode())), "engine", VLLM)
+            encoded = write_request(MESSAGES.read_request(RawBody(json.dumps(each.request).encode())), "engine", VLLM)
         except Unsupported:  # a document the engine cannot read, a tool only the vendor runs
             refused += 1
             continue
@@ -107,19 +107,19 @@ def test_what_only_the_vendor_runs_is_refused() -> None:
     searching = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
     for members in (searching, {"mcp_servers": [{"type": "url", "name": "x", "url": "https://a.example"}]}):
         with pytest.raises(Unsupported):
-            encode(MESSAGES.decode(RawBody(json.dumps(ask | members).encode())), "engine", VLLM)
+            write_request(MESSAGES.read_request(RawBody(json.dumps(ask | members).encode())), "engine", VLLM)
 
 
 def test_what_the_engine_does_not_know_is_named() -> None:
     """Nothing is left out without a word."""
     raw = b'{"model":"l","max_tokens":9,"messages":[{"role":"user","content":"x"}],"context_management":{"edits":[]}}'
-    assert encode(MESSAGES.decode(RawBody(raw)), "engine", VLLM).dropped == ("context_management",)
+    assert write_request(MESSAGES.read_request(RawBody(raw)), "engine", VLLM).dropped == ("context_management",)
 
 
 def test_a_cut_engine_stream_is_a_failure() -> None:
     """Half an answer never ends with a stop reason."""
     body = RawBody(b'{"model":"local","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}')
-    meter = TranslatingMeter(ChatDecoder(), MESSAGES.writer(MESSAGES.decode(body)))
+    meter = TranslatingMeter(ChatAnswerReader(), MESSAGES.write_answer(MESSAGES.read_request(body)))
     answer = {"content": [{"type": "text", "text": "Hello there, you"}], "stop_reason": "end_turn"}
     meter.feed(b"\n\n".join(engine_stream(answer).split(b"\n\n")[:3]) + b"\n\n")
     assert meter.end() == b""

@@ -13,7 +13,7 @@ from cloud.gemini.codec import GeminiCodec
 from runtime.contract.codec import Decoder
 from runtime.contract.messages import Message, Request, Role, Text
 from runtime.dialects.anthropic_messages.dialect import AnthropicMessages
-from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.translating import TranslatingMeter
 from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.anthropic_messages import sdk
@@ -28,7 +28,7 @@ def _ids() -> Callable[[], str]:
 
 
 def _chat() -> Decoder:
-    return ChatDecoder(_ids())
+    return ChatAnswerReader(_ids())
 
 
 def _gemini() -> Decoder:
@@ -57,7 +57,7 @@ def streams(shared: Path) -> Iterator[tuple[str, Callable[[], Decoder], bytes]]:
 
 def written(decoder: Decoder, stream: bytes, *, streamed: bool) -> bytes | None:
     """The answer in this wire; None where the recording itself is a failure."""
-    writer = AnthropicMessages(_ids()).writer(Request("m", (ASK,), stream=streamed))
+    writer = AnthropicMessages(_ids()).write_answer(Request("m", (ASK,), stream=streamed))
     meter = TranslatingMeter(decoder, writer)
     out = b"".join(meter.feed(stream[at : at + 500]) for at in range(0, len(stream), 500)) + meter.end()
     return out if meter.failure is None else None
@@ -78,7 +78,7 @@ def test_streams_of_other_wires_are_answers_of_this_one(shared: Path) -> None:
         assert {**sdk.streamed(body), "id": ""} == {**sdk.whole(whole), "id": ""}, name
         turn = {"role": "assistant", "content": message["content"]}
         asked = {"model": "m", "max_tokens": 9, "messages": [turn]}
-        AnthropicMessages().decode(RawBody(json.dumps(asked).encode()))
+        AnthropicMessages().read_request(RawBody(json.dumps(asked).encode()))
     if not seen:
         pytest.skip("no streams of other wires are among the recordings")
     assert failed <= seen / 10

@@ -69,7 +69,7 @@ _MEMBERS = st.sampled_from(
 
 
 def decoded(**members: Any) -> Request:
-    return MESSAGES.decode(RawBody(json.dumps(ASK | members).encode()))
+    return MESSAGES.read_request(RawBody(json.dumps(ASK | members).encode()))
 
 
 def turn(*blocks: Any, role: str = "user") -> Message:
@@ -402,4 +402,4 @@ def test_any_body_is_understood_or_refused(members: dict[str, Any]) -> None:
     with contextlib.suppress(BadBody):
         MESSAGES.check(body)
     with contextlib.suppress(BadBody, Unsupported):
-        MESSAGES.decode(body)
+        MESSAGES.read_request(body)

@@ -29,7 +29,7 @@ def streams(shared: Path) -> dict[str, bytes]:
 def test_every_request_is_decoded(recorded: list[recordings.Recorded]) -> None:
     """Nothing a real client sent raises, and no message of it is lost."""
     for each in recorded:
-        request = MESSAGES.decode(RawBody(json.dumps(each.request).encode()))
+        request = MESSAGES.read_request(RawBody(json.dumps(each.request).encode()))
         assert request.messages, each.name
         assert request.max_tokens == each.request.get("max_tokens"), each.name
 

@@ -35,7 +35,7 @@ def answer() -> dict[str, Any]:
 
 def test_signatures_come_back_to_their_maker() -> None:
     """A client that hands its history back as it got it hands back every signature."""
-    parts = MESSAGES.decode(body(ASK, answer())).messages[1].parts
+    parts = MESSAGES.read_request(body(ASK, answer())).messages[1].parts
     assert parts == (
         Reasoning("Hm.", "dGhvdWdodA=="),
         Reasoning("Unsigned."),
@@ -47,7 +47,7 @@ def test_signatures_come_back_to_their_maker() -> None:
 def test_a_damaged_signature_is_ignored() -> None:
     """A value that a client changed signs no call and breaks no request."""
     torn = {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "hearth:call:???"}]}
-    assert len(MESSAGES.decode(body(ASK, torn)).messages) == 1
+    assert len(MESSAGES.read_request(body(ASK, torn)).messages) == 1
 
 
 def test_foreign_blocks_are_not_sent_to_this_wires_models() -> None:

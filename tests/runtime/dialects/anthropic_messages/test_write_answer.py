@@ -38,7 +38,7 @@ def written(events: Sequence[Event], *, stream: bool, show: bool | None = None, 
     dialect = AnthropicMessages(new_id=lambda: f"new{next(count)}")
     ask = Message(Role.USER, (Text("Hi"),))
     asked = Request("auto", (ask,), stream=stream, thinking=Thinking(show=show), prompt_tokens=expected)
-    writer = dialect.writer(asked)
+    writer = dialect.write_answer(asked)
     return b"".join([*(writer.feed(event) for event in events), writer.end()])
 
 
@@ -160,7 +160,7 @@ def test_a_complete_call_does_not_hold_back_the_next() -> None:
 def test_ends_of_blocks_are_told_at_once() -> None:
     """Where the provider says that a block is over, the client hears it then."""
     count = itertools.count()
-    writer = AnthropicMessages(lambda: str(next(count))).writer(Request("auto", (), stream=True))
+    writer = AnthropicMessages(lambda: str(next(count))).write_answer(Request("auto", (), stream=True))
     writer.feed(ToolCallStart(0, "a", "first"))
     assert b"content_block_stop" in writer.feed(BlockEnd(0))
 

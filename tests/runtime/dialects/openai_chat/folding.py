@@ -23,9 +23,9 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Message, Request, Role, Text
 from runtime.contract.usage import Usage
-from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.openai_chat.signatures import SignatureCache
-from runtime.dialects.openai_chat.write_answer import writer
+from runtime.dialects.openai_chat.write_answer import write_answer
 from runtime.wire import sse
 
 
@@ -79,7 +79,7 @@ def parsed(arguments: str) -> Any:
 
 def decoded(stream: bytes, cuts: Sequence[int] = ()) -> list[Event]:
     """A stream through the framing and the decoder, in pieces cut at these places."""
-    decoder, framing, events = ChatDecoder(lambda: "call_minted"), sse.Events(), list[Event]()
+    decoder, framing, events = ChatAnswerReader(lambda: "call_minted"), sse.Events(), list[Event]()
     edges = [0, *sorted(cuts), len(stream)]
     for start, end in pairwise(edges):
         for event in framing.feed(stream[start:end]):
@@ -95,7 +95,7 @@ def asked(*, stream: bool = False, include_usage: bool = True, **members: Any) -
 
 def written(events: Iterable[Event], request: Request, signatures: SignatureCache | None = None) -> bytes:
     """What the client gets, for an answer that is whole."""
-    into = writer(request, "chatcmpl-1", 1_700_000_000, signatures)
+    into = write_answer(request, "chatcmpl-1", 1_700_000_000, signatures)
     return b"".join([*map(into.feed, events), into.end()])
 
 

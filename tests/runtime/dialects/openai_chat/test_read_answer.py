@@ -27,7 +27,7 @@ from runtime.contract.events import (
 )
 from runtime.contract.failures import Kind
 from runtime.contract.usage import Usage
-from runtime.dialects.openai_chat.read_answer import ChatDecoder
+from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from tests.runtime.dialects.openai_chat.folding import Folded, decoded, fold
 
 
@@ -280,7 +280,7 @@ def test_nothing_follows_a_failure() -> None:
 
 def test_an_error_event_by_its_name() -> None:
     """Some servers name the event and keep the object plain."""
-    (failed,) = ChatDecoder().feed("error", b'{"message": "no tool was called", "code": "tool_use_failed"}')
+    (failed,) = ChatAnswerReader().feed("error", b'{"message": "no tool was called", "code": "tool_use_failed"}')
     assert isinstance(failed, Failed)
     assert failed.failure.code == "tool_use_failed"
 
@@ -313,7 +313,7 @@ _CHUNK = st.fixed_dictionaries(
 @given(st.lists(_CHUNK.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=20), max_size=5))
 def test_garbage_never_raises(told: list[bytes]) -> None:
     """Whatever a server sends, it ends with exactly one verdict."""
-    decoder = ChatDecoder()
+    decoder = ChatAnswerReader()
     events = [event for data in told for event in decoder.feed("", data)] + list(decoder.finish())
     assert sum(isinstance(event, Stop | Failed) for event in events) == 1 or _failed_after_stop(events)
 

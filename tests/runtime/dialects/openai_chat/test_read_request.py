@@ -26,7 +26,7 @@ from runtime.contract.messages import (
     ToolChoice,
     ToolResult,
 )
-from runtime.dialects.openai_chat.read_request import decode
+from runtime.dialects.openai_chat.read_request import read_request
 from runtime.wire.raw_body import BadBody, RawBody
 
 HELLO = {"role": "user", "content": "hello"}
@@ -35,7 +35,7 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "argumen
 
 
 def read(*messages: Any, **members: Any) -> Request:
-    return decode(RawBody(json.dumps({"model": "auto", "messages": messages or [HELLO]} | members).encode()))
+    return read_request(RawBody(json.dumps({"model": "auto", "messages": messages or [HELLO]} | members).encode()))
 
 
 def parts(content: Any, role: str = "user") -> tuple[Any, ...]:
@@ -417,6 +417,6 @@ def test_any_body_is_read_or_refused(messages: list[Any], members: dict[str, Any
     """A client's body never ends in anything but a Request or a reason with words."""
     body = RawBody(json.dumps({"messages": messages} | members).encode())
     try:
-        decode(body)
+        read_request(body)
     except (BadBody, Unsupported) as error:
         assert str(error)

@@ -15,8 +15,8 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from runtime.dialects.openai_chat.profile import EFFORTS, Profile
-from runtime.dialects.openai_chat.read_request import decode
-from runtime.dialects.openai_chat.write_request import encode
+from runtime.dialects.openai_chat.read_request import read_request
+from runtime.dialects.openai_chat.write_request import write_request
 from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_chat.folding import Folded, chunks, decoded, fold, parsed, whole, written
 from tests.runtime.dialects.openai_chat.recorded import Exchange, exchanges
@@ -147,7 +147,9 @@ def test_every_answer_written_again_says_the_same(answers: list[Exchange], strea
         if exchange.failed or unfinished(exchange):
             continue
         events = decoded(exchange.as_stream)
-        request = replace(decode(RawBody(json.dumps(exchange.request).encode())), stream=stream, include_usage=True)
+        request = replace(
+            read_request(RawBody(json.dumps(exchange.request).encode())), stream=stream, include_usage=True
+        )
         want, got = fold(events), _read_back(written(events, request), stream)
         want.ids, want.usage, want.finish = [], None, None
         got.finish = None
@@ -172,7 +174,7 @@ def _oracle(shared: Path) -> jsonschema.Draft202012Validator:
 def test_every_recorded_request_is_understood(recorded: list[Exchange]) -> None:
     """Each is decoded, and each member it has that the contract does not know is kept for this wire."""
     for exchange in recorded:
-        request = decode(RawBody(json.dumps(exchange.request).encode()))
+        request = read_request(RawBody(json.dumps(exchange.request).encode()))
         assert len(request.messages) <= len(exchange.request["messages"]), exchange.id
         assert len(request.tools) + len(request.extra.get("openai_chat", {}).get("tools", [])) == len(
             (exchange.request.get("tools") or []) + (exchange.request.get("functions") or [])
@@ -189,8 +191,8 @@ def test_every_request_encoded_again_is_accepted_by_the_vendors_types(recorded: 
         seen.add(shape)
         if next(_oracle(shared).iter_errors(exchange.request), None) is not None:
             continue  # a host's own members: its types are not these
-        request = replace(decode(RawBody(json.dumps(exchange.request).encode())), n=1, logprobs=None)
-        body = json.loads(encode(request, exchange.request["model"], RICH).call.body)
+        request = replace(read_request(RawBody(json.dumps(exchange.request).encode())), n=1, logprobs=None)
+        body = json.loads(write_request(request, exchange.request["model"], RICH).call.body)
         assert [error.message[:200] for error in _oracle(shared).iter_errors(body)] == [], exchange.id
         checked += 1
     assert checked > 50
@@ -208,9 +210,9 @@ def _shape(value: Any) -> str:
 def test_requests_survive_a_round_trip(recorded: list[Exchange]) -> None:
     """Decoded, encoded and decoded again, a request is the same."""
     for exchange in recorded:
-        request = decode(RawBody(json.dumps(exchange.request).encode()))
+        request = read_request(RawBody(json.dumps(exchange.request).encode()))
         plain = replace(request, n=1, logprobs=None, stream=True, include_usage=True)
-        again = decode(RawBody(encode(plain, request.model, GENEROUS).call.body))
+        again = read_request(RawBody(write_request(plain, request.model, GENEROUS).call.body))
         if "functions" in exchange.request:
             continue  # the old spelling becomes the new one
         assert again == plain, exchange.id

@@ -19,7 +19,7 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Message, Opaque, Reasoning, Request, Role, Text, ToolCall
 from runtime.dialects.openai_chat.dialect import ChatDialect
-from runtime.dialects.openai_chat.read_request import decode
+from runtime.dialects.openai_chat.read_request import read_request
 from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Thread, Turn
 from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_chat.folding import asked, whole, written
@@ -63,7 +63,7 @@ def told(events: list[Event], cache: SignatureCache | None = None, request: Requ
 
 
 def read(*messages: dict[str, Any], cache: SignatureCache | None = None) -> Request:
-    return decode(RawBody(json.dumps({"model": "auto", "messages": messages}).encode()), cache)
+    return read_request(RawBody(json.dumps({"model": "auto", "messages": messages}).encode()), cache)
 
 
 def stripped(message: dict[str, Any]) -> dict[str, Any]:

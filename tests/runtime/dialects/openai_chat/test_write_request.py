@@ -30,8 +30,8 @@ from runtime.contract.messages import (
 )
 from runtime.contract.targets import Capabilities
 from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, VLLM, Profile, fitted
-from runtime.dialects.openai_chat.read_request import decode
-from runtime.dialects.openai_chat.write_request import encode
+from runtime.dialects.openai_chat.read_request import read_request
+from runtime.dialects.openai_chat.write_request import write_request
 from runtime.wire.raw_body import RawBody
 
 HELLO = Message(Role.USER, (Text("hello"),))
@@ -41,7 +41,7 @@ CALL = ToolCall("c1", "weather", '{"at": "Oslo"}')
 
 
 def body(request: Request, profile: Profile = PLAIN) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(encode(request, "served", profile).call.body)
+    found: dict[str, Any] = json.loads(write_request(request, "served", profile).call.body)
     return found
 
 
@@ -51,12 +51,12 @@ def messages(*said: Message, profile: Profile = PLAIN) -> list[dict[str, Any]]:
 
 
 def dropped(profile: Profile = PLAIN, **members: Any) -> tuple[str, ...]:
-    return encode(Request("auto", (HELLO,), **members), "served", profile).dropped
+    return write_request(Request("auto", (HELLO,), **members), "served", profile).dropped
 
 
 def test_the_call() -> None:
     """Always a stream with usage, to the served model."""
-    encoded = encode(Request("auto", (HELLO,)), "served", PLAIN)
+    encoded = write_request(Request("auto", (HELLO,)), "served", PLAIN)
     assert encoded.call.path == "/chat/completions"
     assert json.loads(encoded.call.body) == {
         "model": "served",
@@ -94,7 +94,7 @@ def test_a_conversation_with_tools() -> None:
 def test_late_instructions_where_a_server_takes_none() -> None:
     """They keep their place in the user's mouth, and the caller is told."""
     request = Request("auto", (HELLO, Message(Role.SYSTEM, (Text("be kind"),))))
-    encoded = encode(request, "served", replace(PLAIN, late_system=False))
+    encoded = write_request(request, "served", replace(PLAIN, late_system=False))
     assert json.loads(encoded.call.body)["messages"][1] == {"role": "user", "content": "be kind"}
     assert encoded.dropped == ("messages",)
 
@@ -129,7 +129,7 @@ def test_thinking_goes_back_only_where_it_is_wanted() -> None:
 def test_refusals_and_foreign_blocks_in_history() -> None:
     """A refusal is text where the server knows no refusals; another wire's block is left out, and said so."""
     turn = Message(Role.ASSISTANT, (Refusal("no"), Opaque("other", {})))
-    encoded = encode(Request("auto", (HELLO, turn)), "served", PLAIN)
+    encoded = write_request(Request("auto", (HELLO, turn)), "served", PLAIN)
     assert json.loads(encoded.call.body)["messages"][1]["content"] == "no"
     assert encoded.dropped == ("messages",)
     assert messages(HELLO, turn, profile=replace(PLAIN, refusals=True))[1]["refusal"] == "no"
@@ -223,7 +223,7 @@ def test_formats() -> None:
         "type": "json_schema",
         "json_schema": {"name": "my_answer_", "schema": {"type": "object"}, "strict": True},
     }
-    weak = encode(request, "served", replace(PLAIN, schema=False))
+    weak = write_request(request, "served", replace(PLAIN, schema=False))
     weak_body = json.loads(weak.call.body)
     assert weak_body["response_format"] == {"type": "json_object"}
     assert [message["role"] for message in weak_body["messages"]] == ["system", "system", "user"]
@@ -245,7 +245,7 @@ def test_formats() -> None:
 )
 def test_how_much_to_think(thinking: Thinking, profile: Profile, want: str | None, lost: tuple[str, ...]) -> None:
     """The nearest effort the server knows; a change is named."""
-    encoded = encode(Request("auto", (HELLO,), thinking=thinking), "served", profile)
+    encoded = write_request(Request("auto", (HELLO,), thinking=thinking), "served", profile)
     assert json.loads(encoded.call.body).get("reasoning_effort") == want
     assert encoded.dropped == lost
 
@@ -362,7 +362,7 @@ def test_any_request_survives_a_round_trip(
         include_usage=True,
     )
     rich = replace(PLAIN, efforts=EFFORTS, echo="reasoning_content", echo_turns="all")
-    assert decode(RawBody(encode(request, "served", rich).call.body)) == request
+    assert read_request(RawBody(write_request(request, "served", rich).call.body)) == request
 
 
 def _joined(messages: list[Message]) -> tuple[Message, ...]:
@@ -390,5 +390,5 @@ def test_log_probabilities_of_a_model_without_them_are_refused() -> None:
     """They are what the request is about."""
     profile = fitted(PLAIN, Capabilities(logprobs=False))
     with pytest.raises(Unsupported) as caught:
-        encode(Request("auto", (HELLO,), logprobs=0), "served", profile)
+        write_request(Request("auto", (HELLO,), logprobs=0), "served", profile)
     assert caught.value.param == "logprobs"

@@ -88,5 +88,5 @@ def asked(*, stream: bool, **more: Any) -> Request:
 
 def written(events: Sequence[Event], *, stream: bool, by: ResponsesDialect | None = None, **more: Any) -> bytes:
     """What a writer makes of an answer."""
-    writer = (by or dialect()).writer(asked(stream=stream, **more))
+    writer = (by or dialect()).write_answer(asked(stream=stream, **more))
     return b"".join(map(writer.feed, events)) + writer.end()

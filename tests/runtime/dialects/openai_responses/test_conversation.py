@@ -45,7 +45,7 @@ def test_a_resumed_body_holds_the_whole_conversation() -> None:
     ]
     assert set(body.data) == {"model", "input", "temperature"}
     assert kept.output[0] in body.raw
-    assert len(dialect().decode(body).messages) == 3
+    assert len(dialect().read_request(body).messages) == 3
 
 
 def test_the_prefix_of_a_conversation_stays_the_same() -> None:

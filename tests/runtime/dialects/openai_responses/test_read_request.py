@@ -38,7 +38,7 @@ LOOK = {"type": "function", "name": "look", "parameters": {"type": "object"}, "s
 def decoded(by: ResponsesDialect = RESPONSES, **members: Any) -> Request:
     body = RawBody(json.dumps({"model": "auto", "input": "Hi", **members}).encode())
     by.check(body)
-    return by.decode(body)
+    return by.read_request(body)
 
 
 def parts_of(*items: Any) -> list[tuple[Role, tuple[Part, ...]]]:
@@ -317,6 +317,6 @@ def test_garbage_is_told(given_input: Any, tools: Any, text: Any, reasoning: Any
     raw = RawBody(json.dumps(body).encode())
     try:
         RESPONSES.check(raw)
-        RESPONSES.decode(raw)
+        RESPONSES.read_request(raw)
     except (BadBody, Unsupported) as told:
         assert str(told)

@@ -122,7 +122,7 @@ def test_what_models_want_back_survives_a_client_that_echoes_items(stream: bool)
     for events in (THOUGHT, CALLS, RICH):
         body = written(events, stream=stream)
         items += (sdk.check_events(body)[-1]["response"] if stream else json.loads(body))["output"]
-    request = RESPONSES.decode(RawBody(json.dumps({"input": items}).encode()))
+    request = RESPONSES.read_request(RawBody(json.dumps({"input": items}).encode()))
     parts = [part for message in request.messages if message.role is Role.ASSISTANT for part in message.parts]
     thoughts = [part for part in parts if isinstance(part, Reasoning)]
     assert [(part.text, part.signature, part.redacted) for part in thoughts] == [
@@ -193,7 +193,7 @@ def test_a_session_is_told_when_the_answer_is_whole() -> None:
     for stream in (True, False):
         written(TEXT, stream=stream, by=dialect().session(RawBody(b'{"input":"x"}'), told.append))
     assert [json.loads(body)["status"] for body in told] == ["completed", "completed"]
-    unfinished = dialect().session(RawBody(b'{"input":"x"}'), told.append).writer(asked(stream=True))
+    unfinished = dialect().session(RawBody(b'{"input":"x"}'), told.append).write_answer(asked(stream=True))
     unfinished.feed(TextDelta(0, "a"))
     assert len(told) == 2
 
@@ -210,7 +210,7 @@ def test_an_error_has_the_wires_shape() -> None:
 def test_a_stream_that_breaks_off_ends_in_an_error() -> None:
     """The numbers go on; the response is failed; the SDK raises; no event says that it is complete."""
     session = dialect().session(RawBody(b'{"input":"x","stream":true}'))
-    writer = session.writer(asked(stream=True))
+    writer = session.write_answer(asked(stream=True))
     begun = b"".join(map(writer.feed, TEXT[:2]))
     body = begun + session.error_event(ApiError(502, "the model broke off", "broken_stream"))
     events = [event for event in sse.Events().feed(body) if event.data is not None]

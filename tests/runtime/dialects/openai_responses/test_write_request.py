@@ -289,14 +289,14 @@ def test_the_same_wire_gives_back_what_it_was_given() -> None:
         "stream": True,
     }
     assert faults(given) == []
-    assert body_of(RESPONSES.decode(RawBody(json.dumps(given).encode()))) == given
+    assert body_of(RESPONSES.read_request(RawBody(json.dumps(given).encode()))) == given
 
 
 def test_recorded_bodies_keep_their_meaning(shared: Path) -> None:
     """Items, tools and settings of real traffic, through the contract and back, for a server that takes thinking in words."""
     plain = ResponsesProfile(sealed=False, plain_thinking=True)
     for exchange in exchanges(shared):
-        request = RESPONSES.decode(RawBody(json.dumps(exchange.request).encode()))
+        request = RESPONSES.read_request(RawBody(json.dumps(exchange.request).encode()))
         encoded = write_request(request, exchange.request["model"], plain)
         body = json.loads(encoded.call.body)
         assert encoded.dropped == (), exchange.name
