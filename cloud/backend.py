@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cloud.catalogue import known, plain
+from cloud.client import CloudClient
 from cloud.hop import CloudHop
 from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS
 from runtime.contract.backend import Backend, Lane, Uploads
@@ -18,14 +19,14 @@ from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose account a model is asked on. base_url, api_version: None for the provider's own.
+    """A provider's account. base_url, api_version: None for the provider's own.
 
-    key: a secret, None where none is needed.
+    key: a secret, therefore in no repr; None where none is needed.
     """
 
     provider: str
     base_url: str | None
-    key: str | None
+    key: str | None = field(repr=False)
     certified: frozenset[str] = frozenset()
     api_version: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -87,11 +88,11 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     return replace(plain(provider), completions=OPENAI_COMPLETIONS in spoken, embeddings=OPENAI_EMBEDDINGS in spoken)
 
 
-def connect(target: Target, account: Account, now: Callable[[], datetime]) -> Backend:
-    """The backend of a target. `now` dates a Retry-After; opens nothing yet."""
+def connect(client: CloudClient, target: Target, account: Account, now: Callable[[], datetime]) -> Backend:
+    """The backend of a target. `now` dates a Retry-After. Opens and owns nothing: the connections are the client's."""
     provider = PROVIDERS[account.provider]
     base_url = account.base_url or provider.base_url
-    hop = CloudHop(base_url, _authorization(provider.key_header, account.key))
+    hop = CloudHop(client, base_url, _authorization(provider.key_header, account.key))
     lane = CloudLane(target.label, provider.around(hop) if provider.around else hop, target.model)
     uploads = provider.uploads(hop, base_url, account.api_version) if provider.uploads else None
     return CloudBackend(target, provider.codec(now, account.api_version), (lane,), uploads)

@@ -1,93 +1,100 @@
-"""The way to a vendor's address: httpx on aiohttp's transport, proxies and certificates from the environment.
-
-Adds the account's authorization and nothing else; follows no redirects, retries nothing, decodes nothing.
-"""
+"""The hop to one vendor's address: the account's base URL and key on the shared client, aiohttp's errors as failures."""
 
 from __future__ import annotations
 
-import asyncio
+import ssl
 from collections.abc import Mapping
 
-import httpx
-from httpx_aiohttp import HttpxAiohttpClient
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
+from cloud.client import CloudClient
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import MOST_BODY, HttpCall, rest_of
 
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30)
+# All that aiohttp, ssl and a socket raise: RuntimeError where the session is closed or a connection was lost while it was
+# being written, ValueError (with UnicodeError) for a header or an address that no HTTP message can hold.
+_FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, RuntimeError, TypeError, ValueError)
+_UNSENDABLE = (aiohttp.InvalidURL, TypeError, ValueError)
+_NOT_HTTP = (aiohttp.ClientResponseError, HttpProcessingError)
 
 
 class CloudReply:
-    """`runtime.contract.hop.Reply` over an httpx response."""
+    """`runtime.contract.hop.Reply` over an aiohttp response."""
 
-    def __init__(self, response: httpx.Response, closing: set[asyncio.Task[None]]) -> None:
-        self.status = response.status_code
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
-        self._pieces = response.aiter_raw()
-        self._closing = closing
 
     async def chunk(self) -> bytes:
         try:
-            return await anext(self._pieces, b"")
-        except (httpx.HTTPError, httpx.StreamError) as error:
+            return await self._response.content.readany()
+        except _FOREIGN as error:
             raise _broken(error) from error
 
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         return await rest_of(self, at_most)
 
     def close(self) -> None:
-        if self._response.is_closed:
-            return
-        task = asyncio.get_running_loop().create_task(self._response.aclose())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._response.close()
 
 
 class CloudHop:
-    """`runtime.contract.hop.Hop` to one base URL. `authorization`: the account's header, by name; empty without a key."""
+    """`runtime.contract.hop.Hop` to one base URL. Owns nothing: the client and its connections outlive it.
 
-    def __init__(self, base_url: str, authorization: Mapping[str, str]) -> None:
+    authorization: the account's header, by name; empty without a key.
+    """
+
+    def __init__(self, client: CloudClient, base_url: str, authorization: Mapping[str, str]) -> None:
+        self._client = client
         self._base = base_url.rstrip("/")
-        self._client = HttpxAiohttpClient(
-            headers={"accept-encoding": "identity", "user-agent": "hearth", **authorization},
-            limits=_LIMITS,
-            timeout=None,
-            follow_redirects=False,
-        )
-        self._closing: set[asyncio.Task[None]] = set()
+        self._headers = {"accept-encoding": "identity", "user-agent": "hearth", **authorization}
 
     async def open(self, call: HttpCall, *, connect_s: float) -> CloudReply:
-        request = self._client.build_request(
-            call.method,
-            self._base + call.path,
-            content=call.body,
-            headers=dict(call.headers),
-            timeout=httpx.Timeout(None, connect=connect_s),
-        )
         try:
-            response = await self._client.send(request, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            response = await self._client.send(
+                call.method,
+                self._base + call.path,
+                call.body,
+                self._headers | dict(call.headers),
+                connect_s=connect_s,
+            )
+        except _FOREIGN as error:
             raise _unreached(error) from error
-        return CloudReply(response, self._closing)
+        coding = response.headers.get("content-encoding", "identity")
+        if coding != "identity":
+            response.close()
+            raise _garbled(f"the answer is compressed ({coding[:40]}), which nobody asked for")
+        return CloudReply(response)
 
     async def aclose(self) -> None:
-        if self._closing:
-            await asyncio.gather(*self._closing, return_exceptions=True)
-        await self._client.aclose()
+        """Nothing to close."""
 
 
 def _unreached(error: Exception) -> HopError:
-    """A connection that never stood is not tried again here (it took its time-out); one that was reset is.
-
-    The transport calls every lost connection a time-out; what really happened is its cause.
-    """
-    if isinstance(error.__cause__, TimeoutError):
-        return HopError(Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, "no connection within its time-out"))
-    what = str(error) or type(error).__name__
-    return HopError(Failure(Kind.DOWN, Disposition.RETRY_HERE, f"not reached: {what}"))
+    """No answer. A connection that was reset is tried again here; one that was never made has taken its time-out."""
+    words = _words(error)
+    match error:
+        case TimeoutError():
+            return HopError(Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, "no connection within its time-out"))
+        case aiohttp.ClientHttpProxyError() | ssl.SSLError() | aiohttp.ClientSSLError():
+            return HopError(Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, f"not reached: {words}"))
+        case _ if isinstance(error, _NOT_HTTP):
+            return _garbled(f"the answer is not HTTP: {words}")
+        case _ if isinstance(error, _UNSENDABLE):
+            return HopError(Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, f"the request cannot be sent: {words}"))
+        case _:
+            return HopError(Failure(Kind.DOWN, Disposition.RETRY_HERE, f"not reached: {words}"))
 
 
 def _broken(error: Exception) -> HopError:
-    what = str(error) or type(error).__name__
-    return HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, f"the answer was cut: {what}"))
+    return HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, f"the answer was cut: {_words(error)}"))
+
+
+def _garbled(message: str) -> HopError:
+    return HopError(Failure(Kind.GARBLED, Disposition.NEXT_CANDIDATE, message))
+
+
+def _words(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:500]

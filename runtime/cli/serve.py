@@ -238,6 +238,7 @@ class _Serving:
         self._server.should_exit = self._server.force_exit = True
         await serving
         await runtime.fleet.aclose()
+        await runtime.cloud_client.aclose()
         runtime.responses.close()
         await asyncio.to_thread(runtime.store.close)
         _notice("stopped")

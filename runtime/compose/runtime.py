@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from cloud import backend as cloud
+from cloud.client import CloudClient
 from cloud.providers import NAMES, PROVIDERS
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend, idle_target
@@ -141,7 +142,7 @@ def _targets(settings: Settings) -> _Targets:
     return _Targets(usable, absent)
 
 
-def _clouds(targets: _Targets) -> Clouds:
+def _clouds(targets: _Targets, client: CloudClient) -> Clouds:
     usable, absent = targets
 
     def now() -> datetime:
@@ -149,9 +150,9 @@ def _clouds(targets: _Targets) -> Clouds:
 
     def lend(lent: Lent) -> Backend:
         account = usable[lent.lender].account
-        return cloud.connect(cloud.facts(lent.target, account, lent.model, None, None), account, now)
+        return cloud.connect(client, cloud.facts(lent.target, account, lent.model, None, None), account, now)
 
-    backends = {name: cloud.connect(each.target, each.account, now) for name, each in usable.items()}
+    backends = {name: cloud.connect(client, each.target, each.account, now) for name, each in usable.items()}
     return Clouds(backends, absent, lend)
 
 
@@ -246,7 +247,8 @@ class Runtime:
             ours=not settings.engine.url,
         )
         targets = _targets(settings)
-        clouds = _clouds(targets)
+        self.cloud_client = CloudClient(env)
+        clouds = _clouds(targets, self.cloud_client)
         self.fleet = LiveFleet(
             self.engine, local, clouds, settings.escalation, time.monotonic, alone=not settings.engine.url
         )
@@ -293,7 +295,7 @@ class Runtime:
         Raises ValueError, and changes nothing, where what runs cannot take them.
         """
         targets = _targets(settings)
-        clouds, policy = _clouds(targets), _policy(settings, self.fleet.local.target, targets)
+        clouds, policy = _clouds(targets, self.cloud_client), _policy(settings, self.fleet.local.target, targets)
         self.fleet.reload(clouds, settings.escalation)
         self.desk.planner.policy = policy
         self.desk.dispatcher.retries = settings.retries

@@ -25,8 +25,8 @@ IMPORTED_AS = {
     "google-ai-generativelanguage": "google",
 }
 
-# Declared although nothing imports them by name: uvicorn picks up its loop, httpx-aiohttp its transport.
-UNSEEN = {"uvloop", "aiohttp"}
+# Declared although nothing imports it by name: uvicorn picks up its loop.
+UNSEEN = {"uvloop"}
 
 # Imported although the core does not declare them: they live in the engine's environment.
 ENGINE_ONLY = {"torch", "vllm", "transformers", "gguf", "accelerate"}

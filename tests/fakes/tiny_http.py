@@ -63,9 +63,11 @@ async def listen(answer: Answer, *, socket_path: str | None, port: int | None) -
     """Serves until closed. `answer` is cancelled when its client leaves."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await _serve(answer, reader, writer)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await _serve(answer, reader, writer)
+        finally:
+            writer.close()
 
     if socket_path is not None:
         return await asyncio.start_unix_server(connected, socket_path)
