@@ -44,15 +44,16 @@ from runtime.routing.plan.names import Lent
 from runtime.routing.plan.plan import Policy
 from runtime.server import status
 from runtime.server.answering import Desk
-from runtime.server.app import App, Gate
-from runtime.server.keys import Keys, owner_of
-from runtime.server.origins import Origins
+from runtime.server.app import App
+from runtime.server.gate import Gate
+from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.settings import Loaded, Settings, TargetSettings, load, not_in_force
+from runtime.trust.keys import Keys
 
 PROVIDER_NAMES = NAMES
 ADAPTERS = frozenset(PROVIDERS)
@@ -285,8 +286,8 @@ class Runtime:
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         signatures = SignatureCache()
         dialect = ResponsesDialect(signatures=signatures)
-        pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses, owner_of).answer
-        pages |= Responses(self.responses, owner_of).table()
+        pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses).answer
+        pages |= Responses(self.responses).table()
         return App(self.desk, _gate(self.settings), _dialects(signatures), pages)
 
     def apply(self, settings: Settings) -> None:

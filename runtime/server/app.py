@@ -1,4 +1,8 @@
-"""The ASGI application: one table of routes, authentication, CORS, request ids, and errors in the caller's dialect."""
+"""The ASGI application: its routes, the order of its checks, and the floor beneath them.
+
+The floor: whatever raises on a request's way, the client gets an error in its own dialect, or, once the head has left, a
+connection that is visibly cut; the log gets the lines of code that were passed, and nothing of what was asked.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,37 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from runtime.dialects import openai
+from runtime.dialects.anthropic_messages import listing
 from runtime.dialects.seam import Dialect
+from runtime.server import access
 from runtime.server.answering import Desk, answer
-from runtime.server.asgi import ClientGone, ClientRequest, Page, Pairs, Receive, Scope, Send
-from runtime.server.keys import Keys
-from runtime.server.origins import Origins
+from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
+from runtime.server.gate import Gate, demand
+from runtime.server.routes import SCOPES, Route
+from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
 
 _MESSAGES = "/v1/messages"
-_OPEN = "/health/"  # no key needed below this
+_MODELS = "/v1/models"
+_BELOW = sorted({path for _, path in SCOPES if path.endswith("/")}, key=len, reverse=True)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("hearth.server")
 
-
-@dataclass(slots=True)
-class Gate:
-    """Who may come in. Replaced whole on a reload."""
-
-    keys: Keys
-    origins: Origins
+_Headers = list[tuple[bytes, bytes]]
 
 
 class App:
-    """dialects: the generating routes. pages: all others by method and path; one that ends in "/" takes all below it."""
+    """dialects: the generating routes, by path. pages: all others. `tasks`: those of the requests under way.
 
-    def __init__(
-        self, desk: Desk, gate: Gate, dialects: Mapping[str, Dialect], pages: Mapping[tuple[str, str], Page]
-    ) -> None:
+    Raises ValueError for a route without an entry in the table of scopes.
+    """
+
+    def __init__(self, desk: Desk, gate: Gate, dialects: Mapping[str, Dialect], pages: Mapping[Route, Page]) -> None:
+        without = ({("POST", path) for path in dialects} | set(pages)) - set(SCOPES)
+        if without:
+            raise ValueError(f"routes without a scope: {sorted(without)}")
         self._desk = desk
         self._dialects = dialects
         self._pages = pages
@@ -43,66 +48,101 @@ class App:
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(ClientRequest(scope, receive, send, self._desk.clock()))
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-
-    async def _http(self, request: ClientRequest) -> None:
-        desk = self._desk
-        request.id = desk.ids.next()
-        asked = request.headers.get("x-request-id", "")
-        extra: list[tuple[bytes, bytes]] = [
-            (b"x-request-id", (asked if _REQUEST_ID.fullmatch(asked) else request.id).encode())
-        ]
-        if request.path.startswith(_MESSAGES):
-            extra.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
+        if scope["type"] != "http":
+            return  # the server is told to accept no websocket and to send no lifespan events
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
+        counted = access.Counted(send) if access.wanted() else None
+        request = ClientRequest(scope, receive, counted or send, self._desk.clock())
         try:
-            extra += self.gate.origins.check(request.headers)
-            await self._route(request, extra)
-        except ApiError as error:
-            await request.answer(
-                error.status,
-                self._dialect_of(request.path).error_body(error),
-                ((b"content-type", b"application/json"), *extra, *error.headers),
-            )
-        except ClientGone:
-            pass
+            await self._with_a_floor(request)
         finally:
             self.tasks.discard(task)
+            if counted is not None:
+                counted.log(request, self._desk.clock() - request.arrived)
 
-    async def _route(self, request: ClientRequest, extra: Pairs) -> None:
+    async def _with_a_floor(self, request: ClientRequest) -> None:
+        request.path = self.gate.inside(request.path)
+        extra = self._identify(request)
+        try:
+            try:
+                extra += self.gate.meet(request)
+                await self._route(request, extra)
+            except ApiError as error:
+                await self._refuse(request, error, extra)
+        except ClientGone:
+            pass
+        except asyncio.CancelledError:
+            # the drain is over; the task ends here, and with it the connection of an answer that has begun
+            await self._refuse(
+                request, ApiError(503, "this server is shutting down", "shutting_down", None, 5.0), extra
+            )
+        except Exception as error:  # noqa: BLE001 - the floor
+            _log.error("request %s failed:\n%s", request.id, stack_of(error))
+            words = f"the server failed to answer; its log says where, under {request.id}"
+            await self._refuse(request, ApiError(500, words, "internal_error"), extra)
+
+    def _identify(self, request: ClientRequest) -> _Headers:
+        """Gives the request its id. Returns the headers that show it."""
+        request.id = self._desk.ids.next()
+        asked = request.headers.get("x-request-id", "")
+        shown = asked if _REQUEST_ID.fullmatch(asked) else request.id
+        headers = [(b"x-request-id", shown.encode())]
+        if request.path.startswith(_MESSAGES):
+            headers.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
+        return headers
+
+    async def _route(self, request: ClientRequest, extra: _Headers) -> None:
         path, method = request.path, request.method
         if method == "OPTIONS":
-            await request.answer(204, b"", self.gate.origins.preflight(request.headers))
+            headers = self.gate.origins.preflight(request.headers, ", ".join(self._methods(path)))
+            await request.answer(204, b"", (*extra, *headers))
             return
-        if not path.startswith(_OPEN):
-            self.gate.keys.check(request.headers)
+        self.gate.admit(request)
         dialect = self._dialects.get(path)
         if dialect is not None and method == "POST":
+            demand(request, SCOPES[method, path])
             await answer(self._desk, request, dialect, extra)
             return
-        page = self._page("GET" if method == "HEAD" else method, path)
+        route = _route_of("GET" if method == "HEAD" else method, path)
+        page = self._pages.get(route)
         if page is None:
-            raise self._not_found(path, method)
+            raise self._not_found(request, extra)
+        demand(request, SCOPES[route])
         await page(request, extra)
 
-    def _dialect_of(self, path: str) -> Dialect:
-        """Whose shape an error at a path has: OpenAI's where no other wire lives there."""
+    async def _refuse(self, request: ClientRequest, error: ApiError, extra: _Headers) -> None:
+        """The error in the client's dialect; nothing if the head has left, so that the connection ends unfinished."""
+        if not request.started:
+            await request.answer(
+                error.status, self._dialect_of(request).error_body(error), (JSON, *extra, *error.headers)
+            )
+
+    def _dialect_of(self, request: ClientRequest) -> Dialect:
+        """The dialect of an error at a path: OpenAI's where no other wire lives there."""
+        path = request.path
+        if path.startswith(_MODELS) and listing.wanted(list(request.headers)):
+            path = _MESSAGES
         return next((each for route, each in self._dialects.items() if path.startswith(route)), openai.CHAT)
 
-    def _page(self, method: str, path: str) -> Page | None:
-        page = self._pages.get((method, path))
-        while page is None and (above := path.rstrip("/").rfind("/")) > 0:
-            path = path[: above + 1]
-            page = self._pages.get((method, path))
-        return page
+    def _methods(self, path: str) -> list[str]:
+        """The methods of a path, OPTIONS included."""
+        routes = [*self._pages, *(("POST", each) for each in self._dialects)]
+        found = {method for method, _ in routes if _route_of(method, path) in routes}
+        return sorted({"OPTIONS", *found, *(["HEAD"] if "GET" in found else [])})
 
-    def _not_found(self, path: str, method: str) -> ApiError:
-        known = {route for _, route in self._pages} | set(self._dialects)
-        if path in known:
-            return ApiError(405, f"{method} is not answered at {path}", "method_not_allowed")
-        return ApiError(404, f"nothing is served at {path}", "not_found")
+    def _not_found(self, request: ClientRequest, extra: _Headers) -> ApiError:
+        path, method = request.path[:200], request.method
+        methods = self._methods(request.path)
+        if len(methods) == 1:
+            return ApiError(404, f"nothing is served at {path}", "not_found")
+        extra.append((b"allow", ", ".join(methods).encode()))
+        return ApiError(405, f"{method} is not answered at {path}", "method_not_allowed")
+
+
+def _route_of(method: str, path: str) -> Route:
+    """The entry of the table a request belongs to: its path's own, or that of the path it lies below."""
+    if (method, path) in SCOPES:
+        return method, path
+    return method, next((below for below in _BELOW if path.startswith(below)), path)

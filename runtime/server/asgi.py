@@ -5,11 +5,13 @@ A framework's routing and objects would cost more than a request's whole decisio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import msgspec
 
+from runtime.trust.caller import STRANGER, Caller
 from runtime.wire.api_error import ApiError
 
 Scope = MutableMapping[str, Any]
@@ -19,12 +21,31 @@ Send = Callable[[Message], Awaitable[None]]
 Pairs = Iterable[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
+_MOST_HEADER_BYTES = 4096  # of one value that we send
+_UNFIT = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")  # what no header value may hold
 
 
 class ClientRequest:
-    """One HTTP request. `headers`: lower-case names, the last of equal ones."""
+    """One HTTP request.
 
-    __slots__ = ("arrived", "headers", "id", "method", "path", "receive", "scope", "send")
+    headers: lower-case names, the last of equal ones. path: without the path prefix. arrived: on the monotonic clock.
+    caller: nobody, without any scope, until the door has looked at the key. peer: the client's address where it is known.
+    started: true once the head of the answer has left.
+    """
+
+    __slots__ = (
+        "arrived",
+        "caller",
+        "headers",
+        "id",
+        "method",
+        "path",
+        "peer",
+        "receive",
+        "scope",
+        "send",
+        "started",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, arrived: float) -> None:
         self.scope = scope
@@ -35,38 +56,50 @@ class ClientRequest:
         self.path: str = scope["path"]
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.id = ""
+        self.caller: Caller = STRANGER
+        self.peer: str | None = client[0] if (client := scope.get("client")) else None
+        self.started = False
 
     @property
     def query(self) -> str:
         """What follows the question mark of the target, undecoded; "" if nothing does."""
         return str(self.scope["query_string"], "latin-1")
 
+    def values(self, name: str) -> list[str]:
+        """Every value of a header, in order; equal names are rare and looked for only where there are some."""
+        if len(self.headers) == len(self.scope["headers"]):
+            return [self.headers[name]] if name in self.headers else []
+        return [value.decode("latin-1") for each, value in self.scope["headers"] if each == name.encode()]
+
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises ApiError 413 past `limit` bytes, ClientGone when the client hangs up while sending."""
+        length = self.headers.get("content-length", "")
+        if length.isdigit() and int(length[:20]) > limit:
+            raise too_large(limit)
         message = await self.receive()
         if not message.get("more_body") and message["type"] == "http.request":
-            return self._bounded(message.get("body", b""), limit)
-        pieces, size = [], 0
-        while True:
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            piece = message.get("body", b"")
-            size += len(piece)
-            if size > limit:
+            whole: bytes = message.get("body", b"")
+            if len(whole) > limit:
                 raise too_large(limit)
-            pieces.append(piece)
+            return whole
+        received = bytearray()  # one buffer: a client that sends byte by byte costs no object for each
+        while message["type"] != "http.disconnect":
+            received += message.get("body", b"")
+            if len(received) > limit:
+                raise too_large(limit)
             if not message.get("more_body"):
-                return b"".join(pieces)
+                return bytes(received)
             message = await self.receive()
-
-    @staticmethod
-    def _bounded(body: bytes, limit: int) -> bytes:
-        if len(body) > limit:
-            raise too_large(limit)
-        return body
+        raise ClientGone
 
     async def start(self, status: int, headers: Pairs) -> None:
-        await self.send({"type": "http.response.start", "status": status, "headers": list(headers)})
+        """Sends the head. A value that no header may hold is mended: it would end the connection without an answer."""
+        pairs = list(headers)
+        together = b"".join([value for _, value in pairs])
+        if len(together) > _MOST_HEADER_BYTES or _UNFIT.search(together):
+            pairs = [(name, _UNFIT.sub(b"?", value[:_MOST_HEADER_BYTES])) for name, value in pairs]
+        self.started = True
+        await self.send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def answer(self, status: int, body: bytes, headers: Pairs = (JSON,)) -> None:
         """A whole answer in one go."""

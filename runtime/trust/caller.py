@@ -27,4 +27,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 NOBODY = Caller("", frozenset({Scope.GENERATE, Scope.READ}))
-"""Who asks where no keys are set: on the loopback interface alone."""
+"""The caller where no keys are set and none is shown: somebody on this machine."""
+
+STRANGER = Caller("", frozenset())
+"""The caller of a request whose key nobody has looked at."""

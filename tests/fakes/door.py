@@ -28,15 +28,16 @@ from runtime.record.store import Store
 from runtime.routing.plan import names
 from runtime.routing.plan.plan import Policy
 from runtime.server.answering import Desk
-from runtime.server.app import App, Gate
-from runtime.server.keys import Keys, owner_of
-from runtime.server.origins import Origins
+from runtime.server.app import App
+from runtime.server.gate import Gate
+from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import Escalation, Retries, Routes, Rule
+from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import FakeBackend
 
@@ -122,8 +123,8 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         "/v1/embeddings": openai.EMBEDDINGS,
     }
     responses = ResponseStore(None, time.time)
-    pages = own_pages(desk, report, 0.0) | Responses(responses, owner_of).table()
-    pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses, owner_of).answer
+    pages = own_pages(desk, report, 0.0) | Responses(responses).table()
+    pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     app = App(desk, gate, dialects, pages)
     store.start()
     server = _Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none", proxy_headers=False))

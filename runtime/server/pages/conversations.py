@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
 
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.conversation import kept
@@ -18,20 +17,17 @@ _log = logging.getLogger("hearth.server")
 
 
 class Conversations:
-    """owner: whose request it is, from its headers; "" where nobody is told apart."""
+    """The caller's id is the owner of what is kept."""
 
-    def __init__(
-        self, desk: Desk, dialect: ResponsesDialect, store: ResponseStore, owner: Callable[[Mapping[str, str]], str]
-    ) -> None:
+    def __init__(self, desk: Desk, dialect: ResponsesDialect, store: ResponseStore) -> None:
         self._desk = desk
         self._dialect = dialect
         self._store = store
-        self._owner = owner
 
     async def answer(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError for what is wrong before a plan stands."""
         own = await body_of(self._desk, request, self._dialect)
-        owner = self._owner(request.headers)
+        owner = request.caller.id
         told: list[bytes] = []
         dialect = self._dialect.session(own, told.append)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from runtime.conversations.store import ResponseStore
@@ -16,11 +16,10 @@ _INPUT, _CANCEL = "/input_items", "/cancel"
 
 
 class Responses:
-    """owner: whose request it is, from its headers; "" where nobody is told apart."""
+    """The caller's id is the owner of what is kept."""
 
-    def __init__(self, store: ResponseStore, owner: Callable[[Mapping[str, str]], str]) -> None:
+    def __init__(self, store: ResponseStore) -> None:
         self._store = store
-        self._owner = owner
 
     def table(self) -> dict[tuple[str, str], Page]:
         return {("GET", PATH): self.get, ("DELETE", PATH): self.forget, ("POST", PATH): self.cancel}
@@ -40,7 +39,7 @@ class Responses:
     async def forget(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError where there is nothing to forget."""
         name = request.path.removeprefix(PATH)
-        if not await self._store.forget(name, self._owner(request.headers)):
+        if not await self._store.forget(name, request.caller.id):
             raise missing(name)
         await request.answer(200, deleted(name), (JSON, *extra))
 
@@ -54,17 +53,17 @@ class Responses:
 
     async def _input(self, request: ClientRequest, name: str, extra: Pairs) -> None:
         wanted = listing.window(request.scope["query_string"])
-        items = await self._store.input(name, self._owner(request.headers))
+        items = await self._store.input(name, request.caller.id)
         if items is None:
             raise missing(name)
         await request.answer(200, listing.page(items, wanted), (JSON, *extra))
 
     async def _kept(self, request: ClientRequest, name: str) -> bytes:
-        found = await self._store.response(name, self._owner(request.headers))
+        found = await self._store.response(name, request.caller.id)
         if found is None:
             raise missing(name)
         return found
 
 
 def _query(request: ClientRequest) -> Mapping[str, list[str]]:
-    return parse_qs(request.scope["query_string"].decode("latin-1"))
+    return parse_qs(request.query)

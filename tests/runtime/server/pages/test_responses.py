@@ -16,6 +16,7 @@ from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.conversation import Kept
 from runtime.dialects.openai_responses.dialect import RESPONSES
 from runtime.server.pages.responses import Responses
+from runtime.trust.keys import Keys
 from tests.fakes.door import Setup, opened
 from tests.fakes.upstream import Turn, engine_backend, told
 
@@ -26,10 +27,10 @@ async def test_a_kept_response_is_given_and_forgotten(tmp_path: Path) -> None:
     """Byte by byte; then it is gone, in the wire's own words."""
     store = ResponseStore(None, time.time)
     await store.keep(Kept("resp_1", None, (), ANSWER))
-    kept = Responses(store, lambda headers: headers.get("x-owner", ""))
+    kept = Responses(store)
     async with opened(Setup(engine_backend((Turn(),))), tmp_path) as door:
         door.app._pages = {**door.app._pages, **kept.table()}
-        assert (await door.client.get("/v1/responses/resp_1", headers={"x-owner": "b"})).status_code == 404
+        assert (await door.client.get("/v1/responses/resp_1", headers={"x-api-key": "b"})).status_code == 404
         assert (await door.client.get("/v1/responses/resp_1")).content == ANSWER
         gone = await door.client.delete("/v1/responses/resp_1")
         assert gone.json() == {"id": "resp_1", "object": "response", "deleted": True}
@@ -43,8 +44,8 @@ async def test_what_lies_below_a_kept_response(tmp_path: Path) -> None:
     """Its input, a page at a time; it is no stream, and cannot be cancelled: it is complete."""
     store = ResponseStore(None, time.time)
     items = (b'{"role":"user","content":"a"}', b'{"role":"user","content":"b"}')
-    await store.keep(Kept("resp_1", None, items, ANSWER))
-    kept = Responses(store, lambda headers: "")
+    await store.keep(Kept("resp_1", None, items, ANSWER), Keys(()).admit({"x-api-key": "k"}).id)
+    kept = Responses(store)
     async with opened(Setup(engine_backend((Turn(),))), tmp_path) as door:
         door.app._pages = {**door.app._pages, **kept.table()}
         async with AsyncOpenAI(api_key="k", base_url=f"{door.url}/v1", max_retries=0) as client:

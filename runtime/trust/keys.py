@@ -1,0 +1,62 @@
+"""The keys of the door: which caller a request's key stands for, and what that caller may do.
+
+Only digests are kept; looking a digest up in a table says nothing about a key that is nearly right. Knows no route.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from runtime.trust.caller import NOBODY, Caller, Scope
+from runtime.wire.api_error import ApiError
+
+_USER = frozenset({Scope.GENERATE, Scope.READ})
+_ADMIN = frozenset(Scope)
+
+
+class Keys:
+    """keys: may generate and read. admin_keys: may do everything. local_admin: the secret of STATE/admin.key, if there is one.
+
+    `open` is true where neither keys nor admin_keys are set: then everybody on this machine may generate and read, and
+    the local admin's key is what changes anything. It does not close the door to the others.
+    """
+
+    def __init__(self, keys: Iterable[str], admin_keys: Iterable[str] = (), local_admin: str | None = None) -> None:
+        users, admins = list(keys), list(admin_keys)
+        self.open = not users and not admins
+        if local_admin:
+            admins.append(local_admin)
+        secrets = [(key, _USER) for key in users] + [(key, _ADMIN) for key in admins]
+        digests = [(_digest(key.encode("utf-8", "surrogateescape")), scopes) for key, scopes in secrets]
+        self._callers = {digest: Caller(digest, scopes) for digest, scopes in digests}
+
+    def admit(self, headers: Mapping[str, str]) -> Caller:
+        """The caller of a request. headers: lower-case names, values decoded as latin-1.
+
+        Raises ApiError 401 if keys are set and none of them is shown. Where none is set, an unknown key still tells
+        callers apart: each sees only the answers that were stored under its own.
+        """
+        key = _presented(headers)
+        if key is None:
+            if self.open:
+                return NOBODY
+            raise ApiError(401, "no key: send `Authorization: Bearer KEY` or `x-api-key: KEY`", "missing_api_key")
+        digest = _digest(key.encode("latin-1", "replace"))
+        caller = self._callers.get(digest)
+        if caller is not None:
+            return caller
+        if self.open:
+            return Caller(digest, NOBODY.scopes)
+        raise ApiError(401, "the key is not one of this server's (server.keys)", "invalid_api_key")
+
+
+def _presented(headers: Mapping[str, str]) -> str | None:
+    if key := headers.get("x-api-key"):
+        return key
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def _digest(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()
