@@ -100,8 +100,13 @@ class StreamMeter(MeterState, ABC):
 
     def feed(self, piece: bytes) -> bytes:
         """See `Meter.feed`."""
-        forward = []
-        for event in self._events.feed(piece):
+        forward: list[bytes] = []
+        try:
+            events = self._events.feed(piece)
+        except sse.EventTooLongError as error:
+            self.failure = self.failure or error.failure
+            return b""
+        for event in events:
             if self.failure is not None or self.done:
                 break
             if event.data is None:

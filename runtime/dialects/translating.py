@@ -75,8 +75,13 @@ class TranslatingMeter:
         self.tokens = 0
 
     def feed(self, piece: bytes) -> bytes:
+        try:
+            events = self._events.feed(piece)
+        except sse.EventTooLongError as error:
+            self.failure = self.failure or error.failure
+            return b""
         out = []
-        for event in self._events.feed(piece):
+        for event in events:
             if self.failure is not None:
                 break
             if event.data is not None:

@@ -1,17 +1,33 @@
-"""Server-sent events: bytes in, whole events out. Knows framing (LF, CRLF or CR; fields; comments), not what data means."""
+"""Server-sent events: bytes in, whole events out. Knows framing (LF, CRLF or CR; fields; comments), not what data means.
+
+A long event costs time in proportion to its length, however small its pieces, and both its length and its lines are limited.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+import msgspec
+
+from runtime.contract.failures import Disposition, Failure, HopError, Kind
 
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+_LONGEST_END = 4
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 MEDIA_TYPE = "text/event-stream"
+EVENT_LIMIT = 16 << 20  # bytes of one event: a generated image of 12 MB in base64
+LINE_LIMIT = 10_000  # lines of one event
 
 
-class Event(NamedTuple):
+class EventTooLongError(HopError):
+    """An event has more bytes or lines than its reader allows: the stream is garbled."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Failure(Kind.GARBLED, Disposition.NEXT_CANDIDATE, message))
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event. `raw` includes its closing blank line; `data` is None for a comment or a bare field."""
 
     raw: bytes
@@ -20,63 +36,77 @@ class Event(NamedTuple):
 
 
 class Events:
-    """Splits a stream into events, whatever its chunks. One per response."""
+    """Splits one stream into events, whatever its pieces. limit: bytes of an event that has not ended."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_limit", "_pending")
 
-    def __init__(self) -> None:
-        self._rest = b""
+    def __init__(self, limit: int = EVENT_LIMIT) -> None:
+        self._limit = limit
+        self._pending = bytearray()
 
     def feed(self, piece: bytes) -> list[Event]:
-        buffer = self._rest + piece if self._rest else piece
-        if b"\r" not in buffer:
-            *whole, self._rest = buffer.split(b"\n\n")
-            return [
-                Event(block + b"\n\n", b"", block[6:])
-                if block.startswith(b"data: ") and b"\n" not in block
-                else parse(block + b"\n\n", block)
-                for block in whole
-            ]
-        events = self._data_alone(buffer)
-        if events is not None:
-            return events
-        # A lone CR at the end may be half of a CRLF: it waits for the next piece.
-        limit = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
+        """The events that end in this piece. Raises EventTooLongError."""
+        pending = self._pending
+        if pending:
+            # An end that was not there before can only begin in the last bytes of what is pending.
+            start = max(0, len(pending) - _LONGEST_END + 1)
+            pending += piece
+            if _END.search(pending, start) is None:
+                if len(pending) > self._limit:
+                    pending.clear()
+                    raise EventTooLongError(f"an event is longer than {self._limit} bytes")
+                return []
+            piece = bytes(pending)
+            pending.clear()
+        end = b"\r\n\r\n" if b"\r" in piece else b"\n\n"
+        *blocks, rest = piece.split(end)
+        if end != b"\n\n" and not _only_data(blocks, rest):
+            return self._mixed(piece)
+        if rest:
+            pending += rest
         events = []
-        at = 0
+        for block in blocks:
+            if block.startswith(b"data: ") and b"\n" not in block:
+                events.append(Event(block + end, b"", block[6:]))
+            else:
+                events.append(parse(block + end, block))
+        return events
+
+    def _mixed(self, buffer: bytes) -> list[Event]:
+        """The events of a stream whose lines end in CR or CRLF, or in several ways."""
+        # A lone CR at the end may be half of a CRLF: it stays pending.
+        limit = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
+        events, at = [], 0
         for end in _END.finditer(buffer, 0, limit):
             events.append(parse(buffer[at : end.end()], buffer[at : end.start()]))
             at = end.end()
-        self._rest = buffer[at:]
-        return events
-
-    def _data_alone(self, buffer: bytes) -> list[Event] | None:
-        """The events where CRLF ends each line and each event is one line of data; None where it is not so."""
-        *whole, rest = buffer.split(b"\r\n\r\n")
-        events = []
-        for block in whole:
-            if not block.startswith(b"data: ") or b"\n" in block or b"\r" in block:
-                return None
-            events.append(Event(block + b"\r\n\r\n", b"", block[6:]))
-        if b"\n" in rest or b"\r" in rest:
-            return None
-        self._rest = rest
+        self._pending += buffer[at:]
         return events
 
     @property
     def rest(self) -> bytes:
-        """What came after the last whole event."""
-        return self._rest
+        """The bytes after the last whole event."""
+        return bytes(self._pending)
 
 
-def parse(raw: bytes, block: bytes) -> Event:
-    """An event from its lines; the common cases, one data line alone or after a name, are read without splitting."""
+def _only_data(blocks: list[bytes], rest: bytes) -> bool:
+    """True if each event between CRLF pairs is one line of data: the common case, read without a regular expression."""
+    for block in blocks:
+        if not block.startswith(b"data: ") or b"\n" in block or b"\r" in block:
+            return False
+    return b"\n" not in rest and b"\r" not in rest
+
+
+def parse(raw: bytes, block: bytes, line_limit: int = LINE_LIMIT) -> Event:
+    """An event from its lines; one data line, alone or after a name, is read without splitting. Raises EventTooLongError."""
     if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
         return Event(raw, b"", block[6:])
     if block.startswith(b"event: ") and block.count(b"\n") == 1 and b"\r" not in block:
         head, _, rest = block.partition(b"\n")
         if rest.startswith(b"data: "):
             return Event(raw, head[7:], rest[6:])
+    if block.count(b"\n") + block.count(b"\r") > 2 * line_limit:
+        raise EventTooLongError(f"an event has more than {line_limit} lines")
     name, data = b"", []
     for line in _LINE.split(block):
         field, _, value = line.partition(b":")
