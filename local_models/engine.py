@@ -21,7 +21,7 @@ from local_models.replica.prepared import Notice, Prepare, PreparedModel
 from local_models.replica.start_times import StartTimes
 from local_models.replica.supervisor import Supervisor, Watch
 from local_models.wire.hop import EngineHop
-from runtime.contract.engine import EngineSpec, Gpu, ReplicaState, ReplicaView
+from runtime.contract.engine import STOP_WITHIN_S, EngineSpec, Gpu, ReplicaState, ReplicaView
 from runtime.contract.hop import Hop
 from runtime.contract.targets import Capabilities
 
@@ -149,6 +149,11 @@ class LocalEngine:
     def revision(self) -> int:
         return self._revision
 
+    async def changed(self, since: int) -> int:
+        while self._revision == since:
+            await self._change.wait()
+        return self._revision
+
     @property
     def capabilities(self) -> Capabilities:
         known = self._prepared.capabilities if self._prepared is not None else Capabilities(completions=True)
@@ -223,7 +228,7 @@ class LocalEngine:
         while self._clock() < until and any(supervisor.in_flight for supervisor in self._supervisors):
             await self._sleep(_DRAIN_LOOK_S)
 
-    async def stop(self) -> None:
+    async def stop(self, within_s: float = STOP_WITHIN_S, *, hurry: asyncio.Event | None = None) -> None:
         for supervisor in self._begun():
             supervisor.send(Stop())
         await self._until(lambda states: states <= {ReplicaState.STOPPED})

@@ -114,6 +114,7 @@ class Supervisor:
             name=self._instance.name,
             state=life.state,
             since=life.since,
+            run=life.run,
             models=self._served.models,
             max_model_len=self._served.max_model_len,
             pid=self._instance.pid,

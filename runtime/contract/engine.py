@@ -1,12 +1,13 @@
-"""The box's own engine as the runtime sees it: what it is to run, what state its replicas are in, what it last said of itself.
+"""The box's own engine as the runtime sees it: its specification, the states of its replicas, their latest telemetry.
 
 The process, its sockets and its logs stay behind `Engine`; the runtime knows none of them.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +15,12 @@ from typing import Protocol
 from runtime.contract.backend import Lane
 from runtime.contract.targets import Capabilities
 
+STOP_WITHIN_S = 30.0  # vLLM with open streams needs up to 8 s after SIGTERM; the rest is for the kernel and the driver
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """What the settings ask for. `urls` non-empty means: attach to servers somebody else runs, start nothing."""
+    """The settings of one engine. Non-empty `urls`: attach to servers run by somebody else and start nothing."""
 
     model: str
     state_dir: Path
@@ -27,8 +30,8 @@ class EngineSpec:
     gpu_memory_utilization: float = 0.9
     args: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
-    key: str | None = None  # of the attached servers; a secret
-    python: str | None = None  # the interpreter that has vLLM; None: look for it
+    key: str | None = field(default=None, repr=False)  # bearer key of the attached servers; a secret
+    python: str | None = None  # the interpreter that has vLLM; None: search for one
     offline: bool = False
     start_timeout_s: float = 1800.0
     hang_after_s: float = 10.0  # own requests in flight and no byte for this long: ask the canary
@@ -51,9 +54,9 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """One replica's own word, summed over its engine cores. Late and sometimes false: never the only source.
+    """One replica's metrics, summed over its engine cores. Late and sometimes false: never the only source.
 
-    at: when it was read, seconds on the runtime's monotonic clock. kv_cache: share of the KV cache in use, 0..1.
+    at: time of the reading, seconds on the runtime's monotonic clock. kv_cache: share of the KV cache in use, 0..1.
     Totals are tokens or counts since the engine started.
     """
 
@@ -82,11 +85,17 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """One replica at one moment. Times are seconds on the monotonic clock; `ready_at` is an estimate."""
+    """One replica at one moment. Times are seconds on the monotonic clock; `ready_at` is an estimate.
+
+    run: number of the current or last launch, 0 before the first. It grows with every restart, and with every
+    reconnection to an attached server: whatever was learned of an earlier run (requests in flight, rates, cached
+    prefixes) is void.
+    """
 
     name: str
     state: ReplicaState
     since: float
+    run: int = 0
     models: tuple[str, ...] = ()
     max_model_len: int | None = None
     pid: int | None = None
@@ -113,7 +122,15 @@ class Engine(Protocol):
 
     @property
     def revision(self) -> int:
-        """Grows with every change of a replica: what was read before may have changed."""
+        """Number of state changes of any replica so far: a view read at an earlier revision is out of date."""
+        ...
+
+    async def changed(self, since: int) -> int:
+        """Returns the current revision as soon as it is not `since`, at once if it already differs.
+
+        A caller passes the revision at which it last looked, so that no change is missed between two looks. Any number
+        of callers may wait. Bound the wait with `asyncio.timeout`: an engine at rest never changes.
+        """
         ...
 
     @property
@@ -121,7 +138,7 @@ class Engine(Protocol):
 
     @property
     def on_box(self) -> bool:
-        """Whether every replica runs on this machine (owned, or attached over loopback)."""
+        """True if every replica runs on this machine (owned, or attached over loopback)."""
         ...
 
     @property
@@ -134,20 +151,24 @@ class Engine(Protocol):
     def log_tail(self, lines: int) -> tuple[str, ...]: ...
 
     async def start(self, notice: Callable[[str], None]) -> None:
-        """Sweeps what dead owners left, begins to start every replica and returns.
+        """Kills engine processes left by dead owners, begins to start every replica and returns.
 
-        notice: gets one line per step of progress.
+        notice: receives one line per step of progress. An exception it raises is logged and otherwise ignored.
         """
         ...
 
     async def wait_ready(self, timeout_s: float) -> bool:
-        """True when a replica is ready, False when none will be (given up) or the time is over."""
+        """True as soon as a replica is ready; False if every replica has given up, or after `timeout_s`."""
         ...
 
     async def drain(self, deadline_s: float) -> None:
-        """Lets what runs finish within the deadline; new work is the caller's not to send."""
+        """Lets open requests finish, for at most `deadline_s`. The caller sends no new ones."""
         ...
 
-    async def stop(self) -> None:
-        """Ends every process it started and waits until they are gone. Never touches an attached server."""
+    async def stop(self, within_s: float = STOP_WITHIN_S, *, hurry: asyncio.Event | None = None) -> None:
+        """Ends every process it started and returns when they are gone, or after `within_s`. Never raises.
+
+        hurry: once set, also later than the call, no grace is given any more: SIGKILL instead of SIGTERM, and no wait
+        for GPU memory; `stop` then returns within five seconds. Attached servers are never touched.
+        """
         ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from runtime.contract.backend import Lane
-from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
+from runtime.contract.engine import STOP_WITHIN_S, Gpu, ReplicaState, ReplicaView
 from runtime.contract.targets import Capabilities
 from tests.fakes.upstream import FakeBackend
 
@@ -16,6 +17,16 @@ class FakeEngine:
         self.cause = cause
         self.ready_at: float | None = None
         self.down = ReplicaState.STARTING
+        self.runs: dict[str, int] = {}  # by lane name; 1 where a test sets none
+        self.stopped = False
+        self._revision = 0
+        self._change = asyncio.Event()
+
+    def change(self) -> None:
+        """Wakes everybody who waits for a change."""
+        self._revision += 1
+        self._change.set()
+        self._change = asyncio.Event()
 
     @property
     def model(self) -> str:
@@ -23,7 +34,12 @@ class FakeEngine:
 
     @property
     def revision(self) -> int:
-        return 0
+        return self._revision
+
+    async def changed(self, since: int) -> int:
+        while self._revision == since:
+            await self._change.wait()
+        return self._revision
 
     @property
     def capabilities(self) -> Capabilities:
@@ -43,6 +59,7 @@ class FakeEngine:
                 lane.name,
                 ReplicaState.READY if lane.ready else self.down,
                 0.0,
+                self.runs.get(lane.name, 1),
                 cause=self.cause,
                 ready_at=None if lane.ready else self.ready_at,
             )
@@ -62,4 +79,5 @@ class FakeEngine:
 
     async def drain(self, deadline_s: float) -> None: ...
 
-    async def stop(self) -> None: ...
+    async def stop(self, within_s: float = STOP_WITHIN_S, *, hurry: asyncio.Event | None = None) -> None:
+        self.stopped = True
