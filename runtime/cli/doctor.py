@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from cloud.providers import NAMES as PROVIDER_NAMES
 from local_models.host.gpu import GpuProbe, NvmlProbe
 from local_models.replica.environment import find_engine
 from local_models.weights.cache import cache_home
@@ -21,7 +22,8 @@ from runtime.cli.checks import FAIL, OK, WARN, Row
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
-from runtime.compose.runtime import ADAPTERS, PROVIDER_NAMES, pending, retiring
+from runtime.compose.runtime import pending
+from runtime.compose.targets import ADAPTERS, retiring
 from runtime.settings import Settings, SettingsError, environment, load, state_dir
 
 _STYLE = {OK: "green", WARN: "yellow", FAIL: "red"}

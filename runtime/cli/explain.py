@@ -18,7 +18,7 @@ from runtime.cli.cases import BadLine, dialect_of, prompt_body, read_lines, requ
 from runtime.cli.client import address_of, client, faults_in_words, refusal, settings_from
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, columns, paint_for
-from runtime.compose.runtime import offline_planner
+from runtime.compose.targets import offline_planner
 from runtime.routing.facts.facts import BadHint
 from runtime.routing.plan.names import AUTO
 from runtime.server.pages.explain import explained

@@ -5,30 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 import uvicorn
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
-from runtime.compose.runtime import Runtime, StateLocked, load_settings, lock_state, pending, retiring
-from runtime.contract.hop import HttpCall
+from runtime.compose.runtime import Runtime, load_settings, pending
+from runtime.compose.state import StateLocked, lock_state
+from runtime.compose.targets import retiring
+from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.life.ask import Ask
+from runtime.life.collected import Collected
+from runtime.life.life import live
 from runtime.server.gathered import HttpProtocol
 from runtime.settings import Changes, Live, Loaded, Settings, SettingsError, environment, state_dir, watch
+from runtime.wire.raw_body import RawBody
 
 _FIRST_QUESTION = "What is the capital of France?"
-_FIRST_ANSWER_S = 120.0
 _FOREVER_S = 1e9
 _YOUNG_OBJECTS = 10_000  # between two collections; Python's own 700 cost a twentieth of every request
+_ENGINE_STOP_S = 120.0  # its own bounds are shorter; nothing may keep this process for ever
 
 
 def serve(
@@ -61,25 +68,23 @@ def serve(
     except OSError as error:
         raise CommandError(f"the state folder {folder} cannot be used: {error}", Exit.FAILED) from error
     with lock, _listening(loaded.settings) as listener:
-        runtime = Runtime(loaded, env, folder, _notice)
+        serving = _Serving()
+        runtime = Runtime(loaded, env, folder, notice, serving.fatal)
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_Serving(runtime, loaded, config, listener, first_answer).run())
+            runner.run(serving.run(runtime, loaded, config, listener, first_answer=first_answer))
+    if serving.fault is not None:
+        raise CommandError(serving.fault, Exit.FAILED)
+
+
+def notice(line: str) -> None:
+    """One line for the operator. A closed or full stderr loses the line and nothing else."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _loop() -> asyncio.AbstractEventLoop:
     return uvicorn.Config("", loop="uvloop").get_loop_factory()()  # type: ignore[misc]
-
-
-def _collect_rarely() -> None:
-    """What is loaded by now stays: no collection looks at it again. A request leaves no circles, so that few are needed."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS)
-
-
-def _notice(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -110,146 +115,163 @@ class _Server(uvicorn.Server):
 
 
 class _Serving:
-    """One life of the process: up, serving, draining, down."""
+    """One life of the process: up, serving, draining, down. fault: why it ended unasked, None where it was asked to."""
 
-    def __init__(
-        self, runtime: Runtime, loaded: Loaded, config: Path | None, listener: socket.socket, first_answer: bool
-    ) -> None:
-        self._runtime = runtime
-        self._listener = listener
-        self._first_answer = first_answer
-        self._live = Live(loaded, lambda: load_settings(config, environment()), self._apply, _notice)
-        runtime.refused = lambda: self._live.refused
+    def __init__(self) -> None:
+        self.fault: str | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._server = _Server(
-            uvicorn.Config(
-                runtime.app,
-                http=HttpProtocol,
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=75,
-                backlog=4096,
-            )
-        )
 
-    async def run(self) -> None:
-        runtime, loop = self._runtime, asyncio.get_running_loop()
+    async def run(
+        self, runtime: Runtime, loaded: Loaded, config: Path | None, listener: socket.socket, *, first_answer: bool
+    ) -> None:
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._asked_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        logging.raiseExceptions = False  # a log line that cannot be written is lost, and nothing else
+
+        async def apply(settings: Settings, changes: Changes) -> None:
+            runtime.apply(settings)
+
+        settings = Live(loaded, lambda: load_settings(config, environment()), apply, notice)
+        runtime.refused = lambda: settings.refused
         runtime.store.start()
-        _collect_rarely()
-        self._greet()
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        self._tasks += [
-            asyncio.create_task(runtime.listen()),
-            asyncio.create_task(watch(self._live)),
-            asyncio.create_task(self._start_engine()),
-        ]
-        stopped = asyncio.create_task(self._stop.wait())
+        # What is loaded by now stays: no collection looks at it again. A request leaves no circles, so that few are needed.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS)
+        base = f"http://{runtime.settings.server.host}:{listener.getsockname()[1]}"
+        _greet(runtime, base)
+
+        async def reload() -> None:
+            await settings.reload()
+
+        async def follow() -> None:
+            await watch(settings)
+
+        async def start_engine() -> None:
+            await _start_engine(runtime, base, first_answer=first_answer)
+
+        chores = runtime.chores
+        reloads = 0
+
+        def on_hangup() -> None:
+            nonlocal reloads
+            reloads += 1
+            chores.start(f"reload {reloads}", reload, once=True)
+
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
+        server = _server(runtime)
+        serving = chores.start("server", lambda: server.serve(sockets=[listener]), once=True, vital=True)
+        chores.start("telemetry", runtime.listen)
+        chores.start("settings", follow)
+        chores.start("engine", start_engine, once=True)
+        stopped = asyncio.create_task(self._stop.wait(), name="hearth: stop")
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        await self._end(serving)
+        stopped.cancel()
+        await self._end(runtime, server, serving)
 
-    def _greet(self) -> None:
-        runtime = self._runtime
-        port = self._listener.getsockname()[1]
-        _notice(f"Hearth listens on http://{runtime.settings.server.host}:{port}")
-        today = datetime.now(UTC).date()
-        for line in (*runtime.loaded.warnings, *pending(runtime.settings), *retiring(runtime.settings, today)):
-            _notice(f"note: {line}")
-        for name, (_, why) in runtime.fleet.clouds.absent.items():
-            _notice(f"note: target {name} is absent: {why}")
-
-    async def _start_engine(self) -> None:
-        """Starts it, and says when it answers for the first time, or why it never will."""
-        engine = self._runtime.engine
-        await engine.start(_notice)
-        if not await engine.wait_ready(_FOREVER_S):
-            causes = {view.cause for view in engine.views() if view.cause}
-            _notice(f"the engine was given up: {'; '.join(sorted(causes)) or 'no cause is known'}")
-            return
-        port = self._listener.getsockname()[1]
-        base = f"http://{self._runtime.settings.server.host}:{port}"
-        _notice(f"ready: {engine.model} answers at {base}/v1 (OpenAI dialect)")
-        if self._first_answer:
-            await self._show_first_answer()
-
-    async def _show_first_answer(self) -> None:
-        lane = next(lane for lane in self._runtime.engine.lanes if lane.ready)
-        body = {
-            "model": lane.model,
-            "messages": [{"role": "user", "content": _FIRST_QUESTION}],
-            "temperature": 0,
-            "max_tokens": 32,
-        }
-        try:
-            async with asyncio.timeout(_FIRST_ANSWER_S):
-                reply = await lane.hop.open(HttpCall("/chat/completions", msgspec.json.encode(body)), connect_s=5)
-                answer = msgspec.json.decode(await reply.read())
-            text = answer["choices"][0]["message"]["content"]
-        except Exception as error:  # noqa: BLE001 - a greeting that fails must not end a server that works
-            _notice(f"the first question was not answered: {error}")
-            return
-        paint = paint_for(sys.stdout, environment())
-        sys.stdout.write(f"{paint(_FIRST_QUESTION, 'dim')}\n{text.strip()}\n")
-        sys.stdout.flush()
-
-    # Settings
-
-    def _reload(self) -> None:
-        self._tasks.append(asyncio.create_task(self._reloaded()))
-
-    async def _reloaded(self) -> None:
-        await self._live.reload()
-
-    async def _apply(self, settings: Settings, changes: Changes) -> None:
-        self._runtime.apply(settings)
-
-    # The end
+    def fatal(self, words: str) -> None:
+        """Ends the process in order because a part of it that it cannot do without has failed."""
+        self.fault = self.fault or words
+        self._stop.set()
+        notice(words)
 
     def _asked_to_stop(self) -> None:
-        if self._stop.is_set():
-            self._hurry.set()
-            return
-        _notice("stopping: open answers may finish; once more to stop at once")
-        self._stop.set()
+        again = self._stop.is_set()
+        (self._hurry if again else self._stop).set()
+        notice("stopping at once" if again else "stopping: open answers may finish; once more to stop at once")
 
-    async def _end(self, serving: asyncio.Task[None]) -> None:
+    async def _end(self, runtime: Runtime, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         """Refuse what is new, let what runs finish, cut what is left with an error, end the engine, close the records."""
-        runtime = self._runtime
         runtime.desk.draining = True
-        deadline = runtime.settings.server.drain
-        await self._quiet(deadline)
+        await self._quiet(runtime, runtime.settings.server.drain)
         for task in list(runtime.app.tasks):
             task.cancel()
-        await self._quiet(2.0)
-        await runtime.engine.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._server.should_exit = self._server.force_exit = True
-        await serving
-        await runtime.fleet.aclose()
-        await runtime.cloud_client.aclose()
-        runtime.responses.close()
-        await asyncio.to_thread(runtime.store.close)
-        _notice("stopped")
+        await self._quiet(runtime, 2.0)
+        await runtime.chores.stop(*(each.name for each in runtime.chores.views() if each.name != "server"))
+        await self._within(runtime.engine.stop(), _ENGINE_STOP_S)
+        server.should_exit = server.force_exit = True
+        await asyncio.wait({serving}, timeout=5.0)
+        await runtime.aclose()
+        notice("stopped")
 
-    async def _quiet(self, seconds: float) -> None:
+    async def _within(self, work: asyncio.coroutines.Coroutine[object, object, None], seconds: float) -> None:  # type: ignore[name-defined]
+        try:
+            async with asyncio.timeout(seconds):
+                await work
+        except Exception as error:  # noqa: BLE001 - the process ends whatever a part of it says about that
+            notice(f"the engine was not stopped in order: {type(error).__name__}: {error}")
+
+    async def _quiet(self, runtime: Runtime, seconds: float) -> None:
         """Until no request runs, the time is over, or somebody is in a hurry."""
-        running = self._runtime.app.tasks
+        running = runtime.app.tasks
         if not running:
             return
-        hurry = asyncio.create_task(self._hurry.wait())
-        over = asyncio.create_task(asyncio.wait(list(running)))
+        hurry = asyncio.create_task(self._hurry.wait(), name="hearth: hurry")
+        over = asyncio.create_task(asyncio.wait(list(running)), name="hearth: drain")
         await asyncio.wait((hurry, over), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         over.cancel()
+
+
+def _server(runtime: Runtime) -> uvicorn.Server:
+    return _Server(
+        uvicorn.Config(
+            runtime.app,
+            http=HttpProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            backlog=4096,
+        )
+    )
+
+
+def _greet(runtime: Runtime, base: str) -> None:
+    notice(f"Hearth listens on {base}")
+    today = datetime.now(UTC).date()
+    for line in (*runtime.loaded.warnings, *pending(runtime.settings), *retiring(runtime.settings, today)):
+        notice(f"note: {line}")
+    for name, (_, why) in runtime.fleet.clouds.absent.items():
+        notice(f"note: target {name} is absent: {why}")
+
+
+async def _start_engine(runtime: Runtime, base: str, *, first_answer: bool) -> None:
+    """Starts the engine, and says when it answers for the first time, or why it never will."""
+    engine = runtime.engine
+    await engine.start(notice)
+    if not await engine.wait_ready(_FOREVER_S):
+        causes = {view.cause for view in engine.views() if view.cause}
+        notice(f"the engine was given up: {'; '.join(sorted(causes)) or 'no cause is known'}")
+        return
+    notice(f"ready: {engine.model} answers at {base}/v1 (OpenAI dialect)")
+    if first_answer:
+        await _show_first_answer(runtime)
+
+
+async def _show_first_answer(runtime: Runtime) -> None:
+    """Asks the box's own model one question, as any client would, and shows the answer."""
+    body = {
+        "model": "local",
+        "messages": [{"role": "user", "content": _FIRST_QUESTION}],
+        "temperature": 0,
+        "max_tokens": 32,
+    }
+    desk, sink = runtime.desk, Collected()
+    asked = Ask(desk.ids.next(), ChatDialect(wall=time.time), RawBody(json.dumps(body).encode()), {}, desk.clock())
+    settled = await live(desk, asked, sink)
+    if settled.error is not None:
+        notice(f"the first question was not answered: {settled.error.message}")
+        return
+    text = json.loads(sink.body)["choices"][0]["message"]["content"]
+    paint = paint_for(sys.stdout, environment())
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write(f"{paint(_FIRST_QUESTION, 'dim')}\n{text.strip()}\n")
+        sys.stdout.flush()

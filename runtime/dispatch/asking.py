@@ -33,7 +33,7 @@ def passes(job: Job, target: Target) -> bool:
     if job.dialect.name not in target.dialects:
         return False
     can = target.capabilities
-    return (can.structured_output or not job.structured) and not must_leave(job.dialect.name, job.body.data, can)
+    return (can.structured_output or not job.facts.structured) and not must_leave(job.dialect.name, job.body.data, can)
 
 
 def passed(job: Job, target: Target, codec: Codec, model: str, before: PartialAnswer | None) -> Asked:
@@ -53,7 +53,7 @@ def translated(job: Job, target: Target, codec: Codec, request: Request) -> Aske
     """The request in the target's wire, and what writes its answer in the client's. Raises Unsupported."""
     encoded = codec.encode(request, target)
     decoder = codec.decoder(request)
-    writer = job.dialect.write_answer(replace(request, prompt_tokens=job.prompt_tokens))
+    writer = job.dialect.write_answer(replace(request, prompt_tokens=job.facts.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
     meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
     return Asked(encoded.call, meter, encoded.dropped)

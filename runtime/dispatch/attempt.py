@@ -1,7 +1,8 @@
-"""One exchange with one lane: opens it, relays what is good, keeps the time-outs, ends as a value.
+"""One attempt on one lane: asks, relays what is good, keeps the time-outs, and ends as a value.
 
-Nothing reaches the client before the first content is good (the commit point). A failure, foreign or found by the meter,
-ends the attempt as a `Failure`; only cancellation is raised.
+An attempt is one exchange, and a second one where the answer did not keep the format it was asked for. Each exchange is
+booked with its own usage and cost. Nothing reaches the client before the gate opens (the commit point). A failure, the
+upstream's or one the meter finds, ends the attempt as a `Failure`; only cancellation is raised.
 """
 
 from __future__ import annotations
@@ -11,205 +12,252 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
 
-import msgspec
+from msgspec import structs
 
-from runtime.contract.backend import Backend, Lane
+from runtime.contract.backend import Lane
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import Reply, error_page
+from runtime.contract.hop import HttpCall, Reply, error_page
 from runtime.contract.targets import Target
+from runtime.contract.usage import Usage
 from runtime.dialects import structured
 from runtime.dialects.checked import CheckedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.asking import Asked, passed, passes, translated
-from runtime.dispatch.job import Job
-from runtime.load.ledger import Ledger
-from runtime.media.fetching import Fetching
+from runtime.dispatch.gate import Gate
+from runtime.dispatch.job import Job, Run, Turn, milliseconds
+from runtime.money.cost import cost
+from runtime.record.decisions import CANCELLED, OK, Exchange
 from runtime.wire.raw_body import BadBody
 
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
+_BROKEN = "internal_error"  # the outcome of an exchange that a fault of this program ended
 
 
-class Attempt(msgspec.Struct):
-    """One exchange.
+class Attempt:
+    """One attempt of a turn. commit: called at the commit point with the length of a whole answer, None for a stream.
 
-    begin: called at the commit point with the length of a whole answer (None for a stream) and the names of the parameters
-    that were dropped; write: what follows. before: this attempt goes on with an answer that was cut.
+    before: the partial answer that this attempt resumes. first_token: when its first content came, monotonic.
     """
 
-    job: Job
-    backend: Backend
-    target: Target  # as it was when the attempt began
-    lane: Lane
-    ledger: Ledger
-    clock: Callable[[], float]
-    begin: Callable[[int | None, tuple[str, ...]], Awaitable[None]]
-    write: Callable[[bytes], Awaitable[None]]
-    meter: Meter | None = None
-    first_token: float | None = None
-    status: int | None = None
-    committed: bool = False
-    held: list[bytes] = []
-    before: PartialAnswer | None = None
-    dropped: tuple[str, ...] = ()  # parameters the target could not be given
-    fetching: Fetching | None = None  # what the client gave by address, for a target that takes no addresses
-    streams: bool = False  # the client wants a stream
-    passes: bool = False  # bytes pass through; else they are translated, and come as a stream whatever the client wants
-    service_in_s: float = 0.0  # predicted wait until the lane begins to serve this request
+    __slots__ = (
+        "_clock",
+        "_commit",
+        "_job",
+        "_lane",
+        "_ledger",
+        "_run",
+        "_status",
+        "_stream",
+        "_turn",
+        "before",
+        "dropped",
+        "first_token",
+        "gate",
+        "meter",
+    )
 
-    def __post_init__(self) -> None:
-        self.streams = self.job.dialect.streams(self.job.body)
-        self.passes = passes(self.job, self.target)
+    def __init__(
+        self,
+        run: Run,
+        turn: Turn,
+        lane: Lane,
+        commit: Callable[[Attempt, int | None], Awaitable[None]],
+        *,
+        job: Job | None = None,
+        before: PartialAnswer | None = None,
+    ) -> None:
+        self._run = run
+        self._turn = turn
+        self._lane = lane
+        self._job = job or run.job
+        self._commit = commit
+        self._clock = run.effects.clock
+        self._ledger = run.fleet.ledger(lane)
+        self._status: int | None = None
+        self._stream = self._job.dialect.streams(self._job.body)  # the client wants a stream
+        self.gate = Gate(run.sink.write, self._at_commit, whole=self._job.whole, open=before is not None)
+        self.before = before
+        self.dropped: tuple[str, ...] = ()
+        self.first_token: float | None = None
+        self.meter: Meter | None = None
 
     async def run(self) -> Failure | None:
-        """None when the answer was whole and has been relayed."""
-        job, ledger, now = self.job, self.ledger, self.clock()
-        if self.streamed_upstream:
-            self.service_in_s = ledger.backlog_s(job.prompt_tokens, now)
-        ledger.admit(job.id, job.prompt_tokens, job.expected_output, now, whole=not self.streamed_upstream)
+        """None if the answer was whole and has been relayed."""
+        passing = passes(self._job, self._turn.target)
+        started = self._clock()
+        failure: Failure | None
         try:
-            return await self._run()
-        finally:
-            meter = self.meter
-            usage = meter.usage if meter is not None else None
-            if meter is not None and meter.tokens:
-                ledger.tokens(job.id, meter.tokens, self.clock())
-            ledger.finish(job.id, self.clock(), usage)
-
-    async def _run(self) -> Failure | None:
-        try:
-            asked = await self._asked()
+            asked = await self._asked(passing=passing)
         except HopError as error:
-            return error.failure
+            failure = error.failure
         except TimeoutError:
-            return _silent(self._left)
+            failure = _silent(self._left)
         except Unsupported as error:
-            return Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, str(error), 400, code="unsupported")
+            failure = Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, str(error), 400, code="unsupported")
         except BadBody as error:
-            return Failure(Kind.REJECTED, Disposition.TELL_CALLER, str(error), 400, code="invalid_body")
-        failure = await self._exchange(asked)
-        meter = asked.meter
-        if isinstance(meter, CheckedMeter) and meter.fault is not None:
-            # The one more request: the answer given back with what is wrong with it.
-            better = structured.repair(meter.request, meter.text, meter.fault)
-            failure = await self._exchange(translated(self.job, self._aimed, self.backend.codec, better))
+            failure = Failure(Kind.REJECTED, Disposition.TELL_CALLER, str(error), 400, code="invalid_body")
+        else:
+            # A translated answer comes as a stream, whatever the client wants.
+            streamed = self._stream or not passing
+            failure = await self._exchange(asked, streamed=streamed)
+            meter = asked.meter
+            if isinstance(meter, CheckedMeter) and meter.fault is not None:
+                # The one more request: the answer given back with what is wrong with it.
+                better = structured.repair(meter.request, meter.text, meter.fault)
+                again = translated(self._job, self._target, self._turn.backend.codec, better)
+                failure = await self._exchange(again, streamed=True)
+            return failure
+        self._book(started, failure.kind, failure)
         return failure
 
-    async def _asked(self) -> Asked:
-        """What goes upstream. Raises Unsupported, BadBody; HopError, TimeoutError while media come in or go up."""
-        job, backend = self.job, self.backend
-        if self.passes:
-            return passed(job, self.target, backend.codec, self.lane.model, self.before)
+    async def _asked(self, *, passing: bool) -> Asked:
+        """The call upstream. Raises Unsupported, BadBody; HopError, TimeoutError while media are fetched or uploaded."""
+        job, backend, target = self._job, self._turn.backend, self._turn.target
+        if passing:
+            return passed(job, target, backend.codec, self._lane.model, self.before)
         request = job.dialect.read_request(job.body)
+        fetching = self._run.effects.fetching
         async with asyncio.timeout(self._left):
-            if self.fetching is not None:
-                request = await self.fetching.settled(request, self.target.capabilities)
+            if fetching is not None:
+                request = await fetching.settled(request, target.capabilities)
             if backend.uploads is not None:
-                request = await backend.uploads.settled(request, connect_s=self.target.timeouts.connect)
-        return translated(job, self._aimed, backend.codec, request)
+                request = await backend.uploads.settled(request, connect_s=target.timeouts.connect)
+        return translated(job, self._target, backend.codec, request)
 
     @property
     def _left(self) -> float:
         """Seconds this attempt may still take."""
-        return max(0.0, min(self.job.deadline - self.clock(), self.target.timeouts.total))
+        return max(0.0, min(self._job.deadline - self._clock(), self._turn.target.timeouts.total))
 
     @property
-    def _aimed(self) -> Target:
-        """The target, by the model id of this lane."""
-        return replace(self.target, model=self.lane.model)
+    def _target(self) -> Target:
+        """The target, under the model id of this lane."""
+        return replace(self._turn.target, model=self._lane.model)
 
-    async def _exchange(self, asked: Asked) -> Failure | None:
+    async def _exchange(self, asked: Asked, *, streamed: bool) -> Failure | None:
+        """One request upstream and its answer, relayed and booked."""
         call, meter, self.dropped = asked
-        self.meter = meter
-        times = self.target.timeouts
+        self.meter, self._status = meter, None
+        job, ledger, started = self._job, self._ledger, self._clock()
+        waits = ledger.backlog_s(job.facts.prompt_tokens, started) if streamed else 0.0
+        result, failure = _BROKEN, None
+        ledger.admit(job.id, job.facts.prompt_tokens, job.facts.max_tokens, started, whole=not streamed)
+        try:
+            failure = await self._relayed(call, meter, waits, streamed=streamed)
+            result = failure.kind if failure else OK
+        except asyncio.CancelledError:
+            result = CANCELLED
+            raise
+        finally:
+            now = self._clock()
+            if meter.tokens:
+                ledger.tokens(job.id, meter.tokens, now)
+            if result == OK:
+                ledger.finish(job.id, now, meter.usage)
+            else:
+                ledger.cancel(job.id, now)
+            self._book(started, result, failure)
+        return failure
+
+    async def _relayed(self, call: HttpCall, meter: Meter, waits: float, *, streamed: bool) -> Failure | None:
+        times, left = self._turn.target.timeouts, self._left
+        # The engine's time to a first token runs from its predicted start of service.
+        first = min(left, waits + times.first_token) if streamed else left
         loop = asyncio.get_running_loop()
         now = loop.time()
-        left = self._left
-        first = min(left, self.service_in_s + times.first_token) if self.streamed_upstream else left
-        patience = _Patience(now + first, now + left, times.idle)
+        due = _Due(now + first, now + left, times.idle)
         try:
-            with Alarm(loop, patience.first) as alarm:
-                reply = await self.lane.hop.open(call, connect_s=times.connect)
+            with Alarm(loop, due.first) as alarm:
+                reply = await self._lane.hop.open(call, connect_s=times.connect)
                 try:
-                    return await self._read(reply, meter, alarm, patience, loop)
+                    failure = await self._read(reply, meter, alarm, due)
                 finally:
                     reply.close()
         except TimeoutError:
             failure = _silent(first if self.first_token is None else times.idle)
         except HopError as error:
             failure = error.failure
-        # Every choice had its finish reason: only the closing mark is missing, and the answer is whole without it.
-        return await self._finish(meter) if meter.finished else failure
+        # Once every choice has its finish reason only the closing mark is missing, and the answer is whole without it.
+        if failure is not None and not (meter.finished and meter.failure is None):
+            return failure
+        rest = b"" if meter.done else meter.end()
+        if meter.failure is None:
+            await self.gate.finish(rest, stream=self._stream)
+        return meter.failure
 
-    @property
-    def streamed_upstream(self) -> bool:
-        return self.streams or not self.passes
-
-    async def _read(
-        self, reply: Reply, meter: Meter, alarm: Alarm, patience: _Patience, loop: asyncio.AbstractEventLoop
-    ) -> Failure | None:
-        self.status = reply.status
+    async def _read(self, reply: Reply, meter: Meter, alarm: Alarm, due: _Due) -> Failure | None:
+        """Relays what arrives until the end; None at a good one."""
+        codec = self._turn.backend.codec
+        self._status = reply.status
         if reply.status != HTTPStatus.OK:
-            body = await error_page(reply)
-            return self.backend.codec.classify(reply.status, reply.headers, body)
-        now = loop.time
+            return codec.classify(reply.status, reply.headers, await error_page(reply))
+        now, gate = asyncio.get_running_loop().time, self.gate
         while not meter.done and meter.failure is None and (piece := await reply.chunk()):
             out = meter.feed(piece)
             if self.first_token is None and meter.began:
-                self.first_token = self.clock()
-                self.ledger.first_token(self.job.id, self.first_token)
+                self.first_token = self._clock()
+                self._ledger.first_token(self._job.id, self.first_token)
             if out:
                 # A client that reads slowly is no reason to give the model up: no time-out runs while writing.
                 alarm.move(None)
-                await self._forward(out)
-                alarm.move(patience.until(now(), self.first_token is not None, meter.finished))
+                await gate.forward(out, good=self.first_token is not None)
+                alarm.move(due.until(now(), self.first_token is not None, meter.finished))
             elif self.first_token is not None:
-                alarm.move(patience.until(now(), True, meter.finished))
-        if meter.failure is not None:
-            return self._judged(meter.failure)
-        return await self._finish(meter)
+                alarm.move(due.until(now(), True, meter.finished))
+        failure = meter.failure
+        if failure is not None and failure.kind is Kind.BROKEN_STREAM and failure.body:
+            # An error event inside the stream: its own words say what kind of failure it is.
+            return codec.classify(HTTPStatus.OK, {}, failure.body)
+        return failure
 
-    def _judged(self, failure: Failure) -> Failure:
-        """An error told inside the stream is the wire's to judge; what the meter found wrong stands."""
-        told = failure.kind is Kind.BROKEN_STREAM and failure.body
-        return self.backend.codec.classify(HTTPStatus.OK, {}, failure.body) if told else failure
+    async def _at_commit(self, length: int | None) -> None:
+        await self._commit(self, length)
 
-    async def _forward(self, out: bytes) -> None:
-        """Writes what is good, or holds it: before the first content, and where a whole answer is wanted, to the end."""
-        if self.committed:
-            await self.write(out)
-            return
-        self.held.append(out)
-        if self.first_token is not None and not self.job.whole:
-            await self._commit(None)
+    def _book(self, started: float, result: str, failure: Failure | None) -> None:
+        """One row in the record: the exchange with its times, its end, its usage and its cost."""
+        job, target, meter = self._job, self._turn.target, self.meter
+        usage, first = meter.usage if meter is not None else None, self.first_token
+        before = self.before.tokens if self.before is not None else 0
+        estimated = usage is None and meter is not None and meter.began
+        if estimated:
+            # The upstream was cut before it counted: the prompt by our estimate, the answer by its pieces.
+            assert meter is not None
+            usage = Usage(job.facts.prompt_tokens, meter.tokens)
+        elif usage is not None and before:
+            # The meter counts the resumed answer as one, for the client; the upstream read the first part as prompt.
+            usage = structs.replace(usage, prompt=usage.prompt + before, completion=usage.completion - before)
+        self._run.outcome.exchanges.append(
+            Exchange(
+                target=target.label,
+                lane=self._lane.name,
+                started_ms=milliseconds(started - job.arrived),
+                ended_ms=milliseconds(self._clock() - job.arrived),
+                outcome=result,
+                first_token_ms=None if first is None or first < started else milliseconds(first - job.arrived),
+                status=self._status,
+                message=failure.message if failure else "",
+                retry_after=failure.retry_after if failure else None,
+                prompt_tokens=usage.prompt if usage else 0,
+                completion_tokens=usage.completion if usage else 0,
+                cached_tokens=usage.cached if usage else 0,
+                reasoning_tokens=usage.reasoning if usage else 0,
+                cost_usd=cost(target, usage),
+                estimated=estimated,
+            )
+        )
 
-    async def _commit(self, length: int | None) -> None:
-        self.committed = True
-        await self.begin(length, self.dropped)
-        await self.write(b"".join(self.held))
-        self.held.clear()
 
-    async def _finish(self, meter: Meter) -> Failure | None:
-        """The upstream has said all: settles what is owed, or finds that the answer is not whole."""
-        owed = b"" if meter.done else meter.end()
-        if meter.failure is not None:
-            return meter.failure
-        if self.committed:
-            if owed:
-                await self.write(owed)
-            return None
-        self.held.append(owed)
-        await self._commit(None if self.streams else sum(map(len, self.held)))
-        return None
+class _Due:
+    """Until when the next bytes are awaited. Loop times; `idle` in seconds."""
 
+    __slots__ = ("end", "first", "idle")
 
-class _Patience(msgspec.Struct, frozen=True, gc=False):
-    """Until when the next bytes are waited for. Loop times; `idle` in seconds."""
-
-    first: float
-    end: float
-    idle: float
+    def __init__(self, first: float, end: float, idle: float) -> None:
+        self.first = first
+        self.end = end
+        self.idle = idle
 
     def until(self, now: float, begun: bool, finished: bool) -> float:
         if not begun:

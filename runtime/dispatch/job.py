@@ -1,54 +1,71 @@
-"""What dispatch works on and what it hands back: the request on its way, the one who gets its answer, the outcome."""
+"""The values dispatch works on: the request, its candidates' turns, the client's side, and the outcome.
+
+Job       one request, read and decided
+Sink      the client's side of an answer
+Outcome   what happened, filled in as it happens, so that a cancelled request can be accounted for too
+Run       all of these together, and what every attempt needs besides
+Turn      one candidate's turn within a run
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from runtime.contract.backend import Backend
 from runtime.contract.failures import Failure
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import Target
 from runtime.dialects.meter import Meter
 from runtime.dialects.seam import Dialect
-from runtime.record.decisions import Attempt
+from runtime.fleet.fleet import LiveFleet
+from runtime.media.fetching import Fetching
+from runtime.record.decisions import Exchange
+from runtime.routing.facts.facts import Facts
+from runtime.routing.plan.plan import Plan
+from runtime.settings import Retries
 from runtime.wire.raw_body import RawBody
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One request. Times are seconds on the monotonic clock.
+    """One request. `arrived` and `deadline` are seconds on the monotonic clock.
 
-    headers: the client's, lower-case names. structured: the answer must keep to a format.
-
-    prompt_tokens: estimated. expected_output: the client's own limit on the answer, where it set one.
-    whole: the answer is held back until it is complete.
+    headers: the client's, lower-case names. whole: the answer is held back until it is complete.
     """
 
     id: str
     dialect: Dialect
     body: RawBody
-    prompt_tokens: int
-    expected_output: int | None
-    whole: bool
+    headers: Mapping[str, str]
+    facts: Facts
     arrived: float
     deadline: float
-    headers: Mapping[str, str]
-    structured: bool = False
+    whole: bool = False
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What is known when an answer is committed. length: bytes of a whole answer; None for a stream."""
+    """What is known of an answer at its commit point. length: bytes of a whole answer; None for a stream.
+
+    attempts: exchanges so far, this one included. degraded: what `x-hearth-degraded` lists.
+    """
 
     target: Target
     reason: Reason
     attempts: int
     length: int | None
-    dropped: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
 class Sink(Protocol):
     """The client's side. `start` is the commit point: it is called once, before the first `write`."""
+
+    @property
+    def gone(self) -> bool:
+        """True if the reader hung up before the answer was complete."""
+        ...
 
     async def start(self, head: Head) -> None: ...
 
@@ -56,11 +73,15 @@ class Sink(Protocol):
 
 
 class Outcome(msgspec.Struct):
-    """How it went. `failure` is None when the answer is whole. `failed` keeps each failed attempt's target and failure."""
+    """How a request went. `target` is set at the commit point; `failure` is None when the answer is whole.
 
-    attempts: list[Attempt] = []
+    exchanges: one row per exchange with an upstream, in the order of their ends. failed: each failed attempt's target and
+    failure. meter: the reader of the committed answer. first_token: when its first content came. dropped: parameters the
+    target could not be given.
+    """
+
+    exchanges: list[Exchange] = []
     failed: list[tuple[Target, Failure]] = []
-    committed: bool = False
     failure: Failure | None = None
     target: Target | None = None
     reason: Reason | None = None
@@ -75,7 +96,46 @@ class Outcome(msgspec.Struct):
         return self.target is not None and self.failure is None
 
 
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The window on the world. clock: monotonic seconds. random: [0, 1). fetching: media by address."""
+
+    clock: Callable[[], float]
+    random: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    fetching: Fetching | None = None
+
+
+class Run(msgspec.Struct):
+    """One request on its way through its plan: what every attempt needs of it. `outcome` belongs to the caller."""
+
+    job: Job
+    plan: Plan
+    sink: Sink
+    outcome: Outcome
+    fleet: LiveFleet
+    retries: Retries
+    effects: Effects
+
+
+class Turn(msgspec.Struct, eq=False):
+    """One candidate's turn: its backend, taken when the plan stood, and what the turn has cost so far.
+
+    meter: the reader of its latest answer with content.
+    """
+
+    backend: Backend
+    target: Target
+    reason: Reason
+    tries: int = 0
+    last_lane: str = ""
+    meter: Meter | None = None
+
+
+def milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
 def names(failed: Sequence[tuple[Target, Failure]]) -> str:
-    """Every failed attempt in words, each said once, for an error that hides none."""
-    said = dict.fromkeys(f"{target.label}: {failure.message}" for target, failure in failed)
-    return "; ".join(said)
+    """Every failed attempt in words, each once, for an error that hides none."""
+    return "; ".join(dict.fromkeys(f"{target.label}: {failure.message}" for target, failure in failed))

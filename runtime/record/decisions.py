@@ -4,7 +4,7 @@ Knows no prompt and no answer: a record holds counts, names, times and the runti
 
     Decision      one request, from the door to its settlement
     Considered    one candidate of the plan, in order, or one that was left out, with the reason
-    Attempt       one exchange with one lane of a target
+    Exchange      one exchange with one lane of a target
     DecisionIds   makes ids
 """
 
@@ -30,7 +30,7 @@ class Considered(msgspec.Struct, frozen=True, gc=False):
     words: str = ""
 
 
-class Attempt(msgspec.Struct, frozen=True, gc=False):
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """One exchange. Times are milliseconds since the request arrived; retry_after is seconds, as the upstream asked."""
 
     target: str
@@ -42,6 +42,12 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     message: str = ""
     retry_after: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+    estimated: bool = False
 
     @property
     def ok(self) -> bool:
@@ -68,7 +74,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     words: str = ""
     degraded: tuple[str, ...] = ()
     considered: tuple[Considered, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[Exchange, ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
@@ -85,6 +91,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_usd: float | None = None
     advice: str | None = None
     finish: str | None = None
+    caller: str = ""
 
 
 class DecisionIds:

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from runtime.dialects import openai
 from runtime.dialects.anthropic_messages import listing
 from runtime.dialects.seam import Dialect
+from runtime.life.desk import Desk
 from runtime.server import access
-from runtime.server.answering import Desk, answer
+from runtime.server.answer import answer
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
 from runtime.server.gate import Gate, demand
 from runtime.server.routes import SCOPES, Route

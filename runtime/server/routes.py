@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from runtime.server.answering import Desk
+from runtime.life.desk import Desk
 from runtime.server.asgi import Page
 from runtime.server.pages.decisions import DecisionPages
 from runtime.server.pages.explain import ExplainPage

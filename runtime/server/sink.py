@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from time import monotonic
 
 from runtime.dispatch.job import Head
 from runtime.server.asgi import JSON, ClientRequest, Pairs
@@ -12,28 +12,47 @@ _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-c
 
 
 class ClientSink:
-    """A `runtime.dispatch.job.Sink`. `describe` gives the x-hearth headers of an answer about to start."""
+    """A `runtime.dispatch.job.Sink`.
 
-    __slots__ = ("_describe", "_request", "_streaming", "head", "started")
+    complete: the last byte was handed over: a client that closes now has its answer. writing_since: when the write in
+    progress began, None between two; it lasts where the client does not read.
+    """
 
-    def __init__(self, request: ClientRequest, describe: Callable[[Head], Pairs]) -> None:
+    __slots__ = ("_extra", "_request", "_streaming", "complete", "gone", "started", "writing_since")
+
+    def __init__(self, request: ClientRequest, extra: Pairs) -> None:
         self._request = request
-        self._describe = describe
+        self._extra = extra
         self._streaming = False
         self.started = False
-        self.head: Head | None = None
+        self.complete = False
+        self.gone = False
+        self.writing_since: float | None = None
 
     async def start(self, head: Head) -> None:
-        self.started, self.head = True, head
+        self.started = True
         self._streaming = head.length is None
-        kind = _STREAM if self._streaming else (JSON, (b"content-length", str(head.length).encode()))
-        await self._request.start(200, [*kind, *self._describe(head)])
+        headers = [
+            *(_STREAM if self._streaming else (JSON, (b"content-length", str(head.length).encode()))),
+            *self._extra,
+            (b"x-hearth-decision", self._request.id.encode()),
+            (b"x-hearth-target", head.target.label.encode()),
+            (b"x-hearth-attempts", str(head.attempts).encode()),
+            (b"x-hearth-reason", head.reason.encode()),
+        ]
+        if head.degraded:
+            headers.append((b"x-hearth-degraded", ",".join(head.degraded).encode()))
+        await self._request.start(200, headers)
 
     async def write(self, data: bytes) -> None:
         if data:
+            self.complete = not self._streaming
+            self.writing_since = monotonic()
             await self._request.send({"type": "http.response.body", "body": data, "more_body": self._streaming})
+            self.writing_since = None
 
     async def close(self, last: bytes = b"") -> None:
-        """Ends a stream, after its last event where one is owed. A whole answer ended with its only write."""
+        """Ends a stream, after its last event where one is pending. A whole answer ended with its only write."""
         if self._streaming:
+            self.complete = True
             await self._request.send({"type": "http.response.body", "body": last})

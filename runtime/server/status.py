@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runtime.chores import ChoreView
 from runtime.contract.engine import Gpu, ReplicaView
 from runtime.record.decisions import Decision
 
@@ -114,6 +115,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     not_in_force: tuple[str, ...] = ()
     settings: SettingsStatus = SettingsStatus()
     notes: tuple[str, ...] = ()
+    chores: tuple[ChoreView, ...] = ()
 
 
 def replica_status(view: ReplicaView, now: float) -> ReplicaStatus:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.seam import Dialect
-from runtime.server.answering import Desk
+from runtime.life.desk import Desk
 from runtime.server.app import App
 from runtime.server.asgi import ClientRequest, Message, Page, Pairs
 from runtime.server.gate import Gate

@@ -18,8 +18,10 @@ from runtime.dialects import openai
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dialects.seam import Dialect
-from runtime.dispatch.dispatcher import Dispatcher, Effects
+from runtime.dispatch.candidates import Dispatcher
+from runtime.dispatch.job import Effects
 from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching
 from runtime.record.decisions import DecisionIds
@@ -27,7 +29,6 @@ from runtime.record.metrics import Metrics, Reading
 from runtime.record.store import Store
 from runtime.routing.plan import names
 from runtime.routing.plan.plan import Policy
-from runtime.server.answering import Desk
 from runtime.server.app import App
 from runtime.server.gate import Gate
 from runtime.server.hosts_and_origins import Origins

@@ -8,7 +8,8 @@ import sqlite3
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.conversation import kept
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
-from runtime.server.answering import Desk, answer_body, body_of, invalid
+from runtime.life.desk import Desk
+from runtime.server.answer import answer_body, body_of, invalid
 from runtime.server.asgi import ClientRequest, Pairs
 from runtime.wire.raw_body import BadBody, RawBody
 

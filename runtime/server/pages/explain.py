@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.dialects import openai
+from runtime.life.desk import Desk
 from runtime.life.planning import Explanation, explain
 from runtime.routing.facts.facts import BadHint
 from runtime.routing.plan.plan import Candidate, Rejected
-from runtime.server.answering import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody

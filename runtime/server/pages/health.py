@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.contract.engine import ReplicaState
-from runtime.server.answering import Desk
+from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
 
 

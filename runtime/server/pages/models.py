@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.dialects.anthropic_messages import listing
+from runtime.life.desk import Desk
 from runtime.routing.plan.names import AUTO
-from runtime.server.answering import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.record.decisions import Attempt, Considered, Decision, DecisionIds, floor_of, number_of
+from runtime.record.decisions import Considered, Decision, DecisionIds, Exchange, floor_of, number_of
 
 
 def test_ids_sort_in_the_order_they_were_made_even_when_the_clock_steps_back() -> None:
@@ -45,7 +45,7 @@ def test_a_record_survives_its_encoding() -> None:
         model="auto",
         target="openai/x",
         considered=(Considered("local/a", "queue_depth", "7 wait"), Considered("openai/x", "fallback")),
-        attempts=(Attempt("openai/x", "api", 0.1, 2.0, outcome="busy", status=429, retry_after=1.0),),
+        attempts=(Exchange("openai/x", "api", 0.1, 2.0, outcome="busy", status=429, retry_after=1.0),),
         degraded=("temperature",),
     )
     assert msgspec.json.decode(msgspec.json.encode(decision), type=Decision) == decision

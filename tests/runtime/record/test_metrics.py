@@ -8,7 +8,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView, Telemetry
-from runtime.record.decisions import Attempt, Decision
+from runtime.record.decisions import Decision, Exchange
 from runtime.record.metrics import Metrics, Reading
 
 LOCAL = "local/m"
@@ -25,7 +25,7 @@ DECISION = Decision(
     prompt_tokens=100,
     cached_tokens=60,
     completion_tokens=20,
-    attempts=(Attempt(LOCAL, "r0", 0.1, 900.0),),
+    attempts=(Exchange(LOCAL, "r0", 0.1, 900.0),),
 )
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -75,7 +75,7 @@ def test_names_a_client_invents_make_no_series() -> None:
     metrics = Metrics(Reading, [LOCAL])
     for number in range(10_000):
         label = f"openrouter/invented-{number}"
-        attempts = (Attempt(label, "api", 0, 1, outcome=f"odd-{number}"),)
+        attempts = (Exchange(label, "api", 0, 1, outcome=f"odd-{number}"),)
         metrics.settled(msgspec.structs.replace(DECISION, target=label, attempts=attempts))
     seen = scrape(metrics)
     labels = {"reason": "default", "status": "2xx", "dialect": "openai_chat"}

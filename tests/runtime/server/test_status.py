@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView, Telemetry
-from runtime.record.decisions import Attempt, Decision
+from runtime.record.decisions import Decision, Exchange
 from runtime.server.status import (
     EngineStatus,
     LoadStatus,
@@ -41,7 +41,7 @@ def test_an_estimate_that_has_passed_is_now() -> None:
 def test_the_report_survives_the_wire() -> None:
     """Server and command share the shape: JSON and back is equal, and unknown members are passed over."""
     decision = Decision(id="dec_0000000000000001", at=1.0, dialect="openai_chat", model="auto", target="local/m")
-    tried = msgspec.structs.replace(decision, attempts=(Attempt("local/m", "r0", 0.0, 1.0),))
+    tried = msgspec.structs.replace(decision, attempts=(Exchange("local/m", "r0", 0.0, 1.0),))
     report = StatusReport(
         version="0.1.0",
         started_at=1.0,

@@ -121,17 +121,23 @@ def test_an_error_event_is_one_line() -> None:
 def test_counting() -> None:
     """A body to be counted needs no limit, and passes like any other."""
     body = RawBody(b'{"model": "auto", "messages": [{"role": "user", "content": "x"}], "hearth": {}}')
-    counting.check(body)
-    assert counting.passing(body, "m") == b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
-    answer = sdk.reader(counting.answer(42)).messages.count_tokens(model="m", messages=[])
+    counting.COUNT_TOKENS.check(body)
+    assert (
+        counting.COUNT_TOKENS.passing(body, "m").body
+        == b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
+    )
+    answer = sdk.reader(counting.estimated(42)).messages.count_tokens(model="m", messages=[])
     assert answer.input_tokens == 42
 
 
 def test_counted_answers_of_a_target_are_checked() -> None:
     """A count is a number, whatever else a target says."""
-    assert counting.counted(b'{"input_tokens": 7, "more": 1}') == 7
-    for body in (b"{}", b"[]", b"x", b'{"input_tokens": "7"}', b'{"input_tokens": true}'):
-        assert counting.counted(body) is None
+    good = b'{"input_tokens": 7, "more": 1}'
+    for body in (good, b"{}", b"[]", b"x", b'{"input_tokens": "7"}', b'{"input_tokens": true}'):
+        meter = counting.CountMeter()
+        assert meter.feed(body) == b""
+        assert meter.end() == (body if body is good else b"")
+        assert (meter.failure is None) == (body is good)
 
 
 def test_the_list_of_models_reads_as_the_vendors() -> None:

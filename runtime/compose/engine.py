@@ -1,0 +1,42 @@
+"""The engine as the settings want it, and the environment it must not inherit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.contract.engine import EngineSpec
+from runtime.settings import Settings
+
+
+def engine_spec(settings: Settings, folder: Path) -> EngineSpec:
+    """folder: the state folder, where its socket and marker live."""
+    wanted = settings.engine
+    length = wanted.max_model_len
+    return EngineSpec(
+        model=wanted.model,
+        state_dir=folder,
+        device=wanted.device,
+        replicas=wanted.replicas,
+        max_model_len=length if isinstance(length, int) else None,
+        gpu_memory_utilization=wanted.gpu_memory_utilization,
+        args=wanted.args,
+        urls=wanted.url,
+        key=wanted.key.value if wanted.key is not None else None,
+        python=wanted.python,
+        offline=wanted.offline,
+        start_timeout_s=wanted.start_timeout,
+        hang_after_s=wanted.hang_after,
+        canary_s=wanted.canary_timeout,
+        drain_s=wanted.drain,
+        backoff_first_s=wanted.backoff_first,
+        backoff_most_s=wanted.backoff_most,
+        give_up_after=wanted.give_up_after,
+    )
+
+
+def secret_names(settings: Settings, env: Mapping[str, str]) -> frozenset[str]:
+    """Variables that hold keys of this process: no engine inherits them."""
+    values = {key.value for key in settings.server.keys}
+    values |= {target.key.value for target in settings.targets.values() if target.key is not None}
+    return frozenset(name for name, value in env.items() if value and value in values)

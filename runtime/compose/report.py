@@ -1,0 +1,100 @@
+"""Fills `/hearth/status` from the parts of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from runtime import __version__
+from runtime.chores import ChoreView
+from runtime.compose.targets import retiring
+from runtime.fleet.fleet import LiveFleet
+from runtime.life.desk import Desk
+from runtime.server import status
+from runtime.settings import Settings
+
+_LOG_LINES = 20
+
+
+class ProcessFacts(msgspec.Struct, frozen=True):
+    """What only the process as a whole knows. Times are unix seconds.
+
+    path: the settings file. refused: why the last reload was refused. pending: settings that are not in force.
+    """
+
+    started_at: float
+    reloaded_at: float | None
+    path: str | None
+    refused: str | None
+    pending: Sequence[str]
+    chores: Sequence[ChoreView]
+
+
+def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.StatusReport:
+    """The status at this moment."""
+    fleet, wall = desk.fleet, desk.wall()
+    notes = [desk.store.trouble] if desk.store.trouble else []
+    notes += [f"{each.name}: {each.trouble}" for each in process.chores if each.trouble]
+    return status.StatusReport(
+        version=__version__,
+        started_at=process.started_at,
+        uptime_s=wall - process.started_at,
+        address=f"http://{settings.server.host}:{settings.server.port}",
+        engine=_engine(fleet, desk.clock(), "attached" if settings.engine.url else settings.engine.device),
+        load=_load(fleet),
+        targets=_targets(fleet),
+        in_flight=sum(fleet.in_flight.values()),
+        decisions=tuple(map(status.brief, desk.latest)),
+        not_in_force=tuple(process.pending),
+        settings=status.SettingsStatus(path=process.path, reloaded_at=process.reloaded_at, error=process.refused),
+        notes=(*notes, *retiring(settings, datetime.fromtimestamp(wall, UTC).date())),
+        chores=tuple(process.chores),
+    )
+
+
+def _engine(fleet: LiveFleet, now: float, device: str) -> status.EngineStatus:
+    engine = fleet.engine
+    views = engine.views()
+    return status.EngineStatus(
+        model=engine.model,
+        device=device,
+        replicas=tuple(status.replica_status(view, now) for view in views),
+        gpus=tuple(map(status.gpu_status, engine.gpus())),
+        log_tail=() if any(view.ready for view in views) else engine.log_tail(_LOG_LINES),
+    )
+
+
+def _load(fleet: LiveFleet) -> status.LoadStatus:
+    load = fleet.load()
+    if load is None:
+        return status.LoadStatus()
+    reading, pressure = load.reading, load.pressure
+    return status.LoadStatus(
+        waiting=reading.waiting,
+        running=reading.running,
+        predicted_ttft_ms=reading.predicted_ttft_s * 1000,
+        kv_cache=reading.kv_cache,
+        over=(pressure.over,) if pressure.over else (),
+        words=pressure.words,
+    )
+
+
+def _targets(fleet: LiveFleet) -> tuple[status.TargetStatus, ...]:
+    breakers = fleet.breakers()
+    rows = [
+        status.TargetStatus(
+            name=name,
+            label=backend.target.label,
+            breaker=breakers[name],
+            price_known=backend.target.price is not None,
+            notes=backend.target.notes,
+        )
+        for name, backend in fleet.clouds.backends.items()
+    ]
+    rows += [
+        status.TargetStatus(name=name, label=target.label, state="absent", why=why, price_known=False)
+        for name, (target, why) in fleet.clouds.absent.items()
+    ]
+    return tuple(rows)

@@ -1,0 +1,124 @@
+"""The configured targets made callable: facts from the catalogue and the settings, accounts, the policy over them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from cloud import backend as cloud
+from cloud.client import CloudClient
+from cloud.providers import PROVIDERS
+from local_models.backend import idle_target
+from runtime.compose.engine import engine_spec
+from runtime.contract.backend import Backend
+from runtime.contract.targets import Target
+from runtime.fleet.fleet import Clouds
+from runtime.life.planning import IdleFleet, IdlePlanner, Planner
+from runtime.routing.plan import names
+from runtime.routing.plan.names import Lent
+from runtime.routing.plan.plan import Policy
+from runtime.settings import Settings, TargetSettings
+
+ADAPTERS = frozenset(PROVIDERS)
+_RETIRES_SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configured target, and the account it is called on."""
+
+    target: Target
+    account: cloud.Account
+
+
+class Targets(NamedTuple):
+    """The targets that can be called, and those that cannot with the reason, by name."""
+
+    usable: dict[str, Configured]
+    absent: dict[str, tuple[Target, str]]
+
+
+def targets(settings: Settings) -> Targets:
+    usable: dict[str, Configured] = {}
+    absent: dict[str, tuple[Target, str]] = {}
+    for name, wanted in settings.targets.items():
+        why = _why_absent(name, wanted, settings)
+        if why is None:
+            usable[name] = _configured(name, wanted, settings)
+        else:
+            absent[name] = (Target(name, wanted.provider, wanted.model, certified=frozenset(wanted.certified)), why)
+    return Targets(usable, absent)
+
+
+def _why_absent(name: str, wanted: TargetSettings, settings: Settings) -> str | None:
+    if wanted.provider not in ADAPTERS:
+        return f"{wanted.provider} cannot be called yet in this version"
+    return settings.absent.get(name)
+
+
+def _configured(name: str, wanted: TargetSettings, settings: Settings) -> Configured:
+    account = cloud.Account(
+        wanted.provider,
+        wanted.base_url,
+        wanted.key.value if wanted.key is not None else None,
+        frozenset(wanted.certified),
+        wanted.api_version,
+        settings.timeouts_of(name),
+    )
+    plain = cloud.plain_capabilities(wanted.provider, wanted.model, own_server=wanted.base_url is not None)
+    price = wanted.price.contract if wanted.price is not None else None
+    return Configured(cloud.facts(name, account, wanted.model, wanted.capabilities(plain), price), account)
+
+
+def clouds(known: Targets, client: CloudClient) -> Clouds:
+    """Everything off the box, made callable."""
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    def lend(lent: Lent) -> Backend:
+        account = known.usable[lent.lender].account
+        return cloud.connect(client, cloud.facts(lent.target, account, lent.model, None, None), account, now)
+
+    backends = {name: cloud.connect(client, each.target, each.account, now) for name, each in known.usable.items()}
+    return Clouds(backends, known.absent, lend)
+
+
+def policy(settings: Settings, local: Target, known: Targets) -> Policy:
+    """Raises ValueError where HEARTH_MODEL names nothing of this box."""
+    usable, absent = known
+    every = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
+    directory = names.build(local, every, settings.aliases, absent=tuple(absent), override=settings.model_override)
+    return Policy(settings.escalation, settings.rules, settings.routes, directory)
+
+
+def retiring(settings: Settings, today: date) -> list[str]:
+    """A sentence for every configured model that its provider ends soon, or has ended."""
+    lines = []
+    for name, wanted in settings.targets.items():
+        known = cloud.plain_capabilities(wanted.provider, wanted.model, own_server=False)
+        if known.retires_on is not None and known.retires_on <= today + _RETIRES_SOON:
+            verb = "was retired" if known.retires_on < today else "will be retired"
+            lines.append(
+                f"target {name}: {wanted.model} {verb} by its provider on {known.retires_on}: choose its successor"
+            )
+    return lines
+
+
+def offline_planner(settings: Settings, clock: Callable[[], float] = time.monotonic) -> IdlePlanner:
+    """Decides as a runtime on an idle box would. Opens no socket, starts nothing."""
+    local = idle_target(
+        engine_spec(settings, Path()), frozenset(settings.engine.certified), settings.timeouts_of("local")
+    )
+    known = targets(settings)
+    accounts = {name: each.account for name, each in known.usable.items()}
+
+    def lend(lent: Lent) -> Target:
+        return cloud.facts(lent.target, accounts[lent.lender], lent.model, None, None)
+
+    fleet = IdleFleet(local, {name: each.target for name, each in known.usable.items()}, known.absent, lend)
+    return IdlePlanner(Planner(policy(settings, local, known)), fleet, clock)

@@ -1,0 +1,190 @@
+"""Runs a plan: one candidate after another until one answers whole or the caller must be told.
+
+    each_candidate   the plan's order, and a Retry-After that is waited out after all where nobody else could answer
+    raced            one candidate's turn, with the next one's beside it where hedging is on
+    repeated         one candidate, as often as the verdicts say
+    claimed          one attempt on one lane, counted by the fleet
+    resumed          a committed answer that was cut, continued by the same model
+
+Every request owns its run; nothing is shared but the fleet. Verdicts are `verdict.judge`'s, the state of targets is the
+fleet's. Backends are taken from the fleet once, when the plan stands, so that a reload changes nothing for this request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+
+from runtime.contract.backend import Lane
+from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.reasons import Reason
+from runtime.dialects.meter import PartialAnswer
+from runtime.dispatch import verdict
+from runtime.dispatch.attempt import Attempt
+from runtime.dispatch.hedge import Race
+from runtime.dispatch.job import Effects, Head, Job, Outcome, Run, Sink, Turn
+from runtime.dispatch.verdict import Standing, Step
+from runtime.fleet.fleet import LiveFleet
+from runtime.routing.plan.plan import Plan
+from runtime.settings import Retries
+
+KEEP_ALIVE = b": the model is coming back\n\n"  # a comment: no client reads it, and no connection falls asleep
+_LOOK_AGAIN_S = 1.0
+_BEFORE_RESUMING_S = 0.5
+
+
+class Dispatcher:
+    """retries: replaced whole on a reload."""
+
+    def __init__(self, fleet: LiveFleet, retries: Retries, effects: Effects) -> None:
+        self._fleet = fleet
+        self._effects = effects
+        self.retries = retries
+
+    async def run(self, job: Job, plan: Plan, sink: Sink, outcome: Outcome) -> None:
+        """Ends with a whole answer relayed to the sink, or with `outcome.failure` set. Foreseen failures are not raised."""
+        await Candidates(Run(job, plan, sink, outcome, self._fleet, self.retries, self._effects)).each_candidate()
+
+
+class Candidates:
+    """One request's way through its plan. `_winner` is the turn whose answer is committed; nothing else says so."""
+
+    __slots__ = ("_race", "_run", "_winner")
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._winner: Turn | None = None
+        self._race: Race | None = None
+
+    async def each_candidate(self) -> None:
+        """Takes the candidates in order until one of them answers or the caller must be told."""
+        run = self._run
+        outcome, clock, retries, deadline = run.outcome, run.effects.clock, run.retries, run.job.deadline
+        left = deque(
+            [
+                Turn(b := run.fleet.backend(each.target), b.target, Reason.FALLBACK if place else run.plan.reason)
+                for place, each in enumerate(run.plan.candidates)
+            ]
+        )
+        longest = retries.honour_retry_after_up_to
+        postponed: tuple[float, Turn] | None = None
+        while left:
+            turn = left.popleft()
+            hedged = retries.hedge_after and left and not run.plan.pinned
+            if await (self._raced(turn, left) if hedged else self._repeated(turn, bool(left))):
+                return
+            wait = outcome.failure.retry_after if outcome.failure is not None else None
+            if postponed is None and wait is not None and longest >= wait > retries.wait_here_up_to:
+                postponed = (clock() + wait, turn)
+            if not left and postponed is not None and postponed[0] < deadline:
+                # Nobody else could answer: the Retry-After that was passed over is waited out after all, once.
+                due, turn = postponed
+                postponed = (deadline, turn)
+                await run.effects.sleep(max(0.0, due - clock()))
+                left.append(Turn(turn.backend, turn.target, turn.reason))
+
+    async def _raced(self, turn: Turn, left: deque[Turn]) -> bool:
+        """A turn with the next one beside it after `hedge_after` seconds without an answer."""
+        self._race = Race(self._repeated)
+        try:
+            return await self._race.run(turn, left, self._run.retries.hedge_after, lambda: self._winner is not None)
+        finally:
+            self._race = None
+
+    async def _repeated(self, turn: Turn, others: bool) -> bool:
+        """Tries one candidate as often as the verdicts say. True when the request is over."""
+        run = self._run
+        outcome, effects = run.outcome, run.effects
+        while True:
+            turn.tries += 1
+            failure = await self._claimed(turn)
+            if failure is not None and self._winner is turn:
+                failure = await self._resumed(turn, failure)
+            if self._winner not in (None, turn):
+                return False
+            outcome.failure = failure
+            if failure is None or self._winner is turn:
+                return True
+            if failure.kind is Kind.REJECTED and any(target is not turn.target for target, _ in outcome.failed):
+                # What a fallback refuses may be its own limitation: it never hides why the first choice failed.
+                failure = replace(failure, disposition=Disposition.NEXT_CANDIDATE)
+            outcome.failed.append((turn.target, failure))
+            left_s = run.job.deadline - effects.clock()
+            step = verdict.judge(failure, Standing(turn.tries, others, left_s, effects.random()), run.retries)
+            outcome.timed_out = left_s <= 0
+            if step.step is not Step.HERE or outcome.timed_out:
+                return failure.disposition is Disposition.TELL_CALLER or outcome.timed_out
+            await effects.sleep(step.wait_s)
+
+    async def _claimed(
+        self, turn: Turn, lane: Lane | None = None, job: Job | None = None, before: PartialAnswer | None = None
+    ) -> Failure | None:
+        """One attempt, on `lane` or the best ready one, with its claim on the target. job: the one that resumes `before`."""
+        run = self._run
+        lane = lane or run.fleet.lane(turn.backend, run.job.facts.prompt_tokens, turn.last_lane)
+        if lane is None:
+            return run.fleet.not_ready(turn.target)
+        turn.last_lane = lane.name
+        claim = run.fleet.claim(turn.target)
+        if claim is None:
+            return Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, "its breaker is open")
+        with claim:
+            attempt = Attempt(run, turn, lane, partial(self._commit, turn), job=job, before=before)
+            try:
+                failure = await attempt.run()
+            finally:
+                if attempt.gate.open and (turn.meter is None or (attempt.meter is not None and attempt.meter.began)):
+                    turn.meter = run.outcome.meter = attempt.meter
+                    run.outcome.first_token = run.outcome.first_token or attempt.first_token
+            claim.ended(failure)
+        return failure
+
+    async def _commit(self, turn: Turn, attempt: Attempt, length: int | None) -> None:
+        """The commit point. In a race the first one here wins and the others are called off."""
+        if self._winner is not None:
+            raise asyncio.CancelledError
+        self._winner = turn
+        if self._race is not None:
+            self._race.won(turn)
+        run, outcome = self._run, self._run.outcome
+        outcome.target, outcome.reason, outcome.dropped = turn.target, turn.reason, attempt.dropped
+        degraded = (*run.plan.degraded, *attempt.dropped)
+        await run.sink.start(Head(turn.target, turn.reason, len(outcome.exchanges) + 1, length, degraded))
+
+    async def _resumed(self, turn: Turn, failure: Failure) -> Failure | None:
+        """The committed answer was cut: the same model continues it, on another replica or when the engine is back.
+
+        None where it became whole; else the last failure. Only an answer that is nothing but text can be continued.
+        """
+        run = self._run
+        job, effects, fleet = run.job, run.effects, run.fleet
+        while effects.clock() < job.deadline:
+            before = turn.meter.partial if turn.meter is not None and turn.target.capabilities.continues else None
+            body = job.dialect.continuation(job.body, before) if before is not None else None
+            lane = await self._lane_again(turn) if body is not None else None
+            if before is None or body is None or lane is None or not fleet.allows(turn.target):
+                return failure
+            latest = await self._claimed(turn, lane, msgspec.structs.replace(job, body=body), before)
+            if latest is None:
+                run.outcome.resumed = True
+                return None
+            failure = latest
+            await effects.sleep(_BEFORE_RESUMING_S)
+        return failure
+
+    async def _lane_again(self, turn: Turn) -> Lane | None:
+        """A ready lane of the same model, awaited while the engine restarts; None when it will not be back in time."""
+        run = self._run
+        while run.effects.clock() < run.job.deadline:
+            lane = run.fleet.lane(turn.backend, run.job.facts.prompt_tokens, turn.last_lane)
+            if lane is not None:
+                return lane
+            if not run.fleet.coming_back(turn.target):
+                return None
+            await run.sink.write(KEEP_ALIVE)
+            await run.effects.sleep(_LOOK_AGAIN_S)
+        return None

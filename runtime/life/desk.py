@@ -1,0 +1,41 @@
+"""The parts of the process that the life of a request needs, wired once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runtime.dispatch.candidates import Dispatcher
+from runtime.fleet.fleet import LiveFleet
+from runtime.life.planning import Planner
+from runtime.record.decisions import Decision, DecisionIds
+from runtime.record.metrics import Metrics
+from runtime.record.store import Store
+
+_LATEST = 10  # decisions kept at hand for the status
+
+
+@dataclass(slots=True)
+class Desk:
+    """`planner`, `total_s` and `max_body` change with the settings, between two requests.
+
+    settled: called with every decision, in order; one that raises is logged and the others are called all the same.
+    """
+
+    planner: Planner
+    dispatcher: Dispatcher
+    fleet: LiveFleet
+    store: Store
+    metrics: Metrics
+    ids: DecisionIds
+    clock: Callable[[], float]  # monotonic
+    wall: Callable[[], float]
+    total_s: float
+    max_body: int
+    draining: bool = False
+    latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    settled: tuple[Callable[[Decision], None], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settled = (self.store.add, self.latest.appendleft, self.metrics.settled)

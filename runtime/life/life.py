@@ -1,0 +1,112 @@
+"""The life of a request: facts, plan, dispatch, settlement. It knows no door, so that anybody can ask.
+
+There is a floor under it: whatever raises, one decision is recorded, every claim has been given back by the `with` it was
+taken in, and the caller gets an error to show in the client's dialect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from runtime.contract.reasons import Reason
+from runtime.dispatch import errors
+from runtime.dispatch.job import Job, Outcome, Sink, milliseconds
+from runtime.life.ask import Ask
+from runtime.life.desk import Desk
+from runtime.life.settled import Settled, decision_of
+from runtime.record.decisions import Decision
+from runtime.routing.facts.facts import BadHint, Facts
+from runtime.routing.plan.plan import Plan
+from runtime.trust.stack import stack_of
+from runtime.wire.api_error import ApiError
+
+Work = Callable[[Desk, Job, Plan, Sink, Outcome], Awaitable[None]]
+"""Carries a plan out: the whole answer goes to the sink, or `outcome.failure` is set."""
+
+CLIENT_GONE = 499  # nginx's number for a client that hung up
+_log = logging.getLogger("hearth.life")
+
+
+async def generate(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcome) -> None:
+    """The usual work: an answer from the first candidate that gives one."""
+    await desk.dispatcher.run(job, plan, sink, outcome)
+
+
+async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settled:
+    """Runs a request to its end. The answer has gone to the sink, or the error in what is returned is the caller's to show.
+
+    Raises ApiError for a hint that cannot be read (nothing was decided), and CancelledError where the reader is gone.
+    """
+    outcome = Outcome()
+    facts: Facts | None = None
+    plan: Plan | None = None
+    error: ApiError | None
+    try:
+        facts = desk.planner.facts(ask.dialect.name, ask.body.data, ask.headers)
+        plan = desk.planner.plan(facts, desk.fleet, ask.arrived)
+        if plan.refusal is not None:
+            error = errors.of_refusal(plan.refusal)
+        else:
+            job = Job(
+                id=ask.id,
+                dialect=ask.dialect,
+                body=ask.body,
+                headers=ask.headers,
+                facts=facts,
+                arrived=ask.arrived,
+                deadline=ask.arrived + desk.total_s,
+                whole=facts.hints.delivery == "whole",
+            )
+            await work(desk, job, plan, sink, outcome)
+            error = _error_of(desk, ask, plan, outcome)
+    except BadHint as wrong:
+        raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong
+    except asyncio.CancelledError:
+        if sink.gone:
+            _settle(desk, ask, facts, plan, outcome, CLIENT_GONE)
+            raise
+        # The server itself ends this answer: the drain's deadline has passed.
+        error = ApiError(503, "this server was shut down before the answer was complete", "shutting_down", None, 5.0)
+    except Exception as fault:  # noqa: BLE001 - the floor: every request ends with an answer and a record
+        _log.error("decision %s failed on a fault of this program\n%s", ask.id, stack_of(fault))
+        error = ApiError(500, f"a fault of this server ended the request; its log names {ask.id}", "internal_error")
+    return Settled(_settle(desk, ask, facts, plan, outcome, error.status if error else 200), error)
+
+
+def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | None:
+    """The error of a dispatched request: none, of every failed attempt, or of an answer that broke off."""
+    if outcome.answered:
+        return None
+    if outcome.target is None:
+        return errors.of_outcome(outcome, ask.dialect.name, desk.fleet.room_in(), pinned=plan.pinned)
+    assert outcome.failure is not None
+    return errors.cut(outcome.failure, outcome.target)
+
+
+def _settle(desk: Desk, ask: Ask, facts: Facts | None, plan: Plan | None, outcome: Outcome, status: int) -> Decision:
+    """One record, the counters, and what the answer teaches about tokens. Never raises."""
+    times = (desk.wall() - (desk.clock() - ask.arrived), milliseconds(desk.clock() - ask.arrived))
+    try:
+        usage = outcome.meter.usage if outcome.meter is not None else None
+        if usage is not None and facts is not None and not facts.media:
+            desk.planner.learn(facts, usage.prompt)
+        decision = decision_of(ask, facts, plan, outcome, status, times)
+    except Exception as fault:  # noqa: BLE001 - a record that cannot be made in full is made of what is certain
+        _log.error("the record of decision %s is incomplete\n%s", ask.id, stack_of(fault))
+        decision = Decision(
+            id=ask.id,
+            at=times[0],
+            dialect=ask.dialect.name,
+            model="",
+            reason=Reason.DEFAULT,
+            status=status,
+            total_ms=times[1],
+        )
+    for listener in desk.settled:
+        try:
+            listener(decision)
+        except Exception as fault:  # noqa: BLE001 - one listener's fault must not cost the others their decision
+            _log.error("decision %s was not taken by %r\n%s", ask.id, listener, stack_of(fault))
+    return decision

@@ -1,0 +1,69 @@
+"""The end of a request: its decision record, and the error its caller is to show."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runtime.contract.reasons import Reason
+from runtime.dispatch.job import Outcome, milliseconds
+from runtime.life.ask import Ask
+from runtime.record.decisions import Considered, Decision
+from runtime.routing.facts.facts import Facts
+from runtime.routing.plan.plan import Candidate, Plan, Rejected
+from runtime.wire.api_error import ApiError
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """error: None where the whole answer went to the sink."""
+
+    decision: Decision
+    error: ApiError | None
+
+
+def decision_of(
+    ask: Ask, facts: Facts | None, plan: Plan | None, outcome: Outcome, status: int, times: tuple[float, float]
+) -> Decision:
+    """The record of a request. facts, plan: None where a fault came before them. times: unix seconds of arrival, total ms.
+
+    Tokens and dollars are sums over all exchanges, those of failed and repeated attempts included.
+    """
+    exchanges, meter = outcome.exchanges, outcome.meter
+    costs = [each.cost_usd for each in exchanges if each.cost_usd is not None]
+    reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
+    words = plan.words if plan is not None else ""
+    planned: tuple[Candidate | Rejected, ...] = (*plan.candidates, *plan.considered) if plan is not None else ()
+    requires = facts.hints.requires | ask.requires if facts is not None else ask.requires
+    task, score = facts.told if facts is not None else (None, None)
+    return Decision(
+        id=ask.id,
+        at=times[0],
+        dialect=ask.dialect.name,
+        model=facts.model if facts is not None else "",
+        target=outcome.target.label if outcome.target else None,
+        reason=reason,
+        words=f"a fallback answered; first choice: {words}" if reason is Reason.FALLBACK else words,
+        degraded=(
+            *(plan.degraded if plan is not None else ()),
+            *outcome.dropped,
+            *(("resumed",) if outcome.resumed else ()),
+        ),
+        considered=tuple([Considered(each.target, each.reason, each.words) for each in planned]),
+        attempts=tuple(exchanges),
+        prompt_tokens=sum([each.prompt_tokens for each in exchanges]),
+        completion_tokens=sum([each.completion_tokens for each in exchanges]),
+        cached_tokens=sum([each.cached_tokens for each in exchanges]),
+        reasoning_tokens=sum([each.reasoning_tokens for each in exchanges]),
+        estimated_tokens=facts.prompt_tokens if facts is not None else 0,
+        score=score,
+        task=task,
+        stream=facts.stream if facts is not None else False,
+        status=status,
+        ttft_ms=milliseconds(outcome.first_token - ask.arrived) if outcome.first_token else None,
+        total_ms=times[1],
+        requires=tuple(sorted(requires)),
+        session=facts.hints.session if facts is not None else None,
+        cost_usd=sum(costs) if costs else None,
+        advice=(plan.advice or None) if plan is not None else None,
+        finish=meter.finish if meter else None,
+        caller=ask.caller.id,
+    )

@@ -1,0 +1,80 @@
+"""A generating request at the door: its body, the life of its ask, and the answer or the error in the client's dialect."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runtime.dialects.seam import Dialect
+from runtime.life.ask import Ask
+from runtime.life.desk import Desk
+from runtime.life.life import Work, generate, live
+from runtime.life.settled import Settled
+from runtime.server.asgi import JSON, ClientGone, ClientRequest, Pairs
+from runtime.server.presence import Presence
+from runtime.server.sink import ClientSink
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
+
+
+async def answer(desk: Desk, request: ClientRequest, dialect: Dialect, extra: Pairs) -> None:
+    """Answers one request in the client's dialect. Raises ApiError for a body or hint that cannot be read."""
+    await answer_body(desk, request, dialect, extra, await body_of(desk, request, dialect))
+
+
+async def body_of(desk: Desk, request: ClientRequest, dialect: Dialect) -> RawBody:
+    """The request's body, checked by the dialect. Raises ApiError."""
+    if desk.draining:
+        raise ApiError(503, "this server is shutting down", "shutting_down", retry_after=5.0)
+    try:
+        body = RawBody(await request.body(desk.max_body))
+        dialect.check(body)
+    except BadBody as error:
+        raise invalid(error) from error
+    return body
+
+
+async def answer_body(
+    desk: Desk,
+    request: ClientRequest,
+    dialect: Dialect,
+    extra: Pairs,
+    body: RawBody,
+    *,
+    requires: frozenset[str] = frozenset(),
+    work: Work = generate,
+) -> bool:
+    """Answers a body that was read. True if the answer was whole. Raises ApiError for a hint that cannot be read.
+
+    requires: certificates inherited from a conversation. work: how the plan is carried out.
+    """
+    ask = Ask(request.id, dialect, body, request.headers, request.arrived, request.caller, requires)
+    sink = ClientSink(request, extra)
+    try:
+        with Presence(request.receive, sink):
+            settled = await live(desk, ask, sink, work)
+            error = settled.error
+            if sink.started:
+                # A cut stream ends with an error in the client's dialect, never with its closing mark.
+                await sink.close(dialect.error_event(error) if error is not None else b"")
+            elif error is not None:
+                await request.answer(error.status, dialect.error_body(error), (*extra, *_explained(settled, error)))
+    except asyncio.CancelledError:
+        if sink.gone:
+            raise ClientGone from None
+        raise
+    return error is None
+
+
+def invalid(error: BadBody) -> ApiError:
+    return ApiError(400, str(error), "invalid_body", error.place)
+
+
+def _explained(settled: Settled, error: ApiError) -> Pairs:
+    decision = settled.decision
+    return (
+        JSON,
+        *error.headers,
+        (b"x-hearth-decision", decision.id.encode()),
+        (b"x-hearth-reason", decision.reason.encode()),
+        (b"x-hearth-attempts", str(len(decision.attempts)).encode()),
+    )
