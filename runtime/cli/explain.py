@@ -19,7 +19,7 @@ from runtime.cli.client import address_of, client, faults_in_words, refusal, set
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, columns, paint_for
 from runtime.compose.targets import offline_planner
-from runtime.routing.facts.facts import BadHint
+from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.names import AUTO
 from runtime.server.pages.explain import explained
 from runtime.settings import Settings

@@ -17,7 +17,8 @@ from runtime.life.ask import Ask
 from runtime.life.desk import Desk
 from runtime.life.settled import Settled, decision_of
 from runtime.record.decisions import Decision
-from runtime.routing.facts.facts import BadHint, Facts
+from runtime.routing.facts.hints import BadHint
+from runtime.routing.facts.query import Query
 from runtime.routing.plan.plan import Plan
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
@@ -40,12 +41,12 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     Raises ApiError for a hint that cannot be read (nothing was decided), and CancelledError where the reader is gone.
     """
     outcome = Outcome()
-    facts: Facts | None = None
+    query: Query | None = None
     plan: Plan | None = None
     error: ApiError | None
     try:
-        facts = desk.planner.facts(ask.dialect.name, ask.body.data, ask.headers)
-        plan = desk.planner.plan(facts, desk.fleet, ask.arrived)
+        query = desk.planner.read(ask.dialect.name, ask.body.data, ask.headers)
+        plan = desk.planner.plan(query, desk.fleet, ask.arrived)
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)
         else:
@@ -54,10 +55,10 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
                 dialect=ask.dialect,
                 body=ask.body,
                 headers=ask.headers,
-                facts=facts,
+                facts=query.facts,
                 arrived=ask.arrived,
                 deadline=ask.arrived + desk.total_s,
-                whole=facts.hints.delivery == "whole",
+                whole=query.facts.hints.delivery == "whole",
             )
             await work(desk, job, plan, sink, outcome)
             error = _error_of(desk, ask, plan, outcome)
@@ -65,14 +66,14 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong
     except asyncio.CancelledError:
         if sink.gone:
-            _settle(desk, ask, facts, plan, outcome, CLIENT_GONE)
+            _settle(desk, ask, query, plan, outcome, CLIENT_GONE)
             raise
         # The server itself ends this answer: the drain's deadline has passed.
         error = ApiError(503, "this server was shut down before the answer was complete", "shutting_down", None, 5.0)
     except Exception as fault:  # noqa: BLE001 - the floor: every request ends with an answer and a record
         _log.error("decision %s failed on a fault of this program\n%s", ask.id, stack_of(fault))
         error = ApiError(500, f"a fault of this server ended the request; its log names {ask.id}", "internal_error")
-    return Settled(_settle(desk, ask, facts, plan, outcome, error.status if error else 200), error)
+    return Settled(_settle(desk, ask, query, plan, outcome, error.status if error else 200), error)
 
 
 def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | None:
@@ -85,14 +86,14 @@ def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | 
     return errors.cut(outcome.failure, outcome.target)
 
 
-def _settle(desk: Desk, ask: Ask, facts: Facts | None, plan: Plan | None, outcome: Outcome, status: int) -> Decision:
+def _settle(desk: Desk, ask: Ask, query: Query | None, plan: Plan | None, outcome: Outcome, status: int) -> Decision:
     """One record, the counters, and what the answer teaches about tokens. Never raises."""
     times = (desk.wall() - (desk.clock() - ask.arrived), milliseconds(desk.clock() - ask.arrived))
     try:
         usage = outcome.meter.usage if outcome.meter is not None else None
-        if usage is not None and facts is not None and not facts.media:
-            desk.planner.learn(facts, usage.prompt)
-        decision = decision_of(ask, facts, plan, outcome, status, times)
+        if usage is not None and query is not None and not query.facts.media:
+            desk.planner.learn(query.facts, usage.prompt)
+        decision = decision_of(ask, query, plan, outcome, status, times)
     except Exception as fault:  # noqa: BLE001 - a record that cannot be made in full is made of what is certain
         _log.error("the record of decision %s is incomplete\n%s", ask.id, stack_of(fault))
         decision = Decision(

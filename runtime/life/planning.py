@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runtime.contract.targets import Target
-from runtime.routing.facts.facts import Facts, read_facts, read_hints
+from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.hints import read_hints
+from runtime.routing.facts.query import Query, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import Auto, Lent, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -28,7 +30,7 @@ class Pictured(Protocol):
 class Explanation:
     """A plan and what it was made from. labels: PROVIDER/MODEL by the names the plan uses."""
 
-    facts: Facts
+    query: Query
     plan: Plan
     labels: Mapping[str, str]
 
@@ -40,15 +42,15 @@ class Planner:
     policy: Policy
     tokens: TokenEstimate = field(default_factory=TokenEstimate)
 
-    def facts(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Facts:
+    def read(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Query:
         """Raises BadHint."""
-        return read_facts(dialect, body, read_hints(body, headers), headers, self.tokens)
+        return read_query(dialect, body, read_hints(body, headers), headers, self.tokens)
 
-    def plan(self, facts: Facts, fleet: Pictured, now: float) -> Plan:
-        named = resolve(facts.model, self.policy.directory)
+    def plan(self, query: Query, fleet: Pictured, now: float) -> Plan:
+        named = resolve(query.facts.model, self.policy.directory)
         first = named.first if isinstance(named, Auto) else named
         lent = first if isinstance(first, Lent) else None
-        return plan(facts, fleet.picture(facts, now, lent), self.policy, now)
+        return plan(query, fleet.picture(query.facts, now, lent), self.policy, now)
 
     def learn(self, facts: Facts, prompt_tokens: int) -> None:
         self.tokens.learn(facts.plain, prompt_tokens)
@@ -87,13 +89,13 @@ class IdlePlanner:
 
     def explain(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Explanation:
         """Raises BadHint."""
-        return explain(self.planner, self.fleet, self.planner.facts(dialect, body, headers), self.clock())
+        return explain(self.planner, self.fleet, self.planner.read(dialect, body, headers), self.clock())
 
 
-def explain(planner: Planner, fleet: Pictured, facts: Facts, now: float) -> Explanation:
+def explain(planner: Planner, fleet: Pictured, query: Query, now: float) -> Explanation:
     """The plan for a request, with its targets as users know them."""
-    made = planner.plan(facts, fleet, now)
-    return Explanation(facts, made, labels(made, fleet))
+    made = planner.plan(query, fleet, now)
+    return Explanation(query, made, labels(made, fleet))
 
 
 def labels(made: Plan, fleet: Pictured) -> dict[str, str]:

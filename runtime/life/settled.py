@@ -8,7 +8,7 @@ from runtime.contract.reasons import Reason
 from runtime.dispatch.job import Outcome, milliseconds
 from runtime.life.ask import Ask
 from runtime.record.decisions import Considered, Decision
-from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.query import Query
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
 from runtime.wire.api_error import ApiError
 
@@ -21,19 +21,20 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def decision_of(
-    ask: Ask, facts: Facts | None, plan: Plan | None, outcome: Outcome, status: int, times: tuple[float, float]
+    ask: Ask, query: Query | None, plan: Plan | None, outcome: Outcome, status: int, times: tuple[float, float]
 ) -> Decision:
-    """The record of a request. facts, plan: None where a fault came before them. times: unix seconds of arrival, total ms.
+    """The record of a request. query, plan: None where a fault came before them. times: unix seconds of arrival, total ms.
 
     Tokens and dollars are sums over all exchanges, those of failed and repeated attempts included.
     """
+    facts = query.facts if query is not None else None
     exchanges, meter = outcome.exchanges, outcome.meter
     costs = [each.cost_usd for each in exchanges if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
     words = plan.words if plan is not None else ""
     planned: tuple[Candidate | Rejected, ...] = (*plan.candidates, *plan.considered) if plan is not None else ()
     requires = facts.hints.requires | ask.requires if facts is not None else ask.requires
-    task, score = facts.told if facts is not None else (None, None)
+    task, score = query.already_read if query is not None else (None, None)
     return Decision(
         id=ask.id,
         at=times[0],

@@ -1,47 +1,32 @@
-"""The facts of a request, read cheaply off the parsed body, without building messages.
+"""The facts of a request: the numbers and names a decision is made from, and all that may be kept of it.
 
-Text is counted by its length and looked at only up to a bound, so that a 100 kB prompt costs little more than a 2 kB
-one. Reading never raises on a strange body: whether a body is valid is the door's question and the engine's. One reader
-per dialect, in a table; a new dialect is a new row.
+They hold no text of the prompt, no header and no value of the client's metadata: those are in `text.PromptText`. A decision
+can be recorded, compared and replayed from facts alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from runtime.contract.targets import TEXT
-from runtime.routing.facts.content import (
-    Content,
-    read_chat,
-    read_completions,
-    read_embeddings,
-    read_messages,
-    read_responses,
-)
-from runtime.routing.facts.hints import NO_HINTS, BadHint, Hints, read_hints
-from runtime.routing.facts.scores import score_of
-from runtime.routing.facts.tasks import language_of, task_of, words_of
+from runtime.routing.facts.content import Content
+from runtime.routing.facts.hints import NO_HINTS, Hints
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.wire import limits
 
-__all__ = ["BadHint", "Facts", "Hints", "count_tokens", "read_facts", "read_hints"]
-
+LONGEST_NAME = 256  # characters of a model's name; a longer one is kept cut, with an ellipsis
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
 
-class Facts(msgspec.Struct, frozen=True, dict=True):
-    """What a decision may look at. What the text itself tells (task, score, language, head) is read when it is asked for.
+class Facts(msgspec.Struct, frozen=True):
+    """Serialisable as it stands.
 
-    model: as the client wrote it. prompt_tokens: estimated, media and tools included. max_tokens: as asked, None where
-    not.
-    plain: tokens of the text for an average tokenizer; what `TokenEstimate.learn` takes. media: whether there is more
-    than text.
-    sample: the beginning and the end of the text, bounded. ask: what the user said last, bounded. labelled: the answer is
-    one of a closed list. headers: lower-case names.
+    model: as the client wrote it, bounded. prompt_tokens: estimated, media and tools included. max_tokens: the limit the
+    client set. labelled: the answer is one of a closed list. plain: tokens of the text for an average tokenizer, which is
+    what `TokenEstimate.learn` takes.
     """
 
     dialect: str
@@ -54,87 +39,42 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
     logprobs: bool = False
     n: int = 1
     stream: bool = False
-    sample: str = ""
-    ask: str = ""
     labelled: bool = False
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
-    metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     hints: Hints = NO_HINTS
     plain: float = 0.0
 
-    @cached_property
-    def head(self) -> str:
-        """The sample in lower case, for keyword rules."""
-        return self.sample.lower()
-
-    @cached_property
-    def _words(self) -> set[str]:
-        return words_of(self.head)
-
-    @cached_property
-    def task(self) -> str:
-        """code | extraction | math | chat."""
-        return task_of(self.sample, self.head, self._words, labelled=self.labelled)
-
-    @cached_property
-    def score(self) -> float:
-        """Percentile in [0, 1] on the reference sample; not acted upon yet."""
-        return score_of(len(self.ask.split()))
-
-    @cached_property
-    def language(self) -> str | None:
-        return language_of(self.sample, self._words)
-
-    @property
-    def told(self) -> tuple[str | None, float | None]:
-        """Task and score as far as the decision had to read them: a record costs no second reading."""
-        return self.__dict__.get("task"), self.__dict__.get("score")
-
     @property
     def media(self) -> bool:
+        """True if there is more than text."""
         return len(self.modalities) > 1
 
 
-_READERS: dict[str, Callable[[Mapping[str, Any]], Content]] = {
-    "openai_chat": read_chat,
-    "openai_completions": read_completions,
-    "openai_embeddings": read_embeddings,
-    "anthropic_messages": read_messages,
-    "openai_responses": read_responses,
-}
-
-
-def read_facts(
-    dialect: str, body: Mapping[str, Any], hints: Hints, headers: Mapping[str, str], tokens: TokenEstimate
-) -> Facts:
-    """The facts of a body in a dialect. Raises KeyError for a dialect it does not read, and nothing for any body."""
-    content = _READERS[dialect](body)
-    model = body.get("model")
+def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, content: Content, tokens: TokenEstimate) -> Facts:
+    """The facts of a body whose prompt was read as `content`."""
+    outputs, included = body.get("structured_outputs"), body.get("include")
+    listed = isinstance(included, list) and "message.output_text.logprobs" in included
     return Facts(
         dialect=dialect,
-        model=model if isinstance(model, str) else "",
+        model=_bounded_name(body.get("model")),
         prompt_tokens=tokens.of(content.plain) + content.media_tokens,
         max_tokens=_max_tokens(body),
         modalities=content.modalities,
         tools=bool(body.get("tools") or body.get("functions")),
-        structured=_structured(body),
-        logprobs=_logprobs(body),
+        structured=bool(outputs) or _has_format(body),
+        logprobs=bool(body.get("logprobs") or body.get("top_logprobs") or listed),
         n=_whole(body.get("n")) or 1,
         stream=body.get("stream") is True,
-        sample=content.sample,
-        ask=content.ask,
-        labelled=_labelled(body),
-        headers=headers,
-        metadata=_metadata(body.get("metadata")),
+        labelled=isinstance(outputs, dict) and bool(outputs.get("choice")),
         hints=hints,
         plain=content.plain,
     )
 
 
-def count_tokens(dialect: str, body: Mapping[str, Any], tokens: TokenEstimate) -> int:
-    """Tokens of a body's prompt, estimated as for a decision; for a client that asks where no target counts."""
-    content = _READERS[dialect](body)
-    return tokens.of(content.plain) + content.media_tokens
+def _bounded_name(name: Any) -> str:
+    """A name that is too long ends in a character no valid name has, so that it stays unknown."""
+    if not isinstance(name, str):
+        return ""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def _whole(value: Any) -> int | None:
@@ -150,33 +90,11 @@ def _max_tokens(body: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _structured(body: Mapping[str, Any]) -> bool:
-    if body.get("structured_outputs"):
-        return True
-    wanted = body.get("response_format") or _inner_format(body) or body.get("output_format")
-    return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")
-
-
-def _inner_format(body: Mapping[str, Any]) -> Any:
+def _has_format(body: Mapping[str, Any]) -> bool:
+    """True if a JSON schema or JSON mode is asked for, in the words of any dialect."""
+    wanted = body.get("response_format")
     for config in (body.get("output_config"), body.get("text")):
-        if config and isinstance(config, dict) and (found := config.get("format")):
-            return found
-    return None
-
-
-def _logprobs(body: Mapping[str, Any]) -> bool:
-    included = body.get("include")
-    listed = isinstance(included, list) and "message.output_text.logprobs" in included
-    return bool(body.get("logprobs") or body.get("top_logprobs") or listed)
-
-
-def _labelled(body: Mapping[str, Any]) -> bool:
-    """Whether the answer is one of a closed list of labels."""
-    outputs = body.get("structured_outputs")
-    return isinstance(outputs, dict) and bool(outputs.get("choice"))
-
-
-def _metadata(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict):
-        return {}
-    return {str(name): text for name, text in value.items() if isinstance(text, str)}
+        if not wanted and config and isinstance(config, dict):
+            wanted = config.get("format")
+    wanted = wanted or body.get("output_format")
+    return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL
-from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.query import Query
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, down_words, local_obstacles
 from runtime.routing.plan.names import Directory, Lent, Pinned, Unknown, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -96,7 +96,7 @@ class Policy:
 class _Case(msgspec.Struct, frozen=True):
     """One decision's material: obstacles of the engine (None: there is no engine) and of every target, by name."""
 
-    facts: Facts
+    query: Query
     fleet: Fleet
     policy: Policy
     now: float
@@ -124,29 +124,29 @@ class _Wish(msgspec.Struct, frozen=True):
     strict: bool = False
 
 
-def plan(facts: Facts, fleet: Fleet, policy: Policy, now: float) -> Plan:
+def plan(query: Query, fleet: Fleet, policy: Policy, now: float) -> Plan:
     """Decides where a request goes. `now` is in seconds on the clock of `TargetState.until`."""
-    named = resolve(facts.model, policy.directory)
+    named = resolve(query.facts.model, policy.directory)
     if isinstance(named, Unknown):
         return _refused(unknown(named), ())
     if isinstance(named, Pinned | Lent):
-        return _pinned(named.target, _case(facts, fleet, policy, now, also=named.target))
+        return _pinned(named.target, _case(query, fleet, policy, now, also=named.target))
     first = named.first.target if named.first else None
-    case = _case(facts, fleet, policy, now, also=first)
+    case = _case(query, fleet, policy, now, also=first)
     wish = _wish(case, first)
     if policy.escalation.mode == "act":
         return _act(case, wish)
     return _stay_home(case, wish)
 
 
-def _case(facts: Facts, fleet: Fleet, policy: Policy, now: float, *, also: str | None) -> _Case:
+def _case(query: Query, fleet: Fleet, policy: Policy, now: float, *, also: str | None) -> _Case:
     clouds: dict[str, list[Obstacle]] = {}
     for name in (*policy.directory.order, also or ""):
         state = fleet.targets.get(name)
         if state is not None and name not in clouds:
-            clouds[name] = cloud_obstacles(facts, state)
-    local = local_obstacles(facts, fleet.local) if fleet.local else None
-    return _Case(facts, fleet, policy, now, local, clouds)
+            clouds[name] = cloud_obstacles(query.facts, state)
+    local = local_obstacles(query.facts, fleet.local) if fleet.local else None
+    return _Case(query, fleet, policy, now, local, clouds)
 
 
 # What a name pins
@@ -161,7 +161,7 @@ def _pinned(name: str, case: _Case) -> Plan:
     able = case.local_able if local else case.able(name)
     if not able:
         known = {name: (case.local or []) if local else case.clouds.get(name, [])}
-        return replace(_refused(refusal(case.facts, case.fleet, known, case.now), _rejected(known)), pinned=True)
+        return replace(_refused(refusal(case.query.facts, case.fleet, known, case.now), _rejected(known)), pinned=True)
     if local and (full := overloaded(case.fleet.local)):
         return replace(_refused(full, ()), pinned=True)
     return Plan((Candidate(name, Reason.PINNED, words),), Reason.PINNED, words, pinned=True)
@@ -192,7 +192,7 @@ def _override(case: _Case, first: str | None) -> _Wish | None:
 
 
 def _rule(case: _Case) -> _Wish | None:
-    found = first_match(case.facts, case.policy.rules)
+    found = first_match(case.query, case.policy.rules)
     if found is None:
         return None
     number, rule = found
@@ -215,15 +215,15 @@ def _inability(case: _Case) -> _Wish | None:
 
 def _context(case: _Case) -> _Wish | None:
     most = case.policy.escalation.context_tokens
-    if case.facts.prompt_tokens <= most:
+    if case.query.facts.prompt_tokens <= most:
         return None
-    words = f"about {case.facts.prompt_tokens} prompt tokens, the threshold is {most}"
+    words = f"about {case.query.facts.prompt_tokens} prompt tokens, the threshold is {most}"
     return _Wish(Reason.CONTEXT, words, _route(case))
 
 
 def _wanted_ttft(case: _Case) -> _Wish | None:
     """The caller's own wish for a first token, where the engine is predicted to miss it."""
-    wanted, local = case.facts.hints.ttft_ms, case.fleet.local
+    wanted, local = case.query.facts.hints.ttft_ms, case.fleet.local
     if wanted is None or local is None or local.predicted_ttft_s * 1000 <= wanted:
         return None
     words = f"first token predicted in {local.predicted_ttft_s * 1000:.0f} ms, the request wants {wanted:g} ms"
@@ -240,7 +240,7 @@ def _load(case: _Case) -> _Wish | None:
 def _route(case: _Case) -> tuple[str, ...]:
     if not case.policy.directory.order:
         return ()
-    route = route_of(case.facts, case.policy.escalation.context_tokens)
+    route = route_of(case.query, case.policy.escalation.context_tokens)
     return route_targets(route, case.policy.routes, case.policy.directory.order)
 
 
@@ -254,7 +254,7 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     rejected = _rejected(_known(case))
     if not candidates:
         known = {LOCAL: case.local or []} if chosen.strict else _known(case)
-        return _refused(refusal(case.facts, case.fleet, known, case.now), rejected)
+        return _refused(refusal(case.query.facts, case.fleet, known, case.now), rejected)
     if len(candidates) == 1 and candidates[0].target == _local_name(case):
         return _local_only(case, chosen, rejected, degraded=not staying)
     return Plan(candidates, candidates[0].reason, candidates[0].words, considered=rejected)
@@ -292,7 +292,7 @@ def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
     advice = _advice(case, wish) if wish and leaving and case.policy.escalation.mode == "advise" else ""
     known = {_local_name(case): case.local or []}
     if not case.local_able:
-        refused = refusal(case.facts, case.fleet, known, case.now)
+        refused = refusal(case.query.facts, case.fleet, known, case.now)
         return replace(_refused(refused, _rejected(known)), advice=advice)
     if full := overloaded(case.fleet.local):
         return replace(_refused(full, ()), advice=advice)

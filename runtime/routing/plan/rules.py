@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime.contract.targets import TEXT
-from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.query import Query
 from runtime.settings import Routes, Rule, When
 
 
-def first_match(facts: Facts, rules: Sequence[Rule]) -> tuple[int, Rule] | None:
+def first_match(query: Query, rules: Sequence[Rule]) -> tuple[int, Rule] | None:
     """The first rule that matches with its number, counted from 1."""
     for number, rule in enumerate(rules, start=1):
-        if matches(facts, rule.when):
+        if matches(query, rule.when):
             return number, rule
     return None
 
 
-def matches(facts: Facts, when: When) -> bool:
-    """Whether a request is everything `when` says. What it does not say, it does not ask."""
+def matches(query: Query, when: When) -> bool:
+    """True if every condition that `when` sets holds."""
+    facts, text = query.facts, query.text
     return (
-        (when.task is None or when.task == facts.task)
+        (when.task is None or when.task == query.task)
         and (when.min_tokens is None or facts.prompt_tokens >= when.min_tokens)
         and (when.model is None or when.model == facts.model)
-        and (when.language is None or when.language.lower() == facts.language)
-        and _holds(facts.metadata, when.metadata)
-        and _holds(facts.headers, {name.lower(): value for name, value in when.header.items()})
-        and (not when.keywords or any(says(facts.head, keyword.lower()) for keyword in when.keywords))
+        and (when.language is None or when.language.lower() == query.language)
+        and _holds(text.metadata, when.metadata)
+        and _holds(text.headers, {name.lower(): value for name, value in when.header.items()})
+        and (not when.keywords or any(says(query.head, keyword.lower()) for keyword in when.keywords))
     )
 
 
@@ -69,13 +69,13 @@ def words_of(number: int, rule: Rule) -> str:
     return f"rule {number} ({', '.join(said)})" if said else f"rule {number} (every request)"
 
 
-def route_of(facts: Facts, context_tokens: int) -> str:
+def route_of(query: Query, context_tokens: int) -> str:
     """The name of the fitting route: what a target must be able to do comes before what it is good at."""
-    if facts.modalities != frozenset({TEXT}):
+    if query.facts.media:
         return "multimodal"
-    if facts.prompt_tokens > context_tokens:
+    if query.facts.prompt_tokens > context_tokens:
         return "long_context"
-    return "code" if facts.task == "code" else "default"
+    return "code" if query.task == "code" else "default"
 
 
 def route_targets(route: str, routes: Routes, configured: Sequence[str]) -> tuple[str, ...]:

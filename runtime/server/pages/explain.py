@@ -8,7 +8,7 @@ from typing import Any
 from runtime.dialects import openai
 from runtime.life.desk import Desk
 from runtime.life.planning import Explanation, explain
-from runtime.routing.facts.facts import BadHint
+from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.plan import Candidate, Rejected
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
@@ -31,22 +31,22 @@ class ExplainPage:
             body = RawBody(await request.body(self._desk.max_body))
             dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), openai.CHAT)
             dialect.check(body)
-            facts = self._desk.planner.facts(dialect.name, body.data, request.headers)
+            query = self._desk.planner.read(dialect.name, body.data, request.headers)
         except BadBody as error:
             raise ApiError(400, str(error), "invalid_body", error.place) from error
         except BadHint as error:
             raise ApiError(400, str(error), "invalid_hint", error.place) from error
         desk = self._desk
-        await request.answer_json(200, explained(explain(desk.planner, desk.fleet, facts, desk.clock())), extra)
+        await request.answer_json(200, explained(explain(desk.planner, desk.fleet, query, desk.clock())), extra)
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:
     """An explanation as `/hearth/explain` and `hearth explain --json` show it."""
-    facts, plan, labels = explanation.facts, explanation.plan, explanation.labels
+    query, plan, labels = explanation.query, explanation.plan, explanation.labels
     shown: dict[str, Any] = {
-        "score": facts.score,
-        "task": facts.task,
-        "prompt_tokens": facts.prompt_tokens,
+        "score": query.score,
+        "task": query.task,
+        "prompt_tokens": query.facts.prompt_tokens,
         "target": labels[plan.candidates[0].target] if plan.candidates else None,
         "reason": plan.reason,
         "words": plan.words,

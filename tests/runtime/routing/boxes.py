@@ -9,7 +9,9 @@ from typing import Any
 from hypothesis import HealthCheck
 
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
-from runtime.routing.facts.facts import Facts, read_facts, read_hints
+from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.hints import read_hints
+from runtime.routing.facts.query import Query, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -47,9 +49,13 @@ def chat(text: str | list[Any] = "Hello there", **body: Any) -> dict[str, Any]:
     return {"model": "auto", "messages": [{"role": "user", "content": text}], **body}
 
 
-def facts_of(body: Mapping[str, Any], headers: Mapping[str, str] | None = None, dialect: str = "openai_chat") -> Facts:
+def query_of(body: Mapping[str, Any], headers: Mapping[str, str] | None = None, dialect: str = "openai_chat") -> Query:
     given = headers or {}
-    return read_facts(dialect, body, read_hints(body, given), given, TokenEstimate())
+    return read_query(dialect, body, read_hints(body, given), given, TokenEstimate())
+
+
+def facts_of(body: Mapping[str, Any], headers: Mapping[str, str] | None = None, dialect: str = "openai_chat") -> Facts:
+    return query_of(body, headers, dialect).facts
 
 
 def fleet_of(*states: Target | TargetState, local: LocalState | None = None) -> Fleet:

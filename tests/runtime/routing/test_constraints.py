@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from runtime.contract.pressure import Pressure
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Capabilities, Target
-from runtime.routing.facts.facts import Facts, Hints
+from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.hints import Hints
+from runtime.routing.facts.query import Query
+from runtime.routing.facts.text import PromptText
 from runtime.routing.plan.fit import UNCERTAIN
 from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -40,9 +43,9 @@ facts = st.builds(
     tools=st.booleans(),
     structured=st.booleans(),
     logprobs=st.booleans(),
-    sample=st.sampled_from(["hello", "```python\ndef f(): pass\n```"]),
     hints=st.builds(Hints, requires=CERTIFICATES, max_cost_usd=st.sampled_from([None, None, 0.01])),
 )
+queries = st.builds(Query, facts, st.sampled_from(["hello", "```python\ndef f(): pass\n```"]).map(PromptText))
 chains = st.lists(st.sampled_from([LOCAL, *NAMES]), min_size=1, max_size=3, unique=True).map(tuple)
 routes = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
 pressures = st.sampled_from([Pressure(), Pressure(Reason.QUEUE_DEPTH, 2.0, "10 wait")])
@@ -82,18 +85,18 @@ def _target(fleet: Fleet, name: str) -> Target:
     return fleet.local.target if name == LOCAL else fleet.targets[name].target
 
 
-def _made(asked: Facts, box: tuple[Fleet, Policy]) -> tuple[Fleet, Plan]:
+def _made(asked: Query, box: tuple[Fleet, Policy]) -> tuple[Fleet, Plan]:
     fleet, policy = box
     return fleet, plan(asked, fleet, policy, 0.0)
 
 
 @settings(max_examples=80, **CALM)
-@given(facts, boxes())
-def test_no_candidate_fails_a_hard_constraint(asked: Facts, box: tuple[Fleet, Policy]) -> None:
+@given(queries, boxes())
+def test_no_candidate_fails_a_hard_constraint(asked: Query, box: tuple[Fleet, Policy]) -> None:
     """Certificates, modalities, capabilities, windows and availability bind every candidate, fallbacks too."""
     fleet, made = _made(asked, box)
     for candidate in made.candidates:
-        assert _meets(asked, _target(fleet, candidate.target))
+        assert _meets(asked.facts, _target(fleet, candidate.target))
         if candidate.target != LOCAL:
             assert fleet.targets[candidate.target].available
         else:
@@ -101,8 +104,8 @@ def test_no_candidate_fails_a_hard_constraint(asked: Facts, box: tuple[Fleet, Po
 
 
 @settings(max_examples=50, **CALM)
-@given(facts, boxes())
-def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Facts, box: tuple[Fleet, Policy]) -> None:
+@given(queries, boxes())
+def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Query, box: tuple[Fleet, Policy]) -> None:
     """Never both, never neither, never twice the same, never without words."""
     _, made = _made(asked, box)
     assert bool(made.candidates) != (made.refusal is not None)
@@ -113,12 +116,12 @@ def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Facts, box: tupl
 
 
 @settings(max_examples=50, **CALM)
-@given(facts, boxes())
-def test_pins_and_modes_bind(asked: Facts, box: tuple[Fleet, Policy]) -> None:
+@given(queries, boxes())
+def test_pins_and_modes_bind(asked: Query, box: tuple[Fleet, Policy]) -> None:
     """A pinned plan has one candidate, its own; advise and off keep what is automatic on the box."""
     _, made = _made(asked, box)
-    if asked.model != "auto":
+    if asked.facts.model != "auto":
         assert made.pinned
-        assert [candidate.target for candidate in made.candidates] in ([], [asked.model])
+        assert [candidate.target for candidate in made.candidates] in ([], [asked.facts.model])
     elif box[1].escalation.mode != "act":
         assert {candidate.target for candidate in made.candidates} <= {LOCAL}

@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
-from runtime.routing.facts.facts import Facts, count_tokens, read_facts
+from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import NO_HINTS
+from runtime.routing.facts.query import Query, read_query
 from runtime.routing.facts.tokens import IMAGE_TOKENS, TokenEstimate
 
 
-def facts(**members: Any) -> Facts:
+def query(**members: Any) -> Query:
     body = {"model": "auto", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}], **members}
-    return read_facts("anthropic_messages", body, NO_HINTS, {}, TokenEstimate())
+    return read_query("anthropic_messages", body, NO_HINTS, {}, TokenEstimate())
+
+
+def facts(**members: Any) -> Facts:
+    return query(**members).facts
 
 
 def said(*blocks: Any, role: str = "user") -> list[dict[str, Any]]:
@@ -46,7 +51,7 @@ def test_what_the_user_asked_is_not_what_a_tool_answered() -> None:
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
     result = {"type": "tool_result", "tool_use_id": "t", "content": "def answer(): return 42"}
     messages = [*said({"type": "text", "text": "Why?"}), *said(call, role="assistant"), *said(result)]
-    read = facts(messages=messages)
+    read = query(messages=messages)
     assert "def answer()" in read.head
     assert "why?" in read.head
 
@@ -88,9 +93,3 @@ def test_no_body_raises(odd: Any) -> None:
     facts(messages=odd, system=odd, tools=odd, output_config=odd)
     facts(messages=[{"role": odd, "content": odd}, odd])
     facts(messages=said(odd, {"type": "document", "source": odd}, {"type": "tool_result", "content": odd}))
-
-
-def test_counting_is_the_estimate_of_a_decision() -> None:
-    """A client that asks how long its prompt is hears what the decision would take it for."""
-    body = {"model": "auto", "messages": [{"role": "user", "content": "How long is this?"}]}
-    assert count_tokens("anthropic_messages", body, TokenEstimate()) == facts(messages=body["messages"]).prompt_tokens

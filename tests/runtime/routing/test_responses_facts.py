@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from runtime.routing.facts.facts import Facts, Hints, read_facts
+from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.hints import Hints
+from runtime.routing.facts.query import Query, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 
 
+def query(**body: Any) -> Query:
+    return read_query("openai_responses", {"model": "auto", **body}, Hints(), {}, TokenEstimate())
+
+
 def facts(**body: Any) -> Facts:
-    return read_facts("openai_responses", {"model": "auto", **body}, Hints(), {}, TokenEstimate())
+    return query(**body).facts
 
 
 def test_a_text_and_its_instructions() -> None:
@@ -19,7 +25,7 @@ def test_a_text_and_its_instructions() -> None:
     found = facts(input="word " * 400, instructions="word " * 400, stream=True, max_output_tokens=50)
     assert 960 <= found.prompt_tokens <= 1060
     assert (found.model, found.stream, found.max_tokens, found.media) == ("auto", True, 50, False)
-    assert facts(input="Hi").score == facts(input="Hi", instructions="word " * 400).score
+    assert query(input="Hi").score == query(input="Hi", instructions="word " * 400).score
 
 
 def test_a_conversation() -> None:

@@ -10,18 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.routing.facts.facts import Hints, read_facts
+from runtime.routing.facts.hints import Hints
+from runtime.routing.facts.query import read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.plan import plan
-from tests.runtime.routing.boxes import CALM, CLAUDE, GEMINI, chat, facts_of, fleet_of, policy_of
+from tests.runtime.routing.boxes import CALM, CLAUDE, GEMINI, chat, facts_of, fleet_of, policy_of, query_of
 
 
 def test_a_plain_chat() -> None:
     """Text alone, estimated at about four characters a token."""
-    facts = facts_of(chat("word " * 400, stream=True, max_tokens=50), {"x-team": "web"})
+    query = query_of(chat("word " * 400, stream=True, max_tokens=50), {"x-team": "web"})
+    facts = query.facts
     assert 480 <= facts.prompt_tokens <= 530
     assert (facts.model, facts.stream, facts.max_tokens, facts.media) == ("auto", True, 50, False)
-    assert facts.headers["x-team"] == "web"
+    assert query.text.headers["x-team"] == "web"
 
 
 def test_the_newer_limit_wins() -> None:
@@ -80,12 +82,12 @@ def test_tools_schemas_and_logprobs_are_seen() -> None:
 )
 def test_the_task_gate(text: str, task: str) -> None:
     """Cheap marks tell the four tasks apart."""
-    assert facts_of(chat(text)).task == task
+    assert query_of(chat(text)).task == task
 
 
 def test_an_answer_out_of_a_list_is_extraction() -> None:
     """Structured choice is classification whatever the words."""
-    assert facts_of(chat("Great phone", structured_outputs={"choice": ["good", "bad"]})).task == "extraction"
+    assert query_of(chat("Great phone", structured_outputs={"choice": ["good", "bad"]})).task == "extraction"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_an_answer_out_of_a_list_is_extraction() -> None:
 )
 def test_the_language(text: str, language: str | None) -> None:
     """By script, then by common words; None where there is too little."""
-    assert facts_of(chat(text)).language == language
+    assert query_of(chat(text)).language == language
 
 
 def test_completions_and_embeddings_are_read() -> None:
@@ -117,10 +119,12 @@ def test_the_estimate_learns_a_models_ratio() -> None:
     """After some answers the estimate is what the model counts."""
     tokens = TokenEstimate()
     body = chat("palabras y más palabras " * 200)
-    plain = read_facts("openai_chat", body, Hints(), {}, tokens).plain
+    plain = read_query("openai_chat", body, Hints(), {}, tokens).facts.plain
     for _ in range(200):
         tokens.learn(plain, round(plain * 1.4))
-    assert read_facts("openai_chat", body, Hints(), {}, tokens).prompt_tokens == pytest.approx(plain * 1.4, rel=0.02)
+    assert read_query("openai_chat", body, Hints(), {}, tokens).facts.prompt_tokens == pytest.approx(
+        plain * 1.4, rel=0.02
+    )
 
 
 def test_one_odd_count_does_not_spoil_the_estimate() -> None:
@@ -158,9 +162,10 @@ _BODY = st.fixed_dictionaries(
 @given(_BODY, st.sampled_from(["openai_chat", "openai_completions", "openai_embeddings"]))
 def test_no_body_stops_the_reading(body: dict[str, Any], dialect: str) -> None:
     """Facts are always read, finite and in their ranges."""
-    facts = read_facts(dialect, body, Hints(), {}, TokenEstimate())
-    assert math.isfinite(facts.score)
-    assert 0.0 <= facts.score <= 1.0
+    query = read_query(dialect, body, Hints(), {}, TokenEstimate())
+    facts = query.facts
+    assert math.isfinite(query.score)
+    assert 0.0 <= query.score <= 1.0
     assert facts.prompt_tokens >= 0
     assert facts.n >= 1
     assert isinstance(facts.model, str)
@@ -170,7 +175,7 @@ def test_no_body_stops_the_reading(body: dict[str, Any], dialect: str) -> None:
 @given(st.text())
 def test_the_score_of_any_text_is_in_range(text: str) -> None:
     """A percentile, always."""
-    score = facts_of(chat(text)).score
+    score = query_of(chat(text)).score
     assert math.isfinite(score)
     assert 0.0 <= score <= 1.0
 
@@ -180,12 +185,12 @@ def test_the_score_of_any_text_is_in_range(text: str) -> None:
 def test_more_words_never_score_less(few: int, more: int) -> None:
     """The score is monotone in its feature."""
     low, high = sorted((few, more))
-    assert facts_of(chat("word " * low)).score <= facts_of(chat("word " * high)).score
+    assert query_of(chat("word " * low)).score <= query_of(chat("word " * high)).score
 
 
 def test_the_score_spreads_the_reference_sample() -> None:
     """The median prompt of the sample scores about a half."""
-    assert facts_of(chat("word " * 40)).score == pytest.approx(0.5, abs=0.15)
+    assert query_of(chat("word " * 40)).score == pytest.approx(0.5, abs=0.15)
 
 
 @pytest.mark.parametrize(("size", "seconds"), [(2_000, 0.002), (100_000, 0.01)])
@@ -196,6 +201,6 @@ def test_a_decision_is_cheap(size: int, seconds: float) -> None:
     taken = []
     for _ in range(50):
         start = time.perf_counter()
-        plan(facts_of(body), fleet, policy, 0.0)
+        plan(query_of(body), fleet, policy, 0.0)
         taken.append(time.perf_counter() - start)
     assert sorted(taken)[25] < seconds

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.routing.facts.facts import BadHint, Hints, read_hints
+from runtime.routing.facts.hints import BadHint, Hints, read_hints
 from tests.runtime.routing.boxes import CALM
 
 

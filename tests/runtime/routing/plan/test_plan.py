@@ -12,7 +12,7 @@ from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import NO_TARGET, Plan, plan
 from runtime.settings import Routes, Rule, When
-from tests.runtime.routing.boxes import CLAUDE, GEMINI, LOCAL, attached, chat, facts_of, fleet_of, policy_of
+from tests.runtime.routing.boxes import CLAUDE, GEMINI, LOCAL, attached, chat, fleet_of, policy_of, query_of
 
 BUSY = LocalState(
     LOCAL, pressure=Pressure(Reason.QUEUE_DEPTH, 1.6, "8 requests wait for a first token, the threshold is 5")
@@ -24,7 +24,7 @@ IMAGE: list[Any] = [
 
 
 def decide(body: dict[str, Any] | None = None, fleet: Fleet | None = None, **policy: Any) -> Plan:
-    return plan(facts_of(body or chat()), fleet or fleet_of(CLAUDE, GEMINI), policy_of(**policy), 100.0)
+    return plan(query_of(body or chat()), fleet or fleet_of(CLAUDE, GEMINI), policy_of(**policy), 100.0)
 
 
 def names(made: Plan) -> list[str]:
@@ -295,8 +295,8 @@ def test_tools_stay_with_who_calls_tools() -> None:
 
 def test_embeddings_are_not_asked_of_chat_models() -> None:
     """400 where no target makes any."""
-    facts = facts_of({"model": "auto", "input": "text"}, dialect="openai_embeddings")
-    made = plan(facts, fleet_of(CLAUDE), policy_of((CLAUDE,)), 0.0)
+    query = query_of({"model": "auto", "input": "text"}, dialect="openai_embeddings")
+    made = plan(query, fleet_of(CLAUDE), policy_of((CLAUDE,)), 0.0)
     assert made.refusal and made.refusal.code == "unsupported"
 
 
@@ -348,8 +348,8 @@ def test_code_takes_the_code_route() -> None:
 
 def test_a_box_without_an_engine_asks_its_targets() -> None:
     """And refuses with 503 where there are none."""
-    assert names(plan(facts_of(chat()), Fleet(None, fleet_of(CLAUDE).targets), policy_of((CLAUDE,)), 0.0)) == ["claude"]
-    refused = plan(facts_of(chat()), Fleet(), policy_of(()), 0.0).refusal
+    assert names(plan(query_of(chat()), Fleet(None, fleet_of(CLAUDE).targets), policy_of((CLAUDE,)), 0.0)) == ["claude"]
+    refused = plan(query_of(chat()), Fleet(), policy_of(()), 0.0).refusal
     assert refused and refused.status == 503
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from runtime.routing.plan.rules import matches, says
 from runtime.settings import When
-from tests.runtime.routing.boxes import chat, facts_of
+from tests.runtime.routing.boxes import chat, query_of
 
 BODY = chat("Bitte prüfe den Vertrag und sage mir, wie die Frist ist.", model="gpt-4o", metadata={"tier": "gold"})
 HEADERS = {"x-team": "web"}
@@ -38,7 +38,7 @@ HEADERS = {"x-team": "web"}
 )
 def test_a_rule_matches_when_all_it_says_holds(when: dict[str, Any], hit: bool) -> None:
     """Every condition alone, and two together."""
-    assert matches(facts_of(BODY, HEADERS), When(**when)) is hit
+    assert matches(query_of(BODY, HEADERS), When(**when)) is hit
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""A request as a decision sees it: facts that may be kept and text that may not, read off the parsed body.
+
+Text is counted by its length and looked at only up to a bound, so that a 100 kB prompt costs little more than a 2 kB
+one. Reading never raises on a strange body: the door and the engine judge whether a body is valid. Each dialect has its
+reader in a table; a new dialect is a new row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from runtime.routing.facts.content import (
+    Content,
+    read_chat,
+    read_completions,
+    read_embeddings,
+    read_messages,
+    read_responses,
+)
+from runtime.routing.facts.facts import Facts, facts_of
+from runtime.routing.facts.hints import Hints
+from runtime.routing.facts.scores import score_of
+from runtime.routing.facts.tasks import language_of, task_of, words_of
+from runtime.routing.facts.text import PromptText
+from runtime.routing.facts.tokens import TokenEstimate
+
+
+class Query(msgspec.Struct, frozen=True, dict=True):
+    """Facts and text of one request. Task, score and language are worked out from the text when first asked for."""
+
+    facts: Facts
+    text: PromptText
+
+    @cached_property
+    def head(self) -> str:
+        """The sample in lower case, for keyword rules."""
+        return self.text.sample.lower()
+
+    @cached_property
+    def _words(self) -> set[str]:
+        return words_of(self.head)
+
+    @cached_property
+    def task(self) -> str:
+        """code | extraction | math | chat."""
+        return task_of(self.text.sample, self.head, self._words, labelled=self.facts.labelled)
+
+    @cached_property
+    def score(self) -> float:
+        """Percentile in [0, 1] on the reference sample; not acted upon yet."""
+        return score_of(len(self.text.ask.split()))
+
+    @cached_property
+    def language(self) -> str | None:
+        return language_of(self.text.sample, self._words)
+
+    @property
+    def already_read(self) -> tuple[str | None, float | None]:
+        """Task and score if the decision needed them, else None: writing a record never costs a reading."""
+        return self.__dict__.get("task"), self.__dict__.get("score")
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], Content]] = {
+    "openai_chat": read_chat,
+    "openai_completions": read_completions,
+    "openai_embeddings": read_embeddings,
+    "anthropic_messages": read_messages,
+    "openai_responses": read_responses,
+}
+
+
+def read_query(
+    dialect: str, body: Mapping[str, Any], hints: Hints, headers: Mapping[str, str], tokens: TokenEstimate
+) -> Query:
+    """Facts and text of a body. Raises KeyError for an unknown dialect, and nothing for any body."""
+    content = _READERS[dialect](body)
+    given = body.get("metadata")
+    metadata = {str(k): text for k, text in given.items() if isinstance(text, str)} if isinstance(given, dict) else {}
+    return Query(
+        facts_of(dialect, body, hints, content, tokens), PromptText(content.sample, content.ask, headers, metadata)
+    )
