@@ -1,1 +1,1 @@
-"""All that knows a vendor. Imports only the contract and the dialects; nothing of the runtime but `compose` imports it."""
+"""Everything that knows a vendor. Imports the contract, `wire` and the dialects; only `compose` and `cli` import it."""

@@ -1,4 +1,4 @@
-"""A cloud target made callable: its facts, its wire, one lane."""
+"""A cloud target and its backend: facts from the settings and the catalogue, the codec, one lane."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class CloudLane:
-    """The vendor's endpoint. Ready means configured; whether it answers, the breaker knows."""
+    """The vendor's endpoint. Ready means configured; the breaker knows whether it answers."""
 
     name: str
     hop: Hop
@@ -55,32 +55,31 @@ NO_PRICE = "no price is known for this model"
 
 
 def facts(name: str, account: Account, model: str, capabilities: Capabilities | None, price: Price | None) -> Target:
-    """The target of a model on an account. What is given goes before what the catalogue knows."""
+    """The target of a model on an account. capabilities, price: override the catalogue's.
+
+    Bytes pass through on the wires that the provider speaks. A server with a base URL of its own is not expected to speak
+    OpenAI's responses wire, because hardly any does.
+    """
     catalogued = known(account.provider, model)
     usual = plain_capabilities(account.provider, model, own_server=account.base_url is not None)
     price = price or (catalogued.price if catalogued else None)
-    notes = () if catalogued else (f"{model} stands in no catalogue: plain capabilities of {account.provider}",)
+    notes = () if catalogued else (f"{model} is in no catalogue: it has the plain capabilities of {account.provider}",)
+    spoken = PROVIDERS[account.provider].dialects
     return Target(
         name=name,
         provider=account.provider,
         model=model,
         capabilities=capabilities or usual,
         certified=account.certified,
-        dialects=_spoken(account),
+        dialects=spoken - {OPENAI_RESPONSES} if account.base_url else spoken,
         timeouts=account.timeouts,
         price=price,
         notes=notes if price else (*notes, NO_PRICE),
     )
 
 
-def _spoken(account: Account) -> frozenset[str]:
-    """The wires that bytes may pass through on: of somebody else's server, not the one that hardly any of them speaks."""
-    spoken = PROVIDERS[account.provider].dialects
-    return spoken - {OPENAI_RESPONSES} if account.base_url else spoken
-
-
 def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabilities:
-    """What is known of a model before the settings speak; of somebody's own server, that it may do all three calls."""
+    """A model's capabilities before the settings override them. A server of one's own (own_server) may take all three calls."""
     catalogued = known(provider, model)
     if catalogued is not None:
         return catalogued.capabilities
@@ -92,13 +91,8 @@ def connect(client: CloudClient, target: Target, account: Account, now: Callable
     """The backend of a target. `now` dates a Retry-After. Opens and owns nothing: the connections are the client's."""
     provider = PROVIDERS[account.provider]
     base_url = account.base_url or provider.base_url
-    hop = CloudHop(client, base_url, _authorization(provider.key_header, account.key))
+    header, key = provider.key_header, account.key
+    hop = CloudHop(client, base_url, {header: f"Bearer {key}" if header == BEARER else key} if key else {})
     lane = CloudLane(target.label, provider.around(hop) if provider.around else hop, target.model)
     uploads = provider.uploads(hop, base_url, account.api_version) if provider.uploads else None
     return CloudBackend(target, provider.codec(now, account.api_version), (lane,), uploads)
-
-
-def _authorization(header: str, key: str | None) -> dict[str, str]:
-    if not key:
-        return {}
-    return {header: f"Bearer {key}" if header == BEARER else key}

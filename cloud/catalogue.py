@@ -1,8 +1,7 @@
-"""What is known of cloud models: capabilities and prices, read from `models.toml` beside this file.
+"""The catalogue of cloud models: capabilities and prices, read from `models.toml` beside this file.
 
-An entry may stand on another (`like`); an id with a date or `latest` at its end is the model without it, where only that is
-known; a name that ends in `*` is a family: its models that have no entry of their own; the entry `*` is what is known of a
-provider's other models.
+An entry may extend another (`like`). An id that ends in a date or `latest` and has no entry is looked up without that ending.
+An entry whose name ends in `*` holds for all models of that family without an entry; the entry `*` for a provider's others.
 """
 
 from __future__ import annotations
@@ -16,7 +15,9 @@ from typing import Any
 
 from runtime.contract.targets import Capabilities, LongPrompt, Price
 
-EVERY = frozenset({"text", "image", "audio", "video", "pdf"})  # of a model nobody knows: it says itself what it cannot
+EVERY = frozenset(
+    {"text", "image", "audio", "video", "pdf"}
+)  # of an unknown model: the vendor refuses what it cannot do
 
 _ANY = "*"
 _SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
@@ -24,7 +25,7 @@ _AS_SETS = {"modalities": frozenset, "thinking_levels": tuple, "thinking_budget"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CataloguedModel:
     """One model's facts. `price` None: not known."""
 
     capabilities: Capabilities
@@ -36,8 +37,8 @@ def _table() -> dict[str, dict[str, dict[str, Any]]]:
     return tomllib.loads(files("cloud").joinpath("models.toml").read_text("utf-8"))
 
 
-def known(provider: str, model: str) -> Known | None:
-    """The facts of PROVIDER/MODEL, or None for a model that no catalogue knows."""
+def known(provider: str, model: str) -> CataloguedModel | None:
+    """The facts of PROVIDER/MODEL; None for a model without an entry."""
     models = _table().get(provider, {})
     for name in (model, _SNAPSHOT.sub("", model)):
         if name in models and not name.endswith(_ANY):
@@ -47,7 +48,7 @@ def known(provider: str, model: str) -> Known | None:
 
 
 def plain(provider: str) -> Capabilities:
-    """What is known of a provider's models that no catalogue knows."""
+    """The capabilities of a provider's models without an entry."""
     models = _table().get(provider, {})
     return _known(models[_ANY]).capabilities if _ANY in models else Capabilities(modalities=EVERY)
 
@@ -57,13 +58,12 @@ def _entry(models: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
     return _entry(models, own["like"]) | own if "like" in own else own
 
 
-def _known(facts: dict[str, Any]) -> Known:
-    said = {name: facts[name] for name in Capabilities.__dataclass_fields__ if name in facts}
-    return Known(
-        Capabilities(**said | {name: kind(said[name]) for name, kind in _AS_SETS.items() if name in said}),
-        _price(facts["price"]) if "price" in facts else None,
-    )
-
-
-def _price(said: dict[str, Any]) -> Price:
-    return Price(**said | ({"long": LongPrompt(**said["long"])} if "long" in said else {}))
+def _known(facts: dict[str, Any]) -> CataloguedModel:
+    named = {name: facts[name] for name in Capabilities.__dataclass_fields__ if name in facts}
+    named |= {name: kind(named[name]) for name, kind in _AS_SETS.items() if name in named}
+    if "price" not in facts:
+        return CataloguedModel(Capabilities(**named), None)
+    price = dict(facts["price"])
+    if "long" in price:
+        price["long"] = LongPrompt(**price["long"])
+    return CataloguedModel(Capabilities(**named), Price(**price))

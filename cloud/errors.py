@@ -1,21 +1,22 @@
-"""What vendors' error answers have in common: an object with words in it, and when to come back."""
+"""The common part of vendors' error bodies: an object with a message, and the wait that a header asks for."""
 
 from __future__ import annotations
 
 import email.utils
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-SHOWN = 500  # characters of a vendor's words that are kept
+SHOWN = 500  # characters of a vendor's message that are kept
 
 Table = Mapping[str, Any]
 
 
 def error_of(body: bytes) -> tuple[Table, Table]:
-    """The error object and the object it stands in, from any of the shapes servers use; what is none becomes its message."""
+    """The error object and the object around it, from any shape that servers use. Any other body is the message."""
     try:
         value: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -28,21 +29,22 @@ def error_of(body: bytes) -> tuple[Table, Table]:
 
 
 def message_of(error: Table) -> str:
-    """Its words; all it says where it has none, "" where it says nothing."""
+    """The error's message; the whole object where it has none, "" for an empty one."""
     return str(error.get("message") or error or "")[:SHOWN]
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], datetime] | None = None) -> float | None:
-    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None where neither says anything usable.
+    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None where neither is usable.
 
-    now: dates one that is given as a date; without it such a one says nothing.
+    now: the time that a date is compared with; None ignores dates. Never less than 0, never infinite.
     """
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
             continue
         try:
-            return max(0.0, float(value) / scale)
+            seconds = float(value) / scale
+            return max(0.0, seconds) if math.isfinite(seconds) else None
         except ValueError:
             pass
         try:

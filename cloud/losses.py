@@ -1,10 +1,10 @@
-"""What of a request could not be kept: names of the client's parameters, each once, in the order they were found."""
+"""The client's parameters that a written request lost or weakened: each name once, in the order it was found."""
 
 from __future__ import annotations
 
 
 class Losses:
-    """Filled while one request is encoded."""
+    """Filled while one request is written."""
 
     __slots__ = ("_names",)
 

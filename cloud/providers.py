@@ -1,4 +1,4 @@
-"""Who sells models, at which address, over which wire, with which header for the key.
+"""The providers: base URL, wires, codec, and the header of the key.
 
 Constants from the vendors' own documentation, as of 2026-11.
 """
@@ -30,16 +30,16 @@ BEARER = "authorization"
 
 Now = Callable[[], datetime]
 MakeCodec = Callable[[Now, str | None], Codec]
-"""(what dates a Retry-After, API version or None) -> the codec."""
+"""(the time, for a Retry-After that is a date; API version or None) -> the codec."""
 MakeUploads = Callable[[Hop, str, str | None], Uploads]
-"""(the way to the account, its base URL, API version or None) -> where large media go."""
+"""(the hop to the account, its base URL, API version or None) -> uploads of large media."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """base_url: what the vendor's own SDK takes by default. dialects: wires it speaks, so that bytes pass through.
+    """base_url: the default of the vendor's own SDK. dialects: wires it speaks, on which bytes pass through.
 
-    key_header: "authorization" takes the key as a bearer token, any other as it is. around: what goes around the way there.
+    key_header: "authorization" takes the key as a bearer token, any other as it is. around: wraps the hop of its lanes.
     """
 
     name: str

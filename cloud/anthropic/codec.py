@@ -1,4 +1,4 @@
-"""The Messages wire as a codec: addresses, headers, requests, answers, verdicts. Authorization is the account's."""
+"""The codec of the Messages wire: addresses, headers, requests, answers, verdicts. Authorization belongs to the account."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import datetime
 from cloud.anthropic import faults
 from cloud.anthropic.names import API_VERSION, WIRE
 from cloud.anthropic.pauses import PausingCall
-from cloud.anthropic.read_answer import AnswerDecoder
-from cloud.anthropic.write_request import encode
+from cloud.anthropic.read_answer import ClaudeAnswerReader
+from cloud.anthropic.write_request import write_request
 from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Failure
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 
-AUTHORIZATION = "x-api-key"  # the header a key goes into
+AUTHORIZATION = "x-api-key"  # the header of the key
 
 PATHS = {
     WIRE: "/v1/messages",
@@ -29,8 +29,8 @@ _VERSION, _BETA = "anthropic-version", "anthropic-beta"
 class AnthropicCodec:
     """`runtime.contract.codec.Codec`.
 
-    now: dates a Retry-After given as a date. version: the API version of every translated call; None: the newest, and the
-    last that takes sampling parameters where they must reach a model that takes them.
+    now: dates a Retry-After given as a date. version: the API version of every translated call; None: the newest, or the
+    last with sampling parameters where a request has some and the model takes them.
     """
 
     def __init__(self, now: Callable[[], datetime], version: str | None = None) -> None:
@@ -41,20 +41,25 @@ class AnthropicCodec:
         return PATHS[dialect]
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        written = encode(request, target, self._version)
+        written = write_request(request, target, self._version)
         betas = ((_BETA, written.betas),) if written.betas else ()
         headers = (_JSON, (_VERSION, written.version), *betas)
         call = PausingCall if written.pauses else HttpCall
         return Encoded(call(PATHS[WIRE], written.body, headers), written.dropped)
 
     def decoder(self, request: Request) -> Decoder:
-        return AnswerDecoder(request, self._now)
+        return ClaudeAnswerReader(request, self._now)
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """A client's bytes go up under the version and the betas they were written for."""
-        version = client.get(_VERSION) or self._version or API_VERSION
-        betas = client.get(_BETA)
-        return ((_VERSION, version), *(((_BETA, betas),) if betas else ()))
+        """The version and the betas that the client wrote its body for. A value that no header can hold is dropped."""
+        fit = {name: value for name in (_VERSION, _BETA) if _is_sendable(value := client.get(name, ""))}
+        version = fit.get(_VERSION) or self._version or API_VERSION
+        return ((_VERSION, version), *(((_BETA, fit[_BETA]),) if _BETA in fit else ()))
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return faults.classify(status, headers, body, self._now)
+
+
+def _is_sendable(value: str, at_most: int = 4096) -> bool:
+    """True for printable ASCII. A longer value than `at_most` is one the vendor would refuse with the whole request."""
+    return 0 < len(value) <= at_most and value.isascii() and value.isprintable()

@@ -31,6 +31,7 @@ _BETAS = frozenset({"betas", "anthropic_beta"})
 _MEANINGLESS = frozenset({"stream_options", "tools", "functions", "function_call", "continue_final_message"})
 _SEARCH = "web_search_options"  # OpenAI's chat way to ask for it
 _SEARCH_TOOL = {"type": "web_search_20250305", "name": "web_search"}
+_BETA_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _SERVER_TOOL = re.compile(r"[a-z_]+_\d{8}|mcp_toolset")
 _BETA_OF_MEMBER = {
     "mcp_servers": "mcp-client-2025-11-20",
@@ -92,16 +93,18 @@ def _search(options: Mapping[str, Any]) -> dict[str, Any]:
     return _SEARCH_TOOL | ({"user_location": {"type": "approximate", **near}} if isinstance(near, Mapping) else {})
 
 
-def betas(request: Request, body: Mapping[str, Any]) -> str:
-    """The `anthropic-beta` header's value; "" for none."""
-    return ",".join(dict.fromkeys([*_asked(request), *_needed(body)]))
-
-
-def _asked(request: Request) -> Iterator[str]:
-    for said in request.extra.values():
-        for name in _BETAS & set(said) if isinstance(said, Mapping) else ():
-            value = said[name]
-            yield from value.split(",") if isinstance(value, str) else map(str, value or ())
+def betas(request: Request, body: Mapping[str, Any], losses: Losses, most_asked: int = 32) -> str:
+    """The `anthropic-beta` header's value; "" for none. most_asked: names that a client may add to those the body needs."""
+    asked: list[str] = []
+    for given in request.extra.values():
+        for name in _BETAS & set(given) if isinstance(given, Mapping) else ():
+            value = given[name]
+            listed = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else ()
+            names = [str(beta).strip() for beta in listed if beta]
+            fit = [beta for beta in names if _BETA_NAME.fullmatch(beta)]
+            losses.add_if(len(fit) < len(names) or len(asked) + len(fit) > most_asked, name)
+            asked += fit
+    return ",".join(dict.fromkeys([*asked[:most_asked], *_needed(body)]))
 
 
 def _needed(body: Mapping[str, Any]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """A turn that pauses, as one answer.
 
-While tools run at the vendor, an answer may stop with `pause_turn`: it wants its own content sent back, and goes on. A client
-of this wire does that itself, and its bytes pass through. Other wires have no such word: for them the requests of one turn are
-joined to one stream, blocks numbered on, tokens added up. `Turn` is pure; the hop around another only opens the next request.
+While the vendor runs tools of its own, an answer may stop with `pause_turn`: the client sends its content back, and the model
+continues. A client of this wire does that itself, and its bytes pass through. Other wires have no such stop reason: for their
+clients the requests of one turn are joined to one stream, its blocks numbered on and its tokens added up. `PausedTurn` is
+pure; the hop around another only opens the next request.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from runtime.contract.hop import MOST_BODY, Hop, HttpCall, Reply, rest_of
 from runtime.wire import sse
 from runtime.wire.raw_body import RawBody
 
-MOST = 8  # times that one turn is gone on with
+MOST_ROUNDS = 8  # requests that continue one turn
 _PAUSED = "pause_turn"
 _OK = 200
 
@@ -28,41 +29,44 @@ class PausingCall(HttpCall, frozen=True):
     """A translated call whose answer may pause."""
 
 
-class Turn:
-    """The streams of one turn as one. held: what said that the turn pauses, until it is known whether it goes on."""
+class PausedTurn:
+    """The streams of one turn as one.
 
-    def __init__(self) -> None:
+    held: the events from the pause on, until it is known whether the turn continues. over: the stream has ended regularly.
+    most_kept: bytes of content kept to be sent back; a longer turn is not continued. most_rounds: requests that continue it.
+    """
+
+    def __init__(self, most_kept: int = 32 << 20, most_rounds: int = MOST_ROUNDS) -> None:
         self._events = sse.Events()
         self._blocks: dict[int, _Block] = {}
+        self._kept, self._most_kept = 0, most_kept
         self._first = 0  # number of this request's first block
-        self._spent: Table = {}  # tokens of the requests before
-        self._used: Table = {}  # of this one
+        self._spent: Table = {}  # usage of the requests before this one
+        self._used: Table = {}  # usage of this one
         self._container: str | None = None
         self.held = b""
-        self.over = False  # the closing mark came behind it
-        self.rounds = 0
+        self.over = False
+        self.rounds, self._most_rounds = 0, most_rounds
 
     def feed(self, piece: bytes) -> bytes:
-        """What may be seen now."""
+        """The bytes that may be shown now."""
         return b"".join(map(self._take, self._events.feed(piece)))
 
     @property
-    def paused(self) -> bool:
-        """Whether it can go on: something was said, and it was not gone on with too often."""
-        return bool(self.held and self._blocks) and self.rounds < MOST
+    def can_continue(self) -> bool:
+        """True if the turn paused, has content to send back, and is within its bounds."""
+        within = self._kept <= self._most_kept and self.rounds < self._most_rounds
+        return bool(self.held and self._blocks) and within
 
     def next(self, body: bytes) -> bytes:
-        """The body that goes on with the turn. body: the one that began it; the bytes of its messages stay as they were."""
-        asked = RawBody(body)
-        said = {
-            "role": "assistant",
-            "content": [block.whole() for block in self._blocks.values() if block.worth_sending],
-        }
-        messages = asked.value("messages").rstrip()[:-1] + b"," + msgspec.json.encode(said) + b"]"
-        named = self._container is not None and "container" not in asked.data
-        return asked.spliced(
-            {"messages": messages} | ({"container": msgspec.json.encode(self._container)} if named else {})
-        )
+        """The body that continues the turn. body: the one that began it; the bytes of its messages stay as they were."""
+        first = RawBody(body)
+        content = [block.whole() for block in self._blocks.values() if not block.empty_text]
+        turn = msgspec.json.encode({"role": "assistant", "content": content})
+        members = {"messages": first.value("messages").rstrip()[:-1] + b"," + turn + b"]"}
+        if self._container is not None and "container" not in first.data:
+            members["container"] = msgspec.json.encode(self._container)
+        return first.spliced(members)
 
     def again(self) -> None:
         """The next request of the turn was answered: its stream follows."""
@@ -72,87 +76,82 @@ class Turn:
         self.rounds += 1
 
     def _take(self, event: sse.Event) -> bytes:
+        """The event as it is shown: as it came, rewritten, or held back (empty)."""
+        value = _table(event.data)
+        kind = value.get("type")
         if self.held:
-            self.held += event.raw
-            self.over = self.over or _table(event.data).get("type") == "message_stop"
+            self.held += event.raw if len(self.held) < self._most_kept else b""
+            self.over = self.over or kind == "message_stop"
             return b""
-        told = _table(event.data)
-        match told.get("type"):
-            case "message_start":
-                return self._begun(event, told)
-            case "message_delta":
-                return self._ended(event, told)
-            case "content_block_start" | "content_block_delta" | "content_block_stop":
-                return self._block(event, told)
-            case _:
-                return event.raw
+        if kind == "message_start":
+            message = _table_of(value.get("message"))
+            self._used |= _counts(message.get("usage"))
+            self._note_container(message)
+            return b"" if self.rounds else event.raw
+        if kind == "message_delta":
+            self._used |= _counts(value.get("usage"))
+            delta = _table_of(value.get("delta"))
+            self._note_container(delta)
+            usage = {"usage": _sum(self._spent, self._used)}
+            raw = _written(event, value | usage) if self.rounds else event.raw
+            if delta.get("stop_reason") != _PAUSED:
+                return raw
+            self.held = raw
+            return b""
+        index = value.get("index")
+        if type(index) is not int or kind not in ("content_block_start", "content_block_delta", "content_block_stop"):
+            return event.raw
+        index += self._first
+        self._kept += len(event.raw)
+        if self._kept > self._most_kept:
+            self._blocks.clear()
+        elif isinstance(begun := value.get("content_block"), dict):
+            self._blocks[index] = _Block(begun)
+        elif isinstance(piece := value.get("delta"), dict) and index in self._blocks:
+            self._blocks[index].grow(piece)
+        return _written(event, value | {"index": index}) if self._first else event.raw
 
-    def _begun(self, event: sse.Event, told: Table) -> bytes:
-        message = told.get("message") or {}
-        self._used |= _known(message.get("usage"))
-        self._note_container(message)
-        return b"" if self.rounds else event.raw
-
-    def _ended(self, event: sse.Event, told: Table) -> bytes:
-        self._used |= _known(told.get("usage"))
-        delta = told.get("delta") or {}
-        self._note_container(delta)
-        raw = event.raw
-        if self.rounds:
-            raw = _written(event, told | {"usage": _sum(self._spent, self._used)})
-        if delta.get("stop_reason") != _PAUSED:
-            return raw
-        self.held = raw
-        return b""
-
-    def _note_container(self, told: Table) -> None:
-        container = told.get("container")
+    def _note_container(self, holder: Table) -> None:
+        container = holder.get("container")
         if isinstance(container, dict) and isinstance(container.get("id"), str):
             self._container = container["id"]
 
-    def _block(self, event: sse.Event, told: Table) -> bytes:
-        index = told.get("index")
-        if type(index) is not int:
-            return event.raw
-        index += self._first
-        if isinstance(begun := told.get("content_block"), dict):
-            self._blocks[index] = _Block(begun)
-        elif isinstance(delta := told.get("delta"), dict) and index in self._blocks:
-            self._blocks[index].grow(delta)
-        return _written(event, told | {"index": index}) if self._first else event.raw
-
 
 class _Block:
-    """A block of the answer, as the vendor wants it back: as it was."""
+    """A block of the answer, kept as the vendor wrote it, to be sent back. Text grows in lists of pieces."""
 
     def __init__(self, begun: Table) -> None:
-        self._said, self._input = dict(begun), ""
+        self._members, self._input = dict(begun), list[str]()
+        self._texts: dict[str, list[str]] = {}
 
     def grow(self, delta: Table) -> None:
         if delta.get("type") == "input_json_delta":
-            self._input += delta.get("partial_json") or ""
-        elif delta.get("type") == "citations_delta":
-            self._said["citations"] = [*(self._said.get("citations") or ()), delta.get("citation")]
-        else:
-            self._grow(delta)
-
-    def _grow(self, delta: Table) -> None:
+            piece = delta.get("partial_json")
+            self._input.append(piece if isinstance(piece, str) else "")
+            return
+        if delta.get("type") == "citations_delta":
+            self._members["citations"] = [*(self._members.get("citations") or ()), delta.get("citation")]
+            return
         for name in delta.keys() - {"type"}:
-            before, more = self._said.get(name), delta[name]
-            both = isinstance(before, str) and isinstance(more, str)
-            self._said[name] = before + more if both else more
+            before, more = self._members.get(name), delta[name]
+            if isinstance(before, str) and isinstance(more, str):
+                self._texts.setdefault(name, [before]).append(more)
+            else:
+                self._members[name] = more
 
     @property
-    def worth_sending(self) -> bool:
-        """The wire refuses empty texts."""
-        return self._said.get("type") != "text" or bool(self._said.get("text"))
+    def empty_text(self) -> bool:
+        """True for a text block without text, which the wire refuses."""
+        return self._members.get("type") == "text" and not self.whole().get("text")
 
     def whole(self) -> Table:
-        return self._said | ({"input": msgspec.Raw(self._input.encode())} if self._input else {})
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        written = "".join(self._input)
+        return self._members | texts | ({"input": msgspec.Raw(written.encode())} if written else {})
 
 
 class Pauses:
-    """`runtime.contract.hop.Hop` around another: a turn that pauses is gone on with."""
+    """`runtime.contract.hop.Hop` around another: a turn that pauses is continued, and its requests are one answer."""
 
     def __init__(self, hop: Hop) -> None:
         self._hop = hop
@@ -168,11 +167,11 @@ class Pauses:
 
 
 class _Joined:
-    """`runtime.contract.hop.Reply` of a whole turn. Where it cannot be gone on with, it ends with the pause, unfinished."""
+    """`runtime.contract.hop.Reply` of a whole turn. A turn that cannot be continued ends with the pause, unfinished."""
 
     def __init__(self, hop: Hop, call: HttpCall, connect_s: float, reply: Reply) -> None:
         self._hop, self._call, self._connect_s, self._reply = hop, call, connect_s, reply
-        self._turn = Turn()
+        self._turn = PausedTurn()
         self.status, self.headers = reply.status, reply.headers
 
     async def chunk(self) -> bytes:
@@ -183,7 +182,7 @@ class _Joined:
                 return out
             if piece and not self._turn.over:
                 continue
-            if not (self._turn.paused and await self._goes_on()):
+            if not (self._turn.can_continue and await self._continue()):
                 held, self._turn.held = self._turn.held, b""
                 return held
 
@@ -193,7 +192,8 @@ class _Joined:
     def close(self) -> None:
         self._reply.close()
 
-    async def _goes_on(self) -> bool:
+    async def _continue(self) -> bool:
+        """True once the next request of the turn is answered; its reply replaces the last one."""
         body = self._turn.next(self._call.body)
         call = HttpCall(self._call.path, body, self._call.headers, self._call.method)
         try:
@@ -211,29 +211,33 @@ class _Joined:
 
 def _table(data: bytes | None) -> Table:
     try:
-        told = msgspec.json.decode(data or b"{}")
+        return _table_of(msgspec.json.decode(data or b"{}"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
 
 
-def _known(usage: Any) -> Table:
-    """Counts are cumulative; what is not said again stays."""
-    return {name: value for name, value in usage.items() if value is not None} if isinstance(usage, dict) else {}
+def _table_of(value: Any) -> Table:
+    return value if isinstance(value, dict) else {}
+
+
+def _counts(usage: Any) -> Table:
+    """The counts that are given. They are cumulative: one that is not repeated stays."""
+    return {name: value for name, value in _table_of(usage).items() if value is not None}
 
 
 def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> Table:
-    """Counts added up, member by member; of all else the later word."""
-    return {name: _added(first.get(name), second.get(name)) for name in {**first, **second}}
+    """Counts added up, member by member; of other values the later one."""
+    out: Table = dict(first)
+    for name, value in second.items():
+        before = first.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            out[name] = _sum(before, value)
+        elif isinstance(before, int) and isinstance(value, int):
+            out[name] = before + value
+        elif value is not None or name not in first:
+            out[name] = value
+    return out
 
 
-def _added(one: Any, two: Any) -> Any:
-    if isinstance(one, dict) and isinstance(two, dict):
-        return _sum(one, two)
-    if isinstance(one, int) and isinstance(two, int):
-        return one + two
-    return one if two is None else two
-
-
-def _written(event: sse.Event, told: Table) -> bytes:
-    return sse.encode(msgspec.json.encode(told), event.name)
+def _written(event: sse.Event, value: Table) -> bytes:
+    return sse.encode(msgspec.json.encode(value), event.name)

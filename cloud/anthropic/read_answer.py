@@ -84,7 +84,7 @@ class _Open:
             raise _Garbled(f"the input of a {self.kind} block is not JSON") from error
 
 
-class AnswerDecoder:
+class ClaudeAnswerReader:
     """`runtime.contract.codec.Decoder`. `now` dates a Retry-After."""
 
     def __init__(self, request: Request, now: Callable[[], datetime]) -> None:
@@ -243,14 +243,14 @@ class AnswerDecoder:
         return self._fail(faults.classify(200, {}, msgspec.json.encode(event), self._now))
 
 
-_EVENTS: Mapping[str, Callable[[AnswerDecoder, _Block], Sequence[Event]]] = {
-    "message_start": AnswerDecoder._begin,
-    "content_block_start": AnswerDecoder._block_begin,
-    "content_block_delta": AnswerDecoder._delta,
-    "content_block_stop": AnswerDecoder._block_end,
-    "message_delta": AnswerDecoder._message_delta,
-    "message_stop": AnswerDecoder._end,
-    "error": AnswerDecoder._error,
+_EVENTS: Mapping[str, Callable[[ClaudeAnswerReader, _Block], Sequence[Event]]] = {
+    "message_start": ClaudeAnswerReader._begin,
+    "content_block_start": ClaudeAnswerReader._block_begin,
+    "content_block_delta": ClaudeAnswerReader._delta,
+    "content_block_stop": ClaudeAnswerReader._block_end,
+    "message_delta": ClaudeAnswerReader._message_delta,
+    "message_stop": ClaudeAnswerReader._end,
+    "error": ClaudeAnswerReader._error,
 }
 
 

@@ -40,7 +40,7 @@ class Written:
     pauses: bool
 
 
-def encode(request: Request, target: Target, version: str | None) -> Written:
+def write_request(request: Request, target: Target, version: str | None) -> Written:
     """version: the API version to keep to; None chooses. Raises Unsupported."""
     _refuse(request)
     losses, can = Losses(), target.capabilities
@@ -63,7 +63,7 @@ def encode(request: Request, target: Target, version: str | None) -> Written:
     _drop_hints(request, losses)
     chosen = version or (SAMPLING_VERSION if sampling else API_VERSION)
     return Written(
-        msgspec.json.encode(body), chosen, extras.betas(request, body), losses.names, extras.runs_there(body)
+        msgspec.json.encode(body), chosen, extras.betas(request, body, losses), losses.names, extras.runs_there(body)
     )
 
 

@@ -1,8 +1,9 @@
-"""Gemini over generateContent (v1beta): requests out, events in, verdicts over errors. Pure; sends nothing.
+"""Gemini over generateContent (v1beta). Pure, but for the uploads in `files`.
 
-codec.py       the codec, put together of the rest
-encode.py      Request -> body: turns, tools, settings of generation, extras
-decode.py      event stream -> events
-faults.py      error bodies -> Failure
-files.py       media too large for a body go up beforehand: the plan, and the one thing here with I/O, over a given hop
+codec.py           the codec, made of the rest
+write_request.py   Request -> body: turns, parts, tools, thinking, schema, media, generation, extras
+read_answer.py     event stream -> events
+faults.py          error bodies -> Failure
+files.py           uploads of media too large for a body
+names.py           addresses and casing
 """

@@ -1,4 +1,4 @@
-"""The generateContent wire as a codec: addresses, requests, answers, verdicts. Authorization is the account's."""
+"""The codec of the generateContent wire: addresses, requests, answers, verdicts. Authorization belongs to the account."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from secrets import token_hex
 
 from cloud.gemini import faults
 from cloud.gemini.names import API_VERSION, WIRE, path
-from cloud.gemini.read_answer import AnswerDecoder
-from cloud.gemini.write_request import encode
+from cloud.gemini.read_answer import GeminiAnswerReader
+from cloud.gemini.write_request import write_request
 from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 
-AUTHORIZATION = "x-goog-api-key"  # the header a key goes into
+AUTHORIZATION = "x-goog-api-key"  # the header of the key
 
 
 class GeminiCodec:
     """`runtime.contract.codec.Codec`.
 
-    version: the API version of every call. draw: randomness for the ids of calls that come without one.
+    version: the API version of every call. draw: randomness for the ids of tool calls that have none.
     """
 
     def __init__(self, version: str | None = None, draw: Callable[[], str] = token_hex) -> None:
@@ -29,20 +29,20 @@ class GeminiCodec:
         self._draw = draw
 
     def path(self, dialect: str) -> str:
-        """With `{model}` for the model's id. No client's dialect is spoken here."""
+        """With `{model}` in place of the model's id. No client speaks this wire."""
         if dialect != WIRE:
             raise KeyError(dialect)
         return path("MODEL", self._version).replace("MODEL", "{model}")
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        return encode(request, target, self._version)
+        return write_request(request, target, self._version)
 
     def decoder(self, request: Request) -> Decoder:
         seed = self._draw()
-        return AnswerDecoder(lambda place: f"call_{hashlib.sha256(f'{seed} {place}'.encode()).hexdigest()[:24]}")
+        return GeminiAnswerReader(lambda place: f"call_{hashlib.sha256(f'{seed} {place}'.encode()).hexdigest()[:24]}")
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Nothing of a client passes through."""
+        """None: no client's bytes pass through."""
         return ()
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:

@@ -99,7 +99,7 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True):
 _plain = msgspec.json.Decoder(_Plain)
 
 
-class AnswerDecoder:
+class GeminiAnswerReader:
     """`runtime.contract.codec.Decoder`. `mint` makes an id for a call that has none, from its place in the answer."""
 
     def __init__(self, mint: Callable[[int], str]) -> None:

@@ -20,7 +20,7 @@ _NOWHERE = ("user", "verbosity", "metadata")  # parameters the wire has no membe
 _PLAIN_TIERS = frozenset({None, "auto", "default", "standard"})
 
 
-def encode(request: Request, target: Target, api_version: str) -> Encoded:
+def write_request(request: Request, target: Target, api_version: str) -> Encoded:
     """Raises Unsupported."""
     losses = Losses()
     body = _body(request, target.capabilities, losses)

@@ -1,4 +1,4 @@
-"""The OpenAI dialect as vendors speak it: addresses and verdicts over their errors. Pure; sends nothing."""
+"""The codec of the OpenAI dialect as vendors speak it: addresses, and verdicts over their errors. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATHS = {
     "openai_completions": "/completions",
     "openai_embeddings": "/embeddings",
 }
-# Codes and types that say what a status alone does not.
+# Codes and types that are more precise than the status.
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
 _FILTERED = frozenset({"content_filter", "content_policy_violation"})
@@ -29,7 +29,7 @@ _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Dispos
 class OpenAICodec:
     """`runtime.contract.codec.Codec` for every server of the OpenAI dialect.
 
-    now: dates a Retry-After given as a date. profile: what this server takes beyond the plain wire.
+    now: dates a Retry-After given as a date. profile: the members this server takes beyond the plain wire.
     """
 
     def __init__(self, now: Callable[[], datetime], profile: Profile = PLAIN) -> None:
@@ -50,8 +50,8 @@ class OpenAICodec:
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         error, _ = error_of(body)
-        said = error.get("code") or error.get("type")
-        code = None if said is None else str(said)
+        named = error.get("code") or error.get("type")
+        code = None if named is None else str(named)[:200]
         kind, disposition = _verdict(status, code, headers.get("x-should-retry"))
         return Failure(
             kind,

@@ -1,6 +1,6 @@
-"""OpenAI's two wires as one codec: a request takes responses where the model refuses it on chat, else chat.
+"""OpenAI's two wires as one codec: a request that its model refuses on chat goes over responses, any other over chat.
 
-Which model refuses what stands in the catalogue (`tools_over`); errors are the same on both wires.
+The catalogue knows which model refuses which (`tools_over`). Errors are the same on both wires.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class OpenAITwoWires:
-    """`runtime.contract.codec.Codec`. now: dates a Retry-After given as a date. chat, responses: what the server takes."""
+    """`runtime.contract.codec.Codec`. now: dates a Retry-After given as a date. chat, responses: the members it takes."""
 
     def __init__(self, now: Callable[[], datetime], chat: ChatProfile, responses: ResponsesProfile = OPENAI) -> None:
         self._chat = OpenAICodec(now, chat)
@@ -58,7 +58,7 @@ class OpenAITwoWires:
 
 
 class EitherDecoder:
-    """`runtime.contract.codec.Decoder` of an answer that says itself which of the two wires it is on."""
+    """`runtime.contract.codec.Decoder` that knows the wire by the answer's first event."""
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None

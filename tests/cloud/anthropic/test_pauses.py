@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cloud.anthropic import pauses
-from cloud.anthropic.pauses import Pauses, PausingCall
+from cloud.anthropic.pauses import PausedTurn, Pauses, PausingCall
 from cloud.backend import Account, connect, facts
 from cloud.client import CloudClient
 from runtime.contract.events import Event, Failed, OpaqueBlock, Stop, TextDelta, UsageReport
@@ -122,8 +122,22 @@ async def test_a_turn_is_not_gone_on_with_for_ever() -> None:
     """In the end it is an answer that is not at its end."""
     hop = ScriptedHop(PAUSED)
     out = await events(hop)
-    assert len(hop.calls) == 1 + pauses.MOST
+    assert len(hop.calls) == 1 + pauses.MOST_ROUNDS
     assert [(each.finish, each.raw) for each in out if isinstance(each, Stop)] == [("length", "pause_turn")]
+
+
+def test_a_turn_without_end_is_not_kept() -> None:
+    """Content beyond the bound is shown and forgotten: the turn is not continued, and little of it stays in memory."""
+    turn = PausedTurn(most_kept=10_000)
+    begun = b"".join(block(0, {"type": "text", "text": ""}))
+    delta = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "x" * 1000})
+    shown = turn.feed(begun) + b"".join(turn.feed(delta) for _ in range(100))
+    assert shown == begun + delta * 100
+    turn.feed(event("message_delta", delta={"stop_reason": "pause_turn"}))
+    for _ in range(100):
+        turn.feed(delta)
+    assert not turn.can_continue
+    assert len(turn.held) < 20_000 and not turn._blocks
 
 
 @pytest.mark.parametrize("after", [Turn(status=429), Turn(refuse=RESET)])

@@ -585,6 +585,30 @@ def test_members_only_another_wire_knows_are_named() -> None:
 # ---------------------------------------------------------------- headers
 
 
+@pytest.mark.parametrize("value", ["caf\xe9", "a\r\nx-api-key: b", "a\x00", "b" * 5000, ""])
+def test_a_header_that_cannot_be_sent_is_dropped(value: str) -> None:
+    """A client's header values are checked before they are passed through: the call goes out without them."""
+    client = {"anthropic-version": value, "anthropic-beta": value}
+    assert codec().headers(client) == (("anthropic-version", "2026-10-21"),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent", "dropped"),
+    [
+        ("a,b", "a,b", ()),
+        (["a", "caf\xe9"], "a", ("betas",)),
+        ("a\r\nb: c", None, ("betas",)),
+        (7, None, ()),
+        ([f"b{n}" for n in range(40)], ",".join(f"b{n}" for n in range(32)), ("betas",)),
+    ],
+)
+def test_betas_of_a_body_are_names(asked: Any, sent: str | None, dropped: tuple[str, ...]) -> None:
+    """Words that no header can hold, and those beyond the bound, are dropped and named."""
+    encoded = codec().encode(ask(extra={"openai_chat": {"betas": asked}}), target(NEW))
+    assert dict(encoded.call.headers).get("anthropic-beta") == sent
+    assert encoded.dropped == dropped
+
+
 def test_a_clients_own_version_and_betas_go_up_with_its_bytes() -> None:
     """They say what the bytes mean; its keys stay here."""
     client = {"anthropic-version": "2023-06-01", "anthropic-beta": "x-1", "x-api-key": "secret", "accept": "*/*"}

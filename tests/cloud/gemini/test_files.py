@@ -14,7 +14,7 @@ import pytest
 from cloud.gemini.files import LIFETIME_S, Files, oversized, referring
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import MOST_BODY, HttpCall
+from runtime.contract.hop import MOST_BODY, HttpCall, rest_of
 from runtime.contract.messages import Media, Message, Request, Role, Text, ToolCall, ToolResult
 from tests.cloud.gemini.recorded import codec, target
 
@@ -41,13 +41,24 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     async def chunk(self) -> bytes:
-        raise NotImplementedError
+        piece, self.body = self.body[:65_536], self.body[65_536:]
+        return piece
 
     async def read(self, at_most: int = MOST_BODY) -> bytes:
-        return self.body
+        return await rest_of(self, at_most)
 
     def close(self) -> None:
         pass
+
+
+class Endless(Answer):
+    """A body without end. taken: bytes that were read of it."""
+
+    taken = 0
+
+    async def chunk(self) -> bytes:
+        self.taken += 65_536
+        return b" " * 65_536
 
 
 class Vendor:
@@ -188,7 +199,74 @@ async def test_a_refused_upload_is_judged_like_any_call() -> None:
     await shared.settled(request, connect_s=1, limit=0)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"file": {}}'])
+async def test_requests_that_wait_for_an_upload_stay_behind_each_other() -> None:
+    """A failed upload is tried again by the next in line, one at a time; the table is empty afterwards."""
+    vendor = Vendor()
+    vendor.refuse = Answer(503, b"{}")
+    running = most = 0
+    opened = vendor.open
+
+    async def counted(call: HttpCall, *, connect_s: float) -> Answer:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            return await opened(call, connect_s=connect_s)
+        finally:
+            running -= 1
+
+    vendor.open = counted  # type: ignore[method-assign]
+    shared, request = files(vendor), showing(picture(b"abc"))
+    first = [asyncio.create_task(shared.settled(request, connect_s=1, limit=0)) for _ in range(3)]
+    with pytest.raises(HopError):
+        await first[0]
+    late = [asyncio.create_task(shared.settled(request, connect_s=1, limit=0)) for _ in range(3)]
+    await asyncio.gather(*first, *late, return_exceptions=True)
+    assert most == 1
+    assert shared._uploads == {}
+
+
+async def test_a_cancelled_upload_leaves_no_lock() -> None:
+    """The one that runs and one that waits are cancelled; a third still uploads."""
+    vendor = Vendor()
+    shared, request = files(vendor), showing(picture(b"abc"))
+    tasks = [asyncio.create_task(shared.settled(request, connect_s=1, limit=0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for task in tasks[:2]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(each, asyncio.CancelledError) for each in outcomes] == [True, True, False]
+    assert shared._uploads == {}
+
+
+async def test_the_files_remembered_are_bounded() -> None:
+    """A client that sends ever new contents does not fill the memory."""
+    clock = Clock()
+    shared = Files(Vendor(), BASE, clock, clock.sleep, most_files=2)
+    for content in (b"a", b"b", b"c"):
+        await shared.settled(showing(picture(content)), connect_s=1, limit=0)
+    assert len(shared._files) == 2
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, Kind.GARBLED), (503, Kind.DOWN)])
+async def test_an_answer_without_end_is_not_read_to_its_end(status: int, kind: Kind) -> None:
+    """Neither a description of a file nor an error page may be longer than any real one."""
+    vendor = Vendor()
+    vendor.refuse = endless = Endless(status)
+    with pytest.raises(HopError) as failed:
+        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+    assert failed.value.failure.kind is kind
+    assert endless.taken < 1 << 20
+
+
+async def test_a_file_that_is_never_ready_is_given_up() -> None:
+    """After a bounded wait, so that another candidate can answer."""
+    with pytest.raises(HopError) as failed:
+        await files(Vendor(busy=10_000)).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+    assert (failed.value.failure.kind, failed.value.failure.disposition) == (Kind.SILENT, Disposition.NEXT_CANDIDATE)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"file": {}}'])
 async def test_an_answer_that_names_no_file_is_a_failure(body: bytes) -> None:
     """Never an exception of another kind."""
     vendor = Vendor()
