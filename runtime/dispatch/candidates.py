@@ -66,7 +66,7 @@ class Candidates:
         outcome, clock, retries, deadline = run.outcome, run.effects.clock, run.retries, run.job.deadline
         left = deque(
             [
-                Turn(b := run.fleet.backend(each.target), b.target, Reason.FALLBACK if place else run.plan.reason)
+                Turn(run.fleet.backend(each.target.name), each.target, Reason.FALLBACK if place else run.plan.reason)
                 for place, each in enumerate(run.plan.candidates)
             ]
         )

@@ -137,9 +137,6 @@ class LiveFleet:
             return self.local
         return self.clouds.backends.get(name) or self._lent[name]
 
-    def target(self, name: str) -> Target:
-        return self.clouds.absent[name][0] if name in self.clouds.absent else self.backend(name).target
-
     def lane(self, backend: Backend, prompt_tokens: int, avoid: str = "") -> Lane | None:
         """The best ready lane, another than `avoid` where there is another; None where none is ready."""
         ready = [lane for lane in backend.lanes if lane.ready]

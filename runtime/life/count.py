@@ -12,9 +12,9 @@ from runtime.routing.plan.plan import Plan
 
 async def count(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcome) -> None:
     """A `runtime.life.life.Work`. The first candidate decides who counts; a fallback that does not count is left out."""
-    first = desk.fleet.backend(plan.candidates[0].target).target
+    first = plan.candidates[0].target
     if NAME in first.dialects:
-        able = tuple([each for each in plan.candidates if NAME in desk.fleet.backend(each.target).target.dialects])
+        able = tuple([each for each in plan.candidates if NAME in each.target.dialects])
         await desk.dispatcher.run(job, replace(plan, candidates=able), sink, outcome)
         return
     body = estimated(job.facts.prompt_tokens)

@@ -17,22 +17,17 @@ from runtime.routing.plan.plan import Plan, Policy, plan
 
 
 class Pictured(Protocol):
-    """What can be looked at as a fleet."""
+    """A fleet that gives a picture of itself. lent: the model without settings that the request names."""
 
     def picture(self, facts: Facts, now: float, lent: Lent | None) -> Fleet: ...
-
-    def target(self, name: str) -> Target:
-        """The target of that name, absent ones included."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A plan and what it was made from. labels: PROVIDER/MODEL by the names the plan uses."""
+    """A plan and the request it was made for."""
 
     query: Query
     plan: Plan
-    labels: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -50,7 +45,7 @@ class Planner:
         named = resolve(query.facts.model, self.policy.directory)
         first = named.first if isinstance(named, Auto) else named
         lent = first if isinstance(first, Lent) else None
-        return plan(query, fleet.picture(query.facts, now, lent), self.policy, now)
+        return plan(query, named, fleet.picture(query.facts, now, lent), self.policy, now)
 
     def learn(self, facts: Facts, prompt_tokens: int) -> None:
         self.tokens.learn(facts.plain, prompt_tokens)
@@ -73,11 +68,6 @@ class IdleFleet:
             states.setdefault(lent.target, TargetState(self.lend(lent)))
         return Fleet(LocalState(self.local), states)
 
-    def target(self, name: str) -> Target:
-        if name == self.local.name:
-            return self.local
-        return self.usable[name] if name in self.usable else self.absent[name][0]
-
 
 @dataclass(frozen=True, slots=True)
 class IdlePlanner:
@@ -93,12 +83,5 @@ class IdlePlanner:
 
 
 def explain(planner: Planner, fleet: Pictured, query: Query, now: float) -> Explanation:
-    """The plan for a request, with its targets as users know them."""
-    made = planner.plan(query, fleet, now)
-    return Explanation(query, made, labels(made, fleet))
-
-
-def labels(made: Plan, fleet: Pictured) -> dict[str, str]:
-    """PROVIDER/MODEL by the names a plan uses."""
-    names = [*(item.target for item in made.candidates), *(item.target for item in made.considered)]
-    return {name: fleet.target(name).label for name in names}
+    """The plan for a request, with the request it was made for."""
+    return Explanation(query, planner.plan(query, fleet, now))

@@ -48,7 +48,7 @@ def decision_of(
             *outcome.dropped,
             *(("resumed",) if outcome.resumed else ()),
         ),
-        considered=tuple([Considered(each.target, each.reason, each.words) for each in planned]),
+        considered=tuple([Considered(each.target.label, each.reason, each.words) for each in planned]),
         attempts=tuple(exchanges),
         prompt_tokens=sum([each.prompt_tokens for each in exchanges]),
         completion_tokens=sum([each.completion_tokens for each in exchanges]),

@@ -24,10 +24,10 @@ import msgspec
 from msgspec.structs import replace
 
 from runtime.contract.reasons import Reason
-from runtime.contract.targets import LOCAL
+from runtime.contract.targets import LOCAL, Target
 from runtime.routing.facts.query import Query
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, down_words, local_obstacles
-from runtime.routing.plan.names import Directory, Lent, Pinned, Unknown, resolve
+from runtime.routing.plan.names import Directory, Lent, Named, Pinned, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import Refusal, absent, overloaded, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_of, route_targets, words_of
@@ -51,9 +51,9 @@ NO_TARGET = "no_target"  # degraded: it would have left, and there was nowhere t
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """target: its name in the fleet. words: why it stands here, with numbers."""
+    """target: as it was when the plan was made, whatever a reload does to its name. words: why it stands here, with numbers."""
 
-    target: str
+    target: Target
     reason: Reason
     words: str
 
@@ -61,7 +61,7 @@ class Candidate(msgspec.Struct, frozen=True):
 class Rejected(msgspec.Struct, frozen=True):
     """A target that was looked at and is no candidate, with its first obstacle."""
 
-    target: str
+    target: Target
     reason: Reason
     words: str
 
@@ -107,6 +107,11 @@ class _Case(msgspec.Struct, frozen=True):
     def local_able(self) -> bool:
         return self.local is not None and not any(_certain(self.local))
 
+    def target(self, name: str) -> Target:
+        """By its name in the fleet, or "local"."""
+        local = self.fleet.local
+        return local.target if local and name in (LOCAL, local.target.name) else self.fleet.targets[name].target
+
     def able(self, name: str) -> bool:
         found = self.clouds.get(name)
         return found is not None and not any(_certain(found))
@@ -124,9 +129,8 @@ class _Wish(msgspec.Struct, frozen=True):
     strict: bool = False
 
 
-def plan(query: Query, fleet: Fleet, policy: Policy, now: float) -> Plan:
-    """Decides where a request goes. `now` is in seconds on the clock of `TargetState.until`."""
-    named = resolve(query.facts.model, policy.directory)
+def plan(query: Query, named: Named, fleet: Fleet, policy: Policy, now: float) -> Plan:
+    """Decides where a request goes. named: its model, resolved. now: seconds on the clock of `TargetState.until`."""
     if isinstance(named, Unknown):
         return _refused(unknown(named), ())
     if isinstance(named, Pinned | Lent):
@@ -161,10 +165,11 @@ def _pinned(name: str, case: _Case) -> Plan:
     able = case.local_able if local else case.able(name)
     if not able:
         known = {name: (case.local or []) if local else case.clouds.get(name, [])}
-        return replace(_refused(refusal(case.query.facts, case.fleet, known, case.now), _rejected(known)), pinned=True)
+        refused = refusal(case.query.facts, case.fleet, known, case.now)
+        return replace(_refused(refused, _rejected(case, known)), pinned=True)
     if local and (full := overloaded(case.fleet.local)):
         return replace(_refused(full, ()), pinned=True)
-    return Plan((Candidate(name, Reason.PINNED, words),), Reason.PINNED, words, pinned=True)
+    return Plan((Candidate(case.target(name), Reason.PINNED, words),), Reason.PINNED, words, pinned=True)
 
 
 # What ought to happen
@@ -251,11 +256,11 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     staying = wish is None or wish.chain[:1] == (LOCAL,)
     chosen = wish or _Wish(Reason.DEFAULT, _calm_words(case.fleet.local), (LOCAL, *_route(case)))
     candidates = _candidates(case, chosen)
-    rejected = _rejected(_known(case))
+    rejected = _rejected(case, _known(case))
     if not candidates:
         known = {LOCAL: case.local or []} if chosen.strict else _known(case)
         return _refused(refusal(case.query.facts, case.fleet, known, case.now), rejected)
-    if len(candidates) == 1 and candidates[0].target == _local_name(case):
+    if len(candidates) == 1 and candidates[0].target.local:
         return _local_only(case, chosen, rejected, degraded=not staying)
     return Plan(candidates, candidates[0].reason, candidates[0].words, considered=rejected)
 
@@ -264,11 +269,11 @@ def _candidates(case: _Case, wish: _Wish) -> tuple[Candidate, ...]:
     """The able ones of the chain; local behind them where the chain does not place it."""
     chain = wish.chain if wish.strict or LOCAL in wish.chain else (*wish.chain, LOCAL)
     able = [name for name in dict.fromkeys(chain) if (case.local_able if name == LOCAL else case.able(name))]
-    names = [_local_name(case) if name == LOCAL else name for name in able]
-    if not names:
+    targets = [case.target(name) for name in able]
+    if not targets:
         return ()
-    behind = [Candidate(name, Reason.FALLBACK, f"behind {names[0]}") for name in names[1:]]
-    return (Candidate(names[0], wish.reason, wish.words), *behind)
+    behind = [Candidate(target, Reason.FALLBACK, f"behind {targets[0].name}") for target in targets[1:]]
+    return (Candidate(targets[0], wish.reason, wish.words), *behind)
 
 
 def _local_only(case: _Case, wish: _Wish, rejected: tuple[Rejected, ...], *, degraded: bool) -> Plan:
@@ -282,7 +287,7 @@ def _local_only(case: _Case, wish: _Wish, rejected: tuple[Rejected, ...], *, deg
         words = f"{words}; it stays: {why}"
         if forbidden:
             reason, degraded = forbidden[0], False  # the caller's own wish keeps it here: nothing was weakened
-    candidate = Candidate(_local_name(case), reason, words)
+    candidate = Candidate(case.target(LOCAL), reason, words)
     return Plan((candidate,), reason, words, (NO_TARGET,) if degraded else (), considered=rejected)
 
 
@@ -293,12 +298,12 @@ def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
     known = {_local_name(case): case.local or []}
     if not case.local_able:
         refused = refusal(case.query.facts, case.fleet, known, case.now)
-        return replace(_refused(refused, _rejected(known)), advice=advice)
+        return replace(_refused(refused, _rejected(case, known)), advice=advice)
     if full := overloaded(case.fleet.local):
         return replace(_refused(full, ()), advice=advice)
     words = f'mode is "{case.policy.escalation.mode}": nothing leaves the box'
     reason = Reason.RULE if wish and wish.reason is Reason.RULE and not leaving else Reason.DEFAULT
-    return Plan((Candidate(_local_name(case), reason, words),), reason, words, advice=advice)
+    return Plan((Candidate(case.target(LOCAL), reason, words),), reason, words, advice=advice)
 
 
 def _advice(case: _Case, wish: _Wish) -> str:
@@ -317,10 +322,10 @@ def _known(case: _Case) -> dict[str, list[Obstacle]]:
     return {**local, **case.clouds}
 
 
-def _rejected(known: Mapping[str, list[Obstacle]]) -> tuple[Rejected, ...]:
+def _rejected(case: _Case, known: Mapping[str, list[Obstacle]]) -> tuple[Rejected, ...]:
     """Every target with a certain obstacle, and the first of them."""
     firsts = [(name, certain[0]) for name, found in known.items() if found and (certain := _certain(found))]
-    return tuple([Rejected(name, item.reason, item.words) for name, item in firsts])
+    return tuple([Rejected(case.target(name), item.reason, item.words) for name, item in firsts])
 
 
 def _certain(found: list[Obstacle]) -> list[Obstacle]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from runtime.dialects import openai
@@ -42,17 +41,17 @@ class ExplainPage:
 
 def explained(explanation: Explanation) -> dict[str, Any]:
     """An explanation as `/hearth/explain` and `hearth explain --json` show it."""
-    query, plan, labels = explanation.query, explanation.plan, explanation.labels
+    query, plan = explanation.query, explanation.plan
     shown: dict[str, Any] = {
         "score": query.score,
         "task": query.task,
         "prompt_tokens": query.facts.prompt_tokens,
-        "target": labels[plan.candidates[0].target] if plan.candidates else None,
+        "target": plan.candidates[0].target.label if plan.candidates else None,
         "reason": plan.reason,
         "words": plan.words,
         "degraded": plan.degraded,
-        "candidates": [_row(item, labels) for item in plan.candidates],
-        "considered": [_row(item, labels) for item in plan.considered],
+        "candidates": [_row(item) for item in plan.candidates],
+        "considered": [_row(item) for item in plan.considered],
     }
     if plan.advice:
         shown["advice"] = plan.advice
@@ -62,5 +61,5 @@ def explained(explanation: Explanation) -> dict[str, Any]:
     return shown
 
 
-def _row(item: Candidate | Rejected, labels: Mapping[str, str]) -> dict[str, str]:
-    return {"target": labels[item.target], "name": item.target, "reason": item.reason, "words": item.words}
+def _row(item: Candidate | Rejected) -> dict[str, str]:
+    return {"target": item.target.label, "name": item.target.name, "reason": item.reason, "words": item.words}

@@ -17,9 +17,9 @@ from runtime.routing.facts.text import PromptText
 from runtime.routing.plan.fit import UNCERTAIN
 from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
-from runtime.routing.plan.plan import Plan, Policy, plan
+from runtime.routing.plan.plan import Plan, Policy
 from runtime.settings import Escalation, Routes, Rule, When
-from tests.runtime.routing.boxes import CALM
+from tests.runtime.routing.boxes import CALM, planned
 
 CERTIFICATES = st.frozensets(st.sampled_from(["hipaa", "zdr"]), max_size=2)
 MODALITIES = st.frozensets(st.sampled_from(["image", "audio", "pdf"]), max_size=2).map(lambda seen: seen | {"text"})
@@ -87,7 +87,7 @@ def _target(fleet: Fleet, name: str) -> Target:
 
 def _made(asked: Query, box: tuple[Fleet, Policy]) -> tuple[Fleet, Plan]:
     fleet, policy = box
-    return fleet, plan(asked, fleet, policy, 0.0)
+    return fleet, planned(asked, fleet, policy)
 
 
 @settings(max_examples=80, **CALM)
@@ -96,9 +96,10 @@ def test_no_candidate_fails_a_hard_constraint(asked: Query, box: tuple[Fleet, Po
     """Certificates, modalities, capabilities, windows and availability bind every candidate, fallbacks too."""
     fleet, made = _made(asked, box)
     for candidate in made.candidates:
-        assert _meets(asked.facts, _target(fleet, candidate.target))
-        if candidate.target != LOCAL:
-            assert fleet.targets[candidate.target].available
+        assert _meets(asked.facts, _target(fleet, candidate.target.name))
+        assert candidate.target == _target(fleet, candidate.target.name)
+        if candidate.target.name != LOCAL:
+            assert fleet.targets[candidate.target.name].available
         else:
             assert fleet.local and fleet.local.ready
 
@@ -109,7 +110,7 @@ def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Query, box: tupl
     """Never both, never neither, never twice the same, never without words."""
     _, made = _made(asked, box)
     assert bool(made.candidates) != (made.refusal is not None)
-    names: list[Any] = [candidate.target for candidate in made.candidates]
+    names: list[Any] = [candidate.target.name for candidate in made.candidates]
     assert len(names) == len(set(names))
     assert made.words
     assert all(candidate.words for candidate in made.candidates)
@@ -122,6 +123,6 @@ def test_pins_and_modes_bind(asked: Query, box: tuple[Fleet, Policy]) -> None:
     _, made = _made(asked, box)
     if asked.facts.model != "auto":
         assert made.pinned
-        assert [candidate.target for candidate in made.candidates] in ([], [asked.facts.model])
+        assert [candidate.target.name for candidate in made.candidates] in ([], [asked.facts.model])
     elif box[1].escalation.mode != "act":
-        assert {candidate.target for candidate in made.candidates} <= {LOCAL}
+        assert {candidate.target.name for candidate in made.candidates} <= {LOCAL}

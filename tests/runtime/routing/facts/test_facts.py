@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from runtime.routing.facts.hints import Hints
 from runtime.routing.facts.query import read_query
 from runtime.routing.facts.tokens import TokenEstimate
-from runtime.routing.plan.plan import plan
-from tests.runtime.routing.boxes import CALM, CLAUDE, GEMINI, chat, facts_of, fleet_of, policy_of, query_of
+from tests.runtime.routing.boxes import CALM, CLAUDE, GEMINI, chat, facts_of, fleet_of, planned, policy_of, query_of
 
 
 def test_a_plain_chat() -> None:
@@ -201,6 +200,6 @@ def test_a_decision_is_cheap(size: int, seconds: float) -> None:
     taken = []
     for _ in range(50):
         start = time.perf_counter()
-        plan(query_of(body), fleet, policy, 0.0)
+        planned(query_of(body), fleet, policy, 0.0)
         taken.append(time.perf_counter() - start)
     assert sorted(taken)[25] < seconds

@@ -10,9 +10,9 @@ from runtime.contract.pressure import Pressure
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
-from runtime.routing.plan.plan import NO_TARGET, Plan, plan
+from runtime.routing.plan.plan import NO_TARGET, Plan
 from runtime.settings import Routes, Rule, When
-from tests.runtime.routing.boxes import CLAUDE, GEMINI, LOCAL, attached, chat, fleet_of, policy_of, query_of
+from tests.runtime.routing.boxes import CLAUDE, GEMINI, LOCAL, attached, chat, fleet_of, planned, policy_of, query_of
 
 BUSY = LocalState(
     LOCAL, pressure=Pressure(Reason.QUEUE_DEPTH, 1.6, "8 requests wait for a first token, the threshold is 5")
@@ -24,11 +24,11 @@ IMAGE: list[Any] = [
 
 
 def decide(body: dict[str, Any] | None = None, fleet: Fleet | None = None, **policy: Any) -> Plan:
-    return plan(query_of(body or chat()), fleet or fleet_of(CLAUDE, GEMINI), policy_of(**policy), 100.0)
+    return planned(query_of(body or chat()), fleet or fleet_of(CLAUDE, GEMINI), policy_of(**policy), 100.0)
 
 
 def names(made: Plan) -> list[str]:
-    return [candidate.target for candidate in made.candidates]
+    return [candidate.target.name for candidate in made.candidates]
 
 
 def test_a_calm_engine_answers_with_the_default_route_behind_it() -> None:
@@ -73,7 +73,7 @@ def test_an_image_goes_to_who_reads_images_and_nowhere_else() -> None:
     made = decide(chat(IMAGE))
     assert names(made) == ["gemini"]
     assert made.reason is Reason.MODALITY
-    assert {item.target for item in made.considered} == {"local", "claude"}
+    assert {item.target.name for item in made.considered} == {"local", "claude"}
 
 
 def test_an_image_nobody_reads_is_unsupported() -> None:
@@ -296,7 +296,7 @@ def test_tools_stay_with_who_calls_tools() -> None:
 def test_embeddings_are_not_asked_of_chat_models() -> None:
     """400 where no target makes any."""
     query = query_of({"model": "auto", "input": "text"}, dialect="openai_embeddings")
-    made = plan(query, fleet_of(CLAUDE), policy_of((CLAUDE,)), 0.0)
+    made = planned(query, fleet_of(CLAUDE), policy_of((CLAUDE,)), 0.0)
     assert made.refusal and made.refusal.code == "unsupported"
 
 
@@ -348,8 +348,10 @@ def test_code_takes_the_code_route() -> None:
 
 def test_a_box_without_an_engine_asks_its_targets() -> None:
     """And refuses with 503 where there are none."""
-    assert names(plan(query_of(chat()), Fleet(None, fleet_of(CLAUDE).targets), policy_of((CLAUDE,)), 0.0)) == ["claude"]
-    refused = plan(query_of(chat()), Fleet(), policy_of(()), 0.0).refusal
+    assert names(planned(query_of(chat()), Fleet(None, fleet_of(CLAUDE).targets), policy_of((CLAUDE,)), 0.0)) == [
+        "claude"
+    ]
+    refused = planned(query_of(chat()), Fleet(), policy_of(()), 0.0).refusal
     assert refused and refused.status == 503
 
 
