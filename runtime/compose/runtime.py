@@ -34,7 +34,7 @@ from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching, direct, resolved
 from runtime.record.breakers import BreakerFile
 from runtime.record.decisions import DecisionIds
-from runtime.record.metrics import Metrics, Reading
+from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.server.app import App
 from runtime.server.gate import Gate
@@ -185,10 +185,10 @@ class Runtime:
     def _labels(self, known: Clouds) -> list[str]:
         return [self.fleet.local.target.label, *(backend.target.label for backend in known.backends.values())]
 
-    def _reading(self) -> Reading:
+    def _reading(self) -> Gauges:
         fleet = self.fleet
         states = fleet.breakers()
-        return Reading(
+        return Gauges(
             self.engine.views(),
             self.engine.gpus(),
             fleet.predicted_ttft_ms(),

@@ -1,10 +1,10 @@
-"""One decision as it is kept: what was asked for, what was considered, what was tried, what it took.
+"""The decision record: the request's names, the candidates considered, the exchanges made, tokens, cost and times.
 
-Knows no prompt and no answer: a record holds counts, names, times and the runtime's own words, never the client's text.
+A record holds counts, names, times and the runtime's own sentences, never a prompt or an answer.
 
     Decision      one request, from the door to its settlement
     Considered    one candidate of the plan, in order, or one that was left out, with the reason
-    Exchange      one exchange with one lane of a target
+    Exchange      one request to a target and its answer
     DecisionIds   makes ids
 """
 
@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import msgspec
 
-OK = "ok"  # an attempt's outcome when it answered; otherwise a failure's kind
-CANCELLED = "cancelled"  # the client went away, or another attempt won
+OK = "ok"  # the outcome of an exchange that answered; otherwise a failure's kind
+CANCELLED = "cancelled"  # the client went away, or another exchange won
 
 PREFIX = "dec_"
 _SALT_BITS = 20
@@ -31,7 +31,12 @@ class Considered(msgspec.Struct, frozen=True, gc=False):
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
-    """One exchange. Times are milliseconds since the request arrived; retry_after is seconds, as the upstream asked."""
+    """One request to one lane of a target, and its answer; repairs, hedges and answers nobody got are exchanges too.
+
+    Times are milliseconds since the request arrived; retry_after is seconds, as the upstream asked. Tokens are as the
+    target counted them, with `prompt_tokens` including cached ones and `completion_tokens` including reasoning; where
+    it reported none they are what the runtime counted, and `estimated` is set. cost_usd: None where no price is known.
+    """
 
     target: str
     lane: str
@@ -58,11 +63,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request.
 
     at: unix seconds when it arrived. model: as the client asked. target: the label that answered (`local/…`,
-    `PROVIDER/…`), None if none did. status: the HTTP status the client got; 499 when it went away first. Tokens as the
-    answering target counted them, estimated_tokens the prompt's size as it was guessed when deciding.
-    task, score: where the decision had to look at the text. ttft_ms,
-    total_ms: since arrival, as the client saw them. cost_usd: None where no price is known. advice: the reason that
-    would have sent it away in mode `advise`.
+    `PROVIDER/…`), None if none did. status: the HTTP status the client got; 499 when it went away first. Tokens and
+    cost_usd are sums over the exchanges; cost_usd is None where no price is known. estimated_tokens: the prompt's size
+    as estimated for the decision. task, score: set if the decision had to look at the text. ttft_ms, total_ms: since
+    arrival, as the client saw them. advice: the reason for which mode `act` would have sent it away. caller: the id of
+    the key it came with, "" without one.
     """
 
     id: str
@@ -117,7 +122,7 @@ def floor_of(at: float) -> int:
 
 
 def number_of(id: str) -> int | None:
-    """An id's number, which orders decisions by time; None for what is no decision id."""
+    """The number in an id, which orders decisions by time; None if the text is no decision id."""
     digits = id.removeprefix(PREFIX)
     if digits == id or len(digits) != 16 or not set(digits) <= set("0123456789abcdef"):
         return None

@@ -1,6 +1,6 @@
-"""What Prometheus reads: the tally of settled requests, and gauges read at the moment of the scrape.
+"""The Prometheus metrics: counters of settled requests, and gauges read at the moment of the scrape.
 
-Knows names and labels; no engine, no breaker, no HTTP. A registry of its own: nobody else can add to it.
+Knows names and labels; no engine, no breaker, no HTTP. Libraries cannot add to its registry, which is not the global one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
+from runtime.record.counters import OTHER, RequestCounters, Timing
 from runtime.record.decisions import Decision
-from runtime.record.tally import Tally, Timing
 
 _BREAKER_STATES = ("closed", "half_open", "open")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The moment of a scrape. predicted_ttft_ms by replica, in milliseconds; breakers and in_flight by target label."""
+class Gauges:
+    """The values at the moment of a scrape.
+
+    predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
+    """
 
     replicas: tuple[ReplicaView, ...] = ()
     gpus: tuple[Gpu, ...] = ()
@@ -33,19 +36,19 @@ class Reading:
 
 
 class Metrics:
-    """read: gives the gauges when they are asked for. targets: labels with series of their own (`know` adds more)."""
+    """read: reads the gauges, once per scrape. targets: labels with series of their own (`know` adds more)."""
 
-    def __init__(self, read: Callable[[], Reading], targets: Iterable[str] = ()) -> None:
-        self._tally = Tally(targets)
+    def __init__(self, read: Callable[[], Gauges], targets: Iterable[str] = ()) -> None:
+        self._counters = RequestCounters(targets)
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Collector(self._tally, read))
+        self._registry.register(_Collector(self._counters, read))
 
     def know(self, targets: Iterable[str]) -> None:
-        self._tally.know(targets)
+        self._counters.know(targets)
 
     def settled(self, decision: Decision) -> None:
         """Counts one finished request."""
-        self._tally.settled(decision)
+        self._counters.settled(decision)
 
     def render(self) -> tuple[str, bytes]:
         """Content type and body of `/metrics`."""
@@ -55,77 +58,98 @@ class Metrics:
 class _Collector(Collector):
     """Reads once per scrape, so that all gauges of a scrape are of one moment."""
 
-    def __init__(self, tally: Tally, read: Callable[[], Reading]) -> None:
-        self._tally = tally
+    def __init__(self, counters: RequestCounters, read: Callable[[], Gauges]) -> None:
+        self._counters = counters
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        yield from _requests(self._tally)
-        yield from _times_and_tokens(self._tally)
-        reading = self._read()
-        yield from _engine(reading)
-        yield from _replica_load(reading)
-        yield from _gpus(reading)
-        yield from _runtime(reading)
+        yield from _requests(self._counters)
+        yield from _times_and_tokens(self._counters)
+        gauges = self._read()
+        yield from _engine(gauges)
+        yield from _replica_load(gauges)
+        yield from _gpus(gauges)
+        yield from _runtime(gauges, self._counters)
 
 
 _Rows = Iterable[tuple[tuple[str, ...], float]]
 
 
-def _requests(tally: Tally) -> Iterator[Metric]:
+def _requests(counters: RequestCounters) -> Iterator[Metric]:
     labels = ("target", "reason", "status", "dialect")
-    rows = [(key, count.value) for key, count in tally.requests.items()]
-    yield _counter("hearth_requests", "Requests, by who answered and why", labels, rows)
-    tried = [(key, count.value) for key, count in tally.attempts.items()]
+    rows = [(key, count.value) for key, count in counters.requests.items()]
+    yield _counter("hearth_requests", "Requests, by the target that answered and the reason", labels, rows)
+    tried = [(key, count.value) for key, count in counters.exchanges.items()]
     yield _counter("hearth_attempts", "Exchanges with targets", ("target", "outcome"), tried)
-    left = _rows(tally.escalated())
+    left = _rows(counters.escalated())
     yield _counter("hearth_escalations", "Requests answered off the engine", ("reason",), left)
 
 
-def _times_and_tokens(tally: Tally) -> Iterator[Metric]:
-    whole = {label: target.seconds for label, target in tally.targets.items()}
-    first = {label: target.ttft for label, target in tally.targets.items()}
+def _times_and_tokens(counters: RequestCounters) -> Iterator[Metric]:
+    whole = {label: target.seconds for label, target in counters.targets.items()}
+    first = {label: target.ttft for label, target in counters.targets.items()}
     yield _histogram("hearth_request_seconds", "From arrival to the last byte", whole)
     yield _histogram("hearth_ttft_seconds", "From arrival to the first token", first)
-    used = [((label, kind), n) for label, target in tally.targets.items() for kind, n in target.tokens().items()]
-    yield _counter("hearth_tokens", "Tokens, as the answering target counted them", ("target", "kind"), used)
+    used = [((label, kind), n) for label, target in counters.targets.items() for kind, n in target.tokens().items()]
+    yield _counter(
+        "hearth_tokens", "Tokens of all exchanges with a target, as it counted them", ("target", "kind"), used
+    )
+    paid = [((label,), target.cost_usd) for label, target in counters.targets.items() if target.cost_usd]
+    yield _counter("hearth_cost_usd", "Dollars for all exchanges with a target", ("target",), paid)
 
 
-def _engine(reading: Reading) -> Iterator[Metric]:
+def _engine(gauges: Gauges) -> Iterator[Metric]:
     every = [
-        ((view.name, str(state)), float(view.state is state)) for view in reading.replicas for state in ReplicaState
+        ((view.name, str(state)), float(view.state is state)) for view in gauges.replicas for state in ReplicaState
     ]
     yield _gauge("hearth_engine_state", "1 for the state a replica is in", ("replica", "state"), every)
-    restarts = [((view.name,), view.restarts) for view in reading.replicas]
+    restarts = [((view.name,), view.restarts) for view in gauges.replicas]
     yield _counter("hearth_engine_restarts", "Restarts of a replica", ("replica",), restarts)
 
 
-def _replica_load(reading: Reading) -> Iterator[Metric]:
-    heard = [((view.name,), view.telemetry) for view in reading.replicas if view.telemetry]
+def _replica_load(gauges: Gauges) -> Iterator[Metric]:
+    reporting = [((view.name,), view.telemetry) for view in gauges.replicas if view.telemetry]
     one = ("replica",)
-    yield _gauge("hearth_queue_waiting", "Waiting, by the engine's word", one, [(n, t.waiting) for n, t in heard])
-    yield _gauge("hearth_queue_running", "Running, by the engine's word", one, [(n, t.running) for n, t in heard])
-    yield _gauge("hearth_kv_cache_ratio", "KV cache in use, 0 to 1", one, [(n, t.kv_cache) for n, t in heard])
-    inside = [((view.name,), view.in_flight) for view in reading.replicas]
-    yield _gauge("hearth_replica_in_flight", "Requests of ours inside a replica", one, inside)
-    predicted = {name: ms / 1000 for name, ms in reading.predicted_ttft_ms.items()}
+    waiting, running = [(n, t.waiting) for n, t in reporting], [(n, t.running) for n, t in reporting]
+    yield _gauge(
+        "hearth_queue_waiting",
+        "Requests waiting in the engine, as it reports them",
+        one,
+        waiting,
+    )
+    yield _gauge(
+        "hearth_queue_running",
+        "Requests running in the engine, as it reports them",
+        one,
+        running,
+    )
+    yield _gauge("hearth_kv_cache_ratio", "KV cache in use, 0 to 1", one, [(n, t.kv_cache) for n, t in reporting])
+    inside = [((view.name,), view.in_flight) for view in gauges.replicas]
+    yield _gauge("hearth_replica_in_flight", "Requests sent to a replica and not yet answered", one, inside)
+    predicted = {name: ms / 1000 for name, ms in gauges.predicted_ttft_ms.items()}
     yield _gauge("hearth_predicted_ttft_seconds", "Predicted time to first token", one, _rows(predicted))
 
 
-def _gpus(reading: Reading) -> Iterator[Metric]:
-    gpus = [((str(gpu.index), gpu.name), gpu) for gpu in reading.gpus]
+def _gpus(gauges: Gauges) -> Iterator[Metric]:
+    gpus = [((str(gpu.index), gpu.name), gpu) for gpu in gauges.gpus]
     labels = ("gpu", "name")
     yield _gauge("hearth_gpu_utilization_ratio", "Time any kernel ran", labels, [(k, g.utilization) for k, g in gpus])
     yield _gauge("hearth_gpu_memory_used_bytes", "Memory in use", labels, [(k, g.memory_used) for k, g in gpus])
     yield _gauge("hearth_gpu_memory_total_bytes", "Memory", labels, [(k, g.memory_total) for k, g in gpus])
 
 
-def _runtime(reading: Reading) -> Iterator[Metric]:
-    states = [((who, s), float(s == now)) for who, now in reading.breakers.items() for s in _BREAKER_STATES]
+def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
+    # Models that clients pin have breakers and requests too: they get no series of their own.
+    breakers = {who: state for who, state in gauges.breakers.items() if counters.label(who) != OTHER}
+    states = [((who, s), float(s == now)) for who, now in breakers.items() for s in _BREAKER_STATES]
     yield _gauge("hearth_breaker_state", "1 for the state a target's breaker is in", ("target", "state"), states)
-    yield _gauge("hearth_in_flight", "Requests running now", ("target",), _rows(reading.in_flight))
-    lost = [((), reading.decisions_dropped)]
-    yield _counter("hearth_decisions_dropped", "Decision records that could not be saved in time", (), lost)
+    running: dict[str, int] = {}
+    for who, number in gauges.in_flight.items():
+        label = counters.label(who)
+        running[label] = running.get(label, 0) + number
+    yield _gauge("hearth_in_flight", "Requests running now", ("target",), _rows(running))
+    lost = [((), gauges.decisions_dropped)]
+    yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
 
 
 def _rows(values: Mapping[str, float]) -> _Rows:

@@ -25,7 +25,7 @@ from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching
 from runtime.record.decisions import DecisionIds
-from runtime.record.metrics import Metrics, Reading
+from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.routing.plan import names
 from runtime.routing.plan.plan import Policy
@@ -96,7 +96,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         await asyncio.sleep(0)
 
     store = Store(folder / "decisions.sqlite3", retention_days=1, max_mb=16, clock=time.time)
-    metrics = Metrics(lambda: Reading(engine.views()), ["local/small"])
+    metrics = Metrics(lambda: Gauges(engine.views()), ["local/small"])
     random = itertools.cycle((0.5,))
     effects = Effects(time.monotonic, lambda: next(random), sleep, setup.fetching)
     desk = Desk(

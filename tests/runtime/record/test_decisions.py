@@ -49,3 +49,13 @@ def test_a_record_survives_its_encoding() -> None:
         degraded=("temperature",),
     )
     assert msgspec.json.decode(msgspec.json.encode(decision), type=Decision) == decision
+
+
+def test_a_record_of_an_earlier_version_still_decodes() -> None:
+    """Exchanges without usage and decisions without a caller are read with the defaults."""
+    exchange = {"target": "openai/x", "lane": "api", "started_ms": 0.1, "ended_ms": 2.0}
+    old = {"id": "dec_0000000000000001", "at": 1.5, "dialect": "openai_chat", "model": "auto", "attempts": [exchange]}
+    decision = msgspec.json.decode(msgspec.json.encode(old), type=Decision)
+    assert decision.caller == ""
+    assert decision.attempts[0].prompt_tokens == 0
+    assert decision.attempts[0].cost_usd is None

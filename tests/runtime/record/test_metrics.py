@@ -1,4 +1,4 @@
-"""What Prometheus reads is right, complete and bounded."""
+"""The Prometheus metrics are right, complete and bounded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView, Telemetry
 from runtime.record.decisions import Decision, Exchange
-from runtime.record.metrics import Metrics, Reading
+from runtime.record.metrics import Gauges, Metrics
 
 LOCAL = "local/m"
 CLOUD = "openai/x"
@@ -25,7 +25,7 @@ DECISION = Decision(
     prompt_tokens=100,
     cached_tokens=60,
     completion_tokens=20,
-    attempts=(Exchange(LOCAL, "r0", 0.1, 900.0),),
+    attempts=(Exchange(LOCAL, "r0", 0.1, 900.0, prompt_tokens=100, cached_tokens=60, completion_tokens=20),),
 )
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -45,7 +45,7 @@ def value(samples: Samples, name: str, /, **labels: str) -> float | None:
 
 def test_a_settled_request_is_counted_with_its_times_and_tokens() -> None:
     """One request moves requests, both histograms, tokens and attempts."""
-    metrics = Metrics(Reading, [LOCAL, CLOUD])
+    metrics = Metrics(Gauges, [LOCAL, CLOUD])
     metrics.settled(DECISION)
     seen = scrape(metrics)
     labels = {"target": LOCAL, "reason": "default", "status": "2xx", "dialect": "openai_chat"}
@@ -61,7 +61,7 @@ def test_a_settled_request_is_counted_with_its_times_and_tokens() -> None:
 
 def test_what_left_the_box_is_an_escalation_by_its_reason() -> None:
     """Local answers and requests nobody answered are none."""
-    metrics = Metrics(Reading, [LOCAL, CLOUD])
+    metrics = Metrics(Gauges, [LOCAL, CLOUD])
     metrics.settled(DECISION)
     metrics.settled(msgspec.structs.replace(DECISION, target=CLOUD, reason="queue_depth"))
     metrics.settled(msgspec.structs.replace(DECISION, target=None, reason="queue_depth", status=503))
@@ -71,22 +71,54 @@ def test_what_left_the_box_is_an_escalation_by_its_reason() -> None:
 
 
 def test_names_a_client_invents_make_no_series() -> None:
-    """Ten thousand pinned models share one series, and odd outcomes another."""
-    metrics = Metrics(Reading, [LOCAL])
+    """Ten thousand pinned models, reasons and outcomes share one series each, and hide no real reason."""
+    metrics = Metrics(Gauges, [LOCAL])
     for number in range(10_000):
         label = f"openrouter/invented-{number}"
         attempts = (Exchange(label, "api", 0, 1, outcome=f"odd-{number}"),)
-        metrics.settled(msgspec.structs.replace(DECISION, target=label, attempts=attempts))
+        metrics.settled(msgspec.structs.replace(DECISION, target=label, reason=f"odd-{number}", attempts=attempts))
+    metrics.settled(msgspec.structs.replace(DECISION, reason="queue_depth"))
     seen = scrape(metrics)
-    labels = {"reason": "default", "status": "2xx", "dialect": "openai_chat"}
-    assert value(seen, "hearth_requests_total", target="other", **labels) == 10_000
+    labels = {"status": "2xx", "dialect": "openai_chat"}
+    assert value(seen, "hearth_requests_total", target="other", reason="other", **labels) == 10_000
+    assert value(seen, "hearth_requests_total", target=LOCAL, reason="queue_depth", **labels) == 1
     assert value(seen, "hearth_attempts_total", target="other", outcome="other") == 10_000
     assert len(seen) < 100
 
 
+def test_gauges_of_invented_names_share_one_series() -> None:
+    """The breakers and requests in flight of models that clients pin are not listed one by one."""
+    labels = [f"openrouter/invented-{number}" for number in range(10_000)]
+    gauges = Gauges(breakers=dict.fromkeys([*labels, LOCAL], "open"), in_flight=dict.fromkeys([*labels, LOCAL], 1))
+    seen = scrape(Metrics(lambda: gauges, [LOCAL]))
+    assert value(seen, "hearth_in_flight", target="other") == 10_000
+    assert value(seen, "hearth_in_flight", target=LOCAL) == 1
+    assert value(seen, "hearth_breaker_state", target=LOCAL, state="open") == 1
+    assert len(seen) < 100
+
+
+def test_tokens_and_dollars_are_counted_for_the_target_of_each_exchange() -> None:
+    """A cut exchange and a repair are paid too, by the target they were made with."""
+    metrics = Metrics(Gauges, [LOCAL, CLOUD])
+    attempts = (
+        Exchange(CLOUD, "api", 0, 1, outcome="broken_stream", prompt_tokens=100, completion_tokens=7, cost_usd=0.25),
+        Exchange(CLOUD, "api", 1, 2, outcome="busy"),
+        Exchange(LOCAL, "r0", 2, 3, prompt_tokens=90, completion_tokens=20, cached_tokens=60, reasoning_tokens=5),
+    )
+    metrics.settled(msgspec.structs.replace(DECISION, prompt_tokens=190, attempts=attempts, cost_usd=0.25))
+    seen = scrape(metrics)
+    assert value(seen, "hearth_tokens_total", target=CLOUD, kind="prompt") == 100
+    assert value(seen, "hearth_tokens_total", target=CLOUD, kind="completion") == 7
+    assert value(seen, "hearth_tokens_total", target=LOCAL, kind="prompt") == 90
+    assert value(seen, "hearth_tokens_total", target=LOCAL, kind="reasoning") == 5
+    assert value(seen, "hearth_cost_usd_total", target=CLOUD) == 0.25
+    assert value(seen, "hearth_cost_usd_total", target=LOCAL) is None
+    assert value(seen, "hearth_ttft_seconds_count", target=CLOUD) == 0
+
+
 def test_a_target_made_known_later_gets_its_own_series() -> None:
     """After a reload new targets are counted by name."""
-    metrics = Metrics(Reading)
+    metrics = Metrics(Gauges)
     metrics.know([CLOUD])
     metrics.settled(msgspec.structs.replace(DECISION, target=CLOUD))
     assert value(scrape(metrics), "hearth_ttft_seconds_count", target=CLOUD) == 1
@@ -94,7 +126,7 @@ def test_a_target_made_known_later_gets_its_own_series() -> None:
 
 def test_a_model_the_engine_names_late_is_known() -> None:
     """An attached server says what it serves after the start; its requests are counted by that name, and as local."""
-    metrics = Metrics(Reading)
+    metrics = Metrics(Gauges)
     metrics.settled(msgspec.structs.replace(DECISION, target="local/found-later"))
     seen = scrape(metrics)
     assert value(seen, "hearth_ttft_seconds_count", target="local/found-later") == 1
@@ -111,7 +143,7 @@ def test_gauges_are_read_at_the_scrape() -> None:
         in_flight=3,
         telemetry=Telemetry(at=1.0, waiting=4, running=8, kv_cache=0.25),
     )
-    state = Reading(
+    state = Gauges(
         replicas=(view, replace(view, name="r1", state=ReplicaState.STARTING, telemetry=None)),
         gpus=(Gpu(0, "H100", 80, 40, 0.5, 1.0),),
         predicted_ttft_ms={"r0": 250.0},
@@ -119,7 +151,7 @@ def test_gauges_are_read_at_the_scrape() -> None:
         in_flight={CLOUD: 2},
         decisions_dropped=5,
     )
-    seen = scrape(Metrics(lambda: state))
+    seen = scrape(Metrics(lambda: state, [CLOUD]))
     assert value(seen, "hearth_engine_state", replica="r0", state="ready") == 1
     assert value(seen, "hearth_engine_state", replica="r1", state="ready") == 0
     assert value(seen, "hearth_engine_restarts_total", replica="r0") == 2
