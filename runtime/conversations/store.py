@@ -1,221 +1,174 @@
-"""Answers of the responses wire, kept so that a later request can go on from one: bounded in age, number and bytes.
+"""Stored responses: what `previous_response_id`, item references and `/v1/responses/{id}` find.
 
-One SQLite table, in memory unless a path is given: prompts and answers reach no disk unasked. A conversation is a chain of rows
-by `previous`; whoever goes on from a row makes its whole chain young again, so that a chain never loses its head first. Rows
-belong to an owner (whose key asked), and nobody else sees them.
+Every response that may be stored is kept in memory, for an hour. It is also written to disk if its client said `store: true`
+and demanded no certificate: prompts and answers reach no disk unasked. Responses belong to an owner (the id of a key), and
+nobody else sees them. The file is opened and used in one thread of its own. A fault of the file costs what is stored, never an
+answer: `trouble` says in one sentence what is wrong, and everything continues from memory.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import logging
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-import msgspec
-
+from runtime.conversations.background import Background, QueueFullError
+from runtime.conversations.chain import Chain
+from runtime.conversations.disk import Disk
+from runtime.conversations.file import ResponseFile
+from runtime.conversations.limits import IN_MEMORY, ON_DISK, ConversationLimits, StoreLimits
+from runtime.conversations.memory import Memory
 from runtime.dialects.openai_responses.conversation import (
-    Kept,
-    output_of,
+    StoredResponse,
+    not_found,
     previous_of,
     references,
     resumed,
-    unknown,
 )
-from runtime.wire.raw_body import RawBody
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
 
-MEMORY = ":memory:"
-_DAY_S = 86_400.0
-_LONGEST = 10_000  # turns of one conversation
+_RETRY_AFTER_S = 5.0
+_CLOSE_S = 2.0
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS responses (
-  number INTEGER PRIMARY KEY, id TEXT NOT NULL, owner TEXT NOT NULL, previous TEXT, used REAL NOT NULL,
-  size INTEGER NOT NULL, input BLOB NOT NULL, response BLOB NOT NULL, UNIQUE (id, owner)
-);
-CREATE INDEX IF NOT EXISTS responses_by_use ON responses (used);
-CREATE TABLE IF NOT EXISTS items (
-  number INTEGER NOT NULL REFERENCES responses ON DELETE CASCADE, id TEXT NOT NULL, item BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS items_by_id ON items (id);
-CREATE INDEX IF NOT EXISTS items_by_response ON items (number);
-"""
-_CHAIN = """
-WITH RECURSIVE chain (number, id, previous, depth) AS (
-  SELECT number, id, previous, 0 FROM responses WHERE id = :id AND owner = :owner
-  UNION ALL
-  SELECT r.number, r.id, r.previous, c.depth + 1 FROM responses r JOIN chain c ON r.id = c.previous
-  WHERE r.owner = :owner AND c.depth < :longest
-)
-"""
-
-_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_log = logging.getLogger("hearth.conversations")
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """age_s: since a row, or one that goes on from it, was last used. size: bytes of input and answers together."""
+class Resumed(NamedTuple):
+    """body: with the whole conversation in it. requires: certificates that earlier turns demanded, and this one inherits."""
 
-    age_s: float = 30 * _DAY_S
-    rows: int = 100_000
-    size: int = 256 << 20
+    body: RawBody
+    requires: frozenset[str] = frozenset()
 
 
 class ResponseStore:
-    """path: the file; None: in memory. clock: unix seconds.
+    """path: the file; None: memory alone. clock: unix seconds. notice: gets one sentence per fault, in the file's thread.
 
-    Calls run in a thread, one at a time. A fault of the file raises sqlite3.Error: the answer was given, it is not kept.
+    read_timeout_s: a read that a slow disk has not answered by then is refused with 503, as is one that finds the queue full.
     """
 
-    def __init__(self, path: Path | None, clock: Callable[[], float], bounds: Bounds | None = None) -> None:
-        self._bounds = bounds or Bounds()
-        self._clock = clock
-        self._lock = threading.Lock()
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(0o600)
-        self._db = sqlite3.connect(path or MEMORY, check_same_thread=False, isolation_level=None, timeout=2.0)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
-        self._rows, self._size = self._sums()
+    def __init__(
+        self,
+        path: Path | None,
+        clock: Callable[[], float],
+        *,
+        memory: StoreLimits = IN_MEMORY,
+        disk: StoreLimits = ON_DISK,
+        conversation: ConversationLimits | None = None,
+        notice: Callable[[str], None] = _log.warning,
+        read_timeout_s: float = 5.0,
+    ) -> None:
+        self._conversation = conversation or ConversationLimits()
+        self._read_timeout_s = read_timeout_s
+        self._memory = Memory(clock, memory)
+        self._thread = Background("responses")
+        self._disk = None if path is None else Disk(path, clock, disk, notice)
 
-    async def resume(self, body: RawBody, owner: str = "") -> RawBody:
-        """The body with the conversation it goes on from, and with the items it only names.
-
-        Raises BadBody, and ApiError where that conversation is not known.
-        """
-        previous, named = previous_of(body), references(body)
-        if previous is None and not named:
-            return body
-        history = await self.history(previous, owner) if previous is not None else ()
-        if history is None:
-            raise unknown(previous or "")
-        return resumed(body, history, await self.items(named, owner))
-
-    async def keep(self, kept: Kept, owner: str = "") -> None:
-        """An answer under an id that is known already replaces it."""
-        await self._run(lambda: self._keep(kept, owner))
-
-    async def history(self, response_id: str, owner: str = "") -> tuple[bytes, ...] | None:
-        """All items of the conversation up to and with this response, oldest first; None where a part of it is not known."""
-        return await self._run(lambda: self._history(response_id, owner))
-
-    async def items(self, ids: Iterable[str], owner: str = "") -> Mapping[str, bytes]:
-        """Those of these items that are known."""
-        wanted = tuple(ids)
-        return await self._run(lambda: self._items(wanted, owner)) if wanted else {}
-
-    async def response(self, response_id: str, owner: str = "") -> bytes | None:
-        return await self._run(lambda: self._column("response", response_id, owner))
-
-    async def input(self, response_id: str, owner: str = "") -> tuple[bytes, ...] | None:
-        """The items a response answered, those before it included."""
-        return await self._run(lambda: self._input(response_id, owner))
-
-    async def forget(self, response_id: str, owner: str = "") -> bool:
-        """False where there was none."""
-        return await self._run(lambda: self._forget(response_id, owner))
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the file; None while all is well."""
+        return None if self._disk is None else self._disk.trouble
 
     @property
     def held(self) -> tuple[int, int]:
-        """Rows, and bytes of input and answers."""
-        return self._rows, self._size
+        """Responses in memory, and their bytes."""
+        return self._memory.held
+
+    async def resume(self, body: RawBody, owner: str = "") -> Resumed:
+        """The body with the turns before it and with the items it refers to.
+
+        Raises BadBody; ApiError if the predecessor is not known (400), too long (400), or cannot be read now (503).
+        """
+        previous, named = previous_of(body), references(body)
+        if previous is None and not named:
+            return Resumed(body)
+        if len(named) > self._conversation.items:
+            raise BadBody(f"'input' refers to more than {self._conversation.items} items", "input")
+        chain = None if previous is None else await self._chain(previous, owner)
+        if previous is not None and chain is None:
+            raise not_found(previous)
+        items, requires = await self._items(named, owner)
+        history = chain.items(with_output=True) if chain is not None else ()
+        inherited = chain.requires if chain is not None else frozenset()
+        return Resumed(resumed(body, history, items), requires | inherited)
+
+    def add(self, stored: StoredResponse, owner: str = "") -> None:
+        """Stores a response in memory, and later on disk if it is durable. Never raises, never waits."""
+        limits = self._conversation
+        if stored.size > limits.response_size or len(stored.items) > limits.items:
+            return
+        self._memory.add(stored, owner)
+        disk = self._disk
+        if disk is None or not stored.durable:
+            return
+        try:
+            self._thread.submit(lambda: disk.write(lambda file: file.add(stored, owner)), stored.size)
+        except QueueFullError:
+            disk.say(
+                "the disk is too slow for stored responses; new ones are kept in memory alone until it has caught up"
+            )
+
+    async def history(self, response_id: str, owner: str = "") -> tuple[bytes, ...] | None:
+        """All items up to and with this response, oldest first; None if a turn is not known."""
+        chain = await self._chain(response_id, owner)
+        return None if chain is None else chain.items(with_output=True)
+
+    async def input(self, response_id: str, owner: str = "") -> tuple[bytes, ...] | None:
+        """The items a response answered, those of earlier turns included; None if a turn is not known."""
+        chain = await self._chain(response_id, owner)
+        return None if chain is None else chain.items(with_output=False)
+
+    async def response(self, response_id: str, owner: str = "") -> bytes | None:
+        """The response object as its client got it."""
+        stored = self._memory.get(response_id, owner)
+        if stored is None:
+            stored = await self._read(lambda file: file.get(response_id, owner), None)
+        return None if stored is None else stored.response
+
+    async def forget(self, response_id: str, owner: str = "") -> bool:
+        """Deletes a response from memory and from disk. False if there was none; ApiError (503) if the disk refuses."""
+        remembered = self._memory.remove(response_id, owner)
+        return await self._read(lambda file: file.remove(response_id, owner), False) or remembered
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        """Writes what waits, for at most two seconds. Blocks."""
+        if self._disk is not None:
+            with contextlib.suppress(QueueFullError):
+                self._thread.submit(self._disk.close)
+        self._thread.close(_CLOSE_S)
 
-    async def _run(self, work: Callable[[], _Result]) -> _Result:
-        return await asyncio.to_thread(self._alone, work)
+    async def _chain(self, response_id: str, owner: str) -> Chain | None:
+        """The conversation of a response: its newest turns from memory, the rest from the file."""
+        chain = Chain(response_id, self._conversation)
+        self._memory.touch(chain.follow(lambda name: self._memory.get(name, owner)), owner)
+        if chain.wanted is not None:
+            await self._read(lambda file: file.follow(chain, owner), None)
+        return chain if chain.wanted is None else None
 
-    def _alone(self, work: Callable[[], _Result]) -> _Result:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                done = work()
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                self._rows, self._size = self._sums()
-                raise
-            return done
+    async def _items(self, ids: tuple[str, ...], owner: str) -> tuple[Mapping[str, bytes], frozenset[str]]:
+        """The known ones of these items, and the certificates that their requests demanded."""
+        found: dict[str, bytes] = {}
+        requires = frozenset[str]()
+        for name in ids:
+            if (held := self._memory.item(name, owner)) is not None:
+                found[name] = held[0]
+                requires |= held[1]
+        rest = [name for name in ids if name not in found]
+        if rest:
+            found |= await self._read(lambda file: file.items(rest, owner), dict[str, bytes]())
+        return found, requires
 
-    # in the thread, inside one transaction
-
-    def _keep(self, kept: Kept, owner: str) -> None:
-        now = self._clock()
-        self._forget(kept.id, owner)
-        written = b"[" + b",".join(kept.input) + b"]"
-        row = (kept.id, owner, kept.previous, now, len(written) + len(kept.response), written, kept.response)
-        insert = "INSERT INTO responses (id, owner, previous, used, size, input, response) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        number = self._db.execute(insert, row).lastrowid
-        self._rows, self._size = self._rows + 1, self._size + row[4]
-        items = [(number, name, item) for name, item in kept.items.items()]
-        self._db.executemany("INSERT INTO items VALUES (?, ?, ?)", items)
-        self._make_young(kept.id, owner, now)
-        self._shed(now)
-
-    def _make_young(self, response_id: str, owner: str, now: float) -> None:
-        young = f"{_CHAIN} UPDATE responses SET used = :now WHERE number IN (SELECT number FROM chain)"
-        self._db.execute(young, {"id": response_id, "owner": owner, "now": now, "longest": _LONGEST})
-
-    def _shed(self, now: float) -> None:
-        """What is too old goes; then the oldest, until the rest fits."""
-        bounds = self._bounds
-        self._remove("used < ?", now - bounds.age_s)
-        while self._rows > bounds.rows or self._size > bounds.size:
-            self._remove("number = (SELECT number FROM responses ORDER BY used, number LIMIT 1)")
-
-    def _remove(self, which: str, *arguments: object) -> bool:
-        gone = self._db.execute(f"DELETE FROM responses WHERE {which} RETURNING size", arguments).fetchall()
-        self._rows, self._size = self._rows - len(gone), self._size - sum(size for (size,) in gone)
-        return bool(gone)
-
-    def _sums(self) -> tuple[int, int]:
-        rows, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM responses").fetchone()
-        return int(rows), int(size)
-
-    def _history(self, response_id: str, owner: str) -> tuple[bytes, ...] | None:
-        chain = self._chain(response_id, owner)
-        if chain is None:
-            return None
-        self._make_young(response_id, owner, self._clock())
-        return tuple(item for given, response in chain for item in (*_split(given), *output_of(response)))
-
-    def _input(self, response_id: str, owner: str) -> tuple[bytes, ...] | None:
-        chain = self._chain(response_id, owner)
-        if chain is None:
-            return None
-        before = (item for given, response in chain[:-1] for item in (*_split(given), *output_of(response)))
-        return (*before, *_split(chain[-1][0]))
-
-    def _chain(self, response_id: str, owner: str) -> list[tuple[bytes, bytes]] | None:
-        """Input and response of each turn, oldest first; None where one is missing or too old."""
-        sql = f"""{_CHAIN} SELECT c.previous, r.used, r.input, r.response FROM chain c
-                  JOIN responses r ON r.number = c.number ORDER BY c.depth DESC"""
-        rows = self._db.execute(sql, {"id": response_id, "owner": owner, "longest": _LONGEST}).fetchall()
-        if not rows or rows[0][0] is not None or rows[0][1] < self._clock() - self._bounds.age_s:
-            return None
-        return [(given, response) for _, _, given, response in rows]
-
-    def _items(self, ids: tuple[str, ...], owner: str) -> Mapping[str, bytes]:
-        sql = "SELECT i.item FROM items i JOIN responses r USING (number) WHERE i.id = ? AND r.owner = ? LIMIT 1"
-        found = ((name, self._db.execute(sql, (name, owner)).fetchone()) for name in ids)
-        return {name: row[0] for name, row in found if row is not None}
-
-    def _column(self, column: str, response_id: str, owner: str) -> bytes | None:
-        sql = f"SELECT {column} FROM responses WHERE id = ? AND owner = ? AND used >= ?"
-        row = self._db.execute(sql, (response_id, owner, self._clock() - self._bounds.age_s)).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def _forget(self, response_id: str, owner: str) -> bool:
-        return self._remove("id = ? AND owner = ?", response_id, owner)
-
-
-def _split(items: bytes) -> tuple[bytes, ...]:
-    return tuple(map(bytes, _raws.decode(items)))
+    async def _read(self, work: Callable[[ResponseFile], _Result], nothing: _Result) -> _Result:
+        """The file's answer; `nothing` if there is no file. Raises ApiError if the file cannot be read now."""
+        disk = self._disk
+        if disk is None:
+            return nothing
+        try:
+            return await self._thread.call(lambda: disk.read(work, nothing), self._read_timeout_s)
+        except (QueueFullError, TimeoutError, sqlite3.Error, OSError) as error:
+            words = "stored responses on disk cannot be read now: send the whole conversation, or try again"
+            raise ApiError(503, words, "store_unavailable", retry_after=_RETRY_AFTER_S) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime import sqlite_files
 from runtime.record.decisions import Decision, floor_of, number_of
 
 VERSION = 1
@@ -29,9 +30,6 @@ CREATE TABLE IF NOT EXISTS decisions (
 );
 PRAGMA user_version = {VERSION};
 """
-
-_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 _decode = msgspec.json.Decoder(Decision).decode
 _encode = msgspec.json.Encoder().encode
@@ -180,21 +178,4 @@ def _read(path: Path, sql: str, arguments: tuple[object, ...]) -> list[bytes]:
 
 def damaged(fault: Exception) -> bool:
     """Whether waiting will not help: the file itself is wrong."""
-    if isinstance(fault, DamagedError):
-        return True
-    code = getattr(fault, "sqlite_errorcode", 0)
-    return isinstance(fault, sqlite3.DatabaseError) and code & 0xFF in _DAMAGE
-
-
-def busy(fault: Exception) -> bool:
-    """Whether somebody else holds the file."""
-    return isinstance(fault, sqlite3.Error) and getattr(fault, "sqlite_errorcode", 0) & 0xFF in _BUSY
-
-
-def set_aside(path: Path) -> Path:
-    """Moves a damaged file out of the way, over an earlier one: at most one is kept. Returns the new place."""
-    place = path.with_name(f"{path.name}.damaged")
-    path.replace(place)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return place
+    return isinstance(fault, DamagedError) or sqlite_files.damaged(fault)

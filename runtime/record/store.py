@@ -18,6 +18,7 @@ from pathlib import Path
 from runtime.record import database
 from runtime.record.database import DamagedError, Database, Query
 from runtime.record.decisions import Decision
+from runtime.sqlite_files import busy, set_aside
 
 PAUSE_S = 0.25  # between two looks at the queue: what a crash can lose
 _BATCH = 500
@@ -245,14 +246,14 @@ class Store:
 
     def _move_aside(self, fault: Exception) -> str:
         try:
-            place = database.set_aside(self.path)
+            place = set_aside(self.path)
         except OSError as refused:
             return f"{self.path} is damaged ({fault}) and cannot be moved aside: {refused}; decisions are not saved"
         return f"{self.path} is damaged ({fault}); it was moved to {place.name} and a new one begun"
 
 
 def _words(path: Path, fault: Exception) -> str:
-    if database.busy(fault):
+    if busy(fault):
         return f"{path} is locked by another process; decisions wait in memory until it lets go"
     return (
         f"{path} cannot be written ({fault}); decisions wait in memory, the oldest are dropped when there are too many"

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("runtime", "local_models", "cloud")
 
 _FOUNDATION = frozenset({"runtime", "runtime.contract"})
-_BESIDE_CONTRACT = _FOUNDATION | {"runtime.settings", "runtime.chores"}
+_BESIDE_CONTRACT = _FOUNDATION | {"runtime.settings", "runtime.chores", "runtime.sqlite_files"}
 _WIRE = _BESIDE_CONTRACT | {"runtime.wire"}
 _DIALECTS = _WIRE | {"runtime.dialects"}
 _DECISIONS = frozenset({"runtime.routing", "runtime.load", "runtime.money"})
@@ -25,6 +25,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "runtime.contract": frozenset({"runtime"}),
     "runtime.settings": _FOUNDATION,
     "runtime.chores": _FOUNDATION,
+    "runtime.sqlite_files": _FOUNDATION,
     "runtime.wire": _FOUNDATION,
     "runtime.dialects": _WIRE,
     "runtime.routing": _DIALECTS,

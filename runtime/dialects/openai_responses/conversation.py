@@ -1,7 +1,7 @@
-"""What came before a body that names its predecessor, and what is kept of an answer so that another can name it.
+"""Continuing a stored response: the body with the turns before it, and the value that is stored of an answer.
 
-Pure: the store is `runtime.conversations.store`. Items are kept and given back as the bytes they were, so that a conversation's
-prefix stays the same from turn to turn.
+Pure; `runtime.conversations` stores. Items are stored and given back byte for byte, so that the prefix of a conversation is the
+same in every turn and prompt caches survive.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from runtime.dialects.openai_responses.words import UNDECODABLE
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
@@ -33,117 +34,144 @@ _response = msgspec.json.Decoder(_Response)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """One answered request. input: its own items, not those before it. response: the whole object, as it was told."""
+class StoredResponse:
+    """One answered request.
+
+    previous: the id it continued from. input: the request's own items as a JSON array, without those of earlier turns.
+    response: the whole response object as the client got it. requires: certificates that the request, or one it continued from,
+    demanded of every target. durable: may be written to disk.
+    """
 
     id: str
     previous: str | None
-    input: tuple[bytes, ...]
+    input: bytes
     response: bytes
+    requires: frozenset[str] = frozenset()
+    durable: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of input and response."""
+        return len(self.input) + len(self.response)
+
+    @property
+    def given(self) -> tuple[bytes, ...]:
+        """The items of the input. Raises msgspec.DecodeError for a value read from a damaged row."""
+        return tuple(map(bytes, _raws.decode(self.input)))
 
     @property
     def output(self) -> tuple[bytes, ...]:
         return output_of(self.response)
 
     @property
-    def items(self) -> Mapping[str, bytes]:
-        """Those that have an id, by it."""
-        named = ((_id_of(item), item) for item in (*self.input, *self.output))
+    def items(self) -> Mapping[str, msgspec.Raw]:
+        """Item id -> item, of input and output, as views of their bytes."""
+        named = ((_id_of(item), item) for item in (*_raws.decode(self.input), *_response.decode(self.response).output))
         return {name: item for name, item in named if name}
 
 
+def stored_response(body: RawBody, response: bytes, requires: frozenset[str] = frozenset()) -> StoredResponse | None:
+    """The value to store of an answer; None if the client said `store: false`, or the answer is no response.
+
+    body: the client's own, before it was resumed. Only an explicit `store: true` without requirements is durable: nothing
+    reaches a disk unasked, and no certificate covers this box's disk.
+    """
+    wanted = body.data.get("store")
+    if wanted is False:
+        return None
+    try:
+        answered = _response.decode(response)
+    except UNDECODABLE:
+        return None
+    given = b"[" + b",".join(input_of(body)) + b"]"
+    return StoredResponse(answered.id, previous_of(body), given, response, requires, wanted is True and not requires)
+
+
 def output_of(response: bytes) -> tuple[bytes, ...]:
-    """The items of a response's output; none where it is no response."""
+    """The output items; empty if the bytes are no response."""
     try:
         return tuple(map(bytes, _response.decode(response).output))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return ()
 
 
+def item_ids(response: bytes) -> Iterator[str]:
+    """The ids of the output items."""
+    yield from (name for item in output_of(response) if (name := _id_of(item)) is not None)
+
+
 def previous_of(body: RawBody) -> str | None:
-    """The response this body goes on from. Raises BadBody."""
+    """The id of the response this body continues. Raises BadBody."""
     named = body.data.get(PREVIOUS)
     if named is None or isinstance(named, str):
         return named
     raise BadBody(f"{PREVIOUS!r} must be a string", PREVIOUS)
 
 
-def unknown(response_id: str) -> ApiError:
-    """As the wire's inventor tells it, so that clients know to send the whole conversation."""
-    words = f"Previous response with id {response_id!r} not found: it was not stored here, or is no longer kept."
-    return ApiError(400, words, "previous_response_not_found", PREVIOUS)
-
-
-def missing(response_id: str) -> ApiError:
-    """For who asks for the response itself."""
-    return ApiError(404, f"Response with id {response_id!r} not found.", "not_found", "response_id")
-
-
 def references(body: RawBody) -> tuple[str, ...]:
-    """The ids of items that the body names instead of giving."""
+    """The ids of items that the body refers to instead of containing them."""
     given = body.data.get("input")
     items = given if isinstance(given, list) else ()
     return tuple(name for item in items if (name := _referred(item)) is not None)
 
 
-def resumed(body: RawBody, history: Sequence[bytes], referred: Mapping[str, bytes]) -> RawBody:
-    """The body as if its client had sent the whole conversation. history: items, oldest first.
-
-    A reference to an item that is not known stays: a server that stored the item itself may know it.
-    """
-    own = [_resolved(raw, referred) for raw in input_of(body)]
-    known = {_id_of(item) for item in history} - {None}
-    told = [item for item in own if not (_is_reference(item) and _id_of(item) in known)]
-    return RawBody(body.spliced({"input": b"[" + b",".join((*history, *told)) + b"]"}, (PREVIOUS,)))
-
-
-def wants_keeping(body: RawBody) -> bool:
-    """`store` is true unless the client says otherwise."""
-    return body.data.get("store") is not False
-
-
-def kept(body: RawBody, response: bytes) -> Kept | None:
-    """What to keep of an answer to this body, which is the client's own, before it was resumed. None: nothing."""
-    if not wants_keeping(body):
-        return None
-    try:
-        answered = _response.decode(response)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return Kept(answered.id, previous_of(body), tuple(input_of(body)), response)
-
-
 def input_of(body: RawBody) -> list[bytes]:
-    """The body's own items. A text is what the user says."""
+    """The body's own items; a plain text is one user message."""
     given = body.data.get("input")
     if isinstance(given, str):
         return [b'{"role":"user","content":' + body.value("input") + b"}"]
     return [bytes(raw) for raw in _raws.decode(body.value("input"))] if isinstance(given, list) else []
 
 
+def resumed(body: RawBody, history: Sequence[bytes], referred: Mapping[str, bytes]) -> RawBody:
+    """The body as if its client had sent the whole conversation. history: items, oldest first. referred: id -> item.
+
+    A reference to an unknown item stays: the target may have stored the item itself.
+    """
+    known = {_id_of(item) for item in history} - {None}
+    own = []
+    for raw in input_of(body):
+        name = _id_of(raw)
+        if name is None or not _is_reference(raw):
+            own.append(raw)
+        elif name not in known:
+            own.append(referred.get(name, raw))
+    return RawBody(body.spliced({"input": b"[" + b",".join((*history, *own)) + b"]"}, (PREVIOUS,)))
+
+
+# Answers of the wire
+
+
+def not_found(response_id: str) -> ApiError:
+    """The predecessor is unknown: with OpenAI's own code, on which clients send the whole conversation instead."""
+    words = f"Previous response with id {response_id!r} not found: it was not stored here, or is no longer stored."
+    return ApiError(400, words, "previous_response_not_found", PREVIOUS)
+
+
+def missing(response_id: str) -> ApiError:
+    """The response asked for by its path is unknown."""
+    return ApiError(404, f"Response with id {response_id!r} not found.", "not_found", "response_id")
+
+
+def too_long(response_id: str, limit: str) -> ApiError:
+    """The stored conversation exceeds a limit of this server."""
+    words = f"The conversation of response {response_id!r} is too long to be continued here: more than {limit}."
+    return ApiError(400, words, "context_length_exceeded", PREVIOUS)
+
+
 def deleted(response_id: str) -> bytes:
     return msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
-
-
-def item_ids(response: bytes) -> Iterator[str]:
-    """The ids of a response's output."""
-    yield from (name for item in output_of(response) if (name := _id_of(item)) is not None)
-
-
-def _resolved(raw: bytes, referred: Mapping[str, bytes]) -> bytes:
-    name = _id_of(raw)
-    return referred.get(name, raw) if name is not None and _is_reference(raw) else raw
 
 
 def _is_reference(raw: bytes) -> bool:
     try:
         return _referred(msgspec.json.decode(raw)) is not None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return False
 
 
 def _referred(item: object) -> str | None:
-    """The id an item refers to; None where it is the thing itself."""
+    """The id an item refers to; None if it is an item itself."""
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
         return None
     named: str = item["id"]
@@ -151,8 +179,8 @@ def _referred(item: object) -> str | None:
     return named if kind == "item_reference" or (kind is None and "role" not in item) else None
 
 
-def _id_of(raw: bytes) -> str | None:
+def _id_of(raw: bytes | msgspec.Raw) -> str | None:
     try:
         return _identified.decode(raw).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None

@@ -1,6 +1,6 @@
-"""The input items of a kept response, a page of them at a time, as the wire gives them.
+"""Pages of a stored response's input items, in the wire's shape.
 
-Items stay as their client wrote them, but for what the wire promises of every listed one: an id, a type, content in parts.
+Items stay as their client wrote them, but get what the wire promises of every listed one: an id, a type, content in parts.
 """
 
 from __future__ import annotations
@@ -14,60 +14,67 @@ import msgspec
 
 from runtime.wire.api_error import ApiError
 
-_USUAL, _MOST = 20, 100
+_DEFAULT, _MOST = 20, 100
 _ORDERS = ("asc", "desc")
+
+
+class _Identified(msgspec.Struct):
+    id: Any = None
+
+
+_identified = msgspec.json.Decoder(_Identified)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which page. after: the id of the last item of the page before it."""
+    """One page. after: id of the last item of the page before. limit: items on it."""
 
     after: str | None = None
-    limit: int = _USUAL
+    limit: int = _DEFAULT
     newest_first: bool = True
 
 
-def window(query: bytes) -> Window:
-    """Of a query string. Raises ApiError."""
-    said = {name: values[-1] for name, values in parse_qs(query.decode("latin-1")).items()}
-    limit, order = said.get("limit", str(_USUAL)), said.get("order", "desc")
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= _MOST):
-        raise ApiError(400, f"'limit' must be a number from 1 to {_MOST}", "invalid_query", "limit")
+def window(query: str, most: int = _MOST) -> Window:
+    """The page that a query string asks for, of at most so many items. Raises ApiError."""
+    given = {name: values[-1] for name, values in parse_qs(query).items()}
+    limit, order = given.get("limit", str(_DEFAULT)), given.get("order", "desc")
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= most):
+        raise ApiError(400, f"'limit' must be a number from 1 to {most}", "invalid_query", "limit")
     if order not in _ORDERS:
         raise ApiError(400, f"'order' must be one of {', '.join(_ORDERS)}", "invalid_query", "order")
-    return Window(said.get("after"), int(limit), order == "desc")
+    return Window(given.get("after"), int(limit), order == "desc")
 
 
 def page(items: Sequence[bytes], wanted: Window) -> bytes:
-    """items: oldest first; one without an id gets its place. Raises ApiError for an `after` that names none of them."""
-    every = [_listed(msgspec.json.decode(item), place) for place, item in enumerate(items)]
-    if wanted.newest_first:
-        every.reverse()
-    start = 0
+    """items: oldest first; one without an id gets its place as id. Raises ApiError if `after` is the id of none of them.
+
+    Only the items of the page are decoded in full.
+    """
+    ids = [_identified.decode(item).id or f"item_{place}" for place, item in enumerate(items)]
+    places = range(len(items))[:: -1 if wanted.newest_first else 1]
     if wanted.after is not None:
-        places = [place for place, item in enumerate(every) if item["id"] == wanted.after]
-        if not places:
-            raise ApiError(
-                400, f"'after' names no item of this response: {wanted.after[:100]!r}", "invalid_query", "after"
-            )
-        start = places[0] + 1
-    shown = every[start : start + wanted.limit]
-    told = {
-        "object": "list",
-        "data": shown,
-        "first_id": shown[0]["id"] if shown else "",
-        "last_id": shown[-1]["id"] if shown else "",
-        "has_more": start + len(shown) < len(every),
-    }
-    return msgspec.json.encode(told)
+        if wanted.after not in ids:
+            words = f"'after' is the id of no item of this response: {wanted.after[:100]!r}"
+            raise ApiError(400, words, "invalid_query", "after")
+        places = places[places.index(ids.index(wanted.after)) + 1 :]
+    shown = [_listed(msgspec.json.decode(items[place]), ids[place]) for place in places[: wanted.limit]]
+    return msgspec.json.encode(
+        {
+            "object": "list",
+            "data": shown,
+            "first_id": shown[0]["id"] if shown else "",
+            "last_id": shown[-1]["id"] if shown else "",
+            "has_more": len(shown) < len(places),
+        }
+    )
 
 
-def _listed(item: dict[str, Any], place: int) -> dict[str, Any]:
-    said = {"id": item.get("id") or f"item_{place}", "type": item.get("type") or "message"}
-    if said["type"] == "message" and isinstance(text := item.get("content"), str):
-        spoken = item.get("role") == "assistant"
-        part = (
-            {"type": "output_text", "text": text, "annotations": []} if spoken else {"type": "input_text", "text": text}
-        )
-        return item | said | {"content": [part], "status": item.get("status") or "completed"}
-    return item | said
+def _listed(item: dict[str, Any], item_id: Any) -> dict[str, Any]:
+    """The item with what the wire promises of a listed one."""
+    head = {"id": item_id, "type": item.get("type") or "message"}
+    if head["type"] != "message" or not isinstance(text := item.get("content"), str):
+        return item | head
+    part: dict[str, Any] = {"type": "input_text", "text": text}
+    if item.get("role") == "assistant":
+        part = {"type": "output_text", "text": text, "annotations": []}
+    return item | head | {"content": [part], "status": item.get("status") or "completed"}

@@ -1,24 +1,22 @@
-"""`POST /v1/responses`: an answer that may go on from one that is kept, and is kept itself unless the client says otherwise."""
+"""`POST /v1/responses`: an answer that may continue a stored response, and is stored unless the client says otherwise."""
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-
 from runtime.conversations.store import ResponseStore
-from runtime.dialects.openai_responses.conversation import kept
+from runtime.dialects.openai_responses.conversation import stored_response
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.life.desk import Desk
+from runtime.routing.facts.hints import BadHint, read_hints
 from runtime.server.answer import answer_body, body_of, invalid
 from runtime.server.asgi import ClientRequest, Pairs
-from runtime.wire.raw_body import BadBody, RawBody
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody
 
 PATH = "/v1/responses"
-_log = logging.getLogger("hearth.server")
 
 
 class Conversations:
-    """The caller's id is the owner of what is kept."""
+    """Stored responses belong to the id of the caller."""
 
     def __init__(self, desk: Desk, dialect: ResponsesDialect, store: ResponseStore) -> None:
         self._desk = desk
@@ -26,24 +24,25 @@ class Conversations:
         self._store = store
 
     async def answer(self, request: ClientRequest, extra: Pairs) -> None:
-        """Raises ApiError for what is wrong before a plan stands."""
+        """Raises ApiError for what is wrong before there is a plan.
+
+        Certificates that an earlier turn demanded are demanded of this one, too, as if its client had repeated them. The
+        response is stored before its last bytes are sent, so that a client's next turn finds it.
+        """
         own = await body_of(self._desk, request, self._dialect)
         owner = request.caller.id
-        told: list[bytes] = []
-        dialect = self._dialect.session(own, told.append)
         try:
-            body = await self._store.resume(own, owner)
+            asked = read_hints(own.data, request.headers).requires
+            body, inherited = await self._store.resume(own, owner)
         except BadBody as error:
             raise invalid(error) from error
-        if await answer_body(self._desk, request, dialect, extra, body) and told:
-            await self._keep(own, told[-1], owner)
+        except BadHint as error:
+            raise ApiError(400, str(error), "invalid_hint", error.place) from error
 
-    async def _keep(self, own: RawBody, response: bytes, owner: str) -> None:
-        """The answer was given: a disk that fails costs its memory, not the answer."""
-        row = kept(own, response)
-        if row is None:
-            return
-        try:
-            await self._store.keep(row, owner)
-        except sqlite3.Error as error:
-            _log.warning("an answer could not be kept for previous_response_id: %s", error)
+        def store(response: bytes) -> None:
+            stored = stored_response(own, response, asked | inherited)
+            if stored is not None:
+                self._store.add(stored, owner)
+
+        dialect = self._dialect.session(own, store)
+        await answer_body(self._desk, request, dialect, extra, body, requires=inherited)

@@ -1,4 +1,4 @@
-"""Bodies that name their predecessor, and what goes up of items that another model made."""
+"""Bodies that continue a stored response, and the items of other models in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.dialects.openai_responses import conversation
-from runtime.dialects.openai_responses.conversation import Kept
+from runtime.dialects.openai_responses.conversation import StoredResponse, stored_response
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dialects.openai_responses.signatures import Carried, write_foreign
 from runtime.wire.raw_body import BadBody, RawBody
@@ -25,31 +25,31 @@ def sent(by: ResponsesDialect, body: RawBody, model: str = "m") -> dict[str, Any
 
 
 def test_only_the_model_changes() -> None:
-    """Spacing, order and unknown members stay; our own hints go no further."""
+    """Spacing, order and unknown members stay; hints are taken out."""
     body = RawBody(b'{ "input":"x" , "hearth": {"priority":"batch"}, "model":"auto", "new": 1.50 }')
     assert dialect().passing(body, "m").body == b'{ "input":"x" , "model":"m", "new": 1.50 }'
 
 
 def test_a_resumed_body_holds_the_whole_conversation() -> None:
-    """What was before it goes first, byte by byte; it names no predecessor any more."""
+    """Earlier turns first, byte by byte; `previous_response_id` is gone."""
     first = raw(input="Hi", store=True)
     answer = written(TEXT, stream=False)
-    kept = conversation.kept(first, answer)
-    assert kept is not None
-    second = raw(previous_response_id=kept.id, input=[{"role": "user", "content": "And?"}], temperature=1)
-    body = conversation.resumed(second, (*kept.input, *kept.output), {})
+    stored = stored_response(first, answer)
+    assert stored is not None
+    second = raw(previous_response_id=stored.id, input=[{"role": "user", "content": "And?"}], temperature=1)
+    body = conversation.resumed(second, (*stored.given, *stored.output), {})
     assert body.data["input"] == [
         {"role": "user", "content": "Hi"},
         *json.loads(answer)["output"],
         {"role": "user", "content": "And?"},
     ]
     assert set(body.data) == {"model", "input", "temperature"}
-    assert kept.output[0] in body.raw
+    assert stored.output[0] in body.raw
     assert len(dialect().read_request(body).messages) == 3
 
 
 def test_the_prefix_of_a_conversation_stays_the_same() -> None:
-    """From turn to turn, so that prompt caches hold."""
+    """In every turn, so that prompt caches hit."""
     items = (b'{"role":"user",  "content":"a"}', b'{"role":"assistant","content":"b"}')
     one = conversation.resumed(raw(previous_response_id="r", input="c"), items, {})
     two = conversation.resumed(raw(previous_response_id="r", input="d"), (*items, b'{"role":"user","content":"c"}'), {})
@@ -58,7 +58,7 @@ def test_the_prefix_of_a_conversation_stays_the_same() -> None:
 
 
 def test_references_are_resolved() -> None:
-    """An item that is named by its id stands in its place; one the history holds already is not repeated."""
+    """An item replaces its reference; one that the history contains already is not repeated."""
     body = raw(input=[{"type": "item_reference", "id": "a"}, {"id": "b"}, {"role": "user", "content": "x"}])
     assert conversation.references(body) == ("a", "b")
     found = conversation.resumed(body, (b'{"id":"b","role":"assistant","content":"y"}',), {"a": b'{"id":"a","n":1}'})
@@ -67,9 +67,9 @@ def test_references_are_resolved() -> None:
     assert unknown.data["input"] == body.data["input"]
 
 
-def test_an_unknown_predecessor_is_told_in_words() -> None:
-    """So that a client knows to send the whole conversation."""
-    error = conversation.unknown("resp_1")
+def test_an_unknown_predecessor_has_openais_own_code() -> None:
+    """On which clients send the whole conversation instead."""
+    error = conversation.not_found("resp_1")
     assert "resp_1" in error.message
     assert (error.status, error.code, error.param) == (400, "previous_response_not_found", "previous_response_id")
     assert conversation.missing("resp_1").status == 404
@@ -77,28 +77,36 @@ def test_an_unknown_predecessor_is_told_in_words() -> None:
         conversation.previous_of(raw(input="x", previous_response_id=5))
 
 
-def test_what_is_not_to_be_stored_is_not_kept() -> None:
-    """`store: false` is honoured; what is no response is nothing to keep."""
+def test_a_client_decides_what_is_stored() -> None:
+    """`store: false` stores nothing, `true` allows the disk, and an absent `store` allows memory alone."""
     answer = written(TEXT, stream=False)
-    assert conversation.kept(raw(input="x", store=False), answer) is None
-    assert conversation.kept(raw(input="x"), b"{}") is None
-    assert conversation.wants_keeping(raw(input="x"))
+    assert stored_response(raw(input="x", store=False), answer) is None
+    assert stored_response(raw(input="x"), b"{}") is None
+    asked, unasked = stored_response(raw(input="x", store=True), answer), stored_response(raw(input="x"), answer)
+    assert asked is not None and asked.durable
+    assert unasked is not None and not unasked.durable
 
 
-def test_marked_items_never_go_up() -> None:
-    """No model of this wire could read them; all else stays as it was written."""
-    marked = {
+def test_what_demands_certificates_is_not_durable() -> None:
+    """This box's disk has none, whatever the client says of `store`."""
+    stored = stored_response(raw(input="x", store=True), written(TEXT, stream=False), frozenset({"hipaa"}))
+    assert stored is not None and not stored.durable and stored.requires == {"hipaa"}
+
+
+def test_foreign_items_are_never_sent() -> None:
+    """No model of this wire could read them; every other item stays as it was written."""
+    foreign = {
         "type": "reasoning",
         "id": "rs",
         "summary": [],
         "encrypted_content": write_foreign(Carried(signature="s")),
     }
     kept = [{"role": "user", "content": "a"}, {"type": "reasoning", "id": "rs_2", "encrypted_content": "gAAA"}]
-    assert sent(dialect(), raw(input=[marked, *kept]))["input"] == kept
+    assert sent(dialect(), raw(input=[foreign, *kept]))["input"] == kept
 
 
-def test_reasoning_of_another_model_stays_behind() -> None:
-    """With the ids of what that model made; for the model itself nothing changes."""
+def test_reasoning_of_another_model_is_not_sent() -> None:
+    """It is left out for other models, as are the ids of its other items; for the model itself nothing changes."""
     by = dialect()
     answer = written(THOUGHT, stream=False, by=dialect())
     thought = json.loads(answer)["output"]
@@ -114,8 +122,8 @@ def test_reasoning_of_another_model_stays_behind() -> None:
     assert all("id" not in item for item in other)
 
 
-def test_a_translated_answers_items_can_go_up() -> None:
-    """A call another wire's model made goes to a model of this wire, with what it answered."""
+def test_the_items_of_a_translated_answer_can_be_sent() -> None:
+    """A call of another wire's model and its result are sent to a model of this wire, without their ids."""
     by = dialect()
     items = json.loads(written(CALLS, stream=False, by=by))["output"]
     results = [{"type": "function_call_output", "call_id": item["call_id"], "output": "x"} for item in items[2:]]
@@ -124,16 +132,16 @@ def test_a_translated_answers_items_can_go_up() -> None:
     assert not any("id" in item for item in found)
 
 
-def test_translated_items_are_known_for_what_they_are() -> None:
-    """Even by a runtime that did not make them: no server of this wire stored their ids."""
+def test_translated_items_are_recognised() -> None:
+    """Even by a runtime that did not translate them: no server of this wire stored their ids."""
     items = json.loads(written(THOUGHT, stream=False, by=ResponsesDialect()))["output"]
     items[0]["encrypted_content"] = None
     assert all("id" not in item for item in sent(ResponsesDialect(), raw(input=items))["input"])
     assert [item["type"] for item in sent(ResponsesDialect(), raw(input=items))["input"]] == ["message"]
 
 
-def test_kept_items_are_known_by_their_ids() -> None:
+def test_stored_items_are_found_by_their_ids() -> None:
     """Of the input and of the output."""
     response = json.dumps({"id": "resp_1", "output": [{"id": "msg_1"}]}).encode()
-    kept = Kept("resp_1", None, (b'{"id":"in_1"}', b'{"role":"user"}'), response)
-    assert set(kept.items) == {"in_1", "msg_1"}
+    stored = StoredResponse("resp_1", None, b'[{"id":"in_1"},{"role":"user"}]', response)
+    assert set(stored.items) == {"in_1", "msg_1"}

@@ -1,4 +1,4 @@
-"""Input items a page at a time, each as the vendor's SDK knows them."""
+"""Pages of input items, each read by the vendor's SDK."""
 
 from __future__ import annotations
 
@@ -23,53 +23,70 @@ ITEMS = (
 
 
 def listed(items: tuple[bytes, ...], wanted: Window) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(page(items, wanted))
-    return told
+    listing: dict[str, Any] = json.loads(page(items, wanted))
+    return listing
 
 
 def test_items_are_listed_as_the_sdk_knows_them() -> None:
-    """Oldest first where that is asked for; an id, a type and content in parts for those that had none."""
-    told = listed(ITEMS, Window(newest_first=False))
-    _LIST.validate_python(told, strict=True)
-    assert [item["id"] for item in told["data"]] == ["item_0", "item_1", "fc_1", "fo_1", "item_4"]
-    assert [item["type"] for item in told["data"][:3]] == ["message", "message", "function_call"]
-    assert told["data"][0]["content"] == [{"type": "input_text", "text": "a"}]
-    assert told["data"][1]["content"] == [{"type": "output_text", "text": "b", "annotations": []}]
-    assert (told["first_id"], told["last_id"], told["has_more"]) == ("item_0", "item_4", False)
+    """Oldest first if asked for; items without an id, a type or content in parts get them."""
+    listing = listed(ITEMS, Window(newest_first=False))
+    _LIST.validate_python(listing, strict=True)
+    assert [item["id"] for item in listing["data"]] == ["item_0", "item_1", "fc_1", "fo_1", "item_4"]
+    assert [item["type"] for item in listing["data"][:3]] == ["message", "message", "function_call"]
+    assert listing["data"][0]["content"] == [{"type": "input_text", "text": "a"}]
+    assert listing["data"][1]["content"] == [{"type": "output_text", "text": "b", "annotations": []}]
+    assert (listing["first_id"], listing["last_id"], listing["has_more"]) == ("item_0", "item_4", False)
 
 
 def test_pages_follow_each_other() -> None:
-    """Newest first unless said otherwise; none is shown twice or left out."""
+    """Newest first by default; no item appears twice or is left out."""
     seen: list[str] = []
     wanted = Window(limit=2)
-    while (told := listed(ITEMS, wanted))["has_more"]:
-        seen += [item["id"] for item in told["data"]]
-        wanted = Window(told["last_id"], 2)
-    seen += [item["id"] for item in told["data"]]
+    while (listing := listed(ITEMS, wanted))["has_more"]:
+        seen += [item["id"] for item in listing["data"]]
+        wanted = Window(listing["last_id"], 2)
+    seen += [item["id"] for item in listing["data"]]
     assert seen == ["item_4", "fo_1", "fc_1", "item_1", "item_0"]
 
 
-def test_nothing_was_given() -> None:
-    """An empty list is a list."""
-    told = listed((), Window())
-    _LIST.validate_python(told, strict=True)
-    assert (told["data"], told["has_more"]) == ([], False)
+def test_an_empty_list_is_a_list() -> None:
+    """The SDK reads it, too."""
+    listing = listed((), Window())
+    _LIST.validate_python(listing, strict=True)
+    assert (listing["data"], listing["has_more"]) == ([], False)
 
 
 def test_the_window_is_read_off_the_query() -> None:
-    """What is not said is the wire's own."""
-    assert window(b"") == Window(None, 20, True)
-    assert window(b"after=fc_1&limit=3&order=asc&include=x") == Window("fc_1", 3, False)
+    """With the wire's own defaults."""
+    assert window("") == Window(None, 20, True)
+    assert window("after=fc_1&limit=3&order=asc&include=x") == Window("fc_1", 3, False)
 
 
 @pytest.mark.parametrize(
-    ("query", "param"), [(b"limit=0", "limit"), (b"limit=101", "limit"), (b"limit=x", "limit"), (b"order=up", "order")]
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        (f"limit={'9' * 10_000}", "limit"),
+        ("order=up", "order"),
+    ],
 )
-def test_an_odd_query_is_refused(query: bytes, param: str) -> None:
+def test_an_odd_query_is_refused(query: str, param: str) -> None:
     """With the member at fault."""
     with pytest.raises(ApiError) as caught:
         window(query)
     assert (caught.value.status, caught.value.param) == (400, param)
+
+
+def test_only_the_items_of_a_page_are_decoded() -> None:
+    """A conversation of many large items costs what its page costs; both ways through it end at the same items."""
+    items = tuple(b'{"id":"i%d","type":"message","content":"a"}' % place for place in range(10_000))
+    forth, back = Window("i4999", 3, newest_first=False), Window("i5001", 3)
+    assert [item["id"] for item in listed(items, forth)["data"]] == ["i5000", "i5001", "i5002"]
+    assert [item["id"] for item in listed(items, back)["data"]] == ["i5000", "i4999", "i4998"]
+    undecodable = (b'{"id":"a","content":"\xff"}', b'{"id":"b","type":"message","content":[]}')
+    assert [item["id"] for item in listed(undecodable, Window(limit=1))["data"]] == ["b"]
 
 
 def test_a_page_behind_nothing_is_refused() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import httpx
 import openai
+import pytest
 
+from runtime.conversations.store import ResponseStore
+from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.server.pages.conversations import Conversations
 from tests.fakes.door import Setup, opened
-from tests.fakes.upstream import Turn, engine_backend, told
+from tests.fakes.upstream import Turn, cloud, engine_backend, told
 
 
 async def test_an_answer_goes_on_from_the_one_before(tmp_path: Path) -> None:
@@ -24,6 +30,47 @@ async def test_an_answer_goes_on_from_the_one_before(tmp_path: Path) -> None:
         await client.close()
     said = [(message["role"], message["content"]) for message in local.lanes[0].hop.bodies[1]["messages"]]
     assert [role for role, _ in said] == ["user", "assistant", "user"] and "Hello" in str(said[1])
+
+
+async def test_requirements_are_inherited(tmp_path: Path) -> None:
+    """A turn that continues one with `requires` stays where that one had to stay, even pinned; so does the turn after it."""
+    local = engine_backend((Turn(told("Hello")), Turn(told("Again"))))
+    first = cloud("first", Turn(told("cloud")))
+    async with opened(Setup(local, [first]), tmp_path) as d:
+
+        async def ask(**members: object) -> httpx.Response:
+            return await d.client.post("/v1/responses", json={"input": "hi", **members})
+
+        one = (await ask(model="local", hearth={"requires": ["hipaa"]})).json()["id"]
+        two = (await ask(model="local", previous_response_id=one)).json()["id"]
+        for previous in (one, two):
+            refused = await ask(model="first", previous_response_id=previous)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "no_compliant_target")
+        assert first.lanes[0].hop.calls == []
+        assert (await ask(model="first")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("members", "durable"),
+    [({"store": True}, True), ({}, False), ({"store": True, "hearth": {"requires": ["zdr"]}}, False)],
+)
+async def test_the_disk_is_asked_for(tmp_path: Path, members: dict[str, object], durable: bool) -> None:
+    """Every answer can be continued; only `store: true` without requirements writes one to disk."""
+    path = tmp_path / "state" / "responses.sqlite3"
+    store = ResponseStore(path, time.time)
+    async with opened(Setup(engine_backend((Turn(told("Hello")), Turn(told("Again"))))), tmp_path) as d:
+        page = Conversations(d.desk, ResponsesDialect(), store).answer
+        d.app._pages = {**d.app._pages, ("POST", "/v1/responses"): page}
+        body = {"model": "local", "input": "hi", **members}
+        name = (await d.client.post("/v1/responses", json=body)).json()["id"]
+        again = await d.client.post(
+            "/v1/responses", json={"model": "local", "input": "x", "previous_response_id": name}
+        )
+        assert again.status_code == 200
+    store.close()
+    later = ResponseStore(path, time.time)
+    assert (await later.response(name) is not None) is durable
+    later.close()
 
 
 async def test_what_is_not_to_be_stored_is_not(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from openai import APIError, AsyncOpenAI, BadRequestError, NotFoundError
 
 from runtime.conversations.store import ResponseStore
-from runtime.dialects.openai_responses.conversation import Kept
+from runtime.dialects.openai_responses.conversation import StoredResponse
 from runtime.dialects.openai_responses.dialect import RESPONSES
 from runtime.server.pages.responses import Responses
 from runtime.trust.keys import Keys
@@ -26,7 +26,7 @@ ANSWER = b'{"id":"resp_1","object":"response","output":[]}'
 async def test_a_kept_response_is_given_and_forgotten(tmp_path: Path) -> None:
     """Byte by byte; then it is gone, in the wire's own words."""
     store = ResponseStore(None, time.time)
-    await store.keep(Kept("resp_1", None, (), ANSWER))
+    store.add(StoredResponse("resp_1", None, b"[]", ANSWER))
     kept = Responses(store)
     async with opened(Setup(engine_backend((Turn(),))), tmp_path) as door:
         door.app._pages = {**door.app._pages, **kept.table()}
@@ -43,8 +43,8 @@ async def test_a_kept_response_is_given_and_forgotten(tmp_path: Path) -> None:
 async def test_what_lies_below_a_kept_response(tmp_path: Path) -> None:
     """Its input, a page at a time; it is no stream, and cannot be cancelled: it is complete."""
     store = ResponseStore(None, time.time)
-    items = (b'{"role":"user","content":"a"}', b'{"role":"user","content":"b"}')
-    await store.keep(Kept("resp_1", None, items, ANSWER), Keys(()).admit({"x-api-key": "k"}).id)
+    items = b'[{"role":"user","content":"a"},{"role":"user","content":"b"}]'
+    store.add(StoredResponse("resp_1", None, items, ANSWER), Keys(()).admit({"x-api-key": "k"}).id)
     kept = Responses(store)
     async with opened(Setup(engine_backend((Turn(),))), tmp_path) as door:
         door.app._pages = {**door.app._pages, **kept.table()}

@@ -1,0 +1,28 @@
+"""Faults of SQLite files, sorted: another process holds the file, or the file itself is damaged and has to be moved aside."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+
+
+def busy(fault: Exception) -> bool:
+    """True if another process holds the file: trying again will help."""
+    return isinstance(fault, sqlite3.Error) and getattr(fault, "sqlite_errorcode", 0) & 0xFF in _BUSY
+
+
+def damaged(fault: Exception) -> bool:
+    """True if the file is no SQLite file or is corrupt: trying again will not help."""
+    return isinstance(fault, sqlite3.DatabaseError) and getattr(fault, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def set_aside(path: Path) -> Path:
+    """Moves a damaged file to `NAME.damaged`, over an earlier one: at most one is kept. Returns the new place."""
+    place = path.with_name(f"{path.name}.damaged")
+    path.replace(place)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return place
