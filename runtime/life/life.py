@@ -45,7 +45,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     plan: Plan | None = None
     error: ApiError | None
     try:
-        query = desk.planner.read(ask.dialect.name, ask.body.data, ask.headers)
+        query = desk.planner.read(ask.dialect.name, ask.body.data, ask.headers, ask.requires)
         plan = desk.planner.plan(query, desk.fleet, ask.arrived)
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)

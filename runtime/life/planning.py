@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from runtime.contract.targets import Target
@@ -37,9 +37,13 @@ class Planner:
     policy: Policy
     tokens: TokenEstimate = field(default_factory=TokenEstimate)
 
-    def read(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Query:
-        """Raises BadHint."""
-        return read_query(dialect, body, read_hints(body, headers), headers, self.tokens)
+    def read(
+        self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str], requires: frozenset[str] = frozenset()
+    ) -> Query:
+        """requires: certificates demanded besides those of the hints. Raises BadHint."""
+        hints = read_hints(body, headers)
+        hints = replace(hints, requires=hints.requires | requires) if requires else hints
+        return read_query(dialect, body, hints, headers, self.tokens)
 
     def plan(self, query: Query, fleet: Pictured, now: float) -> Plan:
         named = resolve(query.facts.model, self.policy.directory)
