@@ -18,7 +18,7 @@ from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
 from runtime.contract.targets import Capabilities, Target
-from runtime.dialects.structured import instruction
+from runtime.dialects.format import instruction
 
 _MOST_TOKENS = 64_000  # of an answer whose client set no limit
 _UNKNOWN_TOKENS = 32_000

@@ -14,7 +14,7 @@ from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Capabilities, Target
-from runtime.dialects.structured import instruction
+from runtime.dialects.format import instruction
 
 _NOWHERE = ("user", "verbosity", "metadata")  # parameters the wire has no member for
 _PLAIN_TIERS = frozenset({None, "auto", "default", "standard"})

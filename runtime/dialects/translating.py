@@ -1,7 +1,7 @@
 """A meter over an answer that has to be translated: the provider's events in, the client's wire out.
 
-The decoder knows the provider's wire, the writer the client's; this knows neither. It is what makes a translated attempt look
-to dispatch like one that passes through: the same commit point, the same verdicts.
+The decoder knows the provider's wire, the writer the client's; this knows neither. To dispatch a translated answer looks
+like one that passes through: the same commit point, the same verdicts.
 """
 
 from __future__ import annotations
@@ -24,19 +24,18 @@ from runtime.contract.events import (
     ToolCallStart,
     UsageReport,
 )
-from runtime.contract.failures import Failure
-from runtime.contract.usage import Usage
-from runtime.dialects.meter import PartialAnswer, broken
+from runtime.dialects.meter import MeterState, broken, garbled
 from runtime.wire import sse
 
+ANSWER_LIMIT = 256 << 20  # bytes of a provider's stream: half a million tokens in chunks of their own
 _CONTENT = (TextDelta, ReasoningDelta, ToolCallStart, ArgumentsDelta, MediaOut, RefusalDelta, OpaqueBlock)
 
 
 class Writer(Protocol):
-    """Writes one answer in a client's wire, as a stream or whole. Fresh per answer; never sees `Failed`."""
+    """Writes one answer in a client's wire, as a stream or whole. Fresh per answer; never gets `Failed`."""
 
     def feed(self, event: Event) -> bytes:
-        """What the client may see now: b"" where the answer is wanted whole."""
+        """The bytes the client may see now: b"" if the answer is wanted whole."""
         ...
 
     def end(self) -> bytes:
@@ -44,37 +43,23 @@ class Writer(Protocol):
         ...
 
 
-class TranslatingMeter:
-    """A `runtime.dialects.meter.Meter` made of a decoder and a writer."""
+class TranslatingMeter(MeterState):
+    """A `runtime.dialects.meter.Meter` made of a decoder and a writer. limit: bytes, because writers keep the answer."""
 
-    __slots__ = (
-        "_decoder",
-        "_events",
-        "_writer",
-        "began",
-        "done",
-        "failure",
-        "finish",
-        "finished",
-        "model",
-        "partial",
-        "tokens",
-        "usage",
-    )
+    __slots__ = ("_decoder", "_events", "_left", "_limit", "_writer")
 
-    def __init__(self, decoder: Decoder, writer: Writer) -> None:
+    def __init__(self, decoder: Decoder, writer: Writer, limit: int = ANSWER_LIMIT) -> None:
+        super().__init__()
         self._events = sse.Events()
         self._decoder = decoder
         self._writer = writer
-        self.partial: PartialAnswer | None = None  # a translated answer is not gone on with
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0
+        self._limit = self._left = limit
 
     def feed(self, piece: bytes) -> bytes:
+        """See `Meter.feed`."""
+        self._left -= len(piece)
+        if self._left < 0:
+            self.failure = self.failure or garbled(f"the answer is longer than {self._limit} bytes")
         try:
             events = self._events.feed(piece)
         except sse.EventTooLongError as error:
@@ -89,35 +74,38 @@ class TranslatingMeter:
         return b"".join(out)
 
     def end(self) -> bytes:
-        """The upstream's stream is over. The closing marks wait for this, so that late usage is not lost."""
+        """See `Meter.end`. The closing marks wait for this, so that late usage is not lost."""
         if self.failure is not None or self.done:
             return b""
-        owed = self._take(self._decoder.finish())
-        if self.failure is None and not self.finished:
-            self.failure = broken("the stream ended without a finish reason")
-        if self.failure is not None:
+        pending = self._finish()
+        if pending is None:
             return b""
         self.done = True
-        return owed + self._writer.end()
+        return pending + self._writer.end()
+
+    def _finish(self) -> bytes | None:
+        """Takes the decoder's last events; None, with `failure` set, if the answer is not whole."""
+        pending = self._take(self._decoder.finish())
+        if self.failure is None and not self.finished:
+            self.failure = broken("the stream ended without a finish reason")
+        return pending if self.failure is None else None
 
     def _take(self, events: Sequence[Event]) -> bytes:
+        """Takes note of events and writes them."""
         out = []
         for event in events:
-            if isinstance(event, Failed):
+            if isinstance(event, _CONTENT):
+                self.began = True
+                self.tokens += 1
+            elif isinstance(event, UsageReport):
+                self.usage = event.usage
+            elif isinstance(event, Stop):
+                self.finish = event.finish
+                self.finished = self.began = True
+            elif isinstance(event, Start):
+                self.model = event.model
+            elif isinstance(event, Failed):
                 self.failure = event.failure
                 break
-            self._note(event)
             out.append(self._writer.feed(event))
         return b"".join(out)
-
-    def _note(self, event: Event) -> None:
-        if isinstance(event, _CONTENT):
-            self.began = True
-            self.tokens += 1
-        elif isinstance(event, UsageReport):
-            self.usage = event.usage
-        elif isinstance(event, Stop):
-            self.finish = event.finish
-            self.finished = self.began = True
-        elif isinstance(event, Start):
-            self.model = event.model

@@ -9,8 +9,8 @@ from runtime.contract.codec import Codec
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
-from runtime.dialects.checked import CheckedMeter
 from runtime.dialects.detour import must_leave
+from runtime.dialects.format import CheckedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.translating import TranslatingMeter
 from runtime.dispatch.job import Job

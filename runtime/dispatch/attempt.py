@@ -20,8 +20,7 @@ from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall, Reply, error_page
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
-from runtime.dialects import structured
-from runtime.dialects.checked import CheckedMeter
+from runtime.dialects.format import CheckedMeter, repair
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.asking import Asked, passed, passes, translated
@@ -103,9 +102,9 @@ class Attempt:
             streamed = self._stream or not passing
             failure = await self._exchange(asked, streamed=streamed)
             meter = asked.meter
-            if isinstance(meter, CheckedMeter) and meter.fault is not None:
+            if isinstance(meter, CheckedMeter) and meter.violation is not None:
                 # The one more request: the answer given back with what is wrong with it.
-                better = structured.repair(meter.request, meter.text, meter.fault)
+                better = repair(meter.request, meter.text, meter.violation)
                 again = translated(self._job, self._target, self._turn.backend.codec, better)
                 failure = await self._exchange(again, streamed=True)
             return failure
@@ -182,6 +181,8 @@ class Attempt:
         # Once every choice has its finish reason only the closing mark is missing, and the answer is whole without it.
         if failure is not None and not (meter.finished and meter.failure is None):
             return failure
+        if isinstance(meter, CheckedMeter):
+            await meter.check()
         rest = b"" if meter.done else meter.end()
         if meter.failure is None:
             await self.gate.finish(rest, stream=self._stream)

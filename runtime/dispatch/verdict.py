@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runtime.contract.failures import Disposition, Failure, Kind
-from runtime.dialects.checked import FORMAT_NOT_KEPT
+from runtime.dialects.format import FORMAT_NOT_KEPT
 from runtime.settings import Retries
 
 _FIRST_BACKOFF_S = 0.25

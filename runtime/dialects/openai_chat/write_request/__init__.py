@@ -15,10 +15,10 @@ import msgspec
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Format, Request, Thinking, Tool
+from runtime.dialects.format import instructed
 from runtime.dialects.openai_chat.profile import EFFORTS, Profile, cache_mark
 from runtime.dialects.openai_chat.read_request.tools import OLD, WIRE
 from runtime.dialects.openai_chat.write_request.messages import Messages
-from runtime.dialects.structured import instructed
 from runtime.wire import limits
 
 PATH = "/chat/completions"

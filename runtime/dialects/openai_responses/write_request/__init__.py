@@ -15,11 +15,11 @@ import msgspec
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Format, Request, Thinking, Tool
+from runtime.dialects.format import instructed
 from runtime.dialects.openai_responses.profile import ResponsesProfile
 from runtime.dialects.openai_responses.read_request.tools import is_custom
 from runtime.dialects.openai_responses.words import NAME
 from runtime.dialects.openai_responses.write_request.items import Items
-from runtime.dialects.structured import instructed
 from runtime.wire import limits
 
 PATH = "/responses"
