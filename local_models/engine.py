@@ -6,18 +6,20 @@ Knows how replicas are put together and asked as one; what happens to one of the
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from local_models.host import orphans, sockets
-from local_models.host.gpu import GpuProbe
+from local_models.host.gpu import GpuReader
 from local_models.host.log_ring import LogRing
 from local_models.host.process import Spawn, spawn
 from local_models.replica.attached import AttachedServer, is_loopback, without_secrets
 from local_models.replica.instance import Instance
 from local_models.replica.lifecycle import Drain, Policy, Start, Stop
 from local_models.replica.owned import OwnedEngine, Place, Plan, World
-from local_models.replica.prepared import Notice, Prepare, PreparedModel
+from local_models.replica.prepared import Notice, Prepare, PreparedModel, safe
 from local_models.replica.start_times import StartTimes
 from local_models.replica.supervisor import Supervisor, Watch
 from local_models.wire.hop import EngineHop
@@ -26,6 +28,7 @@ from runtime.contract.hop import Hop
 from runtime.contract.targets import Capabilities
 
 _SWEEP_S = 15.0
+_HURRY_S = 4.0  # for SIGKILL to take effect and the processes to be swept
 _GRACE_S = 8.0
 _AT_REST = frozenset({ReplicaState.STOPPED, ReplicaState.GIVEN_UP})
 _ATTACHED_FIRST_S = 1.0  # a probe costs little, and the server may be back any moment
@@ -34,6 +37,7 @@ _DRAIN_LOOK_S = 0.05
 _GPU_LOOK_S = 1.0
 _MEMORY_LOOK_S = 1.0
 _NO_GPU_LOOK_S = 30.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class LocalEngine:
         *,
         prepare: Prepare,
         plan: Plan,
-        probe: GpuProbe,
+        gpus: GpuReader,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         spawn: Spawn = spawn,
@@ -89,22 +93,22 @@ class LocalEngine:
         self._prepare = prepare
         self._preparing = asyncio.Lock()
         self._prepared: PreparedModel | None = None
-        self._probe = probe
+        self._gpu_reader = gpus
         self._gpus: tuple[Gpu, ...] = ()
         self._gpu_task: asyncio.Task[None] | None = None
         self._clock = clock
         self._sleep = sleep
         self._change = asyncio.Event()
         self._revision = 0
+        self._hurry = asyncio.Event()
+        self._stopping = False
         self._logs: list[LogRing] = []
         self._folder = sockets.socket_folder(spec.state_dir)
-        world = World(
-            self._weights, plan, spawn, probe, clock, sleep, StartTimes(spec.state_dir / "engine-starts.json")
-        )
+        world = World(self._weights, plan, spawn, gpus, clock, sleep, StartTimes(spec.state_dir / "engine-starts.json"))
         instances = self._attached() if spec.urls else self._owned(world)
         policy, watch = _policy(spec), watch or _watch(spec)
         self._supervisors = [
-            Supervisor(instance, policy, watch, clock=clock, sleep=sleep, changed=self._changed)
+            Supervisor(instance, policy, watch, clock=clock, sleep=sleep, changed=self._changed, hurry=self._hurry)
             for instance in instances
         ]
         self._lanes = tuple(
@@ -184,14 +188,17 @@ class LocalEngine:
     # -- what it does
 
     async def start(self, notice: Notice) -> None:
+        notice = safe(notice)
         if not self._spec.urls:
             sockets.make_private(self._folder)
             await self._sweep(notice)
             self._gpu_task = asyncio.create_task(self._watch_gpus(), name="gpu watch")
+        if self._stopping:  # during the sweep
+            return
         for supervisor in self._supervisors:
             supervisor.begin(notice)
             supervisor.send(Start())
-        await self._until(lambda states: ReplicaState.STOPPED not in states)
+        await self._until(lambda: all(supervisor.launched for supervisor in self._supervisors))
 
     async def _sweep(self, notice: Notice) -> None:
         me = orphans.this_process(self._spec.state_dir)
@@ -199,24 +206,21 @@ class LocalEngine:
         if swept.killed:
             owners = sorted({process.marker.owner.pid for process in swept.killed})
             notice(f"ended {len(swept.killed)} engine process(es) that a dead Hearth (pid {owners}) had left")
-            await self._memory_settled()
+            # The driver is late in giving back their memory: wait until no GPU's use falls any more.
+            until = self._clock() + _SWEEP_S
+            used = [gpu.memory_used for gpu in await self._gpu_reader.read()]
+            while used and self._clock() < until:
+                await self._sleep(_MEMORY_LOOK_S)
+                before, used = used, [gpu.memory_used for gpu in await self._gpu_reader.read()]
+                if sum(used) >= sum(before):
+                    break
         if swept.left:
             notice(f"engine processes {list(swept.left)} of a dead Hearth do not end; they may hold GPU memory")
-
-    async def _memory_settled(self) -> None:
-        """The driver takes its time to give back what killed processes held: until no GPU's use falls any more."""
-        until = self._clock() + _SWEEP_S
-        used = [gpu.memory_used for gpu in await asyncio.to_thread(self._probe.read)]
-        while used and self._clock() < until:
-            await self._sleep(_MEMORY_LOOK_S)
-            before, used = used, [gpu.memory_used for gpu in await asyncio.to_thread(self._probe.read)]
-            if sum(used) >= sum(before):
-                return
 
     async def wait_ready(self, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
-                await self._until(lambda states: ReplicaState.READY in states or states <= _AT_REST)
+                await self._until(lambda: ReplicaState.READY in self._states() or self._states() <= _AT_REST)
         except TimeoutError:
             return False
         return ReplicaState.READY in self._states()
@@ -229,16 +233,33 @@ class LocalEngine:
             await self._sleep(_DRAIN_LOOK_S)
 
     async def stop(self, within_s: float = STOP_WITHIN_S, *, hurry: asyncio.Event | None = None) -> None:
+        self._stopping = True
         for supervisor in self._begun():
             supervisor.send(Stop())
-        await self._until(lambda states: states <= {ReplicaState.STOPPED})
-        for supervisor in self._supervisors:
-            await supervisor.close()
+        # (1) In peace: SIGTERM, grace, SIGKILL. (2) In a hurry: SIGKILL. (3) Whatever is left is killed and not waited for.
+        if not await self._stopped(within_s - _HURRY_S, hurry):
+            self._hurry.set()
+            await self._stopped(_HURRY_S, None)
+        await asyncio.gather(*(supervisor.close() for supervisor in self._supervisors))
         if self._gpu_task is not None:
             self._gpu_task.cancel()
-            await asyncio.gather(self._gpu_task, return_exceptions=True)
+            await asyncio.wait((self._gpu_task,), timeout=1.0)
         for log in self._logs:
             log.close()
+
+    async def _stopped(self, within_s: float, hurry: asyncio.Event | None) -> bool:
+        """True once every replica is stopped; False after `within_s`, or as soon as `hurry` is set."""
+        stopped = asyncio.create_task(self._until(lambda: self._states() <= {ReplicaState.STOPPED}), name="engine stop")
+        waits: set[asyncio.Task[Any]] = {stopped}
+        if hurry is not None:
+            waits.add(asyncio.create_task(hurry.wait(), name="engine hurry"))
+        try:
+            await asyncio.wait(waits, timeout=max(0.0, within_s), return_when=asyncio.FIRST_COMPLETED)
+            return stopped.done()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     def _begun(self) -> list[Supervisor]:
         return [supervisor for supervisor in self._supervisors if supervisor.begun]
@@ -251,7 +272,11 @@ class LocalEngine:
 
     async def _watch_gpus(self) -> None:
         while True:
-            self._gpus = await asyncio.to_thread(self._probe.read)
+            try:
+                self._gpus = await self._gpu_reader.read()
+            except Exception:  # noqa: BLE001 - a probe does not raise; the watch must outlive one that does
+                _log.exception("the GPUs could not be read")
+                self._gpus = ()
             await self._sleep(_GPU_LOOK_S if self._gpus else _NO_GPU_LOOK_S)
 
     # -- changes
@@ -264,8 +289,8 @@ class LocalEngine:
         self._change.set()
         self._change = asyncio.Event()
 
-    async def _until(self, true_of: Callable[[set[ReplicaState]], bool]) -> None:
-        while not true_of(self._states()):
+    async def _until(self, true: Callable[[], bool]) -> None:
+        while not true():
             await self._change.wait()
 
 

@@ -10,7 +10,7 @@ from local_models.engine import LocalEngine
 from local_models.facts.fit import Box, Wish
 from local_models.facts.footprint import split_args
 from local_models.host import procfs
-from local_models.host.gpu import GpuProbe, NoGpu, NvmlProbe
+from local_models.host.gpu import GpuProbe, GpuReader, NoGpu, NvmlProbe
 from local_models.replica import command, environment
 from local_models.replica.instance import Fault
 from local_models.replica.owned import Place, Plan, StartPlan
@@ -18,6 +18,7 @@ from local_models.replica.prepared import Notice, Prepare, PreparedModel
 from local_models.weights import weights
 from runtime.contract.engine import EngineSpec, Gpu
 
+_FIRST_READING_S = 60.0  # without persistence mode the driver initializes every GPU first, some seconds each
 _WISHED_CONTEXT = 8192  # tokens that should fit beside the weights, where the user asks for nothing
 
 
@@ -31,22 +32,19 @@ def local_engine(
     prepare: Prepare | None = None,
 ) -> LocalEngine:
     """The engine the spec asks for. secrets: names of variables no engine may inherit. clock: monotonic seconds."""
-    probe = probe or _probe(spec, clock)
-    plan = planner(spec, probe, environ, secrets)
-    return LocalEngine(spec, prepare=prepare or fetcher(spec, probe, environ), plan=plan, probe=probe, clock=clock)
+    if probe is None:
+        without = spec.urls or spec.device == command.CPU
+        probe = NoGpu("the settings say so") if without else NvmlProbe(clock)
+    gpus = GpuReader(probe)
+    plan = planner(spec, gpus, environ, secrets)
+    return LocalEngine(spec, prepare=prepare or fetcher(spec, gpus, environ), plan=plan, gpus=gpus, clock=clock)
 
 
-def _probe(spec: EngineSpec, clock: Callable[[], float]) -> GpuProbe:
-    if spec.urls or spec.device == command.CPU:
-        return NoGpu("the settings say so")
-    return NvmlProbe(clock)
-
-
-def planner(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str], secrets: frozenset[str]) -> Plan:
+def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], secrets: frozenset[str]) -> Plan:
     """How each replica is started, decided anew at every start: a GPU may be gone, another engine installed."""
 
     async def plan(model: PreparedModel, place: Place, extra: Mapping[str, str]) -> StartPlan:
-        gpus, found = await asyncio.to_thread(_look, spec, probe, environ)
+        gpus, found = await _look(spec, reader, environ)
         try:
             names = _group(spec, model, gpus, place.index, environ) if found.kind == command.CUDA else ()
             launch = command.Launch(
@@ -66,16 +64,16 @@ def planner(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str], secre
         except command.EngineArgsError as error:
             raise Fault(str(error), deterministic=True) from error
         key = f"{model.path} {found.kind} {len(names)}"
-        return StartPlan(ready.argv, ready.env, command.indices(names), key, _about(names, probe.reason))
+        return StartPlan(ready.argv, ready.env, command.indices(names), key, _about(names, reader.reason))
 
     return plan
 
 
-def fetcher(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str]) -> Prepare:
+def fetcher(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str]) -> Prepare:
     """Gets the weights with the interpreter that will serve them (it converts the built-in model)."""
 
     async def prepare(model: str, notice: Notice) -> PreparedModel:
-        gpus, found = await asyncio.to_thread(_look, spec, probe, environ)
+        gpus, found = await _look(spec, reader, environ)
         fetched = await weights.prepare(
             model, notice=notice, engine_python=str(found.python), offline=spec.offline, environ=environ
         )
@@ -93,9 +91,15 @@ def _split(spec: EngineSpec, model: PreparedModel, gpus: tuple[Gpu, ...]) -> tup
     return split_args(model.path, box, Wish(context=spec.max_model_len or _WISHED_CONTEXT, concurrency=1))
 
 
-def _look(spec: EngineSpec, probe: GpuProbe, environ: Mapping[str, str]) -> tuple[tuple[Gpu, ...], environment.Found]:
-    gpus = probe.read()
-    found = environment.find_engine(spec.device, gpus, probe.reason, env=environ, python=spec.python)
+async def _look(
+    spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str]
+) -> tuple[tuple[Gpu, ...], environment.Found]:
+    gpus = await reader.read(_FIRST_READING_S)
+    if reader.hung:
+        raise Fault(f"{reader.reason} within {_FIRST_READING_S:g} s; `nvidia-smi` will tell more, a reboot may help")
+    found = await asyncio.to_thread(
+        environment.find_engine, spec.device, gpus, reader.reason, env=environ, python=spec.python
+    )
     if isinstance(found, environment.NotFound):
         raise Fault(found.reason, deterministic=True)
     return gpus, found

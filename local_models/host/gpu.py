@@ -6,11 +6,13 @@ driver has no GPUs and a reason; nothing here raises.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from local_models.host.threads import in_daemon_thread
 from runtime.contract.engine import Gpu
 
 T = TypeVar("T")
@@ -115,6 +117,28 @@ class NvmlProbe:
             utilization=_utilization(nvml, handle),
             at=self._clock(),
         )
+
+
+class GpuReader:
+    """Reads a probe in a daemon thread, one reading at a time, so that a hung driver costs one thread and no shutdown."""
+
+    def __init__(self, probe: GpuProbe) -> None:
+        self._probe = probe
+        self._reading: asyncio.Future[tuple[Gpu, ...]] | None = None
+        self.hung = False  # the last reading was not done in time
+
+    @property
+    def reason(self) -> str | None:
+        """Why there are no GPUs; None where there are some."""
+        return "the NVIDIA driver does not answer" if self.hung else self._probe.reason
+
+    async def read(self, timeout_s: float = 10.0) -> tuple[Gpu, ...]:
+        """A fresh reading; () if the driver does not answer in time. A reading still under way is shared."""
+        if self._reading is None or self._reading.done():
+            self._reading = in_daemon_thread(self._probe.read, "gpu reading")
+        await asyncio.wait((self._reading,), timeout=timeout_s)
+        self.hung = not self._reading.done()
+        return () if self.hung else self._reading.result()
 
 
 def memory_back(before: Sequence[Gpu], now: Sequence[Gpu], indices: Sequence[int], *, slack: int = 1 << 30) -> bool:

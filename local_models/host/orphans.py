@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local_models.host import procfs
+from local_models.host.threads import in_daemon_thread
 
 VARIABLE = "HEARTH_ENGINE"
 _POLL_S = 0.05
@@ -115,21 +116,20 @@ class Swept:
 
 async def sweep(condemned: Callable[[Marker], bool], deadline_s: float) -> Swept:
     """Kills every marked process that is condemned, also those forked meanwhile, and waits until none is left."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + deadline_s
     killed: dict[int, Marked] = {}
-    while found := await asyncio.to_thread(_condemned, condemned):
-        for process in found:
-            if _kill(process, condemned):
-                killed[process.pid] = process
-        if loop.time() >= until:
-            return Swept(tuple(killed.values()), tuple(process.pid for process in found))
-        await asyncio.sleep(_POLL_S)
-    return Swept(tuple(killed.values()), ())
+    found: list[Marked] = []
 
+    def strike() -> list[Marked]:
+        """One look at /proc, in a thread: reading it blocks on a process whose memory the kernel holds locked."""
+        condemned_now = [process for process in marked() if condemned(process.marker)]
+        killed.update({process.pid: process for process in condemned_now if _kill(process, condemned)})
+        return condemned_now
 
-def _condemned(condemned: Callable[[Marker], bool]) -> list[Marked]:
-    return [process for process in marked() if condemned(process.marker)]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(deadline_s):
+            while found := await in_daemon_thread(strike, "sweep"):  # noqa: ASYNC110 - /proc sends no events
+                await asyncio.sleep(_POLL_S)
+    return Swept(tuple(killed.values()), tuple(process.pid for process in found))
 
 
 def _kill(process: Marked, condemned: Callable[[Marker], bool]) -> bool:

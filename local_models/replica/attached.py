@@ -6,6 +6,7 @@ answer is not a loss: only a refused connection or an answer that denies us is.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -103,6 +104,9 @@ class AttachedServer:
             if status in (401, 403):
                 return Fault(f"{self.address} refuses our key ({status}): set [engine] key")
 
-    async def take_down(self, grace_s: float) -> None:
-        """Only our own pooled connections; answers in progress go on."""
+    async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """Drops the pooled connections; the server and answers in progress are left alone."""
         await self.hop.aclose()
+
+    def kill(self) -> None:
+        """The server belongs to somebody else."""

@@ -3,6 +3,7 @@ runs."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,10 +79,16 @@ class Instance(Protocol):
         """Returns when it has ended without being asked to."""
         ...
 
-    async def take_down(self, grace_s: float) -> None:
-        """Ends all it started in the last run and returns when that is gone. grace_s: between TERM and KILL, 0 for KILL
-        at once.
+    async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """Ends everything the last run started and returns when it is gone, or raises Fault if some of it stays.
+
+        grace_s: seconds between SIGTERM and SIGKILL, 0 for SIGKILL at once. hurry: once set, there is no grace and no
+        wait for GPU memory.
         """
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to everything the last run started, without waiting: the last resort of a stop that took too long."""
         ...
 
     def cpu_s(self) -> float | None:

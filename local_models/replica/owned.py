@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from local_models.host import orphans, procfs, sockets
-from local_models.host.gpu import GpuProbe, memory_back
+from local_models.host.gpu import GpuReader, memory_back
 from local_models.host.log_ring import LogRing
 from local_models.host.process import KILL, TERM, Child, Spawn
 from local_models.replica import command, progress
@@ -31,7 +32,8 @@ _HEALTH_S = 1.0  # between two looks at /health of a ready engine
 _LAST_WORDS_S = 0.5  # a dying engine gets to exit by itself, so that its log is whole
 _TOLD_TO_END = "[shutdown] API server: shutdown triggered"  # logged on SIGTERM and SIGINT alone
 _REAP_S = 10.0
-_MEMORY_S = 60.0  # the driver takes its time to give back what a killed process held
+_MEMORY_S = 60.0  # longest wait for the driver to give back what a killed process held
+_MEMORY_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,12 @@ class Place:
 class StartPlan:
     """How to start vLLM.
 
-    env: the child's whole environment. gpus: indices as NVML counts, () on a CPU. key: what its start times are
-    comparable by. about: the device, for people.
+    env: the child's whole environment, which may hold tokens. gpus: indices as NVML counts, () on a CPU. key: starts
+    with the same key take about as long. about: the device, for people.
     """
 
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     gpus: tuple[int, ...]
     key: str
     about: str
@@ -72,7 +74,7 @@ class World:
     prepare: Callable[[Notice], Awaitable[PreparedModel]]
     plan: Plan
     spawn: Spawn
-    probe: GpuProbe
+    gpus: GpuReader
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     starts: StartTimes
@@ -119,7 +121,7 @@ class OwnedEngine:
         self._marker = orphans.Marker(self.place.owner, self.name, run)
         plan = await self.world.plan(model, self.place, self._marker.environ())
         self._key, self._gpus = plan.key, plan.gpus
-        self._before = await asyncio.to_thread(self.world.probe.read) if plan.gpus else ()
+        self._before = await self.world.gpus.read() if plan.gpus else ()
         child = self._start(model, plan, notice)
         began = self.world.clock()
         try:
@@ -238,30 +240,33 @@ class OwnedEngine:
         """From then on it takes no new connection, however long it goes on with what it has."""
         return any(_TOLD_TO_END in line for line in self.log.since_mark)
 
-    async def take_down(self, grace_s: float) -> None:
-        """TERM to the front, which ends its cores in order; KILL to the group; then to whatever carries the marker."""
+    async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """SIGTERM to the front, which ends its cores in order; SIGKILL to the group; then a sweep by the marker."""
         child, marker = self._child, self._marker
         if child is not None:
-            if grace_s > 0:
+            if grace_s > 0 and not hurry.is_set():
                 child.signal(TERM)
-                await _within(child.wait(), grace_s)
+                await _first_of(grace_s, child.wait(), hurry.wait())
             child.signal_group(KILL)
-            await _within(child.wait(), _REAP_S)
+            await _first_of(_REAP_S, child.wait())
             child.close()
+            self._child = None
         left = (await orphans.sweep(orphans.of_ended_run(marker), _REAP_S)).left if marker is not None else ()
         sockets.remove_stale(self.place.socket)
         await self.hop.aclose()
-        await self._memory_returned()
+        if self._gpus:
+            # The driver is late in giving back what a killed process held; the next start would not fit before.
+            await _first_of(_MEMORY_S, self._memory_returned(), hurry.wait())
         if left:
             raise Fault(f"processes {list(left)} do not end: the GPU driver may hold them; a reboot frees them")
 
     async def _memory_returned(self) -> None:
-        until = self.world.clock() + _MEMORY_S
-        while self._gpus and self.world.clock() < until:
-            now = await asyncio.to_thread(self.world.probe.read)
-            if memory_back(self._before, now, self._gpus):
-                return
-            await self.world.sleep(0.5)
+        while not memory_back(self._before, await self.world.gpus.read(), self._gpus):
+            await self.world.sleep(_MEMORY_LOOK_S)
+
+    def kill(self) -> None:
+        if self._child is not None:
+            self._child.signal_group(KILL)
 
 
 def models_in(body: bytes) -> Served:
@@ -290,8 +295,12 @@ def _exit_words(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
-async def _within(work: Awaitable[int], seconds: float) -> None:
+async def _first_of(timeout_s: float, *works: Coroutine[Any, Any, object]) -> None:
+    """Returns when the first of them is done, or after the time-out; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        await asyncio.wait_for(work, seconds)
-    except TimeoutError:
-        return
+        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

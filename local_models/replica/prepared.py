@@ -4,6 +4,7 @@ process.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,20 @@ from runtime.contract.targets import Capabilities
 
 Notice = Callable[[str], None]
 """Takes one line of progress."""
+
+_log = logging.getLogger(__name__)
+
+
+def safe(notice: Notice) -> Notice:
+    """`notice` without its exceptions: a closed stderr or a caller's fault is logged and never ends a supervisor."""
+
+    def tell(line: str) -> None:
+        try:
+            notice(line)
+        except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
+            _log.warning("a line of progress could not be shown (%s): %s", type(error).__name__, line)
+
+    return tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,26 @@ ended; this module only waits, races and reports.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from local_models.host.threads import in_daemon_thread
 from local_models.replica import canary, lifecycle, telemetry
 from local_models.replica.hang import Answer, Evidence, Verdict, judge
 from local_models.replica.instance import Fault, Instance, Served
 from local_models.replica.lifecycle import End, Event, Failed, Gone, Launch, Life, Policy, Ready, RetryDue, Wake
-from local_models.replica.prepared import Notice
+from local_models.replica.prepared import Notice, safe
 from local_models.replica.start_times import ready_at
 from runtime.contract.engine import ReplicaState, ReplicaView, Telemetry
 from runtime.contract.failures import HopError
 
 Sleep = Callable[[float], Awaitable[None]]
+
+_CLOSE_S = 1.0
+_CANCEL_S = 5.0  # a cancelled launch may have a child process of its own to kill and reap
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,12 @@ class Watch:
 
 
 class Supervisor:
-    """changed: called after every change of state. clock: monotonic seconds; sleep: its companion."""
+    """The owner of one replica's state.
+
+    changed: called after every change of state. hurry: once set, endings give no grace. clock: monotonic seconds; sleep
+    its companion. Whatever raises inside one of its tasks is logged or becomes the failure of the run: the task that
+    owns the state ends by `close` alone.
+    """
 
     def __init__(
         self,
@@ -53,6 +64,7 @@ class Supervisor:
         clock: Callable[[], float],
         sleep: Sleep,
         changed: Callable[[], None],
+        hurry: asyncio.Event,
     ) -> None:
         self._instance = instance
         self._policy = policy
@@ -60,6 +72,7 @@ class Supervisor:
         self._clock = clock
         self._sleep = sleep
         self._changed = changed
+        self._hurry = hurry
         self._notice: Notice = lambda line: None
         self._life = Life(since=clock())
         self._served = Served(())
@@ -71,19 +84,21 @@ class Supervisor:
         self._alive_at = 0.0  # when the canary or the counters last proved life
 
     def begin(self, notice: Notice) -> None:
-        """From now on events are taken. In a running event loop."""
-        self._notice = notice
+        """Starts to take events. Needs a running event loop."""
+        self._notice = safe(notice)
         self._owner = asyncio.create_task(self._take_events(), name=f"supervisor {self._instance.name}")
 
     def send(self, event: Event) -> None:
         self._events.put_nowait(event)
 
     async def close(self) -> None:
-        """Ends its tasks; the replica should be at rest."""
-        for task in (self._owner, self._running, *self._chores):
-            if task is not None:
-                task.cancel()
-                await _settled(task)
+        """Ends its tasks within a second. A replica that is not at rest by then is killed without waiting."""
+        tasks = [task for task in (self._owner, self._running, *self._chores) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CLOSE_S)
+        self._instance.kill()
 
     @property
     def state(self) -> ReplicaState:
@@ -92,6 +107,11 @@ class Supervisor:
     @property
     def begun(self) -> bool:
         return self._owner is not None
+
+    @property
+    def launched(self) -> bool:
+        """True once it has been started at least once."""
+        return self._life.run > 0
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -140,29 +160,27 @@ class Supervisor:
             event = await self._events.get()
             try:
                 self._take(event)
-            except lifecycle.IllegalTransitionError as error:  # our own fault; the replica must still be watched
-                self._notice(f"{self._instance.name}: a fault in Hearth, please report it: {error}")
+            except Exception:  # noqa: BLE001 - an illegal transition or another fault of ours: go on watching
+                _log.exception("%s: %s could not be handled", self._instance.name, type(event).__name__)
+                self._notice(f"{self._instance.name}: a fault in Hearth, please report it; the log has the traceback")
 
     def _take(self, event: Event) -> None:
-        before = self._life
+        before, name = self._life, self._instance.name
         self._life, actions = lifecycle.step(before, event, self._clock(), self._policy)
         for action in actions:
-            self._act(action)
+            match action:
+                case Launch(run):
+                    self._running = asyncio.create_task(self._live(run), name=f"{name} run {run}")
+                case End(run, grace):
+                    self._chore(self._end(run, grace), f"{name} end of run {run}")
+                case Wake(run, at):
+                    self._chore(self._wake(run, at), f"{name} back-off after run {run}")
         if self._life.state is not before.state:
-            self._tell(before)
             self._changed()
+            self._tell(before)
 
-    def _act(self, action: lifecycle.Action) -> None:
-        match action:
-            case Launch(run):
-                self._running = asyncio.create_task(self._live(run), name=f"{self._instance.name} run {run}")
-            case End(run, grace):
-                self._chore(self._end(run, grace))
-            case Wake(run, at):
-                self._chore(self._wake(run, at))
-
-    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _chore(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 
@@ -185,28 +203,39 @@ class Supervisor:
 
     async def _live(self, run: int) -> None:
         try:
-            fault = await self._until_fault(run)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a launch is its failure
+            self._served = await self._instance.bring_up(run, self._notice)
+            self._alive_at = self._clock()
+            self.send(Ready(run))
+            fault = await self._first_fault()
+        except Fault as error:
+            fault = error
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a run is its failure
+            _log.exception("%s: run %d", self._instance.name, run)
             fault = Fault(f"{type(error).__name__}: {error}")
         self.send(Failed(run, fault.cause, fault.deterministic))
 
-    async def _until_fault(self, run: int) -> Fault:
+    async def _first_fault(self) -> Fault:
+        """Watches a ready replica until one of its watches reports a fault; the others are cancelled."""
+        watches = {"end": self._instance.ended(), "hang": self._hung(), "metrics": self._scrape_on()}
+        tasks = [
+            asyncio.create_task(watch, name=f"{self._instance.name} {name} watch") for name, watch in watches.items()
+        ]
         try:
-            self._served = await self._instance.bring_up(run, self._notice)
-        except Fault as fault:
-            return fault
-        self._alive_at = self._clock()
-        self.send(Ready(run))
-        return await _first(self._instance.ended(), self._hung(), self._scrape_on())
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return next(iter(done)).result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _end(self, run: int, grace: float) -> None:
-        if self._running is not None:
-            self._running.cancel()
-            await _settled(self._running)
-        self._telemetry = None
         try:
-            await self._instance.take_down(grace)
-        except Exception as error:  # noqa: BLE001 - a replica stuck in stopping would never come back
+            if self._running is not None:
+                self._running.cancel()
+                await asyncio.wait((self._running,), timeout=_CANCEL_S)
+            self._telemetry = None
+            await self._instance.take_down(grace, self._hurry)
+        except Exception as error:  # noqa: BLE001 - a replica stuck in `stopping` would never come back
             self._notice(f"{self._instance.name}: could not be ended cleanly: {error}")
         self.send(Gone(run))
 
@@ -278,20 +307,5 @@ class Supervisor:
 
     async def _look(self) -> Evidence:
         tokens = await self._scrape()
-        return Evidence(tokens, await asyncio.to_thread(self._instance.cpu_s), self._instance.hop.last_byte_at)
-
-
-async def _first(*works: Coroutine[Any, Any, Fault]) -> Fault:
-    """The result of whichever ends first; the others are cancelled and gone when it returns."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return next(iter(done)).result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _settled(task: asyncio.Task[None]) -> None:
-    await asyncio.gather(task, return_exceptions=True)
+        cpu_s = await in_daemon_thread(self._instance.cpu_s, f"{self._instance.name} processor time")
+        return Evidence(tokens, cpu_s, self._instance.hop.last_byte_at)

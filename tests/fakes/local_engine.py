@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local_models.engine import LocalEngine
-from local_models.host.gpu import GpuProbe, NoGpu
+from local_models.host.gpu import GpuProbe, GpuReader, NoGpu
 from local_models.replica.owned import Place, StartPlan
 from local_models.replica.prepared import Notice, PreparedModel
 from local_models.replica.supervisor import Watch
@@ -67,7 +67,7 @@ def fake_engine(
         fake_spec(state_dir, **wishes),
         prepare=prepare,
         plan=plan or FakePlan(script or {}),
-        probe=probe or NoGpu(),
+        gpus=GpuReader(probe or NoGpu()),
         clock=clock,
         watch=watch,
     )

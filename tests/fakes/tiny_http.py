@@ -88,18 +88,25 @@ async def _serve(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.S
 
 
 async def _unless_left(work: Awaitable[None], reader: asyncio.StreamReader) -> bytes:
-    """Runs `work`, and cancels it when the client closes. Returns what was read of the next request."""
+    """Runs `work`, and cancels it when the client closes. Returns the first bytes of the next request, if any came.
+
+    Tasks are waited for and not awaited: a suppressed CancelledError could be the server's own end, which would be lost.
+    """
     working = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(reader.read(1))
-    await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
-    if not working.done() and not listening.result():
-        working.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
-    if not listening.done():
+    try:
+        await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done() and not listening.result():
+            working.cancel()
+        await asyncio.wait((working,))
+        if not working.cancelled():
+            working.result()
         listening.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            return await listening
+        await asyncio.wait((listening,))
+    finally:
+        working.cancel()
+        listening.cancel()
+    if listening.cancelled():
         return b""
     early = listening.result()
     if not early:

@@ -11,9 +11,11 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from local_models.wire.hop import EngineHop
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
 from runtime.contract.failures import HopError
 from runtime.contract.hop import HttpCall
-from tests.fakes.local_engine import MODEL, ROOT, FakePlan, fake_engine, fake_state
+from tests.fakes.local_engine import MODEL, QUICK, ROOT, FakePlan, fake_engine, fake_state
 
 
 @pytest.fixture
@@ -152,7 +154,8 @@ async def test_a_core_that_dies_ends_with_exit_code_0_and_is_a_crash_all_the_sam
 ) -> None:
     """The stream has an error object before its [DONE]; the engine comes back."""
     monkeypatch.setattr("local_models.replica.owned._LAST_WORDS_S", 10.0)  # a busy machine takes its time over an exit
-    async with running(fake_engine(folder, {"token_s": 0.05, "tokens": 500}), folder) as engine:
+    patient = replace(QUICK, hang_after=10.0)  # and its silence meanwhile is not to be judged a hang
+    async with running(fake_engine(folder, {"token_s": 0.05, "tokens": 500}, watch=patient), folder) as engine:
         begun = asyncio.Event()
         stream = asyncio.create_task(stream_to_its_end(engine, begun))
         await begun.wait()
@@ -229,6 +232,85 @@ async def test_an_engine_that_ignores_term_is_killed(folder: Path, monkeypatch: 
         await engine.stop()
         assert 0.3 <= time.monotonic() - began < 5
         assert [procfs.start_of(state[who]) for who in ("front", "core", "grandchild")] == [None, None, None]
+
+
+async def test_a_second_wish_to_stop_cuts_the_grace(folder: Path) -> None:
+    """Two processes that ignore SIGTERM: as soon as the caller is in a hurry, SIGKILL ends them."""
+    engine = fake_engine(folder, {"ignore_term": True})
+    hurry = asyncio.Event()
+    await engine.start(lambda line: None)
+    assert await engine.wait_ready(20)
+    stopping = asyncio.create_task(engine.stop(hurry=hurry))
+    await until(lambda: only(engine).state is ReplicaState.STOPPING)
+    began = time.monotonic()
+    hurry.set()
+    await stopping
+    assert time.monotonic() - began < 5
+    assert (ours(folder), only(engine).state) == ([], ReplicaState.STOPPED)
+
+
+async def test_a_stop_has_an_upper_bound(folder: Path) -> None:
+    """Without any grace left the engine is killed, though nobody is in a hurry."""
+    engine = fake_engine(folder, {"ignore_term": True})
+    await engine.start(lambda line: None)
+    assert await engine.wait_ready(20)
+    began = time.monotonic()
+    await engine.stop(within_s=4.5)
+    assert time.monotonic() - began < 5.5
+    assert ours(folder) == []
+
+
+async def test_a_notice_on_a_closed_pipe_does_not_stop_the_engine_from_stopping(folder: Path) -> None:
+    """Every line raises BrokenPipeError: it starts, survives a crash and ends all the same."""
+
+    def closed(line: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    engine = fake_engine(folder)
+    await engine.start(closed)
+    try:
+        assert await engine.wait_ready(20)
+        os.kill(only(engine).pid or 0, signal.SIGKILL)
+        await restarted(engine)
+        assert only(engine).run == 2
+    finally:
+        await asyncio.wait_for(engine.stop(), 15)
+    assert (ours(folder), only(engine).state) == ([], ReplicaState.STOPPED)
+
+
+async def test_a_stop_during_the_sweep_starts_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`stop` before any replica has begun: the start that goes on launches none."""
+    swept, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> orphans.Swept:
+        swept.set()
+        await go_on.wait()
+        return orphans.Swept((), ())
+
+    monkeypatch.setattr(orphans, "sweep", slow)
+    plan = FakePlan({})
+    engine = fake_engine(folder, plan=plan)
+    start = asyncio.create_task(engine.start(lambda line: None))
+    await swept.wait()
+    await engine.stop()
+    go_on.set()
+    await start
+    assert (plan.starts, only(engine).state) == (0, ReplicaState.STOPPED)
+
+
+async def test_a_change_can_be_awaited(folder: Path) -> None:
+    """Every waiter wakes at the next change of state; one that looked before an earlier change returns at once."""
+    engine = fake_engine(folder)
+    before = engine.revision
+    waiters = [asyncio.create_task(engine.changed(before)) for _ in range(3)]
+    try:
+        await engine.start(lambda line: None)
+        assert all(revision > before for revision in await asyncio.gather(*waiters))
+        assert await engine.changed(before) == engine.revision
+        while not only(engine).ready:
+            await asyncio.wait_for(engine.changed(engine.revision), 20)
+    finally:
+        await engine.stop()
 
 
 async def test_a_drain_lets_an_open_stream_finish(folder: Path) -> None:
@@ -369,6 +451,34 @@ async def test_a_restart_waits_for_the_gpus_memory(folder: Path) -> None:
         assert (only(engine).state, plan.starts) == (ReplicaState.STOPPING, 1)
         driver.used = 0
         await restarted(engine)
+
+
+class HungDriver(SlowDriver):
+    """An NVML whose calls do not return while a test holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.held = threading.Event()
+
+    def read(self) -> tuple[Gpu, ...]:
+        self.calls += 1
+        self.held.wait()
+        return super().read()
+
+
+async def test_a_driver_that_hangs_holds_no_stop_up(folder: Path) -> None:
+    """The call to NVML is left alone in its daemon thread, one call at most."""
+    driver = HungDriver()
+    engine = fake_engine(folder, probe=driver)
+    await engine.start(lambda line: None)
+    try:
+        assert await engine.wait_ready(20)
+        assert driver.calls == 1
+        assert [thread.daemon for thread in threading.enumerate() if thread.name == "gpu reading"] == [True]
+        await asyncio.wait_for(engine.stop(), 15)
+    finally:
+        driver.held.set()
 
 
 OWNER = """

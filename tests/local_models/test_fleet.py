@@ -11,7 +11,7 @@ import pytest
 
 from local_models.fleet import planner
 from local_models.host import orphans
-from local_models.host.gpu import GpuProcess, NoGpu
+from local_models.host.gpu import GpuProcess, GpuReader, NoGpu
 from local_models.replica.instance import Fault
 from local_models.replica.owned import Place, StartPlan
 from local_models.replica.prepared import PreparedModel
@@ -60,7 +60,9 @@ def place(folder: Path, index: int = 0) -> Place:
 async def planned(spec: EngineSpec, probe: Any, index: int = 0, environ: dict[str, str] | None = None) -> StartPlan:
     where = place(spec.state_dir, index)
     marker = orphans.Marker(where.owner, where.name, 1)
-    return await planner(spec, probe, environ or {}, frozenset({"MY_SECRET"}))(MODEL, where, marker.environ())
+    return await planner(spec, GpuReader(probe), environ or {}, frozenset({"MY_SECRET"}))(
+        MODEL, where, marker.environ()
+    )
 
 
 async def test_each_replica_gets_its_own_gpus(tmp_path: Path, python: Python) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
-from local_models.host.gpu import GpuProcess, NoGpu, NvmlProbe, memory_back
+from local_models.host.gpu import GpuProcess, GpuReader, NoGpu, NvmlProbe, memory_back
 from runtime.contract.engine import Gpu
 
 GIB = 1 << 30
@@ -152,3 +153,28 @@ def test_a_gpu_that_cannot_be_read_holds_nothing_back() -> None:
     """The engine's own check says more than a probe that fails."""
     assert memory_back(used(1), (), [0])
     assert memory_back((), used(20), [0])
+
+
+class HeldProbe(NoGpu):
+    """A probe whose reading returns once a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.let_go = threading.Event()
+
+    def read(self) -> tuple[Gpu, ...]:
+        self.calls += 1
+        self.let_go.wait()
+        return (Gpu(0, "H100", 80 * GIB, 0, 0.0, 0.0),)
+
+
+async def test_a_hung_driver_costs_one_thread() -> None:
+    """Readings that time out start no second call; once it returns, its result is the next reading's."""
+    probe = HeldProbe()
+    reader = GpuReader(probe)
+    assert [await reader.read(0.01) for _ in range(5)] == [()] * 5
+    assert (probe.calls, reader.hung, reader.reason) == (1, True, "the NVIDIA driver does not answer")
+    probe.let_go.set()
+    assert [gpu.name for gpu in await reader.read()] == ["H100"]
+    assert (reader.hung, reader.reason) == (False, "no GPU was looked for")

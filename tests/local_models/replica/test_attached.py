@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from local_models.engine import LocalEngine
-from local_models.host.gpu import NoGpu
+from local_models.host.gpu import GpuReader, NoGpu
 from local_models.replica import attached
 from local_models.replica.attached import is_loopback, without_secrets
 from local_models.replica.prepared import Notice, PreparedModel
@@ -81,7 +81,9 @@ async def attach(folder: Path, *ports: int, **wishes: Any) -> AsyncIterator[Loca
             **wishes,
         }
     )
-    engine = LocalEngine(spec, prepare=never, plan=FakePlan({}), probe=NoGpu(), clock=time.monotonic, watch=QUICK)
+    engine = LocalEngine(
+        spec, prepare=never, plan=FakePlan({}), gpus=GpuReader(NoGpu()), clock=time.monotonic, watch=QUICK
+    )
     await engine.start(lambda line: None)
     try:
         yield engine
@@ -193,7 +195,7 @@ def test_on_box_is_only_what_cannot_leave_it(url: str, on_box: bool) -> None:
 async def test_one_server_elsewhere_makes_the_fleet_elsewhere(tmp_path: Path) -> None:
     """on_box holds only where every replica is on this machine."""
     spec = EngineSpec("m", tmp_path, urls=("http://127.0.0.1:1/v1", "http://10.0.0.1/v1"))
-    engine = LocalEngine(spec, prepare=never, plan=FakePlan({}), probe=NoGpu(), clock=time.monotonic)
+    engine = LocalEngine(spec, prepare=never, plan=FakePlan({}), gpus=GpuReader(NoGpu()), clock=time.monotonic)
     assert not engine.on_box
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from local_models.replica import telemetry
 from local_models.replica.canary import Question
 from local_models.replica.instance import Fault, Served
-from local_models.replica.lifecycle import Drain, Policy, Start, Stop
+from local_models.replica.lifecycle import Drain, Policy, Ready, Start, Stop
 from local_models.replica.prepared import Notice
 from local_models.replica.supervisor import Supervisor, Watch
 from runtime.contract.engine import ReplicaState
@@ -58,6 +60,9 @@ class TellingInstance:
         self.launched: list[float] = []
         self.taken_down: list[float] = []
         self.cpu = 0.0
+        self.kills = 0
+        self.ends_never = False
+        self.end_error: Exception | None = None
         self._starts = list(starts)
         self._clock = clock
         self._end: asyncio.Future[Fault] | None = None
@@ -78,8 +83,15 @@ class TellingInstance:
         assert self._end is not None
         self._end.set_result(Fault(cause))
 
-    async def take_down(self, grace_s: float) -> None:
+    async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
         self.taken_down.append(grace_s)
+        if self.ends_never:
+            await asyncio.Event().wait()
+        if self.end_error is not None:
+            raise self.end_error
+
+    def kill(self) -> None:
+        self.kills += 1
 
     def cpu_s(self) -> float | None:
         return self.cpu
@@ -95,20 +107,28 @@ def clock() -> FakeClock:
 
 
 class Running:
-    def __init__(self, clock: FakeClock, *starts: Fault | Served, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        clock: FakeClock,
+        *starts: Fault | Served,
+        watch: Watch | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.instance = TellingInstance(clock, *starts)
         self.said: list[str] = []
+        self.notice: Notice = self.said.append
         self.supervisor = Supervisor(
             self.instance,
             Policy(grace=5.0),
             watch or Watch(idle=None),
             clock=clock,
             sleep=clock.sleep,
-            changed=lambda: None,
+            changed=changed,
+            hurry=asyncio.Event(),
         )
 
     async def __aenter__(self) -> Running:
-        self.supervisor.begin(self.said.append)
+        self.supervisor.begin(self.notice)
         self.supervisor.send(Start())
         return self
 
@@ -235,3 +255,77 @@ async def test_a_stop_gives_grace(clock: FakeClock) -> None:
         running.supervisor.send(Stop())
         await clock.advance(0)
         assert (running.instance.taken_down, running.state) == ([5.0], ReplicaState.STOPPED)
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), ValueError("I/O operation on closed file"), KeyError("x")]
+)
+async def test_a_notice_that_raises_changes_nothing(
+    clock: FakeClock, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Start, crash, restart, a failed end and stop go their way, and the lines that could not be shown are in the log."""
+
+    def broken(line: str) -> None:
+        raise error
+
+    running = Running(clock, UP)
+    running.notice = broken
+    async with running:
+        await clock.advance(1)
+        running.instance.die("killed by signal 9")
+        await clock.advance(0)
+        assert (running.state, running.supervisor.view().run) == (ReplicaState.READY, 2)
+        running.instance.end_error = OSError("no such process")
+        running.supervisor.send(Stop())
+        await clock.advance(0)
+        assert running.state is ReplicaState.STOPPED
+    assert "replica-0: starting again (restart 1)" in caplog.text
+
+
+async def test_an_event_that_cannot_happen_is_logged_and_the_next_one_is_taken(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours in one event does not end the task that owns the replica."""
+    async with Running(clock, UP) as running:
+        running.supervisor.send(Ready(run=7))
+        running.supervisor.send(Stop())
+        await clock.advance(0)
+        assert running.state is ReplicaState.STOPPED
+    assert "Ready could not be handled" in caplog.text
+    assert "a fault in Hearth, please report it" in running.said[-1]
+
+
+async def test_a_listener_of_changes_that_raises_does_not_end_the_supervisor(clock: FakeClock) -> None:
+    """Whatever the callback raises, the next event is taken."""
+
+    def changed() -> None:
+        raise RuntimeError("a broken listener")
+
+    async with Running(clock, UP, changed=changed) as running:
+        await clock.advance(1)
+        running.supervisor.send(Stop())
+        await clock.advance(0)
+        assert running.state is ReplicaState.STOPPED
+
+
+async def test_a_watch_that_raises_is_the_failure_of_its_run(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in reading /metrics restarts the replica with a cause, and is not silent."""
+    async with Running(clock, UP) as running:
+        await clock.advance(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(telemetry, "parse", lambda text, at: 1 / 0)
+            await clock.advance(1)
+        view = running.supervisor.view()
+        assert (view.restarts, view.cause) == (1, "ZeroDivisionError: division by zero")
+
+
+async def test_closing_kills_what_is_not_at_rest(clock: FakeClock) -> None:
+    """An ending that never returns holds nobody up: close returns, and the replica was sent SIGKILL."""
+    running = Running(clock, UP)
+    async with running:
+        await clock.advance(1)
+        running.instance.ends_never = True
+        running.supervisor.send(Stop())
+        await clock.advance(0)
+        assert running.state is ReplicaState.STOPPING
+    assert running.instance.kills == 1
