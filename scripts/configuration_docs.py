@@ -64,7 +64,8 @@ A secret is never written into the file, only where it is kept: `env:NAME` is an
 file that holds nothing else (`~` is your home, a relative path begins at the settings file). A secret written out is refused
 and not repeated.
 
-- `server.keys`: one that leads to nothing refuses to start; so does an address beyond this machine with no key.
+- `server.keys` and `server.admin_keys`: one that leads to nothing refuses to start; so does an address beyond this machine
+  with no key.
 - `targets.NAME.key`: one that leads to nothing sets the target aside; `hearth status` says so. Left out,
   `PROVIDER_API_KEY` is taken from the environment; without that a target with a `base_url` is called without a key, any
   other is set aside.
@@ -73,8 +74,8 @@ and not repeated.
 ## Reload
 
 Hearth reads the file again when it or a secret's file changes, and on SIGHUP. A file with a fault changes nothing, and
-the log says what is wrong. `server.host`, `server.port`, `[engine]` and `[records]` wait for a restart; everything else
-is in force at once.
+the log says what is wrong. Of `[server]` the address, the limits of connections and heads and the log, and all of
+`[engine]` and `[records]` wait for a restart; everything else is in force at once.
 
 ## Settings
 """

@@ -16,6 +16,8 @@ from runtime.settings.model import LOCAL, Document, Settings, TargetSettings
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret, file_of
 
+SERVER_KEYS = ("keys", "admin_keys")
+
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
@@ -33,7 +35,8 @@ class Keyring:
 
 def opened(document: Document, model_override: str | None, keyring: Keyring) -> tuple[Settings, list[Fault]]:
     """The settings with every secret's value, and a fault for each key without which Hearth must not start."""
-    server = document.server.model_copy(update={"keys": tuple(map(keyring.open, document.server.keys))})
+    keys = {name: tuple(map(keyring.open, getattr(document.server, name))) for name in SERVER_KEYS}
+    server = document.server.model_copy(update=keys)
     engine_key = document.engine.key and keyring.open(document.engine.key)
     targets = _with_lent(document.targets, model_override)
     accounts = {name: _account(target, keyring) for name, target in targets.items()}
@@ -76,9 +79,10 @@ def usual_key(provider: str) -> str:
 
 
 def _refusals(settings: Settings) -> Iterator[Fault]:
-    for index, key in enumerate(settings.server.keys):
-        if key.trouble:
-            yield Fault(("server", "keys", index), f"{key.reference} {key.trouble}: {_remedy(key)}, or take it out")
+    for name in SERVER_KEYS:
+        for index, key in enumerate(getattr(settings.server, name)):
+            if key.trouble:
+                yield Fault(("server", name, index), f"{key.reference} {key.trouble}: {_remedy(key)}, or take it out")
     key_of_engine = settings.engine.key
     if settings.engine.url and key_of_engine and key_of_engine.trouble:
         yield Fault(("engine", "key"), f"{key_of_engine.reference} {key_of_engine.trouble}: {_remedy(key_of_engine)}")
@@ -91,8 +95,9 @@ def _remedy(secret: Secret) -> str:
 
 def secrets(document: Document) -> Iterator[tuple[Key, Secret]]:
     """Every reference with its place."""
-    for index, key in enumerate(document.server.keys):
-        yield ("server", "keys", index), key
+    for name in SERVER_KEYS:
+        for index, key in enumerate(getattr(document.server, name)):
+            yield ("server", name, index), key
     if document.engine.key:
         yield ("engine", "key"), document.engine.key
     for name, target in document.targets.items():

@@ -80,7 +80,14 @@ def on_this_machine(host: str) -> bool:
 
 def _exposure(server: Mapping[str, Any]) -> Iterator[Fault]:
     host = server.get("host", Server().host)
-    if isinstance(host, str) and host and not server.get("keys") and not on_this_machine(host):
+    if server.get("socket"):
+        return  # only local users reach it, and its folder decides which
+    if (
+        isinstance(host, str)
+        and host
+        and not (server.get("keys") or server.get("admin_keys"))
+        and not on_this_machine(host)
+    ):
         yield Fault(
             ("server", "host"),
             f'"{host}" lets other machines in, and no key is set: set server.keys = ["env:{API_KEY}"] '

@@ -99,7 +99,7 @@ _WORDS: Mapping[str, str] = {
     "string_too_short": "must not be empty",
     "too_short": "must hold at least one entry",
 }
-_SECRET_NAMES = frozenset({"key", "keys"})
+_SECRET_NAMES = frozenset({"key", "keys", "admin_keys", "token"})
 
 
 def faults_of(error: ValidationError) -> list[Fault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address, ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -82,6 +83,43 @@ def _origin(text: str) -> str:
 
 
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Field(strict=False)]
+
+
+def _proxy(text: str) -> str:
+    try:
+        if text != "unix":
+            ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError('must be an address, a network like "10.0.0.0/8", or "unix"') from None
+    return text
+
+
+Proxies = Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], Field(strict=False)]
+
+
+def _host(text: str) -> str:
+    """A name as it stands in a Host header: without port and last dot, in lower case."""
+    name = text.lower().rstrip(".")
+    try:
+        address = name.startswith("[") and name.endswith("]") and IPv6Address(name[1:-1]) is not None
+    except ValueError:
+        address = False
+    if not address and not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", name):
+        raise ValueError('must be a host name alone, like "hearth.internal" or "[fd00::1]", with no scheme and no port')
+    return name
+
+
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], Field(strict=False)]
+
+
+def _prefix(text: str) -> str:
+    """A path with no slash at its end."""
+    if text and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", text):
+        raise ValueError('must be a path like "/hearth", or empty')
+    return text.rstrip("/")
+
+
+Prefix = Annotated[str, AfterValidator(_prefix)]
 
 
 def _none_or_dollars(value: Any) -> Any:

@@ -163,7 +163,7 @@ def _validated(tree: Mapping[str, Any]) -> tuple[Document, list[Fault]]:
 
 
 def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> Iterator[str]:
-    if env.get(API_KEY) and not document.server.keys:
+    if env.get(API_KEY) and not (document.server.keys or document.server.admin_keys):
         yield f'{API_KEY} is set, but server.keys is empty, so no key is asked for: set server.keys = ["env:{API_KEY}"]'
     for key, secret in secrets(document):
         path = keyring.file(secret)

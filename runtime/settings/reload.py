@@ -16,8 +16,12 @@ from runtime.settings.places import Key
 from runtime.settings.read import Loaded
 from runtime.settings.shape import leaves
 
-# The socket is bound, the engine started and the record opened once.
-_NEED_RESTART: tuple[Key, ...] = (("server", "host"), ("server", "port"), ("engine",), ("records",))
+# The socket is bound, logging set up, the engine started and the record opened once.
+_SERVER_ONCE = (
+    *("host", "port", "socket", "path_prefix", "max_connections", "max_head_kb", "head_timeout", "body_timeout"),
+    *("log_level", "log_format", "access_log"),
+)
+_NEED_RESTART: tuple[Key, ...] = (*(("server", name) for name in _SERVER_ONCE), ("engine",), ("records",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def _needs_restart(key: Key) -> bool:
 
 def under_way(running: Settings, new: Settings) -> Settings:
     """`new`, with what needs a restart as it is in `running`: what is really in force until then."""
-    server = new.server.model_copy(update={"host": running.server.host, "port": running.server.port})
+    server = new.server.model_copy(update={name: getattr(running.server, name) for name in _SERVER_ONCE})
     return new.model_copy(update={"server": server, "engine": running.engine, "records": running.records})
 
 

@@ -14,7 +14,7 @@ from runtime.settings.shape import fields_of, leaves
 from scripts.configuration_docs import PAGE, page
 from tests.runtime.settings.readings import settings
 
-KEYS = {"HEARTH_API_KEY": "a", "ENGINE_API_KEY": "b", "MY_API_KEY": "c"}
+KEYS = {"HEARTH_API_KEY": "a", "HEARTH_ADMIN_KEY": "d", "ENGINE_API_KEY": "b", "MY_API_KEY": "c"}
 
 
 def uncommented() -> str:

@@ -137,6 +137,12 @@ def test_a_price_becomes_the_contracts() -> None:
         ('[engine]\nargs = "--x"', 'engine.args: must be a list in brackets, not "--x"'),
         ('[server]\ncors = ["app.example.com"]', "server.cors[0]: must be an origin like"),
         ("[server]\nhost = ''", "server.host: must not be empty"),
+        ("[server]\nhosts = ['http://a']", "server.hosts[0]: must be a host name alone"),
+        ("[server]\nhosts = ['a:8000']", "server.hosts[0]: must be a host name alone"),
+        ("[server]\npath_prefix = 'hearth'", 'server.path_prefix: must be a path like "/hearth"'),
+        ("[server]\ntrusted_proxies = ['proxy']", "server.trusted_proxies[0]: must be an address, a network"),
+        ("[server]\nlog_level = 'warn'", 'not "warn"; did you mean "warning"?'),
+        ("[server]\nmax_connections = 0", "server.max_connections: must be above 0, not 0"),
         ('[budget]\ndaily_usd = "a lot"', 'budget.daily_usd: must be a number of dollars, 0 or more, or "none"'),
         ("engine = 5", "engine: must be a table, not 5"),
         ('aliases = ["x"]', "aliases: must be a table"),
@@ -166,6 +172,13 @@ def test_a_wrong_value_is_refused_with_what_is_right(text: str, words: str) -> N
 def test_an_engine_url_is_one_or_several(text: str, value: tuple[str, ...]) -> None:
     """A single address needs no brackets; a slash at the end does not matter."""
     assert settings(text).engine.url == value
+
+
+def test_names_of_the_door_are_kept_in_one_spelling() -> None:
+    """Hosts lose their last dot and capitals, a prefix its last slash."""
+    server = settings("[server]\nhosts = ['Hearth.Internal.', '[FD00::1]']\npath_prefix = '/ai/hearth/'").server
+    assert server.hosts == ("hearth.internal", "[fd00::1]")
+    assert server.path_prefix == "/ai/hearth"
 
 
 def test_a_budget_can_be_lifted() -> None:

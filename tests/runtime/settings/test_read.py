@@ -37,7 +37,7 @@ to = ["lcal"]
         {"HEARTH_ENGINE__REPLICAS": "two"},
     )
     assert found == [
-        'hearth.toml:3:1: server.hots: unknown key; did you mean "host"?',
+        'hearth.toml:3:1: server.hots: unknown key; did you mean "hosts"?',
         'hearth.toml:4:1: server.port: must be a whole number, not "8000"',
         'hearth.toml:6:1: targets.cloud: needs "model"',
         'hearth.toml:7:1: targets.cloud.provider: unknown provider "opnai"; did you mean "openai"?',

@@ -88,6 +88,13 @@ def test_an_empty_server_key_refuses_to_start(env: dict[str, str]) -> None:
     )
 
 
+def test_an_empty_admin_key_refuses_to_start() -> None:
+    """Admin keys are opened as the others are, and let Hearth listen beyond this machine."""
+    text = '[server]\nhost = "0.0.0.0"\nadmin_keys = ["env:A"]'
+    assert problem(text).startswith("hearth.toml:3:15: server.admin_keys[0]: env:A holds no value")
+    assert settings(text, {"A": VALUE}).server.admin_keys[0].reveal() == VALUE
+
+
 def test_a_key_no_header_can_carry_is_none(tmp_path: Path) -> None:
     """A file with two lines, or with letters outside ASCII."""
     (tmp_path / "keys").write_text("one\ntwo\n")
