@@ -24,7 +24,7 @@ SEED = 1
 
 sys.path.insert(0, str(ROOT))
 
-from runtime.routing.facts.content import bounded  # noqa: E402  (a script finds the checkout it stands in)
+from runtime.routing.facts.scan import bounded  # noqa: E402  (a script finds the checkout it stands in)
 
 
 def prompts(folder: Path, name: str) -> list[str]:

@@ -20,7 +20,7 @@ from runtime.fleet.fleet import Clouds
 from runtime.life.planning import IdleFleet, IdlePlanner, Planner
 from runtime.routing.plan import names
 from runtime.routing.plan.names import Lent
-from runtime.routing.plan.plan import Policy
+from runtime.routing.plan.plan import RoutingPolicy
 from runtime.settings import Settings, TargetSettings
 
 ADAPTERS = frozenset(PROVIDERS)
@@ -88,12 +88,12 @@ def clouds(known: Targets, client: CloudClient) -> Clouds:
     return Clouds(backends, known.absent, lend)
 
 
-def policy(settings: Settings, local: Target, known: Targets) -> Policy:
+def policy(settings: Settings, local: Target, known: Targets) -> RoutingPolicy:
     """Raises ValueError where HEARTH_MODEL names nothing of this box."""
     usable, absent = known
     every = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
     directory = names.build(local, every, settings.aliases, absent=tuple(absent), override=settings.model_override)
-    return Policy(settings.escalation, settings.rules, settings.routes, directory)
+    return RoutingPolicy(settings.escalation, settings.rules, settings.routes, directory)
 
 
 def retiring(settings: Settings, today: date) -> list[str]:

@@ -7,14 +7,14 @@ from http import HTTPStatus
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.targets import Target
 from runtime.dispatch.job import Outcome, names
-from runtime.routing.plan.plan import Refusal
+from runtime.routing.plan.plan import PlanRefusal
 from runtime.wire.api_error import ApiError
 
 _TOO_LONG = "context_length_exceeded"
 _BUSY_AGAIN_S = 1.0
 
 
-def of_refusal(refusal: Refusal) -> ApiError:
+def of_refusal(refusal: PlanRefusal) -> ApiError:
     return ApiError(refusal.status, refusal.message, refusal.code, retry_after=refusal.retry_after)
 
 

@@ -74,14 +74,17 @@ class LiveFleet:
 
     # Pictures
 
-    def picture(self, facts: Facts, now: float, lent: Lent | None = None) -> Fleet:
-        """The candidates there are for a request, now. lent: a model that is not configured, and whose account calls it."""
+    def picture(self, facts: Facts, now: float, lent: Lent | None = None, *, look: bool = False) -> Fleet:
+        """The candidates there are for a request, now. lent: a model that is not configured, and whose account calls it.
+
+        look: for an explanation, which keeps no backend and moves no threshold.
+        """
         states = {name: self._state(backend.target, now) for name, backend in self.clouds.backends.items()}
         for name, (target, why) in self.clouds.absent.items():
             states[name] = TargetState(target, available=False, why=why, absent=True)
         if lent is not None and lent.target not in states and self.clouds.lend is not None:
-            states[lent.target] = self._state(self._borrowed(lent).target, now)
-        return Fleet(self._local_state(facts.prompt_tokens, now), states)
+            states[lent.target] = self._state(self._borrowed(lent, look=look).target, now)
+        return Fleet(self._local_state(facts.prompt_tokens, now, look=look), states)
 
     def _state(self, target: Target, now: float) -> TargetState:
         breaker = self._breakers.get(target.name)
@@ -91,11 +94,11 @@ class LiveFleet:
         why = f"{target.name} failed again and again; the next try is in {wait:.0f} s"
         return TargetState(target, available=False, why=why, until=now + wait)
 
-    def _local_state(self, prompt_tokens: int, now: float) -> LocalState:
+    def _local_state(self, prompt_tokens: int, now: float, *, look: bool) -> LocalState:
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
             return self._local_down(now)
-        load = self._lanes.judged(ready, prompt_tokens, now)
+        load = self._lanes.judged(ready, prompt_tokens, now, look=look)
         return LocalState(
             self.local.target,
             replicas_ready=len(ready),
@@ -116,17 +119,20 @@ class LiveFleet:
             why=next((view.cause for view in views if view.cause), ""),
         )
 
-    def _borrowed(self, lent: Lent) -> Backend:
+    def _borrowed(self, lent: Lent, *, look: bool) -> Backend:
         """The backend of a model that is not configured. The one asked for longest ago gives way, with its breaker."""
         backend = self._lent.get(lent.target)
         if backend is None:
             assert self.clouds.lend is not None
+            if look:
+                return self.clouds.lend(lent)
             backend = self._lent[lent.target] = self.clouds.lend(lent)
             if len(self._lent) > self._most_lent:
                 name, gone = self._lent.popitem(last=False)
                 self._breakers.pop(name, None)
                 self._lanes.forget(gone.lanes)
-        self._lent.move_to_end(lent.target)
+        if not look:
+            self._lent.move_to_end(lent.target)
         return backend
 
     # What a run asks

@@ -13,14 +13,14 @@ from runtime.contract.backend import Lane
 from runtime.contract.engine import Gpu, ReplicaView
 from runtime.contract.pressure import Pressure
 from runtime.load.ledger import Ledger
-from runtime.load.saturation import Reading, Saturation, choose, read
+from runtime.load.saturation import ReplicaReading, Saturation, choose, read
 from runtime.settings import Escalation
 
 
 class LaneLoad(msgspec.Struct, frozen=True):
     """The best ready lane at one moment, for one prompt."""
 
-    reading: Reading
+    reading: ReplicaReading
     pressure: Pressure
 
 
@@ -55,18 +55,22 @@ class Lanes:
             return lanes[0]
         return lanes[choose([self.ledger(lane) for lane in lanes], prompt_tokens, self._clock()) or 0]
 
-    def judged(self, ready: Sequence[Lane], prompt_tokens: int, now: float) -> LaneLoad:
-        """The load of the best of the ready lanes, for a decision: thresholds that are crossed stay crossed until released."""
+    def judged(self, ready: Sequence[Lane], prompt_tokens: int, now: float, *, look: bool = False) -> LaneLoad:
+        """The load of the best of the ready lanes, for a decision: thresholds that are crossed stay crossed until released.
+
+        look: nothing changes by it.
+        """
         watched = self._watch(self.best(ready, prompt_tokens))
         reading = read(watched.ledger, prompt_tokens, now, self._gpu)
-        return LaneLoad(reading, watched.saturation.update(reading, now))
+        judge = watched.saturation.look if look else watched.saturation.update
+        return LaneLoad(reading, judge(reading, now))
 
     def seen(self, ready: Sequence[Lane]) -> LaneLoad:
         """The same for a request of usual length, for a person: nothing changes by looking."""
         now = self._clock()
         watched = self._watch(self.best(ready, 0))
         reading = read(watched.ledger, watched.ledger.typical_prompt, now, self._gpu)
-        return LaneLoad(reading, watched.saturation.update(reading, now))
+        return LaneLoad(reading, watched.saturation.look(reading, now))
 
     def room_in(self, ready: Sequence[Lane]) -> float | None:
         """Seconds until a lane is predicted to have room; None with none ready."""

@@ -13,13 +13,15 @@ from runtime.routing.facts.query import Query, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import Auto, Lent, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
-from runtime.routing.plan.plan import Plan, Policy, plan
+from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
 
 
 class Pictured(Protocol):
     """A fleet that gives a picture of itself. lent: the model without settings that the request names."""
 
-    def picture(self, facts: Facts, now: float, lent: Lent | None) -> Fleet: ...
+    def picture(self, facts: Facts, now: float, lent: Lent | None, *, look: bool) -> Fleet:
+        """look: the picture is for an explanation, and taking it changes nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Explanation:
 class Planner:
     """Holds the policy in force (replaced whole on a reload) and what was learned of the engine's tokenizer."""
 
-    policy: Policy
+    policy: RoutingPolicy
     tokens: TokenEstimate = field(default_factory=TokenEstimate)
 
     def read(
@@ -45,11 +47,12 @@ class Planner:
         hints = replace(hints, requires=hints.requires | requires) if requires else hints
         return read_query(dialect, body, hints, headers, self.tokens)
 
-    def plan(self, query: Query, fleet: Pictured, now: float) -> Plan:
+    def plan(self, query: Query, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
+        """The plan for a request. look: for an explanation, which changes nothing in the fleet."""
         named = resolve(query.facts.model, self.policy.directory)
         first = named.first if isinstance(named, Auto) else named
         lent = first if isinstance(first, Lent) else None
-        return plan(query, named, fleet.picture(query.facts, now, lent), self.policy, now)
+        return plan(query, named, fleet.picture(query.facts, now, lent, look=look), self.policy, now)
 
     def learn(self, facts: Facts, prompt_tokens: int) -> None:
         self.tokens.learn(facts.plain, prompt_tokens)
@@ -64,7 +67,7 @@ class IdleFleet:
     absent: Mapping[str, tuple[Target, str]]
     lend: Callable[[Lent], Target]
 
-    def picture(self, facts: Facts, now: float, lent: Lent | None) -> Fleet:
+    def picture(self, facts: Facts, now: float, lent: Lent | None, *, look: bool) -> Fleet:
         states = {name: TargetState(target) for name, target in self.usable.items()}
         for name, (target, why) in self.absent.items():
             states[name] = TargetState(target, available=False, why=why, absent=True)
@@ -88,4 +91,4 @@ class IdlePlanner:
 
 def explain(planner: Planner, fleet: Pictured, query: Query, now: float) -> Explanation:
     """The plan for a request, with the request it was made for."""
-    return Explanation(query, planner.plan(query, fleet, now))
+    return Explanation(query, planner.plan(query, fleet, now, look=True))

@@ -1,9 +1,9 @@
-"""Saturation of a replica against the thresholds of the settings, with hysteresis: over at a threshold, back below
+"""Saturation of a replica against the thresholds of the settings, with hysteresis: crossed at a threshold, released below
 `release` of it.
 
-Knows what was read and when; who reads gauges, it does not know. What was read more than two seconds ago is not judged.
-Each threshold has its own state. Predicted TTFT is judged per request, but its state belongs to the engine: it turns on
-the prediction for a prompt of usual length, so that one long prompt leaves alone.
+It knows readings and when they were taken, and not who reads gauges. A gauge older than two seconds is not judged. Each
+threshold has its own state. Predicted TTFT is judged per request, but its state belongs to the engine: it turns on the
+prediction for a prompt of usual length, so that one long prompt leaves alone.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from runtime.contract.reasons import Reason
 from runtime.load.ledger import FRESH_S, Ledger
 from runtime.settings import Escalation
 
-__all__ = ["Pressure", "Reading", "Saturation", "choose", "read"]
+__all__ = ["Pressure", "ReplicaReading", "Saturation", "choose", "read"]
 
 GPU_SUSTAINED_S = 5.0
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class ReplicaReading(msgspec.Struct, frozen=True, gc=False):
     """A replica at one moment, for one request.
 
-    predicted_ttft_s: for this prompt; typical_ttft_s: for one of usual length; backlog_s: before any could begin to be
-    read. kv_cache, gpu_utilization: 0..1, None where nothing fresh is known.
+    predicted_ttft_s: for this prompt; typical_ttft_s: for one of usual length; backlog_s: until the engine would begin to
+    read it. kv_cache, gpu_utilization: 0..1, None without a fresh value.
     """
 
     waiting: int
@@ -38,11 +38,11 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     gpu_utilization: float | None = None
 
 
-def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float] | None = None) -> Reading:
-    """What a ledger says for a prompt. `gpu`: utilization 0..1 and when it was read."""
+def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float] | None = None) -> ReplicaReading:
+    """The reading of a ledger for a prompt. `gpu`: utilization 0..1 and when it was measured."""
     typical = ledger.typical_prompt
     backlog, own = ledger.backlogs_s(typical, prompt_tokens, now)
-    return Reading(
+    return ReplicaReading(
         waiting=ledger.waiting_now(now),
         running=ledger.running,
         predicted_ttft_s=own + ledger.reading_s(prompt_tokens, now),
@@ -57,15 +57,15 @@ def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float) -> int | N
     """The index of the replica with the least predicted TTFT, then the fewest waiting, then running; None of none."""
     if len(ledgers) == 1:
         return 0
-    return min(range(len(ledgers)), key=lambda index: _rank(ledgers[index], prompt_tokens, now), default=None)
-
-
-def _rank(ledger: Ledger, prompt_tokens: int, now: float) -> tuple[float, int, int]:
-    return round(ledger.predicted_ttft(prompt_tokens, now), 2), ledger.waiting_now(now), ledger.running
+    ranked = [
+        (round(each.predicted_ttft(prompt_tokens, now), 2), each.waiting_now(now), each.running, index)
+        for index, each in enumerate(ledgers)
+    ]
+    return min(ranked)[-1] if ranked else None
 
 
 class Saturation:
-    """One replica's thresholds and which of them are crossed."""
+    """One replica's thresholds, and which of them are crossed."""
 
     def __init__(self, escalation: Escalation) -> None:
         self._escalation = escalation
@@ -77,43 +77,58 @@ class Saturation:
         """Thresholds in the crossed state."""
         return self._over
 
-    def update(self, reading: Reading, now: float) -> Pressure:
+    def update(self, reading: ReplicaReading, now: float) -> Pressure:
         """Takes a reading in and judges the request it was made for."""
-        if reading.gpu_utilization is not None or self._gpu_since is not None:
-            self._watch_gpu(reading, now)
-        states = self._states(reading, now)
-        before, release = self._over, self._escalation.release
-        if before or max(states.values()) >= 1.0:
-            self._over = frozenset(
-                reason for reason, ratio in states.items() if ratio >= 1.0 or (reason in before and ratio >= release)
-            )
-        return self._pressure(reading, states)
+        self._gpu_since, ratios, self._over = self._after(reading, now)
+        return self._pressure(reading, ratios, self._over)
 
-    def _states(self, reading: Reading, now: float) -> dict[Reason, float]:
-        """The engine's value over its threshold, for every threshold that can be judged."""
-        limits = self._escalation
-        states = {Reason.QUEUE_DEPTH: reading.waiting / limits.queue_depth if limits.queue_depth else 1.0}
+    def look(self, reading: ReplicaReading, now: float) -> Pressure:
+        """The judgement `update` would give, without taking the reading in: for status pages and explanations."""
+        _, ratios, over = self._after(reading, now)
+        return self._pressure(reading, ratios, over)
+
+    def _after(
+        self, reading: ReplicaReading, now: float
+    ) -> tuple[float | None, dict[Reason, float], frozenset[Reason]]:
+        """The state behind a reading: since when the GPU is busy, values over their thresholds, thresholds crossed."""
+        limits, before, busy = self._escalation, self._over, reading.gpu_utilization
+        # (1) The GPU counts once it was busy for five seconds, with requests running. Crossed, the release point ends it.
+        since = None
+        if busy is not None and reading.running:
+            floor = limits.gpu_utilization * (limits.release if Reason.GPU in before else 1.0)
+            if busy >= floor:
+                since = self._gpu_since if self._gpu_since is not None else now
+        # (2) The engine's value over its threshold, for every threshold that can be judged.
+        ratios = {Reason.QUEUE_DEPTH: reading.waiting / limits.queue_depth if limits.queue_depth else 1.0}
         if reading.kv_cache is not None:
-            states[Reason.KV_CACHE] = reading.kv_cache / limits.kv_cache
-        if reading.gpu_utilization is not None and self._gpu_sustained(now):
-            states[Reason.GPU] = reading.gpu_utilization / limits.gpu_utilization
+            ratios[Reason.KV_CACHE] = reading.kv_cache / limits.kv_cache
+        if busy is not None and since is not None and now - since >= GPU_SUSTAINED_S:
+            ratios[Reason.GPU] = busy / limits.gpu_utilization
         # Without a backlog it is this prompt that is slow, not the engine that is full.
-        states[Reason.TTFT] = reading.typical_ttft_s * 1000 / limits.ttft_ms if reading.backlog_s > 0 else 0.0
-        return states
+        ratios[Reason.TTFT] = reading.typical_ttft_s * 1000 / limits.ttft_ms if reading.backlog_s > 0 else 0.0
+        # (3) Hysteresis.
+        if not before and max(ratios.values()) < 1.0:
+            return since, ratios, before
+        over = [name for name, ratio in ratios.items() if ratio >= 1.0 or (name in before and ratio >= limits.release)]
+        return since, ratios, frozenset(over)
 
-    def _pressure(self, reading: Reading, ratios: dict[Reason, float]) -> Pressure:
-        """`ratios`: the engine's; TTFT becomes that of this request."""
+    def _pressure(self, reading: ReplicaReading, ratios: dict[Reason, float], over: frozenset[Reason]) -> Pressure:
+        """`ratios`: the engine's; the TTFT among them is replaced by this request's own."""
         ratios[Reason.TTFT] = own = reading.predicted_ttft_s * 1000 / self._escalation.ttft_ms
-        over = self._over | {Reason.TTFT} if own >= 1.0 else self._over
+        if own >= 1.0:
+            over |= {Reason.TTFT}
         if not over:
             return Pressure(None, max(ratios.values()), "", ratios)
         worst = max(over, key=lambda reason: (ratios[reason], reason))
         return Pressure(worst, max(ratios.values()), self._words(worst, reading, ratios[worst]), ratios)
 
-    def _words(self, reason: Reason, reading: Reading, ratio: float) -> str:
-        limits = self._escalation
+    def _words(self, reason: Reason, reading: ReplicaReading, ratio: float) -> str:
+        limits, waiting = self._escalation, reading.waiting
         value, limit = {
-            Reason.QUEUE_DEPTH: (_waiting_words(reading.waiting), f"{limits.queue_depth}"),
+            Reason.QUEUE_DEPTH: (
+                f"{waiting} request{' waits' if waiting == 1 else 's wait'} for a first token",
+                f"{limits.queue_depth}",
+            ),
             Reason.KV_CACHE: (f"{reading.kv_cache or 0:.0%} of the KV cache is in use", f"{limits.kv_cache:.0%}"),
             Reason.GPU: (
                 f"the GPU was {reading.gpu_utilization or 0:.0%} busy for {GPU_SUSTAINED_S:.0f} s",
@@ -127,19 +142,3 @@ class Saturation:
         if ratio >= 1.0:
             return f"{value}, the threshold is {limit}"
         return f"{value}; crossed at {limit}, it returns below {limits.release:.0%} of that"
-
-    def _watch_gpu(self, reading: Reading, now: float) -> None:
-        """Sustained counts from a first reading at the threshold; once crossed, the release point ends it."""
-        busy = reading.gpu_utilization
-        floor = self._escalation.gpu_utilization * (self._escalation.release if Reason.GPU in self._over else 1.0)
-        if busy is None or busy < floor or not reading.running:
-            self._gpu_since = None
-        elif self._gpu_since is None:
-            self._gpu_since = now
-
-    def _gpu_sustained(self, now: float) -> bool:
-        return self._gpu_since is not None and now - self._gpu_since >= GPU_SUSTAINED_S
-
-
-def _waiting_words(waiting: int) -> str:
-    return f"{waiting} request{' waits' if waiting == 1 else 's wait'} for a first token"

@@ -28,7 +28,7 @@ from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.routing.plan import names
-from runtime.routing.plan.plan import Policy
+from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.app import App
 from runtime.server.gate import Gate
 from runtime.server.hosts_and_origins import Origins
@@ -88,7 +88,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     clouds = {backend.target.name: backend for backend in setup.clouds}
     fleet = LiveFleet(engine, setup.local, Clouds(clouds), setup.escalation, time.monotonic)
     directory = names.build(setup.local.target, [b.target for b in clouds.values()], setup.aliases or {})
-    policy = Policy(setup.escalation, setup.rules, Routes(default=tuple(clouds)), directory)
+    policy = RoutingPolicy(setup.escalation, setup.rules, Routes(default=tuple(clouds)), directory)
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

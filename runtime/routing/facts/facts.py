@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from runtime.contract.targets import TEXT
-from runtime.routing.facts.content import Content
 from runtime.routing.facts.hints import NO_HINTS, Hints
+from runtime.routing.facts.scan import PromptScan
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.wire import limits
 
@@ -49,16 +49,16 @@ class Facts(msgspec.Struct, frozen=True):
         return len(self.modalities) > 1
 
 
-def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, content: Content, tokens: TokenEstimate) -> Facts:
-    """The facts of a body whose prompt was read as `content`."""
+def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptScan, tokens: TokenEstimate) -> Facts:
+    """The facts of a body whose prompt was read as `scan`."""
     outputs, included = body.get("structured_outputs"), body.get("include")
     listed = isinstance(included, list) and "message.output_text.logprobs" in included
     return Facts(
         dialect=dialect,
         model=_bounded_name(body.get("model")),
-        prompt_tokens=tokens.of(content.plain) + content.media_tokens,
+        prompt_tokens=tokens.of(scan.plain) + scan.media_tokens,
         max_tokens=_max_tokens(body),
-        modalities=content.modalities,
+        modalities=scan.modalities,
         tools=bool(body.get("tools") or body.get("functions")),
         structured=bool(outputs) or _has_format(body),
         logprobs=bool(body.get("logprobs") or body.get("top_logprobs") or listed),
@@ -66,7 +66,7 @@ def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, content: Conte
         stream=body.get("stream") is True,
         labelled=isinstance(outputs, dict) and bool(outputs.get("choice")),
         hints=hints,
-        plain=content.plain,
+        plain=scan.plain,
     )
 
 

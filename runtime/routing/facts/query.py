@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from runtime.routing.facts.content import (
-    Content,
+from runtime.routing.facts.facts import Facts, facts_of
+from runtime.routing.facts.hints import Hints
+from runtime.routing.facts.scan import (
+    PromptScan,
     read_chat,
     read_completions,
     read_embeddings,
     read_messages,
     read_responses,
 )
-from runtime.routing.facts.facts import Facts, facts_of
-from runtime.routing.facts.hints import Hints
 from runtime.routing.facts.scores import score_of
 from runtime.routing.facts.tasks import language_of, task_of, words_of
 from runtime.routing.facts.text import PromptText
@@ -64,7 +64,7 @@ class Query(msgspec.Struct, frozen=True, dict=True):
         return self.__dict__.get("task"), self.__dict__.get("score")
 
 
-_READERS: dict[str, Callable[[Mapping[str, Any]], Content]] = {
+_READERS: dict[str, Callable[[Mapping[str, Any]], PromptScan]] = {
     "openai_chat": read_chat,
     "openai_completions": read_completions,
     "openai_embeddings": read_embeddings,
@@ -77,9 +77,7 @@ def read_query(
     dialect: str, body: Mapping[str, Any], hints: Hints, headers: Mapping[str, str], tokens: TokenEstimate
 ) -> Query:
     """Facts and text of a body. Raises KeyError for an unknown dialect, and nothing for any body."""
-    content = _READERS[dialect](body)
+    scan = _READERS[dialect](body)
     given = body.get("metadata")
     metadata = {str(k): text for k, text in given.items() if isinstance(text, str)} if isinstance(given, dict) else {}
-    return Query(
-        facts_of(dialect, body, hints, content, tokens), PromptText(content.sample, content.ask, headers, metadata)
-    )
+    return Query(facts_of(dialect, body, hints, scan, tokens), PromptText(scan.sample, scan.ask, headers, metadata))

@@ -1,24 +1,28 @@
-"""Model names: what the `model` of a request means on this box.
+"""Model names: the meaning of a request's `model` on this box.
 
     auto                          decides                       Auto
     local, local/NAME             the box's engine, pinned      Pinned
     a target's name or model id   that target, pinned           Pinned
     PROVIDER/MODEL                configured: that target       Pinned
                                   else a provider's account     Lent
-    an alias                      whatever it stands for
+    an alias                      the name it stands for
     anything else                 404, with the nearest names   Unknown
 
 The first segment is the provider (`groq/openai/gpt-oss-120b`). Names are matched as written, then without regard to
 case. `HEARTH_MODEL` (`Auto.first`) moves what `auto` does, not what `auto` is: such a plan keeps its fallbacks.
+
+A name that a client makes up reaches a response header and the upstream's request. It is taken as a model only if it is
+printable ASCII of at most `LONGEST_NAME` characters; names from the settings are checked there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from runtime.contract.targets import LOCAL, Target
+from runtime.routing.facts.facts import LONGEST_NAME
 
 AUTO = "auto"
 
@@ -34,7 +38,7 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """A model nobody configured, on the account of a configured target (`lender`, its name) of that provider."""
+    """A model without settings, on the account of a configured target (`lender`, its name) of that provider."""
 
     provider: str
     model: str
@@ -48,7 +52,7 @@ class Lent:
 
 @dataclass(frozen=True, slots=True)
 class Auto:
-    """Decide. `first`: where `HEARTH_MODEL` moves automatic traffic, None where it is not set."""
+    """Decide. `first`: the target to which `HEARTH_MODEL` moves automatic traffic, None if it is not set."""
 
     first: Pinned | Lent | None = None
 
@@ -58,6 +62,8 @@ _AUTO = Auto()
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
+    """A name without a meaning, with known names that look like it."""
+
     name: str
     nearest: tuple[str, ...] = ()
 
@@ -103,82 +109,73 @@ def build(
     """
     clouds = tuple(targets)
     without = frozenset(absent)
+    lenders: dict[str, str] = {}
+    for target in clouds:
+        if target.name not in without:
+            lenders.setdefault(target.provider, target.name)
     directory = Directory(
         local=local.name if local else None,
         order=tuple(target.name for target in clouds),
         exact=_exact(local, clouds, tuple(local_names)),
-        lenders=_lenders(target for target in clouds if target.name not in without),
+        lenders=lenders,
         aliases=dict(aliases),
     )
-    return _overridden(directory, override) if override and override != AUTO else directory
+    if not override or override == AUTO:
+        return directory
+    meaning = resolve(override, directory)
+    if isinstance(meaning, Pinned | Lent):
+        return replace(directory, auto=Auto(meaning))
+    near = isinstance(meaning, Unknown) and meaning.nearest
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise ValueError(f"HEARTH_MODEL names no model of this box: {override!r}{hint}")
 
 
 def resolve(name: str, directory: Directory) -> Named:
-    """What `name` means. Costs a few dictionary look-ups unless it is unknown."""
+    """The meaning of `name`. Costs a few dictionary look-ups unless it is unknown."""
     seen = name
     for _ in range(_ALIAS_STEPS):
-        meaning = _direct(seen, directory)
-        if meaning is not None:
-            return meaning
-        if seen not in directory.aliases:
-            break
-        seen = directory.aliases[seen]
-    return Unknown(name, tuple(get_close_matches(name, directory.known, n=3, cutoff=0.5)))
-
-
-def _direct(name: str, directory: Directory) -> Named | None:
-    if name == AUTO or name.lower() == AUTO:
-        return directory.auto
-    exact = directory.exact.get(name) or directory.exact.get(name.lower())
-    if exact:
-        return Pinned(exact)
-    provider, _, model = name.partition("/")
-    lender = directory.lenders.get(provider.lower())
-    # An alias the operator wrote is more than a guess at a model of that provider.
-    if lender is None or not model or name in directory.aliases:
-        return None
-    return Lent(provider.lower(), model, lender)
+        # (1) The decision itself.
+        if seen == AUTO or seen.lower() == AUTO:
+            return directory.auto
+        # (2) A name of the settings.
+        exact = directory.exact.get(seen) or directory.exact.get(seen.lower())
+        if exact:
+            return Pinned(exact)
+        # (3) An alias: the operator wrote it, which is more than a guess at a model of that provider.
+        if seen in directory.aliases:
+            seen = directory.aliases[seen]
+            continue
+        # (4) A model that is not configured, on its provider's account.
+        provider, _, model = seen.partition("/")
+        lender = directory.lenders.get(provider.lower())
+        if lender is not None and model and seen.isascii() and seen.isprintable() and len(seen) <= LONGEST_NAME:
+            return Lent(provider.lower(), model, lender)
+        break
+    # (5) Unknown. The nearest names are searched for short names alone: the search is quadratic.
+    near = get_close_matches(name, directory.known, n=3, cutoff=0.5) if len(name) <= LONGEST_NAME else []
+    return Unknown(name, tuple(near))
 
 
 def _exact(local: Target | None, clouds: tuple[Target, ...], local_names: tuple[str, ...]) -> dict[str, str]:
     """First come, first served: local names, target names, PROVIDER/MODEL, then bare model ids."""
     exact: dict[str, str] = {}
+
+    def claim(target: str, *names: str) -> None:
+        for name in names:
+            exact.setdefault(name, target)
+            exact.setdefault(name.lower(), target)
+
+    bare = [name for name in (local.model, *local_names) if name] if local is not None else []
     if local is not None:
-        mine = [name for name in (local.model, *local_names) if name]
-        _claim(exact, local.name, [LOCAL, local.name, *(f"{LOCAL}/{name}" for name in mine)])
+        claim(local.name, LOCAL, local.name, *[f"{LOCAL}/{name}" for name in bare])
     for target in clouds:
-        _claim(exact, target.name, [target.name])
+        claim(target.name, target.name)
     for target in clouds:
-        _claim(exact, target.name, [target.label])
+        claim(target.name, target.label)
     if local is not None:
-        _claim(exact, local.name, mine)
+        claim(local.name, *bare)
     lending = {target.provider for target in clouds}
     for target in clouds:
         if target.model.partition("/")[0] not in lending or "/" not in target.model:
-            _claim(exact, target.name, [target.model])
+            claim(target.name, target.model)
     return exact
-
-
-def _claim(exact: dict[str, str], target: str, names: Iterable[str]) -> None:
-    for name in names:
-        exact.setdefault(name, target)
-        exact.setdefault(name.lower(), target)
-
-
-def _lenders(clouds: Iterable[Target]) -> dict[str, str]:
-    lenders: dict[str, str] = {}
-    for target in clouds:
-        lenders.setdefault(target.provider, target.name)
-    return lenders
-
-
-def _overridden(directory: Directory, override: str) -> Directory:
-    meaning = resolve(override, directory)
-    if not isinstance(meaning, Pinned | Lent):
-        near = (
-            f"; did you mean {', '.join(meaning.nearest)}?" if isinstance(meaning, Unknown) and meaning.nearest else ""
-        )
-        raise ValueError(f"HEARTH_MODEL names no model of this box: {override!r}{near}")
-    return Directory(
-        directory.local, directory.order, directory.exact, directory.lenders, directory.aliases, Auto(meaning)
-    )

@@ -29,7 +29,7 @@ from runtime.routing.facts.query import Query
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, down_words, local_obstacles
 from runtime.routing.plan.names import Directory, Lent, Named, Pinned, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
-from runtime.routing.plan.refusals import Refusal, absent, overloaded, refusal, unknown
+from runtime.routing.plan.refusals import PlanRefusal, absent, overloaded, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_of, route_targets, words_of
 from runtime.settings import Escalation, Routes, Rule
 
@@ -39,9 +39,9 @@ __all__ = [
     "Fleet",
     "LocalState",
     "Plan",
-    "Policy",
-    "Refusal",
+    "PlanRefusal",
     "Rejected",
+    "RoutingPolicy",
     "TargetState",
     "plan",
 ]
@@ -77,14 +77,14 @@ class Plan(msgspec.Struct, frozen=True):
     reason: Reason
     words: str
     degraded: tuple[str, ...] = ()
-    refusal: Refusal | None = None
+    refusal: PlanRefusal | None = None
     considered: tuple[Rejected, ...] = ()
     pinned: bool = False
     advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RoutingPolicy:
     """The settings that decide."""
 
     escalation: Escalation = field(default_factory=Escalation)
@@ -98,7 +98,7 @@ class _Case(msgspec.Struct, frozen=True):
 
     query: Query
     fleet: Fleet
-    policy: Policy
+    policy: RoutingPolicy
     now: float
     local: list[Obstacle] | None
     clouds: Mapping[str, list[Obstacle]]
@@ -129,7 +129,7 @@ class _Wish(msgspec.Struct, frozen=True):
     strict: bool = False
 
 
-def plan(query: Query, named: Named, fleet: Fleet, policy: Policy, now: float) -> Plan:
+def plan(query: Query, named: Named, fleet: Fleet, policy: RoutingPolicy, now: float) -> Plan:
     """Decides where a request goes. named: its model, resolved. now: seconds on the clock of `TargetState.until`."""
     if isinstance(named, Unknown):
         return _refused(unknown(named), ())
@@ -143,7 +143,7 @@ def plan(query: Query, named: Named, fleet: Fleet, policy: Policy, now: float) -
     return _stay_home(case, wish)
 
 
-def _case(query: Query, fleet: Fleet, policy: Policy, now: float, *, also: str | None) -> _Case:
+def _case(query: Query, fleet: Fleet, policy: RoutingPolicy, now: float, *, also: str | None) -> _Case:
     clouds: dict[str, list[Obstacle]] = {}
     for name in (*policy.directory.order, also or ""):
         state = fleet.targets.get(name)
@@ -333,7 +333,7 @@ def _certain(found: list[Obstacle]) -> list[Obstacle]:
     return [item for item in found if not item.doubtful] if found else found
 
 
-def _refused(refused: Refusal, considered: tuple[Rejected, ...]) -> Plan:
+def _refused(refused: PlanRefusal, considered: tuple[Rejected, ...]) -> Plan:
     return Plan((), refused.reason, refused.message, refusal=refused, considered=considered)
 
 

@@ -29,7 +29,7 @@ TARGET_NOT_AVAILABLE = "target_not_available"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PlanRefusal:
     """An answer instead of a plan. retry_after: seconds, an estimate; None where nobody knows or waiting would not
     help.
     """
@@ -41,20 +41,22 @@ class Refusal:
     reason: Reason = Reason.DEFAULT
 
 
-def unknown(name: Unknown) -> Refusal:
+def unknown(name: Unknown) -> PlanRefusal:
     """404: a name this box does not answer to."""
     shown = name.name[:100]
     near = f"; the nearest names are {', '.join(name.nearest)}" if name.nearest else '; "auto" decides by itself'
-    return Refusal(404, MODEL_NOT_FOUND, f"no model is called {shown!r}{near}", reason=Reason.PINNED)
+    return PlanRefusal(404, MODEL_NOT_FOUND, f"no model is called {shown!r}{near}", reason=Reason.PINNED)
 
 
-def absent(state: TargetState) -> Refusal:
+def absent(state: TargetState) -> PlanRefusal:
     """404: a name of the settings that cannot be used until they change."""
     why = state.why or "it has no usable key"
-    return Refusal(404, MODEL_NOT_FOUND, f"{state.target.name} is configured but absent: {why}", reason=Reason.PINNED)
+    return PlanRefusal(
+        404, MODEL_NOT_FOUND, f"{state.target.name} is configured but absent: {why}", reason=Reason.PINNED
+    )
 
 
-def overloaded(local: LocalState | None) -> Refusal | None:
+def overloaded(local: LocalState | None) -> PlanRefusal | None:
     """429 where the engine's first token is predicted later than the whole answer may take; only asked where nothing
     else is left.
     """
@@ -65,19 +67,21 @@ def overloaded(local: LocalState | None) -> Refusal | None:
         f"the engine's queue is full: the first token is predicted in {local.predicted_ttft_s:.0f} s, "
         f"an answer may take {local.target.timeouts.total:.0f} s"
     )
-    return Refusal(429, QUEUE_FULL, words, retry_after=max(1.0, wait), reason=local.pressure.over or Reason.QUEUE_DEPTH)
+    return PlanRefusal(
+        429, QUEUE_FULL, words, retry_after=max(1.0, wait), reason=local.pressure.over or Reason.QUEUE_DEPTH
+    )
 
 
-def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> Refusal:
+def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> PlanRefusal:
     """Why none of `known` (targets with their obstacles) can take the request."""
     if not known or not any(known.values()):
-        return Refusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
+        return PlanRefusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
     passing = [name for name, found in known.items() if all(item.passing or item.doubtful for item in found)]
     if passing:
         return _later(fleet, known, passing, now)
     for reason, status, code in _LADDER:
         if reason is None or any(_only(found, reason) for found in known.values()):
-            return Refusal(status, code, _words(facts, known), reason=reason or _first(known).reason)
+            return PlanRefusal(status, code, _words(facts, known), reason=reason or _first(known).reason)
     raise AssertionError("the last rung always holds")
 
 
@@ -96,14 +100,14 @@ def _only(found: list[Obstacle], reason: Reason) -> bool:
     return any(item.reason is reason for item in certain) and all(item.reason in allowed for item in certain)
 
 
-def _later(fleet: Fleet, known: Known, passing: list[str], now: float) -> Refusal:
+def _later(fleet: Fleet, known: Known, passing: list[str], now: float) -> PlanRefusal:
     """503, with the shortest of the known waits."""
     waits = [wait for name in passing if (wait := _wait(fleet, name, now)) is not None]
     words = "; ".join(item.words for name in passing for item in known[name] if item.passing)
     local = any(item.reason is Reason.ENGINE_DOWN for name in passing for item in known[name])
     reason = Reason.ENGINE_DOWN if local else Reason.FALLBACK
     code = ENGINE_NOT_READY if local else TARGET_NOT_AVAILABLE
-    return Refusal(503, code, words, retry_after=max(1.0, min(waits)) if waits else None, reason=reason)
+    return PlanRefusal(503, code, words, retry_after=max(1.0, min(waits)) if waits else None, reason=reason)
 
 
 def _wait(fleet: Fleet, name: str, now: float) -> float | None:

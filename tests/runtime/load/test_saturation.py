@@ -11,17 +11,17 @@ from msgspec.structs import replace
 
 from runtime.contract.reasons import Reason
 from runtime.load.ledger import Ledger
-from runtime.load.saturation import Pressure, Reading, Saturation, read
+from runtime.load.saturation import Pressure, ReplicaReading, Saturation, read
 from runtime.settings import Escalation
 
-CALM = Reading(waiting=0, running=1)
+CALM = ReplicaReading(waiting=0, running=1)
 
 
 def saturation(**escalation: Any) -> Saturation:
     return Saturation(Escalation(**escalation))
 
 
-def over(state: Saturation, reading: Reading, now: float = 0.0) -> Reason | None:
+def over(state: Saturation, reading: ReplicaReading, now: float = 0.0) -> Reason | None:
     return state.update(reading, now).over
 
 
@@ -64,7 +64,7 @@ def test_nothing_flaps_inside_the_band(reason: Reason, crossed: bool, shares: li
     assert {reason in state.over for share in shares if state.update(_at(reason, share), 0.0)} == {crossed}
 
 
-def _at(reason: Reason, share: float) -> Reading:
+def _at(reason: Reason, share: float) -> ReplicaReading:
     """A reading with one value at a share of its threshold."""
     if reason is Reason.QUEUE_DEPTH:
         return replace(CALM, waiting=round(10_000 * share))
@@ -124,6 +124,25 @@ def test_the_largest_ratio_is_the_reason() -> None:
     pressure = saturation().update(replace(CALM, waiting=6, kv_cache=0.95), 0.0)
     assert pressure.over is Reason.QUEUE_DEPTH
     assert pressure.ratios[Reason.KV_CACHE] == pytest.approx(0.95 / 0.85)
+
+
+def test_looking_changes_nothing() -> None:
+    """A status page that reads a full engine neither crosses its thresholds nor starts the GPU's five seconds."""
+    state = saturation()
+    full = replace(CALM, waiting=8, gpu_utilization=0.99)
+    assert state.look(full, 0.0).over is Reason.QUEUE_DEPTH
+    assert state.over == frozenset()
+    assert over(state, replace(CALM, waiting=4)) is None
+    assert over(state, replace(CALM, gpu_utilization=0.99), 5.0) is None
+
+
+def test_looking_releases_nothing() -> None:
+    """A crossed threshold stays crossed for the next request, and looking shows what that request would be told."""
+    state = saturation()
+    crossed = state.update(replace(CALM, waiting=5), 0.0)
+    assert state.look(replace(CALM, waiting=5), 0.0) == crossed
+    assert state.look(CALM, 0.0).over is None
+    assert over(state, replace(CALM, waiting=4)) is Reason.QUEUE_DEPTH
 
 
 def test_what_is_no_longer_known_is_no_longer_judged() -> None:

@@ -15,7 +15,7 @@ from runtime.routing.facts.query import Query, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import build, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
-from runtime.routing.plan.plan import Plan, Policy, plan
+from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
 from runtime.settings import Escalation, Routes, Rule
 
 # A shared machine is slow at times: that is no fault of what is tested.
@@ -71,12 +71,12 @@ def policy_of(
     aliases: Mapping[str, str] | None = None,
     override: str | None = None,
     **escalation: Any,
-) -> Policy:
+) -> RoutingPolicy:
     directory = build(LOCAL, targets, aliases or {}, override=override)
-    return Policy(Escalation(**escalation), tuple(rules), routes or Routes(), directory)
+    return RoutingPolicy(Escalation(**escalation), tuple(rules), routes or Routes(), directory)
 
 
-def planned(query: Query, fleet: Fleet, policy: Policy, now: float = 0.0) -> Plan:
+def planned(query: Query, fleet: Fleet, policy: RoutingPolicy, now: float = 0.0) -> Plan:
     """The plan for a request by the name it gives."""
     return plan(query, resolve(query.facts.model, policy.directory), fleet, policy, now)
 

@@ -17,7 +17,7 @@ from runtime.routing.facts.text import PromptText
 from runtime.routing.plan.fit import UNCERTAIN
 from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
-from runtime.routing.plan.plan import Plan, Policy
+from runtime.routing.plan.plan import Plan, RoutingPolicy
 from runtime.settings import Escalation, Routes, Rule, When
 from tests.runtime.routing.boxes import CALM, planned
 
@@ -52,13 +52,13 @@ pressures = st.sampled_from([Pressure(), Pressure(Reason.QUEUE_DEPTH, 2.0, "10 w
 
 
 @st.composite
-def boxes(draw: st.DrawFn) -> tuple[Fleet, Policy]:
+def boxes(draw: st.DrawFn) -> tuple[Fleet, RoutingPolicy]:
     """An engine, three targets, rules, routes and a mode."""
     targets = [Target(name, f"p-{name}", "m", draw(capabilities), draw(CERTIFICATES)) for name in NAMES]
     local = Target("local", LOCAL, "small", draw(capabilities), draw(CERTIFICATES), on_box=draw(st.booleans()))
     state = LocalState(local, draw(st.integers(0, 1)), pressure=draw(pressures))
     rules = tuple(Rule(when=When(), to=chain) for chain in draw(st.lists(chains, max_size=1)))
-    policy = Policy(
+    policy = RoutingPolicy(
         Escalation(mode=draw(st.sampled_from(["act", "act", "advise", "off"]))),
         rules,
         Routes(code=draw(routes), multimodal=draw(routes), default=draw(routes)),
@@ -85,14 +85,14 @@ def _target(fleet: Fleet, name: str) -> Target:
     return fleet.local.target if name == LOCAL else fleet.targets[name].target
 
 
-def _made(asked: Query, box: tuple[Fleet, Policy]) -> tuple[Fleet, Plan]:
+def _made(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> tuple[Fleet, Plan]:
     fleet, policy = box
     return fleet, planned(asked, fleet, policy)
 
 
 @settings(max_examples=80, **CALM)
 @given(queries, boxes())
-def test_no_candidate_fails_a_hard_constraint(asked: Query, box: tuple[Fleet, Policy]) -> None:
+def test_no_candidate_fails_a_hard_constraint(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> None:
     """Certificates, modalities, capabilities, windows and availability bind every candidate, fallbacks too."""
     fleet, made = _made(asked, box)
     for candidate in made.candidates:
@@ -106,7 +106,7 @@ def test_no_candidate_fails_a_hard_constraint(asked: Query, box: tuple[Fleet, Po
 
 @settings(max_examples=50, **CALM)
 @given(queries, boxes())
-def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Query, box: tuple[Fleet, Policy]) -> None:
+def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> None:
     """Never both, never neither, never twice the same, never without words."""
     _, made = _made(asked, box)
     assert bool(made.candidates) != (made.refusal is not None)
@@ -118,7 +118,7 @@ def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Query, box: tupl
 
 @settings(max_examples=50, **CALM)
 @given(queries, boxes())
-def test_pins_and_modes_bind(asked: Query, box: tuple[Fleet, Policy]) -> None:
+def test_pins_and_modes_bind(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> None:
     """A pinned plan has one candidate, its own; advise and off keep what is automatic on the box."""
     _, made = _made(asked, box)
     if asked.facts.model != "auto":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.contract.targets import Target
+from runtime.routing.facts.facts import LONGEST_NAME
 from runtime.routing.plan.names import Auto, Directory, Lent, Named, Pinned, Unknown, build, resolve
 
 LOCAL = Target("local", "local", "HuggingFaceTB/SmolLM2-135M", on_box=True)
@@ -53,6 +54,34 @@ def test_names_mean_what_the_contract_says(name: str, meaning: Named) -> None:
 def test_other_names_are_unknown(name: str) -> None:
     """Also a provider nobody has an account with, and aliases that go in a ring."""
     assert isinstance(resolve(name, BOX), Unknown)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai/x\r\ny",
+        "openai/\x00",
+        "openai/\x7f",
+        "openai/größe",
+        "anthropic/\u2028",
+        "anthropic/\ud800",
+        "groq/" + "m" * LONGEST_NAME,
+    ],
+)
+def test_a_name_that_no_header_holds_lends_nothing(name: str) -> None:
+    """The answer would be bought before the response could not be written."""
+    assert isinstance(resolve(name, BOX), Unknown)
+
+
+def test_a_name_of_the_longest_length_is_lent() -> None:
+    """The bound is inclusive, spaces are printable."""
+    name = "groq/a b" + "m" * (LONGEST_NAME - 8)
+    assert resolve(name, BOX) == Lent("groq", name.removeprefix("groq/"), "fast")
+
+
+def test_a_long_unknown_name_is_not_compared() -> None:
+    """Finding the nearest names takes time that grows with the square of a name."""
+    assert resolve("claude-sonnet-5-" + "5" * 1_000_000, BOX) == Unknown("claude-sonnet-5-" + "5" * 1_000_000)
 
 
 def test_an_unknown_name_has_neighbours() -> None:

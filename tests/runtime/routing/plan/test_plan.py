@@ -147,6 +147,15 @@ def test_an_unknown_name_is_not_found_with_its_neighbours() -> None:
     assert "claude" in refused.message
 
 
+def test_a_name_is_quoted_escaped_and_bounded() -> None:
+    """Control characters of a client neither reach a terminal nor a log as they are."""
+    refused = decide(chat(model="anthropic/x\r\nset-cookie: a" + "y" * 1_000)).refusal
+    assert refused and (refused.status, refused.code) == (404, "model_not_found")
+    assert "\\r\\n" in refused.message
+    assert refused.message.isprintable()
+    assert len(refused.message) < 300
+
+
 def test_a_lent_model_is_pinned() -> None:
     """PROVIDER/MODEL of a provider some target has an account with."""
     lent = Target("anthropic/opus", "anthropic", "opus")

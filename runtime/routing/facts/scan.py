@@ -27,7 +27,7 @@ _ANNOTATED_MEDIA = {"image_url": "image", "input_image": "image", "image": "imag
 _LEAST_FILE = 1_000  # tokens of a file known by its id or address alone
 
 
-class Content(msgspec.Struct):
+class PromptScan(msgspec.Struct):
     """Gathered while a body is walked; read once.
 
     plain: tokens of all text for an average tokenizer. ask: sample of what the user said last, which is what is scored.
@@ -48,7 +48,7 @@ class Content(msgspec.Struct):
         self._media.add(modality)
         self.media_tokens += int(tokens)
 
-    def close(self) -> Content:
+    def close(self) -> PromptScan:
         if self._media:
             self.modalities = frozenset({TEXT, *self._media})
         return self
@@ -61,79 +61,79 @@ def bounded(text: str) -> str:
     return f"{text[:SAMPLE_HEAD]}\n{text[-SAMPLE_TAIL:]}"
 
 
-def read_chat(body: Mapping[str, Any]) -> Content:
+def read_chat(body: Mapping[str, Any]) -> PromptScan:
     """`messages`, `tools` and `functions` of a chat."""
-    content = Content()
+    scan = PromptScan()
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict):
-            _message(content, message)
+            _message(scan, message)
     for tool in (body.get("tools"), body.get("functions"), body.get("response_format")):
         if tool:
-            content.plain += _structure(tool, _DEPTH)
-    if not content.ask:
-        content.ask = content.sample
-    return content.close()
+            scan.plain += _structure(tool, _DEPTH)
+    if not scan.ask:
+        scan.ask = scan.sample
+    return scan.close()
 
 
-def _message(content: Content, message: Mapping[str, Any]) -> None:
-    texts = _parts(content, message.get("content"))
-    content.plain += MESSAGE_TOKENS
+def _message(scan: PromptScan, message: Mapping[str, Any]) -> None:
+    texts = _parts(scan, message.get("content"))
+    scan.plain += MESSAGE_TOKENS
     calls = message.get("tool_calls")
     if calls:
-        content.plain += _structure(calls, _DEPTH)
+        scan.plain += _structure(calls, _DEPTH)
     said = bounded("\n".join(bounded(text) for text in texts))
     if not said:
         return
-    content.sample = bounded(f"{said}\n{content.sample}") if content.sample else said
+    scan.sample = bounded(f"{said}\n{scan.sample}") if scan.sample else said
     if message.get("role") == "user":
-        content.ask = said
+        scan.ask = said
 
 
-def _parts(content: Content, given: Any) -> list[str]:
+def _parts(scan: PromptScan, given: Any) -> list[str]:
     """The texts of a message's content, which is a string or a list of parts; media are counted on the way."""
     if isinstance(given, str):
-        content.add_text(given)
+        scan.add_text(given)
         return [given]
     texts: list[str] = []
     for part in given if isinstance(given, list) else ():
         text = part.get("text") if isinstance(part, dict) else part
         if isinstance(text, str):
-            content.add_text(text)
+            scan.add_text(text)
             texts.append(text)
         if isinstance(part, dict) and part.get("type") != "text":
-            _media_part(content, part)
+            _media_part(scan, part)
     return texts
 
 
-def _media_part(content: Content, part: Mapping[str, Any]) -> None:
+def _media_part(scan: PromptScan, part: Mapping[str, Any]) -> None:
     kind = part.get("type")
     if not isinstance(kind, str):
         return
     modality = _ANNOTATED_MEDIA.get(kind)
     if modality == "image":
-        content.add_media("image", IMAGE_TOKENS)
+        scan.add_media("image", IMAGE_TOKENS)
     elif modality == "audio":
-        content.add_media("audio", _payload(part, "input_audio", "data") * AUDIO_TOKENS_PER_BYTE)
+        scan.add_media("audio", _payload(part, "input_audio", "data") * AUDIO_TOKENS_PER_BYTE)
     elif kind in ("video_url", "input_video", "video"):
-        content.add_media("video", VIDEO_TOKENS)
+        scan.add_media("video", VIDEO_TOKENS)
     elif kind in ("file", "input_file"):
-        _file_part(content, part)
+        _file_part(scan, part)
 
 
-def _file_part(content: Content, part: Mapping[str, Any]) -> None:
+def _file_part(scan: PromptScan, part: Mapping[str, Any]) -> None:
     """A file by what it says it is; a document unless it says otherwise."""
     modality = _file_modality(part)
     size = _payload(part, "file", "file_data")
     if modality == TEXT:
-        content.plain += size * 3 / 16  # base64 of text: 3 bytes in 4 characters, a token in 4 of those bytes
+        scan.plain += size * 3 / 16  # base64 of text: 3 bytes in 4 characters, a token in 4 of those bytes
     elif modality == "image":
-        content.add_media(modality, IMAGE_TOKENS)
+        scan.add_media(modality, IMAGE_TOKENS)
     elif modality == "video":
-        content.add_media(modality, VIDEO_TOKENS)
+        scan.add_media(modality, VIDEO_TOKENS)
     else:
         per_byte = AUDIO_TOKENS_PER_BYTE if modality == "audio" else PDF_TOKENS_PER_BYTE
-        content.add_media(modality, max(_LEAST_FILE, size * per_byte))
+        scan.add_media(modality, max(_LEAST_FILE, size * per_byte))
 
 
 def _file_modality(part: Mapping[str, Any]) -> str:
@@ -178,53 +178,53 @@ def _structure(value: Any, depth: int) -> float:
     return 1.0
 
 
-def read_messages(body: Mapping[str, Any]) -> Content:
+def read_messages(body: Mapping[str, Any]) -> PromptScan:
     """`system`, `messages`, `tools` and the answer's schema of Anthropic's messages wire."""
-    content = Content()
-    said = bounded("\n".join(bounded(text) for text in _blocks(content, body.get("system"))))
+    scan = PromptScan()
+    said = bounded("\n".join(bounded(text) for text in _blocks(scan, body.get("system"))))
     if said:
-        content.plain += MESSAGE_TOKENS
-        content.sample = said
+        scan.plain += MESSAGE_TOKENS
+        scan.sample = said
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict):
-            _blocks_message(content, message)
+            _blocks_message(scan, message)
     config = body.get("output_config")
     schema = config.get("format") if isinstance(config, dict) else None
     for structure in (body.get("tools"), schema or body.get("output_format")):
         if structure:
-            content.plain += _structure(structure, _DEPTH)
-    if not content.ask:
-        content.ask = content.sample
-    return content.close()
+            scan.plain += _structure(structure, _DEPTH)
+    if not scan.ask:
+        scan.ask = scan.sample
+    return scan.close()
 
 
-def _blocks_message(content: Content, message: Mapping[str, Any]) -> None:
+def _blocks_message(scan: PromptScan, message: Mapping[str, Any]) -> None:
     """A message of blocks. What a tool answered is text to be seen, and not what the user asked."""
     given = message.get("content")
-    texts = _blocks(content, given)
-    content.plain += MESSAGE_TOKENS
-    answers = _tool_answers(content, given)
+    texts = _blocks(scan, given)
+    scan.plain += MESSAGE_TOKENS
+    answers = _tool_answers(scan, given)
     said = bounded("\n".join(bounded(text) for text in texts))
     seen = "\n".join(bounded(text) for text in (said, *answers) if text)
     if seen:
-        content.sample = bounded(f"{seen}\n{content.sample}") if content.sample else bounded(seen)
+        scan.sample = bounded(f"{seen}\n{scan.sample}") if scan.sample else bounded(seen)
     if said and message.get("role") == "user":
-        content.ask = said
+        scan.ask = said
 
 
-def _tool_answers(content: Content, given: Any) -> list[str]:
+def _tool_answers(scan: PromptScan, given: Any) -> list[str]:
     texts: list[str] = []
     for block in given if isinstance(given, list) else ():
         if isinstance(block, dict) and block.get("type") == "tool_result":
-            texts += _blocks(content, block.get("content"))
+            texts += _blocks(scan, block.get("content"))
     return texts
 
 
-def _blocks(content: Content, given: Any) -> list[str]:
+def _blocks(scan: PromptScan, given: Any) -> list[str]:
     """The texts of a string or a list of blocks; all else is counted on the way, tool results aside."""
     if isinstance(given, str):
-        content.add_text(given)
+        scan.add_text(given)
         return [given]
     texts: list[str] = []
     for block in given if isinstance(given, list) else ():
@@ -232,98 +232,98 @@ def _blocks(content: Content, given: Any) -> list[str]:
             continue
         text = block.get("text")
         if isinstance(text, str):
-            content.add_text(text)
+            scan.add_text(text)
             texts.append(text)
         else:
-            _silent_block(content, block)
+            _silent_block(scan, block)
     return texts
 
 
-def _silent_block(content: Content, block: Mapping[str, Any]) -> None:
+def _silent_block(scan: PromptScan, block: Mapping[str, Any]) -> None:
     """A block that is no text of its own: media, a call, thinking, what a server tool found."""
     kind = block.get("type")
     if kind == "image":
-        content.add_media("image", IMAGE_TOKENS)
+        scan.add_media("image", IMAGE_TOKENS)
     elif kind == "document":
-        _document(content, block.get("source"))
+        _document(scan, block.get("source"))
     elif kind == "thinking":
         thought = block.get("thinking")
-        content.add_text(thought if isinstance(thought, str) else "")
+        scan.add_text(thought if isinstance(thought, str) else "")
     elif kind not in ("tool_result", "redacted_thinking"):
-        content.plain += _structure({name: value for name, value in block.items() if name != "type"}, _DEPTH)
+        scan.plain += _structure({name: value for name, value in block.items() if name != "type"}, _DEPTH)
 
 
-def _document(content: Content, source: Any) -> None:
+def _document(scan: PromptScan, source: Any) -> None:
     """A document by its source: plain text, blocks, or pages."""
     source = source if isinstance(source, dict) else {}
     data = source.get("data")
     size = len(data) if isinstance(data, str) else 0
     kind = source.get("type")
     if kind == "text":
-        content.add_text(data if isinstance(data, str) else "")
+        scan.add_text(data if isinstance(data, str) else "")
     elif kind == "content":
-        _blocks(content, source.get("content"))
+        _blocks(scan, source.get("content"))
     else:
-        content.add_media("pdf", max(_LEAST_FILE, size * PDF_TOKENS_PER_BYTE))
+        scan.add_media("pdf", max(_LEAST_FILE, size * PDF_TOKENS_PER_BYTE))
 
 
-def read_responses(body: Mapping[str, Any]) -> Content:
+def read_responses(body: Mapping[str, Any]) -> PromptScan:
     """`instructions`, `input`, `tools` and the answer's schema of OpenAI's responses wire."""
-    content = Content()
+    scan = PromptScan()
     instructions = body.get("instructions")
     if isinstance(instructions, str) and instructions:
-        content.add_text(instructions)
-        content.plain += MESSAGE_TOKENS
-        content.sample = bounded(instructions)
+        scan.add_text(instructions)
+        scan.plain += MESSAGE_TOKENS
+        scan.sample = bounded(instructions)
     given = body.get("input")
     for item in given if isinstance(given, list) else ({"role": "user", "content": given},):
         if isinstance(item, dict):
-            _item(content, item)
+            _item(scan, item)
     text = body.get("text")
     for structure in (body.get("tools"), text.get("format") if isinstance(text, dict) else None):
         if structure:
-            content.plain += _structure(structure, _DEPTH)
-    if not content.ask:
-        content.ask = content.sample
-    return content.close()
+            scan.plain += _structure(structure, _DEPTH)
+    if not scan.ask:
+        scan.ask = scan.sample
+    return scan.close()
 
 
-def _item(content: Content, item: Mapping[str, Any]) -> None:
+def _item(scan: PromptScan, item: Mapping[str, Any]) -> None:
     """A message, or what stands between messages: calls, their results, thinking. Sealed thinking is not counted."""
     kind = item.get("type")
     if kind in (None, "message"):
-        _message(content, item)
+        _message(scan, item)
     elif kind in ("function_call_output", "custom_tool_call_output"):
-        _message(content, {"content": item.get("output")})
+        _message(scan, {"content": item.get("output")})
     elif kind == "reasoning":
         for parts in (item.get("content"), item.get("summary")):
-            _parts(content, parts)
+            _parts(scan, parts)
     elif kind == "image_generation_call":
-        content.add_media("image", IMAGE_TOKENS)
+        scan.add_media("image", IMAGE_TOKENS)
     else:
-        content.plain += _structure({name: value for name, value in item.items() if name != "type"}, _DEPTH)
+        scan.plain += _structure({name: value for name, value in item.items() if name != "type"}, _DEPTH)
 
 
-def read_completions(body: Mapping[str, Any]) -> Content:
+def read_completions(body: Mapping[str, Any]) -> PromptScan:
     """`prompt`: a text, texts, token ids, or lists of those."""
     return _prompt(body.get("prompt"))
 
 
-def read_embeddings(body: Mapping[str, Any]) -> Content:
+def read_embeddings(body: Mapping[str, Any]) -> PromptScan:
     """`input`: as a completion's prompt."""
     return _prompt(body.get("input"))
 
 
-def _prompt(given: Any) -> Content:
-    content = Content()
+def _prompt(given: Any) -> PromptScan:
+    scan = PromptScan()
     texts: list[str] = []
     for piece in given if isinstance(given, list) else (given,):
         if isinstance(piece, str):
-            content.add_text(piece)
+            scan.add_text(piece)
             texts.append(bounded(piece) if len(texts) < 4 else "")
         elif isinstance(piece, int):
-            content.plain += 1
+            scan.plain += 1
         elif isinstance(piece, list):
-            content.plain += len(piece)
-    content.sample = content.ask = bounded("\n".join(texts))
-    return content.close()
+            scan.plain += len(piece)
+    scan.sample = scan.ask = bounded("\n".join(texts))
+    return scan.close()
