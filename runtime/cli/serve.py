@@ -35,7 +35,6 @@ from runtime.wire.raw_body import RawBody
 _FIRST_QUESTION = "What is the capital of France?"
 _FOREVER_S = 1e9
 _YOUNG_OBJECTS = 10_000  # between two collections; Python's own 700 cost a twentieth of every request
-_ENGINE_STOP_S = 120.0  # its own bounds are shorter; nothing may keep this process for ever
 
 
 def serve(
@@ -191,18 +190,11 @@ class _Serving:
             task.cancel()
         await self._quiet(runtime, 2.0)
         await runtime.chores.stop(*(each.name for each in runtime.chores.views() if each.name != "server"))
-        await self._within(runtime.engine.stop(), _ENGINE_STOP_S)
+        await runtime.engine.stop(hurry=self._hurry)
         server.should_exit = server.force_exit = True
         await asyncio.wait({serving}, timeout=5.0)
         await runtime.aclose()
         notice("stopped")
-
-    async def _within(self, work: asyncio.coroutines.Coroutine[object, object, None], seconds: float) -> None:  # type: ignore[name-defined]
-        try:
-            async with asyncio.timeout(seconds):
-                await work
-        except Exception as error:  # noqa: BLE001 - the process ends whatever a part of it says about that
-            notice(f"the engine was not stopped in order: {type(error).__name__}: {error}")
 
     async def _quiet(self, runtime: Runtime, seconds: float) -> None:
         """Until no request runs, the time is over, or somebody is in a hurry."""

@@ -81,21 +81,16 @@ class Runtime:
         self.refused: Callable[[], str | None] = lambda: None  # why the last reload was refused
         self.started_at = time.time()
         self.chores = Chores(fatal, clock=time.monotonic)
+        owned = not settings.engine.url
         self.engine: Engine = local_fleet.local_engine(
             engine_spec(settings, folder), environ=env, clock=time.monotonic, secrets=secret_names(settings, env)
         )
-        local = LocalBackend(
-            self.engine,
-            frozenset(settings.engine.certified),
-            settings.timeouts_of("local"),
-            ours=not settings.engine.url,
-        )
+        certified, times = frozenset(settings.engine.certified), settings.timeouts_of("local")
+        local = LocalBackend(self.engine, certified, times, ours=owned)
         known = targets(settings)
         self._cloud_client = CloudClient(env)
         callable_clouds = clouds(known, self._cloud_client)
-        self.fleet = LiveFleet(
-            self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=not settings.engine.url
-        )
+        self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
         self._fetching = Fetching(settings.media, resolved, direct)

@@ -13,6 +13,7 @@ fleet's. Backends are taken from the fleet once, when the plan stands, so that a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import replace
 from functools import partial
@@ -33,7 +34,7 @@ from runtime.routing.plan.plan import Plan
 from runtime.settings import Retries
 
 KEEP_ALIVE = b": the model is coming back\n\n"  # a comment: no client reads it, and no connection falls asleep
-_LOOK_AGAIN_S = 1.0
+_KEEP_ALIVE_S = 1.0
 _BEFORE_RESUMING_S = 0.5
 
 
@@ -178,13 +179,16 @@ class Candidates:
 
     async def _lane_again(self, turn: Turn) -> Lane | None:
         """A ready lane of the same model, awaited while the engine restarts; None when it will not be back in time."""
-        run = self._run
+        run, engine = self._run, self._run.fleet.engine
         while run.effects.clock() < run.job.deadline:
+            revision = engine.revision
             lane = run.fleet.lane(turn.backend, run.job.facts.prompt_tokens, turn.last_lane)
             if lane is not None:
                 return lane
             if not run.fleet.coming_back(turn.target):
                 return None
             await run.sink.write(KEEP_ALIVE)
-            await run.effects.sleep(_LOOK_AGAIN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KEEP_ALIVE_S):
+                    await engine.changed(revision)
         return None

@@ -80,8 +80,8 @@ class Lanes:
     def listen(self, views: Sequence[ReplicaView], gpus: Sequence[Gpu]) -> None:
         """Takes in the engine's latest telemetry. A replica that was restarted begins with an empty ledger."""
         for view in views:
-            if self._runs.setdefault(view.name, view.restarts) != view.restarts:
-                self._runs[view.name] = view.restarts
+            if self._runs.setdefault(view.name, view.run) != view.run:
+                self._runs[view.name] = view.run
                 self._watched.pop(view.name, None)
             elif view.telemetry is not None and view.name in self._watched:
                 self._watched[view.name].ledger.observe(view.telemetry)
