@@ -34,6 +34,7 @@ from runtime.wire.raw_body import RawBody
 
 _FIRST_QUESTION = "What is the capital of France?"
 _FOREVER_S = 1e9
+_BACKLOG = 4096
 _YOUNG_OBJECTS = 10_000  # between two collections; Python's own 700 cost a twentieth of every request
 
 
@@ -101,6 +102,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
                 "or choose another port: HEARTH_SERVER__PORT=8001 hearth serve"
             )
             raise CommandError(words, Exit.FAILED) from error
+        listener.listen(_BACKLOG)  # whoever comes before the server runs waits for it
         listener.setblocking(False)
         yield listener
 
@@ -221,7 +223,7 @@ def _server(runtime: Runtime) -> uvicorn.Server:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=75,
-            backlog=4096,
+            backlog=_BACKLOG,
         )
     )
 

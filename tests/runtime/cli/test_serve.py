@@ -1,0 +1,152 @@
+"""`hearth serve` as a process, attached to a stand-in for an engine: how it starts, and that it always ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+DRAIN_S = 2.0
+ENDS_WITHIN_S = 10.0
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    """The address of a server that answers like an engine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "scripts.bench.stub", "--port", str(port), "--chunks", "4"]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Served:
+    """One `hearth serve`; `stderr` is the reading end of its pipe."""
+
+    def __init__(self, folder: Path, engine: str, *arguments: str, **more: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        env = {
+            **os.environ,
+            "HEARTH_STATE_DIR": str(folder),
+            "HEARTH_ENGINE__URL": json.dumps([engine]),
+            "HEARTH_SERVER__PORT": str(self.port),
+            "HEARTH_SERVER__DRAIN": str(DRAIN_S),
+            **more,
+        }
+        settings = folder / "hearth.toml"
+        settings.write_text("")
+        command = [sys.executable, "-m", "runtime.cli", "serve", "--config", str(settings), *arguments]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        self.stderr: IO[str] = self.process.stderr
+
+    def until(self, words: str) -> list[str]:
+        """Lines up to the one that holds the words."""
+        lines: list[str] = []
+        for line in self.stderr:
+            lines.append(line)
+            if words in line:
+                return lines
+        raise AssertionError(f"it ended before {words!r}:\n{''.join(lines)}")
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """One signal, and the exit code it leads to. Raises TimeoutExpired where it does not end."""
+        self.process.send_signal(number)
+        return self.process.wait(DRAIN_S + ENDS_WITHIN_S)
+
+
+@contextlib.contextmanager
+def served(folder: Path, engine: str, *arguments: str, **more: str) -> Iterator[Served]:
+    hearth = Served(folder, engine, *arguments, **more)
+    try:
+        yield hearth
+    finally:
+        hearth.process.kill()
+        hearth.process.wait()
+        hearth.stderr.close()
+        if hearth.process.stdout is not None:
+            hearth.process.stdout.close()
+
+
+def test_one_signal_ends_it(tmp_path: Path, engine: str) -> None:
+    """SIGINT and SIGTERM each end it in order, with exit code 0, and the last line says so."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with served(tmp_path, engine) as hearth:
+            hearth.until("ready:")
+            assert hearth.stop(number) == 0
+            assert "stopped" in hearth.stderr.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_dead_stderr_does_not_keep_it(tmp_path: Path, engine: str, number: int) -> None:
+    """`hearth serve 2>&1 | head -1`: whoever read its words is gone, and one signal ends it within the drain."""
+    with served(tmp_path, engine) as hearth:
+        hearth.stderr.readline()
+        hearth.stderr.close()
+        assert hearth.stop(number) in (0, -signal.SIGPIPE)
+
+
+def test_a_dead_stdout_does_not_keep_it(tmp_path: Path, engine: str) -> None:
+    """The first answer has nobody to be shown to: the server goes on, and ends when it is asked to."""
+    with served(tmp_path, engine, "--first-answer") as hearth:
+        assert hearth.process.stdout is not None
+        hearth.process.stdout.close()
+        hearth.until("ready:")
+        assert hearth.get("/health/live") == {"status": "live"}
+        assert hearth.stop() == 0
+
+
+def test_the_status_names_the_background_tasks(tmp_path: Path, engine: str) -> None:
+    """Whatever runs beside requests has a name and a state."""
+    with served(tmp_path, engine) as hearth:
+        hearth.until("ready:")
+        chores = {each["name"]: each["state"] for each in hearth.get("/hearth/status")["chores"]}
+        assert {"server", "telemetry", "settings"} <= {name for name, state in chores.items() if state == "running"}
+        assert hearth.stop() == 0
+
+
+def test_an_engine_that_cannot_be_started_is_said_and_tried_again(tmp_path: Path, engine: str) -> None:
+    """A file where the folder of the engine's sockets should be: the cause stands in the status, the door stays open."""
+    state = tmp_path / "state"
+    state.mkdir()
+    for name in ("engine", "engines", "sock", "sockets"):
+        (state / name).write_text("in the way")
+    more = {"HEARTH_STATE_DIR": str(state), "HEARTH_ENGINE__URL": "[]", "HEARTH_ENGINE__PYTHON": sys.executable}
+    with served(tmp_path, engine, **more) as hearth:
+        hearth.until("Hearth listens")
+        while True:
+            report = hearth.get("/hearth/status")
+            causes = [each["cause"] for each in report["engine"]["replicas"] if each["cause"]]
+            if causes or any(each["trouble"] for each in report["chores"]):
+                break
+        assert hearth.stop() == 0
