@@ -1,11 +1,12 @@
 """Media that a client gave by address, fetched for a target that takes none by address.
 
-    wanted, given     pure: which of a request's addresses must be fetched for a target, and the request with what came
-    Fetching          the shell: one fetch after another, within the limits of the settings
+    wanted, given     pure: the addresses of a request that must be fetched for a target, and the request with their contents
+    Fetching          the shell: fetches one request's media one after another, within the limits of the settings
 
-A client's address is a stranger's: only https, only to public addresses, and to the very one that was looked at (a name
-that resolves differently the next moment gains nothing); every redirect begins anew. Nothing of ours goes with it: no
-cookie, no key, no proxy. What comes is known by its content. Off unless the settings say otherwise.
+A client's address is a stranger's. Only https is fetched, only from public addresses and usual ports, and the connection is
+made to the very address that was checked, so that a name that resolves differently the next moment gains nothing. Each redirect
+is checked anew. Nothing of this machine is sent: no cookie, no key, no proxy. The media type is found by content. Off unless
+the settings turn it on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import asyncio
 import base64
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Literal
@@ -28,29 +30,29 @@ from runtime.media.public import public
 from runtime.media.types import by_content
 from runtime.settings import MediaIn
 
-REDIRECTS = 3
 CONNECT_S = 5.0  # for each of a name's addresses
+_MOST_ADDRESSES = 4  # of a name, that are tried
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _PARAMS = {"image": "image_url", "audio": "input_audio", "video": "video_url", "document": "file"}
 _MODALITIES = {"document": "pdf"}  # a kind's name among the modalities, where it differs
 _HEADERS = (("user-agent", "hearth"), ("accept", "*/*"), ("accept-encoding", "identity"), ("connection", "close"))
+# httpx has two families of errors; the others are of ssl, of the socket, and of addresses that cannot be written.
+_FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, RuntimeError, TypeError, ValueError)
 
-Kind = Literal["image", "audio", "video", "document"]
+MediaKind = Literal["image", "audio", "video", "document"]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(host, port) -> its addresses. Raises OSError."""
 
-# Which
-
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class FetchedMedia:
     """mime: by content. data: base64."""
 
     mime: str
     data: str
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MediaKind:
         match self.mime.partition("/")[0]:
             case "image" | "audio" | "video" as kind:
                 return kind
@@ -59,20 +61,31 @@ class Content:
 
 
 def wanted(request: Request, can: Capabilities) -> tuple[Media, ...]:
-    """Media to be fetched: by address, of a kind the model takes, where it does not fetch that address itself."""
-    return () if can.media_urls else tuple(media for media in _media(request) if _is_wanted(media, can))
+    """The media given by address, of a kind that the model takes, whose address the target does not fetch itself."""
+    if can.media_urls:
+        return ()
+    out = []
+    for media in _media(request):
+        url = (media.url or "").lower()
+        fetched_there = url.startswith(can.media_addresses) or not url.startswith(("https://", "http://"))
+        if _MODALITIES.get(media.kind, media.kind) in can.modalities and not fetched_there:
+            out.append(media)
+    return tuple(out)
 
 
-def given(request: Request, contents: Mapping[str, Content]) -> Request:
+def given(request: Request, contents: Mapping[str, FetchedMedia]) -> Request:
     """The request with contents in place of their addresses."""
 
-    def inner(one: Text | Media) -> Text | Media:
-        return _filled(one, contents) if isinstance(one, Media) else one
+    def filled(one: Text | Media) -> Text | Media:
+        content = contents.get(one.url or "") if isinstance(one, Media) else None
+        if content is None or not isinstance(one, Media):
+            return one
+        return replace(one, kind=content.kind, mime=content.mime, data=content.data, url=None)
 
     def part(one: Part) -> Part:
         if isinstance(one, ToolResult):
-            return replace(one, content=tuple(map(inner, one.content)))
-        return _filled(one, contents) if isinstance(one, Media) else one
+            return replace(one, content=tuple(map(filled, one.content)))
+        return filled(one) if isinstance(one, Media) else one
 
     def message(one: Message) -> Message:
         return replace(one, parts=tuple(map(part, one.parts)))
@@ -89,138 +102,137 @@ def _media(request: Request) -> Iterator[Media]:
                 yield from (one for one in part.content if isinstance(one, Media))
 
 
-def _is_wanted(media: Media, can: Capabilities) -> bool:
-    url = (media.url or "").lower()
-    taken = _MODALITIES.get(media.kind, media.kind) in can.modalities
-    return taken and url.startswith(("https://", "http://")) and not url.startswith(can.media_addresses)
-
-
-def _filled(media: Media, contents: Mapping[str, Content]) -> Media:
-    content = contents.get(media.url or "")
-    if content is None:
-        return media
-    return replace(media, kind=content.kind, mime=content.mime, data=content.data, url=None)
-
-
-# How
-
-
 class _UnfetchedError(Exception):
-    """Why an address was not fetched, in words for the client: no address of ours, no part of its URL."""
-
-
-@dataclass(slots=True)
-class _Allowance:
-    """Bytes that one request may still bring in."""
-
-    left: int
-
-    def take(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
-            raise _UnfetchedError("it is too large")
+    """The reason why an address was not fetched, in words for the client: no resolved address, no part of its URL."""
 
 
 class Fetching:
-    """Fetches within `media`, the settings in force. resolve, transport: the network; one exchange, nothing followed."""
+    """Fetches media within the settings in force: `max_mb` and `timeout` hold for all media of one request together.
 
-    def __init__(self, media: MediaIn, resolve: Resolve, transport: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    resolve, transport: the network; the transport makes one exchange and follows nothing. most_redirects: of one address.
+    most_media: different addresses of one request. most_requests: fetch at the same time, while others wait within their
+    time-out; so the process holds at most `most_requests` times `max_mb`.
+    """
+
+    def __init__(
+        self,
+        media: MediaIn,
+        resolve: Resolve,
+        transport: Callable[[], httpx.AsyncBaseTransport],
+        *,
+        most_redirects: int = 3,
+        most_media: int = 32,
+        most_requests: int = 16,
+    ) -> None:
         self.media = media
         self._resolve = resolve
-        self._open = transport
+        self._make_transport = transport
         self._transport: httpx.AsyncBaseTransport | None = None
+        self._most_redirects, self._most_media = most_redirects, most_media
+        self._places = asyncio.Semaphore(most_requests)
 
     async def settled(self, request: Request, can: Capabilities) -> Request:
-        """The request as the target can take it; the same where nothing must be fetched or may be. Raises Unsupported."""
+        """The request as the target takes it; unchanged where nothing must or may be fetched. Raises Unsupported."""
         needed = wanted(request, can) if self.media.fetch_urls else ()
-        allowance = _Allowance(self.media.max_mb * 1_000_000)
-        contents: dict[str, Content] = {}
-        until = asyncio.get_running_loop().time() + self.media.timeout
-        for media in needed:
-            url = media.url or ""
-            contents[url] = content = contents.get(url) or await self._content(media, allowance, until)
-            if media.kind not in (content.kind, "document"):
-                raise _refused(media, f"it holds {content.mime}")
+        if not needed:
+            return request
+        if len({media.url for media in needed}) > self._most_media:
+            raise _refused(needed[0], f"a request may hold {self._most_media} different addresses")
+        contents: dict[str, FetchedMedia] = {}
+        left = self.media.max_mb * 1_000_000
+        media = needed[0]
+        try:
+            async with asyncio.timeout(self.media.timeout), self._places:
+                for media in needed:
+                    url = media.url or ""
+                    if url not in contents:
+                        contents[url], size = await self._fetched(media, left)
+                        left -= size
+                    if media.kind not in (contents[url].kind, "document"):
+                        raise _refused(media, f"it holds {contents[url].mime}")
+        except TimeoutError as error:
+            raise _refused(media, f"it did not arrive within {self.media.timeout:g} s") from error
         return given(request, contents)
 
-    async def _content(self, media: Media, allowance: _Allowance, until: float) -> Content:
+    async def _fetched(self, media: Media, at_most: int) -> tuple[FetchedMedia, int]:
+        """The content and its bytes. Raises Unsupported, TimeoutError."""
         try:
-            async with asyncio.timeout_at(until):
-                data = await self._read(httpx.URL(media.url or ""), allowance)
-        except TimeoutError as error:
-            raise _refused(media, f"it did not come within {self.media.timeout:g} s") from error
-        except (_UnfetchedError, httpx.InvalidURL) as error:
+            data = await self._read(httpx.URL(media.url or ""), at_most)
+        except TimeoutError:
+            raise
+        except _UnfetchedError as error:
             raise _refused(media, str(error)) from error
-        except httpx.HTTPError as error:
+        except _FOREIGN as error:
             raise _refused(media, f"the connection failed ({type(error).__name__})") from error
         mime = by_content(data)
         if mime is None:
             raise _refused(media, "it is no image, sound, video or PDF that can be passed on")
-        return Content(mime, base64.b64encode(data).decode("ascii"))
+        return FetchedMedia(mime, base64.b64encode(data).decode("ascii")), len(data)
 
-    async def _read(self, url: httpx.URL, allowance: _Allowance) -> bytes:
-        for _ in range(REDIRECTS + 1):
-            async with self._answer(url) as response:
+    async def _read(self, url: httpx.URL, at_most: int) -> bytes:
+        """The body behind a URL, its redirects followed."""
+        for _ in range(self._most_redirects + 1):
+            response = await self._ask(url)
+            try:
                 if response.status_code not in _MOVED:
-                    return await _body(response, allowance)
+                    return await _body(response, at_most)
                 url = url.join(response.headers.get("location", ""))
-        raise _UnfetchedError(f"it is redirected more than {REDIRECTS} times")
+            finally:
+                await response.aclose()
+        raise _UnfetchedError(f"it is redirected more than {self._most_redirects} times")
 
-    @contextlib.asynccontextmanager
-    async def _answer(self, url: httpx.URL) -> AsyncIterator[httpx.Response]:
-        """The answer of one of the addresses behind a URL, once all of them were looked at."""
-        if url.scheme != "https" or not url.host:
+    async def _ask(self, url: httpx.URL) -> httpx.Response:
+        """The answer of one of the addresses behind a URL, once all of them were checked."""
+        host, port = url.raw_host.decode("ascii").removesuffix("."), url.port or 443
+        # (1) The URL alone.
+        if url.scheme != "https" or not host:
             raise _UnfetchedError("only https addresses are fetched")
         if url.userinfo:
             raise _UnfetchedError("an address with a user or a password is not fetched")
-        addresses = await self._addresses(url)
-        response = await self._connected(url, addresses)
+        if port != 443 and not 1024 <= port <= 65_535:
+            raise _UnfetchedError("its port is not one of a web server")
+        # (2) Every address of its host.
         try:
-            yield response
-        finally:
-            await response.aclose()
-
-    async def _addresses(self, url: httpx.URL) -> Sequence[str]:
-        try:
-            addresses = await self._resolve(url.raw_host.decode("ascii"), url.port or 443)
+            addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise _UnfetchedError("its host is not known") from error
         if not addresses or not all(map(public, addresses)):
             raise _UnfetchedError("its host is not a public one")
-        return addresses
-
-    async def _connected(self, url: httpx.URL, addresses: Sequence[str]) -> httpx.Response:
+        # (3) The first that can be connected to. A transport costs a TLS context: it is made in a thread.
         if self._transport is None:
-            self._transport = self._open()
-        for address in addresses[:-1]:
+            made = await asyncio.to_thread(self._make_transport)
+            self._transport = self._transport or made
+        *others, last = addresses[:_MOST_ADDRESSES]
+        for address in others:
             with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                return await self._transport.handle_async_request(_to(address, url))
-        return await self._transport.handle_async_request(_to(addresses[-1], url))
+                return await self._transport.handle_async_request(_to(address, url, host))
+        return await self._transport.handle_async_request(_to(last, url, host))
 
 
-def _to(address: str, url: httpx.URL) -> httpx.Request:
-    """The request to an address that was looked at, in the name of the URL's host: its certificate must be that host's."""
-    host = url.netloc.decode("ascii")
-    extensions = {"sni_hostname": url.raw_host.decode("ascii"), "timeout": {"connect": CONNECT_S}}
+def _to(address: str, url: httpx.URL, host: str) -> httpx.Request:
+    """The request to a checked address in the name of the URL's host, whose certificate it must show."""
+    named = url.copy_with(host=host).netloc.decode("ascii")
+    extensions = {"sni_hostname": host, "timeout": {"connect": CONNECT_S}}
     return httpx.Request(
-        "GET", url.copy_with(host=address, fragment=None), headers=(("host", host), *_HEADERS), extensions=extensions
+        "GET", url.copy_with(host=address, fragment=None), headers=(("host", named), *_HEADERS), extensions=extensions
     )
 
 
-async def _body(response: httpx.Response, allowance: _Allowance) -> bytes:
-    """All of it, never more than is allowed."""
+async def _body(response: httpx.Response, at_most: int) -> bytes:
+    """The whole body. Raises _UnfetchedError as soon as it is longer than `at_most` bytes."""
     if response.status_code != HTTPStatus.OK:
         raise _UnfetchedError(f"its host answers {response.status_code}")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise _UnfetchedError("it is compressed")
-    told = response.headers.get("content-length", "")
-    if told.isdecimal() and int(told) > allowance.left:
+    announced = response.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > 15 or int(announced) > at_most):
         raise _UnfetchedError("it is too large")
     data = bytearray()
     assert isinstance(response.stream, httpx.AsyncByteStream)  # as every asynchronous transport's is
     async for piece in response.stream:
-        allowance.take(len(piece))
         data += piece
+        if len(data) > at_most:
+            raise _UnfetchedError("it is too large")
     return bytes(data)
 
 
@@ -230,11 +242,17 @@ def _refused(media: Media, why: str) -> Unsupported:
 
 # The network
 
+# A client chooses the names, and a name server may take long: resolving has threads of its own, so that others do not wait.
+_RESOLVERS = ThreadPoolExecutor(4, thread_name_prefix="media-names")
+
 
 async def resolved(host: str, port: int) -> Sequence[str]:
-    """As the system resolves it."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    """The addresses of a host by the system's resolver."""
+
+    def look_up() -> list[str]:
+        return [str(address[0]) for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+    return await asyncio.get_running_loop().run_in_executor(_RESOLVERS, look_up)
 
 
 def direct() -> httpx.AsyncBaseTransport:

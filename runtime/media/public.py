@@ -1,18 +1,17 @@
-"""Which addresses of the Internet belong to everybody. Pure; knows no names and resolves none.
+"""Addresses that are public on the Internet. Pure; knows no names and resolves none.
 
-What is not public is refused: this machine, its network, link-local ones (where clouds keep a machine's own credentials),
-what is shared, reserved, multicast, or hides another address inside.
+Refused: this machine, its network, link-local addresses (where clouds offer a machine's own credentials), shared, reserved and
+multicast ones, and those that lead to such an address inside (IPv4-mapped, 6to4, Teredo, NAT64).
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: its last 32 bits are an IPv4 address
-# Of IANA's registries of special addresses, what some Python calls global.
+# Special in IANA's registries, although some Python calls them global.
 _SPECIAL = tuple(
     map(
         ipaddress.ip_network,
@@ -22,36 +21,27 @@ _SPECIAL = tuple(
 
 
 def public(text: str) -> bool:
-    """Whether an address, and whatever it carries inside, may be connected to. What is no address may not."""
+    """True for an address that may be connected to, together with every IPv4 address that it leads to."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return _open(address) and all(map(_open, _inside(address)))
+    inside: list[Address | None] = []
+    if isinstance(address, ipaddress.IPv6Address):
+        inside = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if address in _TRANSLATED:
+            inside.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return _is_public(address) and all(_is_public(each) for each in inside if each is not None)
 
 
-def _open(address: Address) -> bool:
+def _is_public(address: Address) -> bool:
     if any(address in network for network in _SPECIAL):
         return False
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id:
             return False
-        # What is mapped or translated is judged by what is inside alone: Pythons differ about the outside.
+        # A mapped or translated address is judged by the one inside alone: Python versions differ about the outside.
         if address.ipv4_mapped is not None or address in _TRANSLATED:
             return True
     closed = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
     return address.is_global and not closed and not address.is_link_local
-
-
-def _inside(address: Address) -> Iterator[Address]:
-    """IPv4 addresses that an IPv6 address leads to."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if address in _TRANSLATED:
-        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

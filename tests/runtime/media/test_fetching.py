@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -142,21 +143,41 @@ async def test_a_host_that_is_not_public_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://a.example/x.png", "https://user:word@a.example/x.png", "https:///x.png", "https://a.example:port/x.png"],
+    [
+        "http://a.example/x.png",
+        "https://user:word@a.example/x.png",
+        "https:///x.png",
+        "https://./x.png",
+        "https://a.example:port/x.png",
+        "https://a.example:99999/x.png",
+        "https://a.example:22/x.png",
+        "https://a.example:25/x.png",
+        "https://a.example:80/x.png",
+        "https://[::1/x.png",
+    ],
 )
 async def test_an_address_of_another_shape_is_refused(url: str) -> None:
-    """Not encrypted, with a password, without a host, with a port that is none."""
+    """Not encrypted, with a password, without a host, or with a port of another service."""
     network = Network()
     await refusal(network, url)
     assert network.asked == []
 
 
 async def test_loopback_by_number_is_refused_by_the_system_s_own_resolver() -> None:
-    """However it is spelt."""
+    """However it is spelt: short, decimal, octal, hexadecimal, IPv6, mapped, translated, with a trailing dot."""
     network = Network()
     real = Fetching(ON, resolved, lambda: httpx.MockTransport(network.answer))
-    for host in ("127.0.0.1", "[::1]", "2130706433", "localhost"):
-        with pytest.raises(Unsupported, match="not a public one"):
+    hosts = ("127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0x7f.0.0.1", "localhost", "localhost.", "0.0.0.0")
+    literals = (
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[2002:7f00:1::1]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[fe80::1]",
+    )
+    for host in (*hosts, *literals):
+        with pytest.raises(Unsupported, match="not a public one|InvalidURL"):
             await real.settled(asking(image(f"https://{host}/x.png")), BLIND)
     assert network.asked == []
 
@@ -254,6 +275,116 @@ async def test_a_host_nobody_knows_is_refused() -> None:
         await Fetching(ON, unknown, lambda: httpx.MockTransport(down)).settled(request, BLIND)
     with pytest.raises(Unsupported, match="connection failed"):
         await Fetching(ON, Network().resolve, lambda: httpx.MockTransport(down)).settled(request, BLIND)
+
+
+async def test_a_trailing_dot_names_the_same_host() -> None:
+    """The certificate and the Host header are asked for without it."""
+    network = Network({"https://media.example:8443/x": httpx.Response(200, content=PNG)})
+    await network.fetching().settled(asking(image("https://media.example.:8443/x")), BLIND)
+    (sent,) = network.asked
+    assert sent.headers["host"] == "media.example:8443" and sent.extensions["sni_hostname"] == "media.example"
+
+
+@pytest.mark.parametrize(
+    "place", ["data:image/png;base64,iVBORw0KGgo=", "file:///etc/passwd", "ftp://a.example/x", "//", ""]
+)
+async def test_a_redirect_to_another_scheme_is_refused(place: str) -> None:
+    """Nothing but https is fetched, at whichever step; a redirect to itself ends."""
+    network = Network({"https://a.example/1": httpx.Response(302, headers={"location": place})})
+    await refusal(network, "https://a.example/1")
+    assert len(network.asked) <= 4
+
+
+async def test_data_urls_are_not_fetched() -> None:
+    """However large they are: they are the client's own body, which the door has bounded."""
+    network, request = (
+        Network(),
+        asking(image("data:image/png;base64," + "A" * 5_000_000), image("data:" + ";" * 5_000_000)),
+    )
+    assert await network.fetching().settled(request, BLIND) is request
+    assert network.asked == []
+
+
+async def test_the_different_addresses_of_a_request_are_counted() -> None:
+    """A request with more of them than are allowed is refused before anything is fetched; the same one counts once."""
+    network = Network({"https://a.example/x": httpx.Response(200, content=PNG)})
+    many = asking(*(image(f"https://a.example/{n}") for n in range(3)))
+    fetching = Fetching(ON, network.resolve, lambda: httpx.MockTransport(network.answer), most_media=2)
+    with pytest.raises(Unsupported, match="2 different addresses"):
+        await fetching.settled(many, BLIND)
+    assert network.asked == []
+    await fetching.settled(asking(*(image("https://a.example/x") for _ in range(9))), BLIND)
+    assert len(network.asked) == 1
+
+
+async def test_few_requests_fetch_at_the_same_time() -> None:
+    """The others wait, and their time runs: what the process holds is bounded."""
+    inside, most, go = 0, 0, asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        try:
+            yield PNG
+            await go.wait()
+        finally:
+            inside -= 1
+
+    network = Network({"https://a.example/x": lambda: httpx.Response(200, content=held())})
+    transport = httpx.MockTransport(network.answer)
+    fetching = Fetching(MediaIn(fetch_urls=True, timeout=0.2), network.resolve, lambda: transport, most_requests=2)
+    request = asking(image("https://a.example/x"))
+    late = await asyncio.gather(*(fetching.settled(request, BLIND) for _ in range(6)), return_exceptions=True)
+    assert all(isinstance(each, Unsupported) and "within 0.2 s" in str(each) for each in late)
+    assert most == 2
+    go.set()
+    assert await fetching.settled(request, BLIND)
+
+
+async def test_a_name_has_few_addresses_that_are_tried() -> None:
+    """A name with a thousand dead addresses does not keep a request busy."""
+
+    def down(request: httpx.Request) -> httpx.Response:
+        network.asked.append(request)
+        raise httpx.ConnectError("refused")
+
+    network = Network(hosts={"a.example": [[PUBLIC] * 1000]})
+    with pytest.raises(Unsupported, match="connection failed"):
+        await Fetching(ON, network.resolve, lambda: httpx.MockTransport(down)).settled(
+            asking(image("https://a.example/x")), BLIND
+        )
+    assert len(network.asked) == 4
+
+
+HTTPX = [each for each in vars(httpx).values() if isinstance(each, type) and issubclass(each, Exception)]
+HTTPX.remove(httpx.CookieConflict)  # there are no cookies
+WITHOUT_WORDS = {httpx.ResponseNotRead, httpx.RequestNotRead, httpx.StreamClosed, httpx.StreamConsumed}
+PLAIN: list[type[Exception]] = [OSError, ssl.SSLError, ConnectionResetError, RuntimeError, TypeError, ValueError]
+
+
+@pytest.mark.parametrize("kind", [*HTTPX, *PLAIN], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("in_body", [False, True])
+async def test_every_exception_of_the_network_is_a_refusal(kind: Any, in_body: bool) -> None:
+    """Whether it is raised by the exchange or in the middle of the body; the refusal holds none of its words."""
+    if kind is httpx.HTTPStatusError:
+        error: Exception = kind("secret", request=httpx.Request("GET", ""), response=httpx.Response(500))
+    else:
+        error = kind() if kind in WITHOUT_WORDS else kind("secret")
+
+    async def cut() -> AsyncIterator[bytes]:
+        yield PNG
+        raise error
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if in_body:
+            return httpx.Response(200, content=cut())
+        raise error
+
+    fetching = Fetching(ON, Network().resolve, lambda: httpx.MockTransport(answer))
+    with pytest.raises(Unsupported, match="connection failed") as refused:
+        await fetching.settled(asking(image("https://a.example/x")), BLIND)
+    assert "secret" not in str(refused.value)
 
 
 # Over a real connection

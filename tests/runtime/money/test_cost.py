@@ -1,4 +1,4 @@
-"""What an answer cost, from its tokens."""
+"""The cost of an exchange, from its tokens."""
 
 from __future__ import annotations
 
@@ -25,18 +25,32 @@ def paid(usage: Usage | None, price: Price | None = PRICE) -> float | None:
     ],
 )
 def test_a_long_prompt_costs_more_all_of_it(usage: Usage, dollars: float) -> None:
-    """Cached tokens count for how long it is, and cost more too."""
+    """The long price holds for every token; cached ones count for the length and cost more too."""
     assert paid(usage) == pytest.approx(dollars / 1e6)
 
 
 def test_cached_tokens_without_a_price_cost_the_full_one() -> None:
-    """Of a long prompt likewise."""
+    """The full price of a long prompt holds for them likewise."""
     price = Price(2.0, 10.0, long=LongPrompt(1_000, 2.0, 1.5))
     assert paid(Usage(2_000, 0, cached=500, cache_write=500), price) == pytest.approx(2_000 * 4 / 1e6)
 
 
 def test_what_is_not_known_is_not_guessed() -> None:
-    """No price, no usage; the box itself costs nothing."""
+    """Without a price or a usage the cost is unknown; the box itself costs nothing."""
     assert paid(Usage(1, 1), None) is None
     assert paid(None) is None
     assert cost(Target("local", LOCAL, "m"), None) == 0.0
+
+
+def test_two_exchanges_cost_the_sum_of_their_costs() -> None:
+    """Two prompts of 600 tokens are no long prompt of 1,200."""
+    one, both = paid(Usage(600, 10)), paid(Usage(1_200, 20))
+    assert one is not None and both is not None
+    assert 2 * one == pytest.approx((1_200 * 2 + 20 * 10) / 1e6)
+    assert both > 2 * one
+
+
+@pytest.mark.parametrize("usage", [Usage(-5, -7), Usage(10, 0, cached=50), Usage(10, 0, cached=-50, cache_write=-1)])
+def test_counts_that_make_no_sense_earn_nothing(usage: Usage) -> None:
+    """A server's usage is not checked: a negative count is none."""
+    assert (paid(usage) or 0.0) >= 0.0
