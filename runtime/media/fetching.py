@@ -15,7 +15,7 @@ import asyncio
 import base64
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -64,8 +64,10 @@ def wanted(request: Request, can: Capabilities) -> tuple[Media, ...]:
     """The media given by address, of a kind that the model takes, whose address the target does not fetch itself."""
     if can.media_urls:
         return ()
+    parts = [part for message in request.messages for part in message.parts]
+    inside = [one for part in parts if isinstance(part, ToolResult) for one in part.content]
     out = []
-    for media in _media(request):
+    for media in (part for part in (*parts, *inside) if isinstance(part, Media)):
         url = (media.url or "").lower()
         fetched_there = url.startswith(can.media_addresses) or not url.startswith(("https://", "http://"))
         if _MODALITIES.get(media.kind, media.kind) in can.modalities and not fetched_there:
@@ -91,15 +93,6 @@ def given(request: Request, contents: Mapping[str, FetchedMedia]) -> Request:
         return replace(one, parts=tuple(map(part, one.parts)))
 
     return replace(request, messages=tuple(map(message, request.messages))) if contents else request
-
-
-def _media(request: Request) -> Iterator[Media]:
-    for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, Media):
-                yield part
-            elif isinstance(part, ToolResult):
-                yield from (one for one in part.content if isinstance(one, Media))
 
 
 class _UnfetchedError(Exception):
@@ -155,31 +148,29 @@ class Fetching:
         return given(request, contents)
 
     async def _fetched(self, media: Media, at_most: int) -> tuple[FetchedMedia, int]:
-        """The content and its bytes. Raises Unsupported, TimeoutError."""
+        """The content, redirects followed, and the number of its bytes. Raises Unsupported, TimeoutError."""
+        data: bytes | None = None
         try:
-            data = await self._read(httpx.URL(media.url or ""), at_most)
+            url = httpx.URL(media.url or "")
+            for _ in range(self._most_redirects + 1):
+                response = await self._ask(url)
+                async with contextlib.aclosing(response):
+                    if response.status_code not in _MOVED:
+                        data = await _body(response, at_most)
+                        break
+                    url = url.join(response.headers.get("location", ""))
         except TimeoutError:
             raise
         except _UnfetchedError as error:
             raise _refused(media, str(error)) from error
         except _FOREIGN as error:
             raise _refused(media, f"the connection failed ({type(error).__name__})") from error
+        if data is None:
+            raise _refused(media, f"it is redirected more than {self._most_redirects} times")
         mime = by_content(data)
         if mime is None:
             raise _refused(media, "it is no image, sound, video or PDF that can be passed on")
         return FetchedMedia(mime, base64.b64encode(data).decode("ascii")), len(data)
-
-    async def _read(self, url: httpx.URL, at_most: int) -> bytes:
-        """The body behind a URL, its redirects followed."""
-        for _ in range(self._most_redirects + 1):
-            response = await self._ask(url)
-            try:
-                if response.status_code not in _MOVED:
-                    return await _body(response, at_most)
-                url = url.join(response.headers.get("location", ""))
-            finally:
-                await response.aclose()
-        raise _UnfetchedError(f"it is redirected more than {self._most_redirects} times")
 
     async def _ask(self, url: httpx.URL) -> httpx.Response:
         """The answer of one of the addresses behind a URL, once all of them were checked."""

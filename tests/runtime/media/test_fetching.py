@@ -177,7 +177,7 @@ async def test_loopback_by_number_is_refused_by_the_system_s_own_resolver() -> N
         "[fe80::1]",
     )
     for host in (*hosts, *literals):
-        with pytest.raises(Unsupported, match="not a public one|InvalidURL"):
+        with pytest.raises(Unsupported, match=r"not a public one|InvalidURL"):
             await real.settled(asking(image(f"https://{host}/x.png")), BLIND)
     assert network.asked == []
 
