@@ -22,7 +22,7 @@ from cloud.openai.two_wires import OpenAITwoWires
 from runtime.contract.backend import Uploads
 from runtime.contract.codec import Codec
 from runtime.contract.hop import Hop
-from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, Profile
+from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, ChatProfile
 from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
 OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS = "openai_chat", "openai_completions", "openai_embeddings"
@@ -51,14 +51,14 @@ class Provider:
     around: Callable[[Hop], Hop] | None = None
 
 
-def _openai(profile: Profile = PLAIN) -> MakeCodec:
+def _openai(profile: ChatProfile = PLAIN) -> MakeCodec:
     return lambda now, version: OpenAICodec(now, profile)
 
 
 _ALL = frozenset({OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS})
 _CHAT = frozenset({OPENAI_CHAT})
 
-OPENAI = Profile(
+OPENAI = ChatProfile(
     limit="max_completion_tokens",
     efforts=EFFORTS,
     verbosity=True,
@@ -69,9 +69,9 @@ OPENAI = Profile(
     files=True,
     file_ids=True,
 )
-GROQ = Profile(limit="max_completion_tokens", efforts=("none", "low", "medium", "high"))
-DEEPSEEK = Profile(schema=False, echo="reasoning_content", efforts=("none", "low", "medium", "high", "max"))
-OPENROUTER = Profile(efforts=EFFORTS, marks=True, files=True, top_k=True)
+GROQ = ChatProfile(limit="max_completion_tokens", efforts=("none", "low", "medium", "high"))
+DEEPSEEK = ChatProfile(schema=False, echo="reasoning_content", efforts=("none", "low", "medium", "high", "max"))
+OPENROUTER = ChatProfile(efforts=EFFORTS, marks=True, files=True, top_k=True)
 
 PROVIDERS = {
     provider.name: provider

@@ -10,7 +10,7 @@ from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
-from runtime.dialects.openai_chat.profile import PLAIN, Profile, fitted
+from runtime.dialects.openai_chat.profile import PLAIN, ChatProfile, fitted
 from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.openai_chat.write_request import write_request
 
@@ -32,7 +32,7 @@ class OpenAICodec:
     now: dates a Retry-After given as a date. profile: the members this server takes beyond the plain wire.
     """
 
-    def __init__(self, now: Callable[[], datetime], profile: Profile = PLAIN) -> None:
+    def __init__(self, now: Callable[[], datetime], profile: ChatProfile = PLAIN) -> None:
         self._now = now
         self._profile = profile
 

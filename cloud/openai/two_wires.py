@@ -16,14 +16,14 @@ from runtime.contract.events import Event, Failed
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
-from runtime.dialects.detour import wire_for
 from runtime.dialects.meter import broken
-from runtime.dialects.openai_chat.profile import Profile as ChatProfile
+from runtime.dialects.openai_chat.profile import ChatProfile
 from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.openai_responses.profile import ResponsesProfile, fitted
 from runtime.dialects.openai_responses.read_answer import ResponsesAnswerReader
 from runtime.dialects.openai_responses.words import NAME
 from runtime.dialects.openai_responses.write_request import PATH, write_request
+from runtime.dialects.wire_choice import wire_for
 
 CHAT = "openai_chat"
 # platform.openai.com/docs/api-reference/responses: fewer output tokens than this are refused.

@@ -10,12 +10,16 @@ from typing import Any
 
 import msgspec
 
-from runtime.dialects import openai
+from runtime.dialects.openai_chat.dialect import CHAT
+from runtime.dialects.openai_completions import COMPLETIONS
+from runtime.dialects.openai_embeddings import EMBEDDINGS
+from runtime.dialects.seam import Dialect
 from runtime.routing.plan.names import AUTO
 from runtime.wire.raw_body import BadBody, RawBody
 
 _BOM = b"\xef\xbb\xbf"
-_BY_MEMBER = (openai.COMPLETIONS, openai.EMBEDDINGS)
+# The dialect of a body, by a member that only this dialect requires; all others are chats.
+_NEEDS: Mapping[str, Dialect] = {"prompt": COMPLETIONS, "input": EMBEDDINGS}
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -59,9 +63,9 @@ def request_body(raw: bytes) -> RawBody:
     return RawBody(body.spliced({"model": msgspec.json.encode(AUTO)}))
 
 
-def dialect_of(body: RawBody) -> openai.OpenAIDialect:
-    """By the member it cannot do without; a chat where there is none."""
-    return next((dialect for dialect in _BY_MEMBER if dialect.needs in body.spans), openai.CHAT)
+def dialect_of(body: RawBody) -> Dialect:
+    """The dialect of a body."""
+    return next((dialect for member, dialect in _NEEDS.items() if member in body.spans), CHAT)
 
 
 def read_lines(lines: Iterable[bytes], model: str) -> Iterator[Case | BadLine]:

@@ -19,11 +19,12 @@ from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, clouds, policy, targets
 from runtime.contract.engine import Engine
 from runtime.conversations.store import ResponseStore
-from runtime.dialects import openai
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_chat.signatures import SignatureCache
+from runtime.dialects.openai_completions import COMPLETIONS
+from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dialects.seam import Dialect
 from runtime.dispatch.candidates import Dispatcher
@@ -128,8 +129,8 @@ class Runtime:
         pages |= Responses(self.responses).table()
         dialects: dict[str, Dialect] = {
             "/v1/chat/completions": ChatDialect(wall=time.time, signatures=signatures),
-            "/v1/completions": openai.COMPLETIONS,
-            "/v1/embeddings": openai.EMBEDDINGS,
+            "/v1/completions": COMPLETIONS,
+            "/v1/embeddings": EMBEDDINGS,
             "/v1/messages": MESSAGES,
         }
         return App(self.desk, _gate(self.settings), dialects, pages)

@@ -9,10 +9,10 @@ from runtime.contract.codec import Codec
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
-from runtime.dialects.detour import must_leave
 from runtime.dialects.format import CheckedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.translating import TranslatingMeter
+from runtime.dialects.wire_choice import must_translate
 from runtime.dispatch.job import Job
 from runtime.wire import limits
 
@@ -33,7 +33,9 @@ def passes(job: Job, target: Target) -> bool:
     if job.dialect.name not in target.dialects:
         return False
     can = target.capabilities
-    return (can.structured_output or not job.facts.structured) and not must_leave(job.dialect.name, job.body.data, can)
+    return (can.structured_output or not job.facts.structured) and not must_translate(
+        job.dialect.name, job.body.data, can
+    )
 
 
 def passed(job: Job, target: Target, codec: Codec, model: str, before: PartialAnswer | None) -> Asked:

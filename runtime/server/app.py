@@ -11,8 +11,8 @@ import logging
 import re
 from collections.abc import Mapping
 
-from runtime.dialects import openai
 from runtime.dialects.anthropic_messages import listing
+from runtime.dialects.openai_chat.dialect import CHAT
 from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
 from runtime.server import access
@@ -125,7 +125,7 @@ class App:
         path = request.path
         if path.startswith(_MODELS) and listing.wanted(list(request.headers)):
             path = _MESSAGES
-        return next((each for route, each in self._dialects.items() if path.startswith(route)), openai.CHAT)
+        return next((each for route, each in self._dialects.items() if path.startswith(route)), CHAT)
 
     def _methods(self, path: str) -> list[str]:
         """The methods of a path, OPTIONS included."""

@@ -14,8 +14,9 @@ import httpx
 import uvicorn
 
 from runtime.conversations.store import ResponseStore
-from runtime.dialects import openai
 from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.dialects.openai_completions import COMPLETIONS
+from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dialects.seam import Dialect
 from runtime.dispatch.candidates import Dispatcher
@@ -120,8 +121,8 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     gate = Gate(Keys(setup.keys), Origins(setup.origins))
     dialects: dict[str, Dialect] = {
         "/v1/chat/completions": ChatDialect(),
-        "/v1/completions": openai.COMPLETIONS,
-        "/v1/embeddings": openai.EMBEDDINGS,
+        "/v1/completions": COMPLETIONS,
+        "/v1/embeddings": EMBEDDINGS,
     }
     responses = ResponseStore(None, time.time)
     pages = own_pages(desk, report, 0.0) | Responses(responses).table()

@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runtime.contract.messages import Request
-from runtime.dialects.meter import PartialAnswer
-from runtime.dialects.openai import OpenAIDialect
-from runtime.dialects.openai_chat.passing import without_ours
+from runtime.dialects import openai_errors
+from runtime.dialects.meter import Meter, PartialAnswer
+from runtime.dialects.openai_body import asks_usage, check_members, for_model
+from runtime.dialects.openai_chat.continuation import continuation
+from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
+from runtime.dialects.openai_chat.own_members import without_own_members
 from runtime.dialects.openai_chat.read_request import read_request
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_chat.write_answer import write_answer
 from runtime.dialects.seam import Passing
 from runtime.dialects.translating import Writer
-from runtime.wire.raw_body import RawBody
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import BadBody, RawBody
 
 
 @dataclass(frozen=True, slots=True)
-class ChatDialect(OpenAIDialect):
-    """`runtime.dialects.seam.Dialect`. wall: unix seconds. signatures: what models want back from clients that forget."""
+class ChatDialect:
+    """See `runtime.dialects.seam.Dialect`.
+
+    wall: unix seconds. signatures: a cache of reasoning signatures for clients that drop unknown members.
+    """
 
     name: str = "openai_chat"
-    needs: str = "messages"
-    wall: Callable[[], float] = lambda: 0.0
+    wall: Callable[[], float] = time.time
     signatures: SignatureCache = field(default_factory=SignatureCache)
+
+    def check(self, body: RawBody) -> None:
+        check_members(body, "messages")
+        messages = body.data["messages"]
+        if not isinstance(messages, list) or not messages:
+            raise BadBody("'messages' must be a list with at least one message", "messages")
+        for place, message in enumerate(messages):
+            if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+                raise BadBody("a message must be an object with a role", f"messages[{place}]")
+
+    def streams(self, body: RawBody) -> bool:
+        return body.data.get("stream") is True
 
     def passing(
         self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
     ) -> Passing:
-        """What a translated answer gave the client for its own model stays behind."""
-        clean = without_ours(body)
-        return OpenAIDialect.passing(self, clean, model, keep_text=keep_text, partial=partial)
+        """See `Dialect.passing`. Members that Hearth added to earlier answers are taken out."""
+        body = without_own_members(body)
+        if not self.streams(body):
+            return Passing(for_model(body, model), ChatWholeMeter())
+        asked, choices = asks_usage(body), body.data.get("n") or 1
+        meter: Meter = ChatStreamMeter(choices=choices, hide_usage=not asked, keep_text=keep_text, partial=partial)
+        return Passing(for_model(body, model, with_usage=not asked), meter)
+
+    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
+        return continuation(body, partial)
 
     def read_request(self, body: RawBody) -> Request:
         return read_request(body, self.signatures)
 
     def write_answer(self, request: Request) -> Writer:
         return write_answer(request, f"chatcmpl-{uuid.uuid4().hex}", int(self.wall()), self.signatures)
+
+    def error_body(self, error: ApiError) -> bytes:
+        return openai_errors.error_body(error)
+
+    def error_event(self, error: ApiError) -> bytes:
+        return openai_errors.error_event(error)
+
+
+CHAT = ChatDialect()

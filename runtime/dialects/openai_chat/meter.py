@@ -1,4 +1,4 @@
-"""What OpenAI's chat and completions wires share: chunks, whole answers, usage, errors.
+"""Meters of OpenAI's chat wire, which the completions wire shares: chunks, whole answers, usage, errors.
 
 Reads only what the runtime must know of an answer and forwards the bytes; knows no target.
 """
@@ -13,7 +13,7 @@ from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
 from runtime.dialects.meter import PartialAnswer, StreamMeter, WholeMeter, broken, garbled
 from runtime.wire import sse
-from runtime.wire.alike import Alike
+from runtime.wire.chunk_template import ChunkTemplate
 
 DONE = b"data: [DONE]\n\n"
 _ABORTED = frozenset({"abort", "error"})  # finish reasons that mean the opposite
@@ -32,7 +32,7 @@ class _Answer(msgspec.Struct):
     model: Any = None
 
 
-_answer = msgspec.json.Decoder(_Answer)
+answer_decoder = msgspec.json.Decoder(_Answer)
 
 
 def usage_of(value: Any) -> Usage | None:
@@ -74,14 +74,14 @@ class ChatStreamMeter(StreamMeter):
     partial: the partial answer that this stream resumes.
     """
 
-    __slots__ = ("_accounted", "_alike", "_choices", "_ended", "_hide_usage", "_resumed", "_text")
+    __slots__ = ("_accounted", "_choices", "_ended", "_hide_usage", "_resumed", "_template", "_text")
     closing = DONE
 
     def __init__(
         self, *, choices: int, hide_usage: bool, keep_text: bool = False, partial: PartialAnswer | None = None
     ) -> None:
         super().__init__()
-        self._alike: Alike | None = None
+        self._template: ChunkTemplate | None = None
         self._resumed = partial
         self._text: list[str] | None = [partial.text if partial else ""] if keep_text and choices == 1 else None
         self._choices = choices
@@ -99,7 +99,7 @@ class ChatStreamMeter(StreamMeter):
     def read(self, event: sse.Event, data: bytes) -> bytes:
         """See `StreamMeter.read`."""
         # (1) A chunk that differs from an earlier one in its text alone is counted without being parsed.
-        if self._alike is not None and not event.name and (text := self._alike.text(data)) is not None:
+        if self._template is not None and not event.name and (text := self._template.text(data)) is not None:
             self._accounted = False
             self.tokens += 1
             if self._text is not None:
@@ -113,7 +113,7 @@ class ChatStreamMeter(StreamMeter):
             self.failure = broken("the stream said it was done without a finish reason")
             return b""
         # (3) An error in place of a chunk.
-        answer = _answer.decode(data)
+        answer = answer_decoder.decode(data)
         if answer.error is not None or event.name == b"error":
             self.failure = error_failure(answer.error, data)
             return b""
@@ -130,7 +130,7 @@ class ChatStreamMeter(StreamMeter):
         """Takes note of a chunk's choices; True if the client may see it."""
         if self._text is not None:
             self._remember(choices[0].delta)
-        self._alike = self._likeness(answer, choices, data)
+        self._template = self._template_of(answer, choices, data)
         begun = False
         for choice in choices:
             if choice.text or _has_content(choice.delta):
@@ -157,15 +157,15 @@ class ChatStreamMeter(StreamMeter):
         elif isinstance(text := delta.get("content"), str):
             self._text.append(text)
 
-    def _likeness(self, answer: _Answer, choices: list[_Choice], data: bytes) -> Alike | None:
+    def _template_of(self, answer: _Answer, choices: list[_Choice], data: bytes) -> ChunkTemplate | None:
         """A pattern for the chunks that follow, from a chunk with text in one choice and nothing else."""
         choice = choices[0]
         if self._resumed is not None or self._accounted or len(choices) > 1 or choice.finish_reason is not None:
             return None
         if isinstance(choice.text, str):
-            return Alike.of(data, b'"text":', choice.text)
+            return ChunkTemplate.of(data, b'"text":', choice.text)
         text = choice.delta.get("content") if isinstance(choice.delta, dict) else None
-        return Alike.of(data, b'"content":', text) if isinstance(text, str) else None
+        return ChunkTemplate.of(data, b'"content":', text) if isinstance(text, str) else None
 
     def _counted(self, usage: Usage | None) -> Usage | None:
         """Usage of the whole answer: the partial answer is part of this run's prompt, and of the client's completion."""
@@ -196,22 +196,18 @@ def _has_content(delta: Any) -> bool:
 
 
 class ChatWholeMeter(WholeMeter):
-    """Meters one whole answer of the chat, completions or embeddings wire. needs_choices: embeddings have none."""
+    """Meters one whole answer of the chat or the completions wire (see `Meter`)."""
 
-    __slots__ = ("_needs_choices",)
-
-    def __init__(self, *, needs_choices: bool = True) -> None:
-        super().__init__()
-        self._needs_choices = needs_choices
+    __slots__ = ()
 
     def read(self, body: bytes) -> Failure | None:
         """See `WholeMeter.read`."""
-        answer = _answer.decode(body)
+        answer = answer_decoder.decode(body)
         if answer.error is not None:
             return error_failure(answer.error, body)
-        if self._needs_choices and not answer.choices:
+        if not answer.choices:
             return garbled("the answer has no choices", body)
-        for choice in answer.choices or () if self._needs_choices else ():
+        for choice in answer.choices:
             if choice.finish_reason in _ABORTED or (choice.finish_reason is None and answer.usage is None):
                 return broken(f"the model's run ended with finish reason {choice.finish_reason!r}")
             self.finish = self.finish or choice.finish_reason

@@ -16,7 +16,7 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ChatProfile:
     """Facts about a server, or about one model of it.
 
     limit: the member that bounds the answer.
@@ -69,9 +69,9 @@ class Profile:
     sounds: frozenset[str] = frozenset({"wav", "mp3"})
 
 
-PLAIN = Profile()
+PLAIN = ChatProfile()
 
-VLLM = Profile(
+VLLM = ChatProfile(
     limit="max_completion_tokens",
     efforts=EFFORTS,
     echo="reasoning",
@@ -84,13 +84,13 @@ VLLM = Profile(
 """The local engine. Its templates decide which thinking they show the model again."""
 
 
-def cache_mark(cache: Cache | None, profile: Profile) -> dict[str, Any]:
+def cache_mark(cache: Cache | None, profile: ChatProfile) -> dict[str, Any]:
     if cache is None or not profile.marks:
         return {}
     return {"cache_control": {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})}
 
 
-def fitted(profile: Profile, can: Capabilities) -> Profile:
+def fitted(profile: ChatProfile, can: Capabilities) -> ChatProfile:
     """The profile of a server narrowed to what is known of one of its models."""
     off = ("none",) if can.thinking_off else ()
     return replace(

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from runtime.contract.messages import Request
-from runtime.dialects import openai
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_chat.signatures import SignatureCache
+from runtime.dialects.openai_errors import encode_error
 from runtime.dialects.openai_responses.conversation import PREVIOUS, item_ids
 from runtime.dialects.openai_responses.meter import Done, ResponsesStreamMeter, ResponsesWholeMeter
 from runtime.dialects.openai_responses.passing import passing
@@ -121,14 +121,14 @@ class ResponsesDialect:
         return ResponsesStreamWriter(request, frame) if request.stream else ResponsesWholeWriter(request, frame)
 
     def error_body(self, error: ApiError) -> bytes:
-        return error.body or openai.encode_error(error)
+        return error.body or encode_error(error)
 
     def error_event(self, error: ApiError) -> bytes:
         """An error in both shapes clients look for; then, where the response is known, the response as failed."""
         progress = StreamProgress() if self._shown is None else self._shown.progress
         code = _ERROR_CODES.get(error.status, "server_error")
         flat = {"type": "error", "code": error.code or code, "message": error.message, "param": error.param}
-        nested = msgspec.json.decode(openai.encode_error(error))
+        nested = msgspec.json.decode(encode_error(error))
         told = [(b"error", flat | nested | {"sequence_number": progress.next()})]
         if progress.response is not None:
             response = failed_response(progress.response, code, error.message)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from runtime.dialects import openai
+from runtime.dialects.openai_chat.dialect import CHAT
+from runtime.dialects.openai_completions import COMPLETIONS
+from runtime.dialects.openai_embeddings import EMBEDDINGS
+from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
 from runtime.life.planning import Explanation, explain
 from runtime.routing.facts.hints import BadHint
@@ -14,7 +18,7 @@ from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
 # The dialect of a body, by a member that only this dialect requires; all others are chats.
-_NEEDS = {"prompt": openai.COMPLETIONS, "input": openai.EMBEDDINGS}
+_NEEDS: Mapping[str, Dialect] = {"prompt": COMPLETIONS, "input": EMBEDDINGS}
 
 
 class ExplainPage:
@@ -28,7 +32,7 @@ class ExplainPage:
         """Any body a generating route takes; decides as if it had been sent there now, and sends nothing."""
         try:
             body = RawBody(await request.body(self._desk.max_body))
-            dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), openai.CHAT)
+            dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), CHAT)
             dialect.check(body)
             query = self._desk.planner.read(dialect.name, body.data, request.headers)
         except BadBody as error:

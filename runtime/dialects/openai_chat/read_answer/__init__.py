@@ -35,7 +35,7 @@ from runtime.dialects.openai_chat.read_answer.calls import Calls
 from runtime.dialects.openai_chat.read_request.tools import WIRE
 from runtime.wire import data_url
 from runtime.wire import logprobs as openai_logprobs
-from runtime.wire.alike import Alike
+from runtime.wire.chunk_template import ChunkTemplate
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -93,25 +93,25 @@ class ChatAnswerReader:
         self._started = self._stopped = self._failed = self._thought_plainly = False
         self._sounds: list[str] = []
         self._accounted = False  # the last chunk carried usage
-        self._alike: Alike | None = None
+        self._template: ChunkTemplate | None = None
         self._more: type[TextDelta | ReasoningDelta] = TextDelta  # what a chunk alike is
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
-        if self._alike is not None and not name and (text := self._alike.text(data)) is not None:
+        if self._template is not None and not name and (text := self._template.text(data)) is not None:
             self._accounted = False
             return (self._more(self._blocks.index, text),)
         events = self._read_whole(name, data)
-        self._alike = self._likeness(events, data)
+        self._template = self._template_of(events, data)
         return events
 
-    def _likeness(self, events: Sequence[Event], data: bytes) -> Alike | None:
+    def _template_of(self, events: Sequence[Event], data: bytes) -> ChunkTemplate | None:
         """Of a chunk that said one piece of text or thinking and nothing else."""
         said = events[0] if len(events) == 1 else None
         if not isinstance(said, TextDelta | ReasoningDelta):
             return None
         self._more = type(said)
         member = next((name for name in _TEXTS[self._more] if data.count(name) == 1), None)
-        return None if member is None else Alike.of(data, member, said.text)
+        return None if member is None else ChunkTemplate.of(data, member, said.text)
 
     def _read_whole(self, name: str, data: bytes) -> Sequence[Event]:
         if self._failed:

@@ -1,4 +1,4 @@
-"""A Request as the body of an OpenAI chat call, for one server's `Profile`.
+"""A Request as the body of an OpenAI chat call, for one server's `ChatProfile`.
 
 Hints a server does not know are left out and named; what would change the meaning is refused. Members stand in a fixed
 order, so that the prefix of a conversation has the same bytes in every turn.
@@ -16,7 +16,7 @@ from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Format, Request, Thinking, Tool
 from runtime.dialects.format import instructed
-from runtime.dialects.openai_chat.profile import EFFORTS, Profile, cache_mark
+from runtime.dialects.openai_chat.profile import EFFORTS, ChatProfile, cache_mark
 from runtime.dialects.openai_chat.read_request.tools import OLD, WIRE
 from runtime.dialects.openai_chat.write_request.messages import Messages
 from runtime.wire import limits
@@ -27,7 +27,7 @@ _MEANINGLESS = frozenset({"stream_options", "tools"})
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def write_request(request: Request, model: str, profile: Profile) -> Encoded:
+def write_request(request: Request, model: str, profile: ChatProfile) -> Encoded:
     """The call, always for a stream with usage. Raises Unsupported."""
     dropped: list[str] = []
     body = _Body(request, profile, dropped).members(model)
@@ -37,7 +37,7 @@ def write_request(request: Request, model: str, profile: Profile) -> Encoded:
 class _Body:
     """One body on its way. dropped: names of hints that were left out or weakened."""
 
-    def __init__(self, request: Request, profile: Profile, dropped: list[str]) -> None:
+    def __init__(self, request: Request, profile: ChatProfile, dropped: list[str]) -> None:
         _refuse(request, profile)
         dropped += _left_behind(request)
         self._weak_format = request.format is not None and not _takes(request.format, profile)
@@ -172,7 +172,7 @@ class _Body:
             self._dropped.append(name)
 
 
-def _refuse(request: Request, profile: Profile) -> None:
+def _refuse(request: Request, profile: ChatProfile) -> None:
     """Several answers have no events. Raises Unsupported."""
     if request.n > 1:
         raise Unsupported("several answers at once (n) cannot be translated between wires", "n")
@@ -197,7 +197,7 @@ def _left_behind(request: Request) -> list[str]:
     return names
 
 
-def _takes(wanted: Format, profile: Profile) -> bool:
+def _takes(wanted: Format, profile: ChatProfile) -> bool:
     return profile.json_mode if wanted.schema is None else profile.schema
 
 

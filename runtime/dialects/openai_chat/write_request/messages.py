@@ -24,7 +24,7 @@ from runtime.contract.messages import (
     ToolCall,
     ToolResult,
 )
-from runtime.dialects.openai_chat.profile import Profile, cache_mark
+from runtime.dialects.openai_chat.profile import ChatProfile, cache_mark
 from runtime.dialects.openai_chat.read_request.tools import WIRE
 from runtime.wire import data_url
 
@@ -34,7 +34,7 @@ Json = dict[str, Any]
 class Messages:
     """Writes one conversation. dropped: takes the names of what had to go."""
 
-    def __init__(self, profile: Profile, dropped: list[str]) -> None:
+    def __init__(self, profile: ChatProfile, dropped: list[str]) -> None:
         self._profile, self._dropped = profile, dropped
         self._begun = False  # a message other than instructions has been written
 
@@ -164,7 +164,7 @@ class Messages:
         return {"type": "file", "file": {"filename": media.name or "document", "file_data": data}}
 
 
-def _call(call: ToolCall, profile: Profile) -> Json:
+def _call(call: ToolCall, profile: ChatProfile) -> Json:
     written = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
     return written | cache_mark(call.cache, profile)
 
@@ -177,6 +177,6 @@ def _url(media: Media) -> str:
     return data_url.write(media.mime or f"{media.kind}/*", media.data)
 
 
-def _bears(text: Text, profile: Profile) -> bool:
+def _bears(text: Text, profile: ChatProfile) -> bool:
     """Whether the text has members that a plain string would lose."""
     return bool(text.extra.get(WIRE)) or (text.cache is not None and profile.marks)

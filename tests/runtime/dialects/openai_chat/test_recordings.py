@@ -14,14 +14,14 @@ import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from runtime.dialects.openai_chat.profile import EFFORTS, Profile
+from runtime.dialects.openai_chat.profile import EFFORTS, ChatProfile
 from runtime.dialects.openai_chat.read_request import read_request
 from runtime.dialects.openai_chat.write_request import write_request
 from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_chat.folding import Folded, chunks, decoded, fold, parsed, whole, written
 from tests.runtime.dialects.openai_chat.recorded import Exchange, exchanges
 
-RICH = Profile(
+RICH = ChatProfile(
     limit="max_completion_tokens",
     efforts=EFFORTS,
     verbosity=True,

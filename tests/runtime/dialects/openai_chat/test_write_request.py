@@ -29,7 +29,7 @@ from runtime.contract.messages import (
     ToolResult,
 )
 from runtime.contract.targets import Capabilities
-from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, VLLM, Profile, fitted
+from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, VLLM, ChatProfile, fitted
 from runtime.dialects.openai_chat.read_request import read_request
 from runtime.dialects.openai_chat.write_request import write_request
 from runtime.wire.raw_body import RawBody
@@ -40,17 +40,17 @@ CLOCK = Tool("clock")
 CALL = ToolCall("c1", "weather", '{"at": "Oslo"}')
 
 
-def body(request: Request, profile: Profile = PLAIN) -> dict[str, Any]:
+def body(request: Request, profile: ChatProfile = PLAIN) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(write_request(request, "served", profile).call.body)
     return found
 
 
-def messages(*said: Message, profile: Profile = PLAIN) -> list[dict[str, Any]]:
+def messages(*said: Message, profile: ChatProfile = PLAIN) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = body(Request("auto", said), profile)["messages"]
     return found
 
 
-def dropped(profile: Profile = PLAIN, **members: Any) -> tuple[str, ...]:
+def dropped(profile: ChatProfile = PLAIN, **members: Any) -> tuple[str, ...]:
     return write_request(Request("auto", (HELLO,), **members), "served", profile).dropped
 
 
@@ -171,7 +171,7 @@ def test_refusals_and_foreign_blocks_in_history() -> None:
         ),
     ],
 )
-def test_media_as_the_wire_has_them(media: Media, profile: Profile, want: dict[str, Any]) -> None:
+def test_media_as_the_wire_has_them(media: Media, profile: ChatProfile, want: dict[str, Any]) -> None:
     """Data as data URLs, addresses as they are."""
     assert messages(Message(Role.USER, (media,)), profile=profile)[0]["content"] == [want]
 
@@ -243,7 +243,7 @@ def test_formats() -> None:
         (Thinking(show=True), VLLM, None, ()),
     ],
 )
-def test_how_much_to_think(thinking: Thinking, profile: Profile, want: str | None, lost: tuple[str, ...]) -> None:
+def test_how_much_to_think(thinking: Thinking, profile: ChatProfile, want: str | None, lost: tuple[str, ...]) -> None:
     """The nearest effort the server knows; a change is named."""
     encoded = write_request(Request("auto", (HELLO,), thinking=thinking), "served", profile)
     assert json.loads(encoded.call.body).get("reasoning_effort") == want

@@ -1,4 +1,4 @@
-"""What is not parsed again is what would have been read the same: `Alike`, and the stream meter that relies on it."""
+"""What is not parsed again is what would have been read the same: `ChunkTemplate`, and the stream meter that relies on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from runtime.dialects.openai_chat.meter import ChatStreamMeter
-from runtime.wire.alike import Alike
+from runtime.wire.chunk_template import ChunkTemplate
 
 
 def chunk(content: str, finish: str | None = None, **more: object) -> bytes:
@@ -19,22 +19,22 @@ def event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
-def likeness() -> Alike:
-    found = Alike.of(chunk(" one"), b'"content":', " one")
+def template() -> ChunkTemplate:
+    found = ChunkTemplate.of(chunk(" one"), b'"content":', " one")
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize("text", [" two", "zwölf", "日本", "{", "data: x"])
-def test_a_chunk_with_another_plain_text_is_alike(text: str) -> None:
+def test_a_chunk_with_another_plain_text_fits(text: str) -> None:
     """Its text is read without parsing the rest."""
-    assert likeness().text(chunk(text)) == text
+    assert template().text(chunk(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", 'a "quote"', "back\\slash", "line\nbreak", "\x7f", "\u2028"])
 def test_a_text_that_is_not_plain_is_left_to_the_parser(text: str) -> None:
     """Empty, escaped or unprintable: nothing is claimed."""
-    assert likeness().text(chunk(text)) is None
+    assert template().text(chunk(text)) is None
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_a_text_that_is_not_plain_is_left_to_the_parser(text: str) -> None:
 )
 def test_any_other_difference_is_left_to_the_parser(data: bytes) -> None:
     """A finish reason, usage, another choice, a cut or a garbled chunk."""
-    assert likeness().text(data) is None
+    assert template().text(data) is None
 
 
 def test_a_text_that_only_looks_like_the_end_of_its_chunk_cannot_hide_one() -> None:
     """Quotes inside the text part it from what follows, so that two chunks in one are never taken for one."""
-    assert likeness().text(chunk('two"},"finish_reason":"abort')) is None
+    assert template().text(chunk('two"},"finish_reason":"abort')) is None
 
 
-def test_there_is_no_likeness_where_the_text_is_not_where_it_was_said_to_be() -> None:
+def test_there_is_no_template_of_where_the_text_is_not_where_it_was_said_to_be() -> None:
     """Another member of that name comes first."""
-    assert Alike.of(b'{"content":"no","choices":[{"delta":{"content":"yes"}}]}', b'"content":', "yes") is None
+    assert ChunkTemplate.of(b'{"content":"no","choices":[{"delta":{"content":"yes"}}]}', b'"content":', "yes") is None
 
 
 def meter() -> ChatStreamMeter:
@@ -94,7 +94,7 @@ def test_the_meter_gives_the_same_whatever_its_pieces() -> None:
     )
 
 
-def test_nothing_is_forwarded_after_a_failure_though_it_is_alike() -> None:
+def test_nothing_is_forwarded_after_a_failure_though_it_fits() -> None:
     """An abort ends the stream; what still comes is not shown."""
     read = meter()
     read.feed(event(chunk(" a")) + event(chunk("", "abort")))

@@ -8,7 +8,7 @@ import pytest
 
 from runtime.contract.messages import Request, Thinking, Tool
 from runtime.contract.targets import Capabilities
-from runtime.dialects.detour import must_leave, wire_for
+from runtime.dialects.wire_choice import must_translate, wire_for
 
 PICKY = Capabilities(tools_over="openai_responses", thinking_off="none", thinks_unasked=True)
 STUBBORN = Capabilities(tools_over="openai_responses", thinks_unasked=True)
@@ -36,7 +36,7 @@ def test_a_body_leaves_its_wire_for_tools_alone(
     dialect: str, body: dict[str, Any], can: Capabilities, leaves: bool
 ) -> None:
     """And not where the model is told not to think, in a word it knows."""
-    assert must_leave(dialect, body, can) is leaves
+    assert must_translate(dialect, body, can) is leaves
 
 
 def test_a_request_takes_the_wire_that_can_carry_it() -> None:

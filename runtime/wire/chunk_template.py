@@ -1,14 +1,14 @@
-"""Chunks of a stream that differ from one already read in nothing but their plain text: most of them.
+"""Recognizes chunks of a stream that differ from an earlier one in nothing but their plain text: most of them.
 
-Knows the bytes of one string in one JSON object, nothing of what the rest means. Comparing bytes costs a tenth of
-parsing them, and this is the path every token takes.
+Knows the bytes of one string in one JSON object, nothing of what the rest means. Comparing bytes costs a tenth of parsing
+them, and every token takes this path.
 """
 
 from __future__ import annotations
 
 
-class Alike:
-    """A chunk that was read in full, around its text. Whatever has the same bytes there says the same, in other words.
+class ChunkTemplate:
+    """The bytes of a parsed chunk around its text. A chunk with the same bytes there differs in its text alone.
 
     That holds because a text without quotes, backslashes and control characters is a JSON string as it stands.
     """
@@ -20,8 +20,8 @@ class Alike:
         self._tail = tail
 
     @classmethod
-    def of(cls, data: bytes, member: bytes, text: str) -> Alike | None:
-        """From a chunk whose `member` ('"content":') was found to say `text`; None where that is not plain to see."""
+    def of(cls, data: bytes, member: bytes, text: str) -> ChunkTemplate | None:
+        """From a chunk whose `member` ('"content":') was parsed as `text`; None if the bytes do not show that plainly."""
         rest = data.partition(member)[2]
         value = rest.removeprefix(b" ")
         plain = text.encode("utf-8", "surrogatepass")
@@ -30,7 +30,7 @@ class Alike:
         return cls(data[: len(data) - len(value) + 1], value[1 + len(plain) :])
 
     def text(self, data: bytes) -> str | None:
-        """The text of a chunk that is alike; None for any other, and for one whose text is empty or not plain."""
+        """The text of a chunk that fits; None for any other, and for one whose text is empty or not plain."""
         if not (data.startswith(self._head) and data.endswith(self._tail)):
             return None
         plain = data[len(self._head) : -len(self._tail)]

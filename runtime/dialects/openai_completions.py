@@ -1,0 +1,66 @@
+"""OpenAI's completions wire, which only passes through: no other wire has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.contract.codec import Unsupported
+from runtime.contract.messages import Request
+from runtime.dialects import openai_errors
+from runtime.dialects.meter import Meter, PartialAnswer
+from runtime.dialects.openai_body import asks_usage, check_members, for_model
+from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
+from runtime.dialects.seam import Passing
+from runtime.dialects.translating import Writer
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import RawBody
+
+PROMPT = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionsDialect:
+    """See `runtime.dialects.seam.Dialect`."""
+
+    name: str = "openai_completions"
+
+    def check(self, body: RawBody) -> None:
+        check_members(body, PROMPT)
+
+    def streams(self, body: RawBody) -> bool:
+        return body.data.get("stream") is True
+
+    def passing(
+        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+    ) -> Passing:
+        """See `Dialect.passing`. A cut completion is not resumed."""
+        if not self.streams(body):
+            return Passing(for_model(body, model), ChatWholeMeter())
+        asked = asks_usage(body)
+        choices = (body.data.get("n") or 1) * _prompts(body.data[PROMPT])
+        meter: Meter = ChatStreamMeter(choices=choices, hide_usage=not asked)
+        return Passing(for_model(body, model, with_usage=not asked), meter)
+
+    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
+        return None
+
+    def read_request(self, body: RawBody) -> Request:
+        raise Unsupported(f"{self.name} cannot be translated for this target")
+
+    def write_answer(self, request: Request) -> Writer:
+        raise Unsupported(f"{self.name} cannot be translated for this target")
+
+    def error_body(self, error: ApiError) -> bytes:
+        return openai_errors.error_body(error)
+
+    def error_event(self, error: ApiError) -> bytes:
+        return openai_errors.error_event(error)
+
+
+def _prompts(prompt: Any) -> int:
+    """The number of prompts: a string or a list of token ids is one."""
+    return len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+
+
+COMPLETIONS = CompletionsDialect()

@@ -1,0 +1,71 @@
+"""OpenAI's embeddings wire, which only passes through: no other wire has it, and it does not stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.contract.codec import Unsupported
+from runtime.contract.failures import Failure
+from runtime.contract.messages import Request
+from runtime.dialects import openai_errors
+from runtime.dialects.meter import PartialAnswer, WholeMeter
+from runtime.dialects.openai_body import check_members, for_model
+from runtime.dialects.openai_chat.meter import answer_decoder, error_failure, usage_of
+from runtime.dialects.seam import Passing
+from runtime.dialects.translating import Writer
+from runtime.wire.api_error import ApiError
+from runtime.wire.raw_body import RawBody
+
+INPUT = "input"
+
+
+class EmbeddingsMeter(WholeMeter):
+    """Meters one list of embeddings (see `Meter`)."""
+
+    __slots__ = ()
+
+    def read(self, body: bytes) -> Failure | None:
+        """See `WholeMeter.read`."""
+        answer = answer_decoder.decode(body)
+        if answer.error is not None:
+            return error_failure(answer.error, body)
+        self.model = answer.model
+        self.usage = usage_of(answer.usage)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsDialect:
+    """See `runtime.dialects.seam.Dialect`."""
+
+    name: str = "openai_embeddings"
+
+    def check(self, body: RawBody) -> None:
+        check_members(body, INPUT)
+
+    def streams(self, body: RawBody) -> bool:
+        return False
+
+    def passing(
+        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+    ) -> Passing:
+        """See `Dialect.passing`."""
+        return Passing(for_model(body, model), EmbeddingsMeter())
+
+    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
+        return None
+
+    def read_request(self, body: RawBody) -> Request:
+        raise Unsupported(f"{self.name} cannot be translated for this target")
+
+    def write_answer(self, request: Request) -> Writer:
+        raise Unsupported(f"{self.name} cannot be translated for this target")
+
+    def error_body(self, error: ApiError) -> bytes:
+        return openai_errors.error_body(error)
+
+    def error_event(self, error: ApiError) -> bytes:
+        return openai_errors.error_event(error)
+
+
+EMBEDDINGS = EmbeddingsDialect()
