@@ -28,7 +28,7 @@ from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.life import live
-from runtime.server.gathered import HttpProtocol
+from runtime.server.connection import ConnectionLimits, http_protocol
 from runtime.settings import Changes, Live, Loaded, Settings, SettingsError, environment, state_dir, watch
 from runtime.wire.raw_body import RawBody
 
@@ -214,7 +214,7 @@ def _server(runtime: Runtime) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             runtime.app,
-            http=HttpProtocol,
+            http=http_protocol(ConnectionLimits()),
             ws="none",
             lifespan="off",
             access_log=False,

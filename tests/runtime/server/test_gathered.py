@@ -23,6 +23,12 @@ class Recorder(asyncio.Transport):
     def is_closing(self) -> bool:
         return "closed" in self.said
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.said.append("end")
+
 
 async def test_one_turn_is_one_write() -> None:
     """Head and body of a whole answer leave together; the next turn's are another write."""
@@ -46,3 +52,37 @@ async def test_closing_says_first_what_is_left() -> None:
     await asyncio.sleep(0)
     assert to.said == [b"last words", "closed"]
     assert gathered.is_closing()
+
+
+async def test_much_leaves_at_once() -> None:
+    """A writer that never yields is bounded: the transport sees its bytes and can ask it to wait."""
+    to = Recorder()
+    gathered = Gathered(to, asyncio.get_running_loop(), most=10)
+    for _ in range(5):
+        gathered.write(b"12345")
+    assert to.said == [b"123451234512345"]
+    await asyncio.sleep(0)
+    assert to.said[1:] == [b"1234512345"]
+
+
+async def test_what_is_written_after_the_end_is_dropped() -> None:
+    """A client that hung up between two writes is no error."""
+    to = Recorder()
+    gathered = Gathered(to, asyncio.get_running_loop())
+    gathered.write(b"lost")
+    to.close()
+    await asyncio.sleep(0)
+    gathered.write(b"lost too")
+    await asyncio.sleep(0)
+    assert to.said == ["closed"]
+
+
+async def test_the_sending_side_can_end_alone() -> None:
+    """After the last words; nothing follows them."""
+    to = Recorder()
+    gathered = Gathered(to, asyncio.get_running_loop())
+    gathered.write(b"last words")
+    gathered.finish()
+    gathered.write(b"never")
+    await asyncio.sleep(0)
+    assert to.said == [b"last words", "end"] and gathered.is_closing()
