@@ -45,6 +45,9 @@ class Echo:
         if request.path == "/stream":
             await self.stream(request)
             return
+        if request.path == "/drip":
+            await self.drip(request)
+            return
         if request.path == "/wait":
             await self.release.wait()
         try:
@@ -63,6 +66,14 @@ class Echo:
         await request.start(200, [])
         for _ in range(2000):
             await request.send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        await request.send({"type": "http.response.body", "body": b""})
+
+
+    async def drip(self, request: ClientRequest) -> None:
+        await request.start(200, [])
+        for _ in range(5000):
+            await asyncio.sleep(0)
+            await request.send({"type": "http.response.body", "body": b"x" * 50, "more_body": True})
         await request.send({"type": "http.response.body", "body": b""})
 
 
@@ -388,7 +399,7 @@ async def _hang_up() -> None:
 
         async def one() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(GET % b"stream" + END)
+            writer.write(GET % b"drip" + END)
             await reader.read(1000)
             writer.transport.abort()
 
