@@ -68,7 +68,6 @@ class Echo:
             await request.send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
         await request.send({"type": "http.response.body", "body": b""})
 
-
     async def drip(self, request: ClientRequest) -> None:
         await request.start(200, [])
         for _ in range(5000):
