@@ -24,8 +24,8 @@ _OVERHEAD = 16  # bytes of framing that a byte of body may cost: a chunk of one 
 class ConnectionLimits:
     """What one client may cost before its request is read, and all of them together. Bytes and seconds.
 
-    head_s: for the whole head, from the connection or its first byte on. body_s: for the whole body, in which at least
-    body_rate bytes a second arrive over each window_s. framing_bytes: chunk sizes, extensions and trailers together.
+    head_s: for the whole head, from the connection or its first byte on. window_s: in which some of a body must arrive.
+    body_s: for the whole body, and a second more for every body_rate bytes of it. framing_bytes: chunk sizes, extensions and trailers together.
     write_s: how long a client may read nothing of an answer. unread_bytes: body that is still read, and thrown away,
     after its request was answered; linger_bytes and linger_s: the same after a request was refused here. Beyond
     `connections` the longest idle one gives way, or the new one gets a 503.
@@ -35,9 +35,9 @@ class ConnectionLimits:
     headers: int = 256
     target_bytes: int = 8_192
     head_s: float = 15.0
+    window_s: float = 60.0
     body_s: float = 600.0
-    body_rate: int = 1_024
-    window_s: float = 15.0
+    body_rate: int = 16_384
     framing_bytes: int = 65_536
     write_s: float = 120.0
     unread_bytes: int = 16 << 20
@@ -257,9 +257,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _window_over(self) -> None:
-        """Judges the body's rate, unless it is this server that does not read."""
-        limits, arrived = self.limits, self._body - self._seen
-        slow = arrived < limits.body_rate * limits.window_s or self.loop.time() - self._body_since > limits.body_s
+        """Judges the body's progress, unless it is this server that does not read."""
+        limits, taken = self.limits, self.loop.time() - self._body_since
+        slow = self._body == self._seen or taken > limits.body_s + self._body / limits.body_rate
         if slow and not self.flow.read_paused:
             self._refuse(_SLOW_BODY)
             return

@@ -22,7 +22,7 @@ from types import CodeType, FrameType
 import uvicorn
 
 from runtime.compose.runtime import Runtime, load_settings
-from runtime.server.gathered import HttpProtocol
+from runtime.server.connection import ConnectionLimits, http_protocol
 from scripts.bench.processes import ROOT, Running, free_port
 
 OURS = tuple(str(ROOT / package) for package in ("runtime", "local_models", "cloud"))
@@ -59,7 +59,14 @@ async def measure(*, chunks: int = 5, stream: bool = True) -> Way:
             runtime = Runtime(load_settings(settings, env), env, Path(folder), _nothing, _nothing)
             runtime.store.start()
             server = uvicorn.Server(
-                uvicorn.Config(runtime.app, port=0, http=HttpProtocol, ws="none", lifespan="off", log_config=None)
+                uvicorn.Config(
+                    runtime.app,
+                    port=0,
+                    http=http_protocol(ConnectionLimits()),
+                    ws="none",
+                    lifespan="off",
+                    log_config=None,
+                )
             )
             serving = asyncio.create_task(server.serve())
             try:

@@ -18,7 +18,7 @@ from runtime.server.asgi import ClientGone, ClientRequest, Receive, Scope, Send
 from runtime.server.connection import ConnectionLimits, HttpProtocol, http_protocol
 from runtime.wire.api_error import ApiError
 
-QUICK = ConnectionLimits(head_s=0.2, window_s=0.1, body_s=5.0, write_s=0.2, body_rate=10_000)
+QUICK = ConnectionLimits(head_s=0.2, window_s=0.1, body_s=0.2, write_s=0.2, body_rate=10_000)
 GET = b"GET /%b HTTP/1.1\r\nhost: a\r\n"
 END = b"\r\n"
 
@@ -218,7 +218,7 @@ async def test_a_body_in_tiny_chunks_is_read() -> None:
 
 
 async def test_slow_heads_and_bodies_are_given_up() -> None:
-    """408 where something was sent, a silent end where nothing was; a body must keep its rate."""
+    """408 where something was sent, a silent end where nothing was."""
     async with serving() as (echo, port, _):
         silent, head, sent, rate = await asyncio.gather(
             said(port),
@@ -237,6 +237,20 @@ async def test_a_head_byte_by_byte_is_given_up() -> None:
     async with serving() as (_, port, _protocol):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /")
+        reading = asyncio.create_task(reader.read())
+        async with asyncio.timeout(5):
+            while not reading.done():
+                writer.write(b"x")
+                await asyncio.wait([reading], timeout=0.02)
+        assert status(reading.result()) == 408
+        writer.close()
+
+
+async def test_a_body_byte_by_byte_is_given_up() -> None:
+    """Something arrives in every window, and too little for the time that the whole of it takes."""
+    async with serving() as (_, port, _protocol):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /p HTTP/1.1\r\nhost: a\r\ncontent-length: 30000\r\n\r\n")
         reading = asyncio.create_task(reader.read())
         async with asyncio.timeout(5):
             while not reading.done():
