@@ -25,10 +25,10 @@ class ConnectionLimits:
     """What one client may cost before its request is read, and all of them together. Bytes and seconds.
 
     head_s: for the whole head, from the connection or its first byte on. window_s: in which some of a body must arrive.
-    body_s: for the whole body, and a second more for every body_rate bytes of it. framing_bytes: chunk sizes, extensions and trailers together.
-    write_s: how long a client may read nothing of an answer. unread_bytes: body that is still read, and thrown away,
-    after its request was answered; linger_bytes and linger_s: the same after a request was refused here. Beyond
-    `connections` the longest idle one gives way, or the new one gets a 503.
+    body_s: for the whole body, and a second more for every body_rate bytes of it. framing_bytes: chunk sizes,
+    extensions and trailers together. write_s: how long a client may read nothing of an answer. unread_bytes: body that
+    is still read, and thrown away, after its request was answered; linger_bytes and linger_s: the same after a request
+    was refused here. Beyond `connections` the longest idle one gives way, or the new one gets a 503.
     """
 
     head_bytes: int = 65_536
