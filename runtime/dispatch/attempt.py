@@ -50,6 +50,7 @@ class Attempt:
         "_status",
         "_stream",
         "_turn",
+        "_work",
         "before",
         "dropped",
         "first_token",
@@ -142,21 +143,18 @@ class Attempt:
         job, ledger, started = self._job, self._ledger, self._clock()
         waits = ledger.backlog_s(job.facts.prompt_tokens, started) if streamed else 0.0
         result, failure = _BROKEN, None
-        ledger.admit(job.id, job.facts.prompt_tokens, job.facts.max_tokens, started, whole=not streamed)
         try:
-            failure = await self._relayed(call, meter, waits, streamed=streamed)
+            with ledger.claim(job.facts.prompt_tokens, job.facts.max_tokens, self._clock, whole=not streamed) as work:
+                self._work = work
+                failure = await self._relayed(call, meter, waits, streamed=streamed)
+                if failure is None:
+                    work.tokens(meter.tokens, self._clock())
+                    work.done(meter.usage)
             result = failure.kind if failure else OK
         except asyncio.CancelledError:
             result = CANCELLED
             raise
         finally:
-            now = self._clock()
-            if meter.tokens:
-                ledger.tokens(job.id, meter.tokens, now)
-            if result == OK:
-                ledger.finish(job.id, now, meter.usage)
-            else:
-                ledger.cancel(job.id, now)
             self._book(started, result, failure)
         return failure
 
@@ -199,7 +197,7 @@ class Attempt:
             out = meter.feed(piece)
             if self.first_token is None and meter.began:
                 self.first_token = self._clock()
-                self._ledger.first_token(self._job.id, self.first_token)
+                self._work.first_token(self.first_token)
             if out:
                 # A client that reads slowly is no reason to give the model up: no time-out runs while writing.
                 alarm.move(None)

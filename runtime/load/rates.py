@@ -1,4 +1,4 @@
-"""What an engine's speeds are, learned from what was seen of it. Knows no requests, only observations and their age.
+"""An engine's speeds, learned from observations. Knows no requests, only observations and their age.
 
 Both learners forget, so that a new model, a busier GPU or a cold start are unlearned, and both lean towards "fast"
 while they know little: an engine believed slow would never be asked again, one believed fast is corrected by its first
@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 _FORGET = 0.98  # weight of all earlier observations when a new one comes: about the last 50 count
 _ENOUGH = 3  # observations before a speed is believed
+_STALL = 4.0  # times the expected: an observation counts as no more,
+_STALL_LEAST = 0.25  # or as this many seconds
+_MARGIN_WEIGHT = 0.05
+_MARGIN_STEP = 0.2
 
 
 @dataclass(slots=True)
@@ -32,7 +36,7 @@ class Plane:
     _fit: tuple[float, float] = (0.0, 0.0)
 
     def learn(self, x1: float, x2: float, y: float) -> None:
-        """Takes in an observation. One far above what was expected counts as a few times it: a stall is not a speed."""
+        """Takes in an observation. One far above the expected counts as a few times it: a stall is not a speed."""
         if self.known:
             y = min(y, max(_STALL * self.at(x1, x2), _STALL_LEAST))
         self._s11 = _FORGET * self._s11 + x1 * x1
@@ -54,6 +58,7 @@ class Plane:
         return self._fit[0] * x1 + self._fit[1] * x2
 
     def _solve(self) -> tuple[float, float]:
+        """a and b. A negative one becomes zero, and the other is fitted alone."""
         s11 = self._s11 + self.lean[0] ** 2
         s22 = self._s22 + self.lean[1] ** 2
         determinant = s11 * s22 - self._s12**2
@@ -66,39 +71,39 @@ class Plane:
         return a, b
 
 
-_STALL = 4.0
-_STALL_LEAST = 0.25  # seconds
-
-
 @dataclass(slots=True)
 class Lengths:
     """The mean length of answers, as tokens generated per answer that ended.
 
-    Looking at the lengths of ended answers alone would see the short ones first; what is generated and what ends in the
-    same stretch of time has the right mean from the start.
+    The lengths of ended answers alone would be those of the short ones first; tokens generated and answers ended in the
+    same stretch of time have the right mean from the start.
     """
 
     _tokens: float = 0.0
     _ends: float = 0.0
 
     def generated(self, tokens: int) -> None:
-        """By any answer."""
+        """Tokens of any answer."""
         self._tokens += tokens
 
     def ended(self) -> None:
-        """One answer, however."""
+        """The end of one whole answer."""
         self._tokens *= _FORGET
         self._ends = _FORGET * self._ends + 1
 
+    def retracted(self, tokens: int) -> None:
+        """Takes out the tokens of an answer that will have no end: it was cancelled or failed."""
+        self._tokens = max(0.0, self._tokens - tokens)
+
     @property
     def mean(self) -> float:
-        """Tokens of one answer; 0.0 while none was seen to end."""
+        """Tokens of one answer; 0.0 before the first end."""
         return self._tokens / self._ends if self._ends else 0.0
 
 
 @dataclass(slots=True)
 class Margin:
-    """What must be added to a prediction so that `share` of them hold: a quantile of their errors, followed step by
+    """The seconds to add to a prediction so that `share` of them hold: a quantile of their errors, followed step by
     step.
     """
 
@@ -111,7 +116,3 @@ class Margin:
         self._spread += _MARGIN_WEIGHT * (abs(error) - self._spread)
         step = self.share if error > self.seconds else self.share - 1.0
         self.seconds = max(0.0, self.seconds + _MARGIN_STEP * self._spread * step)
-
-
-_MARGIN_WEIGHT = 0.05
-_MARGIN_STEP = 0.2

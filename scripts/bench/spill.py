@@ -29,7 +29,7 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runtime.load.ledger import Ledger  # noqa: E402  (a script finds the checkout it stands in)
+from runtime.load.ledger import InFlight, Ledger  # noqa: E402  (a script finds the checkout it stands in)
 from runtime.load.saturation import Saturation, read  # noqa: E402
 from runtime.settings import Escalation  # noqa: E402
 
@@ -191,26 +191,38 @@ class Gauges:
 
 
 class Ours:
-    """The runtime's ledger and thresholds; lengths of answers are not told to it. kv: whether the KV threshold
-    counts.
-    """
+    """The runtime's ledger and thresholds, without knowing how long answers will be. kv: the KV threshold counts."""
 
     def __init__(self, escalation: Escalation, *, kv: bool = True) -> None:
         self._kv = kv
         self.ledger = Ledger(slots=SLOTS, kv_capacity=KV_TOKENS)
         self.saturation = Saturation(escalation)
         self.causes: dict[str, int] = {}
+        self._sent: dict[str, InFlight] = {}
+        self._now = 0.0
 
     @property
     def witness(self) -> Witness:
-        return self.ledger
+        return self
+
+    def first_token(self, id: str, now: float) -> None:
+        self._sent[id].first_token(now)
+
+    def tokens(self, id: str, n: int, now: float) -> None:
+        self._sent[id].tokens(n, now)
+
+    def finish(self, id: str, now: float) -> None:
+        self._now = now
+        self._sent.pop(id).done()
 
     def leaves(self, request: Request, engine: Engine) -> bool:
         reading = read(self.ledger, request.prompt, request.at)
         reading = reading if self._kv else msgspec.structs.replace(reading, kv_cache=None)
         pressure = self.saturation.update(reading, request.at)
         if pressure.over is None:
-            self.ledger.admit(request.id, request.prompt, None, request.at)
+            self._now = request.at
+            sent = self.ledger.claim(request.prompt, None, lambda: self._now)
+            self._sent[request.id] = sent.__enter__()  # its end is an event of the simulation
             return False
         if request.counted:
             self.causes[str(pressure.over)] = self.causes.get(str(pressure.over), 0) + 1

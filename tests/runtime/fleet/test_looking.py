@@ -43,13 +43,12 @@ def test_an_explanation_crosses_no_threshold() -> None:
     """A full queue is explained, and when it is half empty the next request stays, as if nobody had looked."""
     looked = Looked()
     ledger = looked.fleet.ledger(looked.lane)
-    ledger.admit("a", 10, None, 0.0)
-    ledger.admit("b", 10, None, 0.0)
-    load = looked.fleet.load()
-    assert load is not None and load.pressure.over is Reason.QUEUE_DEPTH
-    assert looked.explained("auto") is Reason.QUEUE_DEPTH
-    ledger.first_token("a", 0.0)
-    assert looked.planned("auto") is Reason.DEFAULT
+    with ledger.claim(10, None, lambda: 0.0) as first, ledger.claim(10, None, lambda: 0.0):
+        load = looked.fleet.load()
+        assert load is not None and load.pressure.over is Reason.QUEUE_DEPTH
+        assert looked.explained("auto") is Reason.QUEUE_DEPTH
+        first.first_token(0.0)
+        assert looked.planned("auto") is Reason.DEFAULT
 
 
 def test_an_explanation_of_an_invented_model_keeps_nothing() -> None:

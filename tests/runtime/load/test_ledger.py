@@ -6,12 +6,40 @@ import pytest
 
 from runtime.contract.engine import Telemetry
 from runtime.contract.usage import Usage
-from runtime.load.ledger import Ledger
+from runtime.load.ledger import InFlight, Ledger
 from runtime.load.saturation import choose
 
 
+class Driven(Ledger):
+    """A ledger whose requests are driven by name and time, as a script of events."""
+
+    def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
+        super().__init__(slots, kv_capacity, alone=alone)
+        self.now = 0.0
+        self.open: dict[str, InFlight] = {}
+
+    def admit(self, id: str, prompt: int, limit: int | None, now: float, *, whole: bool = False) -> None:
+        self.now = now
+        self.open[id] = self.claim(prompt, limit, lambda: self.now, whole=whole).__enter__()
+
+    def first_token(self, id: str, now: float) -> None:
+        self.open[id].first_token(now)
+
+    def tokens(self, id: str, n: int, now: float) -> None:
+        self.open[id].tokens(n, now)
+
+    def finish(self, id: str, now: float, usage: Usage | None = None) -> None:
+        self.now = now
+        self.open[id].done(usage)
+        self.cancel(id, now)
+
+    def cancel(self, id: str, now: float) -> None:
+        self.now = now
+        self.open[id].__exit__(None, None, None)
+
+
 def serve(
-    ledger: Ledger, count: int, *, prompt: int = 500, seconds: float = 0.1, out: int = 50, step: float = 0.02
+    ledger: Driven, count: int, *, prompt: int = 500, seconds: float = 0.1, out: int = 50, step: float = 0.02
 ) -> float:
     """Requests one after another on an engine that reads `prompt` tokens in `seconds`. When it ends."""
     now = 0.0
@@ -28,33 +56,92 @@ def serve(
 
 def test_it_counts_what_is_in_flight() -> None:
     """Waiting until the first token, running until the end, tokens all along."""
-    ledger = Ledger()
+    ledger = Driven(kv_capacity=1_000)
     ledger.admit("a", 100, 50, 0.0)
     ledger.admit("b", 200, None, 0.1)
-    assert (ledger.waiting, ledger.running, ledger.prefill_ahead, ledger.kv_tokens) == (2, 0, 300, 300)
+    assert (ledger.waiting, ledger.running, ledger.kv_share(0.1)) == (2, 0, 0.0)
     ledger.first_token("a", 0.2)
     ledger.tokens("a", 4, 0.3)
-    assert (ledger.waiting, ledger.running, ledger.prefill_ahead, ledger.kv_tokens) == (1, 1, 200, 305)
+    assert (ledger.waiting, ledger.running, ledger.kv_share(0.3)) == (1, 1, 0.105)
     ledger.finish("a", 0.4)
     ledger.cancel("b", 0.5)
-    assert (ledger.in_flight, ledger.waiting, ledger.running, ledger.kv_tokens) == (0, 0, 0, 0)
+    assert (ledger.waiting, ledger.running, ledger.kv_share(0.5)) == (0, 0, 0.0)
 
 
-def test_unknown_and_repeated_ids_change_nothing() -> None:
+def test_a_request_that_has_ended_changes_nothing() -> None:
     """A late chunk of a cancelled request is no fault."""
-    ledger = Ledger()
+    ledger = Driven(kv_capacity=1_000)
     ledger.admit("a", 100, None, 0.0)
     ledger.cancel("a", 0.1)
     ledger.cancel("a", 0.1)
     ledger.first_token("a", 0.2)
     ledger.tokens("a", 1, 0.2)
     ledger.finish("a", 0.3)
-    assert (ledger.in_flight, ledger.running, ledger.kv_tokens) == (0, 0, 0)
+    assert (ledger.waiting, ledger.running, ledger.kv_share(0.3)) == (0, 0, 0.0)
+
+
+def test_requests_that_fail_teach_nothing_about_answers() -> None:
+    """Twenty that were cancelled after 30 s leave the learned length and step of an answer as they were."""
+    ledger = Driven(slots=1)
+    now = serve(ledger, 5, out=100, step=0.02)
+    ledger.admit("running", 500, None, now)
+    ledger.first_token("running", now + 0.1)
+    before = ledger.backlog_s(500, now + 0.1)
+    ledger.cancel("running", now + 0.1)
+    for number in range(20):
+        ledger.admit(f"c{number}", 500, None, now)
+        ledger.first_token(f"c{number}", now + 0.1)
+        ledger.tokens(f"c{number}", 15, now + 30)
+        now += 30.0
+        ledger.cancel(f"c{number}", now)
+    ledger.admit("running", 500, None, now)
+    ledger.first_token("running", now + 0.1)
+    assert before == pytest.approx(2.0, rel=0.2)
+    assert ledger.backlog_s(500, now + 0.1) == pytest.approx(before, rel=0.1)
+
+
+def test_whole_answers_that_fail_teach_nothing() -> None:
+    """A failed whole answer says neither how long one takes nor how long it is."""
+    ledger = Driven()
+    for number in range(10):
+        ledger.admit(f"f{number}", 100, None, 60.0 * number, whole=True)
+        ledger.cancel(f"f{number}", 60.0 * number + 59)
+    ledger.admit("a", 100, None, 1_000.0, whole=True)
+    ledger.admit("b", 100, None, 1_001.0, whole=True)
+    assert (ledger.running, ledger.waiting) == (1, 1)
+
+
+def test_a_request_leaves_the_ledger_whatever_ends_it() -> None:
+    """An exception inside its `with` frees its place, as an answer does."""
+    ledger, clock = Ledger(), [0.0]
+    with pytest.raises(RuntimeError), ledger.claim(10, None, lambda: clock[0]) as work:
+        work.first_token(0.1)
+        raise RuntimeError("cut")
+    with ledger.claim(10, None, lambda: clock[0]) as work:
+        work.first_token(0.1)
+        work.tokens(9, 0.2)
+        work.done(Usage(10, 10))
+        assert ledger.running == 0
+    assert (ledger.waiting, ledger.running) == (0, 0)
+
+
+def test_many_requests_leave_no_trace() -> None:
+    """The tables hold what is in flight and nothing else; numbers stay finite."""
+    ledger = Ledger(kv_capacity=1_000_000)
+    now = 0.0
+    for number in range(20_000):
+        now += 0.01
+        with ledger.claim(100 + number % 7, 50 if number % 3 else None, lambda: now, whole=number % 2 == 0) as work:  # noqa: B023
+            work.first_token(now)
+            if number % 5:
+                work.done()
+    assert (ledger.waiting, ledger.running, ledger.kv_share(now)) == (0, 0, 0.0)
+    assert ledger.backlog_s(100, now) == 0.0
 
 
 def test_nothing_is_predicted_without_evidence() -> None:
     """The first requests stay, however long their prompts."""
-    ledger = Ledger()
+    ledger = Driven()
     assert ledger.predicted_ttft(100_000, 0.0) == 0.0
     for number in range(4):
         ledger.admit(str(number), 2_000, None, 0.0)
@@ -63,7 +150,7 @@ def test_nothing_is_predicted_without_evidence() -> None:
 
 def test_it_learns_how_fast_prompts_are_read() -> None:
     """From first tokens; requests ahead add up."""
-    ledger = Ledger()
+    ledger = Driven()
     now = serve(ledger, 20)
     assert ledger.predicted_ttft(500, now) == pytest.approx(0.1, rel=0.25)
     for number in range(10):
@@ -73,7 +160,7 @@ def test_it_learns_how_fast_prompts_are_read() -> None:
 
 def test_long_prompts_are_told_from_short_ones() -> None:
     """A fixed cost and a cost per token are learned apart."""
-    ledger = Ledger()
+    ledger = Driven()
     now = 0.0
     for number in range(40):
         prompt = 100 if number % 2 else 2_000
@@ -87,7 +174,7 @@ def test_long_prompts_are_told_from_short_ones() -> None:
 
 def test_what_is_already_read_is_not_waited_for_again() -> None:
     """The head's own time passes."""
-    ledger = Ledger()
+    ledger = Driven()
     now = serve(ledger, 20, seconds=1.0)
     ledger.admit("head", 500, None, now)
     assert ledger.backlog_s(500, now + 0.8) < ledger.backlog_s(500, now)
@@ -95,7 +182,7 @@ def test_what_is_already_read_is_not_waited_for_again() -> None:
 
 def test_a_head_long_overdue_warns() -> None:
     """An engine that has been silent for ten seconds is not predicted to answer in a tenth of one."""
-    ledger = Ledger()
+    ledger = Driven()
     now = serve(ledger, 20)
     ledger.admit("head", 500, None, now)
     assert ledger.predicted_ttft(500, now + 10) > 9
@@ -103,7 +190,7 @@ def test_a_head_long_overdue_warns() -> None:
 
 def test_a_full_batch_is_waited_for() -> None:
     """With all slots taken, the next one comes when an answer ends."""
-    ledger = Ledger(slots=4)
+    ledger = Driven(slots=4)
     now = serve(ledger, 20, out=100, step=0.02)
     for number in range(4):
         ledger.admit(f"r{number}", 500, None, now)
@@ -116,7 +203,7 @@ def test_a_full_batch_is_waited_for() -> None:
 
 def test_a_full_kv_cache_is_waited_for() -> None:
     """A prompt that does not fit waits though slots are free."""
-    ledger = Ledger(slots=64, kv_capacity=2_500)
+    ledger = Driven(slots=64, kv_capacity=2_500)
     now = serve(ledger, 20, out=100)
     for number in range(4):
         ledger.admit(f"r{number}", 500, None, now)
@@ -128,7 +215,7 @@ def test_a_full_kv_cache_is_waited_for() -> None:
 
 def test_an_idle_engine_is_tried_again() -> None:
     """Slow speeds are forgotten with time: a cold start must not banish every prompt for ever."""
-    ledger = Ledger()
+    ledger = Driven()
     now = serve(ledger, 5, seconds=6.0)
     assert ledger.predicted_ttft(500, now) > 3
     assert ledger.predicted_ttft(500, now + 300) < 0.1
@@ -136,7 +223,7 @@ def test_an_idle_engine_is_tried_again() -> None:
 
 def test_one_stall_does_not_make_an_engine_slow() -> None:
     """Far outliers count as a few times what was expected."""
-    ledger = Ledger()
+    ledger = Driven()
     now = serve(ledger, 20)
     ledger.admit("stalled", 500, None, now)
     now += 60.0
@@ -147,7 +234,7 @@ def test_one_stall_does_not_make_an_engine_slow() -> None:
 
 def test_whole_answers_begin_when_they_are_due() -> None:
     """An answer in one piece shows no first token, and must not count as waiting until its end."""
-    ledger = Ledger(slots=2)
+    ledger = Driven(slots=2)
     now = serve(ledger, 20)
     for number in range(4):
         ledger.admit(f"w{number}", 500, None, now, whole=True)
@@ -157,12 +244,12 @@ def test_whole_answers_begin_when_they_are_due() -> None:
     ledger.finish("w0", now, Usage(500, 50))
     now += 1.0
     ledger.finish("w1", now, Usage(500, 50))
-    assert ledger.in_flight == 3
+    assert ledger.running + ledger.waiting == 3
 
 
 def test_a_burst_of_whole_answers_waits_at_first_and_then_as_long_as_it_does() -> None:
     """Before anything was learned they wait a moment; later, what whole answers took beside their tokens."""
-    ledger = Ledger()
+    ledger = Driven()
     for number in range(6):
         ledger.admit(f"b{number}", 100, None, 0.0, whole=True)
     assert ledger.waiting == 6
@@ -183,7 +270,7 @@ def test_a_burst_of_whole_answers_waits_at_first_and_then_as_long_as_it_does() -
 
 def test_the_engines_word_counts_where_first_tokens_are_not_seen() -> None:
     """Whole answers thought to run may still be in its queue."""
-    ledger = Ledger()
+    ledger = Driven()
     for number in range(6):
         ledger.admit(f"b{number}", 100, None, 0.0, whole=True)
     ledger.admit("next", 100, None, 1.0, whole=True)
@@ -193,7 +280,7 @@ def test_the_engines_word_counts_where_first_tokens_are_not_seen() -> None:
 
 def test_a_first_token_says_that_whole_answers_before_it_have_begun() -> None:
     """The engine reads in order."""
-    ledger = Ledger()
+    ledger = Driven()
     ledger.admit("whole", 500, None, 0.0, whole=True)
     ledger.admit("streamed", 500, None, 0.0)
     ledger.first_token("streamed", 0.2)
@@ -206,7 +293,7 @@ def word(at: float, waiting: int, running: int, kv: float = 0.1, capacity: int |
 
 def test_slots_are_learned_from_a_steady_queue() -> None:
     """Requests wait, KV has room, as many run as before: that many fit."""
-    ledger = Ledger()
+    ledger = Driven()
     ledger.observe(word(1.0, 3, 8))
     assert ledger.slots is None
     ledger.observe(word(1.0, 3, 8))
@@ -217,7 +304,7 @@ def test_slots_are_learned_from_a_steady_queue() -> None:
 
 def test_learned_slots_grow_with_what_is_seen_to_run_and_not_with_what_is_supposed() -> None:
     """Only first tokens that came prove a slot."""
-    ledger = Ledger()
+    ledger = Driven()
     for second in (1.0, 2.0):
         ledger.observe(word(second, 3, 2))
     for number in range(2):
@@ -232,7 +319,7 @@ def test_learned_slots_grow_with_what_is_seen_to_run_and_not_with_what_is_suppos
 
 def test_slots_that_were_given_are_not_learned() -> None:
     """The operator's number stands."""
-    ledger = Ledger(slots=16)
+    ledger = Driven(slots=16)
     ledger.observe(word(1.0, 3, 8))
     ledger.observe(word(2.0, 3, 8))
     assert ledger.slots == 16
@@ -240,7 +327,7 @@ def test_slots_that_were_given_are_not_learned() -> None:
 
 def test_shared_prefixes_correct_the_kv_count() -> None:
     """What the engine holds is less than what was sent to it."""
-    ledger = Ledger()
+    ledger = Driven()
     for number in range(10):
         ledger.admit(str(number), 1_000, None, 0.0)
         ledger.first_token(str(number), 0.1)
@@ -251,18 +338,18 @@ def test_shared_prefixes_correct_the_kv_count() -> None:
 
 def test_only_fresh_words_of_a_shared_engine_count() -> None:
     """Others' requests are seen there, but not late."""
-    ledger = Ledger(alone=False)
+    ledger = Driven(alone=False)
     ledger.observe(word(10.0, 7, 8, kv=0.6))
     assert (ledger.waiting_now(11.0), ledger.kv_share(11.0)) == (7, 0.6)
     assert (ledger.waiting_now(13.0), ledger.kv_share(13.0)) == (0, None)
-    own = Ledger()
+    own = Driven()
     own.observe(word(10.0, 7, 8))
     assert own.waiting_now(11.0) == 0
 
 
 def test_the_emptier_replica_is_chosen() -> None:
     """Least predicted TTFT, then fewest waiting, then fewest running."""
-    busy, calm = Ledger(), Ledger()
+    busy, calm = Driven(), Driven()
     busy.admit("a", 10, None, 0.0)
     assert choose([busy, calm], 100, 0.0) == 1
     busy.first_token("a", 0.1)
@@ -273,7 +360,7 @@ def test_the_emptier_replica_is_chosen() -> None:
 
 def test_the_wait_told_to_clients_is_an_estimate() -> None:
     """At least a second, more with more before them."""
-    ledger = Ledger()
+    ledger = Driven()
     now = serve(ledger, 20, seconds=0.5)
     assert ledger.wait_estimate(now) == 1.0
     for number in range(10):

@@ -297,7 +297,8 @@ async def test_a_client_that_goes_away_frees_the_upstream(door: Opener, stream: 
             while not d.desk.latest:
                 await asyncio.sleep(0.01)
         assert d.desk.latest[0].status == 499
-        assert d.desk.fleet.ledger(local.lanes[0]).in_flight == 0
+        ledger = d.desk.fleet.ledger(local.lanes[0])
+        assert (ledger.waiting, ledger.running) == (0, 0)
 
 
 async def test_a_slow_reader_costs_the_model_nothing(door: Opener) -> None:
