@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
-from runtime.settings import Price, Rule, TargetSettings, When, shape
-from runtime.settings.commented import has_default, toml
+from runtime.settings import PriceSettings, Rule, TargetSettings, When, shape
+from runtime.settings.commented import has_default, subsections, toml
 from runtime.settings.model import Document
 from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret
+from runtime.settings.sections.engine import LocalModel
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 
@@ -91,22 +92,28 @@ def _sections() -> Iterator[str]:
         match name:
             case "targets":
                 yield from _section("[targets.NAME]", TargetSettings, (name, "*"))
-                yield from _section("[targets.NAME.price]", Price, (name, "*", "price"))
+                yield from _section("[targets.NAME.price]", PriceSettings, (name, "*", "price"))
+            case "models":
+                yield from _section("[models.NAME]", LocalModel, (name, "*"))
             case "rules":
-                yield from _section("[[rules]]", Rule, (name,))
-                yield from _section("[[rules]] when", When, (name, "when"))
+                yield from _section("[[rules]]", Rule, (name, "*"))
+                yield from _section("[[rules]] when", When, (name, "*", "when"))
             case "aliases":
                 yield "### `[aliases]`\n"
                 yield "Other names for models: for `auto`, `local`, `local/NAME`, `PROVIDER/MODEL` or a target.\n"
                 yield '```toml\n[aliases]\n"gpt-4o" = "auto"\n```\n'
             case _:
                 yield from _section(f"[{name}]", field.annotation, (name,))
+                for part, inner in subsections(field.annotation):
+                    yield from _section(f"[{name}.{part}]", inner, (name, part))
 
 
 def _section(title: str, model: Any, key: Key) -> Iterator[str]:
     yield f"### `{title}`\n\n{shape.plain(model).__doc__}\n"
     yield "| key | kind | default | meaning |\n| --- | --- | --- | --- |"
     for name, field in shape.fields_of(model).items():
+        if name in dict(subsections(model)):
+            continue
         yield f"| `{name}` | {_kind(field)} | {_default(field)} | {_meaning(field, (*key, name))} |"
     yield ""
 
@@ -120,10 +127,21 @@ def _default(field: FieldInfo) -> str:
 def _meaning(field: FieldInfo, key: Key) -> str:
     without_force = pending(key)
     words = (field.description or "").replace("|", "\\|")
-    return f"{words} *(not in force yet: {without_force.instead})*" if without_force else words
+    if without_force is None:
+        return words
+    some = f" for {', '.join(sorted(without_force.values))}" if without_force.values else ""
+    return f"{words} *(not in force yet{some}: {without_force.instead})*"
 
 
 _KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Secret: "reference"}
+
+_AUTO = Literal["auto"]
+_UNIONS: dict[Any, str] = {
+    _AUTO | int: 'whole number or `"auto"`',
+    _AUTO | float: 'number or `"auto"`',
+    _AUTO | tuple[int, ...]: 'list of whole numbers or `"auto"`',
+    float | Mapping[str, float]: "number or table of numbers",
+}
 
 
 def _kind(field: FieldInfo) -> str:
@@ -134,7 +152,7 @@ def _kind(field: FieldInfo) -> str:
         return ", ".join(f"`{choice}`" for choice in choices)
     if (item := shape.item_of(kind)) is not None:
         return f"list of {'references' if shape.plain(item) is Secret else 'texts'}"
-    return 'whole number or `"auto"`' if "Literal" in str(kind) else "table"
+    return _UNIONS.get(kind, "table")
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runtime.contract.engine import EngineSpec
 from runtime.settings import Settings
+from runtime.settings.accounts import secrets
 
 
 def engine_spec(settings: Settings, folder: Path) -> EngineSpec:
@@ -37,6 +38,5 @@ def engine_spec(settings: Settings, folder: Path) -> EngineSpec:
 
 def secret_names(settings: Settings, env: Mapping[str, str]) -> frozenset[str]:
     """Variables that hold keys of this process: no engine inherits them."""
-    values = {key.value for key in settings.server.keys}
-    values |= {target.key.value for target in settings.targets.values() if target.key is not None}
+    values = {key.value for _, key in secrets(settings)}
     return frozenset(name for name, value in env.items() if value and value in values)

@@ -95,15 +95,15 @@ class Saturation:
         # (1) The GPU counts once it was busy for five seconds, with requests running. Crossed, the release point ends it.
         since = None
         if busy is not None and reading.running:
-            floor = limits.gpu_utilization * (limits.release if Reason.GPU in before else 1.0)
+            floor = limits.gpu_limit * (limits.release if Reason.GPU in before else 1.0)
             if busy >= floor:
                 since = self._gpu_since if self._gpu_since is not None else now
         # (2) The engine's value over its threshold, for every threshold that can be judged.
-        ratios = {Reason.QUEUE_DEPTH: reading.waiting / limits.queue_depth if limits.queue_depth else 1.0}
+        ratios = {Reason.QUEUE_DEPTH: reading.waiting / limits.queue_limit if limits.queue_limit else 1.0}
         if reading.kv_cache is not None:
-            ratios[Reason.KV_CACHE] = reading.kv_cache / limits.kv_cache
+            ratios[Reason.KV_CACHE] = reading.kv_cache / limits.kv_limit
         if busy is not None and since is not None and now - since >= GPU_SUSTAINED_S:
-            ratios[Reason.GPU] = busy / limits.gpu_utilization
+            ratios[Reason.GPU] = busy / limits.gpu_limit
         # Without a backlog it is this prompt that is slow, not the engine that is full.
         ratios[Reason.TTFT] = reading.typical_ttft_s * 1000 / limits.ttft_ms if reading.backlog_s > 0 else 0.0
         # (3) Hysteresis.
@@ -127,12 +127,12 @@ class Saturation:
         value, limit = {
             Reason.QUEUE_DEPTH: (
                 f"{waiting} request{' waits' if waiting == 1 else 's wait'} for a first token",
-                f"{limits.queue_depth}",
+                f"{limits.queue_limit}",
             ),
-            Reason.KV_CACHE: (f"{reading.kv_cache or 0:.0%} of the KV cache is in use", f"{limits.kv_cache:.0%}"),
+            Reason.KV_CACHE: (f"{reading.kv_cache or 0:.0%} of the KV cache is in use", f"{limits.kv_limit:.0%}"),
             Reason.GPU: (
                 f"the GPU was {reading.gpu_utilization or 0:.0%} busy for {GPU_SUSTAINED_S:.0f} s",
-                f"{limits.gpu_utilization:.0%}",
+                f"{limits.gpu_limit:.0%}",
             ),
             Reason.TTFT: (
                 f"first token predicted in {reading.predicted_ttft_s * 1000:.0f} ms",

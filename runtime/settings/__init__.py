@@ -1,43 +1,33 @@
-"""The one reader of files and environment: hearth.toml as frozen values, with the place of every fault.
+"""The one reader of hearth.toml and the environment: frozen values, and every fault with its place.
 
 Knows no vendor: the names of the providers come in.
 """
 
 from runtime.settings.environment import environment, state_dir
 from runtime.settings.faults import Problem, SettingsError
-from runtime.settings.model import (
-    Budget,
-    Document,
-    Engine,
-    Escalation,
-    MediaIn,
-    Price,
-    Records,
-    Retries,
-    Routes,
-    Rule,
-    Server,
-    Settings,
-    TargetSettings,
-    TargetTimeouts,
-    Timeouts,
-    When,
-)
+from runtime.settings.model import Document, Settings
 from runtime.settings.pending import not_in_force
 from runtime.settings.read import Loaded, find, load, read
 from runtime.settings.reload import Changes, Live, diff, watch
 from runtime.settings.secret import Secret
+from runtime.settings.sections.engine import EngineSettings
+from runtime.settings.sections.escalation import Escalation
+from runtime.settings.sections.limits import Budget, Records
+from runtime.settings.sections.routing import Routes, Rule, When
+from runtime.settings.sections.server import Server
+from runtime.settings.sections.targets import PriceSettings, TargetSettings, TargetTimeouts, TimeoutSettings
+from runtime.settings.sections.traffic import MediaIn, Retries
 
 __all__ = [
     "Budget",
     "Changes",
     "Document",
-    "Engine",
+    "EngineSettings",
     "Escalation",
     "Live",
     "Loaded",
     "MediaIn",
-    "Price",
+    "PriceSettings",
     "Problem",
     "Records",
     "Retries",
@@ -49,7 +39,7 @@ __all__ = [
     "SettingsError",
     "TargetSettings",
     "TargetTimeouts",
-    "Timeouts",
+    "TimeoutSettings",
     "When",
     "diff",
     "environment",

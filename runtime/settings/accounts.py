@@ -1,6 +1,6 @@
-"""Whose key opens what: secrets resolved, keys that are left out found, targets without one set aside with the reason.
+"""The keys of the settings: references resolved, default keys of providers found, targets without a key set aside.
 
-Knows where secrets stand in the settings. Reads the files they are kept in; the environment comes in.
+Knows where secrets stand in the settings. Reads the files they are kept in; the environment is an argument.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.settings.faults import Fault
-from runtime.settings.model import LOCAL, Document, Settings, TargetSettings
+from runtime.settings.model import LOCAL, Document, Settings
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret, file_of
+from runtime.settings.sections.section import Section
+from runtime.settings.sections.targets import TargetSettings
 
 SERVER_KEYS = ("keys", "admin_keys")
+SINGLE_KEYS = (("engine", "key"), ("fleet", "key"), ("autoscale", "token"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +39,19 @@ class Keyring:
 def opened(document: Document, model_override: str | None, keyring: Keyring) -> tuple[Settings, list[Fault]]:
     """The settings with every secret's value, and a fault for each key without which Hearth must not start."""
     keys = {name: tuple(map(keyring.open, getattr(document.server, name))) for name in SERVER_KEYS}
-    server = document.server.model_copy(update=keys)
-    engine_key = document.engine.key and keyring.open(document.engine.key)
-    targets = _with_lent(document.targets, model_override)
-    accounts = {name: _account(target, keyring) for name, target in targets.items()}
+    accounts = {
+        name: _account(target, keyring) for name, target in _with_lent(document.targets, model_override).items()
+    }
     values = dict(document) | {
-        "server": server,
-        "engine": document.engine.model_copy(update={"key": engine_key} if engine_key else {}),
+        "server": document.server.model_copy(update=keys),
         "targets": {name: target for name, (target, _) in accounts.items()},
         "absent": {name: why for name, (_, why) in accounts.items() if why},
         "model_override": model_override,
     }
+    for section, name in SINGLE_KEYS:
+        table: Section = getattr(document, section)
+        if key := getattr(table, name):
+            values[section] = table.model_copy(update={name: keyring.open(key)})
     settings = Settings.model_construct(_fields_set=set(document.model_fields_set), **values)
     return settings, list(_refusals(settings))
 
@@ -79,18 +84,13 @@ def usual_key(provider: str) -> str:
 
 
 def _refusals(settings: Settings) -> Iterator[Fault]:
-    for name in SERVER_KEYS:
-        for index, key in enumerate(getattr(settings.server, name)):
-            if key.trouble:
-                yield Fault(("server", name, index), f"{key.reference} {key.trouble}: {_remedy(key)}, or take it out")
-    key_of_engine = settings.engine.key
-    if settings.engine.url and key_of_engine and key_of_engine.trouble:
-        yield Fault(("engine", "key"), f"{key_of_engine.reference} {key_of_engine.trouble}: {_remedy(key_of_engine)}")
-
-
-def _remedy(secret: Secret) -> str:
-    kind, _, place = secret.reference.partition(":")
-    return f"set {place} in the environment" if kind == "env" else f"write the key into {place}"
+    for place, key in secrets(settings):
+        # A target without its key is set aside instead; an engine that is started here needs none.
+        if key.trouble and place[0] != "targets" and (place[0] != "engine" or settings.engine.url):
+            or_without = ", or take it out" if place[0] == "server" else ""
+            kind, _, where = key.reference.partition(":")
+            remedy = f"set {where} in the environment" if kind == "env" else f"write the key into {where}"
+            yield Fault(place, f"{key.reference} {key.trouble}: {remedy}{or_without}")
 
 
 def secrets(document: Document) -> Iterator[tuple[Key, Secret]]:
@@ -98,15 +98,16 @@ def secrets(document: Document) -> Iterator[tuple[Key, Secret]]:
     for name in SERVER_KEYS:
         for index, key in enumerate(getattr(document.server, name)):
             yield ("server", name, index), key
-    if document.engine.key:
-        yield ("engine", "key"), document.engine.key
+    for section, name in SINGLE_KEYS:
+        if key := getattr(getattr(document, section), name):
+            yield (section, name), key
     for name, target in document.targets.items():
         if target.key:
             yield ("targets", name, "key"), target.key
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether every user of the machine may read a file; False where there is none."""
+    """True if every user of the machine may read a file; False if there is none."""
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:

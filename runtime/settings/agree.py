@@ -13,16 +13,19 @@ from ipaddress import ip_address
 from typing import Any
 
 from runtime.settings.environment import API_KEY
-from runtime.settings.faults import Fault, nearest
-from runtime.settings.model import AUTO, LOCAL, Server
+from runtime.settings.faults import Fault
+from runtime.settings.model import AUTO, LOCAL
 from runtime.settings.places import Key
+from runtime.settings.sections.server import Server
+from runtime.settings.spelling import nearest
 
-_TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MODEL_OVERRIDE: Key = ("model_override",)
+_MODEL_KEYS = (("escalation", "prefer"), ("budget", "baseline"), ("quality", "judge"))
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownNames:
     """The names a reference may have. providers: None leaves them unchecked."""
 
     targets: Collection[str]
@@ -58,9 +61,18 @@ class Known:
 
 def disagreements(tree: Mapping[str, Any], providers: Collection[str] | None, override: str | None) -> Iterator[Fault]:
     """Every fault between keys of a parsed file. override: what HEARTH_MODEL names."""
-    known = Known(list(_table(tree.get("targets"))), providers)
+    known = KnownNames(list(_table(tree.get("targets"))), providers)
     yield from _exposure(_table(tree.get("server")))
     yield from _targets(_table(tree.get("targets")), known)
+    for name in _table(tree.get("models")):
+        if name in (AUTO, LOCAL) or not _NAME.fullmatch(name):
+            yield Fault(
+                ("models", name), 'a model\'s name is letters, digits, ".", "_" and "-" only, and not auto or local'
+            )
+    for section, key in _MODEL_KEYS:
+        named = _table(tree.get(section)).get(key)
+        if isinstance(named, str) and named and (trouble := known.no_model(named)):
+            yield Fault((section, key), trouble)
     yield from _routes(_table(tree.get("routes")), known)
     yield from _rules(tree.get("rules"), known)
     yield from _aliases(_table(tree.get("aliases")), known)
@@ -95,18 +107,18 @@ def _exposure(server: Mapping[str, Any]) -> Iterator[Fault]:
         )
 
 
-def _targets(targets: Mapping[str, Any], known: Known) -> Iterator[Fault]:
+def _targets(targets: Mapping[str, Any], known: KnownNames) -> Iterator[Fault]:
     for name, target in targets.items():
         if name in (AUTO, LOCAL):
             yield Fault(("targets", name), f'"{name}" is a name of Hearth\'s own: call the target something else')
-        elif not _TARGET_NAME.fullmatch(name):
+        elif not _NAME.fullmatch(name):
             yield Fault(("targets", name), 'a target\'s name is letters, digits, ".", "_" and "-" only')
         for _, provider in _texts([_table(target).get("provider")]):
             if trouble := provider and known.no_provider(provider):
                 yield Fault(("targets", name, "provider"), trouble)
 
 
-def _routes(routes: Mapping[str, Any], known: Known) -> Iterator[Fault]:
+def _routes(routes: Mapping[str, Any], known: KnownNames) -> Iterator[Fault]:
     for route, names in routes.items():
         for index, name in _texts(names):
             if name == LOCAL:
@@ -115,14 +127,14 @@ def _routes(routes: Mapping[str, Any], known: Known) -> Iterator[Fault]:
                 yield Fault(("routes", route, index), trouble)
 
 
-def _rules(rules: Any, known: Known) -> Iterator[Fault]:
+def _rules(rules: Any, known: KnownNames) -> Iterator[Fault]:
     for number, rule in enumerate(rules if isinstance(rules, list) else ()):
         for index, name in _texts(_table(rule).get("to")):
             if trouble := known.no_target(name, LOCAL):
                 yield Fault(("rules", number, "to", index), trouble)
 
 
-def _aliases(aliases: Mapping[str, Any], known: Known) -> Iterator[Fault]:
+def _aliases(aliases: Mapping[str, Any], known: KnownNames) -> Iterator[Fault]:
     for alias, meaning in aliases.items():
         if alias in (AUTO, LOCAL, *known.targets) or alias.startswith(f"{LOCAL}/"):
             yield Fault(("aliases", alias), f'"{alias}" is already a model\'s name: an alias cannot change it')

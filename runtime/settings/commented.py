@@ -12,10 +12,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from runtime.settings.faults import dotted, quoted
-from runtime.settings.model import Document, Rule, TargetSettings
+from runtime.settings.model import Document
 from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret
+from runtime.settings.sections.engine import LocalModel
+from runtime.settings.sections.routing import Rule
+from runtime.settings.sections.section import Section
+from runtime.settings.sections.targets import TargetSettings
 from runtime.settings.shape import fields_of, plain
 
 _WIDTH = 120
@@ -25,6 +29,7 @@ _HEAD = """\
 # Each value can also be set in the environment, as HEARTH_SECTION__KEY: HEARTH_SERVER__PORT=9000.
 """
 _EXAMPLE_TARGET = "my-target"
+_EXAMPLE_MODEL = "small"
 _EXAMPLE_ALIAS = {"gpt-4o": "auto"}
 
 
@@ -40,8 +45,18 @@ class Line(NamedTuple):
 def lines_of(section: Any, key: Key) -> Iterator[Line]:
     """The keys of a table with fixed names, in the model's order."""
     for name, field in fields_of(section).items():
-        words = f"{field.description or ''}{' (not in force yet)' if pending((*key, name)) else ''}"
+        if isinstance(field.default, Section) and not field.examples:
+            continue  # a section of its own
+        entry = pending((*key, name))
+        words = f"{field.description or ''}{' (not in force yet)' if entry and not entry.values else ''}"
         yield Line(name, _shown(field), words, has_default(field))
+
+
+def subsections(section: Any) -> Iterator[tuple[str, type[Section]]]:
+    """The tables below a section that have a header of their own, like [quality.sample]."""
+    for name, field in fields_of(section).items():
+        if isinstance(field.default, Section) and not field.examples:
+            yield name, type(field.default)
 
 
 def has_default(field: FieldInfo) -> bool:
@@ -63,15 +78,22 @@ def _section(name: str, field: FieldInfo) -> str:
         case "targets":
             header, lines = f"#[targets.{_EXAMPLE_TARGET}]", list(lines_of(TargetSettings, (name, "*")))
             words = TargetSettings.__doc__
+        case "models":
+            header, lines = f"#[models.{_EXAMPLE_MODEL}]", list(lines_of(LocalModel, (name, "*")))
+            words = LocalModel.__doc__
         case "rules":
-            header, lines, words = "#[[rules]]", list(lines_of(Rule, (name,))), Rule.__doc__
+            header, lines, words = "#[[rules]]", list(lines_of(Rule, (name, "*"))), Rule.__doc__
         case "aliases":
             header, words = "[aliases]", "Other names for models: auto, local, local/NAME, PROVIDER/MODEL or a target."
             lines = [Line(alias, meaning, "", False) for alias, meaning in _EXAMPLE_ALIAS.items()]
         case _:
             header, lines = f"[{name}]", list(lines_of(field.annotation, (name,)))
             words = plain(field.annotation).__doc__
-    return "\n".join([f"# {words}", header, *_beside(lines), ""])
+    parts = [
+        f"# {inner.__doc__}\n[{name}.{part}]\n" + "\n".join([*_beside(list(lines_of(inner, (name, part)))), ""])
+        for part, inner in subsections(field.annotation)
+    ]
+    return "\n".join([f"# {words}", header, *_beside(lines), "", *parts])
 
 
 def _beside(lines: list[Line]) -> Iterator[str]:

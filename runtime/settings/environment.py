@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runtime.settings.faults import Problem, near_name
+from runtime.settings.faults import Problem
 from runtime.settings.model import Document
 from runtime.settings.places import Key
 from runtime.settings.shape import at, choices_of, entry_of, fields_of, plain
+from runtime.settings.spelling import near_name
 
 PREFIX = "HEARTH_"
 API_KEY, STATE_DIR, MODEL = "HEARTH_API_KEY", "HEARTH_STATE_DIR", "HEARTH_MODEL"

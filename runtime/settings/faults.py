@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 from runtime.settings.model import Document
 from runtime.settings.places import Key
 from runtime.settings.shape import at, choices_of, fields_of
+from runtime.settings.spelling import nearest
 
 
 class Fault(NamedTuple):
@@ -68,17 +68,6 @@ def dotted(key: Key) -> str:
 def quoted(text: str) -> str:
     """A text as TOML writes it: as JSON does, and DEL escaped too."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "…"?`, or nothing where no name is near."""
-    near = near_name(word, known)
-    return f'; did you mean "{near}"?' if near else ""
-
-
-def near_name(word: str, known: Iterable[str]) -> str | None:
-    """The one of the known names that looks most like the word, if any does."""
-    return next(iter(get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)), None)
 
 
 # What the validator calls an error -> what a person is told. Braces are filled from the error's own context.

@@ -1,15 +1,18 @@
-"""The kinds of value a setting can hold, each with its bounds and the words it refuses with. Knows no setting."""
+"""The types of the settings' values, each with its bounds and its error message. Knows no setting."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from runtime.settings.secret import Secret, reference
+from runtime.settings.spelling import nearest
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -17,7 +20,9 @@ Seconds = Annotated[float, Field(gt=0)]
 Wait = Annotated[float, Field(ge=0)]  # seconds; 0: not at all
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
-Dollars = Annotated[float, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+Dollars = Amount
+Days = Annotated[int, Field(gt=0, le=36_500)]
 Text = Annotated[str, Field(min_length=1)]
 
 # Lists are kept as tuples: frozen, whole, in order.
@@ -65,14 +70,40 @@ def _one_or_more(value: Any) -> Any:
 Urls = Annotated[tuple[Url, ...], Field(strict=False), BeforeValidator(_one_or_more)]
 
 
-def _auto_or_positive(value: Any) -> Any:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    if value == "auto" or whole:
+def _auto_or(fits: Callable[[Any], bool], words: str) -> PlainValidator:
+    """Accepts "auto", and every value that fits; `words` describes those."""
+
+    def check(value: Any) -> Any:
+        if value == "auto" or fits(value):
+            return value
+        raise ValueError(f'must be "auto" or {words}')
+
+    return PlainValidator(check)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+AutoLength = Annotated[Literal["auto"] | int, _auto_or(lambda n: _whole(n) and n > 0, "a whole number above 0")]
+AutoCount = Annotated[Literal["auto"] | int, _auto_or(lambda n: _whole(n) and n >= 0, "a whole number, 0 or more")]
+AutoShare = Annotated[Literal["auto"] | float, _auto_or(lambda n: _number(n) and 0 < n <= 1, "a number above 0, to 1")]
+
+
+def _gpus(value: Any) -> Any:
+    """A list of GPU indices as a tuple."""
+    if value == "auto":
         return value
-    raise ValueError('must be "auto" or a whole number above 0')
+    if isinstance(value, list | tuple) and value and all(_whole(index) and index >= 0 for index in value):
+        return tuple(value)
+    raise ValueError('must be "auto" or a list of GPU indices, like [0, 1]')
 
 
-AutoLength = Annotated[Literal["auto"] | int, PlainValidator(_auto_or_positive)]
+AutoGpus = Annotated[Literal["auto"] | tuple[int, ...], PlainValidator(_gpus)]
 
 
 def _origin(text: str) -> str:
@@ -125,7 +156,7 @@ Prefix = Annotated[str, AfterValidator(_prefix)]
 def _none_or_dollars(value: Any) -> Any:
     if value is None or value == "none":
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+    if _number(value) and 0 <= value < float("inf"):
         return float(value)
     raise ValueError('must be a number of dollars, 0 or more, or "none" for no limit')
 
@@ -140,4 +171,75 @@ def _two_letters(text: str) -> str:
 
 
 Language = Annotated[str, AfterValidator(_two_letters)]
-Task = Literal["code", "extraction", "math", "chat"]
+
+Task = Literal["code", "extraction", "math", "chat", "summary", "document", "multimodal", "tool"]
+Tasks = Annotated[tuple[Task, ...], Field(strict=False)]
+TASKS: tuple[str, ...] = get_args(Task)
+_DEFAULT = "default"
+
+
+def _complexity(value: Any) -> Any:
+    """One threshold, or one per task."""
+    by_task = value if isinstance(value, Mapping) else {_DEFAULT: value}
+    for task, threshold in by_task.items():
+        if task not in (_DEFAULT, *TASKS):
+            raise ValueError(f'"{task}" is no task: one of {_DEFAULT}, {", ".join(TASKS)}{nearest(task, TASKS)}')
+        if not _number(threshold) or not 0 <= threshold <= 1:
+            where = f"{task}: " if isinstance(value, Mapping) else ""
+            raise ValueError(f"{where}must be a number from 0 to 1, or a table of those by task")
+    return value
+
+
+Complexity = Annotated[float | Mapping[str, float], PlainValidator(_complexity)]
+
+
+def _zone(name: str) -> str:
+    try:
+        if name != "UTC":  # known even where the machine has no list of time zones
+            ZoneInfo(name)
+    except (ValueError, OSError):
+        raise ValueError('must be a time zone, as in "UTC" or "Europe/Berlin"') from None
+    except ZoneInfoNotFoundError:
+        raise ValueError(f'unknown time zone "{name}": as in "UTC" or "Europe/Berlin"') from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError('must be a time of day, as in "02:30"')
+    return text
+
+
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
+
+# Empty text stands for "none" in these.
+OptionalUrl = Annotated[str, AfterValidator(lambda text: _http_url(text) if text else "")]
+OptionalReference = Annotated[
+    Secret | None,
+    PlainValidator(lambda value: None if value is None or value == "" else reference(value)),
+    PlainSerializer(lambda secret: str(secret or "")),
+]
+
+
+def _peer(text: str) -> str:
+    if text.startswith("dns:"):
+        if not re.fullmatch(r"dns:[A-Za-z0-9._-]+(:[0-9]{1,5})?", text):
+            raise ValueError('must be "dns:NAME:PORT" or an address like "http://HOST:PORT"')
+        return text
+    return _http_url(text)
+
+
+Peers = Annotated[tuple[Annotated[str, AfterValidator(_peer)], ...], Field(strict=False), BeforeValidator(_one_or_more)]
+
+
+def _store_url(text: str) -> str:
+    """The address of a Valkey or Redis server, without a password in it."""
+    if text and not re.fullmatch(r"(valkey|redis)s?://[A-Za-z0-9._\[\]:-]+(/[0-9]+)?", text):
+        raise ValueError('must be an address like "valkey://HOST:6379/0", without a user and password')
+    return text
+
+
+StoreUrl = Annotated[str, AfterValidator(_store_url)]

@@ -1,4 +1,4 @@
-"""What the file accepts and this version does not do yet: the one list of it. Who builds a feature deletes its line."""
+"""The settings that this version accepts and does not act on yet: the one list. Who builds a feature deletes its line."""
 
 from __future__ import annotations
 
@@ -13,52 +13,84 @@ from runtime.settings.places import Key
 
 
 class Pending(NamedTuple):
-    """A key without force, and what holds instead of it. "*" in the key stands for every name."""
+    """A key without effect, and what happens instead. "*" in the key stands for every name and number.
+
+    values: the only values without effect; empty: all.
+    """
 
     key: Key
     instead: str
+    values: frozenset[str] = frozenset()
 
-    def meant_by(self, key: Key) -> bool:
+    def covers(self, key: Key) -> bool:
         return len(key) == len(self.key) and all(a in ("*", b) for a, b in zip(self.key, key, strict=True))
 
 
+_NO_TASK = frozenset({"summary", "document", "multimodal", "tool"})
+
 PENDING = (
+    Pending(("engine", "kind"), "each url is one engine"),
+    Pending(("engine", "metrics"), "metrics are read beside each url"),
+    Pending(("engine", "gpu_hour_usd"), "local tokens have no price"),
+    Pending(("engine", "watts"), "local tokens have no price"),
+    Pending(("engine", "kwh_usd"), "local tokens have no price"),
+    Pending(("models", "*", "*"), "only the engine's own model is started"),
+    Pending(("escalation", "prefer"), "set HEARTH_MODEL"),
+    Pending(("escalation", "tasks"), "no prompt leaves for its task, except by a rule"),
     Pending(("escalation", "complexity"), "no prompt leaves for its score"),
+    Pending(("escalation", "cloud_share"), "no threshold is moved"),
+    Pending(("escalation", "classifier"), "the local model is not asked"),
     Pending(("escalation", "confidence"), "no local answer is judged as it begins"),
+    Pending(("escalation", "confidence_wait_ms"), "no local answer is judged as it begins"),
+    Pending(("escalation", "wait_usd_per_s"), "waiting is not weighed against prices"),
+    Pending(("escalation", "admit_ttft_ms"), "the engine takes every request"),
+    Pending(("targets", "*", "region"), "the provider chooses"),
+    Pending(("targets", "*", "daily_usd"), "cloud spending is not limited"),
     Pending(("routes", "complex"), "no prompt leaves for its score"),
-    Pending(("budget", "daily_usd"), "cloud spending is not limited"),
+    Pending(("rules", "*", "requires"), "the rule requires nothing; send the hint `requires` with the request"),
+    Pending(("rules", "*", "when", "task"), "no prompt is recognised as such", _NO_TASK),
+    Pending(("batch", "*"), "there are no batches"),
+    Pending(("budget", "*"), "cloud spending is not limited"),
+    Pending(("privacy", "*"), "personal data is not looked for"),
+    Pending(("quality", "*"), "nothing is evaluated"),
+    Pending(("quality", "sample", "*"), "no prompt and no answer is kept"),
+    Pending(("telemetry", "*"), "no traces are sent"),
+    Pending(("fleet", "*"), "each Hearth decides alone"),
+    Pending(("autoscale", "*"), "nothing is scaled"),
 )
 
 
 def not_in_force(settings: Settings, adapters: Collection[str] | None = None) -> list[str]:
-    """A sentence for each key that is set and does nothing yet. adapters: providers that can be called; None: all."""
-    return [*_without_effect(settings), *_without_adapter(settings, adapters)]
+    """A sentence for each key that is set and has no effect yet. adapters: providers that can be called; None: all."""
+    without_effect = [
+        f"{dotted(key)} is not in force in this version ({entry.instead})"
+        for key, value in _set(settings)
+        if (entry := pending(key)) and (not entry.values or value in entry.values)
+    ]
+    without_adapter = [
+        f"targets.{name} cannot be used in this version ({target.provider} is not spoken yet)"
+        for name, target in settings.targets.items()
+        if adapters is not None and target.provider not in adapters
+    ]
+    return [*without_effect, *without_adapter]
 
 
 def pending(key: Key) -> Pending | None:
-    """Why a key has no force; None where it has."""
-    return next((entry for entry in PENDING if entry.meant_by(key)), None)
+    """The entry for a key without effect; None if the key is in force."""
+    return next((entry for entry in PENDING if entry.covers(key)), None)
 
 
-def _without_effect(settings: Settings) -> Iterator[str]:
-    for key in _set(settings):
-        if entry := pending(key):
-            yield f"{dotted(key)} is not in force in this version ({entry.instead})"
-
-
-def _set(value: object, key: Key = ()) -> Iterator[Key]:
-    """Every key the file or the environment says something at."""
-    yield key
+def _set(value: object, key: Key = ()) -> Iterator[tuple[Key, object]]:
+    """Every value that the file or the environment sets; sections are walked, other tables are values."""
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             if name in value.model_fields_set:
                 yield from _set(getattr(value, name), (*key, name))
-    elif isinstance(value, Mapping):
+    elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+        for index, entry in enumerate(value):
+            yield from _set(entry, (*key, index))
+    elif isinstance(value, Mapping) and any(isinstance(entry, BaseModel) for entry in value.values()):
         for name, entry in value.items():
             yield from _set(entry, (*key, name))
-
-
-def _without_adapter(settings: Settings, adapters: Collection[str] | None) -> Iterator[str]:
-    for name, target in settings.targets.items():
-        if adapters is not None and target.provider not in adapters:
-            yield f"targets.{name} cannot be used in this version ({target.provider} is not spoken yet)"
+    else:
+        yield key, value

@@ -10,9 +10,9 @@ from runtime.settings import Routes, Rule, When
 
 
 def first_match(query: Query, rules: Sequence[Rule]) -> tuple[int, Rule] | None:
-    """The first rule that matches with its number, counted from 1."""
+    """The first rule that matches and names targets, with its number, counted from 1."""
     for number, rule in enumerate(rules, start=1):
-        if matches(query, rule.when):
+        if rule.to and matches(query, rule.when):
             return number, rule
     return None
 

@@ -30,9 +30,9 @@ mode = "act"
 complexity = 0.62
 confidence = 0.0
 context_tokens = 6000
-queue_depth = 5
-kv_cache = 0.85
-gpu_utilization = 0.95
+queue_depth = "auto"
+kv_cache = "auto"
+gpu_utilization = "auto"
 ttft_ms = 2000
 release = 0.7
 
@@ -126,10 +126,10 @@ def test_a_price_becomes_the_contracts() -> None:
         ("[server]\nport = 65536", "server.port: must be 65535 or less, not 65536"),
         ("[server]\nport = true", "server.port: must be a whole number, not true"),
         ("[server]\nport = 80.5", "server.port: must be a whole number, not 80.5"),
-        ("[escalation]\nkv_cache = 0", "escalation.kv_cache: must be above 0, not 0"),
-        ("[escalation]\ncomplexity = 62", "escalation.complexity: must be 1 or less, not 62"),
-        ("[escalation]\ncomplexity = nan", "escalation.complexity: must be a finite number"),
-        ("[escalation]\nqueue_depth = -1", "escalation.queue_depth: must be 0 or more, not -1"),
+        ("[escalation]\nkv_cache = 0", 'escalation.kv_cache: must be "auto" or a number above 0, to 1'),
+        ("[escalation]\ncomplexity = 62", "escalation.complexity: must be a number from 0 to 1"),
+        ("[escalation]\ncomplexity = nan", "escalation.complexity: must be a number from 0 to 1"),
+        ("[escalation]\nqueue_depth = -1", 'escalation.queue_depth: must be "auto" or a whole number, 0 or more'),
         ("[timeouts]\nidle = 0", "timeouts.idle: must be above 0, not 0"),
         ('[timeouts]\nidle = "20"', 'timeouts.idle: must be a number, not "20"'),
         ("[engine]\nmax_model_len = 0", 'engine.max_model_len: must be "auto" or a whole number above 0'),
@@ -154,7 +154,7 @@ def test_a_price_becomes_the_contracts() -> None:
             "rules[0].when.language: must be the two letters",
         ),
         ('[[rules]]\nwhen = { task = "codes" }\nto = ["local"]', 'did you mean "code"?'),
-        ("[[rules]]\nwhen = {}\nto = []", "rules[0].to: must hold at least one entry"),
+        ("[[rules]]\nwhen = {}\nto = []", 'rules[0]: needs "to" or "requires"'),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_right(text: str, words: str) -> None:

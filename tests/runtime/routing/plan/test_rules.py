@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runtime.routing.plan.rules import matches, says
-from runtime.settings import When
+from runtime.routing.plan.rules import first_match, matches, says
+from runtime.settings import Rule, When
 from tests.runtime.routing.boxes import chat, query_of
 
 BODY = chat("Bitte prüfe den Vertrag und sage mir, wie die Frist ist.", model="gpt-4o", metadata={"tier": "gold"})
@@ -39,6 +39,12 @@ HEADERS = {"x-team": "web"}
 def test_a_rule_matches_when_all_it_says_holds(when: dict[str, Any], hit: bool) -> None:
     """Every condition alone, and two together."""
     assert matches(query_of(BODY, HEADERS), When(**when)) is hit
+
+
+def test_a_rule_without_targets_decides_nothing() -> None:
+    """One that only requires a certificate leaves the request to the rules behind it."""
+    rules = [Rule(when=When(), requires=("hipaa",)), Rule(when=When(), to=("local",))]
+    assert first_match(query_of(BODY, HEADERS), rules) == (2, rules[1])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""[budget], [privacy], [records] and [telemetry]: what may be spent, sent, kept and shown."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from runtime.settings.kinds import Certificates, Days, Limit, OptionalUrl, Positive, Share, Zone
+from runtime.settings.sections.section import Section
+
+
+class Budget(Section):
+    """Limits on what clouds may cost."""
+
+    daily_usd: Limit = Field(default=20.0, description='dollars per day; "none": no limit')
+    monthly_usd: Limit = Field(default=None, description='dollars per month; "none": no limit', examples=[300.0])
+    timezone: Zone = Field(default="UTC", description="whose midnight ends a day and a month")
+    when_spent: Literal["local", "queue", "refuse"] = Field(
+        default="local", description="local (marked degraded) | queue (batch lines wait) | refuse"
+    )
+    baseline: str = Field(
+        default="", description="target or PROVIDER/MODEL that savings are measured against; default: of routes.default"
+    )
+
+
+class Privacy(Section):
+    """Personal data in requests that are about to leave."""
+
+    detect: Literal["off", "warn", "enforce"] = Field(default="off", description="off | warn | enforce")
+    add: Certificates = Field(default=("zdr",), description="what enforce then requires of a target")
+
+
+class Records(Section):
+    """Limits on the kept decisions. Whichever is reached first removes the oldest."""
+
+    retention_days: Days = Field(default=30, description="days")
+    max_mb: Positive = Field(default=1024, description="size on disk, in MB")
+
+
+class Telemetry(Section):
+    """Traces over OTLP; the standard OTEL_* variables hold too."""
+
+    endpoint: OptionalUrl = Field(default="", description="address of a collector; empty: off")
+    sampled: Share = Field(default=0.1, description="share of requests that are traced")
+    propagate: Literal["off", "engine", "all"] = Field(
+        default="engine", description="off | engine | all (trace headers go to clouds too)"
+    )
