@@ -132,7 +132,7 @@ def resumed(body: RawBody, history: Sequence[bytes], referred: Mapping[str, byte
     own = []
     for raw in input_of(body):
         name = _id_of(raw)
-        if name is None or not _is_reference(raw):
+        if name is None or _referred(msgspec.json.decode(raw)) is None:
             own.append(raw)
         elif name not in known:
             own.append(referred.get(name, raw))
@@ -161,13 +161,6 @@ def too_long(response_id: str, limit: str) -> ApiError:
 
 def deleted(response_id: str) -> bytes:
     return msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
-
-
-def _is_reference(raw: bytes) -> bool:
-    try:
-        return _referred(msgspec.json.decode(raw)) is not None
-    except UNDECODABLE:
-        return False
 
 
 def _referred(item: object) -> str | None:

@@ -1,8 +1,8 @@
 """OpenAI's responses wire at the door: what passes through, and what is translated.
 
-One value serves the door; `session` makes a copy for one request, which knows that request's body and may say when its answer
-is whole. Without a session everything works but for what needs one: the echo of the body, the keeping of the answer, and the
-number and response of a stream that breaks off.
+One value serves the door; `session` makes a copy for one request, which knows that request's body and reports the whole
+response. Without a session three things are missing: the client's parameters in the response, storing, and the number and the
+response object of an error event.
 """
 
 from __future__ import annotations
@@ -33,39 +33,31 @@ from runtime.wire import sse
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
-_INSTEAD = ("prompt", "conversation", PREVIOUS)  # what may stand for an input
+_INSTEAD = ("prompt", "conversation", PREVIOUS)  # members that may replace `input`
 _ERROR_CODES = {429: "rate_limit_exceeded"}
-
-
-def _new_id(prefix: str) -> str:
-    return translated_id(prefix, secrets.token_hex(20))
 
 
 def _ignored(response: bytes) -> None: ...
 
 
 class _Shown:
-    """The stream the client sees, of all that were begun for it."""
+    """The progress of the latest stream begun for a request: the one its client sees."""
 
     __slots__ = ("progress",)
 
     def __init__(self) -> None:
         self.progress = StreamProgress()
 
-    def fresh(self) -> StreamProgress:
-        self.progress = StreamProgress()
-        return self.progress
-
 
 @dataclass(frozen=True, slots=True)
 class ResponsesDialect:
     """See `runtime.dialects.seam.Dialect`.
 
-    new_id: mints an id with a prefix. now: seconds since the epoch. makers: which model made which item. signatures: what
-    models want back, for clients that do not give it back.
+    new_id: a fresh id with this prefix. now: unix seconds. makers: which model made which item. signatures: reasoning of
+    earlier turns, for clients that drop it.
     """
 
-    new_id: Callable[[str], str] = _new_id
+    new_id: Callable[[str], str] = lambda prefix: translated_id(prefix, secrets.token_hex(20))
     now: Callable[[], float] = time.time
     makers: Makers = field(default_factory=Makers)
     signatures: SignatureCache | None = None
@@ -78,11 +70,11 @@ class ResponsesDialect:
         return NAME
 
     def session(self, body: RawBody, done: Done = _ignored) -> ResponsesDialect:
-        """This dialect for one request. body: the client's own. done: takes the bytes of the response once it is whole."""
+        """This dialect for one request. body: the client's own. done: called with the bytes of the whole response."""
         return replace(self, _echo=echo_of(body.data), _done=done, _shown=_Shown())
 
     def check(self, body: RawBody) -> None:
-        """Refuses what no target could answer. Raises BadBody."""
+        """Raises BadBody for what no target could answer."""
         data = body.data
         given = data.get("input")
         if given is None and all(data.get(name) is None for name in _INSTEAD):
@@ -96,7 +88,7 @@ class ResponsesDialect:
             if data.get(name) is not None and not isinstance(data[name], kind):
                 raise BadBody(f"the member {name!r} must be of type {kind.__name__}", name)
         if data.get("background"):
-            raise BadBody("answers are not made in the background here: leave 'background' out", "background")
+            raise BadBody("no request runs in the background here: leave 'background' out", "background")
 
     def streams(self, body: RawBody) -> bool:
         return body.data.get("stream") is True
@@ -104,9 +96,9 @@ class ResponsesDialect:
     def passing(
         self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
     ) -> Passing:
-        """See `Dialect.passing`. An answer that broke off is not gone on with: this wire cannot ask for it."""
+        """See `Dialect.passing`. A cut answer cannot be resumed on this wire."""
         done = self._noting(model)
-        meter: Meter = ResponsesStreamMeter(self._fresh(), done) if self.streams(body) else ResponsesWholeMeter(done)
+        meter: Meter = ResponsesStreamMeter(self._begin(), done) if self.streams(body) else ResponsesWholeMeter(done)
         return Passing(passing(body, model, self.makers), meter)
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
@@ -117,29 +109,35 @@ class ResponsesDialect:
 
     def write_answer(self, request: Request) -> Writer:
         done = self._noting(f"{NAME} of another wire")
-        frame = Frame(self.new_id, self.now, self._echo, self.signatures, done, self._fresh())
+        frame = Frame(self.new_id, self.now, self._echo, self.signatures, done, self._begin())
         return ResponsesStreamWriter(request, frame) if request.stream else ResponsesWholeWriter(request, frame)
 
     def error_body(self, error: ApiError) -> bytes:
         return error.body or encode_error(error)
 
     def error_event(self, error: ApiError) -> bytes:
-        """An error in both shapes clients look for; then, where the response is known, the response as failed."""
+        """An error in both shapes that clients look for; then the response as failed, if the stream had begun one."""
         progress = StreamProgress() if self._shown is None else self._shown.progress
         code = _ERROR_CODES.get(error.status, "server_error")
         flat = {"type": "error", "code": error.code or code, "message": error.message, "param": error.param}
         nested = msgspec.json.decode(encode_error(error))
-        told = [(b"error", flat | nested | {"sequence_number": progress.next()})]
+        events = [(b"error", flat | nested | {"sequence_number": progress.next()})]
         if progress.response is not None:
             response = failed_response(progress.response, code, error.message)
             event = {"type": "response.failed", "response": response, "sequence_number": progress.next()}
-            told.append((b"response.failed", event))
-        return b"".join(sse.encode(msgspec.json.encode(data), name) for name, data in told)
+            events.append((b"response.failed", event))
+        return b"".join(sse.encode(msgspec.json.encode(data), name) for name, data in events)
 
-    def _fresh(self) -> StreamProgress:
-        return StreamProgress() if self._shown is None else self._shown.fresh()
+    def _begin(self) -> StreamProgress:
+        """The progress of a new stream."""
+        progress = StreamProgress()
+        if self._shown is not None:
+            self._shown.progress = progress
+        return progress
 
     def _noting(self, model: str) -> Done:
+        """Called with the whole response: notes who made its items, then reports it."""
+
         def done(response: bytes) -> None:
             self.makers.note(item_ids(response), model)
             self._done(response)

@@ -1,7 +1,7 @@
-"""Reads answers that pass through on this wire: content, how they end, usage, errors. Forwards bytes as they came.
+"""Reads answers that pass through on this wire: content, how they end, usage, errors. Forwards bytes unchanged.
 
-The wire's last event carries the whole response, and no mark follows it. Some servers say `response.completed` of a response
-that was cut short: what counts is the response's own status, and the client is told that in the event's name, too.
+The wire's last event carries the whole response, and nothing follows it. Some servers send `response.completed` for a truncated
+response: the response's own status counts, and the event is renamed for the client.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from runtime.wire import sse
 from runtime.wire.raw_body import BadBody, RawBody
 
 Done = Callable[[bytes], None]
-"""Takes the bytes of a response that is whole."""
+"""Called with the bytes of a whole response."""
 
 INCOMPLETE = "response.incomplete"
 ENDINGS = frozenset({"response.completed", INCOMPLETE})
 FAILURES = frozenset({"response.failed", "response.cancelled", "error"})
 _OPENINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
-_SILENT_ITEMS = ("message", "reasoning")  # they say something only when something is in them
+_EMPTY_ITEMS = ("message", "reasoning")  # when they are added
 
 
 class _Event(msgspec.Struct):
@@ -44,47 +44,42 @@ _any = msgspec.json.Decoder()
 def _ignored(response: bytes) -> None: ...
 
 
-def told_failure(value: Any, raw: bytes) -> Failure:
-    """The failure of an error that came where an answer was expected: an error event, a failed response, an error body.
+def failure_of(value: Any, raw: bytes) -> Failure:
+    """The failure of an error in place of an answer: an error event, a failed response, or an error body.
 
     The failure's body is an error body of this wire's shape, whichever of those it was.
     """
-    detail = _detail(value)
+    detail: dict[str, Any] = {}
+    response = value.get("response") if isinstance(value, dict) else None
+    match response if isinstance(response, dict) else value:
+        case {"error": dict() as error}:
+            detail = error
+        case {"error": str() as error} if error:
+            detail = {"message": error}
+        case {"message": _} as inner:
+            detail = {name: inner[name] for name in ("code", "message", "param") if inner.get(name) is not None}
+        case {"status": status} if status:
+            detail = {"message": f"the response is {status}", "code": "server_error"}
+        case other if other and not isinstance(other, dict):
+            detail = {"message": str(other)}
     message = str(detail.get("message") or raw.decode(errors="replace"))[:500]
     code = detail.get("code") or detail.get("type")
     body = msgspec.json.encode({"error": detail}) if detail else raw
     return broken(f"the answer broke off with an error: {message}", None if code is None else str(code), body)
 
 
-def _detail(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {"message": str(value)} if value else {}
-    response = value.get("response")
-    inner: dict[str, Any] = response if isinstance(response, dict) else value
-    error = inner.get("error")
-    if isinstance(error, dict):
-        return error
-    if isinstance(error, str) and error:
-        return {"message": error}
-    if "message" in inner:
-        return {name: inner[name] for name in ("code", "message", "param") if inner.get(name) is not None}
-    status = inner.get("status")
-    return {"message": f"the response is {status}", "code": "server_error"} if status else {}
-
-
 class ResponsesStreamMeter(StreamMeter):
-    """Meters one SSE answer (see `Meter`)."""
+    """Meters one SSE answer (see `Meter`). progress: kept up to date for an error event. done: gets the whole response."""
 
-    __slots__ = ("_done", "_miscalled", "_progress")
+    __slots__ = ("_done", "_progress")
 
     def __init__(self, progress: StreamProgress | None = None, done: Done = _ignored) -> None:
         super().__init__()
         self._progress = progress or StreamProgress()
         self._done = done
-        self._miscalled = False  # `response.completed` was sent for a truncated answer
 
     def end(self) -> bytes:
-        """A last event that lacks only its blank line still counts."""
+        """See `Meter.end`. A last event that lacks only its blank line still counts."""
         pending, rest = b"", self._events.rest
         if self.failure is None and not self.done and rest.startswith((b"data:", b"event:")):
             pending = self.feed(b"\n\n")
@@ -99,67 +94,55 @@ class ResponsesStreamMeter(StreamMeter):
             return b""
         read = _event.decode(data)
         kind = read.type if isinstance(read.type, str) else event.name.decode("latin-1")
-        if not self._take(kind, read, data):
-            return b""
-        return _as_incomplete(event) if self._miscalled else event.raw
-
-    def _take(self, kind: str, read: _Event, data: bytes) -> bool:
         if isinstance(read.sequence_number, int):
             self._progress.sequence = read.sequence_number
         if kind in FAILURES or (not kind and read.error is not None):
-            self.failure = told_failure(_any.decode(data), data)
+            self.failure = failure_of(_any.decode(data), data)
         elif kind.endswith(".delta"):
-            self._delta(read.delta)
+            if read.delta:
+                self.began = True
+                self.tokens += 1
         elif kind in ENDINGS:
-            self._end(kind, bytes(read.response), data)
+            return self._end(kind, bytes(read.response), event)
         elif kind in _OPENINGS:
-            self._open(bytes(read.response))
+            response = _any.decode(read.response) if read.response else None
+            if isinstance(response, dict):
+                self._progress.response = response
+                self.model = _model_of(response) or self.model
         elif kind == "response.output_item.added":
-            self.began = self.began or (isinstance(read.item, dict) and read.item.get("type") not in _SILENT_ITEMS)
+            # A message or reasoning is content only once it has text.
+            self.began = self.began or (isinstance(read.item, dict) and read.item.get("type") not in _EMPTY_ITEMS)
         elif not kind:
             self.failure = garbled("an event of the stream has no type", data)
-        return self.failure is None
+        return event.raw if self.failure is None else b""
 
-    def _delta(self, delta: Any) -> None:
-        if delta:
-            self.began = True
-            self.tokens += 1
-
-    def _open(self, response: bytes) -> None:
-        found = _any.decode(response) if response else None
-        if isinstance(found, dict):
-            self._progress.response = found
-            model = found.get("model")
-            self.model = model if isinstance(model, str) else self.model
-
-    def _end(self, kind: str, raw: bytes, data: bytes) -> None:
+    def _end(self, kind: str, raw: bytes, event: sse.Event) -> bytes:
+        """The last event, under the name that fits the response's own status."""
+        data = event.data or b""
         response = _any.decode(raw) if raw else None
         if not isinstance(response, dict):
             self.failure = garbled("the last event holds no response", data)
-            return
+            return b""
         finish = finish_of(response)
         if finish is None or response.get("error") is not None:
-            self.failure = told_failure(response, data)
-            return
-        model = response.get("model")
-        self.model = model if isinstance(model, str) else self.model
+            self.failure = failure_of(response, data)
+            return b""
+        self.model = _model_of(response) or self.model
         self.finish, self.usage = finish, usage_of(response.get("usage"))
-        self._miscalled = kind != INCOMPLETE and finish in CUT_SHORT
         self.began = self.finished = self.done = True
         self._done(raw)
-
-
-def _as_incomplete(event: sse.Event) -> bytes:
-    """The event under its right name; as it is where its JSON is too odd to be touched."""
-    try:
-        data = RawBody(event.data or b"").spliced({"type": msgspec.json.encode(INCOMPLETE)})
-    except BadBody:
-        return event.raw
-    return sse.encode(data, INCOMPLETE.encode() if event.name else b"")
+        if kind == INCOMPLETE or finish not in CUT_SHORT:
+            return event.raw
+        # `response.completed` was sent for a truncated answer.
+        try:
+            renamed = RawBody(data).spliced({"type": msgspec.json.encode(INCOMPLETE)})
+        except BadBody:  # JSON that decodes and cannot be spliced (a member twice): forwarded as it is
+            return event.raw
+        return sse.encode(renamed, INCOMPLETE.encode() if event.name else b"")
 
 
 class ResponsesWholeMeter(WholeMeter):
-    """Meters one whole JSON answer (see `Meter`)."""
+    """Meters one whole JSON answer (see `Meter`). done: gets the whole response."""
 
     __slots__ = ("_done",)
 
@@ -170,19 +153,18 @@ class ResponsesWholeMeter(WholeMeter):
     def read(self, body: bytes) -> Failure | None:
         """See `WholeMeter.read`."""
         response = _any.decode(body)
-        failure = self._verdict(response, body)
-        if failure is not None:
-            return failure
+        if isinstance(response, dict) and response.get("error") is not None:
+            return failure_of(response, body)
+        if not isinstance(response, dict) or not isinstance(response.get("output"), list):
+            return garbled("the answer is not a response", body)
         self.finish = finish_of(response)
-        model = response.get("model")
-        self.model = model if isinstance(model, str) else None
-        self.usage = usage_of(response.get("usage"))
+        if self.finish is None:
+            return failure_of(response, body)
+        self.model, self.usage = _model_of(response), usage_of(response.get("usage"))
         self._done(body)
         return None
 
-    def _verdict(self, response: Any, body: bytes) -> Failure | None:
-        if isinstance(response, dict) and response.get("error") is not None:
-            return told_failure(response, body)
-        if not isinstance(response, dict) or not isinstance(response.get("output"), list):
-            return garbled("the answer is not a response", body)
-        return told_failure(response, body) if finish_of(response) is None else None
+
+def _model_of(response: dict[str, Any]) -> str | None:
+    model = response.get("model")
+    return model if isinstance(model, str) else None

@@ -1,7 +1,8 @@
-"""A client's bytes for a target of this wire: the model's name, and nothing an item's own maker alone could read.
+"""A client's bytes for a target of this wire: with the target's model name, without what only an item's maker could read.
 
-Items stay as they were written, but for reasoning that another model made: its sealed form is refused, its plain form is
-looked up by an id that only its maker stored. The ids of what that model made go with it: a server refuses ids it never stored.
+Items stay as they were written, except for reasoning of another model: its encrypted form is refused, and its plain form is
+looked up by an id that only its maker stored. The ids of that model's other items are dropped, because a server refuses ids it
+never stored.
 """
 
 from __future__ import annotations
@@ -23,26 +24,19 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 def passing(body: RawBody, model: str, makers: Makers) -> bytes:
     put = {"model": msgspec.json.encode(model)}
-    items = _items(body, model, makers)
-    if items is not None:
-        put["input"] = items
+    given = body.data.get("input")
+    suspect = len(makers) or FOREIGN_IN_JSON in body.raw or TRANSLATED_IN_JSON in body.raw
+    if isinstance(given, list) and suspect:
+        # The same items give the same bytes in every turn.
+        raws = [bytes(raw) for raw in _raws.decode(body.value("input"))]
+        kept = [_own(raw, item, model, makers) for raw, item in zip(raws, given, strict=True)]
+        if kept != raws:
+            put["input"] = b"[" + b",".join(raw for raw in kept if raw is not None) + b"]"
     return body.spliced(put, (HINTS,))
 
 
-def _items(body: RawBody, model: str, makers: Makers) -> bytes | None:
-    """The input for this model; None where it stays as it is. The same items give the same bytes in every turn."""
-    given = body.data.get("input")
-    if not isinstance(given, list) or not (
-        len(makers) or FOREIGN_IN_JSON in body.raw or TRANSLATED_IN_JSON in body.raw
-    ):
-        return None
-    raws = [bytes(raw) for raw in _raws.decode(body.value("input"))]
-    kept = [_item(raw, item, model, makers) for raw, item in zip(raws, given, strict=True)]
-    return None if kept == raws else b"[" + b",".join(raw for raw in kept if raw is not None) + b"]"
-
-
-def _item(raw: bytes, item: object, model: str, makers: Makers) -> bytes | None:
-    """None: it stays behind."""
+def _own(raw: bytes, item: object, model: str, makers: Makers) -> bytes | None:
+    """The item as this model can read it; None if it cannot."""
     if not isinstance(item, dict):
         return raw
     item_id = item.get("id")

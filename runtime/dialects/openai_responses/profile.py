@@ -1,4 +1,4 @@
-"""What a server of the responses wire takes, where servers differ. Facts, no names of vendors."""
+"""Differences between servers of the responses wire, as facts without names of vendors."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from runtime.contract.targets import Capabilities
 
 @dataclass(frozen=True, slots=True)
 class ResponsesProfile:
-    """The defaults are the wire as its inventor speaks it, for a model without sampling of its own.
+    """One server's answers to what the wire leaves open. The defaults are OpenAI's own, for a model that takes sampling.
 
-    system: the role of instructions. sampling: temperature and top_p. efforts: what `reasoning.effort` may be, weakest first;
-    empty: whatever the client says. thinking: whether there is a `reasoning` member at all. sealed: reasoning comes sealed
-    and goes back so; plain_thinking: it goes back in words. least_output: smallest `max_output_tokens`. breakpoints: explicit
-    cache marks on parts. file_ids: files stored at the server. schemas: structured output. forced_tools: a choice that
-    leaves the model none; allowed_tools: one among some. longest: most tokens of an answer, None where not known.
+    system: the role of instructions. sampling: takes temperature and top_p. efforts: values of `reasoning.effort`, weakest
+    first; empty: any. thinking: takes `reasoning`. sealed: reasoning comes encrypted and goes back so; plain_thinking: it goes
+    back in words. least_output: smallest `max_output_tokens`. breakpoints: takes explicit cache marks on parts. file_ids:
+    stores files. schemas: structured output. forced_tools: a choice that makes the model call; allowed_tools: one that names
+    some tools. longest: most tokens of an answer, None if not known.
     """
 
     system: str = "developer"
@@ -35,7 +35,7 @@ class ResponsesProfile:
 
 
 def fitted(profile: ResponsesProfile, can: Capabilities) -> ResponsesProfile:
-    """The profile of a server narrowed to what is known of one of its models."""
+    """A server's profile narrowed to the capabilities of one of its models."""
     off = (can.thinking_off,) if can.thinking_off else ()
     return replace(
         profile,

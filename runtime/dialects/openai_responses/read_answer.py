@@ -1,13 +1,13 @@
-"""Events of a responses stream as ours, whoever serves it: the wire's inventor, its imitators, the local engine.
+"""Events of a responses stream as events of the contract, whether OpenAI, an imitator or the local engine sends them.
 
-Tolerates what servers are known to do: items and parts that are told only when they are done, or only in the last event;
-items told out of order; missing names of events; reasoning in words, in summaries, or sealed. Never raises: what it cannot
-read is a failure.
+Tolerates what servers are known to do: items and parts that appear only in their `done` event, or only in the last event of
+all; items out of order; events without a name; reasoning in words, in summaries, or encrypted. Never raises: bytes that cannot
+be read are a failure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,25 +30,42 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Opaque
 from runtime.dialects.meter import broken, garbled
-from runtime.dialects.openai_responses.meter import ENDINGS, FAILURES, told_failure
+from runtime.dialects.openai_responses.meter import ENDINGS, FAILURES, failure_of
 from runtime.dialects.openai_responses.read_request.tools import INPUT
 from runtime.dialects.openai_responses.signatures import native_signature
 from runtime.dialects.openai_responses.words import NAME, UNDECODABLE, finish_of, usage_of
 
 Json = Mapping[str, Any]
 
+# Event -> the kind of part it belongs to; of a `done` event also the member with the whole text.
+_DELTAS = {
+    "response.output_text.delta": "text",
+    "response.reasoning_text.delta": "thought",
+    "response.reasoning_summary_text.delta": "summary",
+    "response.refusal.delta": "refusal",
+    "response.function_call_arguments.delta": "arguments",
+}
+_WHOLES = {
+    "response.output_text.done": ("text", "text"),
+    "response.reasoning_text.done": ("thought", "text"),
+    "response.reasoning_summary_text.done": ("summary", "text"),
+    "response.refusal.done": ("refusal", "refusal"),
+    "response.function_call_arguments.done": ("arguments", "arguments"),
+}
+
 _json = msgspec.json.Decoder()
 
 
 class _Item:
-    """An output item as far as it is known. told: what was given of each of its parts, by kind and place."""
+    """An output item so far. blocks: the contract's index, by kind and place. parts: the text emitted, by kind and place."""
 
-    __slots__ = ("blocks", "ended", "sealed", "started", "told")
+    __slots__ = ("blocks", "called", "cited", "encrypted", "ended", "parts")
 
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, int], int] = {}
-        self.told: dict[tuple[str, int], list[str]] = {}
-        self.started = self.sealed = self.ended = False
+        self.parts: dict[tuple[str, int], list[str]] = {}
+        self.cited: set[int] = set()  # places of text whose citations came as events
+        self.called = self.encrypted = self.ended = False
 
 
 class ResponsesAnswerReader:
@@ -56,70 +73,51 @@ class ResponsesAnswerReader:
 
     def __init__(self) -> None:
         self._items: dict[Any, _Item] = {}
-        self._by_id: dict[str, Any] = {}  # item id -> its key
-        self._next = 0
-        self._started = self._stopped = self._failed = False
-        self._readers: dict[str, Callable[[Json], Iterator[Event]]] = {
-            "response.output_item.added": self._added,
-            "response.output_item.done": self._item_done,
-            "response.output_text.delta": self._delta("text", TextDelta),
-            "response.output_text.done": self._whole("text", "text", TextDelta),
-            "response.reasoning_text.delta": self._delta("thought", ReasoningDelta),
-            "response.reasoning_text.done": self._whole("thought", "text", ReasoningDelta),
-            "response.reasoning_summary_text.delta": self._delta("summary", ReasoningDelta),
-            "response.reasoning_summary_text.done": self._whole("summary", "text", ReasoningDelta),
-            "response.function_call_arguments.delta": self._arguments,
-            "response.function_call_arguments.done": self._arguments_done,
-            "response.refusal.delta": self._refusal,
-            "response.refusal.done": self._refusal_done,
-            "response.output_text.annotation.added": self._annotation,
-        }
+        self._places: dict[str, Any] = {}  # item id -> its key in `_items`
+        self._next_block = 0
+        self._started = self._over = False
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
-        if self._failed or self._stopped or data == b"[DONE]":
+        if self._over or data == b"[DONE]":
             return ()
         try:
             event = _json.decode(data)
         except UNDECODABLE as error:
-            return self._fail(Failed(garbled(f"an event of the stream is not one: {error}", data)))
+            return self._fail(Failed(garbled(f"an event of the stream is not valid: {error}", data)))
         if not isinstance(event, dict):
             return self._fail(Failed(garbled("an event of the stream is not an object", data)))
         kind = event.get("type")
         kind = kind if isinstance(kind, str) else name
         if kind in FAILURES or (not kind and event.get("error") is not None):
-            return self._fail(Failed(told_failure(event, data)))
-        return self._read(kind, event, data)
+            return self._fail(Failed(failure_of(event, data)))
+        events: list[Event] = []
+        response = event.get("response")
+        if not self._started and isinstance(response, dict):
+            self._started = True
+            events.append(Start(_string(response.get("id")), _string(response.get("model"))))
+        if kind in ENDINGS:
+            return self._end(response, data, events)
+        return [*events, *self._read(kind, event)]
 
     def finish(self) -> Sequence[Event]:
-        if self._failed or self._stopped:
+        if self._over:
             return ()
         return self._fail(Failed(broken("the stream ended before the response was complete")))
 
     def _fail(self, failed: Failed) -> Sequence[Event]:
-        self._failed = True
+        self._over = True
         return (failed,)
 
-    def _read(self, kind: str, event: Json, data: bytes) -> Sequence[Event]:
-        events = list(self._start(event.get("response")))
-        if kind in ENDINGS:
-            return self._end(event, data, events)
-        read = self._readers.get(kind)
-        if read is not None:
-            events += read(event)
-        return events
-
-    def _start(self, response: Any) -> Iterator[Event]:
-        if not self._started and isinstance(response, dict):
-            self._started = True
-            yield Start(_string(response.get("id")), _string(response.get("model")))
-
-    def _end(self, event: Json, data: bytes, events: list[Event]) -> Sequence[Event]:
-        response = event.get("response")
+    def _end(self, response: Any, data: bytes, events: list[Event]) -> Sequence[Event]:
+        """Of the last event. events: those before it in the same piece."""
         finish = finish_of(response) if isinstance(response, dict) else None
         if not isinstance(response, dict) or finish is None or response.get("error") is not None:
-            return self._fail(Failed(told_failure(response, data)))
-        self._stopped = True
-        events += self._owed(response.get("output"))
+            return self._fail(Failed(failure_of(response, data)))
+        self._over = True
+        # Output items that appear only in this event. None if any item was streamed before, because servers change item ids.
+        if not self._items:
+            for place, item in enumerate(_objects(response.get("output"))):
+                events += self._item_done({"output_index": place, "item": item})
         usage = usage_of(response.get("usage"))
         if usage is not None:
             events.append(UsageReport(usage))
@@ -130,50 +128,56 @@ class ResponsesAnswerReader:
         events.append(Stop(finish, _string(raw)))
         return events
 
-    def _owed(self, output: Any) -> Iterator[Event]:
-        """Items that only the last event told of: of none, where any was told before, for servers rename them."""
-        if self._items or not isinstance(output, list):
-            return
-        for place, item in enumerate(output):
-            if isinstance(item, dict):
-                yield from self._item_done({"output_index": place, "item": item})
+    def _read(self, kind: str, event: Json) -> Iterator[Event]:
+        """Events before the last one."""
+        if kind in _DELTAS:
+            text, item = event.get("delta"), self._item(event)
+            if isinstance(text, str) and text:
+                yield from self._more(item, _DELTAS[kind], _place(event), text)
+        elif kind in _WHOLES:
+            part, member = _WHOLES[kind]
+            yield from self._rest(self._item(event), part, _place(event), event.get(member))
+        elif kind == "response.output_item.added":
+            item, given = self._item(event), event.get("item")
+            if isinstance(given, dict) and given.get("type") == "function_call":
+                yield from self._call(item, given)
+        elif kind == "response.output_item.done":
+            yield from self._item_done(event)
+        elif kind == "response.output_text.annotation.added":
+            item, note = self._item(event), event.get("annotation")
+            if isinstance(note, dict):
+                item.cited.add(_place(event))
+                yield _citation(self._block(item, "text", _place(event)), note)
 
-    # items
-
-    def _key(self, event: Json) -> Any:
-        """Items are known by their place; by their id where a server leaves the place out."""
-        place = event.get("output_index")
-        item = event.get("item")
-        named = event.get("item_id") or (item.get("id") if isinstance(item, dict) else None)
-        if isinstance(place, int):
-            if isinstance(named, str):
-                self._by_id.setdefault(named, place)
-            return place
-        return self._by_id.get(named, named) if isinstance(named, str) else 0
+    # Items
 
     def _item(self, event: Json) -> _Item:
-        key = self._key(event)
+        """The item of an event: by its place, or by its id if a server leaves the place out."""
+        place, item = event.get("output_index"), event.get("item")
+        named = event.get("item_id") or (item.get("id") if isinstance(item, dict) else None)
+        if isinstance(place, int):
+            key: Any = place
+            if isinstance(named, str):
+                self._places.setdefault(named, place)
+        else:
+            key = self._places.get(named, named) if isinstance(named, str) else 0
         if key not in self._items:
             self._items[key] = _Item()
         return self._items[key]
 
-    def _block(self, item: _Item, kind: str, place: int) -> int:
+    def _block(self, item: _Item, kind: str, place: int = 0) -> int:
+        """The contract's index of a part, new if it has none."""
         if (kind, place) not in item.blocks:
-            item.blocks[kind, place] = self._next
-            self._next += 1
+            item.blocks[kind, place] = self._next_block
+            self._next_block += 1
         return item.blocks[kind, place]
 
-    def _added(self, event: Json) -> Iterator[Event]:
-        item, given = self._item(event), event.get("item")
-        if isinstance(given, dict) and given.get("type") == "function_call":
-            yield from self._called(item, given)
-
-    def _called(self, item: _Item, given: Json) -> Iterator[Event]:
-        if not item.started:
-            item.started = True
+    def _call(self, item: _Item, given: Json) -> Iterator[Event]:
+        if not item.called:
+            item.called = True
             call_id = _string(given.get("call_id")) or _string(given.get("id")) or ""
-            yield ToolCallStart(self._block(item, "arguments", 0), call_id, _string(given.get("name")) or "")
-        yield from self._more(item, "arguments", 0, given.get("arguments"), ArgumentsDelta)
+            yield ToolCallStart(self._block(item, "arguments"), call_id, _string(given.get("name")) or "")
+        yield from self._rest(item, "arguments", 0, given.get("arguments"))
 
     def _item_done(self, event: Json) -> Iterator[Event]:
         item, given = self._item(event), event.get("item")
@@ -182,131 +186,83 @@ class ResponsesAnswerReader:
         item.ended = True
         match given.get("type"):
             case "function_call":
-                yield from self._called(item, given)
+                yield from self._call(item, given)
             case "custom_tool_call":
                 text = msgspec.json.encode({INPUT: given.get("input")}).decode()
-                yield from self._called(item, {**given, "arguments": text})
+                yield from self._call(item, {**given, "arguments": text})
             case "message":
-                yield from self._message_done(item, given)
+                for place, part in enumerate(_objects(given.get("content"))):
+                    if part.get("type") == "refusal":
+                        yield from self._rest(item, "refusal", place, part.get("refusal"))
+                        continue
+                    yield from self._rest(item, "text", place, part.get("text"))
+                    if place not in item.cited:
+                        for note in _objects(part.get("annotations")):
+                            yield _citation(self._block(item, "text", place), note)
             case "reasoning":
                 yield from self._reasoning_done(item, given)
             case "image_generation_call" if isinstance(given.get("result"), str):
                 mime = f"image/{given.get('output_format') or 'png'}"
-                yield MediaOut(self._block(item, "image", 0), mime, given["result"])
+                yield MediaOut(self._block(item, "image"), mime, given["result"])
             case _:
-                yield OpaqueBlock(self._block(item, "opaque", 0), Opaque(NAME, given))
+                yield OpaqueBlock(self._block(item, "opaque"), Opaque(NAME, given))
         yield from map(BlockEnd, item.blocks.values())
 
-    def _message_done(self, item: _Item, given: Json) -> Iterator[Event]:
-        for place, part in enumerate(_tables(given.get("content"))):
-            if part.get("type") == "refusal":
-                yield from self._more_refusal(item, place, part.get("refusal"))
-                continue
-            yield from self._more(item, "text", place, part.get("text"), TextDelta)
-            if ("notes", place) not in item.told:
-                notes = _tables(part.get("annotations"))
-                yield from (_citation(self._block(item, "text", place), note) for note in notes)
-
     def _reasoning_done(self, item: _Item, given: Json) -> Iterator[Event]:
-        for place, part in enumerate(_tables(given.get("content"))):
-            yield from self._more(item, "thought", place, part.get("text"), ReasoningDelta)
-        if not any(kind == "thought" for kind, _ in item.blocks):
-            for place, part in enumerate(_tables(given.get("summary"))):
-                yield from self._more(item, "summary", place, part.get("text"), ReasoningDelta)
+        """A summary only if there is no reasoning in words."""
+        for place, part in enumerate(_objects(given.get("content"))):
+            yield from self._rest(item, "thought", place, part.get("text"))
+        if not any(kind == "thought" for kind, _ in item.parts):
+            for place, part in enumerate(_objects(given.get("summary"))):
+                yield from self._rest(item, "summary", place, part.get("text"))
         content = _string(given.get("encrypted_content"))
-        if content and not item.sealed:
-            item.sealed = True
-            sealed = native_signature(_string(given.get("id")) or "", content)
-            yield ReasoningDelta(self._thinking(item), "", sealed)
+        if content and not item.encrypted:
+            item.encrypted = True
+            signature = native_signature(_string(given.get("id")) or "", content)
+            yield ReasoningDelta(self._block(item, "reasoning"), "", signature)
 
-    # parts
+    # Parts
 
-    def _delta(self, kind: str, made: Callable[[int, str], Event]) -> Callable[[Json], Iterator[Event]]:
-        def read(event: Json) -> Iterator[Event]:
-            text = event.get("delta")
-            if isinstance(text, str) and text:
-                yield from self._say(self._item(event), kind, _place(event), text, made)
-
-        return read
-
-    def _whole(self, kind: str, member: str, made: Callable[[int, str], Event]) -> Callable[[Json], Iterator[Event]]:
-        def read(event: Json) -> Iterator[Event]:
-            yield from self._more(self._item(event), kind, _place(event), event.get(member), made)
-
-        return read
-
-    def _say(self, item: _Item, kind: str, place: int, text: str, made: Callable[[int, str], Event]) -> Iterator[Event]:
-        told = item.told.setdefault((kind, place), [])
+    def _more(self, item: _Item, kind: str, place: int, text: str) -> Iterator[Event]:
+        """One piece of a part. All reasoning of an item is one block, because it is encrypted as one."""
+        if kind == "arguments" and not item.called:
+            return
+        emitted = item.parts.setdefault((kind, place), [])
         if kind in ("thought", "summary"):
-            index = self._thinking(item)
-            if not told and place and any(item.told.get((kind, before)) for before in range(place)):
-                text_before = "\n\n"
-                yield made(index, text_before)
+            block = self._block(item, "reasoning")
+            if not emitted and any(texts for (of, at), texts in item.parts.items() if of == kind and at < place):
+                yield ReasoningDelta(block, "\n\n")
+            yield ReasoningDelta(block, text)
+        elif kind == "refusal":
+            yield RefusalDelta(text)
+        elif kind == "arguments":
+            yield ArgumentsDelta(self._block(item, kind, place), text)
         else:
-            index = self._block(item, kind, place)
-        told.append(text)
-        yield made(index, text)
+            yield TextDelta(self._block(item, kind, place), text)
+        emitted.append(text)
 
-    def _thinking(self, item: _Item) -> int:
-        """All of an item's thinking is one block: it is sealed as one."""
-        return self._block(item, "thinking", 0)
-
-    def _more(
-        self, item: _Item, kind: str, place: int, whole: Any, made: Callable[[int, str], Event]
-    ) -> Iterator[Event]:
-        """What the whole has and the pieces had not."""
+    def _rest(self, item: _Item, kind: str, place: int, whole: Any) -> Iterator[Event]:
+        """The end of a part's whole text that the pieces lacked; nothing if they were another text."""
         if not isinstance(whole, str):
             return
-        told = "".join(item.told.get((kind, place), ()))
-        if len(whole) > len(told) and whole.startswith(told):
-            yield from self._say(item, kind, place, whole[len(told) :], made)
-
-    def _arguments(self, event: Json) -> Iterator[Event]:
-        text, item = event.get("delta"), self._item(event)
-        if isinstance(text, str) and text and item.started:
-            yield from self._say(item, "arguments", 0, text, ArgumentsDelta)
-
-    def _arguments_done(self, event: Json) -> Iterator[Event]:
-        item = self._item(event)
-        if item.started:
-            yield from self._more(item, "arguments", 0, event.get("arguments"), ArgumentsDelta)
-
-    def _refusal(self, event: Json) -> Iterator[Event]:
-        text = event.get("delta")
-        if isinstance(text, str) and text:
-            self._item(event).told.setdefault(("refusal", _place(event)), []).append(text)
-            yield RefusalDelta(text)
-
-    def _refusal_done(self, event: Json) -> Iterator[Event]:
-        yield from self._more_refusal(self._item(event), _place(event), event.get("refusal"))
-
-    def _more_refusal(self, item: _Item, place: int, whole: Any) -> Iterator[Event]:
-        told = item.told.setdefault(("refusal", place), [])
-        known = "".join(told)
-        if isinstance(whole, str) and len(whole) > len(known) and whole.startswith(known):
-            told.append(whole[len(known) :])
-            yield RefusalDelta(whole[len(known) :])
-
-    def _annotation(self, event: Json) -> Iterator[Event]:
-        item, note = self._item(event), event.get("annotation")
-        if isinstance(note, dict):
-            item.told.setdefault(("notes", _place(event)), [])
-            yield _citation(self._block(item, "text", _place(event)), note)
+        emitted = "".join(item.parts.get((kind, place), ()))
+        if len(whole) > len(emitted) and whole.startswith(emitted):
+            yield from self._more(item, kind, place, whole[len(emitted) :])
 
 
-def _citation(index: int, note: Json) -> Citation:
+def _citation(block: int, note: Json) -> Citation:
     start, end = (note[name] if isinstance(note.get(name), int) else None for name in ("start_index", "end_index"))
     url, title = _string(note.get("url")), _string(note.get("title")) or _string(note.get("filename"))
-    return Citation(index, url, title, start, end, extra={NAME: dict(note)})
+    return Citation(block, url, title, start, end, extra={NAME: dict(note)})
 
 
 def _place(event: Json) -> int:
-    """Of a part in its item."""
+    """The place of a part in its item."""
     place = event.get("content_index", event.get("summary_index"))
     return place if isinstance(place, int) else 0
 
 
-def _tables(value: Any) -> list[Json]:
+def _objects(value: Any) -> list[Json]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 

@@ -1,4 +1,4 @@
-"""The wire's vocabulary: its name, why an answer ended, how tokens are counted. Both ways, as tables."""
+"""Names and tables of the responses wire: its name, finish reasons and usage, both ways."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runtime.contract.usage import Usage
 NAME = "openai_responses"
 
 CUT_SHORT: Mapping[Finish, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Finish -> the reason of an incomplete response. Any other finish is a completed one."""
+"""Finish -> reason of an incomplete response. Any other finish completes it."""
 
-CALLS = ("function_call", "custom_tool_call")  # items that wait for the client's answer
+CALLS = ("function_call", "custom_tool_call")  # items that need a result from the client
 UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def finish_of(response: Mapping[str, Any]) -> Finish | None:
-    """Why a response ended; None where it did not end well, or not yet. Servers tell a cut in either of two places."""
+    """The finish of a response; None if it failed or has not ended. Servers report a truncation by status or by details."""
     status = response.get("status")
     details = response.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, dict) else None
@@ -35,7 +35,7 @@ def finish_of(response: Mapping[str, Any]) -> Finish | None:
 
 
 def usage_of(value: Any) -> Usage | None:
-    """Token counts of a usage object; None where there is none."""
+    """The counts of a usage object; None if it is no object."""
     if not isinstance(value, dict):
         return None
     read, written = _table(value.get("input_tokens_details")), _table(value.get("output_tokens_details"))

@@ -9,7 +9,7 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Message, Request, Role, Text, Thinking
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_responses.read_request.items import messages
-from runtime.dialects.openai_responses.read_request.tools import answer_format, more_text, tool_choice, tools
+from runtime.dialects.openai_responses.read_request.tools import answer_format, tool_choice, tools
 from runtime.dialects.openai_responses.words import NAME
 from runtime.dialects.seam import HINTS
 from runtime.wire import members
@@ -43,26 +43,38 @@ _READ = frozenset(
         HINTS,
     }
 )
-# What says how an answer is delivered or kept, not what it is to be; and what is refused or read elsewhere.
+# Members about delivery and storage, and those that are refused or read elsewhere.
 _ASIDE = frozenset(
     {"store", "include", "stream_options", "background", "previous_response_id", "conversation", "prompt"}
 )
 _LOGPROBS = "message.output_text.logprobs"
+_PLAIN_TEXT = frozenset({"format", "verbosity"})
 _PLAIN_REASONING = frozenset({"effort", "summary", "generate_summary"})
-_DEFAULTS: Mapping[str, Any] = {"truncation": "disabled", "top_logprobs": 0}  # said aloud, they change nothing
+_DEFAULTS: Mapping[str, Any] = {"truncation": "disabled", "top_logprobs": 0}  # stated or not, they mean the same
 
 
 def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Request:
-    """Raises BadBody with the place of what the wire does not allow, Unsupported for what only OpenAI's own servers do.
+    """Raises BadBody with the place of what the wire does not allow; Unsupported for what only OpenAI's own servers do.
 
-    signatures: what earlier turns left, for clients that do not give it back.
+    signatures: of earlier turns, for clients that drop them.
     """
     data = body.data
-    _refuse_state(data)
-    functions, foreign = tools(data)
+    for name in ("conversation", "prompt"):
+        if data.get(name) is not None:
+            raise Unsupported(f"{name!r} names something that only OpenAI's own servers store", name)
+    if data.get("previous_response_id") is not None:
+        raise BadBody("the response that 'previous_response_id' names is not stored here", "previous_response_id")
+    instructions = members.text(data, "instructions")
+    head = (Message(Role.SYSTEM, (Text(instructions),)),) if instructions else ()
+    conversation = messages(data.get("input"), signatures)
+    if not conversation:
+        raise BadBody("'input' must be a text or a list with at least one item", "input")
+    functions, vendor_tools = tools(data)
+    top_logprobs = members.whole(data, "top_logprobs", 0)
+    wants_logprobs = bool(top_logprobs) or _LOGPROBS in members.items(data, "include")
     return Request(
         model=members.text(data, "model") or "",
-        messages=_messages(data, signatures),
+        messages=(*head, *conversation),
         tools=functions,
         tool_choice=tool_choice(data, {tool.name for tool in functions}),
         parallel_tool_calls=members.flag(data, "parallel_tool_calls"),
@@ -74,7 +86,7 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         seed=members.whole(data, "seed"),
         presence_penalty=members.number(data, "presence_penalty"),
         frequency_penalty=members.number(data, "frequency_penalty"),
-        logprobs=_logprobs(data),
+        logprobs=top_logprobs or 0 if wants_logprobs else None,
         logit_bias=members.table(data, "logit_bias") or None,
         format=answer_format(data),
         thinking=_thinking(data),
@@ -84,30 +96,12 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         metadata=_metadata(data),
         stream=members.flag(data, "stream") or False,
         include_usage=True,
-        extra=_extra(data, foreign),
+        extra=_extra(data, vendor_tools),
     )
 
 
-def _refuse_state(data: Table) -> None:
-    """What stands on another server cannot be sent to this target."""
-    for name in ("conversation", "prompt"):
-        if data.get(name) is not None:
-            raise Unsupported(f"{name!r} names something that only OpenAI's own servers keep", name)
-    if data.get("previous_response_id") is not None:
-        raise BadBody("the response that 'previous_response_id' names is not kept here", "previous_response_id")
-
-
-def _messages(data: Table, signatures: SignatureCache | None) -> tuple[Message, ...]:
-    instructions = members.text(data, "instructions")
-    head = (Message(Role.SYSTEM, (Text(instructions),)),) if instructions else ()
-    found = (*head, *messages(data.get("input"), signatures))
-    if len(found) == len(head):
-        raise BadBody("'input' must be a text or a list with at least one item", "input")
-    return found
-
-
 def _stop(data: Table) -> tuple[str, ...]:
-    """Not OpenAI's own member; servers of this wire take it."""
+    """Not a member of OpenAI's own; other servers of this wire take it."""
     value = data.get("stop")
     words = [value] if isinstance(value, str) else members.items(data, "stop")
     if not all(isinstance(word, str) for word in words):
@@ -115,34 +109,30 @@ def _stop(data: Table) -> tuple[str, ...]:
     return tuple(word for word in words if word)
 
 
-def _logprobs(data: Table) -> int | None:
-    wanted, top = members.items(data, "include"), members.whole(data, "top_logprobs", 0)
-    return top or 0 if _LOGPROBS in wanted or top else None
+def _metadata(data: Table) -> Mapping[str, str] | None:
+    given = members.table(data, "metadata") or {}
+    for name in given:
+        members.text(given, name, "metadata")  # raises if it is no text
+    return given or None
 
 
 def _thinking(data: Table) -> Thinking | None:
-    said = members.table(data, "reasoning") or {}
-    effort = members.text(said, "effort", "reasoning")
-    summary = members.text(said, "summary", "reasoning") or members.text(said, "generate_summary", "reasoning")
+    given = members.table(data, "reasoning") or {}
+    effort = members.text(given, "effort", "reasoning")
+    summary = members.text(given, "summary", "reasoning") or members.text(given, "generate_summary", "reasoning")
     if effort is None and summary is None:
         return None
     return Thinking(effort, show=True if summary else None)
 
 
-def _metadata(data: Table) -> Mapping[str, str] | None:
-    found = members.table(data, "metadata")
-    for name in found or ():
-        members.text(found or {}, name, "metadata")
-    return found or None
-
-
-def _extra(data: Table, foreign: list[Any]) -> dict[str, Any]:
+def _extra(data: Table, vendor_tools: list[Any]) -> dict[str, Any]:
+    """Members that the contract does not have, under this wire's name."""
     found = members.rest(data, _READ | _ASIDE)
     found = {name: value for name, value in found.items() if _DEFAULTS.get(name, found) != value}
-    if more := more_text(data):
+    if more := members.rest(members.table(data, "text") or {}, _PLAIN_TEXT):
         found["text"] = more
     if more := members.rest(members.table(data, "reasoning") or {}, _PLAIN_REASONING):
         found["reasoning"] = more
-    if foreign:
-        found["tools"] = foreign
+    if vendor_tools:
+        found["tools"] = vendor_tools
     return {NAME: found} if found else {}

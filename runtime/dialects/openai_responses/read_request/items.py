@@ -1,12 +1,11 @@
 """The items of a body's input as messages of the contract.
 
-What one turn of the model is made of (reasoning, text, calls) becomes one message, in its order; results of tools that follow
-each other stand in one user message. Instructions keep their place. Items of a vendor's own stay opaque.
+One turn of the model (reasoning, text, calls) becomes one message, in its order; results of tools that follow each other become
+one user message. Instructions keep their place. Items that only a vendor knows stay opaque.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +24,7 @@ from runtime.contract.messages import (
     ToolResult,
 )
 from runtime.dialects.openai_chat.read_request.turn import Said, arranged
-from runtime.dialects.openai_chat.signatures import SignatureCache, Turn, call_key, origin
+from runtime.dialects.openai_chat.signatures import SignatureCache, call_key, origin
 from runtime.dialects.openai_responses.read_request.parts import content
 from runtime.dialects.openai_responses.read_request.tools import INPUT
 from runtime.dialects.openai_responses.signatures import Carried, is_foreign, part_of, read_foreign
@@ -49,7 +48,7 @@ def messages(given: Any, signatures: SignatureCache | None) -> tuple[Message, ..
         if not isinstance(item, dict):
             raise members.wrong(at, "an object")
         reader.read(item, at)
-    return tuple(_remembered(message, signatures) for message in reader.messages())
+    return tuple(_with_signatures(message, signatures) for message in reader.messages())
 
 
 class _Items:
@@ -58,58 +57,70 @@ class _Items:
     def __init__(self) -> None:
         self._turns: list[tuple[Role, list[Part]]] = []
         self._calls: dict[str, str] = {}  # id -> name
-        self._signed: dict[str, Carried] = {}  # signatures of calls, by id
-        self._readers: dict[str, Callable[[dict[str, Any], str], None]] = {
-            "message": self._message,
-            "reasoning": self._reasoning,
-            "function_call": self._call,
-            "custom_tool_call": self._custom_call,
-            "function_call_output": self._result,
-            "custom_tool_call_output": self._result,
-            "image_generation_call": self._image,
-            "item_reference": self._reference,
-        }
+        self._signed: dict[str, Carried] = {}  # call id -> signature
 
     def messages(self) -> list[Message]:
-        return [Message(role, tuple(map(self._sign, parts))) for role, parts in self._turns]
+        """The turns so far, each call with its signature."""
+        found = []
+        for role, parts in self._turns:
+            for place, part in enumerate(parts):
+                signed = self._signed.get(part.id) if isinstance(part, ToolCall) else None
+                if isinstance(part, ToolCall) and signed is not None:
+                    parts[place] = _signed(part, signed.signature, signed.model)
+            found.append(Message(role, tuple(parts)))
+        return found
 
     def read(self, item: dict[str, Any], at: str) -> None:
         kind = item.get("type")
         if kind is None:
             kind = "item_reference" if "role" not in item and "id" in item else "message"
-        read = self._readers.get(kind) if isinstance(kind, str) else None
-        if read is not None:
-            read(item, at)
-        elif isinstance(kind, str):
-            self._own(Opaque(NAME, item))
-        else:
-            raise members.wrong(f"{at}.type", "a string")
+        match kind:
+            case "message":
+                self._message(item, at)
+            case "reasoning":
+                self._reasoning(item, at)
+            case "function_call":
+                self._call(item, at, _arguments(item.get("arguments"), f"{at}.arguments"))
+            case "custom_tool_call":
+                text = members.text(item, "input", at) or ""
+                self._call(item, at, msgspec.json.encode({INPUT: text}).decode())
+            case "function_call_output" | "custom_tool_call_output":
+                self._result(item, at)
+            case "image_generation_call":  # of the model's; without data it failed
+                data, form = members.text(item, "result", at), members.text(item, "output_format", at) or "png"
+                if data:
+                    mime = data_url.guessed("", None, data) or f"image/{form}"
+                    self._add_to_turn(Media("image", mime, data=data))
+            case "item_reference":
+                raise BadBody(f"the item {item.get('id')!r} is not stored here: send it whole", f"{at}.id")
+            case str():
+                self._add_to_turn(Opaque(NAME, item))
+            case _:
+                raise members.wrong(f"{at}.type", "a string")
 
     def _message(self, item: dict[str, Any], at: str) -> None:
-        said = item.get("role")
-        role = _ROLES.get(said) if isinstance(said, str) else None
+        name = item.get("role")
+        role = _ROLES.get(name) if isinstance(name, str) else None
         if role is None:
-            raise BadBody(f"{said!r} is no role; roles are {', '.join(_ROLES)}", f"{at}.role")
+            raise BadBody(f"{name!r} is no role; roles are {', '.join(_ROLES)}", f"{at}.role")
         parts: list[Part] = list(content(item.get("content"), f"{at}.content"))
+        if role is not Role.ASSISTANT:
+            self._turns.append((role, parts))
+            return
         phase = item.get("phase")
-        if role is Role.ASSISTANT and isinstance(phase, str):
+        if isinstance(phase, str):
             parts = [
                 replace(part, extra={NAME: {"phase": phase}}) if isinstance(part, Text) else part for part in parts
             ]
-        if role is Role.ASSISTANT and self._goes_on():
-            self._turns[-1][1].extend(parts)
+        # A second text begins a new turn, unless the model has reasoned or called since the first.
+        last = self._turns[-1] if self._turns else None
+        if last and last[0] is Role.ASSISTANT and not (last[1] and isinstance(last[1][-1], Text | Refusal)):
+            last[1].extend(parts)
         else:
             self._turns.append((role, parts))
 
-    def _goes_on(self) -> bool:
-        """Whether the model's turn is not over: it has not spoken yet, or called since."""
-        if not self._turns or self._turns[-1][0] is not Role.ASSISTANT:
-            return False
-        parts = self._turns[-1][1]
-        return not parts or not isinstance(parts[-1], Text | Refusal)
-
-    def _own(self, part: Part) -> None:
-        """A part of the model's turn."""
+    def _add_to_turn(self, part: Part) -> None:
+        """Adds to the model's turn."""
         if self._turns and self._turns[-1][0] is Role.ASSISTANT:
             self._turns[-1][1].append(part)
         else:
@@ -119,61 +130,37 @@ class _Items:
         text = _joined(item.get("content"), f"{at}.content") or _joined(item.get("summary"), f"{at}.summary")
         given = item.get("encrypted_content")
         if not is_foreign(given):
-            self._own(Reasoning(text, extra={NAME: item}))
+            self._add_to_turn(Reasoning(text, extra={NAME: item}))
             return
-        sealed = read_foreign(given)
-        if sealed is None:
-            raise BadBody("the encrypted content was changed on its way", f"{at}.encrypted_content")
-        if sealed.call_id is not None:
-            self._signed[sealed.call_id] = sealed
-            return
-        part = part_of(sealed, text)
-        if part is not None:
-            self._own(part)
+        carried = read_foreign(given)
+        if carried is None:
+            raise BadBody("the encrypted content was changed since this server sent it", f"{at}.encrypted_content")
+        if carried.call_id is not None:
+            self._signed[carried.call_id] = carried
+        elif (part := part_of(carried, text)) is not None:
+            self._add_to_turn(part)
 
-    def _call(self, item: dict[str, Any], at: str) -> None:
-        self._called(item, at, _arguments(item.get("arguments"), f"{at}.arguments"))
-
-    def _custom_call(self, item: dict[str, Any], at: str) -> None:
-        text = members.text(item, "input", at) or ""
-        self._called(item, at, msgspec.json.encode({INPUT: text}).decode())
-
-    def _called(self, item: dict[str, Any], at: str, arguments: str) -> None:
+    def _call(self, item: dict[str, Any], at: str, arguments: str) -> None:
         call_id, name = members.needed_text(item, "call_id", at), members.needed_text(item, "name", at)
         self._calls[call_id] = name
         kept = members.rest(item, _CALL | {"input"})
         if item.get("type") == "custom_tool_call":
             kept["type"] = "custom_tool_call"
-        self._own(ToolCall(call_id, name, arguments, extra={NAME: kept} if kept else {}))
-
-    def _sign(self, part: Part) -> Part:
-        sealed = self._signed.get(part.id) if isinstance(part, ToolCall) else None
-        if sealed is None or not isinstance(part, ToolCall):
-            return part
-        return replace(part, signature=sealed.signature, extra={**part.extra, **origin(sealed.model)})
+        self._add_to_turn(ToolCall(call_id, name, arguments, extra={NAME: kept} if kept else {}))
 
     def _result(self, item: dict[str, Any], at: str) -> None:
         call_id = members.needed_text(item, "call_id", at)
         if call_id not in self._calls:
             raise BadBody(f"{call_id!r} is the id of no call before it", f"{at}.call_id")
-        said = content(item.get("output"), f"{at}.output")
-        parts = tuple(Text(part.text) if isinstance(part, Refusal) else part for part in said)
+        output = content(item.get("output"), f"{at}.output")
+        parts = tuple(Text(part.text) if isinstance(part, Refusal) else part for part in output)
         result = ToolResult(call_id, parts, self._calls[call_id])
         last = self._turns[-1] if self._turns else None
-        if last and last[0] is Role.USER and last[1] and all(isinstance(part, ToolResult) for part in last[1]):
+        # A user message holds either results or content, so that its last part tells which.
+        if last and last[0] is Role.USER and last[1] and isinstance(last[1][-1], ToolResult):
             last[1].append(result)
         else:
             self._turns.append((Role.USER, [result]))
-
-    def _image(self, item: dict[str, Any], at: str) -> None:
-        """A picture the model made. One that failed is nothing."""
-        data = members.text(item, "result", at)
-        form = members.text(item, "output_format", at) or "png"
-        if data:
-            self._own(Media("image", data_url.guessed("", None, data) or f"image/{form}", data=data))
-
-    def _reference(self, item: dict[str, Any], at: str) -> None:
-        raise BadBody(f"the item {item.get('id')!r} is not kept here: send it whole", f"{at}.id")
 
 
 def _joined(value: Any, at: str) -> str:
@@ -187,7 +174,7 @@ def _joined(value: Any, at: str) -> str:
 
 
 def _arguments(value: Any, at: str) -> str:
-    """JSON text of an object, kept as written."""
+    """JSON text of an object, as written."""
     if value is not None and not isinstance(value, str):
         raise members.wrong(at, "a string of JSON")
     if value is None or not value.strip():
@@ -201,34 +188,33 @@ def _arguments(value: Any, at: str) -> str:
     return value
 
 
-def _remembered(message: Message, signatures: SignatureCache | None) -> Message:
-    """The turn with what its model wants back, where the client did not give it back and it is still known."""
+def _with_signatures(message: Message, signatures: SignatureCache | None) -> Message:
+    """The model's turn with the reasoning and signatures its client dropped, if they are still in the cache."""
     if signatures is None or message.role is not Role.ASSISTANT:
         return message
     calls = [part for part in message.parts if isinstance(part, ToolCall)]
-    if any(call.signature for call in calls) or any(map(_sealed, message.parts)):
-        return message
+    for part in message.parts:  # the client gave them back
+        match part:
+            case Opaque():
+                return message
+            case ToolCall() if part.signature:
+                return message
+            case Reasoning() if part.signature or part.redacted or part.extra.get(NAME, {}).get("encrypted_content"):
+                return message
+            case _:
+                pass
     known = next((turn for call in calls if (turn := signatures.recall(call_key(call.id))) is not None), None)
-    return message if known is None else _restored(message, known, calls)
+    if known is None:
+        return message
+    signed = [_signed(call, known.calls[call.id], known.model) if call.id in known.calls else call for call in calls]
+    if known.bound:
+        rest = [part for part in message.parts if not isinstance(part, ToolCall | Reasoning)]
+        return replace(message, parts=tuple(arranged(Said(known.model, known.bound), rest, signed)))
+    by_id = {call.id: call for call in signed}
+    return replace(
+        message, parts=tuple(by_id[part.id] if isinstance(part, ToolCall) else part for part in message.parts)
+    )
 
 
-def _sealed(part: Part) -> bool:
-    if isinstance(part, Reasoning):
-        return bool(part.signature or part.redacted or part.extra.get(NAME, {}).get("encrypted_content"))
-    return isinstance(part, Opaque)
-
-
-def _restored(message: Message, known: Turn, calls: Sequence[ToolCall]) -> Message:
-    said = [part for part in message.parts if not isinstance(part, ToolCall | Reasoning)]
-    signed = [
-        replace(call, signature=known.calls[call.id], extra={**call.extra, **origin(known.model)})
-        if call.id in known.calls
-        else call
-        for call in calls
-    ]
-    if not known.bound:
-        by_id = {call.id: call for call in signed}
-        return replace(
-            message, parts=tuple(by_id[part.id] if isinstance(part, ToolCall) else part for part in message.parts)
-        )
-    return replace(message, parts=tuple(arranged(Said(known.model, known.bound), said, signed)))
+def _signed(call: ToolCall, signature: str | None, model: str | None) -> ToolCall:
+    return replace(call, signature=signature, extra={**call.extra, **origin(model)})

@@ -1,8 +1,7 @@
-"""Content parts of an item, as clients of the responses wire write them."""
+"""Content parts of an item of the responses wire, as parts of the contract. Fetches nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from runtime.contract.messages import Cache, Media, Refusal, Text
@@ -11,9 +10,20 @@ from runtime.wire.raw_body import BadBody
 
 Content = Text | Media | Refusal
 
+_KINDS = (
+    "input_text",
+    "output_text",
+    "text",
+    "summary_text",
+    "input_image",
+    "input_file",
+    "input_audio",
+    "refusal",
+)
+
 
 def content(value: Any, at: str) -> tuple[Content, ...]:
-    """A string or a list of parts. Empty texts are nothing."""
+    """A string or a list of parts, without empty texts. Raises BadBody with the part's place."""
     if isinstance(value, str):
         return (Text(value),) if value else ()
     if not isinstance(value, list):
@@ -25,23 +35,27 @@ def content(value: Any, at: str) -> tuple[Content, ...]:
 def _part(part: Any, at: str) -> Content:
     if not isinstance(part, dict):
         raise members.wrong(at, "an object")
-    kind = part.get("type")
-    read = _READERS.get(kind) if isinstance(kind, str) else None
-    if read is None:
-        known = ", ".join(_READERS)
-        raise BadBody(f"a part of type {kind!r} is not known; known are {known}", f"{at}.type")
-    return read(part, at)
-
-
-def _text(part: dict[str, Any], at: str) -> Text:
-    value = members.text(part, "text", at)
-    if value is None:
-        raise members.wrong(f"{at}.text", "a string")
-    return Text(value, _cache(part))
-
-
-def _refusal(part: dict[str, Any], at: str) -> Refusal:
-    return Refusal(members.text(part, "refusal", at) or "")
+    match part.get("type"):
+        case "input_text" | "output_text" | "text" | "summary_text":
+            value = members.text(part, "text", at)
+            if value is None:
+                raise members.wrong(f"{at}.text", "a string")
+            return Text(value, _cache(part))
+        case "input_image":
+            return _image(part, at)
+        case "input_file":
+            return _file(part, at)
+        case "input_audio":
+            inner, place = members.table(part, "input_audio", at) or {}, f"{at}.input_audio"
+            data = members.needed_text(inner, "data", place)
+            inline = _inline(data, place)
+            if inline is not None:
+                return Media("audio", inline.mime, data=inline.data)
+            return Media("audio", f"audio/{members.text(inner, 'format', place) or 'wav'}", data=data)
+        case "refusal":
+            return Refusal(members.text(part, "refusal", at) or "")
+        case kind:
+            raise BadBody(f"a part of type {kind!r} is not known; known are {', '.join(_KINDS)}", f"{at}.type")
 
 
 def _image(part: dict[str, Any], at: str) -> Media:
@@ -61,41 +75,25 @@ def _image(part: dict[str, Any], at: str) -> Media:
     return Media("image", mime, data=inline.data, detail=detail, cache=mark)
 
 
-def _sound(part: dict[str, Any], at: str) -> Media:
-    inner = members.table(part, "input_audio", at) or {}
-    place = f"{at}.input_audio"
-    data = members.needed_text(inner, "data", place)
-    inline = _inline(data, place)
-    if inline is not None:
-        return Media("audio", inline.mime, data=inline.data)
-    return Media("audio", f"audio/{members.text(inner, 'format', place) or 'wav'}", data=data)
-
-
 def _file(part: dict[str, Any], at: str) -> Media:
     name, mark = members.text(part, "filename", at), _cache(part)
-    file_id = members.text(part, "file_id", at)
+    file_id, url = members.text(part, "file_id", at), members.text(part, "file_url", at)
     if file_id:
         return Media("document", file_id=file_id, name=name, cache=mark)
-    url = members.text(part, "file_url", at)
-    if url:
-        inline = _inline(url, f"{at}.file_url")
-        if inline is None:
-            mime = data_url.guessed("", name or url.partition("?")[0])
-            return Media(data_url.kind(mime), mime, url=url, name=name, cache=mark)
-        return _held(inline.mime, inline.data, name, mark)
-    given = members.text(part, "file_data", at)
+    given = url or members.text(part, "file_data", at)
     if not given:
         raise BadBody("a file needs one of file_data, file_id, file_url", at)
-    inline = _inline(given, f"{at}.file_data")
-    return _held(inline.mime if inline else "", inline.data if inline else given, name, mark)
-
-
-def _held(mime: str, data: str, name: str | None, mark: Cache | None) -> Media:
-    mime = data_url.guessed(mime, name, data)
+    inline = _inline(given, f"{at}.file_url" if url else f"{at}.file_data")
+    if url and inline is None:
+        mime = data_url.guessed("", name or url.partition("?")[0])
+        return Media(data_url.kind(mime), mime, url=url, name=name, cache=mark)
+    data = inline.data if inline else given
+    mime = data_url.guessed(inline.mime if inline else "", name, data)
     return Media(data_url.kind(mime), mime, data=data, name=name, cache=mark)
 
 
 def _inline(url: str, at: str) -> data_url.Inline | None:
+    """The content of a data URL; None for any other address."""
     inline = data_url.read(url)
     if inline is not None and not inline.data:
         raise BadBody(f"{at!r} is a data URL without data", at)
@@ -104,15 +102,3 @@ def _inline(url: str, at: str) -> data_url.Inline | None:
 
 def _cache(part: dict[str, Any]) -> Cache | None:
     return Cache() if isinstance(part.get("prompt_cache_breakpoint"), dict) else None
-
-
-_READERS: dict[str, Callable[[dict[str, Any], str], Content]] = {
-    "input_text": _text,
-    "output_text": _text,
-    "text": _text,
-    "summary_text": _text,
-    "input_image": _image,
-    "input_file": _file,
-    "input_audio": _sound,
-    "refusal": _refusal,
-}

@@ -1,4 +1,4 @@
-"""Tools, the choice among them, and the format of the answer, as a client of the responses wire gives them: flat.
+"""Tools, the choice among them, and the format of the answer, as a client of the responses wire writes them: flat.
 
 A vendor's own tools stay as written: a target of another wire takes those it knows and refuses the rest.
 """
@@ -15,46 +15,43 @@ from runtime.wire import members
 from runtime.wire.members import Table
 from runtime.wire.raw_body import BadBody
 
-INPUT = "input"  # the one argument a custom tool is called with on other wires
+INPUT = "input"  # the one argument of a custom tool on other wires
 
 _TOOL = frozenset({"type", "name", "description", "parameters", "strict"})
 _MODES = frozenset({"auto", "none", "required"})
-_OWN_TEXT = frozenset({"format", "verbosity"})
 
 
 def tools(data: Table) -> tuple[tuple[Tool, ...], list[Json]]:
-    """The functions, and the entries that are none."""
+    """The functions, and the entries that are a vendor's own tools."""
     functions: list[Tool] = []
-    foreign: list[Json] = []
+    vendors: list[Json] = []
     for place, entry in enumerate(members.items(data, "tools")):
         at = f"tools[{place}]"
         if not isinstance(entry, dict):
             raise members.wrong(at, "an object")
         match entry.get("type"):
             case "function":
-                functions.append(_function(entry, at))
+                extra = members.rest(entry, _TOOL)
+                functions.append(
+                    Tool(
+                        name=members.needed_text(entry, "name", at),
+                        description=members.text(entry, "description", at),
+                        schema=members.table(entry, "parameters", at),
+                        strict=members.flag(entry, "strict", at),
+                        extra={NAME: extra} if extra else {},
+                    )
+                )
             case "custom":
                 functions.append(_custom(entry, at))
             case str():
-                foreign.append(entry)
+                vendors.append(entry)
             case _:
                 raise members.wrong(f"{at}.type", "a string")
-    return tuple(functions), foreign
-
-
-def _function(entry: dict[str, Any], at: str) -> Tool:
-    extra = members.rest(entry, _TOOL)
-    return Tool(
-        name=members.needed_text(entry, "name", at),
-        description=members.text(entry, "description", at),
-        schema=members.table(entry, "parameters", at),
-        strict=members.flag(entry, "strict", at),
-        extra={NAME: extra} if extra else {},
-    )
+    return tuple(functions), vendors
 
 
 def _custom(entry: dict[str, Any], at: str) -> Tool:
-    """A tool of free text is a function of one text. Raises Unsupported for one with a grammar."""
+    """A tool called with free text, as a function of one text. Raises Unsupported for one with a grammar."""
     form = members.table(entry, "format", at) or {}
     if form.get("type", "text") != "text":
         raise Unsupported("custom tools with a grammar exist on OpenAI's own wire alone", "tools")
@@ -68,7 +65,7 @@ def is_custom(tool: Tool) -> bool:
 
 
 def tool_choice(data: Table, known: Collection[str]) -> ToolChoice | None:
-    """known: names of the functions there are. Raises Unsupported for the choice of a vendor's own tool."""
+    """known: names of the functions. Raises Unsupported for the choice of a vendor's own tool."""
     choice = data.get("tool_choice")
     if choice is None:
         return None
@@ -82,27 +79,22 @@ def tool_choice(data: Table, known: Collection[str]) -> ToolChoice | None:
         case "function" | "custom":
             return ToolChoice("named", _known(choice, "tool_choice", known))
         case "allowed_tools":
-            return _allowed(choice, known)
+            mode, names = choice.get("mode", "auto"), list[str]()
+            if mode not in ("auto", "required"):
+                raise members.wrong("tool_choice.mode", "auto or required")
+            for place, entry in enumerate(members.items(choice, "tools", "tool_choice")):
+                if isinstance(entry, dict) and entry.get("type", "function") not in ("function", "custom"):
+                    raise Unsupported("allowed tools can only be functions on other wires", "tool_choice")
+                names.append(_known(entry, f"tool_choice.tools[{place}]", known))
+            if not names:
+                raise members.wrong("tool_choice.tools", "a list with at least one tool")
+            return ToolChoice(mode, allowed=tuple(names))
         case other:
             raise Unsupported(f"a tool choice of type {other!r} exists on OpenAI's own wire alone", "tool_choice")
 
 
-def _allowed(choice: dict[str, Any], known: Collection[str]) -> ToolChoice:
-    mode = choice.get("mode", "auto")
-    if mode not in ("auto", "required"):
-        raise members.wrong("tool_choice.mode", "auto or required")
-    names = []
-    for place, entry in enumerate(members.items(choice, "tools", "tool_choice")):
-        at = f"tool_choice.tools[{place}]"
-        if isinstance(entry, dict) and entry.get("type", "function") not in ("function", "custom"):
-            raise Unsupported("allowed tools can only be functions on other wires", "tool_choice")
-        names.append(_known(entry, at, known))
-    if not names:
-        raise members.wrong("tool_choice.tools", "a list with at least one tool")
-    return ToolChoice(mode, allowed=tuple(names))
-
-
 def _known(entry: Any, at: str, known: Collection[str]) -> str:
+    """The name of a function that exists."""
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str):
         raise members.wrong(f"{at}.name", "a string")
@@ -112,32 +104,21 @@ def _known(entry: Any, at: str, known: Collection[str]) -> str:
 
 
 def answer_format(data: Table) -> Format | None:
-    """`text.format`; None where any text will do."""
+    """`text.format`; None if any text will do."""
+    at = "text.format"
     wanted = members.table(members.table(data, "text") or {}, "format", "text")
-    if wanted is None:
+    if wanted is None or wanted.get("type") == "text":
         return None
     match wanted.get("type"):
-        case "text":
-            return None
         case "json_object":
             return Format()
         case "json_schema":
-            return _schema(wanted)
+            schema = members.table(wanted, "schema", at)
+            return Format(
+                schema={"type": "object"} if schema is None else schema,
+                name=members.text(wanted, "name", at) or "answer",
+                strict=members.flag(wanted, "strict", at),
+                description=members.text(wanted, "description", at),
+            )
         case _:
-            raise members.wrong("text.format.type", "text, json_object or json_schema")
-
-
-def _schema(wanted: dict[str, Any]) -> Format:
-    at = "text.format"
-    schema = members.table(wanted, "schema", at)
-    return Format(
-        schema={"type": "object"} if schema is None else schema,
-        name=members.text(wanted, "name", at) or "answer",
-        strict=members.flag(wanted, "strict", at),
-        description=members.text(wanted, "description", at),
-    )
-
-
-def more_text(data: Table) -> dict[str, Any]:
-    """What `text` says besides format and verbosity."""
-    return members.rest(members.table(data, "text") or {}, _OWN_TEXT)
+            raise members.wrong(f"{at}.type", "text, json_object or json_schema")

@@ -1,4 +1,4 @@
-"""Events as an answer of the responses wire: a stream of events, or the whole response."""
+"""Events of the contract as an answer of the responses wire: a stream of events, or the whole response."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _encode = msgspec.json.encode
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a writer needs besides the request. new_id: mints an id with a prefix. now: seconds since the epoch.
+    """Everything a writer needs besides the request. new_id: a fresh id with this prefix. now: unix seconds.
 
-    echo: the members of the client's body that its response repeats; None: as the request tells. signatures: filled with
-    what the model will want back. done: takes the bytes of the whole response.
+    echo: the members of the client's body that the response repeats; None: taken from the request. signatures: filled for
+    clients that drop them. done: called with the bytes of the whole response. progress: kept up to date for an error event.
     """
 
     new_id: Callable[[str], str]
@@ -42,7 +42,7 @@ class Frame:
 
 
 class _Answer:
-    """What both writers gather. The response's id is ours: a client may ask for it here, and nowhere else."""
+    """State of both writers. The response's id is new: only this server knows the response."""
 
     def __init__(self, request: Request, frame: Frame) -> None:
         self.request, self.frame = request, frame
@@ -64,8 +64,8 @@ class _Answer:
     def begun(self) -> dict[str, Any]:
         return new_response(*self._head, self.output.model or self.request.model, self._echo)
 
-    def ended(self) -> tuple[str, bytes]:
-        """The wire's word for how it ended, and the response; whoever waits for either is told."""
+    def end(self) -> tuple[str, bytes]:
+        """The status and the response. Remembers signatures and reports the response to `done`."""
         calls, turn, signatures = self.output.calls, self.output.turn, self.frame.signatures
         if signatures is not None and calls and turn.worth_keeping:
             signatures.remember(map(call_key, calls), turn)
@@ -87,11 +87,11 @@ class ResponsesWholeWriter:
         return b""
 
     def end(self) -> bytes:
-        return self._answer.ended()[1]
+        return self._answer.end()[1]
 
 
 class ResponsesStreamWriter:
-    """`runtime.dialects.translating.Writer` of a stream. There is no closing mark: the last event says how it ended."""
+    """`runtime.dialects.translating.Writer` of a stream. Its last event holds the whole response; no closing mark follows."""
 
     def __init__(self, request: Request, frame: Frame) -> None:
         self._answer = _Answer(request, frame)
@@ -99,27 +99,25 @@ class ResponsesStreamWriter:
         self._begun = False
 
     def feed(self, event: Event) -> bytes:
-        opening = b"" if self._begun else self._opened(event)
-        told = self._answer.take(event)
-        return opening + b"".join(map(self._event, told))
+        written = [b"" if self._begun else self._opening(event)]
+        for each in self._answer.take(event):
+            number = self._progress.next()
+            written.append(sse.encode(_encode({**each, "sequence_number": number}), each["type"].encode()))
+        return b"".join(written)
 
     def end(self) -> bytes:
-        opening = b"" if self._begun else self._opened(None)
-        status, response = self._answer.ended()
+        opening = b"" if self._begun else self._opening(None)
+        status, response = self._answer.end()
         return opening + self._with_response(f"response.{status}", response)
 
-    def _opened(self, event: Event | None) -> bytes:
-        """The first two events. The model's name comes with `Start`, where there is one."""
+    def _opening(self, event: Event | None) -> bytes:
+        """The first two events. `Start`, if it comes first, has the model's name for them."""
         self._begun = True
         if isinstance(event, Start):
             self._answer.take(event)
         self._progress.response = self._answer.begun
         written = _encode(self._progress.response)
         return self._with_response("response.created", written) + self._with_response("response.in_progress", written)
-
-    def _event(self, told: dict[str, Any]) -> bytes:
-        name = told["type"]
-        return sse.encode(_encode({**told, "sequence_number": self._progress.next()}), name.encode())
 
     def _with_response(self, name: str, response: bytes) -> bytes:
         number = str(self._progress.next()).encode()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.contract.events import Stop
-from runtime.contract.messages import Request, Tool
+from runtime.contract.messages import Request
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_responses.read_request.tools import is_custom
 from runtime.dialects.openai_responses.words import CUT_SHORT, NAME, usage_object
@@ -35,7 +35,7 @@ _ECHOED: Mapping[str, Any] = {
     "truncation": "disabled",
     "user": None,
 }
-"""Member -> what it is where the client did not say."""
+"""Member that a response repeats -> its value if the client left it out."""
 
 
 class StreamProgress:
@@ -56,39 +56,40 @@ class StreamProgress:
 
 
 def echo_of(body: Mapping[str, Any]) -> Json:
-    """What of a body its response repeats."""
+    """The members of a body that its response repeats."""
     return {name: body[name] for name in _ECHOED if body.get(name) is not None}
 
 
 def echo_from(request: Request) -> Json:
     """The same, from a request whose body is not at hand."""
-    said: Json = {
+    tools: list[Json] = []
+    for tool in request.tools:
+        entry: Json = {"type": "function", "name": tool.name, "description": tool.description}
+        if is_custom(tool):
+            entry["type"] = "custom"
+        else:
+            entry |= {"parameters": tool.schema, "strict": bool(tool.strict)}
+        tools.append(entry)
+    known: Json = {
         "max_output_tokens": request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
         "parallel_tool_calls": request.parallel_tool_calls,
-        "tools": [*map(_tool, request.tools), *request.extra.get(NAME, {}).get("tools", [])],
+        "tools": [*tools, *request.extra.get(NAME, {}).get("tools", [])],
         "metadata": dict(request.metadata) if request.metadata else None,
     }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _tool(tool: Tool) -> Json:
-    if is_custom(tool):
-        return {"type": "custom", "name": tool.name, "description": tool.description}
-    entry = {"type": "function", "name": tool.name, "description": tool.description}
-    return entry | {"parameters": tool.schema, "strict": bool(tool.strict)}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def new_response(response_id: str, created: int, model: str, echo: Mapping[str, Any]) -> Json:
-    """A response of which nothing is known yet."""
+    """The response object before its first output."""
     head = {"id": response_id, "object": "response", "created_at": created, "status": "in_progress", "model": model}
     open_ends: Json = {"completed_at": None, "error": None, "incomplete_details": None, "output": [], "usage": None}
     return {**head, **open_ends, **_ECHOED, **echo}
 
 
 def final_response(response: Json, items: list[Json], stop: Stop | None, usage: Usage | None, completed: int) -> Json:
-    """The same response, whole or cut short."""
+    """The same object at the end: completed, or incomplete with its reason."""
     reason = CUT_SHORT.get(stop.finish) if stop is not None else None
     return {
         **response,

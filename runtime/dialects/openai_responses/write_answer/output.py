@@ -1,13 +1,13 @@
-"""One answer's output items as they grow from events, and the wire events that tell of them.
+"""The output items of one answer as they grow from events, and the wire events that report them.
 
-Text that is not interrupted is one message; thinking is a reasoning item with one summary part; a call stays open until its
-block ends, whatever comes between. Numbers the items, not the events: sequence numbers and the response are the writer's.
+Uninterrupted text is one message; reasoning is an item with one summary part; a call stays open until its block ends, whatever
+comes between. Numbers the items; sequence numbers and the response belong to the writer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,15 +34,15 @@ from runtime.dialects.openai_responses.words import UNDECODABLE
 from runtime.wire import logprobs as openai_logprobs
 
 Json = dict[str, Any]
-Told = list[Json]
-"""Wire events without their sequence numbers."""
+WireEvents = list[Json]
+"""Events of the wire without their sequence numbers."""
 
 NO_ARGUMENTS = "{}"
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
 
 class _Open:
-    """An item on its way. item: as it stands in the output, complete once it is closed."""
+    """An item that grows. item: as it stands in the output, complete once it is closed."""
 
     __slots__ = ("at", "block", "item", "text")
 
@@ -50,14 +50,18 @@ class _Open:
         self.at, self.block, self.item = at, block, item
         self.text: list[str] = []
 
-    def about(self, kind: str, **more: Any) -> Json:
-        return {"type": f"response.{kind}", "item_id": self.item["id"], "output_index": self.at, **more}
+    def event(self, kind: str, **members: Any) -> Json:
+        return {"type": f"response.{kind}", "item_id": self.item["id"], "output_index": self.at, **members}
+
+    def part_event(self, kind: str, **members: Any) -> Json:
+        """An event about the last content part of a message."""
+        return self.event(kind, content_index=len(self.item["content"]) - 1, **members)
 
 
 class Output:
     """Takes every event of one answer. custom: names of the tools that are called with free text.
 
-    rivals: at most so many alternatives of a token are told; None: all there are.
+    rivals: the most alternatives that are reported of a token; None: all.
     """
 
     def __init__(self, new_id: Callable[[str], str], custom: Collection[str] = (), rivals: int | None = None) -> None:
@@ -68,300 +72,251 @@ class Output:
         self._custom = custom
         self._message: _Open | None = None
         self._last_message: Json | None = None
-        self._thought: _Open | None = None
-        self._calls: dict[int, _Open] = {}
-        self._signed: dict[str, str] = {}
+        self._reasoning: _Open | None = None
+        self._calls: dict[int, _Open] = {}  # block -> open call
+        self._signatures: dict[str, str] = {}  # of calls, by id
         self._bound: list[Bound] = []
-        self._chars = 0
+        self._chars = self._call_count = 0
 
-    def take(self, event: Event) -> Told:
+    def take(self, event: Event) -> WireEvents:
         match event:
             case TextDelta(index=index, text=text):
-                return self._say(index, text) if text else []
+                return self._text(index, "output_text", text) if text else []
+            case RefusalDelta(text=text):
+                return self._text(-1, "refusal", text) if text else []
             case ReasoningDelta():
-                return self._think(event)
-            case ArgumentsDelta(index=index, text=text):
-                return self._argue(index, text)
+                return self._reason(event)
+            case ArgumentsDelta(index=index, text=text) if text and index in self._calls:
+                call = self._calls[index]
+                call.text.append(text)
+                # Free text is reported when it is complete, because its pieces are pieces of JSON.
+                custom = call.item["type"] == "custom_tool_call"
+                return [] if custom else [call.event("function_call_arguments.delta", delta=text)]
             case ToolCallStart():
                 return self._call(event)
-            case BlockEnd(index=index):
-                return self._end(index)
-            case RefusalDelta(text=text):
-                return self._refuse(text) if text else []
+            case BlockEnd(index=index) if index in self._calls:
+                return self._end_call(self._calls.pop(index), "completed")
+            case BlockEnd(index=index) if self._reasoning is not None and self._reasoning.block == index:
+                return self._end_reasoning()
             case Citation():
                 return self._cite(event)
-            case Logprobs():
-                return self._weigh(event)
-            case MediaOut(mime=mime, data=data):
-                return self._picture(mime, data)
+            case Logprobs(tokens=tokens) if (part := self._last_text()) is not None:
+                # They come after their text, in a delta without text. After the message ended: only into the final item.
+                written = openai_logprobs.written(tokens, self._rivals)
+                part["logprobs"] += written
+                opened = self._message
+                return [] if opened is None else [opened.part_event("output_text.delta", delta="", logprobs=written)]
+            case MediaOut(mime=mime, data=data) if mime in _IMAGES:  # the wire has no place for other media
+                return self._image(_IMAGES[mime], data)
             case OpaqueBlock(block=block):
-                self._bound.append(Bound(block, self._chars, self._made))
+                self._bound.append(Bound(block, self._chars, self._call_count))
                 return self._carry(Carried(model=self.model, wire=block.wire, value=block.value))
             case Start(model=model):
                 self.model = model or self.model
             case Stop(finish=finish):
-                return self._close(finish)
+                # A truncated answer ends in the item that was being written.
+                status = "incomplete" if finish in ("length", "content_filter") else "completed"
+                out = [*self._end_reasoning(), *self._end_message(status)]
+                for index in sorted(self._calls):
+                    out += self._end_call(self._calls.pop(index), status)
+                return out
             case _:
                 pass
         return []
 
     @property
     def turn(self) -> Turn:
-        """What the model will want back, for clients that will not give it back."""
-        return Turn(self.model, tuple(self._bound), dict(self._signed))
+        """Signatures and reasoning for the next turn, for clients that drop them."""
+        return Turn(self.model, tuple(self._bound), dict(self._signatures))
 
     @property
     def calls(self) -> list[str]:
         return [item["call_id"] for item in self.items if "call_id" in item]
 
-    @property
-    def _made(self) -> int:
-        return sum("call_id" in item for item in self.items)
+    # Items
 
-    # items
-
-    def _add(self, block: int, item: Json) -> tuple[_Open, Told]:
+    def _add(self, block: int, item: Json) -> tuple[_Open, WireEvents]:
         opened = _Open(len(self.items), block, item)
         self.items.append(item)
         empty = {name: [] if isinstance(value, list) else value for name, value in item.items()}
         return opened, [{"type": "response.output_item.added", "output_index": opened.at, "item": empty}]
 
-    def _done(self, opened: _Open, status: str = "completed") -> Told:
+    def _done(self, opened: _Open, status: str = "completed") -> WireEvents:
         if "status" in opened.item:
             opened.item["status"] = status
         return [{"type": "response.output_item.done", "output_index": opened.at, "item": opened.item}]
 
-    # text
+    # Text
 
-    def _say(self, block: int, text: str) -> Told:
-        out = self._part_open(block, "output_text")
+    def _text(self, block: int, kind: Literal["output_text", "refusal"], text: str) -> WireEvents:
+        """A piece of text, in a message and a part of this kind, which are begun if they are not open."""
+        out: WireEvents = []
         opened = self._message
         if opened is None:
-            return out
-        opened.text.append(text)
-        self._chars += len(text)
-        at = len(opened.item["content"]) - 1
-        return [*out, opened.about("output_text.delta", content_index=at, delta=text, logprobs=[])]
-
-    def _refuse(self, text: str) -> Told:
-        out = self._part_open(-1, "refusal")
-        opened = self._message
-        if opened is None:
-            return out
-        opened.text.append(text)
-        at = len(opened.item["content"]) - 1
-        return [*out, opened.about("refusal.delta", content_index=at, delta=text)]
-
-    def _part_open(self, block: int, kind: str) -> Told:
-        """The message and its part of this kind, begun where they are not."""
-        out: Told = []
-        if self._message is None:
-            out = self._thought_over()
+            out = self._end_reasoning()
             item = {"type": "message", "id": self._new_id("msg"), "role": "assistant", "status": "in_progress"}
-            self._message, added = self._add(block, item | {"content": []})
+            opened, added = self._add(block, item | {"content": []})
+            self._message = opened
             out += added
-        parts = self._message.item["content"]
+        parts = opened.item["content"]
         if not parts or parts[-1]["type"] != kind:
-            out += self._part_over()
+            out += self._end_part(opened)
             part: Json = {"type": kind, "text": "", "annotations": [], "logprobs": []}
             if kind == "refusal":
                 part = {"type": kind, "refusal": ""}
             parts.append(part)
-            out.append(self._message.about("content_part.added", content_index=len(parts) - 1, part=dict(part)))
-        return out
+            out.append(opened.part_event("content_part.added", part=dict(part)))
+        opened.text.append(text)
+        if kind == "refusal":
+            return [*out, opened.part_event("refusal.delta", delta=text)]
+        self._chars += len(text)
+        return [*out, opened.part_event("output_text.delta", delta=text, logprobs=[])]
 
-    def _part_over(self) -> Told:
-        opened = self._message
-        if opened is None or not opened.item["content"]:
+    def _end_part(self, opened: _Open) -> WireEvents:
+        if not opened.item["content"]:
             return []
-        part, at = opened.item["content"][-1], len(opened.item["content"]) - 1
-        text = "".join(opened.text)
+        part, text = opened.item["content"][-1], "".join(opened.text)
         opened.text.clear()
         if part["type"] == "refusal":
             part["refusal"] = text
-            over = opened.about("refusal.done", content_index=at, refusal=text)
+            done = opened.part_event("refusal.done", refusal=text)
         else:
             part["text"] = text
-            over = opened.about("output_text.done", content_index=at, text=text, logprobs=part["logprobs"])
-        return [over, opened.about("content_part.done", content_index=at, part=part)]
+            done = opened.part_event("output_text.done", text=text, logprobs=part["logprobs"])
+        return [done, opened.part_event("content_part.done", part=part)]
 
-    def _message_over(self, status: str = "completed") -> Told:
+    def _end_message(self, status: str = "completed") -> WireEvents:
         if self._message is None:
             return []
-        out = [*self._part_over(), *self._done(self._message, status)]
+        out = [*self._end_part(self._message), *self._done(self._message, status)]
         self._last_message, self._message = self._message.item, None
         return out
 
-    def _cite(self, event: Citation) -> Told:
-        """A source of text that is over stands in the item alone. Where it names no characters, it stands for none."""
+    def _last_text(self) -> Json | None:
+        """The part of text that was written last, also of a message that has ended."""
         item = self._message.item if self._message is not None else self._last_message
-        if item is None or not item["content"] or item["content"][-1]["type"] != "output_text":
+        part = item["content"][-1] if item is not None and item["content"] else None
+        return part if part is not None and part["type"] == "output_text" else None
+
+    def _cite(self, event: Citation) -> WireEvents:
+        """A citation after the end of its message goes only into the final item; one without a range gets an empty range."""
+        part = self._last_text()
+        if part is None:
             return []
-        found = item["content"][-1]["annotations"]
         url = event.url or ""
         note: Json = {"type": "url_citation", "url": url, "title": event.title or url}
         note |= {"start_index": event.start or 0, "end_index": event.end or 0}
-        found.append(note)
+        part["annotations"].append(note)
         if self._message is None:
             return []
-        where = {"content_index": len(item["content"]) - 1, "annotation_index": len(found) - 1, "annotation": note}
-        return [self._message.about("output_text.annotation.added", **where)]
+        place = len(part["annotations"]) - 1
+        return [self._message.part_event("output_text.annotation.added", annotation_index=place, annotation=note)]
 
-    def _weigh(self, event: Logprobs) -> Told:
-        """Probabilities come behind their text: with a delta that adds none. Of a part that is over: in the item alone."""
-        item = self._message.item if self._message is not None else self._last_message
-        if item is None or not item["content"] or item["content"][-1]["type"] != "output_text":
-            return []
-        told = openai_logprobs.written(event.tokens, self._rivals)
-        item["content"][-1]["logprobs"] += told
-        if self._message is None:
-            return []
-        at = len(item["content"]) - 1
-        return [self._message.about("output_text.delta", content_index=at, delta="", logprobs=told)]
+    # Reasoning
 
-    # thinking
-
-    def _think(self, event: ReasoningDelta) -> Told:
-        out: Told = []
-        if self._thought is None or self._thought.block != event.index:
+    def _reason(self, event: ReasoningDelta) -> WireEvents:
+        out: WireEvents = []
+        if self._reasoning is None or self._reasoning.block != event.index:
             if not (event.text or event.signature or event.redacted):
                 return []
-            out = [*self._message_over(), *self._thought_over()]
+            out = [*self._end_message(), *self._end_reasoning()]
             item: Json = {"type": "reasoning", "id": self._new_id("rs"), "summary": [], "encrypted_content": None}
-            self._thought, added = self._add(event.index, item)
-            self._bound.append(Bound(Reasoning(), self._chars, self._made))
+            self._reasoning, added = self._add(event.index, item)
+            self._bound.append(Bound(Reasoning(), self._chars, self._call_count))
             out += added
-        opened = self._thought
+        opened = self._reasoning
         if event.text:
-            out += self._thought_said(opened, event.text)
+            if not opened.text:
+                part = {"type": "summary_text", "text": ""}
+                out.append(opened.event("reasoning_summary_part.added", summary_index=0, part=part))
+            opened.text.append(event.text)
+            out.append(opened.event("reasoning_summary_text.delta", summary_index=0, delta=event.text))
         if event.signature or event.redacted:
-            self._seal(opened, event.signature, event.redacted)
+            self._bind(signature=event.signature, redacted=event.redacted)
+            # What a model of this wire encrypted goes back as it was; everything else is carried as foreign.
+            own = read_native(event.signature)
+            if own is not None:
+                opened.item |= {"id": own.id or opened.item["id"], "encrypted_content": own.content}
+            else:
+                carried = Carried(model=self.model, signature=event.signature, redacted=event.redacted)
+                opened.item["encrypted_content"] = write_foreign(carried)
         return out
 
-    def _thought_said(self, opened: _Open, text: str) -> Told:
-        out: Told = []
-        if not opened.text:
-            part = {"type": "summary_text", "text": ""}
-            out.append(opened.about("reasoning_summary_part.added", summary_index=0, part=part))
-        opened.text.append(text)
-        return [*out, opened.about("reasoning_summary_text.delta", summary_index=0, delta=text)]
-
-    def _seal(self, opened: _Open, signature: str | None, redacted: str | None) -> None:
-        """What this wire's own models sealed goes back as they gave it; all else is marked."""
-        own = read_native(signature)
-        if own is not None:
-            opened.item["id"], opened.item["encrypted_content"] = own.id or opened.item["id"], own.content
-        else:
-            sealed = Carried(model=self.model, signature=signature, redacted=redacted)
-            opened.item["encrypted_content"] = write_foreign(sealed)
-        said = self._bound[-1].part
-        if isinstance(said, Reasoning):
-            kept = Reasoning("", signature or said.signature, redacted or said.redacted)
-            self._bound[-1] = Bound(kept, self._bound[-1].chars, self._bound[-1].calls)
-
-    def _thought_over(self) -> Told:
-        opened, self._thought = self._thought, None
+    def _end_reasoning(self) -> WireEvents:
+        opened, self._reasoning = self._reasoning, None
         if opened is None:
             return []
-        out: Told = []
+        out: WireEvents = []
         if opened.text:
             text = "".join(opened.text)
             part = {"type": "summary_text", "text": text}
             opened.item["summary"] = [part]
-            self._told_all(text)
+            self._bind(text=text)
             out = [
-                opened.about("reasoning_summary_text.done", summary_index=0, text=text),
-                opened.about("reasoning_summary_part.done", summary_index=0, part=part),
+                opened.event("reasoning_summary_text.done", summary_index=0, text=text),
+                opened.event("reasoning_summary_part.done", summary_index=0, part=part),
             ]
         return [*out, *self._done(opened)]
 
-    def _told_all(self, text: str) -> None:
+    def _bind(self, text: str = "", signature: str | None = None, redacted: str | None = None) -> None:
+        """Adds to the reasoning that the model wants back. Opaque blocks that came meanwhile are left alone."""
         last = self._bound[-1]
         if isinstance(last.part, Reasoning):
-            part = Reasoning(text, last.part.signature, last.part.redacted)
-            self._bound[-1] = Bound(part, last.chars, last.calls)
+            part = last.part
+            whole = Reasoning(text or part.text, signature or part.signature, redacted or part.redacted)
+            self._bound[-1] = Bound(whole, last.chars, last.calls)
 
-    def _carry(self, sealed: Carried) -> Told:
+    def _carry(self, carried: Carried) -> WireEvents:
         """A reasoning item that holds nothing but what has to come back."""
-        out = [*self._message_over(), *self._thought_over()]
+        out = [*self._end_message(), *self._end_reasoning()]
         item: Json = {"type": "reasoning", "id": self._new_id("rs"), "summary": []}
-        opened, added = self._add(-1, item | {"encrypted_content": write_foreign(sealed)})
+        opened, added = self._add(-1, item | {"encrypted_content": write_foreign(carried)})
         return [*out, *added, *self._done(opened)]
 
-    # calls
+    # Calls and images
 
-    def _call(self, event: ToolCallStart) -> Told:
-        out = [*self._message_over(), *self._thought_over()]
+    def _call(self, event: ToolCallStart) -> WireEvents:
+        out = [*self._end_message(), *self._end_reasoning()]
         if event.signature:
-            self._signed[event.id] = event.signature
+            self._signatures[event.id] = event.signature
             out += self._carry(Carried(model=self.model, signature=event.signature, call_id=event.id))
         custom = event.name in self._custom
         kind, given = ("custom_tool_call", INPUT) if custom else ("function_call", "arguments")
         item = {"type": kind, "id": self._new_id("ctc" if custom else "fc"), "status": "in_progress"}
-        self._calls[event.index], added = self._add(
-            event.index, item | {"call_id": event.id, "name": event.name, given: ""}
-        )
+        item |= {"call_id": event.id, "name": event.name, given: ""}
+        self._calls[event.index], added = self._add(event.index, item)
+        self._call_count += 1
         return out + added
 
-    def _argue(self, block: int, text: str) -> Told:
-        """Free text is told when it is complete: until then it is JSON."""
-        opened = self._calls.get(block)
-        if opened is None or not text:
-            return []
-        opened.text.append(text)
-        custom = opened.item["type"] == "custom_tool_call"
-        return [] if custom else [opened.about("function_call_arguments.delta", delta=text)]
-
-    def _end(self, block: int) -> Told:
-        if block in self._calls:
-            return self._call_over(self._calls.pop(block), "completed")
-        if self._thought is not None and self._thought.block == block:
-            return self._thought_over()
-        return []
-
-    def _call_over(self, opened: _Open, status: str) -> Told:
+    def _end_call(self, opened: _Open, status: str) -> WireEvents:
         written = "".join(opened.text)
         if opened.item["type"] == "custom_tool_call":
             text = _free_text(written)
             opened.item[INPUT] = text
             out = [
-                opened.about("custom_tool_call_input.delta", delta=text),
-                opened.about("custom_tool_call_input.done", input=text),
+                opened.event("custom_tool_call_input.delta", delta=text),
+                opened.event("custom_tool_call_input.done", input=text),
             ]
             return [*out, *self._done(opened, status)]
         out = []
         if not written.strip():
             written = NO_ARGUMENTS
-            out = [opened.about("function_call_arguments.delta", delta=written)]
+            out = [opened.event("function_call_arguments.delta", delta=written)]
         opened.item["arguments"] = written
-        name = opened.item["name"]
-        out.append(opened.about("function_call_arguments.done", arguments=written, name=name))
+        out.append(opened.event("function_call_arguments.done", arguments=written, name=opened.item["name"]))
         return [*out, *self._done(opened, status)]
 
-    # media and the end
-
-    def _picture(self, mime: str, data: str) -> Told:
-        """Pictures have an item of their own; the wire has no place for other media."""
-        form = _IMAGES.get(mime)
-        if form is None:
-            return []
-        out = [*self._message_over(), *self._thought_over()]
+    def _image(self, form: str, data: str) -> WireEvents:
+        """An image is an item of its own."""
+        out = [*self._end_message(), *self._end_reasoning()]
         item = {"type": "image_generation_call", "id": self._new_id("ig"), "status": "in_progress"}
         opened, added = self._add(-1, item | {"result": None, "output_format": form})
         opened.item["result"] = data
-        return [*out, *added, opened.about("image_generation_call.completed"), *self._done(opened)]
-
-    def _close(self, finish: str) -> Told:
-        """A cut ends in the item that was being written."""
-        status = "incomplete" if finish in ("length", "content_filter") else "completed"
-        out = [*self._thought_over(), *self._message_over(status)]
-        for block in sorted(self._calls):
-            out += self._call_over(self._calls.pop(block), status)
-        return out
+        return [*out, *added, opened.event("image_generation_call.completed"), *self._done(opened)]
 
 
 def _free_text(arguments: str) -> str:
-    """The text a custom tool was called with; the arguments as they are where they hold none."""
+    """The text that a custom tool was called with; the arguments as they are if they hold none."""
     try:
         value = msgspec.json.decode(arguments)
     except UNDECODABLE:

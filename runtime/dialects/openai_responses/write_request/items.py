@@ -1,7 +1,7 @@
 """Messages of the contract as input items of the responses wire.
 
-A model's thinking goes back only to who sealed it: an item of this wire as it was, a signature of this wire as the item it
-came from. Plain thinking goes where the server takes it back in words.
+Reasoning goes back only to the model that encrypted it: an item of this wire as it was, a signature of this wire as the item it
+came from. Reasoning in words goes to servers that take it back.
 """
 
 from __future__ import annotations
@@ -33,82 +33,76 @@ from runtime.wire import data_url
 Json = dict[str, Any]
 
 _FILES = {"application/pdf": "document.pdf", "text/plain": "document.txt", "text/markdown": "document.md"}
-_SEALED = ("id", "summary", "content", "encrypted_content")
+_REASONING = ("id", "summary", "content", "encrypted_content")
 
 
 class Items:
-    """Writes one conversation. dropped: takes the names of what had to go."""
+    """Writes one conversation. dropped: receives the names of what had to go."""
 
     def __init__(self, profile: ResponsesProfile, dropped: list[str]) -> None:
         self._profile, self._dropped = profile, dropped
 
     def written(self, messages: Sequence[Message]) -> list[Json]:
         """Raises Unsupported."""
-        return [item for message in messages for item in self._message(message)]
-
-    def _message(self, message: Message) -> Iterator[Json]:
-        if message.name:
-            self._dropped.append("name")
-        match message.role:
-            case Role.SYSTEM:
-                yield {"role": self._profile.system, "content": self._content(message.parts)}
-            case Role.USER:
-                yield from self._user(message)
-            case Role.ASSISTANT:
-                yield from self._turn(message)
-
-    def _user(self, message: Message) -> Iterator[Json]:
-        """Results come before what the user says with them."""
-        for part in message.parts:
-            if isinstance(part, ToolResult):
-                yield self._result(part)
-        said = [part for part in message.parts if not isinstance(part, ToolResult)]
-        if said:
-            yield {"role": "user", "content": self._content(said)}
-
-    def _turn(self, message: Message) -> Iterator[Json]:
-        """Text that is not interrupted is one message."""
-        text: list[str] = []
-        phase: Json = {}
-        for part in message.parts:
-            if isinstance(part, Text | Refusal):
-                text.append(part.text)
-                phase = part.extra.get(NAME, {}) if isinstance(part, Text) else phase
+        found: list[Json] = []
+        for message in messages:
+            if message.name:
+                self._dropped.append("name")
+            if message.role is Role.ASSISTANT:
+                found += self._assistant_items(message)
                 continue
-            if text:
-                yield _said(text, phase)
-                text, phase = [], {}
-            yield from self._part_of_turn(part)
-        if text:
-            yield _said(text, phase)
+            # Results of tools come before the text that the user adds to them.
+            found += [self._result(part) for part in message.parts if isinstance(part, ToolResult)]
+            rest = [part for part in message.parts if not isinstance(part, ToolResult)]
+            if rest or message.role is Role.SYSTEM:
+                role = self._profile.system if message.role is Role.SYSTEM else "user"
+                content: Any = [self._part(part) for part in rest]
+                if len(rest) == 1 and isinstance(rest[0], Text) and rest[0].cache is None:
+                    content = rest[0].text
+                found.append({"role": role, "content": content})
+        return found
 
-    def _part_of_turn(self, part: Part) -> Iterator[Json]:
-        match part:
-            case ToolCall():
-                yield _call(part)
-            case Reasoning():
-                yield from self._thought(part)
-            case Opaque(wire=wire, value=value) if wire == NAME and isinstance(value, dict):
-                yield value
-            case Media(kind="image", data=str(data)):
-                yield {"type": "image_generation_call", "status": "completed", "result": data}
-            case _:
-                self._dropped.append("messages")
+    def _assistant_items(self, message: Message) -> Iterator[Json]:
+        """Text that nothing interrupts is one message."""
+        texts: list[str] = []
+        phase: Json = {}
+        for part in (*message.parts, None):
+            if isinstance(part, Text | Refusal):
+                texts.append(part.text)
+                kept = part.extra.get(NAME, {}) if isinstance(part, Text) else phase
+                phase = {"phase": kept["phase"]} if "phase" in kept else {}
+                continue
+            if texts:
+                yield {"role": "assistant", "content": "".join(texts), **phase}
+                texts, phase = [], {}
+            match part:
+                case ToolCall():
+                    yield _call(part)
+                case Reasoning():
+                    yield from self._reasoning(part)
+                case Opaque(wire=wire, value=value) if wire == NAME and isinstance(value, dict):
+                    yield value
+                case Media(kind="image", data=str(data)):
+                    yield {"type": "image_generation_call", "status": "completed", "result": data}
+                case None:  # the end
+                    pass
+                case _:
+                    self._dropped.append("messages")
 
-    def _thought(self, part: Reasoning) -> Iterator[Json]:
+    def _reasoning(self, part: Reasoning) -> Iterator[Json]:
         own, item = read_native(part.signature), part.extra.get(NAME, {})
         if own is not None:
             summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-            sealed: Json = {"type": "reasoning", "summary": summary, "encrypted_content": own.content}
-            yield sealed | ({"id": own.id} if own.id else {})
+            encrypted: Json = {"type": "reasoning", "summary": summary, "encrypted_content": own.content}
+            yield encrypted | ({"id": own.id} if own.id else {})
         elif item.get("encrypted_content"):
-            yield {"type": "reasoning", **{name: item[name] for name in _SEALED if item.get(name) is not None}}
+            yield {"type": "reasoning", **{name: item[name] for name in _REASONING if item.get(name) is not None}}
         elif self._profile.plain_thinking and part.text:
             content = [{"type": "reasoning_text", "text": part.text}]
             yield {"type": "reasoning", "summary": [], "content": content}
 
     def _result(self, result: ToolResult) -> Json:
-        """A failure says so in its text: the wire has no member for it."""
+        """A failed call says so in its text, because the wire has no member for it."""
         texts = [part.text for part in result.content if isinstance(part, Text)]
         output: Any = "\n".join(texts)
         if len(texts) < len(result.content):
@@ -117,42 +111,28 @@ class Items:
             output = msgspec.json.encode({"error": output}).decode()
         return {"type": "function_call_output", "call_id": result.call_id, "output": output}
 
-    def _content(self, parts: Sequence[Part]) -> Any:
-        if len(parts) == 1 and isinstance(parts[0], Text) and parts[0].cache is None:
-            return parts[0].text
-        return [self._part(part) for part in parts]
-
     def _part(self, part: Part) -> Json:
         match part:
             case Text(text=text):
                 written: Json = {"type": "input_text", "text": text}
             case Refusal(text=text):
                 return {"type": "input_text", "text": text}
+            case Media(kind="image"):
+                written = {"type": "input_image", "detail": part.detail or "auto"}
+                stored = part.file_id is not None and self._profile.file_ids
+                written |= {"file_id": part.file_id} if stored else {"image_url": _url(part)}
+            case Media(kind="document"):
+                written = self._document(part)
             case Media():
-                written = self._media(part)
+                raise Unsupported(f"this wire takes no {part.kind}", "messages")
             case _:
-                kind = type(part).__name__
-                raise Unsupported(f"{kind} in a message of this role has no place on this wire", "messages")
+                name = type(part).__name__
+                raise Unsupported(f"{name} in a message of this role has no place on this wire", "messages")
         marked = part.cache is not None and self._profile.breakpoints
         return written | ({"prompt_cache_breakpoint": {"mode": "explicit"}} if marked else {})
 
-    def _media(self, media: Media) -> Json:
-        match media.kind:
-            case "image":
-                return self._image(media)
-            case "document":
-                return self._document(media)
-            case kind:
-                raise Unsupported(f"this wire takes no {kind}", "messages")
-
-    def _image(self, media: Media) -> Json:
-        written: Json = {"type": "input_image", "detail": media.detail or "auto"}
-        if media.file_id is not None and self._profile.file_ids:
-            return written | {"file_id": media.file_id}
-        return written | {"image_url": _address(media)}
-
     def _document(self, media: Media) -> Json:
-        """The text of a plain document goes as text: every model reads it, with no file to be taken apart."""
+        """A plain document goes as text, which every model reads without taking a file apart."""
         text = data_url.plain_text(media.data) if media.data and media.mime.startswith("text/") else None
         if text is not None:
             return {"type": "input_text", "text": f"{media.name}:\n{text}" if media.name else text}
@@ -161,11 +141,7 @@ class Items:
         if media.url is not None:
             return {"type": "input_file", "file_url": media.url}
         name = media.name or _FILES.get(media.mime, "document")
-        return {"type": "input_file", "filename": name, "file_data": _address(media)}
-
-
-def _said(text: Sequence[str], phase: Json) -> Json:
-    return {"role": "assistant", "content": "".join(text)} | ({"phase": phase["phase"]} if "phase" in phase else {})
+        return {"type": "input_file", "filename": name, "file_data": _url(media)}
 
 
 def _call(call: ToolCall) -> Json:
@@ -177,7 +153,8 @@ def _call(call: ToolCall) -> Json:
     return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments, **own}
 
 
-def _address(media: Media) -> str:
+def _url(media: Media) -> str:
+    """The address, or the content as a data URL. Raises Unsupported for a file that another provider stores."""
     if media.url is not None:
         return media.url
     if media.data is None:

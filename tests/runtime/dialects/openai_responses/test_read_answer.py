@@ -299,3 +299,33 @@ def test_recorded_streams_say_what_the_sdk_makes_of_them(shared: Path) -> None:
 def test_calls_of_all_are_in_the_order_they_began() -> None:
     """Interleaved arguments notwithstanding."""
     assert [call_id for call_id, _, _ in calls_of(read(written(CALLS, stream=True)))] == ["call_a", "call_b", "call_c"]
+
+
+def test_a_place_out_of_this_world_costs_nothing() -> None:
+    """A server may number a part as it likes; parts before it that were never sent are not looked for."""
+    for place in (10**15, -5):
+        event = {"output_index": 0, "delta": "Hm.", "summary_index": place}
+        events = told({"type": "response.reasoning_summary_text.delta", **event})
+        assert thought_of(events) == "Hm."
+
+
+def test_the_parts_of_a_summary_are_paragraphs() -> None:
+    """A blank line stands between two parts that both have text."""
+    kind = "response.reasoning_summary_text.delta"
+    events = told(
+        *(
+            {"type": kind, "output_index": 0, "summary_index": place, "delta": text}
+            for place, text in ((0, "a"), (1, "b"))
+        )
+    )
+    assert thought_of(events) == "a\n\nb"
+
+
+def test_reasoning_in_words_needs_no_summary() -> None:
+    """An item with both is read once."""
+    item = {
+        "type": "reasoning",
+        "content": [{"type": "reasoning_text", "text": "In words."}],
+        "summary": [{"type": "summary_text", "text": "In short."}],
+    }
+    assert thought_of(told({"type": "response.output_item.done", "output_index": 0, "item": item})) == "In words."
