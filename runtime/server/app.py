@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from runtime.dialects.anthropic_messages import listing
 from runtime.dialects.openai_chat.dialect import CHAT
@@ -18,6 +19,7 @@ from runtime.life.desk import Desk
 from runtime.server import access
 from runtime.server.answer import answer
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
+from runtime.server.bodies import CODINGS
 from runtime.server.gate import Gate, demand
 from runtime.server.routes import SCOPES, Route
 from runtime.trust.stack import stack_of
@@ -115,6 +117,8 @@ class App:
 
     async def _refuse(self, request: ClientRequest, error: ApiError, extra: _Headers) -> None:
         """The error in the client's dialect; nothing if the head has left, so that the connection ends unfinished."""
+        if error.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            extra.append((b"accept-encoding", CODINGS.encode()))
         if not request.started:
             await request.answer(
                 error.status, self._dialect_of(request).error_body(error), (JSON, *extra, *error.headers)

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from runtime.server.bodies import too_large, unpacked
 from runtime.trust.caller import STRANGER, Caller
-from runtime.wire.api_error import ApiError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -72,25 +72,29 @@ class ClientRequest:
         return [value.decode("latin-1") for each, value in self.scope["headers"] if each == name.encode()]
 
     async def body(self, limit: int) -> bytes:
-        """The whole body. Raises ApiError 413 past `limit` bytes, ClientGone when the client hangs up while sending."""
+        """The whole body, unpacked.
+
+        Raises ApiError 413 past `limit` bytes, compressed or not, 415 and 400 where it cannot be unpacked, ClientGone
+        when the client hangs up while sending.
+        """
         length = self.headers.get("content-length", "")
         if length.isdigit() and int(length[:20]) > limit:
             raise too_large(limit)
         message = await self.receive()
-        if not message.get("more_body") and message["type"] == "http.request":
-            whole: bytes = message.get("body", b"")
-            if len(whole) > limit:
-                raise too_large(limit)
-            return whole
-        received = bytearray()  # one buffer: a client that sends byte by byte costs no object for each
-        while message["type"] != "http.disconnect":
-            received += message.get("body", b"")
-            if len(received) > limit:
-                raise too_large(limit)
-            if not message.get("more_body"):
-                return bytes(received)
-            message = await self.receive()
-        raise ClientGone
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            received = bytearray(body)  # one buffer: a client that sends byte by byte costs no object for each
+            while message.get("more_body") and len(received) <= limit:
+                message = await self.receive()
+                received += message.get("body", b"")
+            body = bytes(received)
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if len(body) > limit:
+            raise too_large(limit)
+        if "content-encoding" in self.headers:
+            return await unpacked(body, ",".join(self.values("content-encoding")), limit)
+        return body
 
     async def start(self, status: int, headers: Pairs) -> None:
         """Sends the head. A value that no header may hold is mended: it would end the connection without an answer."""
@@ -116,7 +120,3 @@ Page = Callable[[ClientRequest, Pairs], Awaitable[None]]
 
 class ClientGone(Exception):
     """The client hung up."""
-
-
-def too_large(limit: int) -> ApiError:
-    return ApiError(413, f"the body is larger than {limit // 1_000_000} MB (server.max_body_mb)", "request_too_large")

@@ -18,12 +18,16 @@ LOCKS = sorted((house.ROOT / "scripts" / "locks").glob("*.txt"))
 
 # Distributions whose import has another name.
 IMPORTED_AS = {
+    "backports-zstd": "backports",
     "huggingface-hub": "huggingface_hub",
     "nvidia-ml-py": "pynvml",
     "prometheus-client": "prometheus_client",
     "google-genai": "google",
     "google-ai-generativelanguage": "google",
 }
+
+# In the standard library of a later Python than the oldest that is supported.
+LATER_STDLIB = {"compression"}
 
 # Declared although nothing imports it by name: uvicorn picks up its loop.
 UNSEEN = {"uvloop"}
@@ -48,7 +52,7 @@ def imported(*packages: str) -> set[str]:
     """The foreign top-level modules that the packages import."""
     ours = [module for module in parse(read(house.ROOT, packages)) if not module.name.startswith(APART)]
     tops = {each.names[0].split(".")[0] for module in ours for each in module.imports}
-    return tops - set(sys.stdlib_module_names) - {*house.PRODUCT, "scripts", "tests", "<computed>", ""}
+    return tops - set(sys.stdlib_module_names) - LATER_STDLIB - {*house.PRODUCT, "scripts", "tests", "<computed>", ""}
 
 
 def test_every_declared_dependency_is_used() -> None:
