@@ -1,4 +1,4 @@
-"""Parts of a message as content blocks. Texts without a word in them are nothing: the wire refuses them."""
+"""Parts of a message as content blocks. Blank texts are left out, because the wire refuses them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,31 @@ def of_user(parts: Sequence[Part], losses: Losses) -> list[Block]:
 
 
 def of_assistant(parts: Sequence[Part], model: str, at: str, losses: Losses) -> list[Block]:
-    """at: where the message stands in the client's body."""
-    return [block for part in parts for block in _assistant(part, model, at, losses)]
+    """The blocks of a model's turn. at: the message's place in the client's body. Raises Unsupported.
+
+    Thinking is sent to the model that signed it and left out for any other: the wire refuses a foreign signature.
+    """
+    out: list[Block] = []
+    for part in parts:
+        match part:
+            case Text():
+                out += _text(part.text, part.cache)
+            case Refusal():
+                out += _text(part.text)
+            case Reasoning():
+                redacted = signatures.unmarked(part.redacted, part, model)
+                signature = signatures.unmarked(part.signature, part, model)
+                if redacted is not None:
+                    out.append({"type": "redacted_thinking", "data": redacted})
+                elif signature is not None:
+                    out.append({"type": "thinking", "thinking": part.text, "signature": signature})
+            case ToolCall():
+                out.append(_call(part, at))
+            case Opaque():
+                out += _opaque(part, losses)
+            case _:
+                raise Unsupported("a model's turn can hold neither media nor results", "messages")
+    return out
 
 
 def _text(text: str, cache: Cache | None = None) -> Iterator[Block]:
@@ -63,57 +86,25 @@ def _user(part: Part, losses: Losses) -> Iterator[Block]:
             losses.add_if(part.detail not in (None, "auto"), "detail")
             yield cached(media.block(part), part.cache)
         case ToolResult():
-            yield _result(part, losses)
+            # The wire caches whole blocks of a turn: a mark on a part of a result moves to the result.
+            inner = [block for piece in part.content for block in _user(piece, losses)]
+            marks = (part.cache, *(piece.cache for piece in part.content))
+            for block in inner:
+                block.pop("cache_control", None)
+            content = {"content": inner} if inner else {}
+            error = {"is_error": True} if part.is_error else {}
+            result: Block = {"type": "tool_result", "tool_use_id": call_id(part.call_id)} | content | error
+            yield cached(result, next((mark for mark in marks if mark is not None), None))
         case Opaque():
             yield from _opaque(part, losses)
         case Refusal():
             yield from _text(part.text)
         case _:
-            raise Unsupported("a user's turn holds what only a model's can", "messages")
-
-
-def _result(part: ToolResult, losses: Losses) -> Block:
-    """A mark on a part of a result is the result's: the wire caches whole blocks of a turn."""
-    inner = [block for piece in part.content for block in _user(piece, losses)]
-    marks = [part.cache, *(piece.cache for piece in part.content)]
-    for block in inner:
-        block.pop("cache_control", None)
-    out: Block = {"type": "tool_result", "tool_use_id": call_id(part.call_id)}
-    if inner:
-        out["content"] = inner
-    if part.is_error:
-        out["is_error"] = True
-    return cached(out, next((mark for mark in marks if mark is not None), None))
-
-
-def _assistant(part: Part, model: str, at: str, losses: Losses) -> Iterator[Block]:
-    match part:
-        case Text():
-            yield from _text(part.text, part.cache)
-        case Refusal():
-            yield from _text(part.text)
-        case Reasoning():
-            yield from _thinking(part, model)
-        case ToolCall():
-            yield _call(part, at)
-        case Opaque():
-            yield from _opaque(part, losses)
-        case _:
-            raise Unsupported("a model's turn can hold neither media nor results", "messages")
-
-
-def _thinking(part: Reasoning, model: str) -> Iterator[Block]:
-    """Thinking goes home or nowhere: the wire refuses what it did not sign."""
-    redacted = signatures.unmarked(part.redacted, part, model)
-    signature = signatures.unmarked(part.signature, part, model)
-    if redacted is not None:
-        yield {"type": "redacted_thinking", "data": redacted}
-    elif signature is not None:
-        yield {"type": "thinking", "thinking": part.text, "signature": signature}
+            raise Unsupported("a user's turn can hold neither thinking nor calls", "messages")
 
 
 def _call(part: ToolCall, at: str) -> Block:
-    """The arguments go up as they were written: no number is spelled anew, no key moved."""
+    """A call, its arguments byte by byte as the client wrote them: no number is respelled, no key moved."""
     written = part.arguments.strip() or "{}"
     try:
         meant = msgspec.json.decode(written)

@@ -1,11 +1,12 @@
-"""Where the prefix is to be cached: as the client says, else where it stays the same from turn to turn.
+"""Cache marks of a prompt: the client's own, else at the places that stay the same from turn to turn.
 
-Order of a prompt: tools, system, messages. A mark caches all before it. Too short a prefix is not cached, so it gets none.
+A prompt is read in the order tools, system, messages, and a mark caches everything before it. A prefix below the model's
+minimum is not cached, so it gets no mark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,50 +22,43 @@ _MARKED = frozenset({"text", "image", "document", "tool_result"})
 
 
 def placed(body: dict[str, Any], minimum: int | None, losses: Losses) -> None:
-    """Puts marks into a body whose client set none; bounds those it set."""
+    """Marks a body whose client set no mark; keeps four of those a client set. minimum: tokens, None where unknown."""
     if "cache_control" in body:
         return
-    mine = [block for block in _blocks(body) if "cache_control" in block]
-    if mine:
-        for block in mine[2 : len(mine) - 2] if len(mine) > _MOST else ():
-            del block["cache_control"]
-            losses.add("cache_control")
+    tools, system = body.get("tools") or [], body.get("system") or []
+    messages = [block for turn in body["messages"] for block in turn["content"]]
+    marked = [block for block in (*tools, *system, *messages) if "cache_control" in block]
+    for block in marked[2 : len(marked) - 2] if len(marked) > _MOST else ():
+        del block["cache_control"]
+        losses.add("cache_control")
+    if marked:
         return
-    _place(body, minimum or _MINIMUM)
-
-
-def _place(body: dict[str, Any], minimum: int) -> None:
     tokens = 0
-    for blocks in (body.get("tools") or [], body.get("system") or []):
+
+    def mark_last(blocks: Sequence[dict[str, Any]]) -> None:
+        # Thinking takes no mark, nor does a tool that is loaded later.
+        fit = (
+            block
+            for block in reversed(blocks)
+            if block.get("type") in _MARKED or ("input_schema" in block and not block.get("defer_loading"))
+        )
+        last = next(fit, None)
+        if last is not None and tokens >= (minimum or _MINIMUM):
+            last["cache_control"] = _MARK
+
+    for blocks in (tools, system):
         tokens += sum(map(_tokens, blocks))
-        last = next((block for block in reversed(blocks) if _fit(block)), None)
-        if last is not None and tokens >= minimum:
-            last["cache_control"] = _MARK
-    # One question alone may never be followed up; a tool loop or a conversation that has begun will be.
+        mark_last(blocks)
+    # A single question may have no successor; a tool loop or a conversation that has begun has one.
     users = [turn["content"] for turn in body["messages"] if turn["role"] == "user"]
-    if not body.get("tools") and len(users) == 1:
-        return
-    tokens += sum(_tokens(block) for turn in body["messages"] for block in turn["content"])
-    for content in users[-2:]:
-        last = next((block for block in reversed(content) if _fit(block)), None)
-        if last is not None and tokens >= minimum:
-            last["cache_control"] = _MARK
-
-
-def _blocks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from body.get("tools") or ()
-    yield from body.get("system") or ()
-    for turn in body["messages"]:
-        yield from turn["content"]
-
-
-def _fit(block: dict[str, Any]) -> bool:
-    """Whether a mark may stand here: not on thinking, not on a tool that is loaded later."""
-    return block.get("type") in _MARKED or ("input_schema" in block and not block.get("defer_loading"))
+    if tools or len(users) > 1:
+        tokens += sum(map(_tokens, messages))
+        for content in users[-2:]:
+            mark_last(content)
 
 
 def _tokens(block: dict[str, Any]) -> int:
-    """An estimate."""
+    """The estimated tokens of a block."""
     match block.get("type"):
         case "text":
             return len(block["text"]) // _CHARS_PER_TOKEN

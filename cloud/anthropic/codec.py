@@ -24,6 +24,7 @@ PATHS = {
 }
 _JSON = ("content-type", "application/json")
 _VERSION, _BETA = "anthropic-version", "anthropic-beta"
+_MOST_VALUE = 4096  # characters of a header that is passed through
 
 
 class AnthropicCodec:
@@ -52,14 +53,13 @@ class AnthropicCodec:
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """The version and the betas that the client wrote its body for. A value that no header can hold is dropped."""
-        fit = {name: value for name in (_VERSION, _BETA) if _is_sendable(value := client.get(name, ""))}
+        fit = {}
+        for name in (_VERSION, _BETA):
+            value = client.get(name, "")
+            if 0 < len(value) <= _MOST_VALUE and value.isascii() and value.isprintable():
+                fit[name] = value
         version = fit.get(_VERSION) or self._version or API_VERSION
         return ((_VERSION, version), *(((_BETA, fit[_BETA]),) if _BETA in fit else ()))
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return faults.classify(status, headers, body, self._now)
-
-
-def _is_sendable(value: str, at_most: int = 4096) -> bool:
-    """True for printable ASCII. A longer value than `at_most` is one the vendor would refuse with the whole request."""
-    return 0 < len(value) <= at_most and value.isascii() and value.isprintable()

@@ -1,4 +1,4 @@
-"""Members of a body only this wire knows, and the betas they need. A client of another dialect reaches them by their names."""
+"""Members of a body that only this wire has, and the betas they need. Clients of other dialects may use them by name."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _OURS = frozenset(
     }
 )
 _BETAS = frozenset({"betas", "anthropic_beta"})
-# Read elsewhere, or nothing to a model.
+# Read elsewhere, or without meaning for a model.
 _MEANINGLESS = frozenset({"stream_options", "tools", "functions", "function_call", "continue_final_message"})
-_SEARCH = "web_search_options"  # OpenAI's chat way to ask for it
+_SEARCH = "web_search_options"  # the member of OpenAI's chat that asks for a search
 _SEARCH_TOOL = {"type": "web_search_20250305", "name": "web_search"}
 _BETA_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _SERVER_TOOL = re.compile(r"[a-z_]+_\d{8}|mcp_toolset")
@@ -49,7 +49,7 @@ _COMPACTION, _COMPACTION_BETA = "compact_", "compact-2026-01-12"
 
 
 def members(request: Request, losses: Losses) -> dict[str, Any]:
-    """What the client said that only this wire knows. What only its own dialect knows is dropped. Raises Unsupported."""
+    """The client's members that this wire has. Those of its own dialect alone are dropped and named. Raises Unsupported."""
     out: dict[str, Any] = {}
     for wire, said in request.extra.items():
         for name, value in said.items() if isinstance(said, Mapping) else ():
@@ -65,32 +65,32 @@ def members(request: Request, losses: Losses) -> dict[str, Any]:
 
 
 def own(extra: Extra, names: Collection[str]) -> dict[str, Any]:
-    """Of what a client said beside a tool or a part, the members of this wire."""
+    """The named members of this wire among those that a client gave with a tool or a part."""
     said = (each for each in extra.values() if isinstance(each, Mapping))
     return {name: value for each in said for name, value in each.items() if name in names}
 
 
 def tools(request: Request) -> list[dict[str, Any]]:
-    """Tools that run at the vendor. Raises Unsupported where one is another vendor's."""
+    """The tools that run at the vendor. Raises Unsupported for another vendor's."""
     found = [tool for said in request.extra.values() if isinstance(said, Mapping) for tool in said.get("tools") or ()]
     for tool in found:
         kind = tool.get("type") if isinstance(tool, dict) else None
         if not isinstance(kind, str) or not _SERVER_TOOL.fullmatch(kind):
             raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
-    asked = (said.get(_SEARCH) for said in request.extra.values() if isinstance(said, Mapping))
-    return found + [_search(options) for options in asked if isinstance(options, Mapping)]
+    # OpenAI's search is the vendor's own, near the place that the client gives for its user.
+    for given in request.extra.values():
+        options = given.get(_SEARCH) if isinstance(given, Mapping) else None
+        if isinstance(options, Mapping):
+            place = options.get("user_location")
+            near = place.get("approximate") if isinstance(place, Mapping) else None
+            where = {"user_location": {"type": "approximate", **near}} if isinstance(near, Mapping) else {}
+            found.append(_SEARCH_TOOL | where)
+    return found
 
 
 def runs_there(body: Mapping[str, Any]) -> bool:
-    """Whether the model may use a tool that runs at the vendor."""
+    """True if the model may use a tool that runs at the vendor."""
     return bool(body.get("mcp_servers")) or any("input_schema" not in tool for tool in body.get("tools") or ())
-
-
-def _search(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The vendor's own search, near where the client says its user is."""
-    place = options.get("user_location")
-    near = place.get("approximate") if isinstance(place, Mapping) else None
-    return _SEARCH_TOOL | ({"user_location": {"type": "approximate", **near}} if isinstance(near, Mapping) else {})
 
 
 def betas(request: Request, body: Mapping[str, Any], losses: Losses, most_asked: int = 32) -> str:
@@ -108,6 +108,7 @@ def betas(request: Request, body: Mapping[str, Any], losses: Losses, most_asked:
 
 
 def _needed(body: Mapping[str, Any]) -> Iterator[str]:
+    """The betas of the members, tools and blocks that a body holds."""
     yield from (beta for member, beta in _BETA_OF_MEMBER.items() if body.get(member))
     if "skills" in (body.get("container") or ()):
         yield "skills-2025-10-02"

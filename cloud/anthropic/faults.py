@@ -1,11 +1,10 @@
-"""Verdicts over errors, inside a stream or instead of one, by the vendor's own types."""
+"""Verdicts over the vendor's errors, as an answer or as an event inside a stream, by the vendor's own types."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 from cloud.errors import SHOWN, error_of, retry_after
 from runtime.contract.failures import Disposition, Failure, Kind
@@ -20,7 +19,10 @@ _BY_TYPE: dict[str, _Verdict] = {
     "authentication_error": (Kind.DENIED, _NEXT),
     "billing_error": (Kind.DENIED, _NEXT),
     "permission_error": (Kind.DENIED, _NEXT),
-    "not_found_error": (Kind.DENIED, _NEXT),  # our model name, nothing the caller can mend in this body
+    "not_found_error": (
+        Kind.DENIED,
+        _NEXT,
+    ),  # a model name of the settings, which the caller cannot correct in the body
     "request_too_large": (Kind.TOO_LONG, _NEXT),
     "rate_limit_error": (Kind.BUSY, _HERE),
     "overloaded_error": (Kind.BUSY, _HERE),
@@ -39,7 +41,7 @@ _BY_STATUS: dict[int, _Verdict] = {
     529: (Kind.BUSY, _HERE),
 }
 _SPENT_CODES = frozenset({"enforced_spend_limit_reached"})
-# Two faults the vendor files under invalid_request_error, told apart by its words alone.
+# Two faults that the vendor reports as invalid_request_error; only the message distinguishes them.
 _SPENT = re.compile(r"credit balance is too low|usage limits?\b.*\breached|spend(ing)? limit", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"prompt is too long|exceeds? (the |your )?(model's )?(maximum )?context|context (window|limit)", re.IGNORECASE
@@ -50,9 +52,18 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable
     """status 200: an error event inside a stream, `body` its data."""
     error, whole = error_of(body)
     kind = error.get("type")
-    code = _code(error) or (str(kind) if kind else None)
+    details = error.get("details")
+    named = (details.get("error_code") if isinstance(details, dict) else None) or kind
+    code = str(named)[:SHOWN] if named else None
     message = str(error.get("message") or "no message")[:SHOWN]
-    verdict = _verdict(status, str(kind), code, message, headers.get("x-should-retry"))
+    plain = (Kind.REJECTED, _TELL) if 400 <= status < 500 else (Kind.DOWN, _HERE)
+    verdict = _BY_TYPE.get(str(kind)) or _BY_STATUS.get(status) or plain
+    if code in _SPENT_CODES or (kind == "invalid_request_error" and _SPENT.search(message)):
+        verdict = Kind.DENIED, _NEXT
+    elif kind == "invalid_request_error" and _TOO_LONG.search(message):
+        verdict = Kind.TOO_LONG, _NEXT
+    if verdict[1] is _HERE and headers.get("x-should-retry") == "false":
+        verdict = (verdict[0], _NEXT)
     request_id = whole.get("request_id") or headers.get("request-id")
     place = f"HTTP {status}" if status != 200 else "error in the stream"
     return Failure(
@@ -63,19 +74,3 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable
         code=code,
         body=body[:_BODY_BYTES],
     )
-
-
-def _verdict(status: int, kind: str, code: str | None, message: str, should_retry: str | None) -> _Verdict:
-    if code in _SPENT_CODES or (kind == "invalid_request_error" and _SPENT.search(message)):
-        return Kind.DENIED, _NEXT
-    if kind == "invalid_request_error" and _TOO_LONG.search(message):
-        return Kind.TOO_LONG, _NEXT
-    plain = (Kind.REJECTED, _TELL) if 400 <= status < 500 else (Kind.DOWN, _HERE)
-    found, disposition = _BY_TYPE.get(kind) or _BY_STATUS.get(status) or plain
-    return found, _NEXT if disposition is _HERE and should_retry == "false" else disposition
-
-
-def _code(error: Mapping[str, Any]) -> str | None:
-    details = error.get("details")
-    code = details.get("error_code") if isinstance(details, dict) else None
-    return str(code) if code else None

@@ -1,9 +1,10 @@
-"""Images and documents as blocks. What the model cannot take is refused; nothing is fetched."""
+"""Images and documents as blocks. Media that the model does not take are refused; nothing is fetched."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from typing import Any
 
@@ -15,7 +16,7 @@ Block = dict[str, Any]
 
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PDF = "application/pdf"
-# The first base64 characters of a file say what it is; a client's own word is often wrong.
+# A file's type by its first base64 characters; the type that a client gives is often wrong.
 _SIGNS = (
     ("iVBORw0KGgo", "image/png"),
     ("/9j/", "image/jpeg"),
@@ -23,7 +24,7 @@ _SIGNS = (
     ("UklGR", "image/webp"),
     ("JVBERi0", _PDF),
 )
-_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # no text file has them
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # characters that no text file has
 _OWN = frozenset({"citations", "context", "title"})
 _PARAMS = {"image": "image_url", "audio": "input_audio", "video": "video_url", "document": "file"}
 _OWN_FILE = "file_"  # how this vendor's file ids begin
@@ -33,7 +34,12 @@ def block(part: Media) -> Block:
     """Raises Unsupported."""
     match part.kind:
         case "image":
-            return {"type": "image", "source": _image(part)}
+            if part.data is None:
+                return {"type": "image", "source": _elsewhere(part)}
+            mime = _sign(part.data) or part.mime.replace("image/jpg", "image/jpeg")
+            if mime not in _IMAGES:
+                raise _refused(part, f"an image must be JPEG, PNG, GIF or WebP, not {mime or 'of an unknown type'}")
+            return {"type": "image", "source": {"type": "base64", "media_type": mime, "data": part.data}}
         case "document":
             title = {"title": part.name} if part.name else {}
             return {"type": "document", "source": _document(part)} | title | extras.own(part.extra, _OWN)
@@ -41,33 +47,17 @@ def block(part: Media) -> Block:
             raise _refused(part, f"this model takes no {part.kind}")
 
 
-def _image(part: Media) -> Block:
-    if part.data is None:
-        return _elsewhere(part)
-    mime = _sign(part.data) or part.mime.replace("image/jpg", "image/jpeg")
-    if mime not in _IMAGES:
-        raise _refused(part, f"an image must be JPEG, PNG, GIF or WebP, not {mime or 'of an unknown type'}")
-    return {"type": "base64", "media_type": mime, "data": part.data}
-
-
 def _document(part: Media) -> Block:
     if part.data is None:
         return _elsewhere(part)
     if _PDF in (_sign(part.data), part.mime):
         return {"type": "base64", "media_type": _PDF, "data": part.data}
-    text = _plain_text(part.data)
-    if text is None:
-        raise _refused(part, f"a document must be a PDF or text, not {part.mime or 'of an unknown type'}")
-    return {"type": "text", "media_type": "text/plain", "data": text}
-
-
-def _plain_text(data: str) -> str | None:
-    """The text behind base64; None where it is none."""
-    try:
-        text = base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return None
-    return None if _NO_TEXT.search(text) else text
+    # Anything else must be text: base64 of UTF-8 without control characters.
+    with contextlib.suppress(binascii.Error, ValueError):
+        text = base64.b64decode(part.data, validate=True).decode()
+        if not _NO_TEXT.search(text):
+            return {"type": "text", "media_type": "text/plain", "data": text}
+    raise _refused(part, f"a document must be a PDF or text, not {part.mime or 'of an unknown type'}")
 
 
 def _elsewhere(part: Media) -> Block:

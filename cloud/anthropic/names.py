@@ -1,4 +1,4 @@
-"""What the wire is called and what it allows in names: constants and the spelling of ids."""
+"""The wire's name, its versions, and the spelling of ids and tool names on it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 
 def call_id(id: str) -> str:
-    """A client's id as the wire takes it: the same for the same id, itself where it is fit."""
+    """A client's id as the wire takes it: unchanged where it is valid, else a digest of it."""
     return id if _ID.fullmatch(id) else f"call_{_digest(id)}"
 
 
 def tool_name(name: str) -> str:
-    """A tool's name as the wire takes it: itself where it is fit, else spelled alike and told apart by a digest."""
+    """A tool's name as the wire takes it: unchanged where it is valid, else similar, made unique by a digest."""
     if _NAME.fullmatch(name):
         return name
     return f"{re.sub(r'[^a-zA-Z0-9_-]', '_', name)[:100]}_{_digest(name)[:8]}"

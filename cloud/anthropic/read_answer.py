@@ -1,11 +1,11 @@
-"""The event stream of an answer as events. Events have their readers in a table; unknown ones are passed over.
+"""The event stream of an answer as events. Unknown events are passed over.
 
-Reads the vendor's shapes without trusting them: what is not as it should be ends the answer as `Failed`, never as an exception.
+The vendor's shapes are not trusted: an event that is not as it should be ends the answer as `Failed`, never as an exception.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,11 +42,13 @@ _FINISH: dict[str, Finish] = {
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
-    "pause_turn": "length",  # the vendor's own tools want another request: the answer is not at its end
+    "pause_turn": "length",  # the vendor's own tools need another request: the answer is not complete
     "refusal": "content_filter",
 }
-_READ = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})  # all others are opaque
+_READ = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})  # other kinds of blocks are opaque
+_MOST_ANSWER = 64 << 20  # bytes of all events of an answer
 _REFUSED = "The model declined to answer."
+_EXPLAINED = 4096  # bytes of a bad event that go into a failure
 _Block = dict[str, Any]
 
 
@@ -55,55 +57,63 @@ class _Garbled(Exception):
 
 
 class _Open:
-    """A block that is not complete. at: characters of the answer's text before it."""
+    """A block that is not complete. at: characters of the answer's text before it. argued: a call's arguments were emitted.
 
-    __slots__ = ("argued", "at", "block", "cited", "kind", "partial", "signature")
+    A block of a kind that is not read here grows as its deltas say, and is emitted whole.
+    """
+
+    __slots__ = ("argued", "at", "block", "cited", "input", "kind", "signature", "texts")
 
     def __init__(self, block: _Block, kind: str | None, at: int) -> None:
         self.block, self.kind, self.at = block, kind, at
         given = block.get("citations")
         self.cited = [_object(each) for each in given] if isinstance(given, list) else []
         self.signature: str | None = None
-        self.argued = False  # arguments of a call have been told
-        self.partial = ""  # of the JSON text of an input that is told whole
+        self.argued = False
+        self.input: list[str] = []  # pieces of the JSON text of a whole input
+        self.texts: dict[str, list[str]] = {}  # pieces of members that grow
 
     def grow(self, delta: _Block) -> None:
-        """A block of a kind we do not read grows as its deltas say: texts are appended, all else is put."""
+        """Texts are appended, any other member is replaced."""
         for name, value in delta.items():
-            if name == "type":
-                continue
             before = self.block.get(name)
-            self.block[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
+            if isinstance(before, str) and isinstance(value, str) and name != "type":
+                self.texts.setdefault(name, [before]).append(value)
+            elif name != "type":
+                self.block[name] = value
 
     def whole(self) -> _Block:
-        if not self.partial:
-            return self.block
+        block = self.block | {name: "".join(pieces) for name, pieces in self.texts.items()}
+        written = "".join(self.input)
         try:
-            return self.block | {"input": _json.decode(self.partial)}
-        except (msgspec.DecodeError, UnicodeError) as error:
+            return block | {"input": _json.decode(written)} if written else block
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise _Garbled(f"the input of a {self.kind} block is not JSON") from error
 
 
 class ClaudeAnswerReader:
-    """`runtime.contract.codec.Decoder`. `now` dates a Retry-After."""
+    """`runtime.contract.codec.Decoder`. `now` dates a Retry-After. most_answer: bytes of all events of an answer."""
 
-    def __init__(self, request: Request, now: Callable[[], datetime]) -> None:
+    def __init__(self, request: Request, now: Callable[[], datetime], most_answer: int = _MOST_ANSWER) -> None:
         self._names = {tool_name(tool.name): tool.name for tool in request.tools}
         self._now = now
+        self._left = most_answer
         self._model: str | None = None
         self._usage: dict[str, Any] = {}
         self._open: dict[int, _Open] = {}
         self._text = 0  # characters of the answer's text so far
-        self._early: _Block | None = None  # the message that said at its start why it stopped
+        self._early: _Block | None = None  # a message whose start already holds its stop reason
         self._begun = self._stopped = self._over = False
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         if self._over:
             return ()
+        self._left -= len(data)
         try:
-            event = _json.decode(data)
-            read = _EVENTS.get(_text(_object(event), "type") or name)
-            return read(self, event) if read else ()
+            if self._left < 0:
+                raise _Garbled("the answer is too long")
+            event = _object(_json.decode(data))
+            return self._read(_text(event, "type") or name, event)
         except (_Garbled, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._fail(_failure(Kind.GARBLED, f"not an event of this wire: {error}", data))
 
@@ -116,8 +126,31 @@ class ClaudeAnswerReader:
         self._over = True
         return (Failed(failure),)
 
+    def _read(self, kind: str, event: _Block) -> Sequence[Event]:
+        match kind:
+            case "content_block_delta":
+                return self._delta(event)
+            case "content_block_start":
+                return self._block_begin(event)
+            case "content_block_stop":
+                return self._block_end(event)
+            case "message_start":
+                return self._begin(event)
+            case "message_delta":
+                used, delta = self._used(event.get("usage")), _object(event.get("delta"))
+                stops = not self._stopped and delta.get("stop_reason") is not None
+                return (*used, *self._stop(delta)) if stops else used
+            case "message_stop":
+                out = self._stop(self._early) if self._early is not None and not self._stopped else ()
+                self._over = self._stopped
+                return out
+            case "error":
+                return self._fail(faults.classify(200, {}, msgspec.json.encode(event), self._now))
+            case _:
+                return ()
+
     def _begin(self, event: _Block) -> Sequence[Event]:
-        """Usually without content; what was made before (a program called tools) is whole and may be all there is."""
+        """The start of the message. Content in it (of a program that called tools) is whole, and may be the whole answer."""
         if self._begun:
             raise _Garbled("a second answer began inside the first")
         message = _object(event.get("message"))
@@ -130,13 +163,8 @@ class ClaudeAnswerReader:
         self._early = message if message.get("stop_reason") else None
         return out
 
-    def _end(self, event: _Block) -> Sequence[Event]:
-        out = self._stop(self._early) if self._early is not None and not self._stopped else ()
-        self._over = self._stopped
-        return out
-
     def _used(self, usage: Any) -> Sequence[Event]:
-        """Counts are cumulative; what is not said again stays."""
+        """The usage so far. Counts are cumulative: one that is not repeated stays."""
         if not isinstance(usage, dict):
             return ()
         self._usage |= {name: value for name, value in usage.items() if value is not None}
@@ -148,9 +176,9 @@ class ClaudeAnswerReader:
         self._open[index] = _Open(block, _text(block, "type"), self._text)
         match block.get("type"):
             case "text":
-                return self._said(index, _text(block, "text") or "")
+                return self._written(index, _text(block, "text") or "")
             case "thinking":
-                # The model is at work, though nothing of it may be shown yet.
+                # Emitted even when empty: the model is at work, though its thinking may not be shown yet.
                 return (ReasoningDelta(index, _text(block, "thinking") or ""),)
             case "redacted_thinking":
                 return (ReasoningDelta(index, redacted=signatures.marked(_text(block, "data") or "", self._model)),)
@@ -160,7 +188,7 @@ class ClaudeAnswerReader:
             case _:
                 return ()
 
-    def _said(self, index: int, text: str) -> Sequence[Event]:
+    def _written(self, index: int, text: str) -> Sequence[Event]:
         self._text += len(text)
         return (TextDelta(index, text),) if text else ()
 
@@ -171,7 +199,7 @@ class ClaudeAnswerReader:
             raise _Garbled(f"a delta for the block {index}, which is not open")
         match delta.get("type"), open_.kind:
             case "text_delta", "text":
-                return self._said(index, _text(delta, "text") or "")
+                return self._written(index, _text(delta, "text") or "")
             case "thinking_delta", "thinking":
                 return (ReasoningDelta(index, _text(delta, "thinking") or ""),)
             case "signature_delta", "thinking":
@@ -179,91 +207,67 @@ class ClaudeAnswerReader:
             case "citations_delta", "text":
                 open_.cited.append(_object(delta.get("citation")))
             case "input_json_delta", "tool_use":
-                return self._arguments(index, open_, _text(delta, "partial_json") or "")
+                text = _text(delta, "partial_json") or ""
+                open_.argued = open_.argued or bool(text)
+                return (ArgumentsDelta(index, text),) if text else ()
             case "input_json_delta", _:
-                open_.partial += _text(delta, "partial_json") or ""
+                open_.input.append(_text(delta, "partial_json") or "")
             case _, kind if kind not in _READ:
                 open_.grow(delta)
         return ()
 
-    def _arguments(self, index: int, open_: _Open, text: str) -> Sequence[Event]:
-        open_.argued = open_.argued or bool(text)
-        return (ArgumentsDelta(index, text),) if text else ()
-
     def _block_end(self, event: _Block) -> Sequence[Event]:
+        """The events of a block that are known only once it is complete, and its end."""
         index = _index(event)
         open_ = self._open.pop(index, None)
-        return () if open_ is None else (*self._owed(index, open_), BlockEnd(index))
-
-    def _owed(self, index: int, open_: _Open) -> Sequence[Event]:
-        """What is told of a block only once it is complete."""
+        if open_ is None:
+            return ()
+        end = BlockEnd(index)
         match open_.kind:
             case "text":
-                return tuple(self._citation(index, open_, cited) for cited in open_.cited)
+                return (*(self._citation(index, open_.at, cited) for cited in open_.cited), end)
             case "thinking":
                 signature = open_.signature or _text(open_.block, "signature")
-                return (
-                    (ReasoningDelta(index, signature=signatures.marked(signature, self._model)),) if signature else ()
-                )
+                marked = signatures.marked(signature, self._model) if signature else None
+                return (ReasoningDelta(index, signature=marked), end) if marked else (end,)
             case "tool_use" if not open_.argued:
-                # A call without arguments has no deltas; some servers give all of them at its start.
-                return (ArgumentsDelta(index, msgspec.json.encode(open_.block.get("input") or {}).decode()),)
+                # A call without arguments has no deltas; some servers send all of them at its start.
+                return (ArgumentsDelta(index, msgspec.json.encode(open_.block.get("input") or {}).decode()), end)
             case kind if kind not in _READ:
-                return (OpaqueBlock(index, Opaque(WIRE, open_.whole())),)
+                return (OpaqueBlock(index, Opaque(WIRE, open_.whole())), end)
             case _:
-                return ()
+                return (end,)
 
-    def _citation(self, index: int, open_: _Open, citation: _Block) -> Citation:
-        """What is cited in a text block is the block: its place in the answer's text is the citation's."""
+    def _citation(self, index: int, start: int, citation: _Block) -> Citation:
+        """A citation of a whole text block, which is its place in the answer's text."""
         return Citation(
             index,
             url=_text(citation, "url") or _text(citation, "source"),
             title=_text(citation, "title") or _text(citation, "document_title"),
-            start=open_.at,
+            start=start,
             end=self._text,
             cited=_text(citation, "cited_text"),
             extra={WIRE: citation},
         )
 
-    def _message_delta(self, event: _Block) -> Sequence[Event]:
-        used, delta = self._used(event.get("usage")), _object(event.get("delta"))
-        if self._stopped or delta.get("stop_reason") is None:
-            return used
-        return (*used, *self._stop(delta))
-
-    def _stop(self, said: _Block) -> Sequence[Event]:
+    def _stop(self, holder: _Block) -> Sequence[Event]:
+        """The end of the answer. holder: the object with the stop reason and its details."""
         self._stopped = True
-        raw, details = _text(said, "stop_reason") or "", said.get("stop_details")
-        kept = {name: said[name] for name in ("stop_details", "container") if said.get(name) is not None}
-        refusal = (RefusalDelta(_refusal(details)),) if raw == "refusal" else ()
-        extra = {WIRE: kept} if kept else {}
-        return (*refusal, Stop(_FINISH.get(raw, "stop"), raw, _text(said, "stop_sequence"), extra))
-
-    def _error(self, event: _Block) -> Sequence[Event]:
-        return self._fail(faults.classify(200, {}, msgspec.json.encode(event), self._now))
-
-
-_EVENTS: Mapping[str, Callable[[ClaudeAnswerReader, _Block], Sequence[Event]]] = {
-    "message_start": ClaudeAnswerReader._begin,
-    "content_block_start": ClaudeAnswerReader._block_begin,
-    "content_block_delta": ClaudeAnswerReader._delta,
-    "content_block_stop": ClaudeAnswerReader._block_end,
-    "message_delta": ClaudeAnswerReader._message_delta,
-    "message_stop": ClaudeAnswerReader._end,
-    "error": ClaudeAnswerReader._error,
-}
+        raw = _text(holder, "stop_reason") or ""
+        kept = {name: holder[name] for name in ("stop_details", "container") if holder.get(name) is not None}
+        stop = Stop(_FINISH.get(raw, "stop"), raw, _text(holder, "stop_sequence"), {WIRE: kept} if kept else {})
+        if raw != "refusal":
+            return (stop,)
+        details = kept.get("stop_details")
+        explanation, category = (
+            (details.get("explanation"), details.get("category")) if isinstance(details, dict) else ("", "")
+        )
+        words = f"{_REFUSED} ({category})" if isinstance(category, str) and category else _REFUSED
+        return (RefusalDelta(explanation if isinstance(explanation, str) and explanation else words), stop)
 
 
 def _failure(kind: Kind, message: str, body: bytes = b"") -> Failure:
-    return Failure(kind, Disposition.NEXT_CANDIDATE, message, body=body[:4096])
-
-
-def _refusal(details: Any) -> str:
-    said = details if isinstance(details, dict) else {}
-    explanation, category = said.get("explanation"), said.get("category")
-    if isinstance(explanation, str) and explanation:
-        return explanation
-    return f"{_REFUSED} ({category})" if isinstance(category, str) and category else _REFUSED
+    return Failure(kind, Disposition.NEXT_CANDIDATE, message, body=body[:_EXPLAINED])
 
 
 def _object(value: Any) -> _Block:
@@ -284,8 +288,3 @@ def _index(event: _Block) -> int:
     if not isinstance(index, int) or isinstance(index, bool):
         raise _Garbled("a block without its index")
     return index
-
-
-def _count(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,6 +1,6 @@
-"""JSON Schema as structured output takes it: closed objects, few keywords; what it does not take is said in the description.
+"""JSON Schema as structured output takes it: closed objects and few keywords. Other keywords move into the description.
 
-Knows the dialect of schema the vendor's own SDK writes. Does not validate answers.
+Knows the dialect of schema that the vendor's own SDK writes. Does not validate answers.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostnam
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _COMBINED = ("anyOf", "oneOf", "allOf")
 _DEFINITIONS = ("$defs", "definitions")
-_SILENT = frozenset(
-    {"$schema", "$id", "additionalProperties", "propertyOrdering", *_DEFINITIONS}
-)  # not told to the model
+# Keywords that are left out without a word in the description.
+_SILENT = frozenset({"$schema", "$id", "additionalProperties", "propertyOrdering", *_DEFINITIONS})
 
 
 class Unshapable(ValueError):
-    """Structured output cannot hold an answer to this schema: it is recursive, open at its root, or says nothing."""
+    """Structured output cannot hold an answer to this schema: it is recursive, open at its root, or empty."""
 
 
 def closed(schema: Any) -> dict[str, Any]:
@@ -29,8 +28,10 @@ def closed(schema: Any) -> dict[str, Any]:
         raise Unshapable("the schema is not an object")
     definitions = _definitions(schema)
     root = _resolved(schema, definitions)
-    if _says_nothing(root):
-        raise Unshapable("the root says nothing of the object's members")
+    open_root = root.get("additionalProperties") is not False and not root.get("properties")
+    shaped = any(word in root for word in (*_COMBINED, "enum"))
+    if open_root and root.get("type", "object") == "object" and not shaped:
+        raise Unshapable("the root does not name the object's members")
     _refuse_cycles(definitions)
     try:
         inner = {name: _node(value) for name, value in definitions.items()}
@@ -39,13 +40,8 @@ def closed(schema: Any) -> dict[str, Any]:
         raise Unshapable("the schema is not one") from error
 
 
-def _says_nothing(root: Schema) -> bool:
-    open_ = root.get("additionalProperties") is not False and not root.get("properties")
-    return open_ and root.get("type", "object") == "object" and not any(word in root for word in (*_COMBINED, "enum"))
-
-
 def input_schema(schema: Any) -> dict[str, Any]:
-    """The schema of a tool's arguments: an object at its root, its alternatives merged into one; the wire takes no others."""
+    """The schema of a tool's arguments: an object at its root, its alternatives merged, because the wire takes no others."""
     if not isinstance(schema, dict) or not schema:
         return {"type": "object", "properties": {}}
     if any(word in schema for word in _COMBINED):
@@ -57,6 +53,7 @@ def input_schema(schema: Any) -> dict[str, Any]:
 
 
 def _merged(schema: Schema) -> dict[str, Any]:
+    """One object with the members of all alternatives; required are those that every one requires, or any of `allOf`."""
     rest = {name: value for name, value in schema.items() if name not in _COMBINED}
     properties, required = dict(rest.get("properties") or {}), list(rest.get("required") or ())
     definitions = _definitions(schema)
@@ -86,6 +83,7 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
 
 
 def _refuse_cycles(definitions: Schema) -> None:
+    """Raises Unshapable for a definition that refers to itself, on whatever way."""
     leads = {name: set(_references(inner)) for name, inner in definitions.items()}
     done: set[str] = set()
 
@@ -117,7 +115,9 @@ def _node(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise Unshapable("a schema that allows anything")
     if "nullable" in schema:
-        return _nullable(schema)
+        # OpenAPI's way to allow null.
+        inner = _node({word: value for word, value in schema.items() if word != "nullable"})
+        return {"anyOf": [inner, {"type": "null"}]} if schema["nullable"] is True else inner
     if isinstance(name := schema.get("$ref"), str):
         if name == "#":
             raise Unshapable("the schema holds itself")
@@ -131,27 +131,29 @@ def _node(schema: Any) -> dict[str, Any]:
         if isinstance(left.get(word), str):
             out[word] = left.pop(word)
     left.pop("description", None)
-    return _with_rest(out, left)
-
-
-def _nullable(schema: Schema) -> dict[str, Any]:
-    """The older way to say that null will do."""
-    inner = {word: value for word, value in schema.items() if word != "nullable"}
-    return {"anyOf": [_node(inner), {"type": "null"}]} if schema["nullable"] is True else _node(inner)
+    # Keywords that the wire does not take go into the description: the model may still follow them.
+    left = {name: value for name, value in left.items() if name != "default" or value is not None}
+    if left:
+        rest = "{" + ", ".join(f"{name}: {value}" for name, value in left.items()) + "}"
+        out["description"] = f"{out['description']}\n\n{rest}" if "description" in out else rest
+    return out
 
 
 def _any_of(schema: Schema, kinds: list[Any]) -> dict[str, Any]:
-    said = {word: schema[word] for word in ("title", "description") if word in schema}
-    inner = {word: value for word, value in schema.items() if word not in said}
+    """A list of types as alternatives of one type each."""
     if len(kinds) == 1:
         return _node({**schema, "type": kinds[0]})
     if "enum" in schema:
         return _node({word: value for word, value in schema.items() if word != "type"})
-    return {"anyOf": [_node({"type": "null"} if kind == "null" else {**inner, "type": kind}) for kind in kinds]} | said
+    around = {word: schema[word] for word in ("title", "description") if word in schema}
+    inner = {word: value for word, value in schema.items() if word not in around}
+    return {
+        "anyOf": [_node({"type": "null"} if kind == "null" else {**inner, "type": kind}) for kind in kinds]
+    } | around
 
 
 def _shape(kind: Any, left: dict[str, Any], schema: Schema) -> dict[str, Any]:
-    """What decides which values there are; takes what it uses out of `left`."""
+    """The keywords that decide which values are allowed; they are taken out of `left`."""
     for word in _COMBINED:
         if isinstance(left.get(word), list):
             name = "allOf" if word == "allOf" else "anyOf"
@@ -164,33 +166,23 @@ def _shape(kind: Any, left: dict[str, Any], schema: Schema) -> dict[str, Any]:
         kind = "object" if "properties" in left else "array" if "items" in left else None
     if kind not in _TYPES:
         raise Unshapable("a schema without a type")
-    return {"type": kind} | _members(kind, left, schema)
-
-
-def _members(kind: str, left: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    out: dict[str, Any] = {"type": kind}
     if kind == "object":
         if not left.get("properties") and schema.get("additionalProperties"):
             raise Unshapable("a map: closed, it could only be empty")
-        properties = {name: _node(inner) for name, inner in (left.pop("properties", None) or {}).items()}
-        required = left.pop("required", None)
-        out: dict[str, Any] = {"properties": properties, "additionalProperties": False}
-        return out | ({"required": required} if isinstance(required, list) else {})
-    if kind == "array":
-        items = {"items": _node(left.pop("items"))} if "items" in left else {}
-        return items | ({"minItems": left.pop("minItems")} if left.get("minItems") in (0, 1) else {})
-    if kind == "string" and left.get("format") in _FORMATS:
-        return {"format": left.pop("format")}
-    return {}
+        out["properties"] = {name: _node(inner) for name, inner in (left.pop("properties", None) or {}).items()}
+        out["additionalProperties"] = False
+        if isinstance(required := left.pop("required", None), list):
+            out["required"] = required
+    elif kind == "array":
+        if "items" in left:
+            out["items"] = _node(left.pop("items"))
+        if left.get("minItems") in (0, 1):
+            out["minItems"] = left.pop("minItems")
+    elif kind == "string" and left.get("format") in _FORMATS:
+        out["format"] = left.pop("format")
+    return out
 
 
 def _plain(values: Any) -> bool:
     return isinstance(values, list) and all(value is None or isinstance(value, str | int | float) for value in values)
-
-
-def _with_rest(out: dict[str, Any], left: Schema) -> dict[str, Any]:
-    """Keywords the wire does not take stand in the description: the model may still follow them."""
-    left = {name: value for name, value in left.items() if name != "default" or value is not None}
-    if not left:
-        return out
-    told = "{" + ", ".join(f"{name}: {value}" for name, value in left.items()) + "}"
-    return out | {"description": f"{out['description']}\n\n{told}" if "description" in out else told}

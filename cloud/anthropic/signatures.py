@@ -1,6 +1,6 @@
-"""Signatures that come home: thinking is bound to the model that made it, so its signature says whose it is while it travels.
+"""Signatures of thinking, marked with the model that made them, because thinking is bound to its model.
 
-A client gives back what it was given; another model or another vendor may have answered in between. A signature without a
+A client sends back what it received, and another model or another vendor may have answered in between. A signature without a
 mark, or with another model's, is not sent.
 """
 
@@ -15,11 +15,12 @@ _SNAPSHOT = re.compile(r"(-0)?(-\d{8}|-latest)?$")
 
 
 def marked(opaque: str, model: str | None) -> str:
+    """A signature as clients see it."""
     return f"{WIRE}/{_family(model or '')}#{opaque}"
 
 
 def unmarked(value: str | None, part: Reasoning, model: str) -> str | None:
-    """The vendor's own value, where `model` made it; None where it did not."""
+    """The vendor's own value if `model` made it, else None."""
     if not value:
         return None
     mark, hash_, opaque = value.partition("#")

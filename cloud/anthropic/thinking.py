@@ -1,4 +1,4 @@
-"""How much the model is to think, in the terms of its generation: a level, a budget, or nothing."""
+"""The amount of thinking a client asks for, in the terms of the model's generation: a level, a budget, or nothing."""
 
 from __future__ import annotations
 
@@ -28,58 +28,48 @@ class Thought:
         return self.thinking is not None and self.thinking["type"] in ("adaptive", "enabled")
 
 
-def wanted(asked: Thinking | None) -> bool:
-    return asked is not None and (asked.effort not in (None, "none") or bool(asked.budget))
-
-
-def refused(asked: Thinking | None) -> bool:
-    return asked is not None and (asked.effort == "none" or asked.budget == 0)
-
-
 def plan(asked: Thinking | None, can: Capabilities, max_tokens: int, barred: bool, losses: Losses) -> Thought:
-    """barred: the request holds what a budget of thinking does not go with (a forced tool, a turn begun without it)."""
+    """barred: the request excludes a budget of thinking (a forced tool, a turn that began without thinking)."""
     if can.thinking == "level":
         return _level(asked, can, losses)
-    if not wanted(asked) or asked is None:
+    if asked is None or not _wanted(asked):
         return Thought()
     if can.thinking is None or barred or max_tokens <= _LEAST_BUDGET:
         losses.add(PARAM)
         return Thought()
-    return _budget(asked, can, max_tokens, losses)
-
-
-def _level(asked: Thinking | None, can: Capabilities, losses: Losses) -> Thought:
-    # Without a summary the stream is silent while the model thinks, and silence looks like a dead upstream.
-    display = "omitted" if asked is not None and asked.show is False else "summarized"
-    on = {"type": "adaptive", "display": display}
-    if asked is not None and refused(asked):
-        if not can.thinks_unasked:
-            return Thought()
-        if can.thinking_off:
-            return Thought({"type": can.thinking_off})
-        losses.add(PARAM)
-        return Thought(on, can.thinking_levels[0])
-    if asked is None or not wanted(asked):
-        return Thought(on if can.thinks_unasked else None)
-    return Thought(on, _nearest(asked, can, losses))
-
-
-def _budget(asked: Thinking, can: Capabilities, max_tokens: int, losses: Losses) -> Thought:
-    """At most half of the answer's tokens where the client named none itself: an answer must be left room."""
+    # Without a budget of the client's own at most half of the answer's tokens: the answer needs room.
     tokens = asked.budget or min(_BUDGETS[asked.effort or "medium"], max_tokens // 2)
     budget = min(max(tokens, _LEAST_BUDGET), max_tokens - 1)
     effort = _nearest(asked, can, losses) if can.thinking_levels else None
     return Thought({"type": "enabled", "budget_tokens": budget}, effort)
 
 
+def _wanted(asked: Thinking) -> bool:
+    return asked.effort not in (None, "none") or bool(asked.budget)
+
+
+def _level(asked: Thinking | None, can: Capabilities, losses: Losses) -> Thought:
+    # Without a summary the stream is silent while the model thinks, and silence looks like a dead upstream.
+    display = "omitted" if asked is not None and asked.show is False else "summarized"
+    on = {"type": "adaptive", "display": display}
+    if asked is not None and (asked.effort == "none" or asked.budget == 0):
+        if not can.thinks_unasked:
+            return Thought()
+        if can.thinking_off:
+            return Thought({"type": can.thinking_off})
+        losses.add(PARAM)
+        return Thought(on, can.thinking_levels[0])
+    if asked is None or not _wanted(asked):
+        return Thought(on if can.thinks_unasked else None)
+    return Thought(on, _nearest(asked, can, losses))
+
+
 def _nearest(asked: Thinking, can: Capabilities, losses: Losses) -> str:
     """The strongest level the model has that is not above the one asked for, else its weakest."""
-    effort = asked.effort or _of_budget(asked.budget or 0)
+    tokens = asked.budget or 0
+    of_budget = next((level for level in ("low", "medium") if tokens <= _BUDGETS[level]), "high")
+    effort = asked.effort or of_budget
     below = [level for level in can.thinking_levels if _ORDER.index(level) <= _ORDER.index(effort)]
     level = below[-1] if below else can.thinking_levels[0]
     losses.add_if(level != effort, PARAM)
     return level
-
-
-def _of_budget(tokens: int) -> str:
-    return next((level for level in ("low", "medium") if tokens <= _BUDGETS[level]), "high")

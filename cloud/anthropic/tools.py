@@ -16,14 +16,14 @@ _MODES = {"auto": "auto", "required": "any", "none": "none"}
 
 
 def declared(request: Request, can: Capabilities, losses: Losses) -> list[dict[str, Any]]:
-    """The tools as the wire takes them. A history with calls needs a list: what it names is declared, if not offered."""
+    """The tools as the wire takes them. A history with calls needs declarations: without tools, those that it names."""
     allowed = request.tool_choice.allowed if request.tool_choice else ()
     tools = [tool for tool in request.tools if not allowed or tool.name in allowed]
     return [_declared(tool, can, losses) for tool in tools or _remembered(request)] + extras.tools(request)
 
 
 def choice(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any] | None:
-    """What the model may do with its tools; a choice that forces it is weakened where the model takes none."""
+    """The choice among the tools. A choice that forces a call is weakened for a model that refuses it."""
     if not _offered(request):
         return {"type": "none"} if _remembered(request) else None
     asked = request.tool_choice or ToolChoice()
@@ -40,12 +40,12 @@ def choice(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any
 
 
 def forces(request: Request) -> bool:
-    """Whether the client leaves the model no choice but to call."""
+    """True if the client leaves the model no choice but to call."""
     return request.tool_choice is not None and request.tool_choice.mode in ("required", "named") and _offered(request)
 
 
 def nudge(request: Request) -> str:
-    """What a model that cannot be forced is told instead."""
+    """The instruction for a model that cannot be forced to call."""
     name = request.tool_choice.name if request.tool_choice else None
     which = f"the tool {tool_name(name)}" if name else "one of the tools"
     return f"Answer by calling {which}. Do not answer in words alone."
@@ -61,21 +61,18 @@ def _declared(tool: Tool, can: Capabilities, losses: Losses) -> dict[str, Any]:
         out["description"] = tool.description
     out["input_schema"] = schema.input_schema(tool.schema)
     out |= extras.own(tool.extra, _OWN)
-    if tool.strict and not (can.structured_output and _made_strict(out)):
-        losses.add("strict")
+    if tool.strict:
+        try:
+            if not can.structured_output:
+                raise schema.Unshapable("this model guarantees no arguments")
+            out["input_schema"] = schema.closed(out["input_schema"] | {"additionalProperties": False})
+            out["strict"] = True
+        except schema.Unshapable:
+            losses.add("strict")
     return blocks.cached(out, tool.cache)
 
 
-def _made_strict(out: dict[str, Any]) -> bool:
-    """Whether the arguments can be guaranteed; then they are."""
-    try:
-        out["input_schema"] = schema.closed(out["input_schema"] | {"additionalProperties": False})
-    except schema.Unshapable:
-        return False
-    out["strict"] = True
-    return True
-
-
 def _remembered(request: Request) -> Sequence[Tool]:
+    """Tools by the names that the history's calls hold."""
     parts = (part for message in request.messages for part in message.parts)
     return [Tool(name) for name in dict.fromkeys(part.name for part in parts if isinstance(part, ToolCall))]

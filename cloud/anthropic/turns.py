@@ -1,7 +1,7 @@
-"""A conversation as the wire wants it: turns that alternate, results first, instructions where they stood.
+"""A conversation as the wire takes it: turns that alternate, results first, instructions at their places.
 
 Instructions at the head are the system prompt. Later ones keep their place: as the wire's own system message where the model
-takes one there (right behind a user's turn, before the model's or at the end), else as text of the user's turn.
+takes one (right behind a user's turn, and before the model's turn or at the end), else as text of the user's turn.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from runtime.contract.targets import Target
 
 Turn = dict[str, Any]
 
-_OPENING = "Begin."  # the wire wants a user's turn first
-_GOING_ON = "Continue."
+_OPENING = "Begin."  # the first turn must be a user's
+_CONTINUE = "Continue."
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 class _UserSide:
-    """What stands between two turns of the model: results, then all else in its order, then instructions."""
+    """The content between two turns of the model: results, then the rest in its order, then instructions."""
 
     def __init__(self, mid_system: bool) -> None:
         self._mid_system = mid_system
@@ -43,7 +43,7 @@ class _UserSide:
             (self._results if block["type"] == "tool_result" else self._blocks).append(block)
 
     def turns(self) -> list[Turn]:
-        """The wire's turns for it, possibly none; the side is empty afterwards."""
+        """The wire's turns for the content, possibly none. Empties this side."""
         if not (self._mid_system and (self._results or self._blocks)):
             self._fold()
         content, system = self._results + self._blocks, self._system
@@ -76,30 +76,30 @@ def turns(messages: Sequence[Message], first: int, target: Target, losses: Losse
             continue
         out += side.turns()
         if not out:
-            out.append(_said(_OPENING))
+            out.append(_user_turn(_OPENING))
         if out[-1]["role"] == "assistant":
             _content(out[-1]).extend(mine)
         else:
             out.append({"role": "assistant", "content": mine})
     out += side.turns()
     _check_results(out)
-    return out or [_said(_OPENING)]
+    return out or [_user_turn(_OPENING)]
 
 
 def ended(out: list[Turn], target: Target, losses: Losses) -> list[Turn]:
-    """The turns with an end the model takes: its own last words are continued where it can, else a user asks it to."""
+    """The turns with an end that the model takes: a model that cannot continue its own last turn is asked to by a user."""
     if out[-1]["role"] != "assistant":
         return out
     if not target.capabilities.prefill:
         losses.add("messages")
-        return [*out, _said(_GOING_ON)]
+        return [*out, _user_turn(_CONTINUE)]
     last = _content(out[-1])[-1]
     if last["type"] == "text":
         last["text"] = last["text"].rstrip()
     return out
 
 
-def told(out: list[Turn], text: str, target: Target) -> list[Turn]:
+def instructed(out: list[Turn], text: str, target: Target) -> list[Turn]:
     """The turns with an instruction at their end, where it changes no cached prefix."""
     block = {"type": "text", "text": text}
     if out[-1]["role"] == "assistant":
@@ -111,7 +111,7 @@ def told(out: list[Turn], text: str, target: Target) -> list[Turn]:
 
 
 def bars_budget(out: Sequence[Turn]) -> bool:
-    """Whether the model is to go on from a turn of its own, words or calls, that does not begin with thinking."""
+    """True if the model continues from a turn of its own, text or calls, that does not begin with thinking."""
     spoken = [turn for turn in out if turn["role"] != "system"]
     if spoken[-1]["role"] == "assistant":
         return True
@@ -125,12 +125,12 @@ def holds_thinking(out: Sequence[Turn]) -> bool:
 
 
 def without_thinking(out: Sequence[Turn]) -> list[Turn]:
-    """The turns without what the model thought. One that only thought is no turn: it is left as it is."""
+    """The turns without thinking. A turn of nothing but thinking is left as it is, because it would be empty."""
     left = [[block for block in _content(turn) if block["type"] not in _THINKING] for turn in out]
     return [turn | {"content": content} if content else turn for turn, content in zip(out, left, strict=True)]
 
 
-def _said(text: str) -> Turn:
+def _user_turn(text: str) -> Turn:
     return {"role": "user", "content": [{"type": "text", "text": text}]}
 
 
@@ -144,7 +144,7 @@ def _results(turn: Turn) -> list[str]:
 
 
 def _check_results(out: Sequence[Turn]) -> None:
-    """Every call is answered in the turn behind it, once, and nothing else is. Raises Unsupported."""
+    """Raises Unsupported unless each call has one result, in the next turn, and each result a call."""
     asked: list[str] = []
     for turn in out:
         given = _results(turn)

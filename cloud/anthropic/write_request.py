@@ -1,6 +1,6 @@
-"""A request as one body of this wire, and the header that names the version it is written for.
+"""A request as one body of this wire, and the header with the version that the body is written for.
 
-What the target cannot do: meaning is refused (`Unsupported`), hints are dropped or weakened and named.
+Meaning that the target cannot carry is refused (`Unsupported`). Hints are dropped or weakened, and named.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import msgspec
 
 from cloud.anthropic import caching, extras, schema, thinking, tools, turns
 from cloud.anthropic.names import API_VERSION, SAMPLING_VERSION
-from cloud.anthropic.thinking import Thought
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
@@ -22,7 +21,7 @@ from runtime.dialects.format import instruction
 
 _MOST_TOKENS = 64_000  # of an answer whose client set no limit
 _UNKNOWN_TOKENS = 32_000
-_WHILE_THINKING = {"temperature": 1, "top_p": 0.95, "top_k": math.inf}  # the least it takes then
+_WHILE_THINKING = {"temperature": 1, "top_p": 0.95, "top_k": math.inf}  # the least values taken while the model thinks
 _TIERS = {"auto": "auto", "priority": "auto", "default": "standard_only", "standard_only": "standard_only"}
 
 
@@ -30,7 +29,7 @@ _TIERS = {"auto": "auto", "priority": "auto", "default": "standard_only", "stand
 class Written:
     """body: JSON. betas: "" for none. dropped: the client's parameters that were lost or weakened.
 
-    pauses: whether tools run at the vendor, so that the answer may pause.
+    pauses: True if tools run at the vendor, so that the answer may pause.
     """
 
     body: bytes
@@ -42,47 +41,45 @@ class Written:
 
 def write_request(request: Request, target: Target, version: str | None) -> Written:
     """version: the API version to keep to; None chooses. Raises Unsupported."""
-    _refuse(request)
     losses, can = Losses(), target.capabilities
-    body: dict[str, Any] = {
-        "model": target.model,
-        "max_tokens": _max_tokens(request, can, losses),
-        "stream": True,
-    }
+    # (1) Parameters of meaning that the wire has no member for.
+    meant = {"n": request.n > 1, "logprobs": request.logprobs is not None, "logit_bias": bool(request.logit_bias)}
+    for param, asked in meant.items():
+        if asked:
+            raise Unsupported(f"{param!r} has no equal on this model's wire", param)
+    # (2) The conversation and its tools.
+    body: dict[str, Any] = {"model": target.model, "max_tokens": _max_tokens(request, can, losses), "stream": True}
     body |= _conversation(request, target, losses)
-    body |= _tools(request, can, losses)
+    declared, choice = tools.declared(request, can, losses), tools.choice(request, can, losses)
+    body |= ({"tools": declared} if declared else {}) | ({"tool_choice": choice} if choice else {})
+    # (3) Thinking, and the form of the answer.
     barred = tools.forces(request) or turns.bars_budget(body["messages"])
     thought = thinking.plan(request.thinking, can, body["max_tokens"], barred, losses)
-    body |= _answer(request, can, thought)
+    if thought.thinking:
+        body["thinking"] = thought.thinking
+    config: dict[str, Any] = {"effort": thought.effort} if thought.effort else {}
+    if (native := _native(request, can)) is not None:
+        config["format"] = {"type": "json_schema", "schema": native}
+    if config:
+        body["output_config"] = config
     if can.thinking_bound:
         _unbind(body)
-    sampling = _sampling(request, can, thought, version, losses)
-    body |= sampling | _rest(request, losses)
-    _merge(body, extras.members(request, losses))
+    # (4) Settings; the client's own members of this wire win over all before, and of an object member by member.
+    sampling = _sampling(request, can, thought.on, version, losses)
+    body |= sampling | _settings(request, losses)
+    for name, value in extras.members(request, losses).items():
+        ours = body.get(name)
+        joined = isinstance(ours, dict) and isinstance(value, dict) and name != "thinking"
+        body[name] = ours | value if joined and ours is not None else value
     caching.placed(body, can.cache_minimum, losses)
-    _drop_hints(request, losses)
-    chosen = version or (SAMPLING_VERSION if sampling else API_VERSION)
-    return Written(
-        msgspec.json.encode(body), chosen, extras.betas(request, body, losses), losses.names, extras.runs_there(body)
-    )
-
-
-def _refuse(request: Request) -> None:
-    """What changes an answer's meaning and this wire cannot say."""
-    for wanted, param in (
-        (request.n > 1, "n"),
-        (request.logprobs is not None, "logprobs"),
-        (bool(request.logit_bias), "logit_bias"),
-    ):
-        if wanted:
-            raise Unsupported(f"{param!r} has no equal on this model's wire", param)
-
-
-def _drop_hints(request: Request, losses: Losses) -> None:
+    # (5) Hints without a member.
     losses.add_if(request.seed is not None, "seed")
     losses.add_if(bool(request.presence_penalty), "presence_penalty")
     losses.add_if(bool(request.frequency_penalty), "frequency_penalty")
     losses.add_if(request.verbosity is not None, "verbosity")
+    chosen = version or (SAMPLING_VERSION if sampling else API_VERSION)
+    betas = extras.betas(request, body, losses)
+    return Written(msgspec.json.encode(body), chosen, betas, losses.names, extras.runs_there(body))
 
 
 def _max_tokens(request: Request, can: Capabilities, losses: Losses) -> int:
@@ -96,33 +93,26 @@ def _max_tokens(request: Request, can: Capabilities, losses: Losses) -> int:
 
 
 def _conversation(request: Request, target: Target, losses: Losses) -> dict[str, Any]:
-    system, behind = turns.head(request.messages)
-    out = turns.turns(behind, len(request.messages) - len(behind), target, losses)
-    _refuse_continuation(request, out, target)
+    """The members `system` and `messages`."""
+    can = target.capabilities
+    system, rest = turns.head(request.messages)
+    out = turns.turns(rest, len(request.messages) - len(rest), target, losses)
+    # A client that asks for its own text to be continued must not get a new turn.
+    asked = any(isinstance(each, dict) and each.get("continue_final_message") for each in request.extra.values())
+    if asked and not (can.prefill and out[-1]["role"] == "assistant"):
+        raise Unsupported("this model does not continue a turn of its own", "continue_final_message")
     out = turns.ended(out, target, losses)
-    if tools.forces(request) and not target.capabilities.forced_tools:
-        out = turns.told(out, tools.nudge(request), target)
-    system += _instruction(request, target.capabilities, losses)
+    if tools.forces(request) and not can.forced_tools:
+        out = turns.instructed(out, tools.nudge(request), target)
+    # A form of the answer that the wire cannot hold the model to is asked for in words.
+    if request.format is not None and _native(request, can) is None:
+        losses.add("response_format")
+        system.append({"type": "text", "text": instruction(request.format)})
     return ({"system": system} if system else {}) | {"messages": out}
 
 
-def _refuse_continuation(request: Request, out: list[turns.Turn], target: Target) -> None:
-    """A client that asks in so many words to have its text continued must not be given a new turn."""
-    asked = any(isinstance(said, dict) and said.get("continue_final_message") for said in request.extra.values())
-    if asked and not (target.capabilities.prefill and out[-1]["role"] == "assistant"):
-        raise Unsupported("this model does not continue a turn of its own", "continue_final_message")
-
-
-def _instruction(request: Request, can: Capabilities, losses: Losses) -> list[dict[str, Any]]:
-    """The wanted form in words, where the wire cannot hold the model to it."""
-    if request.format is None or _native(request, can) is not None:
-        return []
-    losses.add("response_format")
-    return [{"type": "text", "text": instruction(request.format)}]
-
-
 def _native(request: Request, can: Capabilities) -> dict[str, Any] | None:
-    """The schema the wire holds the model to; None where it cannot."""
+    """The schema that the wire holds the model to; None where it cannot."""
     if request.format is None or request.format.schema is None or not can.structured_output:
         return None
     try:
@@ -131,25 +121,10 @@ def _native(request: Request, can: Capabilities) -> dict[str, Any] | None:
         return None
 
 
-def _tools(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any]:
-    declared = tools.declared(request, can, losses)
-    choice = tools.choice(request, can, losses)
-    return ({"tools": declared} if declared else {}) | ({"tool_choice": choice} if choice else {})
-
-
-def _answer(request: Request, can: Capabilities, thought: Thought) -> dict[str, Any]:
-    config: dict[str, Any] = {"effort": thought.effort} if thought.effort else {}
-    native = _native(request, can)
-    if native is not None:
-        config["format"] = {"type": "json_schema", "schema": native}
-    out: dict[str, Any] = {"thinking": thought.thinking} if thought.thinking else {}
-    return out | ({"output_config": config} if config else {})
-
-
 def _unbind(body: dict[str, Any]) -> None:
-    """A client may have cut its history, and a nudge of ours is not in it: thinking that no longer fits is left out.
+    """Lets the vendor leave out thinking that no longer fits the turns before it; it would refuse the whole request.
 
-    Without it the vendor refuses the whole request.
+    Turns differ from those the model saw where a client has cut its history, or where a nudge was added to a request.
     """
     mode = body.get("thinking", {}).get("type")
     if mode == "disabled":
@@ -158,46 +133,38 @@ def _unbind(body: dict[str, Any]) -> None:
         body["thinking"] = body["thinking"] | {"block_binding": {"prefix_mismatch_behavior": "drop_block"}}
 
 
-def _sampling(
-    request: Request, can: Capabilities, thought: Thought, version: str | None, losses: Losses
-) -> dict[str, Any]:
-    """Only older models take these, only under the older version, and not two of them together; thinking bounds them."""
-    said = {"temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k}
-    asked = {name: value for name, value in said.items() if value is not None}
+def _sampling(request: Request, can: Capabilities, thinks: bool, version: str | None, losses: Losses) -> dict[str, Any]:
+    """Sampling parameters: only older models take them, only under the older version, and thinking bounds them.
+
+    Of temperature and top_p such a model takes one.
+    """
+    given = {"temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k}
+    asked = {name: value for name, value in given.items() if value is not None}
     taken = asked if can.sampling and version in (None, SAMPLING_VERSION) else {}
-    if thought.on:
+    if thinks:
         taken = {name: value for name, value in taken.items() if value >= _WHILE_THINKING[name]}
     if "temperature" in taken:
-        taken = {
-            name: min(value, 1) if name == "temperature" else value for name, value in taken.items() if name != "top_p"
-        }
+        one = {name: value for name, value in taken.items() if name != "top_p"}
+        taken = one | {"temperature": min(one["temperature"], 1)}
     for name, value in asked.items():
         losses.add_if(taken.get(name) != value, name)
     return taken
 
 
-def _rest(request: Request, losses: Losses) -> dict[str, Any]:
+def _settings(request: Request, losses: Losses) -> dict[str, Any]:
+    """Stop sequences, metadata and the service tier."""
     out: dict[str, Any] = {}
     stop = [word for word in request.stop if word.strip()]
     losses.add_if(len(stop) < len(request.stop), "stop")
     if stop:
         out["stop_sequences"] = stop
-    said = dict(request.metadata or {})
-    user = request.user or said.pop("user_id", None)
+    metadata = dict(request.metadata or {})
+    user = request.user or metadata.pop("user_id", None)
     if user:
         out["metadata"] = {"user_id": user}
-    losses.add_if(bool(said), "metadata")
+    losses.add_if(bool(metadata), "metadata")
     if request.service_tier is not None:
         tier = _TIERS.get(request.service_tier)
         losses.add_if(tier is None, "service_tier")
         out |= {"service_tier": tier} if tier else {}
     return out
-
-
-def _merge(body: dict[str, Any], said: dict[str, Any]) -> None:
-    """The client's own members of this wire go before ours; of an object, member by member."""
-    for name, value in said.items():
-        mine = body.get(name)
-        body[name] = (
-            mine | value if isinstance(mine, dict) and isinstance(value, dict) and name != "thinking" else value
-        )

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloud.anthropic.read_answer import ClaudeAnswerReader
 from runtime.contract.codec import Decoder
 from runtime.contract.events import (
     ArgumentsDelta,
@@ -27,7 +28,7 @@ from runtime.contract.events import (
 from runtime.contract.failures import Disposition, Kind
 from runtime.contract.messages import Message, Request, Role, Text, Tool
 from runtime.contract.usage import Usage
-from tests.cloud.anthropic.recorded import codec, target
+from tests.cloud.anthropic.recorded import NOW, codec, target
 from tests.cloud.recorded import ASKED
 
 START = {"type": "message_start", "message": {"id": "msg_1", "model": "claude-x", "usage": {"input_tokens": 7}}}
@@ -54,6 +55,18 @@ def read(*events: dict[str, Any], request: Request = ASKED, finished: bool = Tru
     decoder: Decoder = codec().decoder(request)
     out = [each for event in events for each in decoder.feed(event["type"], json.dumps(event).encode())]
     return [*out, *decoder.finish()] if finished else out
+
+
+def test_an_answer_without_end_is_a_failure() -> None:
+    """The events of an answer are bounded together, whatever they hold."""
+    decoder = ClaudeAnswerReader(ASKED, lambda: NOW, most_answer=100_000)
+    opening = begin({"type": "server_tool_use", "id": "s", "input": {}})
+    out = [each for event in (START, opening) for each in decoder.feed("", json.dumps(event).encode())]
+    piece = json.dumps(delta({"type": "input_json_delta", "partial_json": "x" * 1000})).encode()
+    for _ in range(1000):
+        out += decoder.feed("", piece)
+    assert [each.failure.kind for each in out if isinstance(each, Failed)] == [Kind.GARBLED]
+    assert len(decoder._open[0].input) < 100
 
 
 def test_text_comes_as_it_was_said() -> None:
@@ -302,7 +315,7 @@ WELL_FORMED = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists((ODD | WELL_FORMED).map(lambda each: json.dumps(each).encode()) | st.binary(max_size=20), max_size=8))
 def test_garbage_never_raises(events: list[bytes]) -> None:
     """Whatever comes ends as events, at most one failure, and none after a stop that was told."""
