@@ -1,16 +1,16 @@
 """The decision file: one SQLite table whose key is the decision's number, bounded by age and by size.
 
-Knows SQL and the file; neither threads nor queues. A connection belongs to the thread that opened it.
+Knows SQL and the file; no thread and no queue. A connection belongs to the thread that opened it.
 
 The number grows with time, so one b-tree serves look-up, order and retention. Rows keep the whole record as JSON beside
-the columns one filters by. Those have no index: it would add a third to every record's cost, to save a quarter of a
+the columns that queries filter by. Those have no index: it would add a third to every record's cost, to save a quarter of a
 second on the rare filter that finds little in a full file.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +33,16 @@ PRAGMA user_version = {VERSION};
 
 _decode = msgspec.json.Decoder(Decision).decode
 _encode = msgspec.json.Encoder().encode
+_UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError)  # of a single row
 
 
 class DamagedError(Exception):
-    """The file is no decision file we can read: corrupt, something else, or a newer version's."""
+    """The file is no decision file of this version: corrupt, another kind of file, or a newer layout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Newest first. before: a decision id, exclusive. failed: only what ended with an error status (400 and above)."""
+    """A page of decisions, newest first. before: a decision id, exclusive. failed: only error statuses (400 and above)."""
 
     limit: int = 50
     before: str | None = None
@@ -67,21 +68,24 @@ class Query:
 
 
 class Database:
-    """Open for writing. Raises sqlite3.Error for what may pass (a lock, a full disk), DamagedError for what stays."""
+    """The file, open for writing.
+
+    Raises sqlite3.Error for faults that may pass (a lock, a full disk), DamagedError for those that stay.
+    """
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._most_pages = max(_LEAST_PAGES, max_bytes // _PAGE)
         self._chunk = max(10, min(1000, self._most_pages // 20))  # rows per transaction: new ones get in between
+        wal_pages = max(_LEAST_PAGES // 4, min(1000, self._most_pages // 8))
+        self._pages_for_data = self._most_pages - 2 * wal_pages  # the log beside the file counts too
         self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
         try:
-            self._prepare()
+            self._prepare(wal_pages)
         except BaseException:
             self._db.close()
             raise
 
-    def _prepare(self) -> None:
-        wal_pages = max(_LEAST_PAGES // 4, min(1000, self._most_pages // 8))
-        self._pages_for_data = self._most_pages - 2 * wal_pages  # the log beside the file counts too
+    def _prepare(self, wal_pages: int) -> None:
         run = self._db.execute
         run(f"PRAGMA page_size = {_PAGE}")
         run("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: it cannot be turned on later
@@ -95,41 +99,44 @@ class Database:
         self._db.executescript(_SCHEMA)
         run("SELECT max(number), body FROM decisions").fetchone()
 
-    def save(self, decisions: Iterable[Decision]) -> None:
-        """All or none."""
-        rows = [(number_of(d.id), d.target, d.reason, d.status, _encode(d)) for d in decisions]
+    def save(self, decisions: Iterable[Decision]) -> list[Exception]:
+        """Writes all decisions in one transaction, except those that cannot be encoded; returns why those cannot."""
+        rows: list[tuple[object, ...]] = []
+        faults: list[Exception] = []
+        for decision in decisions:
+            try:
+                number, body = number_of(decision.id), _encode(decision)
+            except (*_UNREADABLE, OverflowError) as fault:
+                faults.append(fault)
+            else:
+                rows.append((number, decision.target, decision.reason, decision.status, body))
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", rows)
             self._db.execute("COMMIT")
         except BaseException:
-            self._roll_back()
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        return faults
 
     def forget_before(self, at: float) -> int:
-        """Removes what is older than this unix second. Returns the number of rows."""
-        return sum(self._remove_chunks(floor_of(at)))
-
-    def _remove_chunks(self, below: int) -> Iterator[int]:
-        while True:
-            gone = self._remove("SELECT number FROM decisions WHERE number < ? ORDER BY number LIMIT ?", below)
-            yield gone
-            if gone < self._chunk:
-                return
+        """Removes decisions older than this unix second. Returns the number of rows."""
+        removed, gone = 0, self._chunk
+        while gone == self._chunk:
+            gone = self._remove("SELECT number FROM decisions WHERE number < ? ORDER BY number LIMIT ?", floor_of(at))
+            removed += gone
+        return removed
 
     def _remove(self, which: str, *arguments: object) -> int:
         return self._db.execute(f"DELETE FROM decisions WHERE number IN ({which})", (*arguments, self._chunk)).rowcount
 
     def shrink(self) -> int:
         """Removes the oldest while the file is above its size. Returns the number of rows."""
-        if self._pages() <= self._pages_for_data:
+        if self._number("PRAGMA page_count") <= self._pages_for_data:
             return 0
-        removed = 0
-        while self._pages() - self._free_pages() > self._pages_for_data * _KEEP_SHARE:
+        removed, keep = 0, self._pages_for_data * _KEEP_SHARE
+        while self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count") > keep:
             gone = self._remove("SELECT number FROM decisions ORDER BY number LIMIT ?")
             if not gone:
                 break
@@ -141,41 +148,49 @@ class Database:
         self._db.execute("PRAGMA incremental_vacuum").fetchall()
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _pages(self) -> int:
-        return int(self._db.execute("PRAGMA page_count").fetchone()[0])
-
-    def _free_pages(self) -> int:
-        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
+    def _number(self, pragma: str) -> int:
+        return int(self._db.execute(pragma).fetchone()[0])
 
     def close(self) -> None:
         self._db.close()
 
 
-def read_one(path: Path, id: str) -> Decision | None:
-    """None where there is no such record, or no file."""
+def read_one(path: Path, id: str, unreadable: Callable[[Exception], None]) -> Decision | None:
+    """The decision with this id; None if there is no such record, or no file, or it cannot be decoded."""
     number = number_of(id)
-    if number is None or not path.exists():
+    if number is None:
         return None
-    rows = _read(path, "SELECT body FROM decisions WHERE number = ?", (number,))
-    return _decode(rows[0]) if rows else None
+    found = _read(path, "SELECT body FROM decisions WHERE number = ?", (number,), 1, unreadable)
+    return found[0] if found else None
 
 
-def read_many(path: Path, query: Query) -> tuple[Decision, ...]:
-    if not path.exists():
-        return ()
+def read_many(path: Path, query: Query, unreadable: Callable[[Exception], None]) -> tuple[Decision, ...]:
+    """A page of decisions. Rows that cannot be decoded are given to `unreadable` and do not count."""
     where, arguments = query.where()
-    sql = f"SELECT body FROM decisions WHERE {where} ORDER BY number DESC LIMIT ?"
-    return tuple(_decode(body) for body in _read(path, sql, (*arguments, query.limit)))
+    sql = f"SELECT body FROM decisions WHERE {where} ORDER BY number DESC"
+    return tuple(_read(path, sql, arguments, query.limit, unreadable))
 
 
-def _read(path: Path, sql: str, arguments: tuple[object, ...]) -> list[bytes]:
+def _read(
+    path: Path, sql: str, arguments: Sequence[object], limit: int, unreadable: Callable[[Exception], None]
+) -> list[Decision]:
+    if not path.exists():
+        return []
+    found: list[Decision] = []
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
     try:
-        return [row[0] for row in db.execute(sql, arguments)]
+        for (body,) in db.execute(sql, tuple(arguments)):
+            try:
+                found.append(_decode(body))
+            except _UNREADABLE as fault:
+                unreadable(fault)
+            if len(found) >= limit:
+                break
     finally:
         db.close()
+    return found
 
 
 def damaged(fault: Exception) -> bool:
-    """Whether waiting will not help: the file itself is wrong."""
+    """True if the file itself is wrong, so that waiting does not help."""
     return isinstance(fault, DamagedError) or sqlite_files.damaged(fault)

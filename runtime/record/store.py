@@ -1,7 +1,8 @@
-"""Decisions kept: the loop drops them into a queue, one thread writes them, readers see both.
+"""The decision store: the event loop adds records to a queue, one thread writes them, readers see queue and file.
 
-Knows queues and the thread; the file is `database`. Nothing here ever blocks the loop: `add` is one append under a lock
-held for nanoseconds, reads run in a thread; when the disk stalls, the oldest unsaved records are dropped and counted.
+Knows queues and the thread; the file is `database`. Nothing here blocks the loop: `add` is one append under a lock held
+for nanoseconds, and reads run in a thread. When the disk stalls, the oldest unsaved records are dropped and counted; a
+record that cannot be written or read is skipped and counted, and the thread goes on.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from runtime import sqlite_files
 from runtime.record import database
 from runtime.record.database import DamagedError, Database, Query
 from runtime.record.decisions import Decision
-from runtime.sqlite_files import busy, set_aside
 
-PAUSE_S = 0.25  # between two looks at the queue: what a crash can lose
+PAUSE_S = 0.25  # between two looks at the queue: a crash loses at most the records of this time
 _BATCH = 500
 _BATCH_SHARE = 40_000  # bytes of the whole file per row of a batch: a small file takes small transactions
 _MOST_WAITING = 10_000
@@ -32,14 +33,12 @@ _REST_S = 0.5
 _RECENT = 100
 
 
-def _silent(words: str) -> None: ...
-
-
 class Store:
     """One decision file and its writer.
 
     path: the file; its folder is created. retention_days, max_mb: the oldest go first (max_mb counts the file and its
-    journal; 0 days keeps by size alone). clock: unix seconds. notice: gets one sentence per fault, in another thread.
+    journal; 0 days keeps by size alone). clock: unix seconds. notice: takes one sentence per fault, in another thread.
+    most_waiting: records in the queue; beyond it the oldest are dropped.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Store:
         retention_days: float,
         max_mb: float,
         clock: Callable[[], float],
-        notice: Callable[[str], None] = _silent,
+        notice: Callable[[str], None] = lambda words: None,
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self.path = path
@@ -71,6 +70,8 @@ class Store:
         self._next_retention = 0.0
         self._dropped = 0
         self._trouble: str | None = None
+        self._unreadable: str | None = None
+        self._unwritable = False  # a record was dropped and reported
 
     # the loop's side
 
@@ -84,13 +85,13 @@ class Store:
 
     @property
     def dropped(self) -> int:
-        """Records lost since the start because they could not be saved in time."""
+        """Records lost since the start: they could not be written in time, or not at all."""
         return self._dropped
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing is being saved now, None while all is well."""
-        return self._trouble
+        """One sentence on why records are not being saved or cannot be read; None while all is well."""
+        return self._trouble or self._unreadable
 
     def recent(self, limit: int) -> tuple[Decision, ...]:
         """The last ones, newest first, at most 100; from memory, so that the loop may ask."""
@@ -101,7 +102,10 @@ class Store:
         for decision in self._unsaved():
             if decision.id == id:
                 return decision
-        return await asyncio.to_thread(self._read_one, id)
+        try:
+            return await asyncio.to_thread(database.read_one, self.path, id, self._skip)
+        except (sqlite3.Error, OSError):
+            return None  # the writer meets the same fault and reports it
 
     async def list(
         self,
@@ -115,26 +119,25 @@ class Store:
         """Newest first, those not yet saved included. `before` is an id: the last one of the page before."""
         query = Query(limit, before, target, reason, failed)
         fresh = [decision for decision in self._unsaved() if query.matches(decision)]
-        saved = await asyncio.to_thread(self._read_many, query)
-        return _merge(fresh, saved)[:limit]
+        try:
+            saved = await asyncio.to_thread(database.read_many, self.path, query, self._skip)
+        except (sqlite3.Error, OSError):
+            saved = ()  # the writer meets the same fault and reports it
+        # A record that was saved between the two readings appears once.
+        by_id = {decision.id: decision for decision in (*saved, *fresh)}
+        return tuple(by_id[id] for id in sorted(by_id, reverse=True))[:limit]
 
     def _unsaved(self) -> tuple[Decision, ...]:
         with self._lock:
             return (*self._writing, *self._waiting)
 
-    def _read_one(self, id: str) -> Decision | None:
-        try:
-            return database.read_one(self.path, id)
-        except sqlite3.Error:
-            return None  # the writer meets the same fault and says so
+    def _skip(self, fault: Exception) -> None:
+        """Takes note of a row that cannot be decoded; called in any thread."""
+        if self._unreadable is None:
+            self._unreadable = f"{self.path} holds records that cannot be read ({fault}); they are skipped"
+            self._say(self._unreadable)
 
-    def _read_many(self, query: Query) -> tuple[Decision, ...]:
-        try:
-            return database.read_many(self.path, query)
-        except sqlite3.Error:
-            return ()
-
-    # life
+    # start and end
 
     def start(self) -> None:
         """Starts the writer. Opening the file is its work too: a slow or broken disk does not hold the start up."""
@@ -161,46 +164,54 @@ class Store:
             self._wake.wait(PAUSE_S)
             self._wake.clear()
             closing = self._closing
-            if not self._turn():
-                self._rest()
+            if not self._write_all() and not closing:
+                self._wake.wait(_REST_S)
             if closing:
-                self._turn()  # once more: a damaged file has been moved aside by now
+                self._write_all()  # once more: a damaged file has been moved aside by now
                 break
         if self._database is not None:
-            self._database.close()
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
 
-    def _rest(self) -> None:
-        """After a fault."""
-        if not self._closing:
-            self._wake.wait(_REST_S)
-
-    def _turn(self) -> bool:
-        """Saves all that waits and keeps the bounds. False when the file refused."""
+    def _write_all(self) -> bool:
+        """Saves all waiting records and prunes the file. False after a fault."""
         try:
-            while batch := self._take():
-                self._open().save(batch)
-                self._done()
-                self._keep_size()
-            self._keep_age()
+            while True:
+                with self._lock:
+                    self._writing = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
+                if not self._writing:
+                    break
+                self._save(self._open())
+            self._forget_old()
         except (sqlite3.Error, DamagedError, OSError) as fault:
-            self._give_back()
-            self._suffer(fault)
+            self._put_back()
+            self._close_after(fault)
+            return False
+        except Exception as fault:  # noqa: BLE001 - whatever one batch does, the writer lives on to write the next
+            self._dropped += len(self._writing)
+            self._finish_batch()
+            self._close_after(fault)
             return False
         self._trouble = None
         return True
 
-    def _take(self) -> Sequence[Decision]:
-        with self._lock:
-            self._writing = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
-            return self._writing
+    def _save(self, opened: Database) -> None:
+        for fault in opened.save(self._writing):
+            self._dropped += 1
+            if not self._unwritable:
+                self._unwritable = True
+                self._say(f"a decision record cannot be written ({fault}); it is dropped, and so are others like it")
+        self._finish_batch()
+        if opened.shrink():
+            opened.give_back()
 
-    def _done(self) -> None:
+    def _finish_batch(self) -> None:
         with self._idle:
             self._writing = ()
             self._idle.notify_all()
 
-    def _give_back(self) -> None:
-        """What could not be saved waits again, as far as there is room: the oldest are dropped."""
+    def _put_back(self) -> None:
+        """Returns the batch to the queue, as far as there is room: the oldest are dropped."""
         with self._lock:
             room = self._most_waiting - len(self._waiting)
             kept = self._writing[max(0, len(self._writing) - room) :]
@@ -212,55 +223,47 @@ class Store:
         if self._database is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = Database(self.path, max_bytes=self._max_bytes)
-            self._remember(database.read_many(self.path, Query(_RECENT)))
+            # The decisions of an earlier process are recent too, newest first.
+            saved = database.read_many(self.path, Query(_RECENT), self._skip)
+            with self._lock:
+                known = {decision.id for decision in self._recent}
+                older = [decision for decision in saved if decision.id not in known]
+                self._recent.extendleft(older[: _RECENT - len(self._recent)])
         return self._database
 
-    def _remember(self, saved: Sequence[Decision]) -> None:
-        """What an earlier process decided is recent too. saved: newest first."""
-        with self._lock:
-            known = {decision.id for decision in self._recent}
-            older = [decision for decision in saved if decision.id not in known]
-            self._recent.extendleft(older[: _RECENT - len(self._recent)])
-
-    def _keep_size(self) -> None:
-        if self._open().shrink():
-            self._open().give_back()
-
-    def _keep_age(self) -> None:
+    def _forget_old(self) -> None:
         now = self._clock()
         if self._retention_s and now >= self._next_retention:
             self._next_retention = now + _RETENTION_EVERY_S
             if self._open().forget_before(now - self._retention_s):
                 self._open().give_back()
 
-    def _suffer(self, fault: Exception) -> None:
-        """Says once what is wrong. A damaged file is moved aside, and the next turn begins a new one."""
+    def _close_after(self, fault: Exception) -> None:
+        """Closes the file and reports the fault once. A damaged file is moved aside; the next turn begins a new one."""
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
-        words = self._move_aside(fault) if database.damaged(fault) else _words(self.path, fault)
+        if database.damaged(fault):
+            words = self._move_aside(fault)
+        elif sqlite_files.busy(fault):
+            words = f"{self.path} is locked by another process; decisions wait in memory until it lets go"
+        elif isinstance(fault, sqlite3.Error | OSError):
+            wait = f"decisions wait in memory, the oldest of more than {self._most_waiting} are dropped"
+            words = f"{self.path} cannot be written ({fault}); {wait}"
+        else:
+            words = f"decisions could not be written to {self.path} ({type(fault).__name__}: {fault}); they are dropped"
         if words != self._trouble:
-            self._notice(words)
+            self._say(words)
         self._trouble = words
 
     def _move_aside(self, fault: Exception) -> str:
         try:
-            place = set_aside(self.path)
+            place = sqlite_files.set_aside(self.path)
         except OSError as refused:
             return f"{self.path} is damaged ({fault}) and cannot be moved aside: {refused}; decisions are not saved"
         return f"{self.path} is damaged ({fault}); it was moved to {place.name} and a new one begun"
 
-
-def _words(path: Path, fault: Exception) -> str:
-    if busy(fault):
-        return f"{path} is locked by another process; decisions wait in memory until it lets go"
-    return (
-        f"{path} cannot be written ({fault}); decisions wait in memory, the oldest are dropped when there are too many"
-    )
-
-
-def _merge(fresh: Sequence[Decision], saved: Sequence[Decision]) -> tuple[Decision, ...]:
-    """Newest first. A record that was saved between the two readings appears once."""
-    by_id = {decision.id: decision for decision in (*saved, *fresh)}
-    return tuple(by_id[id] for id in sorted(by_id, reverse=True))
+    def _say(self, words: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a closed log must not end the writer
+            self._notice(words)

@@ -1,4 +1,4 @@
-"""Decisions are kept, found again, bounded by age and size, and never hold the loop up."""
+"""The decision store saves and finds records, bounds them by age and size, and never blocks the loop."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from runtime.record.decisions import Decision, DecisionIds
+from runtime.record.database import Database
+from runtime.record.decisions import Decision, DecisionIds, number_of
 from runtime.record.store import Store
 
 DAY_S = 86_400.0
 
 
 class Clock:
-    """Unix seconds that move when told to."""
+    """Unix seconds that a test moves."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
@@ -124,7 +126,7 @@ async def test_the_list_filters_by_target_reason_and_failure(open_store: Open, m
 
 
 async def test_records_outlive_the_process(open_store: Open, make: Making) -> None:
-    """Closing saves what still waits; another store on the same file finds it."""
+    """Closing saves the waiting records; another store on the same file finds them."""
     store = open_store()
     store.start()
     decision = make()
@@ -134,7 +136,7 @@ async def test_records_outlive_the_process(open_store: Open, make: Making) -> No
 
 
 async def test_the_last_ones_are_remembered_across_restarts(open_store: Open, make: Making) -> None:
-    """What the status shows comes from memory, and is there again once the file is open."""
+    """The status reads them from memory; they are loaded again when the file is opened."""
     store = open_store()
     store.start()
     decisions = [make() for _ in range(5)]
@@ -167,7 +169,7 @@ async def test_records_past_their_days_go(open_store: Open, make: Making, clock:
 
 
 async def test_the_file_stays_below_its_size_and_keeps_the_newest(open_store: Open, make: Making) -> None:
-    """Many times what fits goes in: the folder never exceeds the limit, and the last record is there."""
+    """Many times the limit is added: the folder never exceeds it, and the last record is there."""
     store = open_store(max_mb=1)
     store.start()
     most = 0
@@ -184,7 +186,7 @@ async def test_the_file_stays_below_its_size_and_keeps_the_newest(open_store: Op
 
 
 async def test_a_stalled_disk_costs_the_oldest_and_counts_them(open_store: Open, make: Making) -> None:
-    """Nothing is saved, so memory stays bounded by dropping what waited longest."""
+    """Memory stays bounded: the records that waited longest are dropped."""
     store = open_store(most_waiting=100)
     decisions = [make() for _ in range(250)]
     for decision in decisions:
@@ -193,7 +195,7 @@ async def test_a_stalled_disk_costs_the_oldest_and_counts_them(open_store: Open,
     assert [decision.id for decision in await store.list(1000)] == [made.id for made in decisions[:149:-1]]
 
 
-async def test_a_corrupt_file_is_moved_aside_with_a_word(open_store: Open, make: Making) -> None:
+async def test_a_corrupt_file_is_moved_aside_and_reported(open_store: Open, make: Making) -> None:
     """The records that were waiting land in the new file, and the old one is kept beside it."""
     said: list[str] = []
     store = open_store(notice=said.append)
@@ -225,7 +227,7 @@ async def test_a_newer_layout_is_not_touched(open_store: Open, make: Making) -> 
 
 
 async def test_a_locked_file_is_waited_for(open_store: Open, make: Making) -> None:
-    """While another process holds it the records wait in memory and it is said; afterwards they are saved."""
+    """While another process holds it the records wait in memory, and a notice says so; afterwards they are saved."""
     said: list[str] = []
     noticed = threading.Event()
 
@@ -253,7 +255,7 @@ async def test_a_locked_file_is_waited_for(open_store: Open, make: Making) -> No
     assert store.trouble is None
 
 
-async def test_an_unusable_folder_is_said_and_the_loop_goes_on(tmp_path: Path, make: Making, clock: Clock) -> None:
+async def test_an_unusable_folder_is_reported_and_the_loop_goes_on(tmp_path: Path, make: Making, clock: Clock) -> None:
     """A path below a plain file cannot hold records: they stay readable in memory."""
     (tmp_path / "file").write_text("")
     said: list[str] = []
@@ -275,3 +277,122 @@ def test_adding_costs_the_loop_next_to_nothing(open_store: Open, make: Making) -
     for _ in range(10_000):
         store.add(decision)
     assert time.perf_counter() - began < 0.2
+
+
+async def test_one_unreadable_row_costs_that_row_alone(open_store: Open, make: Making) -> None:
+    """A later start skips it, says so once, goes on saving and shows everything else."""
+    first = open_store()
+    decisions = [make() for _ in range(5)]
+    for decision in decisions:
+        first.add(decision)
+    first.start()
+    first.close()
+    with sqlite3.connect(first.path) as db:
+        bad, other = number_of(decisions[2].id), number_of(decisions[3].id)
+        db.execute("UPDATE decisions SET body = ? WHERE number = ?", ('{"id": "x", "at": "yesterday"}', bad))
+        db.execute("UPDATE decisions SET body = 7 WHERE number = ?", (other,))
+    db.close()
+    said: list[str] = []
+    store = open_store(notice=said.append)
+    store.start()
+    later = make()
+    store.add(later)
+    assert store.flush()
+    readable = [later, decisions[4], decisions[1], decisions[0]]
+    assert await store.list(10) == tuple(readable)
+    assert await store.list(3) == tuple(readable[:3])
+    assert await store.get(decisions[2].id) is None
+    assert store.recent(10) == tuple(readable)
+    assert len(said) == 1
+    assert "cannot be read" in said[0]
+    assert store.trouble == said[0]
+
+
+async def test_a_record_that_cannot_be_written_is_dropped_alone(open_store: Open, make: Making) -> None:
+    """Text with half a surrogate pair has no encoding; its neighbours are saved, and the loss is counted."""
+    said: list[str] = []
+    store = open_store(notice=said.append)
+    before, after = make(), make()
+    for decision in (before, msgspec.structs.replace(make(), model="\ud800"), after):
+        store.add(decision)
+    store.start()
+    assert store.flush()
+    assert store.dropped == 1
+    assert await store.get(before.id) == before
+    assert await store.get(after.id) == after
+    assert len(said) == 1
+    assert store.trouble is None
+
+
+async def test_an_unexpected_fault_costs_one_batch(
+    open_store: Open, make: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer reports it, counts the batch as lost and saves the next one."""
+    said: list[str] = []
+    store = open_store(notice=said.append)
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "save", lambda database, decisions: 1 // 0)
+        store.add(make())
+        store.start()
+        assert store.flush()
+    assert store.dropped == 1
+    later = make()
+    store.add(later)
+    assert store.flush()
+    assert await store.get(later.id) == later
+    assert len(said) == 1
+    assert "ZeroDivisionError" in said[0]
+
+
+async def test_a_closed_log_does_not_end_the_writer(open_store: Open, make: Making) -> None:
+    """The notice raises as a dead stderr does; the file is moved aside and begun anew all the same."""
+
+    def dead(words: str) -> None:
+        raise BrokenPipeError(words)
+
+    store = open_store(notice=dead)
+    store.path.parent.mkdir()
+    store.path.write_bytes(b"this is no database" * 500)
+    decision = make()
+    store.add(decision)
+    store.start()
+    assert store.flush()
+    assert await store.get(decision.id) == decision
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (sqlite3.SQLITE_FULL, "database or disk is full"),
+        (sqlite3.SQLITE_READONLY, "attempt to write a readonly database"),
+    ],
+)
+async def test_a_full_disk_and_a_read_only_folder_are_waited_out(
+    open_store: Open, make: Making, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    """One sentence names the file and the fault; the records wait in memory and are saved when it is over."""
+    noticed = threading.Event()
+    said: list[str] = []
+
+    def notice(sentence: str) -> None:
+        said.append(sentence)
+        noticed.set()
+
+    def refuse(database: Database, decisions: object) -> None:
+        fault = sqlite3.OperationalError(words)
+        fault.sqlite_errorcode = code
+        raise fault
+
+    store = open_store(notice=notice)
+    decision = make()
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "save", refuse)
+        store.add(decision)
+        store.start()
+        assert noticed.wait(20)
+        assert await store.get(decision.id) == decision
+        assert store.trouble is not None
+        assert f"cannot be written ({words})" in store.trouble
+    assert store.flush()
+    assert len(said) == 1
+    assert store.dropped == 0
