@@ -18,7 +18,7 @@ from runtime.life.desk import Desk
 from runtime.life.settled import Settled, decision_of
 from runtime.record.decisions import Decision
 from runtime.routing.facts.hints import BadHint
-from runtime.routing.facts.query import Query
+from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.plan import Plan
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
@@ -41,7 +41,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     Raises ApiError for a hint that cannot be read (nothing was decided), and CancelledError where the reader is gone.
     """
     outcome = Outcome()
-    query: Query | None = None
+    query: RoutingQuery | None = None
     plan: Plan | None = None
     error: ApiError | None
     try:
@@ -86,7 +86,9 @@ def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | 
     return errors.cut(outcome.failure, outcome.target)
 
 
-def _settle(desk: Desk, ask: Ask, query: Query | None, plan: Plan | None, outcome: Outcome, status: int) -> Decision:
+def _settle(
+    desk: Desk, ask: Ask, query: RoutingQuery | None, plan: Plan | None, outcome: Outcome, status: int
+) -> Decision:
     """One record, the counters, and what the answer teaches about tokens. Never raises."""
     times = (desk.wall() - (desk.clock() - ask.arrived), milliseconds(desk.clock() - ask.arrived))
     try:

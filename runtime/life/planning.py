@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from runtime.contract.targets import Target
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import read_hints
-from runtime.routing.facts.query import Query, read_query
+from runtime.routing.facts.query import RoutingQuery, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import Auto, Lent, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -28,7 +28,7 @@ class Pictured(Protocol):
 class Explanation:
     """A plan and the request it was made for."""
 
-    query: Query
+    query: RoutingQuery
     plan: Plan
 
 
@@ -41,13 +41,13 @@ class Planner:
 
     def read(
         self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str], requires: frozenset[str] = frozenset()
-    ) -> Query:
+    ) -> RoutingQuery:
         """requires: certificates demanded besides those of the hints. Raises BadHint."""
         hints = read_hints(body, headers)
         hints = replace(hints, requires=hints.requires | requires) if requires else hints
         return read_query(dialect, body, hints, headers, self.tokens)
 
-    def plan(self, query: Query, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
+    def plan(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
         """The plan for a request. look: for an explanation, which changes nothing in the fleet."""
         named = resolve(query.facts.model, self.policy.directory)
         first = named.first if isinstance(named, Auto) else named
@@ -89,6 +89,6 @@ class IdlePlanner:
         return explain(self.planner, self.fleet, self.planner.read(dialect, body, headers), self.clock())
 
 
-def explain(planner: Planner, fleet: Pictured, query: Query, now: float) -> Explanation:
+def explain(planner: Planner, fleet: Pictured, query: RoutingQuery, now: float) -> Explanation:
     """The plan for a request, with the request it was made for."""
     return Explanation(query, planner.plan(query, fleet, now, look=True))

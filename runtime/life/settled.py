@@ -8,7 +8,7 @@ from runtime.contract.reasons import Reason
 from runtime.dispatch.job import Outcome, milliseconds
 from runtime.life.ask import Ask
 from runtime.record.decisions import Considered, Decision
-from runtime.routing.facts.query import Query
+from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
 from runtime.wire.api_error import ApiError
 
@@ -21,7 +21,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def decision_of(
-    ask: Ask, query: Query | None, plan: Plan | None, outcome: Outcome, status: int, times: tuple[float, float]
+    ask: Ask, query: RoutingQuery | None, plan: Plan | None, outcome: Outcome, status: int, times: tuple[float, float]
 ) -> Decision:
     """The record of a request. query, plan: None where a fault came before them. times: unix seconds of arrival, total ms.
 

@@ -70,6 +70,38 @@ DIALECT_NAMES = (
     "extra_content.google.thought_signature",
 )
 
+# Where a task may be started by itself: elsewhere it is a chore (`runtime.chores`), with a name and a restart.
+_AWAITED = "awaited or cancelled where it is started, by the function or `with` that started it"
+TASKS: Mapping[str, str] = {
+    "runtime.chores": "the place that starts them",
+    "runtime.dispatch.hedge": "a race, and its `finally` ends what still runs",
+    "runtime.server.presence": "a watch on the client's connection, ended by its `with`",
+    "runtime.cli.bulk.job": _AWAITED,
+    "runtime.cli.bulk.run": _AWAITED,
+    "runtime.cli.serve": _AWAITED,
+    "local_models.engine": "local_models knows no chores; its probe and its stop are its own",
+    "local_models.replica.owned": _AWAITED,
+    "local_models.replica.supervisor": "the one task that owns a replica and those of its run, ended with it",
+    "cloud.client": "one TLS context, made once in a thread and awaited by whoever needs it first",
+}
+
+# Classes of one name in several modules, and why that is right.
+_BESIDE_CONTRACT_NAME = "the contract's, and a room's own of the same noun, still to be renamed"
+_SEVERAL = "several things of one noun, still to be renamed"
+SHARED_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("Engine", "Price", "Telemetry", "Timeouts"), "a table of the settings, beside the contract"),
+    **dict.fromkeys(("Failed", "Format", "Reply", "Start", "Stop"), _BESIDE_CONTRACT_NAME),
+    **dict.fromkeys(("Answer", "Command", "Fault", "Gate", "Job", "Launch", "Meter", "Outcome", "Owner"), _SEVERAL),
+    **dict.fromkeys(("Place", "Progress", "Question", "Row", "Run", "Silent", "Step", "Tally", "Turn"), _SEVERAL),
+    "Verdict": _SEVERAL,
+}
+
+# Private functions that are called once, as a share of all functions: each is a jump for the reader.
+CALLED_ONCE = 0.29
+# Docstrings that begin with a question word. The number only falls.
+ASKING_DOCSTRINGS = 205
+NO_ASKING_DOCSTRINGS = ("runtime.load",)
+
 LONGEST_FUNCTION = 60
 MEDIAN_FUNCTION = 9
 LARGEST_MODULE = 450

@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 import re
 import statistics
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tests.architecture.source import Import, Module, length, within
+from tests.architecture.source import Function, Import, Module, length, within
 
 
 def forbidden_arrows(modules: Sequence[Module], allowed: Mapping[str, frozenset[str]]) -> list[str]:
@@ -34,7 +35,10 @@ def forbidden_arrows(modules: Sequence[Module], allowed: Mapping[str, frozenset[
 
 
 def circles(modules: Sequence[Module]) -> list[str]:
-    """Modules that import each other, at whatever distance. A package's `__init__` counts when imported by name."""
+    """Modules that import each other, at whatever distance.
+
+    Whoever imports a module from outside its package runs the package's `__init__` first: that is an import too.
+    """
     graph = _graph(modules)
     reach = {name: _reachable(graph, name) for name in graph}
     groups = {
@@ -43,6 +47,81 @@ def circles(modules: Sequence[Module]) -> list[str]:
         if name in reach[name]
     }
     return sorted("circle: " + " <-> ".join(sorted(group)) for group in groups)
+
+
+def own_package_imports(modules: Sequence[Module]) -> list[str]:
+    """Modules that take a name from a package they are in, which may not have run to its end yet.
+
+    A package that imports none of its modules is safe to ask.
+    """
+    names = {module.name for module in modules}
+    packages = {
+        module.name
+        for module in modules
+        if module.package and any(within(name, module.name) for each in module.imports for name in each.names)
+    }
+    return [
+        f"{module.path}:{each.line} imports its own package {each.names[0]}"
+        for module in modules
+        for each in module.imports
+        if each.names[0] in packages and within(module.name, each.names[0]) and module.name != each.names[0]
+        if not any(name in names for name in each.names[1:])
+    ]
+
+
+def called_once(modules: Sequence[Module]) -> list[str]:
+    """Private functions and methods that their own module mentions exactly once."""
+    found = []
+    for module in modules:
+        mentions: Counter[str] = Counter()
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Name):
+                mentions[node.id] += 1
+            elif isinstance(node, ast.Attribute):
+                mentions[node.attr] += 1
+        found += [
+            f"{module.path}:{each.lineno} {each.name}"
+            for each in module.functions()
+            if each.name.startswith("_") and not each.name.startswith("__") and mentions[each.name] == 1
+        ]
+    return found
+
+
+def names_with_two_meanings(modules: Sequence[Module], exempt: Collection[str]) -> list[str]:
+    """Public classes of one name in several modules."""
+    places: dict[str, list[str]] = {}
+    for module in modules:
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module.name)
+    return [
+        f"{name}: {', '.join(where)}" for name, where in sorted(places.items()) if len(where) > 1 and name not in exempt
+    ]
+
+
+def bare_tasks(modules: Sequence[Module], exempt: Collection[str]) -> list[str]:
+    """Tasks started outside the modules that are exempt, by whatever spelling."""
+    return [
+        f"{module.path}:{node.lineno} starts a task by itself"
+        for module in modules
+        if module.name not in exempt
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in ("create_task", "ensure_future")
+    ]
+
+
+def asking_docstrings(modules: Sequence[Module]) -> list[str]:
+    """Docstrings that begin with a question word: a noun, or "True if", says the same and is found by searching."""
+    asking = re.compile(r"(What|Whether|Who|Whose|Where|How)\b")
+    return [
+        f"{module.path}:{getattr(node, 'lineno', 1)} {text.splitlines()[0][:60]}"
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Module | ast.ClassDef | Function)
+        and (text := ast.get_docstring(node))
+        and asking.match(text)
+    ]
 
 
 def hidden_imports(modules: Sequence[Module], exempt: Mapping[str, Collection[str]]) -> list[str]:
@@ -116,13 +195,22 @@ def _graph(modules: Sequence[Module]) -> dict[str, set[str]]:
     return {module.name: _edges(module, names) for module in modules}
 
 
-def _edges(module: Module, names: Collection[str]) -> set[str]:
+def _edges(module: Module, names: set[str]) -> set[str]:
     edges: set[str] = set()
     for each in module.imports:
         first, *longer = each.names
-        submodules = [name for name in longer if name in names]
-        edges.update(submodules or ([first] if first in names else []))
+        reached = [name for name in longer if name in names] or ([first] if first in names else [])
+        edges.update(reached)
+        edges.update(
+            package for name in reached for package in _packages(name) & names if not within(module.name, package)
+        )
     return edges - {module.name}
+
+
+def _packages(name: str) -> set[str]:
+    """The packages a module is in: `a` and `a.b` for `a.b.c`."""
+    parts = name.split(".")
+    return {".".join(parts[:end]) for end in range(1, len(parts))}
 
 
 def _reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:

@@ -69,6 +69,53 @@ def test_a_tree_without_circles_is_fine() -> None:
     assert rules.circles(parse({"p/a.py": "", "p/b.py": "import p.a", "p/c.py": "import p.a, p.b"})) == []
 
 
+def test_a_circle_by_way_of_a_packages_init_is_found() -> None:
+    """Importing a module runs its package first: the package's imports count."""
+    tree = parse({"p/__init__.py": "import q.a", "p/a.py": "", "q/a.py": "", "q/b.py": "import p.a"})
+    assert rules.circles(tree) == []
+    tree = parse({"p/__init__.py": "import q.a", "p/a.py": "", "q/__init__.py": "", "q/a.py": "import p.a"})
+    assert rules.circles(tree) == ["circle: p <-> q.a"]
+
+
+def test_a_module_that_asks_its_own_package_is_found() -> None:
+    """Its names may not be there yet; a package without imports has them from the start."""
+    tree = parse(
+        {"p/__init__.py": "from p.b import y\nx = 1", "p/a.py": "from p import x\nfrom p import b", "p/b.py": ""}
+    )
+    assert rules.own_package_imports(tree) == ["p/a.py:1 imports its own package p"]
+    tree = parse({"p/__init__.py": "x = 1", "p/a.py": "from p import x"})
+    assert rules.own_package_imports(tree) == []
+
+
+def test_helpers_called_once_are_found() -> None:
+    """By the mentions of their own module; public functions, twice-used ones and dunders are no helpers."""
+    source = (
+        "def _one(): ...\ndef _two(): ...\ndef f(): return _one, _two, _two\nclass C:\n    def __init__(self): f()\n"
+    )
+    assert rules.called_once(parse({"p/a.py": source})) == ["p/a.py:1 _one"]
+
+
+def test_a_name_with_two_meanings_is_found() -> None:
+    """Public classes at the top of two modules; private ones and inner ones may share."""
+    tree = parse({"p/a.py": "class A: ...\nclass _B: ...\n", "p/b.py": "class A:\n    class C: ...\nclass _B: ...\n"})
+    assert rules.names_with_two_meanings(tree, ()) == ["A: p.a, p.b"]
+    assert rules.names_with_two_meanings(tree, ("A",)) == []
+
+
+def test_a_bare_task_is_found() -> None:
+    """By any spelling, unless its module is exempt."""
+    source = "import asyncio\nasyncio.create_task(f())\nloop.create_task(f())\nensure_future(f())\n"
+    tree = parse({"p/a.py": source})
+    assert [line.partition(" ")[0] for line in rules.bare_tasks(tree, ())] == ["p/a.py:2", "p/a.py:3", "p/a.py:4"]
+    assert rules.bare_tasks(tree, ("p.a",)) == []
+
+
+def test_a_docstring_that_asks_is_found() -> None:
+    """Of modules, classes and functions; a longer word is none."""
+    source = '"""Whether it rains."""\nclass A:\n    """How."""\ndef f():\n    """However."""\n'
+    assert rules.asking_docstrings(parse({"p/a.py": source})) == ["p/a.py:1 Whether it rains.", "p/a.py:2 How."]
+
+
 def test_hidden_imports_are_found() -> None:
     """An import inside a function or method is found; the same at the top is not."""
     tree = parse({"p/a.py": "import json\nclass C:\n    def f(self):\n        from os import path\n"})

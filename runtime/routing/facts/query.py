@@ -29,7 +29,7 @@ from runtime.routing.facts.text import PromptText
 from runtime.routing.facts.tokens import TokenEstimate
 
 
-class Query(msgspec.Struct, frozen=True, dict=True):
+class RoutingQuery(msgspec.Struct, frozen=True, dict=True):
     """Facts and text of one request. Task, score and language are worked out from the text when first asked for."""
 
     facts: Facts
@@ -75,9 +75,11 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], PromptScan]] = {
 
 def read_query(
     dialect: str, body: Mapping[str, Any], hints: Hints, headers: Mapping[str, str], tokens: TokenEstimate
-) -> Query:
+) -> RoutingQuery:
     """Facts and text of a body. Raises KeyError for an unknown dialect, and nothing for any body."""
     scan = _READERS[dialect](body)
     given = body.get("metadata")
     metadata = {str(k): text for k, text in given.items() if isinstance(text, str)} if isinstance(given, dict) else {}
-    return Query(facts_of(dialect, body, hints, scan, tokens), PromptText(scan.sample, scan.ask, headers, metadata))
+    return RoutingQuery(
+        facts_of(dialect, body, hints, scan, tokens), PromptText(scan.sample, scan.ask, headers, metadata)
+    )

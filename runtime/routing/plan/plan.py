@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
-from runtime.routing.facts.query import Query
+from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, down_words, local_obstacles
 from runtime.routing.plan.names import Directory, Lent, Named, Pinned, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -96,7 +96,7 @@ class RoutingPolicy:
 class _Case(msgspec.Struct, frozen=True):
     """One decision's material: obstacles of the engine (None: there is no engine) and of every target, by name."""
 
-    query: Query
+    query: RoutingQuery
     fleet: Fleet
     policy: RoutingPolicy
     now: float
@@ -129,7 +129,7 @@ class _Wish(msgspec.Struct, frozen=True):
     strict: bool = False
 
 
-def plan(query: Query, named: Named, fleet: Fleet, policy: RoutingPolicy, now: float) -> Plan:
+def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy, now: float) -> Plan:
     """Decides where a request goes. named: its model, resolved. now: seconds on the clock of `TargetState.until`."""
     if isinstance(named, Unknown):
         return _refused(unknown(named), ())
@@ -143,7 +143,7 @@ def plan(query: Query, named: Named, fleet: Fleet, policy: RoutingPolicy, now: f
     return _stay_home(case, wish)
 
 
-def _case(query: Query, fleet: Fleet, policy: RoutingPolicy, now: float, *, also: str | None) -> _Case:
+def _case(query: RoutingQuery, fleet: Fleet, policy: RoutingPolicy, now: float, *, also: str | None) -> _Case:
     clouds: dict[str, list[Obstacle]] = {}
     for name in (*policy.directory.order, also or ""):
         state = fleet.targets.get(name)

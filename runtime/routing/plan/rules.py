@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime.routing.facts.query import Query
+from runtime.routing.facts.query import RoutingQuery
 from runtime.settings import Routes, Rule, When
 
 
-def first_match(query: Query, rules: Sequence[Rule]) -> tuple[int, Rule] | None:
+def first_match(query: RoutingQuery, rules: Sequence[Rule]) -> tuple[int, Rule] | None:
     """The first rule that matches and names targets, with its number, counted from 1."""
     for number, rule in enumerate(rules, start=1):
         if rule.to and matches(query, rule.when):
@@ -17,7 +17,7 @@ def first_match(query: Query, rules: Sequence[Rule]) -> tuple[int, Rule] | None:
     return None
 
 
-def matches(query: Query, when: When) -> bool:
+def matches(query: RoutingQuery, when: When) -> bool:
     """True if every condition that `when` sets holds."""
     facts, text = query.facts, query.text
     return (
@@ -69,7 +69,7 @@ def words_of(number: int, rule: Rule) -> str:
     return f"rule {number} ({', '.join(said)})" if said else f"rule {number} (every request)"
 
 
-def route_of(query: Query, context_tokens: int) -> str:
+def route_of(query: RoutingQuery, context_tokens: int) -> str:
     """The name of the fitting route: what a target must be able to do comes before what it is good at."""
     if query.facts.media:
         return "multimodal"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import read_hints
-from runtime.routing.facts.query import Query, read_query
+from runtime.routing.facts.query import RoutingQuery, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import build, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -49,7 +49,9 @@ def chat(text: str | list[Any] = "Hello there", **body: Any) -> dict[str, Any]:
     return {"model": "auto", "messages": [{"role": "user", "content": text}], **body}
 
 
-def query_of(body: Mapping[str, Any], headers: Mapping[str, str] | None = None, dialect: str = "openai_chat") -> Query:
+def query_of(
+    body: Mapping[str, Any], headers: Mapping[str, str] | None = None, dialect: str = "openai_chat"
+) -> RoutingQuery:
     given = headers or {}
     return read_query(dialect, body, read_hints(body, given), given, TokenEstimate())
 
@@ -76,7 +78,7 @@ def policy_of(
     return RoutingPolicy(Escalation(**escalation), tuple(rules), routes or Routes(), directory)
 
 
-def planned(query: Query, fleet: Fleet, policy: RoutingPolicy, now: float = 0.0) -> Plan:
+def planned(query: RoutingQuery, fleet: Fleet, policy: RoutingPolicy, now: float = 0.0) -> Plan:
     """The plan for a request by the name it gives."""
     return plan(query, resolve(query.facts.model, policy.directory), fleet, policy, now)
 

@@ -12,7 +12,7 @@ from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Capabilities, Target
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import Hints
-from runtime.routing.facts.query import Query
+from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.facts.text import PromptText
 from runtime.routing.plan.fit import UNCERTAIN
 from runtime.routing.plan.names import build
@@ -45,7 +45,7 @@ facts = st.builds(
     logprobs=st.booleans(),
     hints=st.builds(Hints, requires=CERTIFICATES, max_cost_usd=st.sampled_from([None, None, 0.01])),
 )
-queries = st.builds(Query, facts, st.sampled_from(["hello", "```python\ndef f(): pass\n```"]).map(PromptText))
+queries = st.builds(RoutingQuery, facts, st.sampled_from(["hello", "```python\ndef f(): pass\n```"]).map(PromptText))
 chains = st.lists(st.sampled_from([LOCAL, *NAMES]), min_size=1, max_size=3, unique=True).map(tuple)
 routes = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
 pressures = st.sampled_from([Pressure(), Pressure(Reason.QUEUE_DEPTH, 2.0, "10 wait")])
@@ -85,14 +85,14 @@ def _target(fleet: Fleet, name: str) -> Target:
     return fleet.local.target if name == LOCAL else fleet.targets[name].target
 
 
-def _made(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> tuple[Fleet, Plan]:
+def _made(asked: RoutingQuery, box: tuple[Fleet, RoutingPolicy]) -> tuple[Fleet, Plan]:
     fleet, policy = box
     return fleet, planned(asked, fleet, policy)
 
 
 @settings(max_examples=80, **CALM)
 @given(queries, boxes())
-def test_no_candidate_fails_a_hard_constraint(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> None:
+def test_no_candidate_fails_a_hard_constraint(asked: RoutingQuery, box: tuple[Fleet, RoutingPolicy]) -> None:
     """Certificates, modalities, capabilities, windows and availability bind every candidate, fallbacks too."""
     fleet, made = _made(asked, box)
     for candidate in made.candidates:
@@ -106,7 +106,7 @@ def test_no_candidate_fails_a_hard_constraint(asked: Query, box: tuple[Fleet, Ro
 
 @settings(max_examples=50, **CALM)
 @given(queries, boxes())
-def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> None:
+def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: RoutingQuery, box: tuple[Fleet, RoutingPolicy]) -> None:
     """Never both, never neither, never twice the same, never without words."""
     _, made = _made(asked, box)
     assert bool(made.candidates) != (made.refusal is not None)
@@ -118,7 +118,7 @@ def test_a_plan_has_candidates_or_a_refusal_and_says_why(asked: Query, box: tupl
 
 @settings(max_examples=50, **CALM)
 @given(queries, boxes())
-def test_pins_and_modes_bind(asked: Query, box: tuple[Fleet, RoutingPolicy]) -> None:
+def test_pins_and_modes_bind(asked: RoutingQuery, box: tuple[Fleet, RoutingPolicy]) -> None:
     """A pinned plan has one candidate, its own; advise and off keep what is automatic on the box."""
     _, made = _made(asked, box)
     if asked.facts.model != "auto":

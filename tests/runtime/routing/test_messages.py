@@ -8,11 +8,11 @@ import pytest
 
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import NO_HINTS
-from runtime.routing.facts.query import Query, read_query
+from runtime.routing.facts.query import RoutingQuery, read_query
 from runtime.routing.facts.tokens import IMAGE_TOKENS, TokenEstimate
 
 
-def query(**members: Any) -> Query:
+def query(**members: Any) -> RoutingQuery:
     body = {"model": "auto", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}], **members}
     return read_query("anthropic_messages", body, NO_HINTS, {}, TokenEstimate())
 

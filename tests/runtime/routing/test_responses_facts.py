@@ -8,11 +8,11 @@ import pytest
 
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import Hints
-from runtime.routing.facts.query import Query, read_query
+from runtime.routing.facts.query import RoutingQuery, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 
 
-def query(**body: Any) -> Query:
+def query(**body: Any) -> RoutingQuery:
     return read_query("openai_responses", {"model": "auto", **body}, Hints(), {}, TokenEstimate())
 
 

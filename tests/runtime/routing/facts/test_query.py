@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from runtime.routing.facts.facts import LONGEST_NAME, Facts
-from runtime.routing.facts.query import Query
+from runtime.routing.facts.query import RoutingQuery
 from tests.runtime.routing.boxes import chat, query_of
 
 SECRETS = (
@@ -20,7 +20,7 @@ SECRETS = (
 
 
 @pytest.fixture
-def query() -> Query:
+def query() -> RoutingQuery:
     """A request with keys in its headers and private words wherever a client can put them."""
     body = chat(
         "my diagnosis is this: " + "word " * 100,
@@ -36,33 +36,33 @@ def query() -> Query:
     return query_of(body, headers)
 
 
-def test_facts_hold_neither_text_nor_keys(query: Query) -> None:
+def test_facts_hold_neither_text_nor_keys(query: RoutingQuery) -> None:
     """Serialised or printed, they show numbers and names alone."""
     for shown in (msgspec.json.encode(query.facts).decode(), repr(query.facts)):
         assert [secret for secret in SECRETS if secret in shown] == []
         assert "word" not in shown
 
 
-def test_facts_are_read_back_as_they_were(query: Query) -> None:
+def test_facts_are_read_back_as_they_were(query: RoutingQuery) -> None:
     """A record of them is enough to have them again."""
     assert msgspec.json.decode(msgspec.json.encode(query.facts), type=Facts) == query.facts
 
 
-def test_text_is_never_serialised(query: Query) -> None:
+def test_text_is_never_serialised(query: RoutingQuery) -> None:
     """Neither by itself nor inside the request it belongs to."""
     for value in (query, query.text):
         with pytest.raises(TypeError, match="unsupported"):
             msgspec.json.encode(value)
 
 
-def test_a_request_in_a_log_line_shows_no_text(query: Query) -> None:
+def test_a_request_in_a_log_line_shows_no_text(query: RoutingQuery) -> None:
     """Its repr tells sizes, also after task and language were read."""
     assert (query.task, query.language) == ("extraction", "en")
     assert [secret for secret in SECRETS if secret in repr(query)] == []
     assert "3 headers" in repr(query)
 
 
-def test_task_and_score_are_read_when_asked_for(query: Query) -> None:
+def test_task_and_score_are_read_when_asked_for(query: RoutingQuery) -> None:
     """A record takes what the decision needed, and costs no reading of its own."""
     before, score = query.already_read, query.score
     assert (before, query.already_read) == ((None, None), (None, score))
