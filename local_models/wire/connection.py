@@ -1,9 +1,10 @@
-"""One HTTP/1.1 client connection and one answer on it: what the hop to the engine is made of.
+"""One HTTP/1.1 client connection and one reply on it: the parts of the hop to the engine.
 
 Knows bytes, framing and when a connection may be used again. Knows no pool, no address, no retry and no body format.
-Written on httptools because this is the path every token takes: it costs a fraction of a general client
+Written on httptools because every token takes this path: it costs a fraction of a general client
 (docs/decisions/0002-local-hop.md).
-Chunked, counted and until-end-of-connection bodies are read; HEAD, upgrades and trailers are not.
+Chunked, counted and until-end-of-connection bodies are read; HEAD, upgrades and folded header lines are refused, trailers
+skipped.
 """
 
 from __future__ import annotations
@@ -18,46 +19,46 @@ from runtime.contract.hop import MOST_BODY, rest_of
 
 _PAUSE_ABOVE = 256 * 1024  # bytes waiting for a slow reader before the connection is no longer read
 _BODILESS = frozenset({204, 304})
+MOST_HEAD = 64 * 1024  # bytes; uvicorn, nginx and h11 allow 16 to 64 KiB for a head
 
 
-class Owner(Protocol):
-    """What an answer tells the one who asked for it."""
+class ReplyObserver(Protocol):
+    """Learns of the progress of a reply."""
 
-    def progressed(self, answer: Answer) -> None:
+    def progressed(self, reply: HopReply) -> None:
         """Body bytes arrived."""
         ...
 
-    def ended(self, answer: Answer, connection: Connection, *, reusable: bool) -> None:
+    def ended(self, reply: HopReply, connection: PooledConnection, *, reusable: bool) -> None:
         """Called once, when nothing more will arrive. `reusable`: the connection can take another request."""
         ...
 
 
-class Connection(asyncio.Protocol):
-    """One open connection. Carries at most one answer at a time."""
+class PooledConnection(asyncio.Protocol):
+    """One open connection. Carries at most one reply at a time."""
 
-    __slots__ = ("answer", "idle_since", "loop", "lost", "served", "transport")
+    __slots__ = ("idle_since", "loop", "lost", "reply", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.transport: asyncio.Transport
-        self.answer: Answer | None = None
+        self.reply: HopReply | None = None
         self.lost = False
-        self.served = 0  # answers completed
         self.idle_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self.answer is not None:
-            self.answer.feed(data)
+        if self.reply is not None:
+            self.reply.feed(data)
         else:
-            self.transport.abort()  # an answer nobody asked for
+            self.transport.abort()  # bytes without a request
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-        if self.answer is not None:
-            self.answer.cut(exc)
+        if self.reply is not None:
+            self.reply.cut(exc)
 
     def usable(self, loop: asyncio.AbstractEventLoop) -> bool:
         return not self.lost and self.loop is loop and not self.transport.is_closing()
@@ -69,14 +70,23 @@ class Connection(asyncio.Protocol):
             self.transport.write(head)
             self.transport.write(body)
 
+    @property
+    def drained(self) -> bool:
+        """True if the whole request has gone out. A reply may be complete before that: the next request would queue."""
+        return self.transport.get_write_buffer_size() == 0
+
     def abort(self) -> None:
         """Closes at once, unsent bytes dropped. Harmless on a lost connection or one whose loop has ended."""
         if not self.lost and not self.loop.is_closed():
             self.transport.abort()
 
 
-class Answer:
-    """One answer as it arrives: a `runtime.contract.hop.Reply`. One reader at a time."""
+class HopReply:
+    """One reply as it arrives: a `runtime.contract.hop.Reply`. One reader at a time.
+
+    most_head: bytes of the head, interim (1xx) replies included, before the reply counts as garbled. The same number of
+    bytes may go by without a byte of the body (chunk extensions, trailers).
+    """
 
     __slots__ = (
         "_buffered",
@@ -84,12 +94,15 @@ class Answer:
         "_complete",
         "_connection",
         "_failure",
+        "_head_size",
         "_headed",
         "_keep",
+        "_most_head",
+        "_observer",
         "_overrun",
-        "_owner",
         "_parser",
         "_paused",
+        "_since_body",
         "_until_eof",
         "_waiter",
         "counted",
@@ -98,25 +111,30 @@ class Answer:
         "touched",
     )
 
-    def __init__(self, connection: Connection, owner: Owner, *, counted: bool) -> None:
+    def __init__(
+        self, connection: PooledConnection, observer: ReplyObserver, *, counted: bool, most_head: int = MOST_HEAD
+    ) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.counted = counted
         self.touched = False  # any byte of it arrived
-        self._connection: Connection | None = connection
-        self._owner = owner
+        self._connection: PooledConnection | None = connection
+        self._observer = observer
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._most_head = most_head
+        self._head_size = 0  # bytes of header names and values
+        self._since_body = 0  # bytes received since the last byte of the body
         self._chunks: list[bytes] = []
         self._buffered = 0
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Failure | None = None
         self._headed = self._complete = self._keep = self._overrun = self._paused = self._until_eof = False
-        connection.answer = self
+        connection.reply = self
 
     # -- the reader's side
 
     async def head(self) -> None:
-        """Returns when status and headers are known. Raises HopError."""
+        """Returns as soon as status and headers are known. Raises HopError."""
         while not self._headed:
             if self._failure is not None:
                 raise HopError(self._failure)
@@ -143,7 +161,7 @@ class Answer:
         return await rest_of(self, at_most)
 
     def close(self) -> None:
-        """Abandons what has not arrived: the connection closes at once, so that the engine stops. Idempotent."""
+        """Abandons the rest of the body: the connection closes at once, so that the engine stops. Idempotent."""
         self._chunks.clear()
         self._end(reusable=False)
 
@@ -157,22 +175,36 @@ class Answer:
     # -- the connection's side
 
     def feed(self, data: bytes) -> None:
-        """Bytes of this answer, in order."""
+        """Bytes of this reply, in order."""
         self.touched = True
         parser = self._parser
         if parser is None:
             return
+        self._since_body += len(data)
         try:
             parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade:
+            self._fail(Kind.GARBLED, "the server switched protocols (101) without being asked to")
+            return
+        except httptools.HttpParserError as error:
             if not self._complete:
-                self._fail(Kind.GARBLED, f"the answer is not HTTP/1.1: {error}")
+                self._fail(Kind.GARBLED, f"the reply is not valid HTTP/1.1: {error}")
                 return
             self._overrun = True
+        if self._head_size > self._most_head:
+            self._headed = self._complete = False
+        if not self._complete and (self._since_body > self._most_head or self._head_size > self._most_head):
+            part = "framing between two parts of the body" if self._headed else "head"
+            self._fail(Kind.GARBLED, f"the reply's {part} is longer than {self._most_head} bytes")
+            return
         if self._complete:
             self._end(reusable=self._keep and not self._overrun)
         elif self._chunks:
-            self._progress()
+            if self.counted and self.status < 400:
+                self._observer.progressed(self)
+            if self._buffered > _PAUSE_ABOVE and not self._paused and self._connection is not None:
+                self._paused = True
+                self._connection.transport.pause_reading()
         if self._headed:
             self._wake()
 
@@ -183,16 +215,9 @@ class Answer:
             self._end(reusable=False)
             self._wake()
         elif self._headed:
-            self._fail(Kind.BROKEN_STREAM, f"the connection was cut in the middle of the answer{_because(cause)}")
+            self._fail(Kind.BROKEN_STREAM, f"the connection was cut in the middle of the reply{_because(cause)}")
         else:
-            self._fail(Kind.DOWN, f"the connection was closed before an answer came{_because(cause)}")
-
-    def _progress(self) -> None:
-        if self.counted and self.status < 400:
-            self._owner.progressed(self)
-        if self._buffered > _PAUSE_ABOVE and not self._paused and self._connection is not None:
-            self._paused = True
-            self._connection.transport.pause_reading()
+            self._fail(Kind.DOWN, f"the connection was closed before a reply came{_because(cause)}")
 
     def _fail(self, kind: Kind, message: str) -> None:
         if self._connection is None:
@@ -203,19 +228,18 @@ class Answer:
         self._wake()
 
     def _end(self, *, reusable: bool) -> None:
-        """The one way out: lets go of connection and parser, and says so once."""
+        """The one way out: lets go of connection and parser, and tells the observer once."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         self._parser = None  # it holds our methods: a circle the collector would have to find
-        connection.answer = None
-        if self._complete:
-            connection.served += 1
-            if self.counted and self.status < 400:
-                self._owner.progressed(self)
+        connection.reply = None
+        if self._complete and self.counted and self.status < 400:
+            self._observer.progressed(self)
+        reusable = reusable and not connection.lost and connection.drained
         if not reusable:
             connection.abort()
-        self._owner.ended(self, connection, reusable=reusable)
+        self._observer.ended(self, connection, reusable=reusable)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -227,8 +251,9 @@ class Answer:
         self._overrun = self._complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._headed:
+        if self._headed:  # a trailer
             return
+        self._head_size += len(name) + len(value)
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
@@ -237,15 +262,20 @@ class Answer:
         if self._parser is None or self._headed:
             return
         self.status = self._parser.get_status_code()
-        if self.status < 200:  # 100 and 103 are followed by the answer itself
+        if self.status < 200:  # 100 and 103 are followed by the reply itself
             self.headers.clear()
             return
         self._headed = True
-        framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+        codings = self.headers.get("transfer-encoding")
+        if codings is None:
+            framed = "content-length" in self.headers
+        else:  # RFC 9112 6.3: if the last coding is not chunked, the body ends with the connection
+            framed = codings.rpartition(",")[2].strip().lower() == "chunked"
         self._until_eof = not framed and self.status not in _BODILESS
 
     def on_body(self, data: bytes) -> None:
         if not self._complete:
+            self._since_body = 0
             self._chunks.append(data)
             self._buffered += len(data)
 

@@ -1,12 +1,12 @@
-"""The hop to one engine process, over its Unix socket or its URL: pooled connections, exact counts, no opinions.
+"""The hop to one engine process, over its Unix socket or its URL: pooled connections and exact counts.
 
-Knows how to reach one address, when a pooled connection is stale, and how many requests are out. Adds no retry of
-its own save one: a pooled connection that dies before any byte of the answer is replaced once by a fresh one (the
-engine had closed it while idle; a generation changes nothing there, so asking twice is safe). Follows no redirect,
-keeps no cookie, reads no environment.
+Knows how to reach one address, when a pooled connection is stale, and how many requests are in flight. Retries in one
+case alone: a pooled connection that dies before any byte of the reply is replaced once by a fresh one (the engine had
+closed it while idle; a generation changes nothing there, so that asking twice is safe). Follows no redirect, keeps no
+cookie, reads no environment.
 
-`in_flight` and `last_byte_at` are what hang detection lives on: probes do not touch them, nor do the heads and the
-error bodies that a vLLM front writes without its engine core (its /health says 200 while the core is stopped).
+Hang detection depends on `in_flight` and `last_byte_at`: probes do not touch them, nor do the heads and the error bodies
+that a vLLM front writes without its engine core (its /health says 200 while the core is stopped).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local_models.wire.connection import Answer, Connection
+from local_models.wire.connection import MOST_HEAD, HopReply, PooledConnection
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall
 
 _API = "/v1"
+_MOST_PROBED = 4 << 20  # bytes of a body; /metrics of vLLM has some 100 KiB
 _OWN_ENGINE_KEEP_S = 110.0  # we start it with VLLM_HTTP_TIMEOUT_KEEP_ALIVE=120
 _ATTACHED_KEEP_S = 4.0  # uvicorn, and so vLLM, closes after 5 s unless told otherwise
 _OURS = frozenset(
@@ -32,11 +33,11 @@ _OURS = frozenset(
 class EngineHop:
     """A `runtime.contract.hop.Hop` to one engine.
 
-    socket_path: of an engine we started; or base_url: ends in /v1, of one somebody else runs. key: its bearer key, a
-    secret. clock: monotonic seconds.
+    socket_path: of an engine started here; or base_url: ends in /v1, of an attached one. key: its bearer key, a secret.
+    clock: monotonic seconds. most_head: bytes of a reply's head before it is garbled.
 
-    in_flight: requests whose answer has not fully arrived, connecting included; probes excluded.
-    last_byte_at: when body bytes of a good answer last arrived; None before the first.
+    in_flight: requests whose reply is not complete, connecting included; probes excluded.
+    last_byte_at: time of the last body bytes of a good reply; None before the first.
     busy_since: when in_flight last left zero; None while it is zero.
     """
 
@@ -47,6 +48,7 @@ class EngineHop:
         base_url: str | None = None,
         key: str | None = None,
         clock: Callable[[], float],
+        most_head: int = MOST_HEAD,
     ) -> None:
         if (socket_path is None) == (base_url is None):
             raise ValueError("an engine hop takes either socket_path or base_url")
@@ -54,6 +56,7 @@ class EngineHop:
         self.last_byte_at: float | None = None
         self.busy_since: float | None = None
         self._clock = clock
+        self._most_head = most_head
         self._socket = str(socket_path) if socket_path is not None else None
         self._keep_s = _OWN_ENGINE_KEEP_S if socket_path is not None else _ATTACHED_KEEP_S
         url = urlsplit((base_url or f"http://engine{_API}").rstrip("/"))
@@ -62,8 +65,11 @@ class EngineHop:
         self._host, self._port = url.hostname, url.port or (443 if url.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._base, self._root = url.path, url.path.removesuffix(_API)
-        self._fixed = _fixed_headers(url.netloc.rpartition("@")[2], key)
-        self._idle: dict[Connection, None] = {}  # in the order they fell idle; the newest is used first
+        # Bytes must arrive as they were generated, so no encoding is accepted.
+        self._fixed = _clean(f"host: {url.netloc.rpartition('@')[2]}") + b"accept-encoding: identity\r\n"
+        if key:
+            self._fixed += _clean(f"authorization: Bearer {key}")
+        self._idle: dict[PooledConnection, None] = {}  # in the order they fell idle; the newest is used first
         self._heads: dict[tuple[str, str], bytes] = {}
 
     @property
@@ -73,33 +79,35 @@ class EngineHop:
 
     @property
     def quiet_since(self) -> float | None:
-        """Since when the engine owes us bytes and has sent none; None while nothing is out."""
+        """Since when requests have been in flight without a byte of a reply; None while none is in flight."""
         if self.busy_since is None:
             return None
         return self.busy_since if self.last_byte_at is None else max(self.busy_since, self.last_byte_at)
 
-    async def open(self, call: HttpCall, *, connect_s: float) -> Answer:
-        """Sends the call and waits for the answer's head. Raises HopError. Cancelling it closes the connection."""
+    async def open(self, call: HttpCall, *, connect_s: float) -> HopReply:
+        """Sends the call and waits for the reply's head. Raises HopError. Cancelling it closes the connection."""
         head = self._head(call.method, self._base + call.path, call.headers, len(call.body))
         return await self._ask(head, call.body, connect_s, counted=True)
 
-    async def probe(self, path: str, timeout_s: float, *, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
+    async def probe(
+        self, path: str, timeout_s: float, *, method: str = "GET", body: bytes = b"", at_most: int = _MOST_PROBED
+    ) -> tuple[int, bytes]:
         """One uncounted call to a path beside /v1 ("/health", "/metrics"): (status, body). Raises HopError."""
         headers = (("content-type", "application/json"),) if body else ()
         head = self._head(method, self._root + path, headers, len(body))
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._ask(head, body, timeout_s, counted=False)
+                reply = await self._ask(head, body, timeout_s, counted=False)
                 try:
-                    return answer.status, await answer.read()
+                    return reply.status, await reply.read(at_most)
                 finally:
-                    answer.close()
+                    reply.close()
         except TimeoutError as error:
             message = f"{self.address} did not answer {path} within {timeout_s:g} s"
             raise HopError(Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, message)) from error
 
     async def reset(self) -> None:
-        """Drops the pooled connections: the engine was restarted, or the loop changed. Answers in progress go on."""
+        """Drops the pooled connections: the engine was restarted, or the loop changed. Replies in progress go on."""
         idle, self._idle = self._idle, {}
         for connection in idle:
             connection.abort()
@@ -109,48 +117,48 @@ class EngineHop:
         """Drops the pooled connections. The hop may be used again."""
         await self.reset()
 
-    # -- what an answer tells us
+    # -- a `ReplyObserver`
 
-    def progressed(self, answer: Answer) -> None:
+    def progressed(self, reply: HopReply) -> None:
         self.last_byte_at = self._clock()
 
-    def ended(self, answer: Answer, connection: Connection, *, reusable: bool) -> None:
-        if answer.counted:
+    def ended(self, reply: HopReply, connection: PooledConnection, *, reusable: bool) -> None:
+        if reply.counted:
             self._leave()
-        if reusable and not connection.lost:
+        if reusable:
             connection.idle_since = self._clock()
             self._idle[connection] = None
 
     # -- one exchange
 
-    async def _ask(self, head: bytes, body: bytes, connect_s: float, *, counted: bool) -> Answer:
+    async def _ask(self, head: bytes, body: bytes, connect_s: float, *, counted: bool) -> HopReply:
         loop = asyncio.get_running_loop()
         pooled = self._pooled(loop)
         if pooled is not None:
-            answer = self._begin(pooled, counted)
+            reply = self._begin(pooled, counted)
             try:
-                return await self._send(answer, pooled, head, body)
+                return await self._send(reply, pooled, head, body)
             except HopError as error:
-                if answer.touched or error.failure.kind is not Kind.DOWN:
+                if reply.touched or error.failure.kind is not Kind.DOWN:
                     raise
         fresh = await self._connect(loop, connect_s, counted)
         return await self._send(self._begin(fresh, counted), fresh, head, body)
 
-    def _begin(self, connection: Connection, counted: bool) -> Answer:
+    def _begin(self, connection: PooledConnection, counted: bool) -> HopReply:
         if counted:
             self._enter()
-        return Answer(connection, self, counted=counted)
+        return HopReply(connection, self, counted=counted, most_head=self._most_head)
 
-    async def _send(self, answer: Answer, connection: Connection, head: bytes, body: bytes) -> Answer:
+    async def _send(self, reply: HopReply, connection: PooledConnection, head: bytes, body: bytes) -> HopReply:
         try:
             connection.send(head, body)
-            await answer.head()
+            await reply.head()
         except BaseException:
-            answer.close()
+            reply.close()
             raise
-        return answer
+        return reply
 
-    def _pooled(self, loop: asyncio.AbstractEventLoop) -> Connection | None:
+    def _pooled(self, loop: asyncio.AbstractEventLoop) -> PooledConnection | None:
         """The connection that fell idle last, if it is still good. Old ones are dropped on the way."""
         idle = self._idle
         if not idle:
@@ -168,12 +176,15 @@ class EngineHop:
             connection.abort()
         return None
 
-    async def _connect(self, loop: asyncio.AbstractEventLoop, connect_s: float, counted: bool) -> Connection:
+    async def _connect(self, loop: asyncio.AbstractEventLoop, connect_s: float, counted: bool) -> PooledConnection:
         if counted:
             self._enter()
         try:
-            async with asyncio.timeout(connect_s):
-                return await self._dial(loop)
+            async with asyncio.timeout(connect_s):  # asyncio and uvloop both set TCP_NODELAY
+                if self._socket is not None:
+                    return (await loop.create_unix_connection(lambda: PooledConnection(loop), self._socket))[1]
+                dialled = loop.create_connection(lambda: PooledConnection(loop), self._host, self._port, ssl=self._tls)
+                return (await dialled)[1]
         except TimeoutError as error:
             message = f"no connection to {self.address} within {connect_s:g} s"
             raise HopError(Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, message)) from error
@@ -183,12 +194,6 @@ class EngineHop:
         finally:
             if counted:
                 self._leave()
-
-    async def _dial(self, loop: asyncio.AbstractEventLoop) -> Connection:
-        """asyncio and uvloop both set TCP_NODELAY on what they connect."""
-        if self._socket is not None:
-            return (await loop.create_unix_connection(lambda: Connection(loop), self._socket))[1]
-        return (await loop.create_connection(lambda: Connection(loop), self._host, self._port, ssl=self._tls))[1]
 
     def _enter(self) -> None:
         self.in_flight += 1
@@ -208,12 +213,6 @@ class EngineHop:
                 self._heads[method, target] = first
         rest = b"".join([_clean(f"{name}: {value}") for name, value in headers if name not in _OURS])
         return b"%b%bcontent-length: %d\r\n\r\n" % (first, rest, length)
-
-
-def _fixed_headers(host: str, key: str | None) -> bytes:
-    """Bytes must arrive as they were generated, so no encoding is accepted."""
-    lines = _clean(f"host: {host}") + b"accept-encoding: identity\r\n"
-    return lines + _clean(f"authorization: Bearer {key}") if key else lines
 
 
 def _clean(line: str) -> bytes:

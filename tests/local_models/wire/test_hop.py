@@ -1,4 +1,4 @@
-"""The hop to one engine, against a server that does exactly what the test says, over a real Unix socket."""
+"""The hop to one engine, against a scripted server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,116 +14,7 @@ import pytest
 from local_models.wire.hop import EngineHop
 from runtime.contract.failures import Disposition, HopError, Kind
 from runtime.contract.hop import HttpCall
-
-CALL = HttpCall("/chat/completions", b'{"model":"m"}')
-WHOLE = b"HTTP/1.1 200 OK\r\nServer: uvicorn\r\ncontent-length: 5\r\n\r\nhello"
-STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-class Peer:
-    """One connection as the server sees it. `requests` are whole: head and body."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def request(self) -> tuple[bytes, bytes]:
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        lines = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
-        return head, await self.reader.readexactly(int(lines.get(b"content-length", b"0")))
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def chunk(self, data: bytes) -> None:
-        await self.send(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def hang_up(self) -> None:
-        self.writer.close()
-
-
-Script = Callable[[Peer], Awaitable[None]]
-
-
-class Engine:
-    """A server whose every connection runs the script; `gone` is set whenever a client has gone."""
-
-    def __init__(self, path: Path, script: Script) -> None:
-        self.path = path
-        self.script = script
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self.gone = asyncio.Event()
-        self._peers: list[Peer] = []
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._serve, self.path)
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for peer in self._peers:
-            peer.hang_up()
-        self.path.unlink(missing_ok=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        peer = Peer(reader, writer)
-        self._peers.append(peer)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            await self.script(peer)
-            await reader.read()
-        self.gone.set()
-        peer.hang_up()
-
-
-Start = Callable[[Script], Awaitable[Engine]]
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[Start]:
-    started: list[Engine] = []
-
-    async def start(script: Script) -> Engine:
-        one = Engine(tmp_path / "e.sock", script)
-        await one.start()
-        started.append(one)
-        return one
-
-    yield start
-    for one in started:
-        await one.stop()
-    await asyncio.sleep(0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def hop(tmp_path: Path, clock: Clock) -> AsyncIterator[EngineHop]:
-    hop = EngineHop(socket_path=tmp_path / "e.sock", clock=clock)
-    yield hop
-    assert hop.in_flight == 0, "a test left a request in flight"
-    await hop.aclose()
-
-
-async def answer_all(peer: Peer) -> None:
-    """Answers every request of a connection with the same whole answer."""
-    while True:
-        await peer.request()
-        await peer.send(WHOLE)
+from tests.local_models.wire.peer import CALL, STREAM, WHOLE, Clock, Engine, Peer, Start, answer_all
 
 
 async def test_sends_the_call_byte_for_byte_below_v1(engine: Start, hop: EngineHop) -> None:
@@ -407,49 +298,6 @@ async def test_closing_a_finished_reply_keeps_the_connection(engine: Start, hop:
     assert one.connections == 1
 
 
-async def test_only_good_body_bytes_move_the_clock(engine: Start, hop: EngineHop, clock: Clock) -> None:
-    """A hung engine's front still writes heads and refusals: they are no sign of life."""
-    go = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.send(STREAM)
-        await go.wait()
-        await peer.chunk(b"data: one\n\n")
-
-    await engine(script)
-    reply = await hop.open(CALL, connect_s=1)
-    assert (hop.last_byte_at, hop.quiet_since) == (None, 100.0)
-    clock.now = 107.0
-    go.set()
-    await reply.chunk()
-    assert (hop.last_byte_at, hop.quiet_since) == (107.0, 107.0)
-    reply.close()
-    assert hop.quiet_since is None
-
-
-async def test_a_refusal_is_no_progress(engine: Start, hop: EngineHop) -> None:
-    """A 400 comes from the front alone."""
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.send(WHOLE.replace(b"200 OK", b"400 Bad Request"))
-
-    await engine(script)
-    assert await (await hop.open(CALL, connect_s=1)).read() == b"hello"
-    assert hop.last_byte_at is None
-
-
-async def test_quiet_since_starts_with_the_first_request(engine: Start, hop: EngineHop, clock: Clock) -> None:
-    """An engine that was idle for an hour is not hung the moment it gets a request."""
-    await engine(answer_all)
-    await (await hop.open(CALL, connect_s=1)).read()
-    clock.now += 3600
-    reply = await hop.open(CALL, connect_s=1)
-    assert hop.quiet_since is None or hop.quiet_since == clock.now
-    await reply.read()
-
-
 async def test_a_probe_asks_beside_v1_and_counts_for_nothing(engine: Start, hop: EngineHop) -> None:
     """/health and /metrics live at U for an engine at U/v1."""
     heads: list[bytes] = []
@@ -525,29 +373,6 @@ async def test_a_restarted_engine_is_reached_after_reset(engine: Start, hop: Eng
     second = await engine(answer_all)
     assert await (await hop.open(CALL, connect_s=1)).read() == b"hello"
     assert second.connections == 1
-
-
-async def test_many_at_once_are_counted_exactly(engine: Start, hop: EngineHop) -> None:
-    """A hundred calls, a third of them abandoned, leave nothing in flight."""
-
-    async def script(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            await peer.send(STREAM)
-            await peer.chunk(b"data: one\n\n")
-            await asyncio.sleep(0)
-            await peer.send(b"0\r\n\r\n")
-
-    async def one(number: int) -> None:
-        reply = await hop.open(CALL, connect_s=5)
-        if number % 3:
-            await reply.read()
-        reply.close()
-
-    await engine(script)
-    await asyncio.gather(*map(one, range(100)))
-    assert hop.in_flight == 0
-    assert hop.busy_since is None
 
 
 @pytest.fixture
