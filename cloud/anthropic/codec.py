@@ -10,7 +10,7 @@ from cloud.anthropic.names import API_VERSION, WIRE
 from cloud.anthropic.pauses import PausingCall
 from cloud.anthropic.read_answer import ClaudeAnswerReader
 from cloud.anthropic.write_request import write_request
-from runtime.contract.codec import Decoder, Encoded
+from runtime.contract.codec import Decoder, Encoded, Unsupported
 from runtime.contract.failures import Failure
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
@@ -42,7 +42,10 @@ class AnthropicCodec:
         return PATHS[dialect]
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        written = write_request(request, target, self._version)
+        try:
+            written = write_request(request, target, self._version)
+        except RecursionError as error:
+            raise Unsupported("the request is nested too deeply") from error
         betas = ((_BETA, written.betas),) if written.betas else ()
         headers = (_JSON, (_VERSION, written.version), *betas)
         call = PausingCall if written.pauses else HttpCall

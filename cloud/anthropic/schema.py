@@ -26,14 +26,14 @@ def closed(schema: Any) -> dict[str, Any]:
     """The schema of an object in the terms of structured output. Raises Unshapable."""
     if not isinstance(schema, dict):
         raise Unshapable("the schema is not an object")
-    definitions = _definitions(schema)
-    root = _resolved(schema, definitions)
-    open_root = root.get("additionalProperties") is not False and not root.get("properties")
-    shaped = any(word in root for word in (*_COMBINED, "enum"))
-    if open_root and root.get("type", "object") == "object" and not shaped:
-        raise Unshapable("the root does not name the object's members")
-    _refuse_cycles(definitions)
     try:
+        definitions = _definitions(schema)
+        root = _resolved(schema, definitions)
+        open_root = root.get("additionalProperties") is not False and not root.get("properties")
+        shaped = any(word in root for word in (*_COMBINED, "enum"))
+        if open_root and root.get("type", "object") == "object" and not shaped:
+            raise Unshapable("the root does not name the object's members")
+        _refuse_cycles(definitions)
         inner = {name: _node(value) for name, value in definitions.items()}
         return ({"$defs": inner} if inner else {}) | _node(schema)
     except (AttributeError, TypeError) as error:
@@ -47,7 +47,7 @@ def input_schema(schema: Any) -> dict[str, Any]:
     if any(word in schema for word in _COMBINED):
         try:
             return _merged(schema)
-        except (Unshapable, AttributeError, TypeError):
+        except (AttributeError, TypeError, ValueError):
             schema = {word: value for word, value in schema.items() if word not in _COMBINED}
     return schema if schema.get("type") == "object" else {**schema, "type": "object"}
 

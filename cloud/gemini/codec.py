@@ -10,7 +10,7 @@ from cloud.gemini import faults
 from cloud.gemini.names import API_VERSION, WIRE, path
 from cloud.gemini.read_answer import GeminiAnswerReader
 from cloud.gemini.write_request import write_request
-from runtime.contract.codec import Decoder, Encoded
+from runtime.contract.codec import Decoder, Encoded, Unsupported
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
@@ -35,7 +35,10 @@ class GeminiCodec:
         return path("MODEL", self._version).replace("MODEL", "{model}")
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        return write_request(request, target, self._version)
+        try:
+            return write_request(request, target, self._version)
+        except RecursionError as error:
+            raise Unsupported("the request is nested too deeply") from error
 
     def decoder(self, request: Request) -> Decoder:
         seed = self._draw()

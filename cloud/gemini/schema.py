@@ -1,4 +1,4 @@
-"""JSON Schemas as the wire takes them: the keywords it knows; the others become words, for the model to keep all the same.
+"""JSON Schemas as the wire takes them: the keywords it knows. The others go into the description, for the model to follow.
 
 Sources: the vendor's list of keywords at `responseJsonSchema` (googleapis.github.io/kotlin-genai) and its errors.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Json
 
 _KEPT = frozenset(
@@ -46,124 +47,123 @@ _CAPITALS = frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJEC
 _MERGED = frozenset({"properties", "$defs"})
 
 
-def plain(schema: Json) -> Json:
-    """The schema for `responseJsonSchema` and `parametersJsonSchema`. What is no schema object goes as it is."""
-    return _plain(schema, _definitions(schema)) if isinstance(schema, Mapping) else schema
+_MOST_OPENED = 1000  # references that one schema's `allOf` may follow
+
+
+def plain(schema: Json, most_opened: int = _MOST_OPENED) -> Json:
+    """The schema for `responseJsonSchema` and `parametersJsonSchema`. A schema that is no object stays as it is.
+
+    most_opened: references followed to merge `allOf`. Each may hold two others, so that a short schema could grow without end.
+    Raises Unsupported beyond it.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    groups = ((name, schema.get(name)) for name in ("$defs", "definitions"))
+    known = {
+        f"#/{name}/{key}": inner for name, group in groups if isinstance(group, Mapping) for key, inner in group.items()
+    }
+    return _Writer(known, most_opened).plain(schema)
 
 
 def parameters(schema: Json) -> Json | None:
-    """A tool's arguments; None where it takes none: older models refuse an object without members."""
-    if not isinstance(schema, Mapping) or not (
-        set(schema) - {"type", "title", "description", "$schema"} - _empty(schema)
-    ):
-        return None
-    told = "type" in schema or "properties" not in schema
-    return plain(schema if told else {"type": "object", **schema})
-
-
-def _empty(schema: Mapping[str, Json]) -> set[str]:
-    """Members that say nothing: no properties, none required, no others allowed."""
-    names = {name for name in ("properties", "required", "$defs") if not schema.get(name)}
-    return names | (
-        {"additionalProperties"} if not schema.get("properties") and not schema.get("additionalProperties") else set()
-    )
-
-
-def _definitions(schema: Mapping[str, Json]) -> Mapping[str, Json]:
-    """By the whole reference that leads to each."""
-    groups = ((name, schema.get(name)) for name in ("$defs", "definitions"))
-    return {
-        f"#/{name}/{key}": inner for name, group in groups if isinstance(group, Mapping) for key, inner in group.items()
-    }
-
-
-def _plain(schema: Json, known: Mapping[str, Json]) -> Json:
+    """The schema of a tool's arguments; None for a tool without any: older models refuse an object without members."""
     if not isinstance(schema, Mapping):
-        return {} if isinstance(schema, bool) else schema
-    if isinstance(schema.get("allOf"), list):
-        schema = _united(schema, known, ())
-    if "nullable" in schema:
-        return _nullable(schema, known)
-    if isinstance(schema.get("$ref"), str):
-        return _reference(schema, known)
-    out: dict[str, Json] = {}
-    words: list[str] = []
-    for name, value in schema.items():
-        _member(name, value, known, out, words)
-    if words:
-        out["description"] = " ".join(filter(None, (out.get("description"), f"({'; '.join(words)})")))
-    return out
+        return None
+    empty = {name for name in ("properties", "required", "$defs") if not schema.get(name)}
+    if not schema.get("properties") and not schema.get("additionalProperties"):
+        empty.add("additionalProperties")
+    if not set(schema) - {"type", "title", "description", "$schema"} - empty:
+        return None
+    typed = "type" in schema or "properties" not in schema
+    return plain(schema if typed else {"type": "object", **schema})
 
 
-def _nullable(schema: Mapping[str, Json], known: Mapping[str, Json]) -> Json:
-    """The older way to say that null will do."""
-    inner = _plain({name: value for name, value in schema.items() if name != "nullable"}, known)
-    return {"anyOf": [inner, {"type": "null"}]} if schema["nullable"] is True else inner
+class _Writer:
+    """known: the schema behind each whole reference. left: references that may still be followed."""
 
+    def __init__(self, known: Mapping[str, Json], left: int) -> None:
+        self._known, self._left = known, left
 
-def _member(name: str, value: Json, known: Mapping[str, Json], out: dict[str, Json], words: list[str]) -> None:
-    if name in _NAMED and isinstance(value, Mapping):
-        out.setdefault(_NAMED[name], {}).update({key: _plain(inner, known) for key, inner in value.items()})
-    elif name in _LISTED and isinstance(value, list):
-        out.setdefault(_LISTED[name], []).extend(_plain(inner, known) for inner in value)
-    elif name in _NESTED:
-        out[name] = value if isinstance(value, bool) and name == "additionalProperties" else _plain(value, known)
-    elif name == "const":
-        out["enum"] = [value]
-        if type(value) in _TYPES:
-            out.setdefault("type", _TYPES[type(value)])
-    elif name == "type":
-        out["type"] = _type(value)
-    elif name in _KEPT and (name != "format" or value in _FORMATS):
-        out[name] = value
-    elif name not in _MEANINGLESS:
-        words.append(f"{name}: {_text(value)}")
+    def plain(self, schema: Json) -> Json:
+        if not isinstance(schema, Mapping):
+            return {} if isinstance(schema, bool) else schema
+        if isinstance(schema.get("allOf"), list):
+            schema = self._united(schema, ())
+        if "nullable" in schema:
+            # OpenAPI's way to allow null.
+            inner = self.plain({name: value for name, value in schema.items() if name != "nullable"})
+            return {"anyOf": [inner, {"type": "null"}]} if schema["nullable"] is True else inner
+        if isinstance(schema.get("$ref"), str):
+            return self._reference(schema)
+        out: dict[str, Json] = {}
+        words: list[str] = []
+        for name, value in schema.items():
+            self._member(name, value, out, words)
+        if words:
+            out["description"] = " ".join(filter(None, (out.get("description"), f"({'; '.join(words)})")))
+        return out
 
+    def _member(self, name: str, value: Json, out: dict[str, Json], words: list[str]) -> None:
+        """Adds one keyword to the schema, or to the words of its description."""
+        if name in _NAMED and isinstance(value, Mapping):
+            out.setdefault(_NAMED[name], {}).update({key: self.plain(inner) for key, inner in value.items()})
+        elif name in _LISTED and isinstance(value, list):
+            out.setdefault(_LISTED[name], []).extend(map(self.plain, value))
+        elif name in _NESTED:
+            out[name] = value if isinstance(value, bool) and name == "additionalProperties" else self.plain(value)
+        elif name == "const":
+            out["enum"] = [value]
+            if type(value) in _TYPES:
+                out.setdefault("type", _TYPES[type(value)])
+        elif name == "type":
+            out["type"] = _type(value)
+        elif name in _KEPT and (name != "format" or value in _FORMATS):
+            out[name] = value
+        elif name not in _MEANINGLESS:
+            words.append(f"{name}: {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
 
-def _reference(schema: Mapping[str, Json], known: Mapping[str, Json]) -> Json:
-    """A reference stands alone, or with what begins with `$`; its own description goes around it."""
-    alone: dict[str, Json] = {"$ref": str(schema["$ref"]).replace(_OLD_REF, _REF)}
-    inner: dict[str, Json] = {}
-    for name in ("$defs", "definitions"):
-        if isinstance(schema.get(name), Mapping):
-            inner |= {key: _plain(value, known) for key, value in schema[name].items()}
-    if inner:
-        return alone | {"$defs": inner}
-    return {"description": schema["description"], "anyOf": [alone]} if schema.get("description") else alone
+    def _reference(self, schema: Mapping[str, Json]) -> Json:
+        """A reference stands alone or beside names that begin with `$`; its description goes around it."""
+        alone: dict[str, Json] = {"$ref": str(schema["$ref"]).replace(_OLD_REF, _REF)}
+        inner: dict[str, Json] = {}
+        for name in ("$defs", "definitions"):
+            if isinstance(schema.get(name), Mapping):
+                inner |= {key: self.plain(value) for key, value in schema[name].items()}
+        if inner:
+            return alone | {"$defs": inner}
+        return {"description": schema["description"], "anyOf": [alone]} if schema.get("description") else alone
 
+    def _united(self, schema: Mapping[str, Json], seen: tuple[str, ...]) -> Mapping[str, Json]:
+        """`allOf` as one schema: members side by side, `required` united; of two values that disagree the first holds."""
+        out: dict[str, Any] = {name: value for name, value in schema.items() if name != "allOf"}
+        alone = len(schema["allOf"]) == 1 and not out.get("properties")
+        for part in schema["allOf"]:
+            opened = part if alone and isinstance(part, Mapping) and "allOf" not in part else self._opened(part, seen)
+            for name, value in opened.items():
+                if name in _MERGED and isinstance(value, Mapping):
+                    out[name] = {**value, **(out.get(name) or {})}
+                elif name == "required" and isinstance(value, list):
+                    out[name] = list(dict.fromkeys([*(out.get(name) or ()), *value]))
+                else:
+                    out.setdefault(name, value)
+        return out
 
-def _united(schema: Mapping[str, Json], known: Mapping[str, Json], seen: tuple[str, ...]) -> Mapping[str, Json]:
-    """`allOf` as one schema: members side by side, names and demands united; of two that disagree the first holds."""
-    out: dict[str, Any] = {name: value for name, value in schema.items() if name != "allOf"}
-    alone = len(schema["allOf"]) == 1 and not out.get("properties")
-    for part in schema["allOf"]:
-        for name, value in (part if alone and "allOf" not in part else _opened(part, known, seen)).items():
-            if name in _MERGED and isinstance(value, Mapping):
-                out[name] = {**value, **(out.get(name) or {})}
-            elif name == "required" and isinstance(value, list):
-                out[name] = list(dict.fromkeys([*(out.get(name) or ()), *value]))
-            else:
-                out.setdefault(name, value)
-    return out
-
-
-def _opened(part: Json, known: Mapping[str, Json], seen: tuple[str, ...]) -> Mapping[str, Json]:
-    """One of `allOf`, with what it refers to in its place."""
-    if not isinstance(part, Mapping):
-        return {}
-    target = part.get("$ref")
-    if isinstance(target, str) and isinstance(known.get(target), Mapping):
-        found = {} if target in seen else known[target]  # a circle says nothing new
-        seen = (*seen, target)
-        part = {**found, **{name: value for name, value in part.items() if name != "$ref"}}
-    return _united(part, known, seen) if isinstance(part.get("allOf"), list) else part
+    def _opened(self, part: Json, seen: tuple[str, ...]) -> Mapping[str, Json]:
+        """One schema of `allOf`, with the schema it refers to in place of the reference."""
+        if not isinstance(part, Mapping):
+            return {}
+        target = part.get("$ref")
+        if isinstance(target, str) and isinstance(self._known.get(target), Mapping):
+            self._left -= 1
+            if self._left < 0:
+                raise Unsupported("the schema refers to itself too often", "response_format")
+            found = {} if target in seen else self._known[target]  # a circle adds nothing
+            seen = (*seen, target)
+            part = {**found, **{name: value for name, value in part.items() if name != "$ref"}}
+        return self._united(part, seen) if isinstance(part.get("allOf"), list) else part
 
 
 def _type(value: Json) -> Json:
     if isinstance(value, list):
         return [_type(one) for one in value]
     return value.lower() if isinstance(value, str) and value in _CAPITALS else value
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from cloud.errors import error_of, message_of, retry_after
-from runtime.contract.codec import Decoder, Encoded
+from runtime.contract.codec import Decoder, Encoded, Unsupported
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
@@ -40,7 +40,10 @@ class OpenAICodec:
         return PATHS[dialect]
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        return write_request(request, target.model, fitted(self._profile, target.capabilities))
+        try:
+            return write_request(request, target.model, fitted(self._profile, target.capabilities))
+        except RecursionError as error:
+            raise Unsupported("the request is nested too deeply") from error
 
     def decoder(self, request: Request) -> Decoder:
         return ChatAnswerReader()

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from cloud.openai.compatible import OpenAICodec
-from runtime.contract.codec import Decoder, Encoded
+from runtime.contract.codec import Decoder, Encoded, Unsupported
 from runtime.contract.events import Event, Failed
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
@@ -43,9 +43,12 @@ class OpenAITwoWires:
         return PATH if dialect == NAME else self._chat.path(dialect)
 
     def encode(self, request: Request, target: Target) -> Encoded:
-        if wire_for(request, target.capabilities, CHAT) == NAME:
+        if wire_for(request, target.capabilities, CHAT) != NAME:
+            return self._chat.encode(request, target)
+        try:
             return write_request(request, target.model, fitted(self._responses, target.capabilities))
-        return self._chat.encode(request, target)
+        except RecursionError as error:
+            raise Unsupported("the request is nested too deeply") from error
 
     def decoder(self, request: Request) -> Decoder:
         return EitherDecoder()

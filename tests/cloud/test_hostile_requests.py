@@ -1,0 +1,100 @@
+"""Requests that a client made to break a writer: each vendor's codec writes them or refuses them, quickly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cloud.catalogue import known, plain
+from cloud.providers import PROVIDERS
+from runtime.contract.codec import Codec, Unsupported
+from runtime.contract.messages import Format, Message, Request, Role, Text, Tool, ToolCall, ToolResult
+from runtime.contract.targets import Target
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+MODELS = {
+    "anthropic": "claude-sonnet-5-5",
+    "gemini": "gemini-3.8-flash",
+    "openai": "gpt-6.1-sol",
+    "deepseek": "deepseek-flash",
+}
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """A schema of objects inside each other."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    return schema
+
+
+def doubling(word: str, levels: int = 40) -> dict[str, Any]:
+    """A schema of a few kilobytes that is 2 ** levels long once its references are replaced."""
+    both = {n: [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}] for n in range(levels)}
+    definitions: dict[str, Any] = {f"d{n}": {word: pair} for n, pair in both.items()}
+    definitions[f"d{levels}"] = {"type": "object", "properties": {"x": {"type": "string"}}}
+    return {"$defs": definitions, "type": "object", word: [{"$ref": "#/$defs/d0"}]}
+
+
+SCHEMAS = {
+    "deep": deep(200),
+    "too deep": deep(900),
+    "doubling allOf": doubling("allOf"),
+    "doubling anyOf": doubling("anyOf"),
+    "circle": {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}, "allOf": [{"$ref": "#/$defs/a"}]},
+    "wide": {"type": "object", "properties": {f"p{n}": {"type": "string", "pattern": "x"} for n in range(5000)}},
+    "no schema": [[[]]],
+    "odd properties": {"properties": ["abc"], "anyOf": [{"required": ["a"]}]},
+    "odd": {"type": {"a": 1}, "required": 7, "properties": [1], "allOf": {"b": 2}, "$defs": "x", "enum": 3},
+}
+
+
+def asked(**more: Any) -> Request:
+    return Request("m", (Message(Role.USER, (Text("x"),)),), **more)
+
+
+REQUESTS = {f"tool: {name}": asked(tools=(Tool("f", schema=schema),)) for name, schema in SCHEMAS.items()}
+REQUESTS |= {
+    f"strict tool: {name}": asked(tools=(Tool("f", schema=each, strict=True),)) for name, each in SCHEMAS.items()
+}
+REQUESTS |= {f"format: {name}": asked(format=Format(schema=schema)) for name, schema in SCHEMAS.items()}
+for _name, _text in {
+    "deep": "[" * 900 + "]" * 900,
+    "deeper": "[" * 100_000,
+    "object": '{"a":' * 900,
+}.items():
+    _turns = (
+        Message(Role.USER, (Text("x"),)),
+        Message(Role.ASSISTANT, (ToolCall("c", "f", _text),)),
+        Message(Role.USER, (ToolResult("c", (Text(_text),)),)),
+    )
+    REQUESTS[f"arguments: {_name}"] = Request("m", _turns)
+    REQUESTS[f"result: {_name}"] = Request(
+        "m", (_turns[0], Message(Role.ASSISTANT, (ToolCall("c", "f", "{}"),)), _turns[2])
+    )
+for _wire in ("openai_chat", "anthropic_messages", "gemini"):
+    _nested: Any = {}
+    for _ in range(900):
+        _nested = {"generationConfig": _nested, "tools": [_nested]} if _ == 0 else {"a_b": _nested}
+    REQUESTS[f"extra: {_wire}"] = asked(extra={_wire: {"generation_config": _nested, "safety_settings": _nested}})
+
+
+@pytest.mark.parametrize("provider", MODELS)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_hostile_request_is_written_or_refused(provider: str, name: str) -> None:
+    """No other exception leaves a codec, the body is JSON, and the event loop stands still for less than a second."""
+    model = MODELS[provider]
+    entry = known(provider, model)
+    target = Target("t", provider, model, capabilities=entry.capabilities if entry else plain(provider))
+    codec: Codec = PROVIDERS[provider].codec(lambda: NOW, None)
+    began = time.process_time()
+    with contextlib.suppress(Unsupported):
+        encoded = codec.encode(REQUESTS[name], target)
+        assert len(encoded.call.body) < 2_000_000
+        assert name.startswith("extra") or json.loads(encoded.call.body)
+    assert time.process_time() - began < 1.0
