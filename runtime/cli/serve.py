@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import json
-import logging
 import signal
 import socket
 import sys
@@ -21,6 +20,7 @@ import uvicorn
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
+from runtime.compose import door
 from runtime.compose.runtime import Runtime, load_settings, pending
 from runtime.compose.state import StateLocked, lock_state
 from runtime.compose.targets import retiring
@@ -28,13 +28,13 @@ from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.life import live
-from runtime.server.connection import ConnectionLimits, http_protocol
+from runtime.server.connection import http_protocol
+from runtime.server.listening import BACKLOG, address_of, listening
 from runtime.settings import Changes, Live, Loaded, Settings, SettingsError, environment, state_dir, watch
 from runtime.wire.raw_body import RawBody
 
 _FIRST_QUESTION = "What is the capital of France?"
 _FOREVER_S = 1e9
-_BACKLOG = 4096
 _YOUNG_OBJECTS = 10_000  # between two collections; Python's own 700 cost a twentieth of every request
 
 
@@ -90,20 +90,13 @@ def _loop() -> asyncio.AbstractEventLoop:
 @contextlib.contextmanager
 def _listening(settings: Settings) -> Iterator[socket.socket]:
     """The door's socket, taken before anything expensive begins."""
-    host, port = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server = settings.server
+    with contextlib.ExitStack() as stack:
         try:
-            listener.bind((host, port))
+            listener = stack.enter_context(listening(server.host, server.port, server.socket))
         except OSError as error:
-            words = (
-                f"{host}:{port} cannot be listened on: {error.strerror}; stop what holds it (hearth doctor names it) "
-                "or choose another port: HEARTH_SERVER__PORT=8001 hearth serve"
-            )
-            raise CommandError(words, Exit.FAILED) from error
-        listener.listen(_BACKLOG)  # whoever comes before the server runs waits for it
-        listener.setblocking(False)
+            words = f"{error.strerror}; stop what holds it (hearth doctor names it) or choose another port: "
+            raise CommandError(f"{words}HEARTH_SERVER__PORT=8001 hearth serve", Exit.FAILED) from error
         yield listener
 
 
@@ -129,11 +122,11 @@ class _Serving:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._asked_to_stop)
-        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-        logging.raiseExceptions = False  # a log line that cannot be written is lost, and nothing else
+        door.log(loaded.settings)
 
         async def apply(settings: Settings, changes: Changes) -> None:
             runtime.apply(settings)
+            door.log(settings)
 
         settings = Live(loaded, lambda: load_settings(config, environment()), apply, notice)
         runtime.refused = lambda: settings.refused
@@ -142,7 +135,7 @@ class _Serving:
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)
-        base = f"http://{runtime.settings.server.host}:{listener.getsockname()[1]}"
+        base = address_of(listener, runtime.settings.server.host, runtime.settings.server.path_prefix)
         _greet(runtime, base)
 
         async def reload() -> None:
@@ -214,7 +207,7 @@ def _server(runtime: Runtime) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             runtime.app,
-            http=http_protocol(ConnectionLimits()),
+            http=http_protocol(door.connection_limits(runtime.settings)),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -223,7 +216,7 @@ def _server(runtime: Runtime) -> uvicorn.Server:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=75,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
         )
     )
 

@@ -14,6 +14,7 @@ from cloud.providers import NAMES
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend
 from runtime.chores import Chores
+from runtime.compose.door import gate
 from runtime.compose.engine import engine_spec, secret_names
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, clouds, policy, targets
@@ -38,8 +39,6 @@ from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.server.app import App
-from runtime.server.gate import Gate
-from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.counting import Counting
@@ -47,7 +46,6 @@ from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import StatusReport
 from runtime.settings import Loaded, Settings, load, not_in_force
-from runtime.trust.keys import Keys
 
 _LISTEN_S = 1.0
 
@@ -77,7 +75,7 @@ class Runtime:
         fatal: Callable[[str], None],
     ) -> None:
         settings = loaded.settings
-        self.settings, self.loaded = settings, loaded
+        self.settings, self.loaded, self._folder = settings, loaded, folder
         self.reloaded_at: float | None = None
         self.refused: Callable[[], str | None] = lambda: None  # why the last reload was refused
         self.started_at = time.time()
@@ -133,7 +131,7 @@ class Runtime:
             "/v1/embeddings": EMBEDDINGS,
             "/v1/messages": MESSAGES,
         }
-        return App(self.desk, _gate(self.settings), dialects, pages)
+        return App(self.desk, gate(self.settings, self._folder), dialects, pages)
 
     def apply(self, settings: Settings) -> None:
         """Puts other settings in force, between two requests. Engine, address and records wait for a restart.
@@ -148,7 +146,7 @@ class Runtime:
         self._fetching.media = settings.media
         self.desk.total_s = settings.timeouts.total
         self.desk.max_body = settings.server.max_body_mb * 1_000_000
-        self.app.gate = _gate(settings)
+        self.app.gate = gate(settings, self._folder)
         self.desk.metrics.know(self._labels(callable_clouds))
         self.settings = settings
         self.reloaded_at = time.time()
@@ -192,7 +190,3 @@ class Runtime:
             fleet.in_flight,
             self.store.dropped,
         )
-
-
-def _gate(settings: Settings) -> Gate:
-    return Gate(Keys(key.reveal() for key in settings.server.keys), Origins(settings.server.cors))

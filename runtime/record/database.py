@@ -42,13 +42,17 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A page of decisions, newest first. before: a decision id, exclusive. failed: only error statuses (400 and above)."""
+    """A page of decisions, newest first.
+
+    before: a decision id, exclusive. failed: only error statuses (400 and above). caller: only those of this key's id.
+    """
 
     limit: int = 50
     before: str | None = None
     target: str | None = None
     reason: str | None = None
     failed: bool = False
+    caller: str | None = None
 
     def matches(self, decision: Decision) -> bool:
         return (
@@ -56,6 +60,7 @@ class Query:
             and (self.target is None or decision.target == self.target)
             and (self.reason is None or decision.reason == self.reason)
             and (not self.failed or decision.status >= 400)
+            and (self.caller is None or decision.caller == self.caller)
         )
 
     def where(self) -> tuple[str, list[object]]:
@@ -63,6 +68,9 @@ class Query:
         before = None if self.before is None else number_of(self.before) or 0
         pairs = [("number < ?", before), ("target = ?", self.target), ("reason = ?", self.reason)]
         pairs.append(("status >= ?", 400 if self.failed else None))
+        # an id is plain ASCII, and inside a JSON string every quote is escaped: these bytes are the member and nothing else
+        member = None if self.caller is None else f'"caller":"{self.caller}"'
+        pairs.append(("instr(CAST(body AS TEXT), ?)", member))
         kept = [(clause, value) for clause, value in pairs if value is not None]
         return " AND ".join(clause for clause, _ in kept) or "1", [value for _, value in kept]
 

@@ -115,9 +115,13 @@ class Store:
         target: str | None = None,
         reason: str | None = None,
         failed: bool = False,
+        caller: str | None = None,
     ) -> tuple[Decision, ...]:
-        """Newest first, those not yet saved included. `before` is an id: the last one of the page before."""
-        query = Query(limit, before, target, reason, failed)
+        """Newest first, those not yet saved included. `before` is an id: the last one of the page before.
+
+        caller: the id of a key; only what was asked with it.
+        """
+        query = Query(limit, before, target, reason, failed, caller)
         fresh = [decision for decision in self._unsaved() if query.matches(decision)]
         try:
             saved = await asyncio.to_thread(database.read_many, self.path, query, self._skip)

@@ -48,9 +48,8 @@ class Gate:
             request.caller = self.keys.admit(request.headers)
 
 
-def demand(request: ClientRequest, scope: Scope | None) -> None:
-    """Raises ApiError 403 if the caller lacks the scope of the route; None: no scope is needed."""
-    if scope is not None and not request.caller.may(scope):
-        raise ApiError(
-            403, f"this key lacks the scope {scope!s} that {request.method} {request.path} needs", "missing_scope"
-        )
+def demand(request: ClientRequest, scopes: tuple[Scope, ...]) -> None:
+    """Raises ApiError 403 if the caller holds none of the scopes of the route; none at all: it is open to everybody."""
+    if scopes and not any(map(request.caller.may, scopes)):
+        words = f"this key lacks the scope {scopes[-1]!s} that {request.method} {request.path[:200]} needs"
+        raise ApiError(403, words, "missing_scope")

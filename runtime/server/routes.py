@@ -20,26 +20,30 @@ from runtime.trust.caller import Scope
 
 Route = tuple[str, str]  # method, path
 
-# None: open to everybody, without a key. A caller with `generate` alone sees only their own decisions.
-SCOPES: Mapping[Route, Scope | None] = {
-    ("POST", "/v1/chat/completions"): Scope.GENERATE,
-    ("POST", "/v1/completions"): Scope.GENERATE,
-    ("POST", "/v1/embeddings"): Scope.GENERATE,
-    ("POST", "/v1/responses"): Scope.GENERATE,
-    ("GET", "/v1/responses/"): Scope.GENERATE,
-    ("POST", "/v1/responses/"): Scope.GENERATE,
-    ("DELETE", "/v1/responses/"): Scope.GENERATE,
-    ("POST", "/v1/messages"): Scope.GENERATE,
-    ("POST", "/v1/messages/count_tokens"): Scope.GENERATE,
-    ("GET", "/v1/models"): Scope.GENERATE,
-    ("GET", "/v1/models/"): Scope.GENERATE,
-    ("GET", "/health/live"): None,
-    ("GET", "/health/ready"): None,
-    ("GET", "/metrics"): Scope.READ,
-    ("GET", "/hearth/status"): Scope.READ,
-    ("POST", "/hearth/explain"): Scope.READ,
-    ("GET", "/hearth/decisions"): Scope.GENERATE,
-    ("GET", "/hearth/decisions/"): Scope.GENERATE,
+GENERATE, READ = (Scope.GENERATE,), (Scope.READ,)
+OPEN: tuple[Scope, ...] = ()
+EITHER = (Scope.GENERATE, Scope.READ)  # a caller with `generate` alone sees only their own
+
+# The scopes of which a caller must hold one; without any the route is open to everybody, without a key.
+SCOPES: Mapping[Route, tuple[Scope, ...]] = {
+    ("POST", "/v1/chat/completions"): GENERATE,
+    ("POST", "/v1/completions"): GENERATE,
+    ("POST", "/v1/embeddings"): GENERATE,
+    ("POST", "/v1/responses"): GENERATE,
+    ("GET", "/v1/responses/"): GENERATE,
+    ("POST", "/v1/responses/"): GENERATE,
+    ("DELETE", "/v1/responses/"): GENERATE,
+    ("POST", "/v1/messages"): GENERATE,
+    ("POST", "/v1/messages/count_tokens"): GENERATE,
+    ("GET", "/v1/models"): GENERATE,
+    ("GET", "/v1/models/"): GENERATE,
+    ("GET", "/health/live"): OPEN,
+    ("GET", "/health/ready"): OPEN,
+    ("GET", "/metrics"): READ,
+    ("GET", "/hearth/status"): READ,
+    ("POST", "/hearth/explain"): READ,
+    ("GET", "/hearth/decisions"): EITHER,
+    ("GET", "/hearth/decisions/"): EITHER,
 }
 
 

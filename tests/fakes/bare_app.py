@@ -31,6 +31,10 @@ class Answered:
         return next((value for each, value in self.headers if each == name), None)
 
     @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
     def error(self) -> dict[str, Any]:
         return cast("dict[str, Any]", json.loads(self.body)["error"])
 
@@ -61,9 +65,9 @@ async def asked(
     scope = {
         "type": "http",
         "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
+        "path": path.partition("?")[0],
+        "raw_path": path.partition("?")[0].encode(),
+        "query_string": path.partition("?")[2].encode(),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
         "client": client,
     }

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 from runtime.record.store import Store
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.trust.caller import Scope
 from runtime.wire.api_error import ApiError
 
 PATH = "/hearth/decisions"
@@ -31,14 +32,23 @@ class DecisionPages:
         if not 1 <= limit <= _MOST:
             raise ApiError(400, f"limit must be a number from 1 to {_MOST}", "invalid_parameter", "limit")
         rows = await self._store.list(
-            limit, before=asked.get("before"), target=asked.get("target"), reason=asked.get("reason")
+            limit,
+            before=asked.get("before"),
+            target=asked.get("target"),
+            reason=asked.get("reason"),
+            caller=_own(request),
         )
         await request.answer_json(200, {"object": "list", "data": rows}, extra)
 
     async def one(self, request: ClientRequest, extra: Pairs) -> None:
-        """Raises ApiError 404 if no decision is kept under this id."""
+        """Raises ApiError 404 if no decision of the caller's is kept under this id."""
         id = request.path.removeprefix(f"{PATH}/")
         found = await self._store.get(id)
-        if found is None:
+        if found is None or _own(request) not in (None, found.caller):
             raise ApiError(404, f"no decision {id[:100]!r} is kept", "decision_not_found")
         await request.answer_json(200, found, extra)
+
+
+def _own(request: ClientRequest) -> str | None:
+    """The only caller whose decisions are shown; None: everybody's."""
+    return None if request.caller.may(Scope.READ) else request.caller.id

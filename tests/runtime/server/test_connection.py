@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -16,11 +17,15 @@ import uvloop
 
 from runtime.server.asgi import ClientGone, ClientRequest, Receive, Scope, Send
 from runtime.server.connection import ConnectionLimits, HttpProtocol, http_protocol
+from runtime.server.listening import listening
 from runtime.wire.api_error import ApiError
 
 QUICK = ConnectionLimits(head_s=0.2, window_s=0.1, body_s=0.2, write_s=0.2, body_rate=10_000)
 GET = b"GET /%b HTTP/1.1\r\nhost: a\r\n"
 END = b"\r\n"
+
+
+Served = tuple["Echo", int, type[HttpProtocol]]
 
 
 class _Server(uvicorn.Server):
@@ -77,18 +82,26 @@ class Echo:
 
 
 @contextlib.asynccontextmanager
-async def serving(limits: ConnectionLimits = QUICK) -> AsyncIterator[tuple[Echo, int, type[HttpProtocol]]]:
+async def serving_on(listener: socket.socket, limits: ConnectionLimits = QUICK) -> AsyncIterator[Served]:
     echo, protocol = Echo(), http_protocol(limits)
-    server = _Server(uvicorn.Config(echo, port=0, lifespan="off", log_config=None, ws="none", http=protocol))
-    task = asyncio.create_task(server.serve())
+    server = _Server(uvicorn.Config(echo, lifespan="off", log_config=None, ws="none", http=protocol))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.005)
+    name = listener.getsockname()
     try:
-        yield echo, server.servers[0].sockets[0].getsockname()[1], protocol
+        yield echo, 0 if isinstance(name, str) else name[1], protocol
     finally:
         echo.release.set()
         server.should_exit = server.force_exit = True
         await task
+
+
+@contextlib.asynccontextmanager
+async def serving(limits: ConnectionLimits = QUICK) -> AsyncIterator[Served]:
+    with listening("127.0.0.1", 0) as listener:
+        async with serving_on(listener, limits) as served:
+            yield served
 
 
 async def said(port: int, *pieces: bytes, then: float = 0.0) -> bytes:

@@ -1,0 +1,56 @@
+"""The settings of the door as the values it is built from: who may come in, what a connection may cost, what is logged."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from runtime.server import logs
+from runtime.server.connection import ConnectionLimits
+from runtime.server.gate import Gate
+from runtime.server.hosts_and_origins import Hosts, Origins, Proxies
+from runtime.settings import Settings
+from runtime.trust.admin_key import local_admin_key
+from runtime.trust.keys import Keys
+
+_log = logging.getLogger("hearth.server")
+
+
+def gate(settings: Settings, folder: Path) -> Gate:
+    """folder: where the state lives; the box's own admin key is kept there while the settings name none."""
+    server = settings.server
+    own = None
+    if not server.admin_keys:
+        try:
+            own = local_admin_key(folder)
+        except OSError as error:
+            _log.warning("no admin key could be made in %s (%s): nobody may change anything", folder, error.strerror)
+    users = [key.reveal() for key in server.keys]
+    admins = [key.reveal() for key in server.admin_keys]
+    return Gate(
+        Keys(users, admins, own),
+        Origins(server.cors),
+        Hosts(server.hosts),
+        Proxies(server.trusted_proxies),
+        server.path_prefix.rstrip("/"),
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    server = settings.server
+    most = server.max_connections
+    return ConnectionLimits(
+        head_bytes=server.max_head_kb * 1024,
+        head_s=server.head_timeout,
+        window_s=server.body_timeout,
+        connections=most,
+        idle=max(1, most // 2),
+    )
+
+
+def log(settings: Settings) -> None:
+    """Puts the settings of the log in force."""
+    server = settings.server
+    keys = [*server.keys, *server.admin_keys, settings.engine.key, *(each.key for each in settings.targets.values())]
+    secrets = [key.reveal() for key in keys if key is not None and key.value is not None]
+    logs.configure(server.log_level, server.log_format, access_log=server.access_log, secrets=secrets)

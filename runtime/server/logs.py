@@ -1,0 +1,96 @@
+"""Where log lines go and what they look like: text or JSON on one stream, never the message of an exception or a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+from runtime.server import access
+from runtime.trust.stack import stack_of
+
+OURS = "hearth"
+_MOST = 16_384  # characters of a line
+_SHORTEST_SECRET = 6  # a shorter one would blot out ordinary words
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def configure(
+    level: Literal["debug", "info", "warning", "error"] = "warning",
+    form: Literal["text", "json"] = "text",
+    *,
+    access_log: bool = False,
+    secrets: Collection[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Sets up the logging of this process. May be called again, after a reload.
+
+    level: of our own loggers; libraries are heard from `warning` on, since some of them log what they send. secrets: never
+    shown, wherever they stand. stream: standard error, if left out; one that cannot be written to loses its lines.
+    """
+    handler = _Patient(stream or sys.stderr)
+    handler.setFormatter((JsonLines if form == "json" else TextLines)(secrets))
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _Patient)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    logging.raiseExceptions = False
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    logging.getLogger(OURS).setLevel(level.upper())
+    logging.getLogger(access.LOGGER).setLevel(logging.INFO if access_log else logging.CRITICAL)
+
+
+class _Patient(logging.StreamHandler[TextIO]):
+    """A handler that never raises: a reader of the log that has gone must not end what is logged about."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(self.format(record) + self.terminator)
+            self.stream.flush()
+        except Exception:  # noqa: BLE001, S110 - there is nowhere left to say it
+            pass
+
+
+class TextLines(logging.Formatter):
+    """LEVEL logger: message, and the stack of an exception below it."""
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        super().__init__()
+        self._secrets = sorted((each for each in secrets if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self.shown(f"{record.levelname} {record.name}: {self.words(record)}")
+
+    def words(self, record: logging.LogRecord) -> str:
+        """The message, and the lines of code of its exception. A message that cannot be formatted is shown as it is."""
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - a wrong call of a logger, with whatever was handed to it
+            text = str(record.msg)
+        error = record.exc_info[1] if record.exc_info else None
+        return text if error is None else f"{text}\n{stack_of(error)}"
+
+    def shown(self, text: str) -> str:
+        """Without secrets and control characters, and of bounded length."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:_MOST].translate(_CONTROLS)
+
+
+class JsonLines(TextLines):
+    """One object a line: at, level, logger, message, and the fields that the record brings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self.shown(self.words(record)),
+        }
+        fields: dict[str, object] = getattr(record, "fields", {})
+        for name, value in fields.items():
+            line.setdefault(name, self.shown(value) if isinstance(value, str) else value)
+        return json.dumps(line, ensure_ascii=False, default=str)
