@@ -34,7 +34,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ModelTurn:
     """What one turn of a model left. calls: tool call id -> thought signature."""
 
     model: str | None = None
@@ -66,7 +66,7 @@ def origin(model: str | None) -> Extra:
     return {OURS: {"model": model}} if model else {}
 
 
-def message_extra(turn: Turn) -> dict[str, Any] | None:
+def message_extra(turn: ModelTurn) -> dict[str, Any] | None:
     """The message's `extra_content`; None where there is nothing to keep."""
     if not turn.worth_keeping:
         return None
@@ -131,7 +131,7 @@ class SignatureCache:
     """
 
     def __init__(self, *, entries: int = 20_000, size: int = 64 << 20) -> None:
-        self._turns: OrderedDict[str, Turn] = OrderedDict()
+        self._turns: OrderedDict[str, ModelTurn] = OrderedDict()
         self._entries, self._size = entries, size
         self._held = 0
 
@@ -143,7 +143,7 @@ class SignatureCache:
         """Bytes held, about."""
         return self._held
 
-    def remember(self, keys: Iterable[str], turn: Turn) -> None:
+    def remember(self, keys: Iterable[str], turn: ModelTurn) -> None:
         for key in keys:
             self._forget(key)
             self._turns[key] = turn
@@ -151,7 +151,7 @@ class SignatureCache:
         while self._turns and (len(self._turns) > self._entries or self._held > self._size):
             self._forget(next(iter(self._turns)))
 
-    def recall(self, key: str) -> Turn | None:
+    def recall(self, key: str) -> ModelTurn | None:
         turn = self._turns.get(key)
         if turn is not None:
             self._turns.move_to_end(key)

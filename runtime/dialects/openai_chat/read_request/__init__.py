@@ -1,8 +1,8 @@
-"""A client's chat body as a Request: every member is read, kept as an extra, or refused with its place."""
+"""Reads a client's chat body as a Request: every member is read, kept as an extra, or refused with its place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from runtime.contract.messages import Request, Thinking
@@ -54,18 +54,32 @@ _READ = frozenset(
 def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Request:
     """Raises BadBody with the place of what the wire does not allow, Unsupported for what only OpenAI's own servers do.
 
-    signatures: what earlier turns left, for clients that do not give it back.
+    signatures: of earlier turns, for clients that do not give them back.
     """
     data = body.data
     functions, foreign = tools(data)
     choice = tool_choice(data, {tool.name for tool in functions})
+    given = members.items(data, "messages")
+    if not given:
+        raise BadBody("'messages' must be a list with at least one message", "messages")
+    parallel = members.flag(data, "parallel_tool_calls")
+    if parallel is None and data.get("functions") and not data.get("tools"):
+        parallel = False  # the old spelling of tools has one call per answer
     limit = members.whole(data, "max_completion_tokens", 0)
+    wants_logprobs, top = members.flag(data, "logprobs"), members.whole(data, "top_logprobs", 0)
+    options = members.table(data, "stream_options") or {}
+    # Members without a place in the contract stay with the wire.
+    extra = members.rest(data, _READ)
+    if foreign:
+        extra["tools"] = foreign
+    if data.get("user") and data.get("safety_identifier"):
+        extra["safety_identifier"] = data["safety_identifier"]
     return Request(
         model=members.text(data, "model") or "",
-        messages=messages(_needed_messages(data), signatures),
+        messages=messages(given, signatures),
         tools=functions,
         tool_choice=choice,
-        parallel_tool_calls=_parallel(data),
+        parallel_tool_calls=parallel,
         max_tokens=members.whole(data, "max_tokens", 0) if limit is None else limit,
         temperature=members.number(data, "temperature"),
         top_p=members.number(data, "top_p"),
@@ -75,31 +89,18 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         seed=members.whole(data, "seed"),
         presence_penalty=members.number(data, "presence_penalty"),
         frequency_penalty=members.number(data, "frequency_penalty"),
-        logprobs=_logprobs(data),
-        logit_bias=_biases(data),
+        logprobs=top or 0 if wants_logprobs else None,
+        logit_bias=_each(data, "logit_bias", members.number),
         format=answer_format(data),
         thinking=_thinking(data),
         verbosity=members.text(data, "verbosity"),
         user=members.text(data, "user") or members.text(data, "safety_identifier"),
         service_tier=members.text(data, "service_tier"),
-        metadata=_metadata(data),
+        metadata=_each(data, "metadata", members.text),
         stream=members.flag(data, "stream") or False,
-        include_usage=_include_usage(data),
-        extra=_extra(data, foreign),
+        include_usage=members.flag(options, "include_usage", "stream_options") or False,
+        extra={WIRE: extra} if extra else {},
     )
-
-
-def _needed_messages(data: Table) -> list[Any]:
-    found = members.items(data, "messages")
-    if not found:
-        raise BadBody("'messages' must be a list with at least one message", "messages")
-    return found
-
-
-def _parallel(data: Table) -> bool | None:
-    """The old spelling of tools has one call per answer."""
-    said = members.flag(data, "parallel_tool_calls")
-    return False if said is None and data.get("functions") and not data.get("tools") else said
 
 
 def _stop(data: Table) -> tuple[str, ...]:
@@ -112,49 +113,23 @@ def _stop(data: Table) -> tuple[str, ...]:
     return tuple(word for word in words if word)
 
 
-def _logprobs(data: Table) -> int | None:
-    wanted, top = members.flag(data, "logprobs"), members.whole(data, "top_logprobs", 0)
-    return top or 0 if wanted else None
-
-
-def _biases(data: Table) -> Mapping[str, float] | None:
-    found = members.table(data, "logit_bias")
-    if found is not None:
-        for token in found:
-            members.number(found, token, "logit_bias")
-    return found or None
-
-
 def _thinking(data: Table) -> Thinking | None:
     """`reasoning_effort`, or the `reasoning` object that several servers of this wire take."""
     effort = members.text(data, "reasoning_effort")
-    said = members.table(data, "reasoning") or {}
-    effort = effort or members.text(said, "effort", "reasoning")
-    budget = members.whole(said, "max_tokens", 0)
-    if effort is None and budget is None and (enabled := members.flag(said, "enabled", "reasoning")) is not None:
+    reasoning = members.table(data, "reasoning") or {}
+    effort = effort or members.text(reasoning, "effort", "reasoning")
+    budget = members.whole(reasoning, "max_tokens", 0)
+    if effort is None and budget is None and (enabled := members.flag(reasoning, "enabled", "reasoning")) is not None:
         effort = "medium" if enabled else "none"
-    show = members.flag(said, "exclude", "reasoning")
-    if effort is None and budget is None and show is None:
+    hidden = members.flag(reasoning, "exclude", "reasoning")
+    if effort is None and budget is None and hidden is None:
         return None
-    return Thinking(effort, budget, None if show is None else not show)
+    return Thinking(effort, budget, None if hidden is None else not hidden)
 
 
-def _metadata(data: Table) -> Mapping[str, str] | None:
-    found = members.table(data, "metadata")
-    for name in found or ():
-        members.text(found or {}, name, "metadata")
+def _each(data: Table, name: str, read: Callable[[Table, str, str], Any]) -> dict[str, Any] | None:
+    """An object whose members all have one type; None if it is empty."""
+    found = members.table(data, name)
+    for member in found or ():
+        read(found or {}, member, name)
     return found or None
-
-
-def _include_usage(data: Table) -> bool:
-    options = members.table(data, "stream_options") or {}
-    return members.flag(options, "include_usage", "stream_options") or False
-
-
-def _extra(data: Table, foreign: list[Any]) -> dict[str, Any]:
-    found = members.rest(data, _READ)
-    if foreign:
-        found["tools"] = foreign
-    if data.get("user") and data.get("safety_identifier"):
-        found["safety_identifier"] = data["safety_identifier"]
-    return {WIRE: found} if found else {}

@@ -1,4 +1,4 @@
-"""Content parts of a message, as clients of OpenAI's chat wire write them, common extensions included."""
+"""Reads the content parts of a message, common extensions included."""
 
 from __future__ import annotations
 
@@ -16,58 +16,60 @@ _MARKS = frozenset({"type", "cache_control"})
 
 
 def content(value: Any, at: str) -> tuple[Content, ...]:
-    """A message's content: a string or a list of parts. Empty texts are nothing."""
+    """A message's content: a string or a list of parts. Empty texts are left out."""
     if isinstance(value, str):
         return (Text(value),) if value else ()
     if not isinstance(value, list):
         raise members.wrong(at, "a string or a list of parts")
-    parts = [_part(part, f"{at}[{place}]") for place, part in enumerate(value)]
+    parts: list[Content] = []
+    for place, part in enumerate(value):
+        here = f"{at}[{place}]"
+        if isinstance(part, str):
+            parts.append(Text(part))
+            continue
+        if not isinstance(part, dict):
+            raise members.wrong(here, "an object")
+        kind = part.get("type")
+        read = _READERS.get(kind) if isinstance(kind, str) else None
+        if read is None:
+            known = ", ".join(_READERS)
+            raise BadBody(f"a part of type {kind!r} is not known; known are {known}", f"{here}.type")
+        parts.append(read(part, here))
     return tuple(part for part in parts if not isinstance(part, Text) or part.text)
 
 
-def _part(part: Any, at: str) -> Content:
-    if isinstance(part, str):
-        return Text(part)
-    if not isinstance(part, dict):
-        raise members.wrong(at, "an object")
-    read = _READERS.get(part.get("type", ""))
-    if read is None:
-        known = ", ".join(_READERS)
-        raise BadBody(f"a part of type {part.get('type')!r} is not known; known are {known}", f"{at}.type")
-    return read(part, at)
-
-
-def _text(part: dict[str, Any], at: str) -> Text:
+def read_text(part: dict[str, Any], at: str) -> Text:
+    """A part of text."""
     value = members.text(part, "text", at)
     if value is None:
         raise members.wrong(f"{at}.text", "a string")
     return Text(value, cache(part), _extra(part, "text"))
 
 
-def _refusal(part: dict[str, Any], at: str) -> Refusal:
+def read_refusal(part: dict[str, Any], at: str) -> Refusal:
+    """A part of a refusal that the client gives back."""
     return Refusal(members.text(part, "refusal", at) or "")
 
 
-def _by_url(kind: data_url.Kind) -> Callable[[dict[str, Any], str], Media]:
-    member = f"{kind}_url"
-
-    def read(part: dict[str, Any], at: str) -> Media:
-        value = part.get(member)
-        place = f"{at}.{member}"
-        inner: dict[str, Any] = {"url": value} if isinstance(value, str) else members.table(part, member, at) or {}
-        url = members.needed_text(inner, "url", place)
-        extra = _extra(part, member)
-        detail = members.text(inner, "detail", place)
-        inline = _inline(url, place)
-        if inline is None:
-            return Media(kind, url=url, detail=detail, cache=cache(part), extra=extra)
-        mime = data_url.guessed(inline.mime, None, inline.data)
-        return Media(kind, mime, data=inline.data, detail=detail, cache=cache(part), extra=extra)
-
-    return read
+def read_url(part: dict[str, Any], at: str) -> Media:
+    """An image, a sound or a video by URL, in the member that the part's type names."""
+    member: str = part["type"]
+    kind = _BY_URL[member]
+    place = f"{at}.{member}"
+    value = part.get(member)
+    inner: dict[str, Any] = {"url": value} if isinstance(value, str) else members.table(part, member, at) or {}
+    url = members.needed_text(inner, "url", place)
+    extra = _extra(part, member)
+    detail = members.text(inner, "detail", place)
+    inline = _inline(url, place)
+    if inline is None:
+        return Media(kind, url=url, detail=detail, cache=cache(part), extra=extra)
+    mime = data_url.guessed(inline.mime, None, inline.data)
+    return Media(kind, mime, data=inline.data, detail=detail, cache=cache(part), extra=extra)
 
 
-def _sound(part: dict[str, Any], at: str) -> Media:
+def read_sound(part: dict[str, Any], at: str) -> Media:
+    """A sound in base64, or as a data URL."""
     place = f"{at}.input_audio"
     inner = members.table(part, "input_audio", at) or {}
     data = members.needed_text(inner, "data", place)
@@ -77,7 +79,8 @@ def _sound(part: dict[str, Any], at: str) -> Media:
     return Media("audio", mime, data=payload, cache=cache(part), extra=_extra(part, "input_audio"))
 
 
-def _file(part: dict[str, Any], at: str) -> Media:
+def read_file(part: dict[str, Any], at: str) -> Media:
+    """A file by id, by URL, or in base64."""
     place = f"{at}.file"
     inner = members.table(part, "file", at) or {}
     name = members.text(inner, "filename", place) or members.text(inner, "name", place)
@@ -89,12 +92,12 @@ def _file(part: dict[str, Any], at: str) -> Media:
     given = members.text(inner, "file_data", place) or url
     if not given:
         raise BadBody("a file needs one of file_data, file_id, file_url", place)
-    told = members.text(inner, "format", place) or members.text(inner, "mime_type", place) or ""
+    declared = members.text(inner, "format", place) or members.text(inner, "mime_type", place) or ""
     inline = _inline(given, place)
     if inline is None and given.startswith(("http://", "https://", "gs://")):
-        mime = data_url.guessed(told, name or given.partition("?")[0])
+        mime = data_url.guessed(declared, name or given.partition("?")[0])
         return Media(data_url.kind(mime), mime, url=given, name=name, cache=mark, extra=extra)
-    mime, payload = inline or (told, given)
+    mime, payload = inline or (declared, given)
     mime = data_url.guessed(mime, name, payload)
     return Media(data_url.kind(mime), mime, data=payload, name=name, cache=mark, extra=extra)
 
@@ -111,12 +114,13 @@ def _extra(part: Mapping[str, Any], own: str) -> Extra:
     return {WIRE: found} if found else {}
 
 
-_READERS: dict[str, Callable[[dict[str, Any], str], Content]] = {
-    "text": _text,
-    "image_url": _by_url("image"),
-    "input_audio": _sound,
-    "audio_url": _by_url("audio"),
-    "video_url": _by_url("video"),
-    "file": _file,
-    "refusal": _refusal,
+_BY_URL: Mapping[str, data_url.Kind] = {"image_url": "image", "audio_url": "audio", "video_url": "video"}
+_READERS: Mapping[str, Callable[[dict[str, Any], str], Content]] = {
+    "text": read_text,
+    "image_url": read_url,
+    "input_audio": read_sound,
+    "audio_url": read_url,
+    "video_url": read_url,
+    "file": read_file,
+    "refusal": read_refusal,
 }

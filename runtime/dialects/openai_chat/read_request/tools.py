@@ -1,4 +1,4 @@
-"""Tools, the choice among them, and the format of the answer, as a client of OpenAI's chat wire gives them."""
+"""Reads tools, the choice among them, and the format of the answer from a chat body."""
 
 from __future__ import annotations
 
@@ -21,35 +21,30 @@ _MODES = frozenset({"auto", "none", "required"})
 
 
 def tools(data: Table) -> tuple[tuple[Tool, ...], list[Json]]:
-    """The functions, old spelling included, and the entries that are none: a vendor's own tools, as written."""
+    """The functions, in either spelling, and all other entries as written: a vendor's own tools."""
     functions, foreign = [], []
     for place, entry in enumerate(members.items(data, "tools")):
         at = f"tools[{place}]"
         if not isinstance(entry, dict):
             raise members.wrong(at, "an object")
-        if entry.get("type") == "custom":
+        kind = entry.get("type", "function" if "function" in entry else None)
+        if kind == "custom":
             raise Unsupported("custom (grammar) tools exist on OpenAI's own wire alone", "tools")
-        if "function" in entry and entry.get("type", "function") == "function":
-            functions.append(_function(entry, at))
-        elif entry.get("type") == "function":
-            raise members.wrong(f"{at}.function", "an object")
-        else:
+        if kind != "function":
             foreign.append(entry)
+            continue
+        inner = members.table(entry, "function", at)
+        if inner is None:
+            raise members.wrong(f"{at}.function", "an object")
+        functions.append(_tool(inner, entry, f"{at}.function"))
     old = [_tool(entry, {}, f"functions[{place}]") for place, entry in enumerate(members.items(data, "functions"))]
     functions += [replace(tool, extra={WIRE: dict(tool.extra.get(WIRE, {})) | {OLD: True}}) for tool in old]
     return tuple(functions), foreign
 
 
 def speaks_of_functions(given: Sequence[Tool]) -> bool:
-    """Whether the client uses the old spelling of tools, and waits for a `function_call`."""
+    """True if the client uses the old spelling of tools and expects a `function_call`."""
     return any(tool.extra.get(WIRE, {}).get(OLD) for tool in given)
-
-
-def _function(entry: dict[str, Any], at: str) -> Tool:
-    inner = members.table(entry, "function", at)
-    if inner is None:
-        raise members.wrong(f"{at}.function", "an object")
-    return _tool(inner, entry, f"{at}.function")
 
 
 def _tool(inner: Any, entry: dict[str, Any], at: str) -> Tool:
@@ -70,7 +65,7 @@ def _tool(inner: Any, entry: dict[str, Any], at: str) -> Tool:
 
 
 def cache(value: Table) -> Cache | None:
-    """A mark that the prefix up to here is to be cached: the extension of several vendors, or OpenAI's own."""
+    """A cache breakpoint: the extension of several vendors, or OpenAI's own."""
     mark = value.get("cache_control")
     if isinstance(mark, dict):
         ttl = mark.get("ttl")
@@ -82,7 +77,9 @@ def tool_choice(data: Table, known: Collection[str]) -> ToolChoice | None:
     """known: names of the functions there are."""
     choice, member = data.get("tool_choice"), "tool_choice"
     if choice is None and "functions" in data:
-        choice, member = _legacy_choice(data.get("function_call")), "function_call"
+        # The old spelling: a mode, or an object with the name.
+        choice, member = data.get("function_call"), "function_call"
+        choice = {"type": "function", "function": choice} if isinstance(choice, dict) else choice
     if choice is None:
         return None
     if isinstance(choice, str):
@@ -91,21 +88,12 @@ def tool_choice(data: Table, known: Collection[str]) -> ToolChoice | None:
         return ToolChoice(cast(Literal["auto", "none", "required"], choice))
     if not isinstance(choice, dict):
         raise members.wrong(member, "a string or an object")
-    return _choice_object(choice, member, known)
-
-
-def _legacy_choice(choice: Any) -> Any:
-    return {"type": "function", "function": choice} if isinstance(choice, dict) else choice
-
-
-def _choice_object(choice: dict[str, Any], member: str, known: Collection[str]) -> ToolChoice:
-    match choice.get("type", "function"):
-        case "function":
-            return ToolChoice("named", _known(choice.get("function"), f"{member}.function", known))
-        case "allowed_tools":
-            return _allowed(choice, known)
-        case other:
-            raise Unsupported(f"a tool choice of type {other!r} exists on OpenAI's own wire alone", "tool_choice")
+    kind = choice.get("type", "function")
+    if kind == "function":
+        return ToolChoice("named", _known(choice.get("function"), f"{member}.function", known))
+    if kind == "allowed_tools":
+        return _allowed(choice, known)
+    raise Unsupported(f"a tool choice of type {kind!r} exists on OpenAI's own wire alone", "tool_choice")
 
 
 def _allowed(choice: dict[str, Any], known: Collection[str]) -> ToolChoice:
@@ -133,24 +121,17 @@ def _known(function: Any, at: str, known: Collection[str]) -> str:
 
 
 def answer_format(data: Table) -> Format | None:
-    """`response_format`; None where any text will do."""
+    """`response_format`; None if any text will do."""
     wanted = members.table(data, "response_format")
-    match wanted and wanted.get("type"):
-        case None if wanted is None:
-            return None
-        case "text":
-            return None
-        case "json_object":
-            return Format()
-        case "json_schema" if wanted is not None:
-            return _schema(wanted)
-        case "grammar" | "python" | "regex":
-            raise Unsupported("only text, json_object and json_schema can be translated", "response_format")
-        case _:
-            raise members.wrong("response_format.type", "text, json_object or json_schema")
-
-
-def _schema(wanted: dict[str, Any]) -> Format:
+    kind = "text" if wanted is None else wanted.get("type")
+    if wanted is None or kind == "text":
+        return None
+    if kind == "json_object":
+        return Format()
+    if kind in ("grammar", "python", "regex"):
+        raise Unsupported("only text, json_object and json_schema can be translated", "response_format")
+    if kind != "json_schema":
+        raise members.wrong("response_format.type", "text, json_object or json_schema")
     at = "response_format.json_schema"
     inner = members.table(wanted, "json_schema", "response_format")
     if inner is None:

@@ -23,7 +23,15 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Extra, Reasoning, Request
 from runtime.contract.usage import Usage
-from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Thread, Turn, call_extra, call_key, origin
+from runtime.dialects.openai_chat.signatures import (
+    Bound,
+    ModelTurn,
+    SignatureCache,
+    Thread,
+    call_extra,
+    call_key,
+    origin,
+)
 from runtime.wire import data_url
 
 NO_ARGUMENTS = "{}"
@@ -126,12 +134,12 @@ class Answer:
                 self.files.append({"type": "file", "file": {"file_data": url}, "index": len(self.files)})
 
     @property
-    def turn(self) -> Turn:
+    def turn(self) -> ModelTurn:
         """What the model will want back."""
         bound = tuple(_bound(thought, origin(self.model)) for thought in self._thoughts.values())
-        return Turn(self.model, bound, {call.id: call.signature for call in self.calls.values() if call.signature})
+        return ModelTurn(self.model, bound, {call.id: call.signature for call in self.calls.values() if call.signature})
 
-    def remember(self, request: Request, signatures: SignatureCache | None, turn: Turn) -> None:
+    def remember(self, request: Request, signatures: SignatureCache | None, turn: ModelTurn) -> None:
         """Keeps the turn for clients that will not give it back."""
         if signatures is None or not turn.worth_keeping:
             return

@@ -1,7 +1,7 @@
-"""A Request as the body of an OpenAI chat call, for one server's `ChatProfile`.
+"""Writes a Request as the body of an OpenAI chat call, for one server's `ChatProfile`.
 
-Hints a server does not know are left out and named; what would change the meaning is refused. Members stand in a fixed
-order, so that the prefix of a conversation has the same bytes in every turn.
+Hints a server does not know are left out and named; where that would change the meaning, the request is refused. Members
+stand in a fixed order, so that the prefix of a conversation has the same bytes in every turn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
-from runtime.contract.messages import Format, Request, Thinking, Tool
+from runtime.contract.messages import Request, Thinking, Tool
 from runtime.dialects.format import instructed
 from runtime.dialects.openai_chat.profile import EFFORTS, ChatProfile, cache_mark
 from runtime.dialects.openai_chat.read_request.tools import OLD, WIRE
@@ -29,187 +29,148 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 def write_request(request: Request, model: str, profile: ChatProfile) -> Encoded:
     """The call, always for a stream with usage. Raises Unsupported."""
-    dropped: list[str] = []
-    body = _Body(request, profile, dropped).members(model)
-    return Encoded(HttpCall(PATH, msgspec.json.encode(body)), tuple(dict.fromkeys(dropped)))
+    if request.n > 1:
+        raise Unsupported("several answers at once (n) cannot be translated between wires", "n")
+    if request.logprobs is not None and not profile.logprobs:
+        raise Unsupported("the model gives no log probabilities", "logprobs")
+    body = _Body(request, profile)
+    written = body.members(model)
+    return Encoded(HttpCall(PATH, msgspec.json.encode(written)), tuple(dict.fromkeys(body.dropped)))
 
 
 class _Body:
-    """One body on its way. dropped: names of hints that were left out or weakened."""
+    """One body in the making. dropped: names of hints that were left out or weakened."""
 
-    def __init__(self, request: Request, profile: ChatProfile, dropped: list[str]) -> None:
-        _refuse(request, profile)
-        dropped += _left_behind(request)
-        self._weak_format = request.format is not None and not _takes(request.format, profile)
-        if self._weak_format:
+    def __init__(self, request: Request, profile: ChatProfile) -> None:
+        self.dropped = _left_behind(request)
+        wanted = request.format
+        keeps = wanted is None or (profile.json_mode if wanted.schema is None else profile.schema)
+        if not keeps:
             request = instructed(request)
-            dropped.append("response_format")
-        self._request, self._profile, self._dropped = request, profile, dropped
+            self.dropped.append("response_format")
+        self._request, self._profile, self._instructed = request, profile, not keeps
 
     def members(self, model: str) -> dict[str, Any]:
-        request = self._request
+        request, profile = self._request, self._profile
         own = dict(request.extra.get(WIRE, {}))
         foreign = own.pop("tools", [])
-        body = {
+        if request.logit_bias and not profile.biases:
+            raise Unsupported("the model takes no logit_bias", "logit_bias")
+        if profile.stops is not None and len(request.stop) > profile.stops:
+            raise Unsupported(f"the model takes at most {profile.stops} stop sequences", "stop")
+        limit = limits.least(request.max_tokens, profile.longest)
+        if limit != request.max_tokens:
+            self.dropped.append(limits.NAME)
+        body: dict[str, Any] = {
             "model": model,
-            "messages": Messages(self._profile, self._dropped).written(request.messages),
-            **self._tool_members(foreign),
-            **self._format(),
-            **self._limits(),
-            **self._sampling(),
-            **_probabilities(request.logprobs),
-            **self._thinking(request.thinking),
-            **self._account(),
+            "messages": Messages(profile, self.dropped).written(request.messages),
+            **self._tools(foreign),
+            "response_format": self._format(),
+            profile.limit: limit,
+            "stop": list(request.stop) or None,
+            "temperature": self._hint("temperature", request.temperature, profile.sampling),
+            "top_p": self._hint("top_p", request.top_p, profile.sampling),
+            "presence_penalty": self._hint("presence_penalty", request.presence_penalty, profile.penalties),
+            "frequency_penalty": self._hint("frequency_penalty", request.frequency_penalty, profile.penalties),
+            "top_k": self._hint("top_k", request.top_k, profile.top_k),
+            "seed": self._hint("seed", request.seed, profile.seed),
+            "logit_bias": request.logit_bias,
+            "logprobs": True if request.logprobs is not None else None,
+            "top_logprobs": request.logprobs or None,
+            "reasoning_effort": self._effort(request.thinking),
+            "user": request.user,
+            "verbosity": self._hint("verbosity", request.verbosity, profile.verbosity),
+            "metadata": self._hint("metadata", request.metadata, profile.metadata),
+            "service_tier": self._hint("service_tier", request.service_tier, request.service_tier in profile.tiers),
             **own,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
         return {name: value for name, value in body.items() if value is not None}
 
-    def _tool_members(self, foreign: list[Any]) -> dict[str, Any]:
+    def _hint(self, name: str, value: Any, known: bool) -> Any:
+        """The value if the server knows the member; else None, and the name among the dropped."""
+        if value is None or known:
+            return value
+        self.dropped.append(name)
+        return None
+
+    def _tools(self, foreign: list[Any]) -> dict[str, Any]:
+        """Tools and the choice among them. Tools that are not allowed are left out if the server has no word for that."""
         request, profile, choice = self._request, self._profile, self._request.tool_choice
         tools, allowed = request.tools, choice.allowed if choice is not None else ()
         if allowed and not profile.allowed_tools:
-            tools = tuple(tool for tool in tools if tool.name in allowed)  # what is not there cannot be called
-        entries = [self._tool(tool) for tool in tools] + foreign
+            tools = tuple(tool for tool in tools if tool.name in allowed)
+        entries = [tool_entry(tool, profile) for tool in tools] + foreign
         if not entries:
             return {}
-        members: dict[str, Any] = {"tools": entries}
-        if choice is not None:
-            members["tool_choice"] = self._choice()
-        if request.parallel_tool_calls is not None:
-            self._hint(members, "parallel_tool_calls", request.parallel_tool_calls, profile.parallel)
-        return members
+        written: Any = None if choice is None else choice.mode
+        if choice is not None and choice.mode == "named":
+            written = {"type": "function", "function": {"name": choice.name}}
+        elif allowed and profile.allowed_tools:
+            named = [{"type": "function", "function": {"name": name}} for name in allowed]
+            written = {"type": "allowed_tools", "allowed_tools": {"mode": written, "tools": named}}
+        parallel = self._hint("parallel_tool_calls", request.parallel_tool_calls, profile.parallel)
+        return {"tools": entries, "tool_choice": written, "parallel_tool_calls": parallel}
 
-    def _choice(self) -> Any:
-        choice = self._request.tool_choice
-        if choice is None:
-            return None
-        if choice.mode == "named":
-            return {"type": "function", "function": {"name": choice.name}}
-        if choice.allowed and self._profile.allowed_tools:
-            tools = [{"type": "function", "function": {"name": name}} for name in choice.allowed]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": tools}}
-        return choice.mode
-
-    def _tool(self, tool: Tool) -> dict[str, Any]:
-        own = dict(tool.extra.get(WIRE, {}))
-        beside = own.pop("function", {})
-        own.pop(OLD, None)
-        function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
-        if self._profile.strict:
-            function["strict"] = tool.strict
-        function = {name: value for name, value in function.items() if value is not None}
-        entry = {"type": "function", "function": function | beside} | own
-        return entry | cache_mark(tool.cache, self._profile)
-
-    def _format(self) -> dict[str, Any]:
+    def _format(self) -> dict[str, Any] | None:
         wanted = self._request.format
-        if wanted is None or (self._weak_format and not self._profile.json_mode):
-            return {}
-        if wanted.schema is None or self._weak_format:
-            return {"response_format": {"type": "json_object"}}
+        if wanted is None or (self._instructed and not self._profile.json_mode):
+            return None
+        if wanted.schema is None or self._instructed:
+            return {"type": "json_object"}
         schema = {
             "name": _NAME.sub("_", wanted.name)[:64] or "answer",
             "description": wanted.description,
             "schema": wanted.schema,
             "strict": wanted.strict,
         }
-        told = {name: value for name, value in schema.items() if value is not None}
-        return {"response_format": {"type": "json_schema", "json_schema": told}}
+        return {
+            "type": "json_schema",
+            "json_schema": {name: value for name, value in schema.items() if value is not None},
+        }
 
-    def _limits(self) -> dict[str, Any]:
-        request, most = self._request, self._profile.stops
-        if most is not None and len(request.stop) > most:
-            raise Unsupported(f"the model takes at most {most} stop sequences", "stop")
-        limit = limits.least(request.max_tokens, self._profile.longest)
-        if limit != request.max_tokens:
-            self._dropped.append(limits.NAME)
-        return {self._profile.limit: limit, "stop": list(request.stop) or None}
-
-    def _sampling(self) -> dict[str, Any]:
-        request, profile = self._request, self._profile
-        if request.logit_bias and not profile.biases:
-            raise Unsupported("the model takes no logit_bias", "logit_bias")
-        members: dict[str, Any] = {}
-        for name in ("temperature", "top_p"):
-            self._hint(members, name, getattr(request, name), profile.sampling)
-        for name in ("presence_penalty", "frequency_penalty"):
-            self._hint(members, name, getattr(request, name), profile.penalties)
-        self._hint(members, "top_k", request.top_k, profile.top_k)
-        self._hint(members, "seed", request.seed, profile.seed)
-        members["logit_bias"] = request.logit_bias
-        return members
-
-    def _thinking(self, thinking: Thinking | None) -> dict[str, Any]:
-        if thinking is None:
-            return {}
-        wanted = thinking.effort or _effort_of(thinking.budget)
-        if wanted is None:
-            return {}
+    def _effort(self, thinking: Thinking | None) -> str | None:
+        """The effort nearest to what is wanted; a budget of thinking tokens becomes an effort."""
+        if thinking is None or (thinking.effort is None and thinking.budget is None):
+            return None
+        budget = thinking.budget or 0
+        wanted = thinking.effort or (
+            "none" if budget == 0 else "low" if budget <= 2048 else "medium" if budget <= 8192 else "high"
+        )
         taken = nearest_effort(wanted, self._profile.efforts)
         if taken != wanted:
-            self._dropped.append("reasoning_effort")
-        return {"reasoning_effort": taken}
-
-    def _account(self) -> dict[str, Any]:
-        request, profile = self._request, self._profile
-        members: dict[str, Any] = {"user": request.user}
-        self._hint(members, "verbosity", request.verbosity, profile.verbosity)
-        self._hint(members, "metadata", request.metadata, profile.metadata)
-        if request.service_tier is not None:
-            known = request.service_tier in profile.tiers
-            self._hint(members, "service_tier", request.service_tier, known)
-        return members
-
-    def _hint(self, members: dict[str, Any], name: str, value: Any, known: bool) -> None:
-        """Puts a hint in, or names it among the dropped."""
-        if value is None:
-            return
-        if known:
-            members[name] = value
-        else:
-            self._dropped.append(name)
+            self.dropped.append("reasoning_effort")
+        return taken
 
 
-def _refuse(request: Request, profile: ChatProfile) -> None:
-    """Several answers have no events. Raises Unsupported."""
-    if request.n > 1:
-        raise Unsupported("several answers at once (n) cannot be translated between wires", "n")
-    if request.logprobs is not None and not profile.logprobs:
-        raise Unsupported("the model gives no log probabilities", "logprobs")
-
-
-def _probabilities(wanted: int | None) -> dict[str, Any]:
-    return {} if wanted is None else {"logprobs": True, "top_logprobs": wanted or None}
+def tool_entry(tool: Tool, profile: ChatProfile) -> dict[str, Any]:
+    """A function among `tools`."""
+    own = dict(tool.extra.get(WIRE, {}))
+    beside = own.pop("function", {})
+    own.pop(OLD, None)
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
+    if profile.strict:
+        function["strict"] = tool.strict
+    function = {name: value for name, value in function.items() if value is not None}
+    return {"type": "function", "function": function | beside} | own | cache_mark(tool.cache, profile)
 
 
 def _left_behind(request: Request) -> list[str]:
-    """What only other wires know, named. Raises Unsupported for tools that a vendor runs: no other can."""
+    """Names of members that only another wire knows. Raises Unsupported for tools that a vendor runs itself."""
     names = []
-    for wire, said in request.extra.items():
-        if wire == WIRE or not isinstance(said, Mapping):
+    for wire, extra in request.extra.items():
+        if wire == WIRE or not isinstance(extra, Mapping):
             continue
-        if said.get("tools"):
-            kinds = sorted({str(tool.get("type")) for tool in said["tools"] if isinstance(tool, Mapping)})
+        if extra.get("tools"):
+            kinds = sorted({str(tool.get("type")) for tool in extra["tools"] if isinstance(tool, Mapping)})
             raise Unsupported(f"tools of another vendor's own ({', '.join(kinds)}) cannot be run here", "tools")
-        names += [name for name, value in said.items() if value not in (None, False) and name not in _MEANINGLESS]
+        names += [name for name, value in extra.items() if value not in (None, False) and name not in _MEANINGLESS]
     return names
 
 
-def _takes(wanted: Format, profile: ChatProfile) -> bool:
-    return profile.json_mode if wanted.schema is None else profile.schema
-
-
-def _effort_of(budget: int | None) -> str | None:
-    """A budget of thinking tokens as an effort."""
-    if budget is None:
-        return None
-    return "none" if budget == 0 else "low" if budget <= 2048 else "medium" if budget <= 8192 else "high"
-
-
 def nearest_effort(wanted: str, known: tuple[str, ...]) -> str | None:
-    """The value nearest to the one wanted, the lesser of two as near; None where the server knows none."""
+    """The known value nearest to the wanted one, the lesser of two equally near; None if the server knows none."""
     if wanted in known or not known:
         return wanted if known else None
     if wanted not in EFFORTS:

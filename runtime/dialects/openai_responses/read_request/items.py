@@ -23,7 +23,7 @@ from runtime.contract.messages import (
     ToolCall,
     ToolResult,
 )
-from runtime.dialects.openai_chat.read_request.turn import Said, arranged
+from runtime.dialects.openai_chat.read_request.turn import EchoedReasoning, arranged
 from runtime.dialects.openai_chat.signatures import SignatureCache, call_key, origin
 from runtime.dialects.openai_responses.read_request.parts import content
 from runtime.dialects.openai_responses.read_request.tools import INPUT
@@ -209,7 +209,7 @@ def _with_signatures(message: Message, signatures: SignatureCache | None) -> Mes
     signed = [_signed(call, known.calls[call.id], known.model) if call.id in known.calls else call for call in calls]
     if known.bound:
         rest = [part for part in message.parts if not isinstance(part, ToolCall | Reasoning)]
-        return replace(message, parts=tuple(arranged(Said(known.model, known.bound), rest, signed)))
+        return replace(message, parts=tuple(arranged(EchoedReasoning(known.model, known.bound), rest, signed)))
     by_id = {call.id: call for call in signed}
     return replace(
         message, parts=tuple(by_id[part.id] if isinstance(part, ToolCall) else part for part in message.parts)

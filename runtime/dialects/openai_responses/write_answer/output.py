@@ -27,7 +27,7 @@ from runtime.contract.events import (
     ToolCallStart,
 )
 from runtime.contract.messages import Reasoning
-from runtime.dialects.openai_chat.signatures import Bound, Turn
+from runtime.dialects.openai_chat.signatures import Bound, ModelTurn
 from runtime.dialects.openai_responses.read_request.tools import INPUT
 from runtime.dialects.openai_responses.signatures import Carried, read_native, write_foreign
 from runtime.dialects.openai_responses.words import UNDECODABLE
@@ -125,9 +125,9 @@ class Output:
         return []
 
     @property
-    def turn(self) -> Turn:
+    def turn(self) -> ModelTurn:
         """Signatures and reasoning for the next turn, for clients that drop them."""
-        return Turn(self.model, tuple(self._bound), dict(self._signatures))
+        return ModelTurn(self.model, tuple(self._bound), dict(self._signatures))
 
     @property
     def calls(self) -> list[str]:

@@ -420,3 +420,12 @@ def test_any_body_is_read_or_refused(messages: list[Any], members: dict[str, Any
         read_request(body)
     except (BadBody, Unsupported) as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 5])
+def test_a_part_whose_type_is_no_text_is_refused_with_its_place(kind: object) -> None:
+    """A list is no key of a table."""
+    raw = {"model": "auto", "messages": [{"role": "user", "content": [{"type": kind}]}]}
+    with pytest.raises(BadBody) as refused:
+        read_request(RawBody(json.dumps(raw).encode()))
+    assert refused.value.place == "messages[0].content[0].type"

@@ -20,7 +20,7 @@ from runtime.contract.events import (
 from runtime.contract.messages import Message, Opaque, Reasoning, Request, Role, Text, ToolCall
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_chat.read_request import read_request
-from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Thread, Turn
+from runtime.dialects.openai_chat.signatures import Bound, ModelTurn, SignatureCache, Thread
 from runtime.wire.raw_body import RawBody
 from tests.runtime.dialects.openai_chat.folding import asked, whole, written
 
@@ -124,7 +124,7 @@ def test_what_a_client_did_to_our_members_breaks_nothing() -> None:
 def test_a_cache_has_a_bound() -> None:
     """The oldest unused goes first, by entries and by bytes."""
     cache = SignatureCache(entries=2)
-    turn = Turn("m", (Bound(Reasoning("x", "s")),))
+    turn = ModelTurn("m", (Bound(Reasoning("x", "s")),))
     for key in ("a", "b"):
         cache.remember([key], turn)
     assert cache.recall("a") is turn

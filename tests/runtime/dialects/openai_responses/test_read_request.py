@@ -26,7 +26,7 @@ from runtime.contract.messages import (
     ToolChoice,
     ToolResult,
 )
-from runtime.dialects.openai_chat.signatures import Bound, SignatureCache, Turn, call_key
+from runtime.dialects.openai_chat.signatures import Bound, ModelTurn, SignatureCache, call_key
 from runtime.dialects.openai_responses.dialect import RESPONSES, ResponsesDialect
 from runtime.dialects.openai_responses.signatures import Carried, write_foreign
 from runtime.wire.raw_body import BadBody, RawBody
@@ -225,7 +225,7 @@ def test_what_other_models_signed_comes_back() -> None:
 def test_what_a_client_did_not_give_back_is_remembered() -> None:
     """By the ids of the turn's calls."""
     signatures = SignatureCache()
-    turn = Turn("m", (Bound(Reasoning("Hm.", "s")),), {"c1": "t"})
+    turn = ModelTurn("m", (Bound(Reasoning("Hm.", "s")),), {"c1": "t"})
     signatures.remember([call_key("c1")], turn)
     request = decoded(ResponsesDialect(signatures=signatures), input=[call("c1")])
     thought, made = request.messages[0].parts
