@@ -1,4 +1,4 @@
-"""What a body of this wire must have, whoever answers it. Everything else, unknown members too, is the target's question."""
+"""Checks of a body that hold for every target. Everything else, unknown members too, is left to the target."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ def check_body(data: Mapping[str, Any]) -> None:
     if not isinstance(messages, list) or not messages:
         raise BadBody("'messages' must be a list with at least one message", "messages")
     for place, message in enumerate(messages):
-        _check_message(message, f"messages[{place}]")
+        at = f"messages[{place}]"
+        role_of(message, at)
+        if not isinstance(message.get("content"), str | list):
+            raise BadBody("a message's content must be a string or a list of blocks", f"{at}.content")
 
 
 def check_limit(data: Mapping[str, Any]) -> None:
-    """`max_tokens`, which this wire requires; 0 asks for nothing but a warm cache."""
+    """`max_tokens`, which this wire requires; 0 only warms a cache. Raises BadBody."""
     limit = data.get("max_tokens")
     if limit is None:
         raise BadBody("the member 'max_tokens' is missing", "max_tokens")
@@ -36,9 +39,3 @@ _KINDS: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
     ("stream", bool, "true or false"),
     ("tools", list, "a list"),
 )
-
-
-def _check_message(message: Any, at: str) -> None:
-    role_of(message, at)
-    if not isinstance(message.get("content"), str | list):
-        raise BadBody("a message's content must be a string or a list of blocks", f"{at}.content")

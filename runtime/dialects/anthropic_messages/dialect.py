@@ -21,15 +21,11 @@ from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import RawBody
 
 
-def _new_id() -> str:
-    return secrets.token_hex(12)
-
-
 @dataclass(frozen=True, slots=True)
 class AnthropicMessages:
-    """See `runtime.dialects.seam.Dialect`. new_id: makes the ids of answers and calls that came without."""
+    """See `runtime.dialects.seam.Dialect`. new_id: a fresh id for answers and calls without one."""
 
-    new_id: Callable[[], str] = _new_id
+    new_id: Callable[[], str] = lambda: secrets.token_hex(12)
 
     @property
     def name(self) -> str:
@@ -45,13 +41,13 @@ class AnthropicMessages:
     def passing(
         self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
     ) -> Passing:
-        """Blocks that other wires' models signed stay behind; this wire's models refuse them."""
+        """See `Dialect.passing`. Foreign blocks are left out, because this wire's models refuse them."""
         return Passing(
             counting.passing(body, model), MessagesStreamMeter() if self.streams(body) else MessagesWholeMeter()
         )
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
-        """None: current models of this wire refuse an answer that is already begun."""
+        """None, because current models of this wire refuse a partial answer."""
         return None
 
     def read_request(self, body: RawBody) -> Request:

@@ -24,47 +24,36 @@ _TYPES = {
     529: "overloaded_error",
 }
 _TOO_LONG = "context_length_exceeded"
-_TOO_LONG_WORDS = "prompt is too long"  # the words by which clients of this wire know that they must shorten
+_TOO_LONG_WORDS = "prompt is too long"  # clients of this wire shorten the conversation on these words
 
 
 def error_body(error: ApiError) -> bytes:
-    """An upstream's own error passes on as it is, where it is this wire's."""
-    return error.body if is_error(error.body) else _written(error)
+    """An upstream's own error is forwarded as it is, if it has this wire's shape."""
+    if is_error(error.body):
+        return error.body
+    message = error.message
+    if error.code == _TOO_LONG and _TOO_LONG_WORDS not in message.lower():
+        message = f"{_TOO_LONG_WORDS}: {message}"
+    detail: dict[str, Any] = {"type": error_type(error.status), "message": message}
+    detail |= {name: value for name, value in (("code", error.code), ("param", error.param)) if value is not None}
+    return msgspec.json.encode({"type": "error", "error": detail, "request_id": None})
 
 
 def error_event(error: ApiError) -> bytes:
-    """The last event of a stream that cannot go on. No `message_stop` follows it."""
-    return sse.encode(_one_line(error_body(error)), b"error")
+    """The last event of a stream that broke. No `message_stop` follows it."""
+    # An event's data is one line. JSON strings hold no raw line breaks, so that those between tokens can go.
+    return sse.encode(error_body(error).replace(b"\r", b"").replace(b"\n", b""), b"error")
 
 
 def is_error(body: bytes) -> bool:
-    """Whether these bytes are an error in this wire's shape."""
+    """True if these bytes are an error in this wire's shape."""
     try:
-        told = msgspec.json.decode(body)
+        error = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    if not isinstance(told, dict) or told.get("type") != "error":
-        return False
-    detail = told.get("error")
+    detail = error.get("error") if isinstance(error, dict) and error.get("type") == "error" else None
     return isinstance(detail, dict) and isinstance(detail.get("type"), str) and isinstance(detail.get("message"), str)
 
 
 def error_type(status: int) -> str:
     return _TYPES.get(status, "api_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _TYPES[400])
-
-
-def _written(error: ApiError) -> bytes:
-    detail: dict[str, Any] = {"type": error_type(error.status), "message": _message(error)}
-    detail |= {name: value for name, value in (("code", error.code), ("param", error.param)) if value is not None}
-    return msgspec.json.encode({"type": "error", "error": detail, "request_id": None})
-
-
-def _message(error: ApiError) -> str:
-    if error.code != _TOO_LONG or _TOO_LONG_WORDS in error.message.lower():
-        return error.message
-    return f"{_TOO_LONG_WORDS}: {error.message}"
-
-
-def _one_line(body: bytes) -> bytes:
-    """An event's data is one line; JSON's strings hold no raw line breaks, so that those between tokens can go."""
-    return body.replace(b"\r", b"").replace(b"\n", b"") if b"\n" in body or b"\r" in body else body

@@ -1,4 +1,4 @@
-"""The list of models as clients of this wire read it (`GET /v1/models` with an `anthropic-version` header)."""
+"""The list of models in this wire's shape: `GET /v1/models` with an `anthropic-version` header."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _VERSION_HEADER = "anthropic-version"
 
 
 class ModelRow(NamedTuple):
-    """One model. created: Unix seconds. window: tokens of context, None where not known."""
+    """One model. created: unix seconds. window: tokens of context, None if not known."""
 
     id: str
     created: int
@@ -19,7 +19,7 @@ class ModelRow(NamedTuple):
 
 
 def wanted(headers: Sequence[str]) -> bool:
-    """Whether a client with these header names (lower case) speaks this wire."""
+    """True if a client that sent headers of these names (lower case) speaks this wire."""
     return _VERSION_HEADER in headers
 
 
@@ -36,7 +36,7 @@ def model(row: ModelRow) -> dict[str, Any]:
 
 
 def page(rows: Sequence[ModelRow]) -> dict[str, Any]:
-    """All models as the one page there is."""
+    """All models on one page."""
     return {
         "data": [model(row) for row in rows],
         "has_more": False,

@@ -1,4 +1,4 @@
-"""Reads answers that pass through on this wire: content, stop reason, usage, errors. Forwards bytes as they came."""
+"""Reads answers that pass through on this wire: content, stop reason, usage, errors. Forwards bytes unchanged."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _event = msgspec.json.Decoder(_Event)
 _message = msgspec.json.Decoder(_Message)
 
 
-def told_failure(error: Any, raw: bytes) -> Failure:
-    """The failure of an error object that came where an answer was expected."""
+def failure_of(error: Any, raw: bytes) -> Failure:
+    """The failure of an error object in place of an answer."""
     detail = error if isinstance(error, dict) else {}
     message = str(detail.get("message") or error)[:500]
     code = detail.get("type")
@@ -60,67 +60,51 @@ class MessagesStreamMeter(StreamMeter):
         read = _event.decode(data)
         kind = read.type if isinstance(read.type, str) else event.name.decode("latin-1")
         if kind == "error" or event.name == b"error":
-            self.failure = told_failure(read.error, data)
+            self.failure = failure_of(read.error, data)
             return b""
-        return event.raw if self._take(kind, read, data) else b""
-
-    def _take(self, kind: str, read: _Event, data: bytes) -> bool:
         match kind:
             case "message_start":
-                self._start(read.message)
+                self._started = True
+                if isinstance(read.message, dict):
+                    model = read.message.get("model")
+                    self.model = model if isinstance(model, str) else None
+                    self._count(read.message.get("usage"))
             case "content_block_delta" | "content_block_start" | "message_delta" if not self._started:
                 self.failure = garbled("content came before the message began", data)
-                return False
             case "content_block_delta":
                 self.began = True
                 self.tokens += 1
             case "content_block_start":
-                self._block(read.content_block)
+                self._begin_block(read.content_block)
             case "message_delta":
-                self._delta(read)
+                self._count(read.usage)
+                reason = read.delta.get("stop_reason") if isinstance(read.delta, dict) else None
+                if reason is not None:
+                    self.finish = FINISH.get(str(reason), str(reason))
+                    self.finished = self.began = True
+            case "message_stop" if not self.finished:
+                self.failure = broken("the stream said it was done without a stop reason")
             case "message_stop":
-                return self._close()
+                self.done = True
             case "":
                 self.failure = garbled("an event of the stream has no type", data)
-                return False
-            case _:  # ping, content_block_stop, and what this wire may yet learn
+            case _:  # ping, content_block_stop, and types that this wire may get later
                 pass
-        return True
+        return event.raw if self.failure is None else b""
 
-    def _start(self, message: Any) -> None:
-        self._started = True
-        if isinstance(message, dict):
-            model = message.get("model")
-            self.model = model if isinstance(model, str) else None
-            self._count(message.get("usage"))
-
-    def _block(self, block: Any) -> None:
-        """A block begins. Empty text is no content yet; thinking is: it may take long and show nothing."""
+    def _begin_block(self, block: Any) -> None:
+        """Empty text is no content yet; thinking is, because it may take long and show nothing."""
         block = block if isinstance(block, dict) else {}
-        if block.get("type") == "fallback":  # the vendor changed the model by itself, and says to which
+        if block.get("type") == "fallback":  # the vendor itself changed the model
             served = block.get("to")
             self.model = served.get("model", self.model) if isinstance(served, dict) else self.model
         self.began = self.began or block.get("type") != "text" or bool(block.get("text"))
 
-    def _delta(self, read: _Event) -> None:
-        self._count(read.usage)
-        reason = read.delta.get("stop_reason") if isinstance(read.delta, dict) else None
-        if reason is not None:
-            self.finish = FINISH.get(str(reason), str(reason))
-            self.finished = self.began = True
-
     def _count(self, usage: Any) -> None:
-        """Counts are cumulative; what a later event leaves out stands as it was."""
+        """Counts are cumulative; one that a later event leaves out keeps its value."""
         if isinstance(usage, dict):
             self._counts |= {name: value for name, value in usage.items() if value is not None}
             self.usage = usage_of(self._counts)
-
-    def _close(self) -> bool:
-        if not self.finished:
-            self.failure = broken("the stream said it was done without a stop reason")
-            return False
-        self.done = True
-        return True
 
 
 class MessagesWholeMeter(WholeMeter):
@@ -131,21 +115,14 @@ class MessagesWholeMeter(WholeMeter):
     def read(self, body: bytes) -> Failure | None:
         """See `WholeMeter.read`."""
         message = _message.decode(body)
-        failure = _verdict(message, body)
-        if failure is not None:
-            return failure
+        if message.type == "error" or message.error is not None:
+            return failure_of(message.error, body)
+        if message.type != "message" or not isinstance(message.content, list):
+            return garbled("the answer is not a message", body)
+        if message.stop_reason is None:
+            return broken("the answer has no stop reason")
         reason = str(message.stop_reason)
         self.finish = FINISH.get(reason, reason)
         self.model = message.model if isinstance(message.model, str) else None
         self.usage = usage_of(message.usage)
         return None
-
-
-def _verdict(message: _Message, body: bytes) -> Failure | None:
-    if message.type == "error" or message.error is not None:
-        return told_failure(message.error, body)
-    if message.type != "message" or not isinstance(message.content, list):
-        return garbled("the answer is not a message", body)
-    if message.stop_reason is None:
-        return broken("the answer has no stop reason")
-    return None

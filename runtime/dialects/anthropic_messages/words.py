@@ -1,4 +1,4 @@
-"""The wire's vocabulary: its name, why an answer stopped, and how tokens are counted. Both ways, as tables."""
+"""Names and tables of the messages wire: its name, stop reasons and usage, both ways."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ FINISH: Mapping[str, Finish] = {
     "refusal": "content_filter",
     "pause_turn": "length",
 }
-_KEPT = frozenset({"pause_turn", "model_context_window_exceeded"})  # words with a meaning no finish reason has
+_KEPT = frozenset({"pause_turn", "model_context_window_exceeded"})  # stop reasons without an equal finish
 
 
 def stop_reason(stop: Stop, *, called: bool, refused: bool) -> str:
-    """The wire's word for a stop. called: a tool call was written. refused: the model said that it will not."""
+    """The wire's stop reason. called: a tool call was written. refused: the model refused in words."""
     if stop.raw in _KEPT:
         return stop.raw
     if stop.finish == "length":
         return "max_tokens"
     if refused or stop.finish == "content_filter":
         return "refusal"
-    if called:  # some wires say "stop" behind a forced call; a client of this one would not run it
+    if called:  # some wires finish a forced call with "stop"; a client of this one would not run it
         return "tool_use"
     return "end_turn" if stop.stop_sequence is None else "stop_sequence"
 
 
 def usage_of(value: Any) -> Usage | None:
-    """Token counts of a usage object: the prompt is what was read, written to and found in the cache, and the rest."""
+    """The counts of a usage object, None if it is no object. Cached and newly cached tokens belong to the prompt."""
     if not isinstance(value, dict):
         return None
-    spent = [value, *_compactions(value.get("iterations"))]
+    # Steps that summed up the conversation first are billed like the answer, and missing in its own counts.
+    steps = value.get("iterations")
+    steps = steps if isinstance(steps, list) else []
+    spent = [value, *(step for step in steps if isinstance(step, dict) and step.get("type") == "compaction")]
     cached = sum(_count(each.get("cache_read_input_tokens")) for each in spent)
     written = sum(_count(each.get("cache_creation_input_tokens")) for each in spent)
     details = value.get("output_tokens_details")
@@ -50,12 +53,6 @@ def usage_of(value: Any) -> Usage | None:
         cache_write=written,
         reasoning=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
     )
-
-
-def _compactions(iterations: Any) -> list[dict[str, Any]]:
-    """Steps that summed up the conversation first: billed like the answer, and not among its own counts."""
-    steps = iterations if isinstance(iterations, list) else []
-    return [step for step in steps if isinstance(step, dict) and step.get("type") == "compaction"]
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

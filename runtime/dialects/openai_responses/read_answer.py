@@ -57,14 +57,18 @@ _json = msgspec.json.Decoder()
 
 
 class _Item:
-    """An output item so far. blocks: the contract's index, by kind and place. parts: the text emitted, by kind and place."""
+    """An output item so far. blocks: the contract's index, by kind and place. parts: the text emitted, by kind and place.
 
-    __slots__ = ("blocks", "called", "cited", "encrypted", "ended", "parts")
+    cited: places of text whose citations came as events. kinds: those of parts that have text.
+    """
+
+    __slots__ = ("blocks", "called", "cited", "encrypted", "ended", "kinds", "parts")
 
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, int], int] = {}
         self.parts: dict[tuple[str, int], list[str]] = {}
-        self.cited: set[int] = set()  # places of text whose citations came as events
+        self.cited: set[int] = set()
+        self.kinds: set[str] = set()
         self.called = self.encrypted = self.ended = False
 
 
@@ -212,7 +216,7 @@ class ResponsesAnswerReader:
         """A summary only if there is no reasoning in words."""
         for place, part in enumerate(_objects(given.get("content"))):
             yield from self._rest(item, "thought", place, part.get("text"))
-        if not any(kind == "thought" for kind, _ in item.parts):
+        if "thought" not in item.kinds:
             for place, part in enumerate(_objects(given.get("summary"))):
                 yield from self._rest(item, "summary", place, part.get("text"))
         content = _string(given.get("encrypted_content"))
@@ -230,7 +234,7 @@ class ResponsesAnswerReader:
         emitted = item.parts.setdefault((kind, place), [])
         if kind in ("thought", "summary"):
             block = self._block(item, "reasoning")
-            if not emitted and any(texts for (of, at), texts in item.parts.items() if of == kind and at < place):
+            if not emitted and kind in item.kinds:
                 yield ReasoningDelta(block, "\n\n")
             yield ReasoningDelta(block, text)
         elif kind == "refusal":
@@ -240,6 +244,7 @@ class ResponsesAnswerReader:
         else:
             yield TextDelta(self._block(item, kind, place), text)
         emitted.append(text)
+        item.kinds.add(kind)
 
     def _rest(self, item: _Item, kind: str, place: int, whole: Any) -> Iterator[Event]:
         """The end of a part's whole text that the pieces lacked; nothing if they were another text."""

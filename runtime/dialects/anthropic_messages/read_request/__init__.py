@@ -1,4 +1,4 @@
-"""A body of this wire as a `Request`, for targets that speak another."""
+"""A body of the messages wire as a Request, for targets of other wires."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _OWN = frozenset(
 _CHANGES = frozenset({"tool_addition", "tool_removal"})
 _TIERS = {"auto": "auto", "standard_only": "default"}
 _THINKING_OFF = frozenset({"disabled", "between_tools"})
-# A line some clients put before their instructions, for the vendor's accounts: it changes with every request, says nothing
-# to a model, and would cost any other target its prefix cache.
+# A line that some clients put before their instructions, for the vendor's accounts. It changes with every request, means
+# nothing to a model, and would cost any other target its prefix cache.
 _BILLING = "x-anthropic-billing-header"
 
 
 def read_request(body: RawBody, *, stream: bool) -> Request:
-    """Raises BadBody with the place; Unsupported where nothing but a warm cache is asked for."""
+    """Raises BadBody with the place; Unsupported if nothing but a warm cache is asked for."""
     data = body.data
     limit = members.whole(data, "max_tokens", 0)
     if limit == 0:
@@ -53,6 +53,9 @@ def read_request(body: RawBody, *, stream: bool) -> Request:
     messages, changes = _messages(data)
     found = tools(data, changes)
     choice, parallel = tool_choice(data)
+    stop = members.items(data, "stop_sequences")
+    if not all(isinstance(each, str) for each in stop):
+        raise members.wrong("stop_sequences", "a list of strings")
     return Request(
         model=members.text(data, "model") or "",
         messages=messages,
@@ -63,7 +66,7 @@ def read_request(body: RawBody, *, stream: bool) -> Request:
         temperature=members.number(data, "temperature"),
         top_p=members.number(data, "top_p"),
         top_k=members.whole(data, "top_k"),
-        stop=_stop(data),
+        stop=tuple(stop),
         format=_format(data),
         thinking=_thinking(data),
         user=members.text(members.table(data, "metadata") or {}, "user_id", "metadata"),
@@ -74,21 +77,6 @@ def read_request(body: RawBody, *, stream: bool) -> Request:
     )
 
 
-def _messages(data: Mapping[str, Any]) -> tuple[tuple[Message, ...], list[dict[str, Any]]]:
-    """The conversation with its instructions at the head, and how it changes the tools."""
-    blocks = Blocks()
-    messages: list[Message] = []
-    changes: list[dict[str, Any]] = []
-    if data.get("system") is not None:
-        _say(messages, Role.SYSTEM, _instructions(blocks.parts(data["system"], "system"), changes))
-    for place, given in enumerate(members.items(data, "messages")):
-        at = f"messages[{place}]"
-        role = role_of(given, at)
-        parts = blocks.parts(given.get("content"), f"{at}.content")
-        _say(messages, role, _instructions(parts, changes) if role is Role.SYSTEM else parts)
-    return tuple(messages), changes
-
-
 def role_of(message: Any, at: str) -> Role:
     given = message.get("role") if isinstance(message, dict) else None
     role = _ROLES.get(given) if isinstance(given, str) else None
@@ -97,34 +85,41 @@ def role_of(message: Any, at: str) -> Role:
     return role
 
 
-def _say(messages: list[Message], role: Role, parts: tuple[Part, ...]) -> None:
-    if parts:
-        messages.append(Message(role, parts))
+def _messages(data: Mapping[str, Any]) -> tuple[tuple[Message, ...], list[dict[str, Any]]]:
+    """The conversation, its instructions first, and the blocks in it that change the tools."""
+    blocks = Blocks()
+    messages: list[Message] = []
+    changes: list[dict[str, Any]] = []
+    given: list[tuple[Role, Any, str]] = []
+    if data.get("system") is not None:
+        given.append((Role.SYSTEM, data["system"], "system"))
+    for place, message in enumerate(members.items(data, "messages")):
+        at = f"messages[{place}]"
+        given.append((role_of(message, at), message.get("content"), f"{at}.content"))
+    for role, content, at in given:
+        parts = blocks.parts(content, at)
+        parts = _instructions(parts, changes) if role is Role.SYSTEM else parts
+        if parts:
+            messages.append(Message(role, parts))
+    return tuple(messages), changes
 
 
 def _instructions(parts: tuple[Part, ...], changes: list[dict[str, Any]]) -> tuple[Part, ...]:
-    """What an instruction says to the model; what it says of tools goes to `changes`."""
-    said: list[Part] = []
+    """Instructions for the model. changes: receives blocks about tools."""
+    kept: list[Part] = []
     for part in parts:
         if isinstance(part, Opaque) and part.value["type"] in _CHANGES:
             changes.append(part.value)
         elif isinstance(part, Text) and part.text.startswith(_BILLING):
             rest = part.text.partition("\n")[2]
-            said += [Text(rest, part.cache, part.extra)] if rest else []
+            kept += [Text(rest, part.cache, part.extra)] if rest else []
         elif not isinstance(part, Text) or part.text:
-            said.append(part)
-    return tuple(said)
-
-
-def _stop(data: Mapping[str, Any]) -> tuple[str, ...]:
-    given = members.items(data, "stop_sequences")
-    if not all(isinstance(each, str) for each in given):
-        raise members.wrong("stop_sequences", "a list of strings")
-    return tuple(given)
+            kept.append(part)
+    return tuple(kept)
 
 
 def _format(data: Mapping[str, Any]) -> Format | None:
-    """`output_config.format`, or the member it had before it had a home."""
+    """`output_config.format`, or `output_format`, its older name."""
     config = members.table(data, "output_config") or {}
     wanted = members.table(config, "format", "output_config") or members.table(data, "output_format")
     if wanted is None:
@@ -149,20 +144,16 @@ def _thinking(data: Mapping[str, Any]) -> Thinking | None:
 
 
 def _extra(data: Mapping[str, Any], found: Tools) -> dict[str, Any]:
-    """What no other wire knows. Under "tools": the vendor's own, which another target cannot run."""
+    """Members that no other wire has. "tools" are the vendor's own, which another target cannot run."""
     kept = members.rest(data, _OWN | {"output_config", "thinking", "metadata"})
     for member, known in (("output_config", ("effort", "format")), ("metadata", ("user_id",))):
         left = members.rest(members.table(data, member) or {}, frozenset(known))
         if left:
             kept[member] = left
-    foreign = [*found.foreign, *_toolsets(data, found)]
-    if foreign:
-        kept["tools"] = foreign
-    return {NAME: kept} if kept else {}
-
-
-def _toolsets(data: Mapping[str, Any], found: Tools) -> list[dict[str, Any]]:
-    """The tools of servers that no toolset names: before there were toolsets, naming the server was enough."""
-    named = [tool.get("mcp_server_name") for tool in found.foreign]
+    # A server that no toolset names gives all its tools: before there were toolsets, naming the server was enough.
+    named = {str(tool.get("mcp_server_name")) for tool in found.vendors}
     servers = [server.get("name") for server in members.items(data, "mcp_servers") if isinstance(server, dict)]
-    return [{"type": "mcp_toolset", "mcp_server_name": name} for name in servers if name not in named]
+    toolsets = [{"type": "mcp_toolset", "mcp_server_name": name} for name in servers if str(name) not in named]
+    if found.vendors or toolsets:
+        kept["tools"] = [*found.vendors, *toolsets]
+    return {NAME: kept} if kept else {}

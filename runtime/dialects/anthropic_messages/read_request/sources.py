@@ -1,4 +1,4 @@
-"""Images and documents: this wire's sources as media. Fetches nothing."""
+"""Images, documents and search results of this wire as media and text. Fetches nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cache_mark(block: Mapping[str, Any]) -> Cache | None:
 
 
 def extra_of(block: Mapping[str, Any], own: frozenset[str]) -> Extra:
-    """What a block says beyond `own`, under this wire's name."""
+    """The members of a block besides `own`, under this wire's name."""
     left = members.rest(block, own)
     return {NAME: left} if left else {}
 
@@ -33,7 +33,7 @@ def image_of(block: Mapping[str, Any], at: str) -> Media:
 
 
 def document_of(block: Mapping[str, Any], at: str) -> tuple[Text | Media, ...]:
-    """A document, with what the client says about it before it. One made of blocks is its blocks."""
+    """A document after the client's words about it. A document made of blocks becomes its blocks."""
     source = _source(block, at)
     context = members.text(block, "context", at)
     about = (Text(context),) if context else ()
@@ -66,12 +66,12 @@ def _content(source: Mapping[str, Any], block: Mapping[str, Any], at: str) -> tu
 
 
 def search_result_text(block: Mapping[str, Any], at: str) -> Text:
-    """A search result as text: title, source, then what it says."""
-    told = [members.text(block, name, at) for name in ("title", "source")]
+    """A search result as text: title, source, content."""
+    pieces = [members.text(block, name, at) for name in ("title", "source")]
     for place, each in enumerate(members.items(block, "content", at)):
         if isinstance(each, dict):
-            told.append(members.text(each, "text", f"{at}.content[{place}]"))
-    return Text("\n".join(piece for piece in told if piece), cache_mark(block))
+            pieces.append(members.text(each, "text", f"{at}.content[{place}]"))
+    return Text("\n".join(piece for piece in pieces if piece), cache_mark(block))
 
 
 def _source(block: Mapping[str, Any], at: str) -> dict[str, Any]:

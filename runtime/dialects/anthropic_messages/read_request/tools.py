@@ -1,4 +1,4 @@
-"""Tools and the choice among them, as a client of this wire gives them."""
+"""Tools and the choice among them, as a client of this wire writes them."""
 
 from __future__ import annotations
 
@@ -21,66 +21,55 @@ _MODES: Mapping[str, Literal["auto", "none", "required", "named"]] = {
 
 
 class Tools(NamedTuple):
-    """functions: what the client runs. foreign: what the vendor runs or knows by heart, as written."""
+    """functions: run by the client. vendors: run by the vendor, or known to its models by heart; as written."""
 
     functions: tuple[Tool, ...]
-    foreign: tuple[Json, ...]
+    vendors: tuple[Json, ...]
 
 
 def tools(data: Mapping[str, Any], changes: list[dict[str, Any]]) -> Tools:
-    """The tools as the conversation leaves them. changes: its tool_addition and tool_removal blocks, in order.
+    """The tools at the end of the conversation. changes: its tool_addition and tool_removal blocks, in order.
 
-    Deferred tools are declared like all others, so that a tool that searches for them is not needed.
+    Deferred tools are declared like all others, so that the tool that searches for them is not needed.
     """
     functions: dict[str, Tool] = {}
-    foreign: list[Json] = []
+    vendors: list[Json] = []
     for place, entry in enumerate(members.items(data, "tools")):
-        _add(entry, f"tools[{place}]", functions, foreign)
+        _add(entry, f"tools[{place}]", functions, vendors)
     declared = dict(functions)
     for change in changes:
-        _change(change, declared, functions, foreign)
-    return Tools(tuple(functions.values()), tuple(foreign))
+        tool = change.get("tool")
+        tool = tool if isinstance(tool, dict) else {}
+        name = str(tool.get("name"))
+        if change["type"] == "tool_removal":
+            functions.pop(name, None)
+        elif tool.get("type") == "tool_definition":
+            _add(tool.get("definition"), "tool_addition.tool.definition", functions, vendors)
+        elif name in declared:
+            functions.setdefault(name, declared[name])
+    return Tools(tuple(functions.values()), tuple(vendors))
 
 
-def _add(entry: Any, at: str, functions: dict[str, Tool], foreign: list[Json]) -> None:
+def _add(entry: Any, at: str, functions: dict[str, Tool], vendors: list[Json]) -> None:
     if not isinstance(entry, dict):
         raise members.wrong(at, "an object")
     kind = members.text(entry, "type", at)
     if kind in (None, "custom"):
-        tool = _function(entry, at)
-        functions[tool.name] = tool
+        name = members.needed_text(entry, "name", at)
+        functions[name] = Tool(
+            name=name,
+            description=members.text(entry, "description", at),
+            schema=members.table(entry, "input_schema", at),
+            strict=members.flag(entry, "strict", at),
+            cache=cache_mark(entry),
+            extra=extra_of(entry, _OWN),
+        )
     elif not (kind or "").startswith(_SEARCH):
-        foreign.append(entry)
-
-
-def _function(entry: Mapping[str, Any], at: str) -> Tool:
-    return Tool(
-        name=members.needed_text(entry, "name", at),
-        description=members.text(entry, "description", at),
-        schema=members.table(entry, "input_schema", at),
-        strict=members.flag(entry, "strict", at),
-        cache=cache_mark(entry),
-        extra=extra_of(entry, _OWN),
-    )
-
-
-def _change(
-    block: Mapping[str, Any], declared: dict[str, Tool], functions: dict[str, Tool], foreign: list[Json]
-) -> None:
-    """A tool that comes or goes in the middle of the conversation."""
-    tool = block.get("tool")
-    tool = tool if isinstance(tool, dict) else {}
-    name = str(tool.get("name"))
-    if block["type"] == "tool_removal":
-        functions.pop(name, None)
-    elif tool.get("type") == "tool_definition":
-        _add(tool.get("definition"), "tool_addition.tool.definition", functions, foreign)
-    elif name in declared:
-        functions.setdefault(name, declared[name])
+        vendors.append(entry)
 
 
 def tool_choice(data: Mapping[str, Any]) -> tuple[ToolChoice | None, bool | None]:
-    """The choice, and whether calls may come in parallel."""
+    """The choice, and True or False for parallel calls if the client says so."""
     choice = members.table(data, "tool_choice")
     if choice is None:
         return None, None

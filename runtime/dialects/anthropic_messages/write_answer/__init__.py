@@ -1,4 +1,4 @@
-"""Writes a translated answer in this wire: as server-sent events, or folded from the same events into one message."""
+"""Events of the contract as an answer of the messages wire: server-sent events, or the same events folded into one message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from runtime.wire import sse
 _TEXT_HEAD = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":'
 )
+_PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 _encoder = msgspec.json.Encoder()
 _whole = msgspec.json.Decoder(dict[str, Any])
 _object: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class MessagesStreamWriter:
+    """`runtime.dialects.translating.Writer` of a stream."""
+
     __slots__ = ("_composer",)
 
     def __init__(self, composer: Composer) -> None:
@@ -42,75 +45,53 @@ def _written(event: WireEvent) -> bytes:
 
 
 class MessagesWholeWriter:
-    """What a client of the stream would have put together, so that both forms say the same."""
+    """`runtime.dialects.translating.Writer` of a whole message: the fold of the stream, so that both say the same."""
 
-    __slots__ = ("_composer", "_fold")
+    __slots__ = ("_block", "_composer", "_message", "_pieces")
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
-        self._fold = _Fold()
+        self._message: dict[str, Any] = {}
+        self._block: dict[str, Any] = {}  # the open one
+        self._pieces: list[str] = []  # of its text, thinking or arguments
 
     def feed(self, event: Event) -> bytes:
-        self._fold.take(self._composer.feed(event))
+        for each in self._composer.feed(event):
+            self._fold(each)
         return b""
 
     def end(self) -> bytes:
-        self._fold.take(self._composer.end())
-        return _encoder.encode(self._fold.message)
+        for each in self._composer.end():
+            self._fold(each)
+        return _encoder.encode(self._message)
 
-
-class _Fold:
-    """Wire events -> one message."""
-
-    __slots__ = ("_block", "_pieces", "message")
-
-    def __init__(self) -> None:
-        self.message: dict[str, Any] = {}
-        self._block: dict[str, Any] = {}
-        self._pieces: list[str] = []
-
-    def take(self, events: list[WireEvent]) -> None:
-        for event in events:
-            match event["type"]:
-                case "message_start":
-                    self.message = event["message"]
-                case "content_block_start":
-                    self._block, self._pieces = dict(event["content_block"]), []
-                    self.message["content"].append(self._block)
-                case "content_block_delta":
-                    self._delta(event["delta"])
-                case "content_block_stop":
-                    self._close()
-                case "message_delta":
-                    self.message |= event["delta"]
-                    self.message["usage"] = event["usage"]
-
-    def _delta(self, delta: WireEvent) -> None:
-        match delta["type"]:
-            case "text_delta":
-                self._pieces.append(delta["text"])
-            case "thinking_delta":
-                self._pieces.append(delta["thinking"])
-            case "input_json_delta":
-                self._pieces.append(delta["partial_json"])
-            case "signature_delta":
-                self._block["signature"] = delta["signature"]
-            case "citations_delta":
-                self._block["citations"] = [*self._block.get("citations", ()), delta["citation"]]
-
-    def _close(self) -> None:
-        said = "".join(self._pieces)
-        match self._block["type"]:
-            case "text" | "thinking" as kind if self._pieces:
-                self._block[kind] = said
-            case "tool_use" if self._pieces:
-                self._block["input"] = _input(said)
+    def _fold(self, event: WireEvent) -> None:
+        match event:
+            case {"type": "message_start", "message": message}:
+                self._message = message
+            case {"type": "content_block_start", "content_block": head}:
+                self._block, self._pieces = dict(head), []
+                self._message["content"].append(self._block)
+            case {"type": "content_block_delta", "delta": {"citation": citation}}:
+                self._block.setdefault("citations", []).append(citation)
+            case {"type": "content_block_delta", "delta": {"signature": signature}}:
+                self._block["signature"] = signature
+            case {"type": "content_block_delta", "delta": delta}:
+                self._pieces.append(delta[_PIECES[delta["type"]]])
+            case {"type": "content_block_stop"} if self._pieces:
+                kind, whole = self._block["type"], "".join(self._pieces)
+                if kind == "tool_use":
+                    self._block["input"] = _input(whole)
+                else:
+                    self._block[kind] = whole
+            case {"type": "message_delta", "delta": delta, "usage": usage}:
+                self._message |= {**delta, "usage": usage}
 
 
 def _input(arguments: str) -> dict[str, Any]:
-    """A call's arguments as the object this wire has for them: of a call cut by the token limit, what is there.
+    """A call's arguments as the object this wire has for them; of a truncated call, as much as there is.
 
-    What is no object is shown as it is under the name that this wire's own documents give it.
+    Arguments that are no object stand under the name that this wire's documentation gives them.
     """
     try:
         return _whole.decode(arguments)
