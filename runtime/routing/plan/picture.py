@@ -1,5 +1,5 @@
-"""What there is to choose from at one moment, as frozen values. Who keeps breakers, replicas and ledgers, it does not
-know.
+"""The engine and the targets at one moment, as frozen values. Knows nothing of the breakers, replicas and ledgers behind
+them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from runtime.contract.targets import Target
 class LocalState(msgspec.Struct, frozen=True):
     """The box's engine for one request.
 
-    ready_in_s: estimate until a replica is ready, None where unknown.
+    ready_in_s: estimate until a replica is ready, None if unknown.
     pressure: of the best replica. predicted_ttft_s: there, for this prompt.
-    wait_s: estimate until that replica has room again, for Retry-After; None where unknown.
+    wait_s: estimate until that replica has room again, for Retry-After; None if unknown.
     why: the cause of its last failure, in words.
     """
 
@@ -39,9 +39,9 @@ class LocalState(msgspec.Struct, frozen=True):
 class TargetState(msgspec.Struct, frozen=True):
     """One cloud target.
 
-    available: False while its breaker is open or its key is absent; `why` says which, in words.
+    available: False while its breaker is open or its key is absent; `why` says which.
     absent: it has no usable key: as if it were not configured, until the settings change.
-    until: when it is expected to be available again, seconds on the clock of `plan`'s `now`; None where unknown.
+    until: when it is expected to be available again, seconds on the clock of `plan`'s `now`; None if unknown.
     """
 
     target: Target

@@ -1,23 +1,23 @@
-"""The decision: facts, what there is, and the settings -> an ordered list of candidates, each with its reason in words.
+"""The decision: facts, the fleet and the settings -> an ordered list of candidates, each with its reason in words.
 
-    name        pinned: that target or a refusal, nothing else
-    override    HEARTH_MODEL moves what is automatic
-    rule        the first that matches
-    inability   what the engine cannot do: certificate, operation, tools, modality, window
-    down        the engine is not up
-    context     prompts past `context_tokens`
-    load        queue depth, KV cache, GPU, predicted TTFT
+    1 name        pinned: that target or a refusal, nothing else
+    2 override    HEARTH_MODEL moves what is automatic
+    3 rule        the first that matches
+    4 inability   the engine lacks it (certificate, operation, tools, modality, window), or is not up
+    5 context     prompts past `context_tokens`
+    6 hurry       the caller's own `ttft_ms`
+    7 load        queue depth, KV cache, GPU, predicted TTFT
 
 The first line that applies says where a request goes. Hard constraints filter every line: a target that fails one is no
-candidate, whatever names it. Local is first where nothing applies, with the fitting route behind it, and last where
-something does, if it is able. A rule that names only "local" keeps its requests on the box, failures included.
+candidate, whatever names it. Local is first if nothing applies, with the fitting route behind it, and last if something
+does and it is able. A rule that names only "local" keeps its requests on the box, failures included.
 
 Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,7 +27,7 @@ from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, down_words, local_obstacles
-from runtime.routing.plan.names import Directory, Lent, Named, Pinned, Unknown
+from runtime.routing.plan.names import Auto, Directory, Named, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, overloaded, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_of, route_targets, words_of
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
-NO_TARGET = "no_target"  # degraded: it would have left, and there was nowhere to go
+NO_TARGET = "no_target"  # degraded: it would have left the box, and no target could take it
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A target that was looked at and is no candidate, with its first obstacle."""
+    """A target that is no candidate, with its first obstacle."""
 
     target: Target
     reason: Reason
@@ -67,10 +67,10 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Either candidates, best first, or a refusal.
+    """Candidates, best first, or a refusal.
 
     pinned: the target may be retried and never replaced.
-    degraded: what `x-hearth-degraded` is to say. advice: what `mode = "act"` would have done, "" where the same.
+    degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is the same.
     """
 
     candidates: tuple[Candidate, ...]
@@ -94,31 +94,43 @@ class RoutingPolicy:
 
 
 class _Case(msgspec.Struct, frozen=True):
-    """One decision's material: obstacles of the engine (None: there is no engine) and of every target, by name."""
+    """The material of one decision. obstacles: of every target by name, those of the engine under "local"."""
 
     query: RoutingQuery
     fleet: Fleet
     policy: RoutingPolicy
     now: float
-    local: list[Obstacle] | None
-    clouds: Mapping[str, list[Obstacle]]
+    obstacles: Mapping[str, list[Obstacle]]
 
-    @property
-    def local_able(self) -> bool:
-        return self.local is not None and not any(_certain(self.local))
+    def able(self, name: str) -> bool:
+        """True if no certain obstacle stands between the request and a target."""
+        found = self.obstacles.get(name)
+        return found is not None and all(item.doubtful for item in found)
 
     def target(self, name: str) -> Target:
         """By its name in the fleet, or "local"."""
-        local = self.fleet.local
-        return local.target if local and name in (LOCAL, local.target.name) else self.fleet.targets[name].target
+        return self.fleet.local.target if name == LOCAL and self.fleet.local else self.fleet.targets[name].target
 
-    def able(self, name: str) -> bool:
-        found = self.clouds.get(name)
-        return found is not None and not any(_certain(found))
+    def route(self) -> tuple[str, ...]:
+        """Names of the targets that take such a request when it leaves the box, in order."""
+        if not self.policy.directory.order:
+            return ()
+        route = route_of(self.query, self.policy.escalation.context_tokens)
+        return route_targets(route, self.policy.routes, self.policy.directory.order)
+
+    def rejected(self, names: Iterable[str]) -> tuple[Rejected, ...]:
+        """Every target with a certain obstacle, and the first of them."""
+        firsts = [(n, next((i for i in self.obstacles[n] if not i.doubtful), None)) for n in names if self.obstacles[n]]
+        return tuple([Rejected(self.target(name), item.reason, item.words) for name, item in firsts if item])
+
+    def refused(self, only: str | None = None) -> Plan:
+        """The refusal of a request that no target can take, or not the only one it may go to."""
+        known = {name: found for name, found in self.obstacles.items() if only in (None, name)}
+        return _refused(refusal(self.query.facts, self.fleet, known, self.now), self.rejected(known))
 
 
 class _Wish(msgspec.Struct, frozen=True):
-    """What ought to happen: a chain of target names ("local" among them where it stands there), and why.
+    """Where a request ought to go: a chain of target names, "local" among them, and why.
 
     strict: no other candidate may be added to the chain.
     """
@@ -132,208 +144,119 @@ class _Wish(msgspec.Struct, frozen=True):
 def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy, now: float) -> Plan:
     """Decides where a request goes. named: its model, resolved. now: seconds on the clock of `TargetState.until`."""
     if isinstance(named, Unknown):
-        return _refused(unknown(named), ())
-    if isinstance(named, Pinned | Lent):
-        return _pinned(named.target, _case(query, fleet, policy, now, also=named.target))
-    first = named.first.target if named.first else None
-    case = _case(query, fleet, policy, now, also=first)
-    wish = _wish(case, first)
-    if policy.escalation.mode == "act":
-        return _act(case, wish)
-    return _stay_home(case, wish)
-
-
-def _case(query: RoutingQuery, fleet: Fleet, policy: RoutingPolicy, now: float, *, also: str | None) -> _Case:
-    clouds: dict[str, list[Obstacle]] = {}
-    for name in (*policy.directory.order, also or ""):
+        return _refused(unknown(named))
+    pinned = None if isinstance(named, Auto) else named.target
+    first = named.first.target if isinstance(named, Auto) and named.first else None
+    obstacles = {LOCAL: local_obstacles(query.facts, fleet.local)} if fleet.local else {}
+    for name in (*policy.directory.order, pinned or first or ""):
         state = fleet.targets.get(name)
-        if state is not None and name not in clouds:
-            clouds[name] = cloud_obstacles(query.facts, state)
-    local = local_obstacles(query.facts, fleet.local) if fleet.local else None
-    return _Case(query, fleet, policy, now, local, clouds)
+        if state is not None and name not in obstacles:
+            obstacles[name] = cloud_obstacles(query.facts, state)
+    case = _Case(query, fleet, policy, now, obstacles)
+    if pinned is not None:
+        return replace(_pinned(case, pinned), pinned=True)
+    wish = _wish(case, first)
+    return _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
 
 
-# What a name pins
-
-
-def _pinned(name: str, case: _Case) -> Plan:
+def _pinned(case: _Case, name: str) -> Plan:
+    """(1) The target that the request names, whatever the load, or a refusal."""
     state = case.fleet.targets.get(name)
     if state is not None and state.absent:
-        return replace(_refused(absent(state), ()), pinned=True)
-    words = f"the request names {name}"
+        return _refused(absent(state))
     local = name == case.policy.directory.local
-    able = case.local_able if local else case.able(name)
-    if not able:
-        known = {name: (case.local or []) if local else case.clouds.get(name, [])}
-        refused = refusal(case.query.facts, case.fleet, known, case.now)
-        return replace(_refused(refused, _rejected(case, known)), pinned=True)
+    key = LOCAL if local else name
+    if not case.able(key):
+        return case.refused(key)
     if local and (full := overloaded(case.fleet.local)):
-        return replace(_refused(full, ()), pinned=True)
-    return Plan((Candidate(case.target(name), Reason.PINNED, words),), Reason.PINNED, words, pinned=True)
-
-
-# What ought to happen
+        return _refused(full)
+    words = f"the request names {name}"
+    return Plan((Candidate(case.target(key), Reason.PINNED, words),), Reason.PINNED, words)
 
 
 def _wish(case: _Case, first: str | None) -> _Wish | None:
-    """The first line of the ladder that applies; None where a request may stay and nothing speaks against it."""
-    return (
-        _override(case, first)
-        or _rule(case)
-        or _inability(case)
-        or _context(case)
-        or _wanted_ttft(case)
-        or _load(case)
-    )  # fmt: skip
-
-
-def _override(case: _Case, first: str | None) -> _Wish | None:
-    if first is None:
-        return None
-    words = f"HEARTH_MODEL moves automatic traffic to {first}"
-    if first == case.policy.directory.local:
-        return _Wish(Reason.DEFAULT, words, (LOCAL, *_route(case)))
-    return _Wish(Reason.DEFAULT, words, (first, *_route(case)))
-
-
-def _rule(case: _Case) -> _Wish | None:
+    """The first line of the ladder that applies; None if the request may stay. first: the target of HEARTH_MODEL."""
+    facts, local, escalation = case.query.facts, case.fleet.local, case.policy.escalation
+    # (2) The override.
+    if first is not None:
+        start = LOCAL if first == case.policy.directory.local else first
+        return _Wish(Reason.DEFAULT, f"HEARTH_MODEL moves automatic traffic to {first}", (start, *case.route()))
+    # (3) The first rule that matches, unless neither its targets nor the engine can take the request.
     found = first_match(case.query, case.policy.rules)
-    if found is None:
-        return None
-    number, rule = found
-    if rule.to == (LOCAL,):
-        return _Wish(Reason.RULE, f"{words_of(number, rule)} keeps it on the box", (LOCAL,), strict=True)
-    wish = _Wish(Reason.RULE, f"{words_of(number, rule)} sends it to {rule.to[0]}", rule.to)
-    someone = any(case.able(name) if name != LOCAL else case.local_able for name in rule.to)
-    return wish if someone or case.local_able else None
-
-
-def _inability(case: _Case) -> _Wish | None:
-    """The engine is missing, cannot do it, may be too small, or is down: the first of its obstacles."""
-    if case.local is None:
-        return _Wish(Reason.ENGINE_DOWN, "there is no engine on this box", _route(case))
-    if not case.local:
-        return None
-    worst = min(case.local, key=lambda obstacle: obstacle.passing)
-    return _Wish(worst.reason, worst.words, _route(case))
-
-
-def _context(case: _Case) -> _Wish | None:
-    most = case.policy.escalation.context_tokens
-    if case.query.facts.prompt_tokens <= most:
-        return None
-    words = f"about {case.query.facts.prompt_tokens} prompt tokens, the threshold is {most}"
-    return _Wish(Reason.CONTEXT, words, _route(case))
-
-
-def _wanted_ttft(case: _Case) -> _Wish | None:
-    """The caller's own wish for a first token, where the engine is predicted to miss it."""
-    wanted, local = case.query.facts.hints.ttft_ms, case.fleet.local
-    if wanted is None or local is None or local.predicted_ttft_s * 1000 <= wanted:
-        return None
-    words = f"first token predicted in {local.predicted_ttft_s * 1000:.0f} ms, the request wants {wanted:g} ms"
-    return _Wish(Reason.TTFT, words, _route(case))
-
-
-def _load(case: _Case) -> _Wish | None:
-    local = case.fleet.local
-    if local is None or local.pressure.over is None:
-        return None
-    return _Wish(local.pressure.over, local.pressure.words, _route(case))
-
-
-def _route(case: _Case) -> tuple[str, ...]:
-    if not case.policy.directory.order:
-        return ()
-    route = route_of(case.query, case.policy.escalation.context_tokens)
-    return route_targets(route, case.policy.routes, case.policy.directory.order)
-
-
-# What happens
+    if found is not None:
+        number, rule = found
+        if rule.to == (LOCAL,):
+            return _Wish(Reason.RULE, f"{words_of(number, rule)} keeps it on the box", (LOCAL,), strict=True)
+        if case.able(LOCAL) or any(map(case.able, rule.to)):
+            return _Wish(Reason.RULE, f"{words_of(number, rule)} sends it to {rule.to[0]}", rule.to)
+    # (4) The engine is missing, cannot do it, may be too small, or is down: lasting obstacles before passing ones.
+    if local is None:
+        return _Wish(Reason.ENGINE_DOWN, "there is no engine on this box", case.route())
+    if obstacles := case.obstacles[LOCAL]:
+        worst = min(obstacles, key=lambda obstacle: obstacle.passing)
+        return _Wish(worst.reason, worst.words, case.route())
+    # (5) A long prompt.
+    if facts.prompt_tokens > escalation.context_tokens:
+        words = f"about {facts.prompt_tokens} prompt tokens, the threshold is {escalation.context_tokens}"
+        return _Wish(Reason.CONTEXT, words, case.route())
+    # (6) The caller wants a first token sooner than the engine is predicted to give it.
+    wanted, predicted = facts.hints.ttft_ms, local.predicted_ttft_s * 1000
+    if wanted is not None and predicted > wanted:
+        words = f"first token predicted in {predicted:.0f} ms, the request wants {wanted:g} ms"
+        return _Wish(Reason.TTFT, words, case.route())
+    # (7) A threshold is crossed.
+    if local.pressure.over is not None:
+        return _Wish(local.pressure.over, local.pressure.words, case.route())
+    return None
 
 
 def _act(case: _Case, wish: _Wish | None) -> Plan:
-    staying = wish is None or wish.chain[:1] == (LOCAL,)
-    chosen = wish or _Wish(Reason.DEFAULT, _calm_words(case.fleet.local), (LOCAL, *_route(case)))
-    candidates = _candidates(case, chosen)
-    rejected = _rejected(case, _known(case))
-    if not candidates:
-        known = {LOCAL: case.local or []} if chosen.strict else _known(case)
-        return _refused(refusal(case.query.facts, case.fleet, known, case.now), rejected)
-    if len(candidates) == 1 and candidates[0].target.local:
-        return _local_only(case, chosen, rejected, degraded=not staying)
-    return Plan(candidates, candidates[0].reason, candidates[0].words, considered=rejected)
-
-
-def _candidates(case: _Case, wish: _Wish) -> tuple[Candidate, ...]:
-    """The able ones of the chain; local behind them where the chain does not place it."""
-    chain = wish.chain if wish.strict or LOCAL in wish.chain else (*wish.chain, LOCAL)
-    able = [name for name in dict.fromkeys(chain) if (case.local_able if name == LOCAL else case.able(name))]
-    targets = [case.target(name) for name in able]
-    if not targets:
-        return ()
-    behind = [Candidate(target, Reason.FALLBACK, f"behind {targets[0].name}") for target in targets[1:]]
-    return (Candidate(targets[0], wish.reason, wish.words), *behind)
-
-
-def _local_only(case: _Case, wish: _Wish, rejected: tuple[Rejected, ...], *, degraded: bool) -> Plan:
-    """Only the engine is left, by wish or for want of another."""
+    """The plan of `mode = "act"`."""
+    chosen = wish or _Wish(Reason.DEFAULT, _calm_words(case.fleet.local), (LOCAL, *case.route()))
+    # (1) The able ones of the chain, and the engine behind them if the chain does not place it.
+    chain = chosen.chain if chosen.strict or LOCAL in chosen.chain else (*chosen.chain, LOCAL)
+    able = [case.target(name) for name in dict.fromkeys(chain) if case.able(name)]
+    rejected = case.rejected(case.obstacles)
+    # (2) None is able.
+    if not able:
+        return replace(case.refused(LOCAL if chosen.strict else None), considered=rejected)
+    # (3) Somebody off the box is able, first or behind the engine.
+    if len(able) > 1 or not able[0].local:
+        behind = [Candidate(target, Reason.FALLBACK, f"behind {able[0].name}") for target in able[1:]]
+        candidates = (Candidate(able[0], chosen.reason, chosen.words), *behind)
+        return Plan(candidates, chosen.reason, chosen.words, considered=rejected)
+    # (4) Only the engine is left: by wish,
     if full := overloaded(case.fleet.local):
         return _refused(full, rejected)
-    reason, words = wish.reason, wish.words
-    if degraded:
+    reason, words, degraded = chosen.reason, chosen.words, tuple[str, ...]()
+    if wish is not None and wish.chain[:1] != (LOCAL,):
+        # (5) or for want of another. The caller's own demand keeps it here without weakening the answer.
+        words = f"{words}; it stays: {'; '.join([item.words for item in rejected]) or 'no target is configured'}"
         forbidden = [item.reason for item in rejected if item.reason in _FORBIDS]
-        why = "; ".join(item.words for item in rejected) or "no target is configured"
-        words = f"{words}; it stays: {why}"
-        if forbidden:
-            reason, degraded = forbidden[0], False  # the caller's own wish keeps it here: nothing was weakened
-    candidate = Candidate(case.target(LOCAL), reason, words)
-    return Plan((candidate,), reason, words, (NO_TARGET,) if degraded else (), considered=rejected)
+        reason, degraded = (forbidden[0], ()) if forbidden else (reason, (NO_TARGET,))
+    return Plan((Candidate(able[0], reason, words),), reason, words, degraded, considered=rejected)
 
 
 def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
-    """`mode = "advise"` and `"off"`: the engine alone. Advice says what would have been done."""
+    """The plan of `mode = "advise"` and `"off"`: the engine alone. Advice names the first choice of "act"."""
+    mode, advice = case.policy.escalation.mode, ""
     leaving = wish is not None and wish.chain[:1] != (LOCAL,)
-    advice = _advice(case, wish) if wish and leaving and case.policy.escalation.mode == "advise" else ""
-    known = {_local_name(case): case.local or []}
-    if not case.local_able:
-        refused = refusal(case.query.facts, case.fleet, known, case.now)
-        return replace(_refused(refused, _rejected(case, known)), advice=advice)
+    if wish and leaving and mode == "advise":
+        able = [name for name in wish.chain if name != LOCAL and case.able(name)]
+        cause = f"({wish.reason}: {wish.words})"
+        advice = (
+            f"would have gone to {able[0]} {cause}" if able else f"would have left {cause}, but no target can take it"
+        )
+    if not case.able(LOCAL):
+        return replace(case.refused(LOCAL), advice=advice)
     if full := overloaded(case.fleet.local):
-        return replace(_refused(full, ()), advice=advice)
-    words = f'mode is "{case.policy.escalation.mode}": nothing leaves the box'
+        return replace(_refused(full), advice=advice)
     reason = Reason.RULE if wish and wish.reason is Reason.RULE and not leaving else Reason.DEFAULT
+    words = f'mode is "{mode}": nothing leaves the box'
     return Plan((Candidate(case.target(LOCAL), reason, words),), reason, words, advice=advice)
 
 
-def _advice(case: _Case, wish: _Wish) -> str:
-    able = [name for name in wish.chain if name != LOCAL and case.able(name)]
-    if not able:
-        return f"would have left ({wish.reason}: {wish.words}), but no target can take it"
-    return f"would have gone to {able[0]} ({wish.reason}: {wish.words})"
-
-
-def _local_name(case: _Case) -> str:
-    return case.fleet.local.target.name if case.fleet.local else LOCAL
-
-
-def _known(case: _Case) -> dict[str, list[Obstacle]]:
-    local = {_local_name(case): case.local} if case.local is not None else {}
-    return {**local, **case.clouds}
-
-
-def _rejected(case: _Case, known: Mapping[str, list[Obstacle]]) -> tuple[Rejected, ...]:
-    """Every target with a certain obstacle, and the first of them."""
-    firsts = [(name, certain[0]) for name, found in known.items() if found and (certain := _certain(found))]
-    return tuple([Rejected(case.target(name), item.reason, item.words) for name, item in firsts])
-
-
-def _certain(found: list[Obstacle]) -> list[Obstacle]:
-    """Those that are no mere doubt."""
-    return [item for item in found if not item.doubtful] if found else found
-
-
-def _refused(refused: PlanRefusal, considered: tuple[Rejected, ...]) -> Plan:
+def _refused(refused: PlanRefusal, considered: tuple[Rejected, ...] = ()) -> Plan:
     return Plan((), refused.reason, refused.message, refusal=refused, considered=considered)
 
 

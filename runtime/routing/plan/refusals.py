@@ -1,7 +1,7 @@
-"""Why nobody answers: the status, code and words of a request for which no candidate is left.
+"""Refusals: the status, code and words for a request with no candidate left.
 
 The most useful truth first: what passes by itself (503), what a certificate forbids (403), what money forbids (402),
-what no window holds (400 `context_length_exceeded`), what nobody can (400 `unsupported`).
+what no window holds (400 `context_length_exceeded`), what no target can do (400 `unsupported`).
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ TARGET_NOT_AVAILABLE = "target_not_available"
 
 @dataclass(frozen=True, slots=True)
 class PlanRefusal:
-    """An answer instead of a plan. retry_after: seconds, an estimate; None where nobody knows or waiting would not
-    help.
-    """
+    """An answer instead of a plan. retry_after: estimated seconds; None if not known, or if waiting would not help."""
 
     status: int
     code: str
@@ -42,7 +40,7 @@ class PlanRefusal:
 
 
 def unknown(name: Unknown) -> PlanRefusal:
-    """404: a name this box does not answer to."""
+    """404: a name this box does not answer to, quoted with its control characters escaped."""
     shown = name.name[:100]
     near = f"; the nearest names are {', '.join(name.nearest)}" if name.nearest else '; "auto" decides by itself'
     return PlanRefusal(404, MODEL_NOT_FOUND, f"no model is called {shown!r}{near}", reason=Reason.PINNED)
@@ -57,8 +55,8 @@ def absent(state: TargetState) -> PlanRefusal:
 
 
 def overloaded(local: LocalState | None) -> PlanRefusal | None:
-    """429 where the engine's first token is predicted later than the whole answer may take; only asked where nothing
-    else is left.
+    """429 if the engine's first token is predicted later than the whole answer may take. For requests with no other
+    candidate.
     """
     if local is None or local.predicted_ttft_s < local.target.timeouts.total:
         return None
@@ -73,56 +71,41 @@ def overloaded(local: LocalState | None) -> PlanRefusal | None:
 
 
 def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> PlanRefusal:
-    """Why none of `known` (targets with their obstacles) can take the request."""
+    """The reason why none of `known`, targets with their obstacles, can take the request."""
+    # (1) There is nothing to ask.
     if not known or not any(known.values()):
         return PlanRefusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
+    # (2) Some obstacles pass by themselves: come again after the shortest of the known waits.
     passing = [name for name, found in known.items() if all(item.passing or item.doubtful for item in found)]
     if passing:
-        return _later(fleet, known, passing, now)
+        due = [wait for name in passing if (wait := _wait(fleet, name, now)) is not None]
+        words = "; ".join(item.words for name in passing for item in known[name] if item.passing)
+        engine = any(item.reason is Reason.ENGINE_DOWN for name in passing for item in known[name])
+        code, reason = (ENGINE_NOT_READY, Reason.ENGINE_DOWN) if engine else (TARGET_NOT_AVAILABLE, Reason.FALLBACK)
+        return PlanRefusal(503, code, words, max(1.0, min(due)) if due else None, reason)
+    firsts = [found[0] for found in known.values() if found]
+    asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
+    words = asked + "; ".join(dict.fromkeys(item.words for item in firsts))
+    # (3) A target would do but for one reason, and for a certificate.
     for reason, status, code in _LADDER:
-        if reason is None or any(_only(found, reason) for found in known.values()):
-            return PlanRefusal(status, code, _words(facts, known), reason=reason or _first(known).reason)
-    raise AssertionError("the last rung always holds")
+        for found in known.values():
+            certain = {item.reason for item in found if not item.passing and not item.doubtful}
+            if reason in certain and certain <= {reason, Reason.REQUIRES}:
+                return PlanRefusal(status, code, words, reason=reason)
+    # (4) No target can.
+    return PlanRefusal(400, UNSUPPORTED, words, reason=firsts[0].reason)
 
 
-_LADDER: tuple[tuple[Reason | None, int, str], ...] = (
+_LADDER = (
     (Reason.REQUIRES, 403, NO_COMPLIANT_TARGET),
     (Reason.BUDGET, 402, BUDGET_EXCEEDED),
     (Reason.CONTEXT, 400, CONTEXT_LENGTH_EXCEEDED),
-    (None, 400, UNSUPPORTED),
 )
 
 
-def _only(found: list[Obstacle], reason: Reason) -> bool:
-    """Whether a target would do but for this reason (and for what passes, or a forbidden certificate)."""
-    certain = [item for item in found if not item.passing and not item.doubtful]
-    allowed = {reason, Reason.REQUIRES} if reason is not Reason.REQUIRES else {reason}
-    return any(item.reason is reason for item in certain) and all(item.reason in allowed for item in certain)
-
-
-def _later(fleet: Fleet, known: Known, passing: list[str], now: float) -> PlanRefusal:
-    """503, with the shortest of the known waits."""
-    waits = [wait for name in passing if (wait := _wait(fleet, name, now)) is not None]
-    words = "; ".join(item.words for name in passing for item in known[name] if item.passing)
-    local = any(item.reason is Reason.ENGINE_DOWN for name in passing for item in known[name])
-    reason = Reason.ENGINE_DOWN if local else Reason.FALLBACK
-    code = ENGINE_NOT_READY if local else TARGET_NOT_AVAILABLE
-    return PlanRefusal(503, code, words, retry_after=max(1.0, min(waits)) if waits else None, reason=reason)
-
-
 def _wait(fleet: Fleet, name: str, now: float) -> float | None:
+    """Seconds until a target is expected back, None if not known."""
     if fleet.local is not None and name in (LOCAL, fleet.local.target.name):
         return None if fleet.local.given_up else fleet.local.ready_in_s
     state = fleet.targets.get(name)
     return state.until - now if state is not None and state.until is not None else None
-
-
-def _words(facts: Facts, known: Known) -> str:
-    """Every target's first obstacle, once."""
-    firsts = dict.fromkeys(found[0].words for found in known.values() if found)
-    asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
-    return asked + "; ".join(firsts)
-
-
-def _first(known: Known) -> Obstacle:
-    return next(found[0] for found in known.values() if found)

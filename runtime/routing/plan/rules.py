@@ -1,4 +1,4 @@
-"""Which rule of the settings a request matches, and which route it takes. The first rule that matches decides."""
+"""The rule of the settings that a request matches, and the route it takes. The first rule that matches decides."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _holds(given: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
 
 
 def says(text: str, keyword: str) -> bool:
-    """Whether a text holds a keyword as words of its own: "art" is not in "start". Scripts without spaces have no
+    """True if a text holds a keyword as words of its own: "art" is not in "start". Scripts without spaces have no
     such edges.
     """
     place = text.find(keyword)
@@ -49,7 +49,7 @@ def says(text: str, keyword: str) -> bool:
 
 
 def _joined(left: str, right: str) -> bool:
-    """Whether two neighbouring characters belong to one word. Either may be missing."""
+    """True if two neighbouring characters belong to one word. Either may be missing."""
     pair = left + right
     return len(pair) == 2 and pair.isascii() and pair.isalnum()
 
@@ -57,7 +57,7 @@ def _joined(left: str, right: str) -> bool:
 def words_of(number: int, rule: Rule) -> str:
     """A rule in words: "rule 2 (task code, at least 500 tokens)"."""
     when = rule.when
-    said = [
+    conditions = [
         *([f"task {when.task}"] if when.task else ()),
         *([f"at least {when.min_tokens} tokens"] if when.min_tokens is not None else ()),
         *([f"model {when.model}"] if when.model else ()),
@@ -66,11 +66,11 @@ def words_of(number: int, rule: Rule) -> str:
         *(f"metadata {name}" for name in when.metadata),
         *(["keywords"] if when.keywords else ()),
     ]
-    return f"rule {number} ({', '.join(said)})" if said else f"rule {number} (every request)"
+    return f"rule {number} ({', '.join(conditions)})" if conditions else f"rule {number} (every request)"
 
 
 def route_of(query: RoutingQuery, context_tokens: int) -> str:
-    """The name of the fitting route: what a target must be able to do comes before what it is good at."""
+    """The name of the fitting route: a capability the target needs comes before a strength it has."""
     if query.facts.media:
         return "multimodal"
     if query.facts.prompt_tokens > context_tokens:
