@@ -17,8 +17,8 @@ from local_models.host.log_ring import LogRing
 from local_models.host.process import Spawn, spawn
 from local_models.replica.attached import AttachedServer, is_loopback, without_secrets
 from local_models.replica.instance import Instance
-from local_models.replica.lifecycle import Drain, Policy, Start, Stop
-from local_models.replica.owned import OwnedEngine, Place, Plan, World
+from local_models.replica.lifecycle import DrainReplica, RestartPolicy, StartReplica, StopReplica
+from local_models.replica.owned import OwnedEngine, ReplicaPlace, StartPlanner, World
 from local_models.replica.prepared import Notice, Prepare, PreparedModel, safe
 from local_models.replica.start_times import StartTimes
 from local_models.replica.supervisor import Supervisor, Watch
@@ -82,7 +82,7 @@ class LocalEngine:
         spec: EngineSpec,
         *,
         prepare: Prepare,
-        plan: Plan,
+        plan: StartPlanner,
         gpus: GpuReader,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -122,7 +122,7 @@ class LocalEngine:
 
     def _owned_one(self, index: int, owner: orphans.Owner, world: World) -> Instance:
         name = f"replica-{index}"
-        place = Place(name, index, self._folder / f"{name}.sock", owner, self._spec.start_timeout_s)
+        place = ReplicaPlace(name, index, self._folder / f"{name}.sock", owner, self._spec.start_timeout_s)
         log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
         self._logs.append(log)
         return OwnedEngine(place, world, EngineHop(socket_path=place.socket, clock=self._clock), log)
@@ -197,7 +197,7 @@ class LocalEngine:
             return
         for supervisor in self._supervisors:
             supervisor.begin(notice)
-            supervisor.send(Start())
+            supervisor.send(StartReplica())
         await self._until(lambda: all(supervisor.launched for supervisor in self._supervisors))
 
     async def _sweep(self, notice: Notice) -> None:
@@ -228,14 +228,14 @@ class LocalEngine:
     async def drain(self, deadline_s: float) -> None:
         until = self._clock() + deadline_s
         for supervisor in self._begun():
-            supervisor.send(Drain())
+            supervisor.send(DrainReplica())
         while self._clock() < until and any(supervisor.in_flight for supervisor in self._supervisors):
             await self._sleep(_DRAIN_LOOK_S)
 
     async def stop(self, within_s: float = STOP_WITHIN_S, *, hurry: asyncio.Event | None = None) -> None:
         self._stopping = True
         for supervisor in self._begun():
-            supervisor.send(Stop())
+            supervisor.send(StopReplica())
         # (1) In peace: SIGTERM, grace, SIGKILL. (2) In a hurry: SIGKILL. (3) Whatever is left is killed and not waited for.
         if not await self._stopped(within_s - _HURRY_S, hurry):
             self._hurry.set()
@@ -294,11 +294,11 @@ class LocalEngine:
             await self._change.wait()
 
 
-def _policy(spec: EngineSpec) -> Policy:
+def _policy(spec: EngineSpec) -> RestartPolicy:
     if spec.urls:
         first, most = min(_ATTACHED_FIRST_S, spec.backoff_first_s), min(_ATTACHED_MOST_S, spec.backoff_most_s)
-        return Policy(first, most, give_up_after=None, grace=0.0)
-    return Policy(spec.backoff_first_s, spec.backoff_most_s, give_up_after=spec.give_up_after, grace=_GRACE_S)
+        return RestartPolicy(first, most, give_up_after=None, grace=0.0)
+    return RestartPolicy(spec.backoff_first_s, spec.backoff_most_s, give_up_after=spec.give_up_after, grace=_GRACE_S)
 
 
 def _watch(spec: EngineSpec) -> Watch:

@@ -12,8 +12,8 @@ from local_models.facts.footprint import split_args
 from local_models.host import procfs
 from local_models.host.gpu import GpuProbe, GpuReader, NoGpu, NvmlProbe
 from local_models.replica import command, environment
-from local_models.replica.instance import Fault
-from local_models.replica.owned import Place, Plan, StartPlan
+from local_models.replica.instance import ReplicaFault
+from local_models.replica.owned import ReplicaPlace, StartPlan, StartPlanner
 from local_models.replica.prepared import Notice, Prepare, PreparedModel
 from local_models.weights import weights
 from runtime.contract.engine import EngineSpec, Gpu
@@ -40,14 +40,14 @@ def local_engine(
     return LocalEngine(spec, prepare=prepare or fetcher(spec, gpus, environ), plan=plan, gpus=gpus, clock=clock)
 
 
-def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], secrets: frozenset[str]) -> Plan:
+def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], secrets: frozenset[str]) -> StartPlanner:
     """How each replica is started, decided anew at every start: a GPU may be gone, another engine installed."""
 
-    async def plan(model: PreparedModel, place: Place, extra: Mapping[str, str]) -> StartPlan:
+    async def plan(model: PreparedModel, place: ReplicaPlace, extra: Mapping[str, str]) -> StartPlan:
         gpus, found = await _look(spec, reader, environ)
         try:
             names = _group(spec, model, gpus, place.index, environ) if found.kind == command.CUDA else ()
-            launch = command.Launch(
+            launch = command.EngineLaunch(
                 python=found.python,
                 device=found.kind,
                 model=model,
@@ -62,7 +62,7 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
             )
             ready = command.build(launch, environ)
         except command.EngineArgsError as error:
-            raise Fault(str(error), deterministic=True) from error
+            raise ReplicaFault(str(error), deterministic=True) from error
         key = f"{model.path} {found.kind} {len(names)}"
         return StartPlan(ready.argv, ready.env, command.indices(names), key, _about(names, reader.reason))
 
@@ -96,12 +96,14 @@ async def _look(
 ) -> tuple[tuple[Gpu, ...], environment.Found]:
     gpus = await reader.read(_FIRST_READING_S)
     if reader.hung:
-        raise Fault(f"{reader.reason} within {_FIRST_READING_S:g} s; `nvidia-smi` will tell more, a reboot may help")
+        raise ReplicaFault(
+            f"{reader.reason} within {_FIRST_READING_S:g} s; `nvidia-smi` will tell more, a reboot may help"
+        )
     found = await asyncio.to_thread(
         environment.find_engine, spec.device, gpus, reader.reason, env=environ, python=spec.python
     )
     if isinstance(found, environment.NotFound):
-        raise Fault(found.reason, deterministic=True)
+        raise ReplicaFault(found.reason, deterministic=True)
     return gpus, found
 
 

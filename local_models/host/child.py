@@ -30,7 +30,7 @@ class Finished:
         return "\n".join(lines[-5:])
 
 
-class Run(Protocol):
+class RunCommand(Protocol):
     """Runs a command to its end. Its fake is a function."""
 
     def __call__(self, command: Sequence[str], environ: Mapping[str, str]) -> Awaitable[Finished]: ...

@@ -1,6 +1,6 @@
 """The last lines a process wrote: bounded, without terminal colours, mirrored to a small file if wanted.
 
-Knows nothing of what the lines mean (`faults.py` does).
+Knows nothing of the meaning of the lines (`replica/diagnosis.py` does).
 """
 
 from __future__ import annotations
@@ -13,38 +13,52 @@ from pathlib import Path
 
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _LINE_MOST = 2000  # characters kept of one line
-_PARTIAL_MOST = 64 * 1024  # bytes of a line without an end before it is taken as one
 
 
 class LogRing:
-    """The last `capacity` lines. Feed it bytes as they come; a line counts once its end has arrived.
+    """The last `capacity` lines, `ring_bytes` of them at most. A line counts once its end has arrived.
 
-    mirror: a file that gets the same lines; at `mirror_bytes` it is renamed to NAME.1 and begun anew, so two of them at
-    most are on disk. A full disk ends the mirror, never the ring.
+    line_bytes: a longer line without an end is cut there; 2,000 characters of each line are kept.
+    mirror: a file that gets the same lines; at `mirror_bytes` it is renamed to NAME.1 and begun anew, so that two of them
+    at most are on disk. A full disk ends the mirror, never the ring.
     """
 
-    def __init__(self, capacity: int = 2000, *, mirror: Path | None = None, mirror_bytes: int = 2_000_000) -> None:
-        self._lines: deque[str] = deque(maxlen=capacity)
+    def __init__(
+        self,
+        capacity: int = 2000,
+        *,
+        line_bytes: int = 64 * 1024,
+        ring_bytes: int = 1 << 20,
+        mirror: Path | None = None,
+        mirror_bytes: int = 2_000_000,
+    ) -> None:
+        self._capacity = capacity
+        self._line_bytes = line_bytes
+        self._ring_bytes = ring_bytes
+        self._lines: deque[str] = deque()
+        self._size = 0  # bytes of all lines held
         self._partial = b""
         self._count = 0
         self._mark = 0
         self._mirror = Mirror(mirror, mirror_bytes) if mirror is not None else None
 
-    def feed(self, data: bytes) -> None:
-        """Bytes as the process wrote them, cut anywhere. A carriage return ends a line, as progress bars use it."""
+    def feed(self, data: bytes) -> list[str]:
+        """Bytes as the process wrote them, cut anywhere; the lines they complete. A carriage return, as progress bars
+        use it, ends a line.
+        """
         *whole, self._partial = (self._partial + data).replace(b"\r", b"\n").split(b"\n")
-        if len(self._partial) > _PARTIAL_MOST:
+        if len(self._partial) > self._line_bytes:
             whole.append(self._partial)
             self._partial = b""
-        for line in whole:
-            self._add(line)
+        return [line for raw in whole if (line := self._add(raw))]
 
-    def flush(self) -> None:
-        """The process has ended: what it left without a line end is a line."""
+    def flush(self) -> list[str]:
+        """The process has ended: its last bytes are a line, though they have no line end."""
         partial, self._partial = self._partial, b""
-        self._add(partial)
+        line = self._add(partial)
         if self._mirror is not None:
             self._mirror.flush()
+        return [line] if line else []
 
     def close(self) -> None:
         self.flush()
@@ -56,7 +70,7 @@ class LogRing:
         return tuple(islice(self._lines, max(0, len(self._lines) - n), None))
 
     def mark(self) -> None:
-        """A new start of the process begins here."""
+        """Begins a new run of the process."""
         self._mark = self._count
 
     @property
@@ -64,20 +78,24 @@ class LogRing:
         """The lines since `mark`, as far as they are still held."""
         return self.tail(self._count - self._mark)
 
-    def _add(self, raw: bytes) -> None:
+    def _add(self, raw: bytes) -> str:
         line = _ANSI.sub(b"", raw).decode("utf-8", "replace").rstrip()
         if not line:
-            return
+            return ""
         if len(line) > _LINE_MOST:
             line = f"{line[:_LINE_MOST]} […]"
         self._lines.append(line)
+        self._size += len(line.encode())
+        while len(self._lines) > self._capacity or self._size > self._ring_bytes:
+            self._size -= len(self._lines.popleft().encode())
         self._count += 1
         if self._mirror is not None:
             self._mirror.write(line)
+        return line
 
 
 class Mirror:
-    """A log file that never grows past twice its bound. Its owner alone reads it: engines log what they are asked."""
+    """A log file that never grows past twice its bound, readable by its owner alone: engines log prompts."""
 
     def __init__(self, path: Path, most_bytes: int) -> None:
         self._path = path

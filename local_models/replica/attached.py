@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from local_models.replica.canary import Question, ask, chat, completion, embedding
-from local_models.replica.hang import Answer
-from local_models.replica.instance import Fault, Served, WatchedHop
+from local_models.replica.canary import CanaryQuestion, ask, chat, completion, embedding
+from local_models.replica.hang import CanaryAnswer
+from local_models.replica.instance import ReplicaFault, Served, WatchedHop
 from local_models.replica.owned import models_in
 from local_models.replica.prepared import Notice
 from runtime.contract.failures import HopError, Kind
@@ -51,7 +51,7 @@ class AttachedServer:
     hop: WatchedHop
     wanted: str
     sleep: Callable[[float], Awaitable[None]]
-    canary: Question | None = None
+    canary: CanaryQuestion | None = None
     pid: int | None = None
     estimate_s: float = 5.0
 
@@ -69,27 +69,27 @@ class AttachedServer:
         try:
             status, body = await self.hop.probe("/v1/models", _PROBE_S)
         except HopError as error:
-            raise Fault(f"{self.address} cannot be reached: {error.failure.message}") from error
+            raise ReplicaFault(f"{self.address} cannot be reached: {error.failure.message}") from error
         if status in (401, 403):
-            raise Fault(f"{self.address} refuses our key ({status}): set [engine] key")
+            raise ReplicaFault(f"{self.address} refuses our key ({status}): set [engine] key")
         served = models_in(body) if status == 200 else Served(())
         if not served.models:
-            raise Fault(f"{self.address}/models names no model (status {status}): the URL should end in /v1")
+            raise ReplicaFault(f"{self.address}/models names no model (status {status}): the URL should end in /v1")
         return served
 
-    async def _first_good(self, model: str) -> Question:
+    async def _first_good(self, model: str) -> CanaryQuestion:
         """The first way of asking that it answers; a full queue is an answer too."""
         words = ""
         for question in (completion(model), chat(model), embedding(model)):
             outcome = await ask(self.hop, question, _FIRST_ANSWER_S)
-            if outcome.good or outcome.answer is Answer.BUSY:
+            if outcome.good or outcome.answer is CanaryAnswer.BUSY:
                 return question
             words = words or outcome.words
-            if outcome.answer is Answer.SILENT:
+            if outcome.answer is CanaryAnswer.SILENT:
                 break
-        raise Fault(f"{self.address} does not answer for {model}: {words}")
+        raise ReplicaFault(f"{self.address} does not answer for {model}: {words}")
 
-    async def ended(self) -> Fault:
+    async def ended(self) -> ReplicaFault:
         refused = 0
         while True:
             await self.sleep(_LOOK_S)
@@ -98,11 +98,11 @@ class AttachedServer:
             except HopError as error:
                 refused = refused + 1 if error.failure.kind is Kind.DOWN else 0
                 if refused >= _REFUSALS:
-                    return Fault(f"{self.address} is lost: {error.failure.message}")
+                    return ReplicaFault(f"{self.address} is lost: {error.failure.message}")
                 continue
             refused = 0
             if status in (401, 403):
-                return Fault(f"{self.address} refuses our key ({status}): set [engine] key")
+                return ReplicaFault(f"{self.address} refuses our key ({status}): set [engine] key")
 
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Drops the pooled connections; the server and answers in progress are left alone."""

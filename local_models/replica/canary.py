@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Protocol
 
-from local_models.replica.hang import Answer
+from local_models.replica.hang import CanaryAnswer
 from runtime.contract.failures import HopError, Kind
 
 
@@ -19,23 +19,23 @@ class Probing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CanaryQuestion:
     path: str
     body: bytes
 
 
-def completion(model: str) -> Question:
-    return Question("/v1/completions", _body(model=model, prompt="1", max_tokens=1, temperature=0))
+def completion(model: str) -> CanaryQuestion:
+    return CanaryQuestion("/v1/completions", _body(model=model, prompt="1", max_tokens=1, temperature=0))
 
 
-def chat(model: str) -> Question:
-    return Question(
+def chat(model: str) -> CanaryQuestion:
+    return CanaryQuestion(
         "/v1/chat/completions", _body(model=model, messages=[{"role": "user", "content": "1"}], max_tokens=1)
     )
 
 
-def embedding(model: str) -> Question:
-    return Question("/v1/embeddings", _body(model=model, input="1"))
+def embedding(model: str) -> CanaryQuestion:
+    return CanaryQuestion("/v1/embeddings", _body(model=model, input="1"))
 
 
 def _body(**members: object) -> bytes:
@@ -43,26 +43,26 @@ def _body(**members: object) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CanaryOutcome:
     """good: it really answered, and did not refuse. words: for a cause."""
 
-    answer: Answer
+    answer: CanaryAnswer
     good: bool
     words: str
 
 
-async def ask(hop: Probing, question: Question, timeout_s: float) -> Outcome:
+async def ask(hop: Probing, question: CanaryQuestion, timeout_s: float) -> CanaryOutcome:
     try:
         status, body = await hop.probe(question.path, timeout_s, method="POST", body=question.body)
     except HopError as error:
-        answer = Answer.SILENT if error.failure.kind is Kind.SILENT else Answer.BROKEN
-        return Outcome(answer, False, error.failure.message)
+        answer = CanaryAnswer.SILENT if error.failure.kind is Kind.SILENT else CanaryAnswer.BROKEN
+        return CanaryOutcome(answer, False, error.failure.message)
     words = f"{question.path} answered {status}: {body[:200].decode('utf-8', 'replace')}"
-    return Outcome(_answer(status), 200 <= status < 300, words)
+    return CanaryOutcome(_answer(status), 200 <= status < 300, words)
 
 
-def _answer(status: int) -> Answer:
+def _answer(status: int) -> CanaryAnswer:
     """A 4xx is the server's own refusal: it lives, and this canary is not for it."""
     if status in (429, 503):
-        return Answer.BUSY
-    return Answer.BROKEN if status >= 500 else Answer.GIVEN
+        return CanaryAnswer.BUSY
+    return CanaryAnswer.BROKEN if status >= 500 else CanaryAnswer.GIVEN

@@ -55,7 +55,7 @@ class EngineArgsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class EngineLaunch:
     """One engine to be started.
 
     device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `group_gpus` gave it; () on CPU.
@@ -74,24 +74,24 @@ class Launch:
     dtype: str = "bfloat16"
     args: tuple[str, ...] = ()
     offline: bool = False
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """env is the whole environment of the child."""
+class EngineCommand:
+    """How to start the engine. env: the whole environment of the child, which may hold tokens."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
 
-def build(launch: Launch, inherited: Mapping[str, str]) -> Command:
+def build(launch: EngineLaunch, inherited: Mapping[str, str]) -> EngineCommand:
     """inherited: our own environment. Raises EngineArgsError for arguments the engine cannot be watched with."""
     taken = [name for name in map(_name, launch.args) if name in OURS]
     if taken:
         raise EngineArgsError(f"[engine] args may not hold {taken[0]}: Hearth sets it itself")
-    return Command(_argv(launch), _env(launch, inherited))
+    return EngineCommand(_argv(launch), _env(launch, inherited))
 
 
 def visible(gpus: Sequence[Gpu], inherited: Mapping[str, str]) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ def group_gpus(gpus: Sequence[str], replicas: int, per_replica: int) -> tuple[tu
     return tuple(tuple(gpus[i * per_replica : (i + 1) * per_replica]) for i in range(replicas))
 
 
-def _argv(launch: Launch) -> tuple[str, ...]:
+def _argv(launch: EngineLaunch) -> tuple[str, ...]:
     model = launch.model
     argv = [str(launch.python), *_MODULES[launch.device], str(model.path)]
     argv += ["--uds", str(launch.socket), "--served-model-name", model.name]
@@ -163,7 +163,7 @@ def cpu_dtype(flags: Collection[str]) -> str:
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 
-def _cpu(launch: Launch) -> list[str]:
+def _cpu(launch: EngineLaunch) -> list[str]:
     """Eager always: the compiled path gives wrong text on CPUs, and takes minutes to start."""
     model = launch.model
     own = model.capabilities.context_tokens or CPU_CONTEXT
@@ -171,14 +171,14 @@ def _cpu(launch: Launch) -> list[str]:
     return ["--enforce-eager", "--dtype", launch.dtype, "--max-model-len", str(length)]
 
 
-def _cuda(launch: Launch) -> list[str]:
+def _cuda(launch: EngineLaunch) -> list[str]:
     """`auto`: the model's own context, or the longest that fits this GPU's memory."""
     length = launch.model.max_model_len
     argv = ["--gpu-memory-utilization", f"{launch.gpu_memory_utilization:g}"]
     return [*argv, "--max-model-len", str(length) if length is not None else "auto"]
 
 
-def _env(launch: Launch, inherited: Mapping[str, str]) -> dict[str, str]:
+def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
     env = {name: value for name, value in inherited.items() if not _withheld(name, launch.secrets)}
     env |= _EVERY
     env["PATH"] = _path(launch.python, inherited)

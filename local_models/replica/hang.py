@@ -15,7 +15,7 @@ from enum import StrEnum
 _COMPUTES = 0.02  # share of one core; a stopped or waiting engine core uses none
 
 
-class Answer(StrEnum):
+class CanaryAnswer(StrEnum):
     """What became of a one-token canary."""
 
     GIVEN = "given"  # a token, or a refusal that only this server can have made
@@ -24,7 +24,7 @@ class Answer(StrEnum):
     SILENT = "silent"
 
 
-class Verdict(StrEnum):
+class HangVerdict(StrEnum):
     ALIVE = "alive"
     WAIT = "wait"  # it computes: look again
     HUNG = "hung"
@@ -45,15 +45,15 @@ class Evidence:
 
 
 def judge(
-    answer: Answer, before: Evidence, after: Evidence, *, window_s: float, silent_s: float, patience_s: float
-) -> Verdict:
+    answer: CanaryAnswer, before: Evidence, after: Evidence, *, window_s: float, silent_s: float, patience_s: float
+) -> HangVerdict:
     """window_s: between the two looks; silent_s: since it last gave any sign; patience_s: how long computing is
     believed.
     """
-    if answer is Answer.GIVEN or after.last_byte_at != before.last_byte_at:
-        return Verdict.ALIVE
+    if answer is CanaryAnswer.GIVEN or after.last_byte_at != before.last_byte_at:
+        return HangVerdict.ALIVE
     if before.tokens is not None and after.tokens is not None and after.tokens != before.tokens:
-        return Verdict.ALIVE
+        return HangVerdict.ALIVE
     if before.cpu_s is not None and after.cpu_s is not None and after.cpu_s - before.cpu_s < _COMPUTES * window_s:
-        return Verdict.HUNG
-    return Verdict.WAIT if silent_s < patience_s else Verdict.HUNG
+        return HangVerdict.HUNG
+    return HangVerdict.WAIT if silent_s < patience_s else HangVerdict.HUNG

@@ -7,12 +7,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from local_models.replica.canary import Probing, Question
+from local_models.replica.canary import CanaryQuestion, Probing
 from local_models.replica.prepared import Notice
 from runtime.contract.hop import Hop
 
 
-class Fault(Exception):
+class ReplicaFault(Exception):
     """It is not up, or no longer. cause: in words that say what to do. deterministic: the same start would fail
     again."""
 
@@ -62,7 +62,7 @@ class Instance(Protocol):
     def pid(self) -> int | None: ...
 
     @property
-    def canary(self) -> Question | None:
+    def canary(self) -> CanaryQuestion | None:
         """What to ask it while it is up; None where it has no canary."""
         ...
 
@@ -72,15 +72,15 @@ class Instance(Protocol):
         ...
 
     async def bring_up(self, run: int, notice: Notice) -> Served:
-        """Returns when a real answer has come. Raises Fault. May be cancelled at any point; take_down follows."""
+        """Returns when a real answer has come. Raises ReplicaFault. May be cancelled at any point; take_down follows."""
         ...
 
-    async def ended(self) -> Fault:
+    async def ended(self) -> ReplicaFault:
         """Returns when it has ended without being asked to."""
         ...
 
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
-        """Ends everything the last run started and returns when it is gone, or raises Fault if some of it stays.
+        """Ends everything the last run started and returns when it is gone, or raises ReplicaFault if some of it stays.
 
         grace_s: seconds between SIGTERM and SIGKILL, 0 for SIGKILL at once. hurry: once set, there is no grace and no
         wait for GPU memory.

@@ -1,16 +1,16 @@
-"""The life of one replica as a table: (state, event) -> what follows. Pure; knows no process, no socket, no clock.
+"""The life of one replica as a table: (state, event) -> next state and actions. Pure; knows no process, socket or clock.
 
-    stopped ──Start──> starting ──Ready──> ready ──Drain──> draining
-       ^                  │  ^               │                  │
-       │                Failed │           Failed           Stop, Failed
-       │                  v  RetryDue        v                  v
-       └────Gone──── stopping ──Gone──> backing_off         stopping
-                          └────Gone──> given_up
+    stopped ──StartReplica──> starting ──RunReady──> ready ──DrainReplica──> draining
+       ^                        │  ^                   │                        │
+       │                 RunFailed │               RunFailed         StopReplica, RunFailed
+       │                        v  RetryDue            v                        v
+       └───────RunGone─────── stopping ──RunGone──> backing_off              stopping
+                                 └────RunGone──> given_up
 
 `stopping` is every ending, asked for or not: nothing starts again before the old processes, their socket and their
-memory are gone (`Gone`). What follows then is decided when the ending begins and kept in `then`. An event of an earlier
-run (`run`) is old news and changes nothing; an event that cannot happen in a state raises `IllegalTransitionError`: the
-shell has a fault.
+memory are gone (`RunGone`). The state after that is decided when the ending begins and kept in `then`. An event of an
+earlier run (`run`) is ignored; an event that cannot happen in a state raises `IllegalTransitionError`: the supervisor has
+a fault.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _GIVEN_UP = ReplicaState.GIVEN_UP
 
 
 class IllegalTransitionError(Exception):
-    """The shell sent an event its state does not allow."""
+    """The supervisor sent an event that the state does not allow."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """Seconds, but `give_up_after`: failures in a row; None never gives up.
+class RestartPolicy:
+    """When a failed replica is started again. Seconds, except `give_up_after`: failures in a row; None never gives up.
 
-    healthy_after: ready this long, the earlier failures are forgotten.
-    grace: between TERM and KILL when the end was asked for.
+    healthy_after: after this long in `ready`, earlier failures are forgotten.
+    grace: between SIGTERM and SIGKILL when a caller asked for the end.
     """
 
     backoff_first: float = 10.0
@@ -52,33 +52,33 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Somebody asks for the replica."""
+class StartReplica:
+    """A caller asks for the replica."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """No new work comes; what runs may finish."""
+class DrainReplica:
+    """No new requests come; open ones may finish."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Somebody asks for its end."""
+class StopReplica:
+    """A caller asks for its end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A real completion was answered."""
+class RunReady:
+    """The engine answered a real completion."""
 
     run: int
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """It died, hangs, or did not become ready. Exit code 0 is a failure too when nobody asked.
+class RunFailed:
+    """The run died, hangs, or did not become ready. An exit nobody asked for is a failure, also with code 0.
 
-    cause: in words that say what to do.
-    deterministic: the same start would fail again; believed only of a replica that has never been ready.
+    cause: for people, and what to do.
+    deterministic: the same start would fail again; ignored if the replica has been ready before.
     """
 
     run: int
@@ -87,8 +87,8 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """Processes, socket and GPU memory of the run are no more."""
+class RunGone:
+    """Processes, socket and GPU memory of the run are released."""
 
     run: int
 
@@ -98,48 +98,48 @@ class RetryDue:
     run: int
 
 
-Event = Start | Drain | Stop | Ready | Failed | Gone | RetryDue
+Event = StartReplica | DrainReplica | StopReplica | RunReady | RunFailed | RunGone | RetryDue
 
 
 # Actions.
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
-    """Begin run number `run` and report Ready or Failed."""
+class LaunchRun:
+    """Begin run number `run` and report RunReady or RunFailed."""
 
     run: int
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """End the run's processes: TERM, `grace` seconds, KILL. Report Gone."""
+class EndRun:
+    """End the run's processes: TERM, `grace` seconds, KILL. Report RunGone."""
 
     run: int
     grace: float
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
+class WakeRun:
     """Report RetryDue at this time."""
 
     run: int
     at: float
 
 
-Action = Launch | End | Wake
+Action = LaunchRun | EndRun | WakeRun
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """All that is remembered of one replica. Times in seconds on the caller's clock.
+    """The state of one replica. Times in seconds on the caller's clock.
 
     run: number of the current or last launch, from 1.
     failures: in a row; waits: how many of them were answered with a delay.
-    then: what follows `Gone` while stopping.
+    then: the state after `RunGone`, while stopping.
     retry_at: when the next launch is due, while stopping for it or backing off.
     proven: it has been ready before.
-    restarts: launches that nobody asked for.
+    restarts: launches without a caller's request.
     """
 
     state: ReplicaState = _STOPPED
@@ -154,12 +154,14 @@ class Life:
     restarts: int = 0
 
 
-Step = tuple[Life, tuple[Action, ...]]
+Transition = tuple[Life, tuple[Action, ...]]
 
 
-def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
-    """What follows `event`. One of an earlier run is nobody's. Raises IllegalTransitionError, also for a run that never was."""
-    if isinstance(event, Ready | Failed | Gone | RetryDue) and event.run != life.run:
+def step(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
+    """The next state and the actions. Events of an earlier run are ignored. Raises IllegalTransitionError, also for an event
+    of a run that was never launched.
+    """
+    if isinstance(event, RunReady | RunFailed | RunGone | RetryDue) and event.run != life.run:
         if event.run > life.run:
             raise IllegalTransitionError(f"{type(event).__name__} of run {event.run}, and the last one is {life.run}")
         return life, ()
@@ -169,7 +171,7 @@ def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
     return rule(life, event, now, policy)
 
 
-def delay(failures: int, waits: int, was_ready: bool, policy: Policy) -> float:
+def delay(failures: int, waits: int, was_ready: bool, policy: RestartPolicy) -> float:
     """Seconds before the next launch: none after the first crash of a replica that served, else first x 2^waits, at
     most most.
     """
@@ -178,48 +180,48 @@ def delay(failures: int, waits: int, was_ready: bool, policy: Policy) -> float:
     return min(policy.backoff_first * 2.0 ** min(waits, 32), policy.backoff_most)
 
 
-def _launch(life: Life, event: Event, now: float, policy: Policy) -> Step:
+def _launch(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
     run = life.run + 1
-    return replace(life, state=_STARTING, since=now, run=run, retry_at=None), (Launch(run),)
+    return replace(life, state=_STARTING, since=now, run=run, retry_at=None), (LaunchRun(run),)
 
 
-def _start(life: Life, event: Event, now: float, policy: Policy) -> Step:
-    """A person asks: what failed before is forgotten."""
+def _start(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
+    """A caller asks: earlier failures are forgotten."""
     return _launch(replace(life, failures=0, waits=0, cause=None), event, now, policy)
 
 
-def _relaunch(life: Life, event: Event, now: float, policy: Policy) -> Step:
+def _relaunch(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
     return _launch(replace(life, restarts=life.restarts + 1), event, now, policy)
 
 
-def _ready(life: Life, event: Event, now: float, policy: Policy) -> Step:
+def _ready(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
     return replace(life, state=_READY, since=now, proven=True), ()
 
 
-def _drain(life: Life, event: Event, now: float, policy: Policy) -> Step:
+def _drain(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
     return replace(life, state=_DRAINING, since=now), ()
 
 
-def _end(life: Life, now: float, grace: float, then: ReplicaState) -> Step:
-    return replace(life, state=_STOPPING, since=now, then=then), (End(life.run, grace),)
+def _end(life: Life, now: float, grace: float, then: ReplicaState) -> Transition:
+    return replace(life, state=_STOPPING, since=now, then=then), (EndRun(life.run, grace),)
 
 
-def _stop(life: Life, event: Event, now: float, policy: Policy) -> Step:
+def _stop(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
     return _end(replace(life, retry_at=None), now, policy.grace, _STOPPED)
 
 
-def _rest(life: Life, event: Event, now: float, policy: Policy) -> Step:
+def _rest(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
     """Nothing runs: stopped at once."""
     return replace(life, state=_STOPPED, since=now, retry_at=None), ()
 
 
-def _stop_after_all(life: Life, event: Event, now: float, policy: Policy) -> Step:
-    """It is ending anyway: only what follows changes."""
+def _stop_after_all(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
+    """It is ending already: only the state after that changes."""
     return replace(life, then=_STOPPED, retry_at=None), ()
 
 
-def _failed(life: Life, event: Event, now: float, policy: Policy) -> Step:
-    assert isinstance(event, Failed)
+def _failed(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
+    assert isinstance(event, RunFailed)
     was_ready = life.state is _READY
     if was_ready and now - life.since >= policy.healthy_after:
         life = replace(life, failures=0, waits=0)
@@ -235,51 +237,51 @@ def _failed(life: Life, event: Event, now: float, policy: Policy) -> Step:
     return _end(life, now, 0.0, _BACKING_OFF)
 
 
-def _failed_while_draining(life: Life, event: Event, now: float, policy: Policy) -> Step:
-    """It was to end anyway: no restart."""
-    assert isinstance(event, Failed)
+def _failed_while_draining(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
+    """It was about to be stopped: no restart."""
+    assert isinstance(event, RunFailed)
     return _end(replace(life, cause=event.cause), now, 0.0, _STOPPED)
 
 
-def _gone(life: Life, event: Event, now: float, policy: Policy) -> Step:
-    """The ending is over: rest, give up, launch at once, or wait out what is left of the back-off."""
+def _gone(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
+    """The ending is over: rest, give up, launch at once, or wait for the rest of the back-off."""
     if life.then is not _BACKING_OFF or life.retry_at is None:
         return replace(life, state=life.then, since=now, retry_at=None), ()
     if life.retry_at <= now:
         return _relaunch(life, event, now, policy)
-    return replace(life, state=_BACKING_OFF, since=now), (Wake(life.run, life.retry_at),)
+    return replace(life, state=_BACKING_OFF, since=now), (WakeRun(life.run, life.retry_at),)
 
 
-def _nothing(life: Life, event: Event, now: float, policy: Policy) -> Step:
+def _nothing(life: Life, event: Event, now: float, policy: RestartPolicy) -> Transition:
     return life, ()
 
 
-Rule = Callable[[Life, Event, float, Policy], Step]
+TransitionRule = Callable[[Life, Event, float, RestartPolicy], Transition]
 
-_TABLE: dict[tuple[ReplicaState, type[Event]], Rule] = {
-    (_STOPPED, Start): _start,
-    (_STOPPED, Stop): _nothing,
-    (_STOPPED, Drain): _nothing,
-    (_STOPPED, RetryDue): _nothing,  # was already on its way when the back-off was called off
-    (_STARTING, Ready): _ready,
-    (_STARTING, Failed): _failed,
-    (_STARTING, Stop): _stop,
-    (_STARTING, Drain): _stop,
-    (_READY, Failed): _failed,
-    (_READY, Drain): _drain,
-    (_READY, Stop): _stop,
-    (_DRAINING, Failed): _failed_while_draining,
-    (_DRAINING, Drain): _nothing,
-    (_DRAINING, Stop): _stop,
-    (_STOPPING, Ready): _nothing,
-    (_STOPPING, Failed): _nothing,
-    (_STOPPING, Stop): _stop_after_all,
-    (_STOPPING, Drain): _stop_after_all,
-    (_STOPPING, Gone): _gone,
+_TABLE: dict[tuple[ReplicaState, type[Event]], TransitionRule] = {
+    (_STOPPED, StartReplica): _start,
+    (_STOPPED, StopReplica): _nothing,
+    (_STOPPED, DrainReplica): _nothing,
+    (_STOPPED, RetryDue): _nothing,  # was already queued when the back-off was cancelled
+    (_STARTING, RunReady): _ready,
+    (_STARTING, RunFailed): _failed,
+    (_STARTING, StopReplica): _stop,
+    (_STARTING, DrainReplica): _stop,
+    (_READY, RunFailed): _failed,
+    (_READY, DrainReplica): _drain,
+    (_READY, StopReplica): _stop,
+    (_DRAINING, RunFailed): _failed_while_draining,
+    (_DRAINING, DrainReplica): _nothing,
+    (_DRAINING, StopReplica): _stop,
+    (_STOPPING, RunReady): _nothing,
+    (_STOPPING, RunFailed): _nothing,
+    (_STOPPING, StopReplica): _stop_after_all,
+    (_STOPPING, DrainReplica): _stop_after_all,
+    (_STOPPING, RunGone): _gone,
     (_BACKING_OFF, RetryDue): _relaunch,
-    (_BACKING_OFF, Stop): _rest,
-    (_BACKING_OFF, Drain): _rest,
-    (_GIVEN_UP, Start): _start,
-    (_GIVEN_UP, Stop): _rest,
-    (_GIVEN_UP, Drain): _nothing,
+    (_BACKING_OFF, StopReplica): _rest,
+    (_BACKING_OFF, DrainReplica): _rest,
+    (_GIVEN_UP, StartReplica): _start,
+    (_GIVEN_UP, StopReplica): _rest,
+    (_GIVEN_UP, DrainReplica): _nothing,
 }

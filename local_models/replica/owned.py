@@ -18,9 +18,9 @@ from local_models.host.log_ring import LogRing
 from local_models.host.process import KILL, TERM, Child, Spawn
 from local_models.replica import command, progress
 from local_models.replica import diagnosis as faults
-from local_models.replica.canary import Question, ask, completion, embedding
-from local_models.replica.hang import Answer
-from local_models.replica.instance import Fault, Served, WatchedHop
+from local_models.replica.canary import CanaryQuestion, ask, completion, embedding
+from local_models.replica.hang import CanaryAnswer
+from local_models.replica.instance import ReplicaFault, Served, WatchedHop
 from local_models.replica.prepared import Notice, PreparedModel, PrepareError
 from local_models.replica.start_times import StartTimes
 from runtime.contract.engine import Gpu
@@ -37,7 +37,7 @@ _MEMORY_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReplicaPlace:
     """Where one replica runs. socket: in a private folder. owner: this process. index: which replica it is, from 0."""
 
     name: str
@@ -62,8 +62,8 @@ class StartPlan:
     about: str
 
 
-Plan = Callable[[PreparedModel, Place, Mapping[str, str]], Awaitable[StartPlan]]
-"""(model, where, what to add to the child's environment) -> how to start. Raises Fault where a start is known to
+StartPlanner = Callable[[PreparedModel, ReplicaPlace, Mapping[str, str]], Awaitable[StartPlan]]
+"""(model, where, what to add to the child's environment) -> how to start. Raises ReplicaFault where a start is known to
 fail."""
 
 
@@ -72,7 +72,7 @@ class World:
     """The effects a replica may have. clock: monotonic seconds, sleep its companion."""
 
     prepare: Callable[[Notice], Awaitable[PreparedModel]]
-    plan: Plan
+    plan: StartPlanner
     spawn: Spawn
     gpus: GpuReader
     clock: Callable[[], float]
@@ -84,16 +84,17 @@ class World:
 class OwnedEngine:
     """An `instance.Instance`."""
 
-    place: Place
+    place: ReplicaPlace
     world: World
     hop: WatchedHop
     log: LogRing
-    canary: Question | None = None
+    canary: CanaryQuestion | None = None
     _child: Child | None = None
     _marker: orphans.Marker | None = None
     _key: str = ""
     _gpus: tuple[int, ...] = ()
     _before: tuple[Gpu, ...] = ()
+    _told_to_end: bool = False  # somebody sent it SIGTERM: it takes no new connection, but may go on with open ones
 
     @property
     def name(self) -> str:
@@ -128,7 +129,7 @@ class OwnedEngine:
             async with asyncio.timeout(self.place.start_timeout_s):
                 served = await self._ready_or_dead(child, model)
         except TimeoutError as error:
-            raise Fault(self._too_slow()) from error
+            raise ReplicaFault(self._too_slow()) from error
         self.world.starts.learn(self._key, self.world.clock() - began)
         return replace(served, slots=command.slots(plan.argv))
 
@@ -136,25 +137,37 @@ class OwnedEngine:
         try:
             return await self.world.prepare(notice)
         except PrepareError as error:
-            raise Fault(error.cause, deterministic=error.deterministic) from error
+            raise ReplicaFault(error.cause, deterministic=error.deterministic) from error
 
     def _start(self, model: PreparedModel, plan: StartPlan, notice: Notice) -> Child:
         if sockets.remove_stale(self.place.socket):
             notice(f"{self.name}: removed the socket a dead engine left")
         self.log.mark()
+        self._told_to_end = False
         notice(f"{self.name}: starting vLLM with {model.name} on {plan.about}{self._last_time()}")
         try:
-            self._child = self.world.spawn(plan.argv, plan.env, _listener(self.log, self.name, notice))
+            self._child = self.world.spawn(plan.argv, plan.env, self._listener(notice))
         except OSError as error:
-            raise Fault(f"cannot start {plan.argv[0]}: {error.strerror or error}", deterministic=True) from error
+            raise ReplicaFault(f"cannot start {plan.argv[0]}: {error.strerror or error}", deterministic=True) from error
         return self._child
+
+    def _listener(self, notice: Notice) -> Callable[[bytes], None]:
+        steps = progress.StartProgress()
+
+        def hear(data: bytes) -> None:
+            for line in self.log.feed(data):
+                self._told_to_end = self._told_to_end or _TOLD_TO_END in line
+                if step := steps.step(line):
+                    notice(f"{self.name}: {step}")
+
+        return hear
 
     def _last_time(self) -> str:
         seconds = self.world.starts.last(self._key)
         return "" if seconds is None else f" ({seconds:.0f} s last time)"
 
     async def _ready_or_dead(self, child: Child, model: PreparedModel) -> Served:
-        """Whichever comes first; a dead child is a Fault with the cause its log gives."""
+        """Whichever comes first; a dead child is a ReplicaFault with the cause its log gives."""
         ready = asyncio.create_task(self._until_answering(model))
         dead = asyncio.create_task(child.wait())
         try:
@@ -174,18 +187,18 @@ class OwnedEngine:
         self.canary = question
         return await self._served(model)
 
-    async def _answered(self, model: PreparedModel) -> Question | None:
-        """The canary it gave a good answer to; None where it may answer later. Raises Fault where it will never."""
+    async def _answered(self, model: PreparedModel) -> CanaryQuestion | None:
+        """The canary it gave a good answer to; None where it may answer later. Raises ReplicaFault where it will never."""
         both = (completion(model.name), embedding(model.name))
         words = ""
         for question in reversed(both) if model.embeds else both:
             outcome = await ask(self.hop, question, _FIRST_ANSWER_S)
             if outcome.good:
                 return question
-            if outcome.answer is not Answer.GIVEN:
+            if outcome.answer is not CanaryAnswer.GIVEN:
                 return None
             words = words or outcome.words
-        raise Fault(f"it answers neither completions nor embeddings: {words}", deterministic=True)
+        raise ReplicaFault(f"it answers neither completions nor embeddings: {words}", deterministic=True)
 
     async def _served(self, model: PreparedModel) -> Served:
         try:
@@ -210,13 +223,13 @@ class OwnedEngine:
 
     # -- down
 
-    async def ended(self) -> Fault:
+    async def ended(self) -> ReplicaFault:
         child = self._child
         assert child is not None
         dead = asyncio.create_task(child.wait())
         try:
             while not dead.done():
-                if await self._health() == 503 or self._told_to_end():
+                if await self._health() == 503 or self._told_to_end:
                     await asyncio.wait((dead,), timeout=_LAST_WORDS_S)
                     return self._death(dead.result() if dead.done() else None, "while it served")
                 await asyncio.wait((dead,), timeout=_HEALTH_S)
@@ -224,21 +237,16 @@ class OwnedEngine:
         finally:
             dead.cancel()
 
-    def _death(self, code: int | None, when: str) -> Fault:
+    def _death(self, code: int | None, when: str) -> ReplicaFault:
         """Exit code 0 too: nobody asked for it."""
-        self.log.flush()
-        if self._told_to_end():
-            return Fault(f"vLLM was told to end (SIGTERM), and not by Hearth, {when}")
+        if any(_TOLD_TO_END in line for line in self.log.flush()) or self._told_to_end:
+            return ReplicaFault(f"vLLM was told to end (SIGTERM), and not by Hearth, {when}")
         how = "its engine core died" if code is None else _exit_words(code)
         found = faults.diagnose(self.log.since_mark)
         if found is not None:
-            return Fault(f"{found.cause} ({how} {when})", deterministic=found.deterministic)
+            return ReplicaFault(f"{found.cause} ({how} {when})", deterministic=found.deterministic)
         last = self.log.since_mark[-1:]
-        return Fault(f"vLLM ended {when}: {how}" + (f"; the last it said: {last[0]}" if last else ""))
-
-    def _told_to_end(self) -> bool:
-        """From then on it takes no new connection, however long it goes on with what it has."""
-        return any(_TOLD_TO_END in line for line in self.log.since_mark)
+        return ReplicaFault(f"vLLM ended {when}: {how}" + (f"; the last it said: {last[0]}" if last else ""))
 
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
         """SIGTERM to the front, which ends its cores in order; SIGKILL to the group; then a sweep by the marker."""
@@ -258,7 +266,7 @@ class OwnedEngine:
             # The driver is late in giving back what a killed process held; the next start would not fit before.
             await _first_of(_MEMORY_S, self._memory_returned(), hurry.wait())
         if left:
-            raise Fault(f"processes {list(left)} do not end: the GPU driver may hold them; a reboot frees them")
+            raise ReplicaFault(f"processes {list(left)} do not end: the GPU driver may hold them; a reboot frees them")
 
     async def _memory_returned(self) -> None:
         while not memory_back(self._before, await self.world.gpus.read(), self._gpus):
@@ -278,17 +286,6 @@ def models_in(body: bytes) -> Served:
         return Served(())
     known = [length for length in lengths if isinstance(length, int)]
     return Served(tuple(entry["id"] for entry in entries), min(known) if known else None)
-
-
-def _listener(log: LogRing, name: str, notice: Notice) -> Callable[[bytes], None]:
-    told = progress.Progress()
-
-    def hear(data: bytes) -> None:
-        log.feed(data)
-        for line in told.feed(data):
-            notice(f"{name}: {line}")
-
-    return hear
 
 
 def _exit_words(code: int) -> str:

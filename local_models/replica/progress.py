@@ -1,28 +1,25 @@
-"""What a starting vLLM's log says of how far it is, in a person's words. Pure; knows vLLM 0.32's lines."""
+"""Steps of a starting vLLM, read from its log. Pure; knows the lines of vLLM 0.32."""
 
 from __future__ import annotations
 
 _STEPS = (
-    (b"Starting to load model", "loading weights"),
-    (b"Loading weights took", "weights loaded"),
-    (b"Start compiling", "compiling"),
-    (b"torch.compile takes", "compiled"),
-    (b"GPU KV cache size", "KV cache laid out"),
-    (b"Capturing CUDA graph", "capturing CUDA graphs"),
-    (b"Starting vLLM server", "opening its endpoint"),
+    ("Starting to load model", "loading weights"),
+    ("Loading weights took", "weights loaded"),
+    ("Start compiling", "compiling"),
+    ("torch.compile takes", "compiled"),
+    ("GPU KV cache size", "KV cache laid out"),
+    ("Capturing CUDA graph", "capturing CUDA graphs"),
+    ("Starting vLLM server", "opening its endpoint"),
 )
 
 
-class Progress:
-    """Tells each step once. A line cut between two feeds is still seen."""
+class StartProgress:
+    """The steps of one start, each reported once."""
 
     def __init__(self) -> None:
-        self._left = list(_STEPS)
-        self._end = b""
+        self._left = dict(_STEPS)
 
-    def feed(self, data: bytes) -> list[str]:
-        text = self._end + data
-        self._end = text[-80:]
-        said = [step for step in self._left if step[0] in text]
-        self._left = [step for step in self._left if step not in said]
-        return [words for _, words in said]
+    def step(self, line: str) -> str | None:
+        """The step that a log line announces, in words for people; None if it announces none or one already reported."""
+        sign = next((sign for sign in self._left if sign in line), None)
+        return None if sign is None else self._left.pop(sign)

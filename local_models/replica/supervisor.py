@@ -14,9 +14,20 @@ from typing import Any
 
 from local_models.host.threads import in_daemon_thread
 from local_models.replica import canary, lifecycle, telemetry
-from local_models.replica.hang import Answer, Evidence, Verdict, judge
-from local_models.replica.instance import Fault, Instance, Served
-from local_models.replica.lifecycle import End, Event, Failed, Gone, Launch, Life, Policy, Ready, RetryDue, Wake
+from local_models.replica.hang import CanaryAnswer, Evidence, HangVerdict, judge
+from local_models.replica.instance import Instance, ReplicaFault, Served
+from local_models.replica.lifecycle import (
+    EndRun,
+    Event,
+    LaunchRun,
+    Life,
+    RestartPolicy,
+    RetryDue,
+    RunFailed,
+    RunGone,
+    RunReady,
+    WakeRun,
+)
 from local_models.replica.prepared import Notice, safe
 from local_models.replica.start_times import ready_at
 from runtime.contract.engine import ReplicaState, ReplicaView, Telemetry
@@ -58,7 +69,7 @@ class Supervisor:
     def __init__(
         self,
         instance: Instance,
-        policy: Policy,
+        policy: RestartPolicy,
         watch: Watch,
         *,
         clock: Callable[[], float],
@@ -169,11 +180,11 @@ class Supervisor:
         self._life, actions = lifecycle.step(before, event, self._clock(), self._policy)
         for action in actions:
             match action:
-                case Launch(run):
+                case LaunchRun(run):
                     self._running = asyncio.create_task(self._live(run), name=f"{name} run {run}")
-                case End(run, grace):
+                case EndRun(run, grace):
                     self._chore(self._end(run, grace), f"{name} end of run {run}")
-                case Wake(run, at):
+                case WakeRun(run, at):
                     self._chore(self._wake(run, at), f"{name} back-off after run {run}")
         if self._life.state is not before.state:
             self._changed()
@@ -205,16 +216,16 @@ class Supervisor:
         try:
             self._served = await self._instance.bring_up(run, self._notice)
             self._alive_at = self._clock()
-            self.send(Ready(run))
+            self.send(RunReady(run))
             fault = await self._first_fault()
-        except Fault as error:
+        except ReplicaFault as error:
             fault = error
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in a run is its failure
             _log.exception("%s: run %d", self._instance.name, run)
-            fault = Fault(f"{type(error).__name__}: {error}")
-        self.send(Failed(run, fault.cause, fault.deterministic))
+            fault = ReplicaFault(f"{type(error).__name__}: {error}")
+        self.send(RunFailed(run, fault.cause, fault.deterministic))
 
-    async def _first_fault(self) -> Fault:
+    async def _first_fault(self) -> ReplicaFault:
         """Watches a ready replica until one of its watches reports a fault; the others are cancelled."""
         watches = {"end": self._instance.ended(), "hang": self._hung(), "metrics": self._scrape_on()}
         tasks = [
@@ -237,7 +248,7 @@ class Supervisor:
             await self._instance.take_down(grace, self._hurry)
         except Exception as error:  # noqa: BLE001 - a replica stuck in `stopping` would never come back
             self._notice(f"{self._instance.name}: could not be ended cleanly: {error}")
-        self.send(Gone(run))
+        self.send(RunGone(run))
 
     async def _wake(self, run: int, at: float) -> None:
         await self._sleep(max(0.0, at - self._clock()))
@@ -245,7 +256,7 @@ class Supervisor:
 
     # -- watching
 
-    async def _scrape_on(self) -> Fault:
+    async def _scrape_on(self) -> ReplicaFault:
         while True:
             await self._scrape()
             await self._sleep(self._watch.scrape)
@@ -262,7 +273,7 @@ class Supervisor:
         self._telemetry = read
         return read.prompt_tokens + read.generation_tokens
 
-    async def _hung(self) -> Fault:
+    async def _hung(self) -> ReplicaFault:
         """Returns when the replica is judged to hang."""
         tick = min(0.5, self._watch.hang_after / 4)
         while True:
@@ -271,11 +282,13 @@ class Supervisor:
             if silent_from is None:
                 continue
             verdict, words = await self._examine(silent_from)
-            if verdict is Verdict.ALIVE:
+            if verdict is HangVerdict.ALIVE:
                 self._alive_at = self._clock()
-            if verdict is Verdict.HUNG:
+            if verdict is HangVerdict.HUNG:
                 silent = self._clock() - silent_from
-                return Fault(f"hung: no sign of life for {silent:.0f} s with {self.in_flight} requests out; {words}")
+                return ReplicaFault(
+                    f"hung: no sign of life for {silent:.0f} s with {self.in_flight} requests out; {words}"
+                )
 
     def _suspicious(self) -> float | None:
         """Since when it is silent, where that is long enough to ask the canary."""
@@ -286,13 +299,13 @@ class Supervisor:
             since, limit = max(hop.last_byte_at or 0.0, self._alive_at), self._watch.idle or float("inf")
         return since if now - since >= limit else None
 
-    async def _examine(self, silent_from: float) -> tuple[Verdict, str]:
+    async def _examine(self, silent_from: float) -> tuple[HangVerdict, str]:
         question = self._instance.canary
         if question is None:
-            return Verdict.ALIVE, ""
+            return HangVerdict.ALIVE, ""
         began, before = self._clock(), await self._look()
         outcome = await canary.ask(self._instance.hop, question, self._watch.canary)
-        if outcome.answer is not Answer.GIVEN:
+        if outcome.answer is not CanaryAnswer.GIVEN:
             await self._sleep(max(0.0, began + self._watch.canary - self._clock()))
         now = self._clock()
         verdict = judge(

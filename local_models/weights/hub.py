@@ -33,7 +33,7 @@ _LINE = 1 << 22  # bytes of one line: a config.json may be long
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DownloadProgress:
     """Bytes: on disk so far, and in all."""
 
     done: int
@@ -44,7 +44,7 @@ async def download(
     repo: str,
     *,
     environ: Mapping[str, str],
-    progress: Callable[[Progress], None],
+    progress: Callable[[DownloadProgress], None],
     revision: str | None = None,
     offline: bool = False,
 ) -> Path:
@@ -61,7 +61,7 @@ async def facts(repo: str, *, environ: Mapping[str, str], revision: str | None =
 
 
 async def _ask(
-    request: Mapping[str, Any], environ: Mapping[str, str], progress: Callable[[Progress], None]
+    request: Mapping[str, Any], environ: Mapping[str, str], progress: Callable[[DownloadProgress], None]
 ) -> dict[str, Any]:
     """The child's last word. Raises WeightsError where it is a fault."""
     child = await asyncio.create_subprocess_exec(
@@ -84,7 +84,7 @@ async def _ask(
     raise explain(str(request["repo"]), str(last.get("fault", "other")), str(last.get("words") or words))
 
 
-async def _listen(child: asyncio.subprocess.Process, progress: Callable[[Progress], None]) -> dict[str, Any]:
+async def _listen(child: asyncio.subprocess.Process, progress: Callable[[DownloadProgress], None]) -> dict[str, Any]:
     """Passes progress on; gives the child's last word."""
     assert child.stdout is not None
     last: dict[str, Any] = {}
@@ -92,7 +92,7 @@ async def _listen(child: asyncio.subprocess.Process, progress: Callable[[Progres
         with suppress(ValueError):
             last = json.loads(line)
         if "done" in last:
-            progress(Progress(int(last["done"]), int(last["total"])))
+            progress(DownloadProgress(int(last["done"]), int(last["total"])))
     return last
 
 

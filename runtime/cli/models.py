@@ -164,7 +164,7 @@ async def _pull(name: str, offline: bool, bar: Progress | None) -> PreparedModel
         else:
             typer.echo(line, err=True)
 
-    def show(at: hub.Progress) -> None:
+    def show(at: hub.DownloadProgress) -> None:
         if bar and task is not None:
             bar.update(task, completed=at.done, total=at.total, visible=True)
 
@@ -204,7 +204,7 @@ def _box(gpus: int | None, memory: float | None, share: float) -> tuple[fit.Box,
     return fit.Box(psutil.virtual_memory().total, 1, share, cpu=True), about
 
 
-def _say(verdict: fit.Verdict, about: str) -> None:
+def _say(verdict: fit.FitVerdict, about: str) -> None:
     paint = paint_for(sys.stdout, os.environ)
     if about:
         typer.echo(paint(about, "dim"))
@@ -214,7 +214,7 @@ def _say(verdict: fit.Verdict, about: str) -> None:
         typer.echo(f"  {reason}")
 
 
-def _verdict(model: fit.Footprint, box: fit.Box, verdict: fit.Verdict, about: str) -> dict[str, Any]:
+def _verdict(model: fit.Footprint, box: fit.Box, verdict: fit.FitVerdict, about: str) -> dict[str, Any]:
     need = verdict.need
     return {
         "name": model.name,

@@ -29,7 +29,7 @@ class EngineSpec:
     max_model_len: int | None = None  # None: the model's own, or what fits
     gpu_memory_utilization: float = 0.9
     args: tuple[str, ...] = ()
-    urls: tuple[str, ...] = ()
+    urls: tuple[str, ...] = field(default=(), repr=False)  # may hold credentials
     key: str | None = field(default=None, repr=False)  # bearer key of the attached servers; a secret
     python: str | None = None  # the interpreter that has vLLM; None: search for one
     offline: bool = False

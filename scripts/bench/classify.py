@@ -27,7 +27,7 @@ from pathlib import Path
 import aiohttp
 
 from local_models.classification.answer import decode_prompt
-from local_models.classification.question import Prompt, Question
+from local_models.classification.question import LabelQuestion, Prompt
 from local_models.classification.tree import SENTINELS, LabelTree, cuts_from
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ class Timed:
 
 async def bare(plan: Plan, texts: Sequence[str]) -> Timed:
     """The same questions without anything around them."""
-    question = Question(Prompt(plan.labels), plan.direct_model)
+    question = LabelQuestion(Prompt(plan.labels), plan.direct_model)
     key = os.environ.get("HEARTH_API_KEY", "")
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
     address = f"{plan.direct_url.rstrip('/')}/v1/chat/completions"

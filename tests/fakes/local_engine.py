@@ -12,7 +12,7 @@ from typing import Any
 
 from local_models.engine import LocalEngine
 from local_models.host.gpu import GpuProbe, GpuReader, NoGpu
-from local_models.replica.owned import Place, StartPlan
+from local_models.replica.owned import ReplicaPlace, StartPlan
 from local_models.replica.prepared import Notice, PreparedModel
 from local_models.replica.supervisor import Watch
 from local_models.wire.hop import EngineHop
@@ -39,7 +39,7 @@ class FakePlan:
         self._gpus = gpus
         self.starts = 0
 
-    async def __call__(self, model: PreparedModel, place: Place, extra: Mapping[str, str]) -> StartPlan:
+    async def __call__(self, model: PreparedModel, place: ReplicaPlace, extra: Mapping[str, str]) -> StartPlan:
         self.starts += 1
         script = self._script(self.starts) if callable(self._script) else self._script
         argv = (sys.executable, "-m", "tests.fakes.fake_vllm", "--uds", str(place.socket), "--model", model.name)

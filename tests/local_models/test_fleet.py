@@ -12,8 +12,8 @@ import pytest
 from local_models.fleet import planner
 from local_models.host import orphans
 from local_models.host.gpu import GpuProcess, GpuReader, NoGpu
-from local_models.replica.instance import Fault
-from local_models.replica.owned import Place, StartPlan
+from local_models.replica.instance import ReplicaFault
+from local_models.replica.owned import ReplicaPlace, StartPlan
 from local_models.replica.prepared import PreparedModel
 from runtime.contract.engine import EngineSpec, Gpu
 
@@ -52,9 +52,9 @@ def python(tmp_path: Path) -> Python:
     return made
 
 
-def place(folder: Path, index: int = 0) -> Place:
+def place(folder: Path, index: int = 0) -> ReplicaPlace:
     owner = orphans.this_process(folder)
-    return Place(f"replica-{index}", index, folder / f"replica-{index}.sock", owner, 60.0)
+    return ReplicaPlace(f"replica-{index}", index, folder / f"replica-{index}.sock", owner, 60.0)
 
 
 async def planned(spec: EngineSpec, probe: Any, index: int = 0, environ: dict[str, str] | None = None) -> StartPlan:
@@ -78,7 +78,7 @@ async def test_each_replica_gets_its_own_gpus(tmp_path: Path, python: Python) ->
 async def test_too_few_gpus_can_never_work(tmp_path: Path, python: Python) -> None:
     """The fault says how many are needed and how many there are."""
     spec = EngineSpec("m", tmp_path, replicas=3, args=("-tp", "2"), python=python("cuda"))
-    with pytest.raises(Fault, match="need 6, and 4 can be used") as raised:
+    with pytest.raises(ReplicaFault, match="need 6, and 4 can be used") as raised:
         await planned(spec, Gpus(4))
     assert raised.value.deterministic
 
@@ -86,7 +86,7 @@ async def test_too_few_gpus_can_never_work(tmp_path: Path, python: Python) -> No
 async def test_a_wanted_gpu_that_is_not_there_is_no_cpu(tmp_path: Path, python: Python) -> None:
     """device = "cuda" never falls back to the CPU."""
     spec = EngineSpec("m", tmp_path, device="cuda", python=python("cpu"))
-    with pytest.raises(Fault, match="no driver") as raised:
+    with pytest.raises(ReplicaFault, match="no driver") as raised:
         await planned(spec, NoGpu("no driver"))
     assert raised.value.deterministic
 
@@ -109,6 +109,6 @@ async def test_the_child_gets_its_marker_and_no_secret(tmp_path: Path, python: P
 async def test_an_argument_that_would_take_the_engine_away_is_refused(tmp_path: Path, python: Python) -> None:
     """--uds and the like are Hearth's."""
     spec = EngineSpec("m", tmp_path, args=("--uds=/tmp/x",), python=python("cpu"))
-    with pytest.raises(Fault, match="may not hold --uds") as raised:
+    with pytest.raises(ReplicaFault, match="may not hold --uds") as raised:
         await planned(spec, NoGpu())
     assert raised.value.deterministic

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from local_models.classification.question import Prompt, Question
+from local_models.classification.question import LabelQuestion, Prompt
 from runtime.cli.bulk.endpoint import Endpoint
 from runtime.cli.bulk.journal import Done, Identity, Journal, difference, refusal
 from runtime.cli.bulk.meter import Meter
@@ -175,7 +175,7 @@ class _Run:
 
     async def _prepared(self, endpoint: Endpoint, patience: Patience) -> Sorter:
         """The sorter, proved on a probe."""
-        question = Question(self.job.prompt, self.job.model)
+        question = LabelQuestion(self.job.prompt, self.job.model)
         reply = await endpoint.ask(question.spelled(self.job.prompt.labels[0]))
         if reply.status is None:
             raise NoRuntimeError(reply.body.decode("utf-8", "replace"))

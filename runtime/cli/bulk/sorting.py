@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, Self
 
 from local_models.classification.answer import AnswerError, decode, decode_prompt
-from local_models.classification.question import Question
-from local_models.classification.scoring import Scores, Tally
+from local_models.classification.question import LabelQuestion
+from local_models.classification.scoring import LabelTally, Scores
 from local_models.classification.tree import SENTINELS, LabelTree, cuts_from
 from runtime.cli.bulk.patience import Patience, UnanswerableError
 
@@ -20,7 +20,7 @@ class Sorter:
     tolerance: share of the probability that may be divided evenly instead of asked for.
     """
 
-    def __init__(self, question: Question, patience: Patience, tree: LabelTree, tolerance: float) -> None:
+    def __init__(self, question: LabelQuestion, patience: Patience, tree: LabelTree, tolerance: float) -> None:
         self._question = question
         self._patience = patience
         self._tree = tree
@@ -28,7 +28,7 @@ class Sorter:
         self.further = 0  # questions beyond a row's first
 
     @classmethod
-    async def prepare(cls, question: Question, patience: Patience, tolerance: float) -> Self:
+    async def prepare(cls, question: LabelQuestion, patience: Patience, tolerance: float) -> Self:
         """Raises UnanswerableError and HopelessError."""
         labels = question.prompt.labels
         wanted = tuple(dict.fromkeys((*SENTINELS, *labels)))
@@ -43,7 +43,7 @@ class Sorter:
 
     async def sort(self, text: str) -> Scores:
         """The scores of one text. Raises UnanswerableError and HopelessError."""
-        tally = Tally(self._tree, self._tolerance)
+        tally = LabelTally(self._tree, self._tolerance)
         body = self._question.row(text, self._tree.ids, self._tree.room)
         try:
             tally.read(await self._patience.answer(body, decode))

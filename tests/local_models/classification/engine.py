@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from local_models.classification.answer import Answer, Spelling, Step
+from local_models.classification.answer import ScoredAnswer, ScoredToken, Spelling
 from local_models.classification.tree import SENTINELS, LabelTree, cuts_from
 
 MOST = 20
@@ -49,25 +49,25 @@ class ToyEngine:
     def tree(self, labels: Sequence[str]) -> LabelTree:
         return LabelTree(cuts_from({text: self.spelling(text) for text in (*SENTINELS, *labels)}, labels))
 
-    def answer(self, labels: Sequence[str], ids: Sequence[int], room: int) -> Answer:
+    def answer(self, labels: Sequence[str], ids: Sequence[int], room: int) -> ScoredAnswer:
         """Greedy, over every spelling of the labels; lists the probabilities of `ids`."""
         path: tuple[int, ...] = ()
-        steps: list[Step] = []
+        steps: list[ScoredToken] = []
         while len(steps) < room and self.end not in path:
             allowed = self._allowed(path, labels)
             shares = self._shares(path, allowed if self.masked else range(self.end + 1))
             taken = max(allowed, key=shares.__getitem__)
-            steps.append(Step(taken, self._listed(taken, shares, ids)))
+            steps.append(ScoredToken(taken, self._listed(taken, shares, ids)))
             path = (*path, taken)
-        return Answer(self._text(path), tuple(steps), "toy")
+        return ScoredAnswer(self._text(path), tuple(steps), "toy")
 
-    def below(self, begun: str, labels: Sequence[str], ids: Sequence[int]) -> Answer:
+    def below(self, begun: str, labels: Sequence[str], ids: Sequence[int]) -> ScoredAnswer:
         """One step behind a begun answer, held to what is left of the labels."""
         path = self.cut(begun)
         allowed = self._allowed(path, labels)
         shares = self._shares(path, allowed if self.masked else range(self.end + 1))
         taken = max(allowed, key=shares.__getitem__)
-        return Answer(self._text((taken,)), (Step(taken, self._listed(taken, shares, ids)),), "toy")
+        return ScoredAnswer(self._text((taken,)), (ScoredToken(taken, self._listed(taken, shares, ids)),), "toy")
 
     def distribution(self, labels: Sequence[str]) -> dict[str, float]:
         """By the definition: at every token of a label its share among those that lead to a label there."""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local_models.classification.labels import LabelError
-from local_models.classification.question import Prompt, Question
+from local_models.classification.question import LabelQuestion, Prompt
 
 LABELS = ("spam", "ham")
 
@@ -48,7 +48,7 @@ def test_the_fingerprint_changes_with_all_that_the_model_is_told() -> None:
 
 def test_a_rows_question_is_greedy_pinned_and_held_to_the_labels() -> None:
     """What the engine needs to answer a label with its probabilities."""
-    body = json.loads(Question(Prompt(LABELS), "local").row('say "hi" \\ ü', (4, 5), 2))
+    body = json.loads(LabelQuestion(Prompt(LABELS), "local").row('say "hi" \\ ü', (4, 5), 2))
     assert body["model"] == "local"
     assert body["temperature"] == 0
     assert body["max_tokens"] == 2
@@ -61,7 +61,7 @@ def test_a_rows_question_is_greedy_pinned_and_held_to_the_labels() -> None:
 def test_a_further_question_begins_the_answer() -> None:
     """The model goes on from there, held to what is left of the labels; nothing, where one ends there."""
     labels = ("sp", "spam")
-    body = json.loads(Question(Prompt(labels), "local").below("a text", "sp", labels, ()))
+    body = json.loads(LabelQuestion(Prompt(labels), "local").below("a text", "sp", labels, ()))
     assert body["messages"][-1] == {"role": "assistant", "content": "sp"}
     assert body["continue_final_message"] is True
     assert body["add_generation_prompt"] is False
@@ -72,7 +72,7 @@ def test_a_further_question_begins_the_answer() -> None:
 
 def test_a_labels_spelling_is_asked_for_as_a_whole_answer() -> None:
     """So that the end of the answer is seen behind it."""
-    body = json.loads(Question(Prompt(LABELS), "local").spelled("spam"))
+    body = json.loads(LabelQuestion(Prompt(LABELS), "local").spelled("spam"))
     assert body["messages"][-1] == {"role": "assistant", "content": "spam"}
     assert body["add_generation_prompt"] is False
     assert body["prompt_logprobs"] == 1

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_models.classification.answer import Answer, AnswerError, Step
-from local_models.classification.scoring import Scores, Tally
+from local_models.classification.answer import AnswerError, ScoredAnswer, ScoredToken
+from local_models.classification.scoring import LabelTally, Scores
 from local_models.classification.tree import Labels
 from tests.local_models.classification.engine import ToyEngine
 
@@ -19,7 +19,7 @@ NEW, YORK, JERSEY, ARK, BOSTON = range(5)
 def scored(engine: ToyEngine, labels: Labels, tolerance: float = 0.0) -> tuple[Scores, int]:
     """The scores, and how many questions they took."""
     tree = engine.tree(labels)
-    tally, asked = Tally(tree, tolerance), 1
+    tally, asked = LabelTally(tree, tolerance), 1
     tally.read(engine.answer(labels, tree.ids, tree.room))
     while (node := tally.next_question()) is not None:
         assert node.text is not None
@@ -58,15 +58,15 @@ def test_labels_with_first_tokens_of_their_own_need_one_token_of_one_answer() ->
     assert scores.coverage == 1.0
 
 
-def cities(*steps: Step, text: str, tolerance: float = 0.01) -> Tally:
-    tally = Tally(ToyEngine(CITY_PIECES, 0).tree(CITIES), tolerance)
-    tally.read(Answer(text, steps, "m"))
+def cities(*steps: ScoredToken, text: str, tolerance: float = 0.01) -> LabelTally:
+    tally = LabelTally(ToyEngine(CITY_PIECES, 0).tree(CITIES), tolerance)
+    tally.read(ScoredAnswer(text, steps, "m"))
     return tally
 
 
-def step(taken: int, **shares: float) -> Step:
+def step(taken: int, **shares: float) -> ScoredToken:
     names = {"new": NEW, "york": YORK, "jersey": JERSEY, "ark": ARK, "boston": BOSTON}
-    return Step(taken, {names[name]: math.log(share) for name, share in shares.items()})
+    return ScoredToken(taken, {names[name]: math.log(share) for name, share in shares.items()})
 
 
 def test_the_greedy_answer_is_not_always_the_likeliest_label() -> None:
@@ -100,11 +100,11 @@ def test_open_mass_that_could_change_the_label_is_asked_for_whatever_the_toleran
 def test_a_token_that_is_not_listed_has_at_most_the_least_that_is() -> None:
     """Nor more than the list leaves of 1; coverage says how much was bounded."""
     labels = ("a", "b", "c")
-    tally = Tally(ToyEngine(("a", "b", "c"), 0).tree(labels), 0.01)
-    tally.read(Answer("a", (Step(0, {0: math.log(0.7), 1: math.log(0.1), 9: math.log(0.1)}),), "m"))
+    tally = LabelTally(ToyEngine(("a", "b", "c"), 0).tree(labels), 0.01)
+    tally.read(ScoredAnswer("a", (ScoredToken(0, {0: math.log(0.7), 1: math.log(0.1), 9: math.log(0.1)}),), "m"))
     assert tally.scores().probabilities == pytest.approx({"a": 7 / 9, "b": 1 / 9, "c": 1 / 9})
     assert tally.scores().coverage == pytest.approx(8 / 9)
-    tally.read(Answer("a", (Step(0, {0: math.log(0.8), 1: math.log(0.2)}),), "m"))
+    tally.read(ScoredAnswer("a", (ScoredToken(0, {0: math.log(0.8), 1: math.log(0.2)}),), "m"))
     assert tally.scores().probabilities == pytest.approx({"a": 0.8, "b": 0.2, "c": 0.0})
     assert tally.scores().coverage == pytest.approx(1.0)
 
@@ -119,7 +119,7 @@ def test_an_answer_that_is_no_label_is_an_error(text: str) -> None:
 def test_an_answer_that_lists_no_tokens_of_the_labels_is_an_error() -> None:
     """Nothing can be read off it."""
     with pytest.raises(AnswerError, match="logprobs under its grammar"):
-        cities(Step(77, {77: -0.1}), text="N")
+        cities(ScoredToken(77, {77: -0.1}), text="N")
 
 
 def test_many_labels_have_their_tokens_listed_by_name() -> None:

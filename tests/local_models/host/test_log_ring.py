@@ -46,6 +46,27 @@ def test_a_line_is_bounded() -> None:
     assert all(len(line) < 2100 for line in ring.tail(99))
 
 
+def test_the_ring_is_bounded_in_bytes_too() -> None:
+    """Ten thousand long lines, and 12 MB without a line end, leave no more than the ring may hold."""
+    ring = LogRing(ring_bytes=50_000)
+    for number in range(10_000):
+        ring.feed(b"%d" % number + "ü".encode() * 900 + b"\n")
+    assert 40_000 < sum(len(line.encode()) for line in ring.tail(10_000)) <= 50_000
+    assert ring.tail(1)[0].startswith("9999")
+    for _ in range(3000):
+        ring.feed(b"z" * 4096)
+    assert sum(len(line.encode()) for line in ring.tail(10_000)) <= 50_000
+
+
+def test_feeding_gives_the_lines_that_became_whole() -> None:
+    """Each line once, when its end arrives or the process has ended."""
+    ring = LogRing()
+    assert ring.feed(b"one\ntw") == ["one"]
+    assert ring.feed(b"o\n\n\x1b[0m\nthr") == ["two"]
+    assert ring.flush() == ["thr"]
+    assert ring.flush() == []
+
+
 def test_since_mark_holds_one_start() -> None:
     """What an earlier start wrote is not read as this one's cause."""
     ring = LogRing(4)

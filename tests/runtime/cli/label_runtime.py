@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local_models.classification.answer import Answer, Spelling
+from local_models.classification.answer import ScoredAnswer, Spelling
 from tests.local_models.classification.engine import ToyEngine
 from tests.runtime.cli.fake_runtime import Asked, Reply, as_json
 
@@ -55,7 +55,7 @@ def error(status: int, message: str, headers: dict[str, str] | None = None, para
     return as_json({"error": {"message": message, "type": "x", "param": param, "code": status}}, status, headers or {})
 
 
-def completion(answer: Answer) -> dict[str, Any]:
+def completion(answer: ScoredAnswer) -> dict[str, Any]:
     content = [
         {
             "token": f"token_id:{step.taken}",
