@@ -20,7 +20,7 @@ from runtime.server import access
 from runtime.server.answer import answer
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
 from runtime.server.bodies import CODINGS
-from runtime.server.gate import Gate, demand
+from runtime.server.gate import OPEN, Gate
 from runtime.server.routes import SCOPES, Route
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
@@ -56,63 +56,59 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
-        counted = access.Counted(send) if access.wanted() else None
+        counted = access.Counted(send) if access.log.isEnabledFor(logging.INFO) else None
         request = ClientRequest(scope, receive, counted or send, self._desk.clock())
         try:
             await self._with_a_floor(request)
         finally:
             self.tasks.discard(task)
             if counted is not None:
-                counted.log(request, self._desk.clock() - request.arrived)
+                counted.write(request, self._desk.clock() - request.arrived)
 
     async def _with_a_floor(self, request: ClientRequest) -> None:
-        request.path = self.gate.inside(request.path)
-        extra = self._identify(request)
+        gate = self.gate
+        if gate.prefix:
+            request.path = gate.inside(request.path)
+        request.id = self._desk.ids.next()
+        asked = request.headers.get("x-request-id", "")
+        extra = [(b"x-request-id", (asked if _REQUEST_ID.fullmatch(asked) else request.id).encode())]
+        if request.path.startswith(_MESSAGES):
+            extra.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
         try:
             try:
-                extra += self.gate.meet(request)
-                await self._route(request, extra)
+                extra += gate.meet(request)
+                await self._route(gate, request, extra)
             except ApiError as error:
                 await self._refuse(request, error, extra)
         except ClientGone:
             pass
         except asyncio.CancelledError:
             # the drain is over; the task ends here, and with it the connection of an answer that has begun
-            await self._refuse(
-                request, ApiError(503, "this server is shutting down", "shutting_down", None, 5.0), extra
-            )
+            stopping = ApiError(503, "this server is shutting down", "shutting_down", None, 5.0)
+            await self._refuse(request, stopping, extra)
         except Exception as error:  # noqa: BLE001 - the floor
             _log.error("request %s failed:\n%s", request.id, stack_of(error))
             words = f"the server failed to answer; its log says where, under {request.id}"
             await self._refuse(request, ApiError(500, words, "internal_error"), extra)
 
-    def _identify(self, request: ClientRequest) -> _Headers:
-        """Gives the request its id. Returns the headers that show it."""
-        request.id = self._desk.ids.next()
-        asked = request.headers.get("x-request-id", "")
-        shown = asked if _REQUEST_ID.fullmatch(asked) else request.id
-        headers = [(b"x-request-id", shown.encode())]
-        if request.path.startswith(_MESSAGES):
-            headers.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
-        return headers
-
-    async def _route(self, request: ClientRequest, extra: _Headers) -> None:
+    async def _route(self, gate: Gate, request: ClientRequest, extra: _Headers) -> None:
         path, method = request.path, request.method
         if method == "OPTIONS":
-            headers = self.gate.origins.preflight(request.headers, ", ".join(self._methods(path)))
+            headers = gate.origins.preflight(request.headers, ", ".join(self._methods(path)))
             await request.answer(204, b"", (*extra, *headers))
             return
-        self.gate.admit(request)
-        dialect = self._dialects.get(path)
-        if dialect is not None and method == "POST":
-            demand(request, SCOPES[method, path])
+        if not path.startswith(OPEN):
+            request.caller = gate.keys.admit(request.headers)
+        dialect = self._dialects.get(path) if method == "POST" else None
+        if dialect is not None:
+            gate.admit(request, SCOPES[method, path])
             await answer(self._desk, request, dialect, extra)
             return
         route = _route_of("GET" if method == "HEAD" else method, path)
         page = self._pages.get(route)
         if page is None:
             raise self._not_found(request, extra)
-        demand(request, SCOPES[route])
+        gate.admit(request, SCOPES[route])
         await page(request, extra)
 
     async def _refuse(self, request: ClientRequest, error: ApiError, extra: _Headers) -> None:

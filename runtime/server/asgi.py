@@ -30,7 +30,7 @@ class ClientRequest:
 
     headers: lower-case names, the last of equal ones. path: without the path prefix. arrived: on the monotonic clock.
     caller: nobody, without any scope, until the door has looked at the key. peer: the client's address where it is known.
-    started: true once the head of the answer has left.
+    repeated: true if a header came more than once. started: true once the head of the answer has left.
     """
 
     __slots__ = (
@@ -42,6 +42,7 @@ class ClientRequest:
         "path",
         "peer",
         "receive",
+        "repeated",
         "scope",
         "send",
         "started",
@@ -55,6 +56,7 @@ class ClientRequest:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.repeated = len(self.headers) != len(scope["headers"])
         self.id = ""
         self.caller: Caller = STRANGER
         self.peer: str | None = client[0] if (client := scope.get("client")) else None
@@ -66,10 +68,9 @@ class ClientRequest:
         return str(self.scope["query_string"], "latin-1")
 
     def values(self, name: str) -> list[str]:
-        """Every value of a header, in order; equal names are rare and looked for only where there are some."""
-        if len(self.headers) == len(self.scope["headers"]):
-            return [self.headers[name]] if name in self.headers else []
-        return [value.decode("latin-1") for each, value in self.scope["headers"] if each == name.encode()]
+        """Every value of a header, in order."""
+        wanted = name.encode()
+        return [value.decode("latin-1") for each, value in self.scope["headers"] if each == wanted]
 
     async def body(self, limit: int) -> bytes:
         """The whole body, unpacked.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runtime.server.asgi import ClientRequest, Pairs
-from runtime.server.hosts_and_origins import Hosts, Origins, Proxies, one_host
+from runtime.server.hosts_and_origins import Hosts, Origins, Proxies
 from runtime.trust.caller import Scope
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
@@ -30,26 +30,24 @@ class Gate:
 
     def meet(self, request: ClientRequest) -> Pairs:
         """The CORS headers of the answer. Raises ApiError for a Host or a page that is refused."""
-        outside = self.proxies.outside(request.peer, request.headers)
-        if outside.client is not None:
-            request.peer = outside.client
-        exempt = request.path.startswith(OPEN)
-        host = one_host(request.values("host"), required=self.keys.open and not exempt)
-        if self.keys.open and not exempt:
+        headers = request.headers
+        host, origin, forwarded = headers.get("host", ""), headers.get("origin"), None
+        if request.repeated:
+            if len(request.values("host")) > 1:
+                raise ApiError(400, "the request has several Host headers", "invalid_host")
+            origin = ", ".join(request.values("origin")) if origin is not None else None
+        if self.proxies.some:
+            forwarded, client = self.proxies.outside(request.peer, headers)
+            request.peer = client or request.peer
+        if self.keys.open and not request.path.startswith(OPEN):
             self.hosts.check(host)
-            if outside.host is not None:
-                self.hosts.check(outside.host)
-        origins = request.values("origin")
-        return self.origins.check(", ".join(origins), outside.host or host) if origins else ()
+            if forwarded is not None:
+                self.hosts.check(forwarded)
+        return () if origin is None else self.origins.check(origin, forwarded or host)
 
-    def admit(self, request: ClientRequest) -> None:
-        """Puts the caller into the request. Raises ApiError 401."""
-        if not request.path.startswith(OPEN):
-            request.caller = self.keys.admit(request.headers)
-
-
-def demand(request: ClientRequest, scopes: tuple[Scope, ...]) -> None:
-    """Raises ApiError 403 if the caller holds none of the scopes of the route; none at all: it is open to everybody."""
-    if scopes and not any(map(request.caller.may, scopes)):
+    def admit(self, request: ClientRequest, scopes: tuple[Scope, ...]) -> None:
+        """Raises ApiError 403 if the caller holds none of a route's scopes; none at all: it is open to everybody."""
+        if not scopes or not request.caller.scopes.isdisjoint(scopes) or Scope.ADMIN in request.caller.scopes:
+            return
         words = f"this key lacks the scope {scopes[-1]!s} that {request.method} {request.path[:200]} needs"
         raise ApiError(403, words, "missing_scope")

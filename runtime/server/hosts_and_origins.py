@@ -8,7 +8,7 @@ settings. A page of another origin is refused whatever it sends: a browser deliv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
@@ -127,10 +127,14 @@ class Outside(NamedTuple):
 
 
 class Proxies:
-    """addresses: proxies whose forwarding headers are believed: addresses, networks ("10.0.0.0/8"), or "unix"."""
+    """addresses: proxies whose forwarding headers are believed: addresses, networks ("10.0.0.0/8"), or "unix".
+
+    some: true if there is any.
+    """
 
     def __init__(self, addresses: Iterable[str] = ()) -> None:
         every = list(addresses)
+        self.some = bool(every)
         self._unix = UNIX in every
         self._networks: list[IPv4Network | IPv6Network] = [
             ip_network(address, strict=False) for address in every if address != UNIX
@@ -148,7 +152,7 @@ class Proxies:
 
     def outside(self, peer: str | None, headers: Mapping[str, str]) -> Outside:
         """What a trusted proxy says of the client. Each proxy appends, so that of a list the last entry is its own word."""
-        if not (self._unix or self._networks) or not self.trusts(peer):
+        if not self.trusts(peer):
             return Outside()
         forwarded = _forwarded(headers.get("forwarded", ""))
         host = headers.get("x-forwarded-host", "").rpartition(",")[2].strip() or forwarded.get("host")
@@ -164,10 +168,3 @@ def _forwarded(value: str) -> dict[str, str]:
     """The last element of a `Forwarded` header (RFC 7239), by lower-case parameter."""
     pairs = [pair.partition("=") for pair in value.rpartition(",")[2].split(";")]
     return {name.strip().lower(): text.strip().strip('"') for name, _, text in pairs if text}
-
-
-def one_host(values: Sequence[str], *, required: bool) -> str:
-    """The request's only Host, "" if it has none. Raises ApiError 400 for several, and for none if one is required."""
-    if len(values) > 1 or (required and not (values and values[0].strip())):
-        raise ApiError(400, f"the request has {len(values) or 'no'} Host headers: one is wanted", "invalid_host")
-    return values[0] if values else ""

@@ -37,8 +37,11 @@ class Keys:
         Raises ApiError 401 if keys are set and none of them is shown. Where none is set, an unknown key still tells
         callers apart: each sees only the answers that were stored under its own.
         """
-        key = _presented(headers)
-        if key is None:
+        key = headers.get("x-api-key")
+        if not key:
+            scheme, _, token = headers.get("authorization", "").partition(" ")
+            key = token.strip() if scheme.lower() == "bearer" else None
+        if not key:
             if self.open:
                 return NOBODY
             raise ApiError(401, "no key: send `Authorization: Bearer KEY` or `x-api-key: KEY`", "missing_api_key")
@@ -49,13 +52,6 @@ class Keys:
         if self.open:
             return Caller(digest, NOBODY.scopes)
         raise ApiError(401, "the key is not one of this server's (server.keys)", "invalid_api_key")
-
-
-def _presented(headers: Mapping[str, str]) -> str | None:
-    if key := headers.get("x-api-key"):
-        return key
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
 def _digest(key: bytes) -> str:
