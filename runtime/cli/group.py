@@ -1,6 +1,6 @@
-"""The group of commands: a table of names, and a door that imports a command's module only when it is asked for.
+"""The group of commands: a table of names; a command's module is imported only when that command runs.
 
-Knows what commands there are and one line about each; nothing of what they do or need. `hearth --help` needs only this.
+Knows the commands and one line about each, nothing of what they do or need. `hearth --help` needs only this.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, NoReturn, TextIO
 
 from runtime import __version__
-from runtime.cli.exits import CommandError, Exit
+from runtime.cli import streams
+from runtime.cli.exits import STOPPED, CommandError, Exit
 from runtime.cli.paint import Paint, paint_for
+from runtime.cli.streams import ClosedOutputError, Stdout
 
 PROGRAM = "hearth"
 _LAUNCH = "runtime.cli.launch"  # the one module that imports typer
 
 
-class Command(NamedTuple):
-    """module has `app` (a typer application), or a function of the command's name. line: what `hearth --help` says."""
+class CommandEntry(NamedTuple):
+    """A command. module has `app` (a typer application) or a function of the command's name; line: its line in the help."""
 
     name: str
     module: str
@@ -29,21 +31,41 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("serve", "runtime.cli.serve", "run the engine and the endpoint in the foreground; Ctrl-C drains"),
-    Command("ask", "runtime.cli.ask", "ask a running runtime one question, and see who answered and why"),
-    Command("explain", "runtime.cli.explain", "show where a prompt would go and why, without sending it"),
-    Command("classify", "runtime.cli.classify", "label a file's rows on the local engine; resumes where it stopped"),
-    Command("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
-    Command("models", "runtime.cli.models", "list, fetch and size the models this box could serve"),
-    Command("config", "runtime.cli.config", "write, check and show the settings"),
-    Command("doctor", "runtime.cli.doctor", "check this box and say what to do about each fault"),
+    CommandEntry("serve", "runtime.cli.serve", "run the engine and the endpoint in the foreground; Ctrl-C drains"),
+    CommandEntry("ask", "runtime.cli.ask", "ask a running runtime one question, and see who answered and why"),
+    CommandEntry("explain", "runtime.cli.explain", "show where a prompt would go and why, without sending it"),
+    CommandEntry(
+        "classify", "runtime.cli.classify", "label a file's rows on the local engine; resumes where it stopped"
+    ),
+    CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
+    CommandEntry("models", "runtime.cli.models", "list, fetch and size the models this box could serve"),
+    CommandEntry("config", "runtime.cli.config", "write, check and show the settings"),
+    CommandEntry("doctor", "runtime.cli.doctor", "check this box and say what to do about each fault"),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:], sys.stdout, sys.stderr))
+    out, err = streams.standard()
+    sys.exit(ended(sys.argv[1:], out, err))
+
+
+def ended(arguments: Sequence[str], out: Stdout, err: TextIO) -> int:
+    """`run`, and the exit code when the reader of stdout goes away or Ctrl-C comes, wherever the command is."""
+    try:
+        code = run(arguments, out, err)
+        out.flush()
+    except ClosedOutputError as fault:
+        out.discard()
+        if fault.reader_gone:
+            return Exit.CLOSED
+        err.write(f"{PROGRAM}: stdout cannot be written: {fault}\n")
+        return Exit.FAILED
+    except KeyboardInterrupt:
+        err.write(f"{PROGRAM}: {STOPPED}\n")
+        return Exit.INTERRUPTED
+    return code
 
 
 def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
@@ -58,14 +80,22 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
         out.write(f"{PROGRAM} {__version__}\n")
         return Exit.OK
     try:
-        return _launch(_find(first), arguments[1:])
+        command = _BY_NAME.get(first) or _unknown(first)
+        try:
+            module = importlib.import_module(command.module)
+        except ImportError as fault:
+            incomplete = f"cannot be loaded: {fault}; the installation is incomplete: install it again"
+            raise CommandError(f"`{PROGRAM} {command.name}` {incomplete}") from fault
+        target = getattr(module, "app", None) or getattr(module, command.name)
+        launched: int = importlib.import_module(_LAUNCH).launch(target, f"{PROGRAM} {command.name}", arguments[1:])
     except CommandError as fault:
         err.write(f"{paint_for(err, os.environ)(f'{PROGRAM}:', 'red')} {fault}\n")
         return fault.exit
+    return launched
 
 
 def overview(paint: Paint) -> str:
-    """What `hearth --help` prints."""
+    """The text of `hearth --help`."""
     width = max(len(command.name) for command in COMMANDS)
     lines = [f"  {paint(command.name.ljust(width), 'bold')}  {command.line}" for command in COMMANDS]
     return "\n".join(
@@ -82,28 +112,8 @@ def overview(paint: Paint) -> str:
     )
 
 
-def _find(name: str) -> Command:
-    found = _BY_NAME.get(name)
-    if found:
-        return found
+def _unknown(name: str) -> NoReturn:
     near = get_close_matches(name, _BY_NAME, n=1, cutoff=0.5)
     guess = f"did you mean `{PROGRAM} {near[0]}`?" if near else f"`{PROGRAM} --help` lists the commands"
     kind = "option" if name.startswith("-") else "command"
     raise CommandError(f"there is no {kind} `{name}`; {guess}", Exit.USAGE)
-
-
-def _launch(command: Command, arguments: Sequence[str]) -> int:
-    module = _load(command)
-    target = getattr(module, "app", None) or getattr(module, command.name)
-    launched: int = importlib.import_module(_LAUNCH).launch(target, f"{PROGRAM} {command.name}", arguments)
-    return launched
-
-
-def _load(command: Command) -> object:
-    try:
-        return importlib.import_module(command.module)
-    except ImportError as fault:
-        words = (
-            f"`{PROGRAM} {command.name}` cannot be loaded: {fault}; the installation is incomplete: install it again"
-        )
-        raise CommandError(words, Exit.FAILED) from fault

@@ -1,4 +1,4 @@
-"""A runtime on loopback that answers what it is told to, and remembers what it was asked."""
+"""A runtime on loopback that gives scripted answers and records the requests."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ Answer = Callable[[Asked], Reply]
 class FakeRuntime:
     url: str
     asked: list[Asked] = field(default_factory=list)
+    first_asked: threading.Event = field(default_factory=threading.Event)
     client_gone: threading.Event = field(default_factory=threading.Event)
 
 
@@ -78,6 +79,7 @@ def fake_runtime(answer: Answer) -> Iterator[FakeRuntime]:
             body = json.loads(self.rfile.read(length)) if length else None
             asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
             fake.asked.append(asked)
+            fake.first_asked.set()
             reply = answer(asked)
             self.send_response(reply.status)
             self.send_header("content-type", reply.kind)
