@@ -87,7 +87,7 @@ class ScriptedReply:
     def __init__(self, turn: Turn) -> None:
         self.status, self.headers = turn.status, turn.headers
         self._left = list(turn.pieces)
-        self.closed_early = False
+        self.closed = self.closed_early = False
 
     async def chunk(self) -> bytes:
         while self._left:
@@ -106,6 +106,7 @@ class ScriptedReply:
         return await rest_of(self, at_most)
 
     def close(self) -> None:
+        self.closed = True
         self.closed_early = bool(self._left)
 
 

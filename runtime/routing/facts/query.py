@@ -69,6 +69,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], PromptScan]] = {
     "openai_completions": read_completions,
     "openai_embeddings": read_embeddings,
     "anthropic_messages": read_messages,
+    "anthropic_count_tokens": read_messages,
     "openai_responses": read_responses,
 }
 
