@@ -1,8 +1,8 @@
-"""Members of a body only this wire knows. A client of another dialect reaches them by their names, in either casing."""
+"""Members of a body that only this wire has. Clients of other dialects may use them by name, in either casing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloud.gemini.names import WIRE, Table, camel, camel_name
@@ -22,7 +22,7 @@ _OF_GENERATION = frozenset(
         "thinkingConfig",
     }
 )
-# Objects in which clients put this vendor's members: ours, and that of the vendor's own OpenAI-like door.
+# Objects in which clients put this vendor's members: Hearth's, and that of the vendor's own OpenAI-like endpoint.
 _SPACES = frozenset({WIRE, "google"})
 _NESTS = frozenset({"extra_body"})
 _MEANINGLESS = frozenset({"stream_options", "functions", "tools"})  # tools are read on their own
@@ -39,40 +39,61 @@ _SERVER_TOOLS = frozenset(
         "urlContext",
     }
 )
-# What some must hold: other vendors have tools of these names, with other members.
+# Members that some tools must have: other vendors have tools of the same names with other members.
 _MARKS = {
     "fileSearch": frozenset({"fileSearchStoreNames"}),
     "retrieval": frozenset({"externalApi", "vertexAiSearch", "vertexRagStore"}),
 }
-_SEARCH = "web_search_options"  # OpenAI's chat way to ask for it
-_IN_PIECES = "streamFunctionCallArguments"  # calls come whole from this decoder's upstream
+_SEARCH = "web_search_options"  # the member of OpenAI's chat that asks for a search
+_IN_PIECES = "streamFunctionCallArguments"  # the reader takes whole calls alone
 
 
 def members(request: Request, losses: Losses) -> Table:
-    """What the client said that only this wire knows. What only another wire knows is dropped. Raises Unsupported."""
+    """The client's members that this wire has. Those of another wire alone are dropped and named. Raises Unsupported."""
     out: Table = {}
     for wire, said in request.extra.items():
         if isinstance(said, Mapping):
             out = merged(out, camel(dict(said)) if wire == WIRE else _foreign(said, losses))
-    calling = out.get("toolConfig", {}).get("functionCallingConfig")
+    config = out.get("toolConfig")
+    calling = config.get("functionCallingConfig") if isinstance(config, dict) else None
     if isinstance(calling, dict) and calling.pop(_IN_PIECES, None):
         losses.add(_IN_PIECES)
     return out
 
 
 def tools(request: Request) -> list[Table]:
-    """Tools that run at the vendor. Raises Unsupported where one is another vendor's."""
-    found: list[Table] = []
-    for wire, said in request.extra.items():
-        if wire == WIRE or not isinstance(said, Mapping):
+    """The tools that run at the vendor. Raises Unsupported for another vendor's.
+
+    A client writes one as the wire does (`{"google_search": {}}`), or with its name as a type.
+    """
+    out: list[Table] = []
+    for wire, given in request.extra.items():
+        if wire == WIRE or not isinstance(given, Mapping):
             continue
-        found += [_server_tool(tool) for tool in said.get("tools") or ()]
-        found += [{"googleSearch": {}}] if said.get(_SEARCH) is not None else []
-    return found
+        listed = given.get("tools")
+        for tool in listed if isinstance(listed, list | tuple) else ():
+            kind = tool.get("type") if isinstance(tool, Mapping) else None
+            found: Table = {}
+            if isinstance(kind, str):
+                rest = {name: value for name, value in tool.items() if name not in ("type", kind)}
+                found = {camel_name(kind): camel(rest)}
+            elif isinstance(tool, Mapping):
+                found = camel(dict(tool))
+            for name, value in found.items():
+                marks = _MARKS.get(name, frozenset())
+                marked = not marks or (isinstance(value, dict) and bool(marks & set(value)))
+                if name not in _SERVER_TOOLS or not marked:
+                    found = {}
+                    break
+            if not found:
+                raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
+            out.append(found)
+        out += [{"googleSearch": {}}] if given.get(_SEARCH) is not None else []
+    return out
 
 
 def once(offered: Sequence[Any]) -> list[Any]:
-    """A tool of the vendor's that was asked for in several ways goes up once: with what was said of it, if anything was."""
+    """The tools without repetitions: one asked for in several ways is written once, with settings where one of them has any."""
     known = [tool for tool in offered if isinstance(tool, Mapping)]
     seen = {name for tool in known for name, value in tool.items() if value}
     out: list[Any] = [tool for tool in offered if not isinstance(tool, Mapping)]
@@ -84,7 +105,7 @@ def once(offered: Sequence[Any]) -> list[Any]:
 
 
 def merged(ours: Table, theirs: Mapping[str, Any]) -> Table:
-    """What the client said in this wire's own words goes before what was made of the rest; tools stand side by side."""
+    """Members united, the client's own before those derived from the rest of its request; tools side by side."""
     out = dict(ours)
     for name, value in theirs.items():
         if name == "tools" and isinstance(value, list):
@@ -96,16 +117,24 @@ def merged(ours: Table, theirs: Mapping[str, Any]) -> Table:
     return out
 
 
-def _foreign(said: Mapping[str, Any], losses: Losses) -> Table:
+def _foreign(given: Mapping[str, Any], losses: Losses) -> Table:
+    """This wire's members among those of another dialect, at their places in the body."""
     out: Table = {}
-    for name, value in said.items():
+    for name, value in given.items():
         known = camel_name(name)
-        if name in _SPACES | _NESTS and isinstance(value, Mapping):
-            out = merged(out, _space(name, value, losses))
+        if name in _NESTS and isinstance(value, Mapping):
+            out = merged(out, _foreign(value, losses))
+        elif name in _SPACES and isinstance(value, Mapping):
+            for key, inner in camel(dict(value)).items():
+                out = merged(out, _placed(key, inner))
         elif known in _WHOLE | _OF_GENERATION:
             out = merged(out, _placed(known, camel(value)))
         elif name == "modalities":
-            out = merged(out, _modalities(value))
+            words = [word.upper() for word in value if isinstance(word, str)] if isinstance(value, list) else []
+            if "AUDIO" in words:
+                raise Unsupported("this wire speaks by speech_config alone", "modalities")
+            if words not in ([], ["TEXT"]):
+                out = merged(out, _placed("responseModalities", words))
         elif name == "continue_final_message" and value:
             raise Unsupported("this wire does not continue a turn of the model's own", name)
         elif name == "audio":
@@ -117,46 +146,7 @@ def _foreign(said: Mapping[str, Any], losses: Losses) -> Table:
     return out
 
 
-def _space(name: str, value: Mapping[str, Any], losses: Losses) -> Table:
-    if name in _NESTS:
-        return _foreign(value, losses)
-    out: Table = {}
-    for key, inner in camel(dict(value)).items():
-        out = merged(out, _placed(key, inner))
-    return out
-
-
 def _placed(name: str, value: Any) -> Table:
-    """A member where it belongs. Its names are in the wire's casing already."""
-    inner = value if name in _OF_GENERATION else None
-    return {"generationConfig": {name: inner}} if inner is not None else {name: value}
-
-
-def _modalities(value: Any) -> Table:
-    words = [word.upper() for word in value if isinstance(word, str)] if isinstance(value, list) else []
-    if "AUDIO" in words:
-        raise Unsupported("this wire speaks by speech_config alone", "modalities")
-    return {"generationConfig": {"responseModalities": words}} if words not in ([], ["TEXT"]) else {}
-
-
-def _server_tool(tool: Any) -> Table:
-    """As the wire writes it (`{"google_search": {}}`), or by its name as a type."""
-    found = dict(_entries(tool)) if isinstance(tool, Mapping) else {}
-    if not found or not all(_is_ours(name, value) for name, value in found.items()):
-        kind = tool.get("type") if isinstance(tool, Mapping) else None
-        raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
-    return found
-
-
-def _is_ours(name: str, value: Any) -> bool:
-    return name in _SERVER_TOOLS and (
-        name not in _MARKS or (isinstance(value, dict) and bool(_MARKS[name] & set(value)))
-    )
-
-
-def _entries(tool: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    kind = tool.get("type")
-    if isinstance(kind, str):
-        yield camel_name(kind), camel({name: value for name, value in tool.items() if name not in ("type", kind)})
-        return
-    yield from ((name, value) for name, value in camel(dict(tool)).items())
+    """A member at its place in the body. Its names are in the wire's casing already."""
+    of_generation = name in _OF_GENERATION and value is not None
+    return {"generationConfig": {name: value}} if of_generation else {name: value}

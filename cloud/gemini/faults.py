@@ -1,18 +1,18 @@
-"""The vendor's errors as verdicts. Its words are kept; a wait is read from `RetryInfo`, else from the header."""
+"""Verdicts over the vendor's errors. Its message is kept; a wait is read from `RetryInfo`, else from the header."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloud.errors import error_of, message_of, retry_after
+from cloud.errors import SHOWN, error_of, message_of, retry_after
 from runtime.contract.failures import Disposition, Failure, Kind
 
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
 _OK = 200
-_SPENT_FROM_S = 3600.0  # who is to wait an hour has no quota left
+_SPENT_FROM_S = 3600.0  # a wait of an hour means that no quota is left
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 _TOO_LONG = re.compile(
     r"exceeds? the (maximum|limit).{0,40}tokens|input token count|token count.{0,40}exceeds|context (window|length)"
@@ -27,7 +27,7 @@ _SPENT = re.compile(
 _CALLERS_FILE = re.compile(r"\bfiles?/|access the file|cached ?content", re.IGNORECASE)
 _NOT_YET = re.compile(r"not in an active state", re.IGNORECASE)
 _FULL = re.compile(r"overloaded|high demand|no capacity", re.IGNORECASE)
-# A status where the answer's own says nothing: errors inside a stream.
+# The status of an error inside a stream, whose answer has status 200.
 _STATUS = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -46,7 +46,7 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class _Error:
-    """An error as the vendor told it. details: google.rpc details."""
+    """The vendor's error. details: of google.rpc."""
 
     message: str
     status: str | None = None
@@ -58,33 +58,45 @@ class _Error:
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    error = _read(body)
+    """status 200: an error inside a stream, `body` its data."""
+    given, _ = error_of(body)
+    name, code = given.get("status"), given.get("code")
+    error = _Error(
+        message_of(given),
+        name if isinstance(name, str) else None,
+        code if isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600 else None,
+        tuple(_tables(given.get("details"))),
+    )
     if status == _OK:
         status = error.code or _STATUS.get(error.status or "", 500)
-    wait = _retry_delay(error)
-    kind, disposition = _verdict(status, error, wait)
+    delays = (_DURATION.fullmatch(str(detail.get("retryDelay", ""))) for detail in error.named("RetryInfo"))
+    wait = next((float(found[1]) for found in delays if found), None)
+    # The most exact of the vendor's machine-readable codes.
+    reasons = [str(detail["reason"]) for detail in error.named("ErrorInfo") if detail.get("reason")]
+    kind, disposition = _verdict(status, error, reasons, wait)
     return Failure(
         kind,
         disposition,
         f"HTTP {status}: {error.message or 'no message'}",
         status=status,
         retry_after=None if kind is Kind.DENIED else wait if wait is not None else retry_after(headers),
-        code=_code(error),
+        code=reasons[0][:SHOWN] if reasons else error.status,
         body=body,
     )
 
 
-def _verdict(status: int, error: _Error, wait: float | None) -> tuple[Kind, Disposition]:
-    said = error.message
+def _verdict(status: int, error: _Error, reasons: Sequence[str], wait: float | None) -> tuple[Kind, Disposition]:
+    words = error.message
+    about_key = bool(_KEY.search(words)) or any(reason.startswith("API_KEY_") for reason in reasons)
     match status:
-        case 400 | 413 if _TOO_LONG.search(said) or status == 413:
+        case 400 | 413 if _TOO_LONG.search(words) or status == 413:
             return Kind.TOO_LONG, _NEXT
-        case 400 if _is_about_key(error) or (error.status == "FAILED_PRECONDITION" and _ACCOUNT.search(said)):
-            # Our key, our account: nothing the caller can mend in this body.
+        case 400 if about_key or (error.status == "FAILED_PRECONDITION" and _ACCOUNT.search(words)):
+            # The fault is in the key or the account of the settings, which the caller cannot correct in the body.
             return Kind.DENIED, _NEXT
-        case 400 if _NOT_YET.search(said):
+        case 400 if _NOT_YET.search(words):
             return Kind.DOWN, _HERE
-        case 403 | 404 if _CALLERS_FILE.search(said):
+        case 403 | 404 if _CALLERS_FILE.search(words):
             return Kind.REJECTED, _TELL
         case 401 | 402 | 403 | 404:
             return Kind.DENIED, _NEXT
@@ -96,7 +108,7 @@ def _verdict(status: int, error: _Error, wait: float | None) -> tuple[Kind, Disp
             return Kind.DOWN, _HERE
         case _ if 400 <= status < 500:
             return Kind.REJECTED, _TELL
-        case 503 if _FULL.search(said):
+        case 503 if _FULL.search(words):
             return Kind.BUSY, _HERE
         case 504:
             return Kind.DOWN, _NEXT
@@ -104,43 +116,13 @@ def _verdict(status: int, error: _Error, wait: float | None) -> tuple[Kind, Disp
             return Kind.DOWN, _HERE
 
 
-def _is_about_key(error: _Error) -> bool:
-    reasons = {str(detail.get("reason")) for detail in error.named("ErrorInfo")}
-    return bool(_KEY.search(error.message)) or any(reason.startswith("API_KEY_") for reason in reasons)
-
-
 def _is_spent(error: _Error, wait: float | None) -> bool:
-    """A quota of days, or of nothing at all: waiting here helps no one."""
+    """True for a quota of days, or of zero: no wait on this target helps."""
     violations = [one for detail in error.named("QuotaFailure") for one in _tables(detail.get("violations"))]
     of_days = any(
         "perday" in str(one.get("quotaId", "")).lower() or str(one.get("quotaValue")) == "0" for one in violations
     )
     return of_days or bool(_SPENT.search(error.message)) or (wait is not None and wait >= _SPENT_FROM_S)
-
-
-def _retry_delay(error: _Error) -> float | None:
-    for detail in error.named("RetryInfo"):
-        found = _DURATION.fullmatch(str(detail.get("retryDelay", "")))
-        if found:
-            return float(found[1])
-    return None
-
-
-def _code(error: _Error) -> str | None:
-    """The most exact of the vendor's machine-readable words."""
-    reasons = [str(detail["reason"]) for detail in error.named("ErrorInfo") if detail.get("reason")]
-    return reasons[0] if reasons else error.status
-
-
-def _read(body: bytes) -> _Error:
-    error, _ = error_of(body)
-    status, code = error.get("status"), error.get("code")
-    return _Error(
-        message_of(error),
-        status if isinstance(status, str) else None,
-        code if isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600 else None,
-        tuple(_tables(error.get("details"))),
-    )
 
 
 def _tables(value: Any) -> Iterator[Mapping[str, Any]]:

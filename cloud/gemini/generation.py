@@ -1,4 +1,4 @@
-"""The wire's `generationConfig`: limits, sampling, format, thinking. What a model does not take is dropped or refused."""
+"""The wire's `generationConfig`: limits, sampling, format, thinking. A setting the model lacks is dropped or refused."""
 
 from __future__ import annotations
 
@@ -18,9 +18,21 @@ _JSON = "application/json"
 
 def config(request: Request, can: Capabilities, losses: Losses) -> Table:
     """Raises Unsupported."""
-    _refuse(request, can)
+    # (1) Parameters of meaning that the model cannot carry.
+    if request.n > 1:
+        raise Unsupported("this model gives one answer to a request", "n")
+    if request.logit_bias:
+        raise Unsupported("this wire has no logit_bias", "logit_bias")
+    if request.logprobs is not None and (not can.logprobs or request.logprobs > _MOST_LOGPROBS):
+        raise Unsupported("this model gives no log probabilities, or fewer", "logprobs")
+    if len(request.stop) > _MOST_STOPS:
+        raise Unsupported(f"this wire takes at most {_MOST_STOPS} stop sequences", "stop")
+    # (2) Limits and sampling. A limit above the model's own would be refused.
     out: Table = {}
-    _limit(request, can, losses, out)
+    if request.max_tokens is not None:
+        most = can.max_output_tokens or request.max_tokens
+        losses.add_if(request.max_tokens > most, "max_tokens")
+        out["maxOutputTokens"] = min(request.max_tokens, most)
     for name, value, taken, param in (
         ("temperature", request.temperature, can.sampling, "temperature"),
         ("topP", request.top_p, can.sampling, "top_p"),
@@ -36,62 +48,33 @@ def config(request: Request, can: Capabilities, losses: Losses) -> Table:
         out["stopSequences"] = list(request.stop)
     if request.logprobs is not None:
         out |= {"responseLogprobs": True} | ({"logprobs": request.logprobs} if request.logprobs else {})
-    if holds_format(request, can):
+    # (3) Format and thinking.
+    if request.format is not None and holds_format(request, can):
         out |= _format(request.format)
     if thoughts := thinking.config(request.thinking, can, losses):
         out["thinkingConfig"] = thoughts
-    _resolution(request, can, losses, out)
+    # (4) Resolution: older models take one for all media.
+    parts = [part for message in request.messages for part in message.parts]
+    inner = [item for part in parts if isinstance(part, ToolResult) for item in part.content]
+    seen = [one for one in (*parts, *inner) if isinstance(one, Media) and one.kind in ("image", "video")]
+    levels = {media.resolution(one, can) for one in seen}
+    if len(levels) == 1 and None not in levels:
+        out["mediaResolution"] = levels.pop()
+    else:
+        losses.add_if(bool(levels - {None}), "detail")
     return out
 
 
 def holds_format(request: Request, can: Capabilities) -> bool:
-    """Whether the wire holds the model to the wanted format; where it does not, the model is told of it in words."""
+    """True if the wire holds the model to the wanted format; otherwise it is asked for in words."""
     with_tools = bool(request.tools or extras.tools(request))
     return request.format is None or (can.structured_output and (can.structured_with_tools or not with_tools))
 
 
-def _refuse(request: Request, can: Capabilities) -> None:
-    if request.n > 1:
-        raise Unsupported("this model gives one answer to a request", "n")
-    if request.logit_bias:
-        raise Unsupported("this wire has no logit_bias", "logit_bias")
-    if request.logprobs is not None and (not can.logprobs or request.logprobs > _MOST_LOGPROBS):
-        raise Unsupported("this model gives no log probabilities, or fewer", "logprobs")
-    if len(request.stop) > _MOST_STOPS:
-        raise Unsupported(f"this wire takes at most {_MOST_STOPS} stop sequences", "stop")
-
-
-def _limit(request: Request, can: Capabilities, losses: Losses, out: Table) -> None:
-    """A limit above the model's own would be refused, and means no more than it."""
-    if request.max_tokens is None:
-        return
-    most = can.max_output_tokens or request.max_tokens
-    losses.add_if(request.max_tokens > most, "max_tokens")
-    out["maxOutputTokens"] = min(request.max_tokens, most)
-
-
-def _format(wanted: Format | None) -> Table:
-    if wanted is None:
-        return {}
+def _format(wanted: Format) -> Table:
     if wanted.schema is None:
         return {"responseMimeType": _JSON}
     plain: Any = schema.plain(wanted.schema)
     if wanted.description and isinstance(plain, dict) and not {"description", "$ref"} & set(plain):
         plain = plain | {"description": wanted.description}
     return {"responseMimeType": _JSON, "responseJsonSchema": plain}
-
-
-def _resolution(request: Request, can: Capabilities, losses: Losses, out: Table) -> None:
-    """Older models take one resolution for all media."""
-    asked = [media.resolution(item, can) for item in _media(request) if item.kind in ("image", "video")]
-    wanted = {level for level in asked if level}
-    if len(wanted) == 1 and len(set(asked)) == 1:
-        out["mediaResolution"] = wanted.pop()
-    else:
-        losses.add_if(bool(wanted), "detail")
-
-
-def _media(request: Request) -> list[Media]:
-    parts = [part for message in request.messages for part in message.parts]
-    inner = [item for part in parts if isinstance(part, ToolResult) for item in part.content]
-    return [item for item in (*parts, *inner) if isinstance(item, Media)]

@@ -1,9 +1,6 @@
-"""A request as the wire's body. Pure; every member in the same order each time, so that the bytes of a prefix stay."""
+"""A request as the wire's body. Pure. Members are always written in the same order, so that a prefix keeps its bytes."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -22,53 +19,47 @@ _PLAIN_TIERS = frozenset({None, "auto", "default", "standard"})
 
 def write_request(request: Request, target: Target, api_version: str) -> Encoded:
     """Raises Unsupported."""
-    losses = Losses()
-    body = _body(request, target.capabilities, losses)
+    losses, can = Losses(), target.capabilities
+    # (1) The conversation. A format that the wire cannot hold the model to is asked for in words.
+    system, rest = turns.head(request.messages)
+    if request.format is not None and not generation.holds_format(request, can):
+        losses.add("response_format")
+        system.append({"text": instruction(request.format)})
+    contents = turns.turns(rest, len(request.messages) - len(rest), can, losses)
+    # (2) Tools and settings.
+    declared = tools.declared(request)
+    members: Table = {
+        "systemInstruction": {"parts": system} if system else None,
+        "tools": ([{"functionDeclarations": declared}] if declared else []) + extras.tools(request),
+        "toolConfig": tools.config(request, can, losses),
+        "generationConfig": generation.config(request, can, losses),
+    }
+    # (3) The client's own members of this wire.
+    body = extras.merged({name: value for name, value in members.items() if value}, extras.members(request, losses))
+    body = _consistent(body, can) | {"contents": turns.ended(contents, can, losses)}
+    # (4) Hints without a member.
     for name in _NOWHERE:
         losses.add_if(bool(getattr(request, name)), name)
     losses.add_if(request.service_tier not in _PLAIN_TIERS, "service_tier")
     return Encoded(HttpCall(path(target.model, api_version), msgspec.json.encode(body)), losses.names)
 
 
-def _body(request: Request, can: Capabilities, losses: Losses) -> Table:
-    system, rest = turns.head(request.messages)
-    if request.format is not None and not generation.holds_format(request, can):
-        losses.add("response_format")
-        system.append({"text": instruction(request.format)})
-    said = turns.turns(rest, len(request.messages) - len(rest), can, losses)
-    body: Table = {}
-    if system:
-        body["systemInstruction"] = {"parts": system}
-    declared = tools.declared(request)
-    calling = tools.config(request, can, losses)
-    ours = [{"functionDeclarations": declared}] if declared else []
-    offered = ours + extras.tools(request)
-    if offered:
-        body["tools"] = offered
-    if calling:
-        body["toolConfig"] = calling
-    settings = generation.config(request, can, losses)
-    if settings:
-        body["generationConfig"] = settings
-    body = extras.merged(body, extras.members(request, losses))
-    return _agreed(body, can) | {"contents": turns.ended(said, can, losses)}
-
-
-def _agreed(body: Mapping[str, Any], can: Capabilities) -> Table:
-    """What the client's own members change in ours: never two schemas, never two measures of thinking."""
-    out = dict(body)
-    settings = dict(out.get("generationConfig") or {})
-    if settings.get("responseSchema") is not None and settings.get("responseJsonSchema") is not None:
-        raise Unsupported("two schemas for one answer", "response_format")
-    thoughts = settings.get("thinkingConfig")
-    if isinstance(thoughts, dict) and {"thinkingLevel", "thinkingBudget"} <= set(thoughts):
-        unwanted = "thinkingBudget" if can.thinking == "level" else "thinkingLevel"
-        settings["thinkingConfig"] = {name: value for name, value in thoughts.items() if name != unwanted}
-        out["generationConfig"] = settings
-    if isinstance(out.get("tools"), list):
-        out["tools"] = extras.once(out["tools"])
-    kinds = {name for tool in out.get("tools") or () if isinstance(tool, dict) for name in tool}
-    if "functionDeclarations" in kinds and len(kinds) > 1 and can.signed_calls:
-        # Models that sign their calls take both kinds of tools together, if told so.
-        out["toolConfig"] = {"includeServerSideToolInvocations": True} | (out.get("toolConfig") or {})
-    return out
+def _consistent(body: Table, can: Capabilities) -> Table:
+    """The body after the client's own members changed it: one schema, one measure of thinking, each tool once."""
+    settings = body.get("generationConfig")
+    if isinstance(settings, dict):
+        if settings.get("responseSchema") is not None and settings.get("responseJsonSchema") is not None:
+            raise Unsupported("two schemas for one answer", "response_format")
+        thoughts = settings.get("thinkingConfig")
+        if isinstance(thoughts, dict) and {"thinkingLevel", "thinkingBudget"} <= set(thoughts):
+            unwanted = "thinkingBudget" if can.thinking == "level" else "thinkingLevel"
+            thoughts = {name: value for name, value in thoughts.items() if name != unwanted}
+            body = body | {"generationConfig": settings | {"thinkingConfig": thoughts}}
+    if isinstance(body.get("tools"), list):
+        body = body | {"tools": extras.once(body["tools"])}
+        kinds = {name for tool in body["tools"] if isinstance(tool, dict) for name in tool}
+        config = body.get("toolConfig") or {}
+        if "functionDeclarations" in kinds and len(kinds) > 1 and can.signed_calls and isinstance(config, dict):
+            # Models that sign their calls take both kinds of tools together, if the request says so.
+            body = body | {"toolConfig": {"includeServerSideToolInvocations": True} | config}
+    return body
