@@ -1,11 +1,10 @@
-"""Where an answer's words come from: the vendor's grounding and citations, as citations of the text.
+"""The sources of an answer: the vendor's grounding and citations, as citations of the text.
 
-The vendor counts in bytes of UTF-8, and in a stream tells its sources with the last chunks.
+The vendor counts in bytes of UTF-8, and a stream names its sources in the last chunks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cloud.gemini.names import WIRE, Table
@@ -15,7 +14,7 @@ _KINDS = ("web", "maps", "retrievedContext", "image")
 
 
 class _Span(NamedTuple):
-    """Characters of the answer's text; None where the vendor does not say."""
+    """Characters of the answer's text; None where the vendor gives none."""
 
     start: int | None = None
     end: int | None = None
@@ -23,44 +22,47 @@ class _Span(NamedTuple):
 
 
 class Sources:
-    """Gathers what is told while an answer runs."""
+    """Gathers the sources while an answer runs. text: takes the answer's text, piece by piece."""
 
-    __slots__ = ("_cited", "_grounds", "_pieces", "said")
+    __slots__ = ("_cited", "_grounds", "_pieces", "text")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self.said = self._pieces.append  # the answer's text, piece by piece
+        self.text = self._pieces.append
         self._grounds: list[Table] = []
         self._cited: list[Table] = []
 
-    def told(self, grounding: Table, cited: Table) -> None:
+    def add(self, grounding: Table, cited: Table) -> None:
         if grounding:
             self._grounds.append(grounding)
         if cited:
             self._cited.append(cited)
 
     def citations(self, index: int) -> list[Citation]:
-        """index: of the block the text stands in. Each source of each stretch once."""
+        """index: of the text's block. Each source of each span once."""
         if not self._grounds and not self._cited:
             return []
         text = "".join(self._pieces)
         raw = text.encode("utf-8", "surrogatepass")
-        found = [one for told in self._grounds for one in _grounded(told, index, text, raw)]
-        found += [one for told in self._cited for one in _cited(told, index, text, raw)]
+        found: list[Citation] = []
+        for grounding in self._grounds:
+            chunks = _tables(grounding.get("groundingChunks"))
+            used: set[int] = set()
+            for support in _tables(grounding.get("groundingSupports")):
+                span = _span(_table(support.get("segment")), text, raw)
+                places = support.get("groundingChunkIndices")
+                for place in places if isinstance(places, list) else ():
+                    if isinstance(place, int) and 0 <= place < len(chunks):
+                        used.add(place)
+                        found.append(_of_chunk(chunks[place], index, span))
+            found += [_of_chunk(chunk, index, _Span()) for place, chunk in enumerate(chunks) if place not in used]
+        for cited in self._cited:
+            # One of the vendor's endpoints calls them `citationSources`, the other `citations`.
+            for source in _tables(cited.get("citationSources")) + _tables(cited.get("citations")):
+                span = _span(source, text, raw)
+                url, title = _word(source.get("uri")), _word(source.get("title"))
+                found.append(Citation(index, url, title, span.start, span.end, span.text, {WIRE: source}))
         return list({(one.url, one.title, one.start, one.end): one for one in found}.values())
-
-
-def _grounded(told: Table, index: int, text: str, raw: bytes) -> Iterator[Citation]:
-    chunks = _tables(told.get("groundingChunks"))
-    used: set[int] = set()
-    for support in _tables(told.get("groundingSupports")):
-        span = _span(_table(support.get("segment")), text, raw)
-        places = support.get("groundingChunkIndices")
-        for place in places if isinstance(places, list) else ():
-            if isinstance(place, int) and 0 <= place < len(chunks):
-                used.add(place)
-                yield _of_chunk(chunks[place], index, span)
-    yield from (_of_chunk(chunk, index, _Span()) for place, chunk in enumerate(chunks) if place not in used)
 
 
 def _of_chunk(chunk: Table, index: int, span: _Span) -> Citation:
@@ -77,31 +79,16 @@ def _of_chunk(chunk: Table, index: int, span: _Span) -> Citation:
     )
 
 
-def _cited(told: Table, index: int, text: str, raw: bytes) -> Iterator[Citation]:
-    """Both names are in use: `citationSources` by one of the vendor's doors, `citations` by the other."""
-    for source in _tables(told.get("citationSources")) + _tables(told.get("citations")):
-        span = _span(source, text, raw)
-        yield Citation(
-            index,
-            url=_word(source.get("uri")),
-            title=_word(source.get("title")),
-            start=span.start,
-            end=span.end,
-            cited=span.text,
-            extra={WIRE: source},
-        )
-
-
 def _span(segment: Table, text: str, raw: bytes) -> _Span:
-    """Offsets count from the segment's part: where they do not lead to its words, the words are looked for."""
+    """Offsets count from the segment's part. Where they do not lead to its words, the words are searched in the text."""
     words = _word(segment.get("text"))
     end = segment.get("endIndex")
     start = segment.get("startIndex") or 0
     if isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= len(raw):
-        told = raw[start:end].decode(errors="replace")
-        if words is None or told == words:
+        there = raw[start:end].decode(errors="replace")
+        if words is None or there == words:
             first = len(raw[:start].decode(errors="replace"))
-            return _Span(first, first + len(told), words or told)
+            return _Span(first, first + len(there), words or there)
     place = text.find(words) if words else -1
     return _Span(place, place + len(words), words) if words and place >= 0 else _Span(text=words)
 

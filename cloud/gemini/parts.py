@@ -1,4 +1,4 @@
-"""Parts of a turn: what a message holds, as the wire writes it."""
+"""Parts of a message, as the wire writes them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def texts(message: Message) -> list[Table]:
 
 
 def of_user(parts: Sequence[Part], names: Mapping[str, str], can: Capabilities, losses: Losses) -> list[Table]:
-    """Results first, then all else in its order. names: call id -> tool name. Raises Unsupported."""
+    """Results first, then the rest in its order. names: call id -> tool name. Raises Unsupported."""
     results, others = [], []
     for part in parts:
         match part:
@@ -33,31 +33,44 @@ def of_user(parts: Sequence[Part], names: Mapping[str, str], can: Capabilities, 
             case Media():
                 others.append(media.part(part, can))
             case _:
-                others += _said(part, losses)
+                others += _text(part, losses)
     return results + others
 
 
 def of_assistant(parts: Sequence[Part], can: Capabilities, at: str, losses: Losses) -> list[Table]:
-    """Raises Unsupported."""
+    """The parts of a model's turn. at: the message's place in the client's body. Raises Unsupported."""
     out: list[Table] = []
-    loose: list[str] = []  # signatures of a text that stands ahead of it: the client lost their place
+    loose: list[str] = []  # signatures of a later text, whose place the client lost
     for part in parts:
         match part:
             case Reasoning():
-                _thought(part, out, loose)
+                signature = signatures.of_thought(part)
+                if signature is None:
+                    pass
+                elif part.text:
+                    out.append({"text": part.text, "thought": True, "thoughtSignature": signature})
+                elif out and "text" in out[-1] and "thoughtSignature" not in out[-1]:
+                    out[-1]["thoughtSignature"] = signature
+                else:
+                    loose.append(signature)
             case ToolCall():
                 out.append(_call(part, at))
             case Media():
                 out.append(media.part(part, can))
             case _:
-                out += [_signed(made, loose) for made in _said(part, losses)]
-    if can.signed_calls:
-        _sign_first_call(out)
+                made = _text(part, losses)
+                if loose and made and "text" in made[0]:
+                    made[0]["thoughtSignature"] = loose.pop()
+                out += made
+    # Of parallel calls only the first bears a signature, in earlier turns too: a prefix keeps its bytes.
+    first = next((made for made in out if "functionCall" in made), None)
+    if can.signed_calls and first is not None:
+        first.setdefault("thoughtSignature", signatures.FOREIGN)
     return out
 
 
-def _said(part: Part, losses: Losses) -> list[Table]:
-    """A refusal is no one's words to repeat, and another wire's blocks mean nothing here: they are left out, and named."""
+def _text(part: Part, losses: Losses) -> list[Table]:
+    """A text, or a part of this wire as it is. Refusals and other wires' blocks are left out and named."""
     match part:
         case Text(text=text) if text:
             return [{"text": text}]
@@ -66,29 +79,6 @@ def _said(part: Part, losses: Losses) -> list[Table]:
         case Opaque() | Refusal():
             losses.add("messages")
     return []
-
-
-def _thought(part: Reasoning, out: list[Table], loose: list[str]) -> None:
-    signature = signatures.of_thought(part)
-    if signature is None:
-        return
-    if part.text:
-        out.append({"text": part.text, "thought": True, "thoughtSignature": signature})
-    elif out and "text" in out[-1] and "thoughtSignature" not in out[-1]:
-        out[-1]["thoughtSignature"] = signature
-    else:
-        loose.append(signature)
-
-
-def _signed(made: Table, loose: list[str]) -> Table:
-    return made | {"thoughtSignature": loose.pop()} if loose and "text" in made else made
-
-
-def _sign_first_call(out: Sequence[Table]) -> None:
-    """Of parallel calls only the first bears the signature. One in an earlier turn is signed too: a prefix stays as it was."""
-    first = next((made for made in out if "functionCall" in made), None)
-    if first is not None:
-        first.setdefault("thoughtSignature", signatures.FOREIGN)
 
 
 def _call(part: ToolCall, at: str) -> Table:
@@ -103,7 +93,7 @@ def _call(part: ToolCall, at: str) -> Table:
 
 
 def _result(part: ToolResult, names: Mapping[str, str], can: Capabilities) -> tuple[Table, list[Table]]:
-    """The result, and the media that cannot stand in it. The wire knows a result by its tool's name."""
+    """The result, and the media that the wire does not take inside it. The wire knows a result by its tool's name."""
     name = names.get(part.call_id) or part.name
     if not name:
         raise Unsupported(f"the result of {part.call_id!r} answers no call", "messages")
@@ -111,21 +101,16 @@ def _result(part: ToolResult, names: Mapping[str, str], can: Capabilities) -> tu
     beside: list[Table] = []
     for made in (media.part(item, can) for item in part.content if isinstance(item, Media)):
         (inside if media.fits_in_result(made, can) else beside).append(made)
-    result: Table = {"id": part.call_id, "name": name, "response": _response(part)}
+    # The response is an object: the client's own where the wire can carry it exactly, else anything under a name.
+    texts = [item.text for item in part.content if isinstance(item, Text)]
+    alone = texts[0] if len(texts) == 1 else None
+    value = _json(alone) if alone is not None and alone.lstrip().startswith("{") else None
+    content = value if isinstance(value, dict) and _exact(value) else (alone if alone is not None else texts or "")
+    response = {"error": content} if part.is_error else content if isinstance(content, dict) else {"result": content}
+    result: Table = {"id": part.call_id, "name": name, "response": response}
     if inside:
         result["parts"] = [{"inlineData": made["inlineData"]} for made in inside]
     return {"functionResponse": result}, beside
-
-
-def _response(part: ToolResult) -> Table:
-    """An object as it is where the wire can carry it exactly; anything else under a name."""
-    said = [item.text for item in part.content if isinstance(item, Text)]
-    alone = said[0] if len(said) == 1 else None
-    value = _json(alone) if alone is not None and alone.lstrip().startswith("{") else None
-    told = value if isinstance(value, dict) and _exact(value) else (alone if alone is not None else said or "")
-    if part.is_error:
-        return {"error": told}
-    return told if isinstance(told, dict) else {"result": told}
 
 
 def _exact(value: Any) -> bool:

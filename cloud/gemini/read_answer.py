@@ -1,11 +1,11 @@
-"""The wire's event stream as events: each chunk is a piece of the whole answer, a call comes in one piece.
+"""The event stream of an answer as events. Each chunk is a piece of the whole answer; a call is in one piece.
 
-Never raises: what is not this wire ends the answer as a failure. Blocks are numbered as they begin.
+Never raises: a chunk that is not of this wire ends the answer as a failure. Blocks are numbered as they begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -52,7 +52,7 @@ _FILTERED = frozenset(
         "IMAGE_OTHER",
     }
 )
-# The model said something that is no answer; another try may do better.
+# The model wrote something that is no answer; another try may do better.
 _GARBLED = frozenset(
     {
         "MALFORMED_FUNCTION_CALL",
@@ -62,56 +62,61 @@ _GARBLED = frozenset(
         "MISSING_THOUGHT_SIGNATURE",
     }
 )
-# Of a candidate and of a chunk, what only this wire knows and goes with the end of the answer.
+# Members of a candidate that only this wire has; they go with the end of the answer.
 _KEPT = ("avgLogprobs", "groundingMetadata", "safetyRatings", "urlContextMetadata", "urlRetrievalMetadata")
 _COUNTS = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
-_SHOWN = 4096
+_SHOWN = 4096  # bytes of a bad chunk that go into a failure
+_MOST_ANSWER = 64 << 20  # bytes of all chunks of an answer
 
 _TEXT, _THOUGHT = "text", "thought"
-_USAGE_EVERY = 8  # chunks of mere words between two reports of usage
+_USAGE_EVERY = 8  # plain chunks between two reports of usage
 
 
-class _Words(msgspec.Struct, forbid_unknown_fields=True):
+class _PlainPart(msgspec.Struct, forbid_unknown_fields=True):
     text: str
     thought: bool = False
 
 
-class _Content(msgspec.Struct, forbid_unknown_fields=True):
-    parts: tuple[_Words]
+class _PlainContent(msgspec.Struct, forbid_unknown_fields=True):
+    parts: tuple[_PlainPart]
     role: str = ""
 
 
-class _Candidate(msgspec.Struct, forbid_unknown_fields=True):
-    content: _Content
+class _PlainCandidate(msgspec.Struct, forbid_unknown_fields=True):
+    content: _PlainContent
     index: Literal[0] = 0
 
 
-class _Plain(msgspec.Struct, forbid_unknown_fields=True):
-    """Most chunks of most answers: a few words and nothing else. Read without looking at each member."""
+class _PlainChunk(msgspec.Struct, forbid_unknown_fields=True):
+    """Most chunks of most answers: some text and nothing else. Read without a look at each member."""
 
-    candidates: tuple[_Candidate]
+    candidates: tuple[_PlainCandidate]
     usageMetadata: msgspec.Raw = msgspec.Raw(b"{}")  # noqa: N815  # the wire's own name
     modelVersion: str = ""  # noqa: N815
     responseId: str = ""  # noqa: N815
     createTime: str = ""  # noqa: N815
 
 
-_plain = msgspec.json.Decoder(_Plain)
+_plain = msgspec.json.Decoder(_PlainChunk)
 
 
 class GeminiAnswerReader:
-    """`runtime.contract.codec.Decoder`. `mint` makes an id for a call that has none, from its place in the answer."""
+    """`runtime.contract.codec.Decoder`.
 
-    def __init__(self, mint: Callable[[int], str]) -> None:
+    mint: makes an id for a call that has none, from its number in the answer. most_answer: bytes of all chunks of an answer.
+    """
+
+    def __init__(self, mint: Callable[[int], str], most_answer: int = _MOST_ANSWER) -> None:
         self._mint = mint
+        self._left = most_answer
         self._started = self._over = False
         self._stopped = False
         self._next = 0
         self._open: tuple[str, int] | None = None
         self._called = 0
         self._ids: set[str] = set()
-        self._told: Table = {}
-        self._late: msgspec.Raw | None = None
+        self._counted: Table = {}  # the usage that was reported last
+        self._late: msgspec.Raw | None = None  # the usage of plain chunks, not yet reported
         self._seen = 0
         self._kept: Table = {}
         self._sources = Sources()
@@ -119,13 +124,16 @@ class GeminiAnswerReader:
     def feed(self, name: str, data: bytes) -> Sequence[Event]:  # events have no names on this wire
         if self._over:
             return ()
+        self._left -= len(data)
+        if self._left < 0:
+            return self._fail(_garbled("the answer is too long", data))
         if self._started and not self._stopped:
             try:
                 plain = _plain.decode(data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass  # not plain: looked at closely
+                pass  # not plain
             else:
-                return self._words(plain)
+                return self._plain(plain)
         try:
             value = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -145,17 +153,17 @@ class GeminiAnswerReader:
         cut = Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "the stream ended without a finish reason")
         return self._fail(cut)
 
-    def _words(self, plain: _Plain) -> list[Event]:
-        words = plain.candidates[0].content.parts[0]
+    def _plain(self, plain: _PlainChunk) -> list[Event]:
+        part = plain.candidates[0].content.parts[0]
         out: list[Event] = []
-        if words.text:
-            kind = _THOUGHT if words.thought else _TEXT
+        if part.text:
+            kind = _THOUGHT if part.thought else _TEXT
             index = self._open[1] if self._open is not None and self._open[0] is kind else self._block(kind, out)
-            if words.thought:
-                out.append(ReasoningDelta(index, words.text))
+            if part.thought:
+                out.append(ReasoningDelta(index, part.text))
             else:
-                out.append(TextDelta(index, words.text))
-                self._sources.said(words.text)
+                out.append(TextDelta(index, part.text))
+                self._sources.text(part.text)
         self._late = plain.usageMetadata
         self._seen += 1
         if self._seen % _USAGE_EVERY == 0:
@@ -163,7 +171,7 @@ class GeminiAnswerReader:
         return out
 
     def _settle(self, out: list[Event]) -> None:
-        """Reports the usage that mere words brought."""
+        """Reports the usage of the plain chunks so far."""
         if self._late is not None:
             self._count(_table(msgspec.json.decode(self._late)), out)
             self._late = None
@@ -175,10 +183,11 @@ class GeminiAnswerReader:
         if not self._started:
             self._started = True
             out.append(Start(_word(chunk.get("responseId")), _word(chunk.get("modelVersion"))))
-        candidate = _candidate(chunk)
-        content = _table(candidate.get("content"))
-        for part in _tables(content.get("parts")):
-            if self._stopped and not _is_empty(part):
+        # The first answer: more than one is never asked for.
+        candidate = next((one for one in _tables(chunk.get("candidates")) if not one.get("index")), {})
+        for part in _tables(_table(candidate.get("content")).get("parts")):
+            empty = not (set(part) - {"text", "thought", "thoughtSignature"}) and not part.get("text")
+            if self._stopped and not empty:
                 out += self._fail(_garbled("content after the finish reason", msgspec.json.encode(chunk)))
                 return
             self._part(part, out)
@@ -193,32 +202,25 @@ class GeminiAnswerReader:
         text = part.get("text")
         if isinstance(part.get("functionCall"), dict):
             self._call(part["functionCall"], signature, out)
-        elif isinstance(text, str):
-            self._said(text, part.get("thought") is True, signature, out)
-        elif isinstance(part.get("inlineData"), dict):
-            blob = part["inlineData"]
-            out.append(MediaOut(self._alone(out), str(blob.get("mimeType") or ""), str(blob.get("data") or "")))
-            self._sign(signature, out)
-        elif set(part) - {"thoughtSignature", "thought"}:
-            out.append(OpaqueBlock(self._alone(out), Opaque(WIRE, part)))
-        else:
-            self._sign(signature, out)
-
-    def _said(self, text: str, thought: bool, signature: str | None, out: list[Event]) -> None:
-        mark = signatures.marked(signature) if signature else None
-        if thought:
+            return
+        if isinstance(text, str) and part.get("thought") is True:
+            mark = signatures.marked(signature) if signature else None
             if text or mark:
                 out.append(ReasoningDelta(self._block(_THOUGHT, out), text, mark))
             if mark:
                 self._close(out)
             return
-        if text:
-            out.append(TextDelta(self._block(_TEXT, out), text))
-            self._sources.said(text)
-        self._sign(signature, out)
-
-    def _sign(self, signature: str | None, out: list[Event]) -> None:
-        """A signature on what is no thought: a block of its own, behind it."""
+        if isinstance(text, str):
+            if text:
+                out.append(TextDelta(self._block(_TEXT, out), text))
+                self._sources.text(text)
+        elif isinstance(part.get("inlineData"), dict):
+            blob = part["inlineData"]
+            out.append(MediaOut(self._alone(out), str(blob.get("mimeType") or ""), str(blob.get("data") or "")))
+        elif set(part) - {"thoughtSignature", "thought"}:
+            out.append(OpaqueBlock(self._alone(out), Opaque(WIRE, part)))
+            return
+        # A signature on a part that is no thought becomes a block of its own behind it.
         if signature:
             out.append(ReasoningDelta(self._alone(out), "", signatures.marked(signature)))
 
@@ -245,7 +247,7 @@ class GeminiAnswerReader:
         return self._open[1]
 
     def _alone(self, out: list[Event]) -> int:
-        """The number of a block that comes in one piece."""
+        """The number of a block that is one event."""
         self._close(out)
         self._next += 1
         return self._next - 1
@@ -256,23 +258,26 @@ class GeminiAnswerReader:
             self._open = None
 
     def _note(self, candidate: Table, out: list[Event]) -> None:
-        """What goes with the answer beside its parts."""
+        """Takes the members of a candidate beside its parts: sources, log probabilities, and those kept for the end."""
         for name in _KEPT:
             if candidate.get(name):
                 self._kept[name] = candidate[name]
-        self._sources.told(_table(candidate.get("groundingMetadata")), _table(candidate.get("citationMetadata")))
+        self._sources.add(_table(candidate.get("groundingMetadata")), _table(candidate.get("citationMetadata")))
         tokens = _logprobs(_table(candidate.get("logprobsResult")))
         thinks = self._open is not None and self._open[0] == _THOUGHT
         if tokens and not thinks and not self._stopped:
             out.append(Logprobs(self._open[1] if self._open else max(0, self._next - 1), tokens))
 
-    def _count(self, told: Table, out: list[Event]) -> None:
-        """Counts are cumulative, and the last word counts, though it be less than an earlier one."""
-        if told == self._told or not any(isinstance(told.get(name), int) for name in _COUNTS):
+    def _count(self, given: Table, out: list[Event]) -> None:
+        """Reports usage. Counts are cumulative, and the last one holds, even if it is smaller than an earlier one."""
+        if given == self._counted or not any(isinstance(given.get(name), int) for name in _COUNTS):
             return
-        self._told = told
-        rest = {name: told[name] for name in ("serviceTier", "trafficType") if name in told}
-        out.append(UsageReport(_usage(told), {WIRE: rest} if rest else {}))
+        self._counted = given
+        prompt, tools, answer, thoughts = (_number(given.get(name)) for name in _COUNTS)
+        cached = _number(given.get("cachedContentTokenCount"))
+        usage = Usage(prompt=prompt + tools, completion=answer + thoughts, cached=cached, reasoning=thoughts)
+        rest = {name: given[name] for name in ("serviceTier", "trafficType") if name in given}
+        out.append(UsageReport(usage, {WIRE: rest} if rest else {}))
 
     def _end(self, chunk: Table, candidate: Table, out: list[Event]) -> None:
         reason = _word(candidate.get("finishReason"))
@@ -311,16 +316,6 @@ class GeminiAnswerReader:
         return [*out, Failed(failure)]
 
 
-def _usage(told: Mapping[str, Any]) -> Usage:
-    prompt, tools, answer, thoughts = (_number(told.get(name)) for name in _COUNTS)
-    return Usage(
-        prompt=prompt + tools,
-        completion=answer + thoughts,
-        cached=_number(told.get("cachedContentTokenCount")),
-        reasoning=thoughts,
-    )
-
-
 def _logprobs(result: Table) -> tuple[TokenLogprob, ...]:
     top = _tables(result.get("topCandidates"))
     return tuple(
@@ -334,16 +329,6 @@ def _logprobs(result: Table) -> tuple[TokenLogprob, ...]:
         )
         for place, chosen in enumerate(_tables(result.get("chosenCandidates")))
     )
-
-
-def _candidate(chunk: Table) -> Table:
-    """The first answer: no more than one is ever asked for."""
-    found = _tables(chunk.get("candidates"))
-    return next((one for one in found if not one.get("index")), {})
-
-
-def _is_empty(part: Table) -> bool:
-    return not (set(part) - {"text", "thought", "thoughtSignature"}) and not part.get("text")
 
 
 def _garbled(message: str, data: bytes) -> Failure:

@@ -1,7 +1,7 @@
 """Thought signatures: opaque proofs of thinking that the model wants back with the part they came on.
 
-A signature on a call travels as it is: clients of this vendor know it. One on a text or a thought travels as reasoning, where
-other vendors' signatures travel too, so it is marked. A step of calls made elsewhere gets the vendor's own word for "not mine".
+A signature on a call travels unchanged: clients of this vendor know it. One on a text or a thought travels as reasoning, where
+other vendors' signatures travel too, so it is marked. A call of another model gets the vendor's own word for a foreign one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from runtime.contract.messages import Reasoning, ToolCall
 _MARK = f"{WIRE}#"
 # ai.google.dev/gemini-api/docs/thought-signatures: bytes on the wire are base64.
 FOREIGN = base64.b64encode(b"skip_thought_signature_validator").decode()
-_MAKER = "hearth"  # under this name a dialect says which model made a part
+_MAKER = "hearth"  # the member of a part's extras in which a dialect names the model that made it
 
 
 def marked(opaque: str) -> str:
@@ -22,7 +22,7 @@ def marked(opaque: str) -> str:
 
 
 def of_thought(part: Reasoning) -> str | None:
-    """The vendor's own value; None where the signature is another vendor's, or there is none."""
+    """The vendor's own value; None without a signature, and for another vendor's."""
     if not part.signature:
         return None
     if part.signature.startswith(_MARK):
@@ -31,7 +31,7 @@ def of_thought(part: Reasoning) -> str | None:
 
 
 def of_call(part: ToolCall) -> str | None:
-    """The call's signature, where a model of this vendor made it."""
+    """The call's signature if a model of this vendor made it, else None."""
     if not part.signature:
         return None
     said = part.extra.get(_MAKER)
