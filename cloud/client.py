@@ -81,7 +81,12 @@ class CloudClient:
         """
         proxy = proxy_of(url, self._environ)
         secure = url.startswith("https:") or (proxy is not None and proxy.startswith("https:"))
-        context = await self._context() if secure else True
+        context: ssl.SSLContext | bool = True
+        if secure:
+            # Made once, in a thread. A failure (no such file) is not kept: the next call tries again.
+            if self._tls is None or (self._tls.done() and (self._tls.cancelled() or self._tls.exception() is not None)):
+                self._tls = asyncio.ensure_future(asyncio.to_thread(self._make_tls))
+            context = await asyncio.shield(self._tls)
         if self._closed:
             raise RuntimeError("the client is closed")
         if self._session is None:
@@ -96,12 +101,6 @@ class CloudClient:
             ssl=context,
             timeout=aiohttp.ClientTimeout(connect=connect_s),
         )
-
-    async def _context(self) -> ssl.SSLContext:
-        """The TLS context, made once, in a thread. A failure (no such file) is not kept: the next call tries again."""
-        if self._tls is None or (self._tls.done() and (self._tls.cancelled() or self._tls.exception() is not None)):
-            self._tls = asyncio.ensure_future(asyncio.to_thread(self._make_tls))
-        return await asyncio.shield(self._tls)
 
     def _open_session(self) -> aiohttp.ClientSession:
         most_connections, most_per_host, idle_s = self._limits

@@ -31,7 +31,8 @@ class CloudReply:
         try:
             return await self._response.content.readany()
         except _FOREIGN as error:
-            raise _broken(error) from error
+            failure = Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, f"the answer was cut: {_words(error)}")
+            raise HopError(failure) from error
 
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         return await rest_of(self, at_most)
@@ -86,10 +87,6 @@ def _unreached(error: Exception) -> HopError:
             return HopError(Failure(Kind.REJECTED, Disposition.NEXT_CANDIDATE, f"the request cannot be sent: {words}"))
         case _:
             return HopError(Failure(Kind.DOWN, Disposition.RETRY_HERE, f"not reached: {words}"))
-
-
-def _broken(error: Exception) -> HopError:
-    return HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, f"the answer was cut: {_words(error)}"))
 
 
 def _garbled(message: str) -> HopError:

@@ -72,7 +72,8 @@ def own(extra: Extra, names: Collection[str]) -> dict[str, Any]:
 
 def tools(request: Request) -> list[dict[str, Any]]:
     """The tools that run at the vendor. Raises Unsupported for another vendor's."""
-    found = [tool for said in request.extra.values() if isinstance(said, Mapping) for tool in said.get("tools") or ()]
+    lists = [each.get("tools") for each in request.extra.values() if isinstance(each, Mapping)]
+    found = [tool for listed in lists if isinstance(listed, list | tuple) for tool in listed]
     for tool in found:
         kind = tool.get("type") if isinstance(tool, dict) else None
         if not isinstance(kind, str) or not _SERVER_TOOL.fullmatch(kind):
@@ -108,18 +109,26 @@ def betas(request: Request, body: Mapping[str, Any], losses: Losses, most_asked:
 
 
 def _needed(body: Mapping[str, Any]) -> Iterator[str]:
-    """The betas of the members, tools and blocks that a body holds."""
-    yield from (beta for member, beta in _BETA_OF_MEMBER.items() if body.get(member))
-    if "skills" in (body.get("container") or ()):
+    """The betas of the members, tools and blocks that a body holds. The client's own members may be of any type."""
+
+    def member(name: str) -> Mapping[str, Any]:
+        value = body.get(name)
+        return value if isinstance(value, dict) else {}
+
+    yield from (beta for name, beta in _BETA_OF_MEMBER.items() if body.get(name))
+    if "skills" in member("container"):
         yield "skills-2025-10-02"
-    if "task_budget" in (body.get("output_config") or ()):
+    if "task_budget" in member("output_config"):
         yield "task-budgets-2026-03-13"
-    if "block_binding" in (body.get("thinking") or ()):
+    if "block_binding" in member("thinking"):
         yield "thinking-binding-controls-2026-08-01"
     if body.get("speed") == "fast":
         yield "fast-mode-2026-02-01"
-    edits = (body.get("context_management") or {}).get("edits") or ()
-    if any(str(edit.get("type")).startswith(_COMPACTION) for edit in edits):
+    edits = member("context_management").get("edits")
+    kinds_of_edits = (
+        [str(edit.get("type")) for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
+    )
+    if any(kind.startswith(_COMPACTION) for kind in kinds_of_edits):
         yield _COMPACTION_BETA
     for tool in body.get("tools") or ():
         kind = str(tool.get("type"))

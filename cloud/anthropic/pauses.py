@@ -8,6 +8,7 @@ pure; the hop around another only opens the next request.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,20 +78,22 @@ class PausedTurn:
 
     def _take(self, event: sse.Event) -> bytes:
         """The event as it is shown: as it came, rewritten, or held back (empty)."""
-        value = _table(event.data)
+        value: Table = {}
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            value = _table(msgspec.json.decode(event.data or b"{}"))
         kind = value.get("type")
         if self.held:
             self.held += event.raw if len(self.held) < self._most_kept else b""
             self.over = self.over or kind == "message_stop"
             return b""
         if kind == "message_start":
-            message = _table_of(value.get("message"))
+            message = _table(value.get("message"))
             self._used |= _counts(message.get("usage"))
             self._note_container(message)
             return b"" if self.rounds else event.raw
         if kind == "message_delta":
             self._used |= _counts(value.get("usage"))
-            delta = _table_of(value.get("delta"))
+            delta = _table(value.get("delta"))
             self._note_container(delta)
             usage = {"usage": _sum(self._spent, self._used)}
             raw = _written(event, value | usage) if self.rounds else event.raw
@@ -209,20 +212,13 @@ class _Joined:
         return True
 
 
-def _table(data: bytes | None) -> Table:
-    try:
-        return _table_of(msgspec.json.decode(data or b"{}"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-
-
-def _table_of(value: Any) -> Table:
+def _table(value: Any) -> Table:
     return value if isinstance(value, dict) else {}
 
 
 def _counts(usage: Any) -> Table:
     """The counts that are given. They are cumulative: one that is not repeated stays."""
-    return {name: value for name, value in _table_of(usage).items() if value is not None}
+    return {name: value for name, value in _table(usage).items() if value is not None}
 
 
 def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> Table:

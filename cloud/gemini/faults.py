@@ -88,6 +88,10 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 def _verdict(status: int, error: _Error, reasons: Sequence[str], wait: float | None) -> tuple[Kind, Disposition]:
     words = error.message
     about_key = bool(_KEY.search(words)) or any(reason.startswith("API_KEY_") for reason in reasons)
+    violations = [one for detail in error.named("QuotaFailure") for one in _tables(detail.get("violations"))]
+    of_days = any(
+        "perday" in str(one.get("quotaId", "")).lower() or str(one.get("quotaValue")) == "0" for one in violations
+    )
     match status:
         case 400 | 413 if _TOO_LONG.search(words) or status == 413:
             return Kind.TOO_LONG, _NEXT
@@ -100,7 +104,8 @@ def _verdict(status: int, error: _Error, reasons: Sequence[str], wait: float | N
             return Kind.REJECTED, _TELL
         case 401 | 402 | 403 | 404:
             return Kind.DENIED, _NEXT
-        case 429 if _is_spent(error, wait):
+        case 429 if of_days or _SPENT.search(words) or (wait is not None and wait >= _SPENT_FROM_S):
+            # A quota of days, or of zero: no wait on this target helps.
             return Kind.DENIED, _NEXT
         case 429:
             return Kind.BUSY, _HERE
@@ -114,15 +119,6 @@ def _verdict(status: int, error: _Error, reasons: Sequence[str], wait: float | N
             return Kind.DOWN, _NEXT
         case _:
             return Kind.DOWN, _HERE
-
-
-def _is_spent(error: _Error, wait: float | None) -> bool:
-    """True for a quota of days, or of zero: no wait on this target helps."""
-    violations = [one for detail in error.named("QuotaFailure") for one in _tables(detail.get("violations"))]
-    of_days = any(
-        "perday" in str(one.get("quotaId", "")).lower() or str(one.get("quotaValue")) == "0" for one in violations
-    )
-    return of_days or bool(_SPENT.search(error.message)) or (wait is not None and wait >= _SPENT_FROM_S)
 
 
 def _tables(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from cloud.gemini import extras, media, schema, thinking
 from cloud.gemini.names import Table
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
-from runtime.contract.messages import Format, Media, Request, ToolResult
+from runtime.contract.messages import Media, Request, ToolResult
 from runtime.contract.targets import Capabilities
 
 _MOST_STOPS = 5
@@ -49,8 +49,13 @@ def config(request: Request, can: Capabilities, losses: Losses) -> Table:
     if request.logprobs is not None:
         out |= {"responseLogprobs": True} | ({"logprobs": request.logprobs} if request.logprobs else {})
     # (3) Format and thinking.
-    if request.format is not None and holds_format(request, can):
-        out |= _format(request.format)
+    wanted = request.format
+    if wanted is not None and holds_format(request, can):
+        out["responseMimeType"] = _JSON
+        if wanted.schema is not None:
+            plain: Any = schema.plain(wanted.schema)
+            described = not wanted.description or not isinstance(plain, dict) or {"description", "$ref"} & set(plain)
+            out["responseJsonSchema"] = plain if described else plain | {"description": wanted.description}
     if thoughts := thinking.config(request.thinking, can, losses):
         out["thinkingConfig"] = thoughts
     # (4) Resolution: older models take one for all media.
@@ -69,12 +74,3 @@ def holds_format(request: Request, can: Capabilities) -> bool:
     """True if the wire holds the model to the wanted format; otherwise it is asked for in words."""
     with_tools = bool(request.tools or extras.tools(request))
     return request.format is None or (can.structured_output and (can.structured_with_tools or not with_tools))
-
-
-def _format(wanted: Format) -> Table:
-    if wanted.schema is None:
-        return {"responseMimeType": _JSON}
-    plain: Any = schema.plain(wanted.schema)
-    if wanted.description and isinstance(plain, dict) and not {"description", "$ref"} & set(plain):
-        plain = plain | {"description": wanted.description}
-    return {"responseMimeType": _JSON, "responseJsonSchema": plain}

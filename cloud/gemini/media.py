@@ -52,7 +52,15 @@ def part(media: Media, can: Capabilities) -> Table:
         broken = not data.isascii() or any(map(data.count, "\n\r "))
         out = {"inlineData": {"mimeType": mime, "data": "".join(data.split()) if broken else data}}
     else:
-        out = {"fileData": ({"mimeType": mime} if mime else {}) | {"fileUri": _address(media)}}
+        address = media.url or media.file_id or ""
+        if address.startswith("files/"):
+            address = FILES + address
+        elif urlsplit(address).scheme not in _SCHEMES:
+            why = (
+                "the file was uploaded to another provider" if media.file_id else "only http, https and gs addresses go"
+            )
+            raise refused(media, f"{address[:80]!r}: {why}")
+        out = {"fileData": ({"mimeType": mime} if mime else {}) | {"fileUri": address}}
     # (3) Resolution (it came with the same generation as media in results), and the client's own members of this wire.
     level = _RESOLUTIONS.get(media.detail or "")
     if level and can.media_results:
@@ -70,16 +78,6 @@ def resolution(media: Media, can: Capabilities) -> str | None:
 
 def fits_in_result(made: Mapping[str, Any], can: Capabilities) -> bool:
     return can.media_results and made.get("inlineData", {}).get("mimeType") in _IN_RESULTS
-
-
-def _address(media: Media) -> str:
-    address = media.url or media.file_id or ""
-    if address.startswith("files/"):
-        return FILES + address
-    if urlsplit(address).scheme not in _SCHEMES:
-        what = "the file was uploaded to another provider" if media.file_id else "only http, https and gs addresses go"
-        raise refused(media, f"{address[:80]!r}: {what}")
-    return address
 
 
 def refused(media: Media, why: str) -> Unsupported:

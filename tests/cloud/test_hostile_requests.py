@@ -98,3 +98,55 @@ def test_a_hostile_request_is_written_or_refused(provider: str, name: str) -> No
         assert len(encoded.call.body) < 2_000_000
         assert name.startswith("extra") or json.loads(encoded.call.body)
     assert time.process_time() - began < 1.0
+
+
+# Members of the vendors' own wires, as their clients and other dialects' clients may write them.
+MEMBERS = (
+    "cache_control",
+    "container",
+    "context_management",
+    "output_config",
+    "speed",
+    "thinking",
+    "mcp_servers",
+    "fallbacks",
+    "betas",
+    "modalities",
+    "web_search_options",
+    "generationConfig",
+    "generation_config",
+    "toolConfig",
+    "tool_config",
+    "safetySettings",
+    "cachedContent",
+    "extra_body",
+    "google",
+    "gemini",
+    "thinkingConfig",
+    "thinking_config",
+    "responseSchema",
+    "response_schema",
+    "metadata",
+    "continue_final_message",
+    "audio",
+    "tools",
+)
+ODD: tuple[Any, ...] = (0, 1, -1.5, True, "", "x", [], [1], [[]], ["x"], {}, {"a": 1}, [{"type": 1}], {"edits": 7})
+ODD += ({"edits": [7]}, {"skills": 3}, {"functionCallingConfig": []}, {"thinkingConfig": 4}, [{"type": "x_20250101"}])
+
+
+@pytest.mark.parametrize("provider", MODELS)
+@pytest.mark.parametrize("wire", ["openai_chat", "anthropic_messages", "gemini"])
+def test_odd_members_are_written_or_refused(provider: str, wire: str) -> None:
+    """A member of a wire with a value of any other type never raises anything but a refusal."""
+    model = MODELS[provider]
+    entry = known(provider, model)
+    target = Target("t", provider, model, capabilities=entry.capabilities if entry else plain(provider))
+    codec: Codec = PROVIDERS[provider].codec(lambda: NOW, None)
+    tool = Tool("f", schema={"type": "object", "properties": {"a": {"type": "string"}}})
+    for name in MEMBERS:
+        # Readers keep nothing but lists under "tools".
+        for value in (each for each in ODD if name != "tools" or isinstance(each, list)):
+            for tools in ((), (tool,)):
+                with contextlib.suppress(Unsupported):
+                    assert codec.encode(asked(extra={wire: {name: value}}, tools=tools), target).call.body
