@@ -1,6 +1,6 @@
-"""What another translator makes of the same requests and answers: `python -m scripts.differential [--json] [--own]`.
+"""Compares Hearth's translations with another translator's: `python -m scripts.differential [--json] [--own]`.
 
-Every difference is excused by a reviewed rule (tests/cloud/differential_exceptions.toml) or stands here as unexplained; a rule
+Every difference is excused by a reviewed rule (tests/cloud/differential_exceptions.toml) or reported as unexplained; a rule
 that excuses nothing is an error too. The other translator is litellm, at the version the benchmarks pin, in its environment.
 """
 
@@ -28,7 +28,7 @@ EXCEPTIONS = ROOT / "tests" / "cloud" / "differential_exceptions.toml"
 
 
 def compared(shared: Path | None, log: Path) -> Iterator[tuple[str, Report]]:
-    """Each case's name when it is done, and the report as it stands. shared: where the recordings lie; None: without them."""
+    """Each case's name when it is done, and the report so far. shared: the folder of recordings; None: without them."""
     report = Report(load(EXCEPTIONS))
     asked, told = questions(), answers()
     with Theirs(environment(f"bench-{LITELLM}") / "bin" / "python", log) as theirs:
@@ -43,7 +43,7 @@ def compared(shared: Path | None, log: Path) -> Iterator[tuple[str, Report]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 where every difference is excused and every rule excuses one."""
+    """0 if every difference is excused and every rule excuses one."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.differential", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,16 +71,16 @@ def _print_table(report: Report) -> None:
     for rule, count in report.excused.most_common():
         print(f"{count:>6}  {rule.of} {rule.wire} {rule.where}: {rule.why}")
     for found in report.unexplained:
-        told = found.difference
-        print(f"\nunexplained: {found.of} {found.model} {found.case}: {told.where}")
-        print(f"    theirs: {told.theirs[:300]}\n    ours:   {told.ours[:300]}")
+        difference = found.difference
+        print(f"\nunexplained: {found.of} {found.model} {found.case}: {difference.where}")
+        print(f"    theirs: {difference.theirs[:300]}\n    ours:   {difference.ours[:300]}")
     for rule in report.unused:
         print(f"\nexcuses nothing: {rule.of} {rule.wire} {rule.where}: {rule.why}")
     print(f"\n{len(report.unexplained)} unexplained, {len(report.unused)} rules that excuse nothing")
 
 
 def _print_json(report: Report) -> None:
-    told = {
+    members = {
         "compared": {f"{of} {whose}": count for (of, whose), count in report.compared.items()},
         "agreeing": {f"{of} {whose}": count for (of, whose), count in report.agreeing.items()},
         "excused": [asdict(rule) | {"count": count} for rule, count in report.excused.most_common()],
@@ -90,7 +90,7 @@ def _print_json(report: Report) -> None:
         ],
         "unused": [asdict(rule) for rule in report.unused],
     }
-    print(json.dumps(told, indent=1, default=str))
+    print(json.dumps(members, indent=1, default=str))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Answers of our own, as the vendors' events: what a chat client is told of them by both."""
+"""Written answers, as the vendors' events; both translators turn them into chat answers."""
 
 from __future__ import annotations
 
@@ -54,10 +54,15 @@ _GEMINI: Mapping[str, tuple[list[Json], str, Json]] = {
 
 
 def answers() -> Iterator[Answer]:
-    for name, told in _ANTHROPIC.items():
-        yield Answer(name, "anthropic", MODELS["anthropic"][0], _messages(*told))
-    for name, told in _GEMINI.items():
-        yield Answer(name, "gemini", MODELS["gemini"][0], _generated(*told))
+    for name, answer in _ANTHROPIC.items():
+        yield Answer(name, "anthropic", MODELS["anthropic"][0], _messages(*answer))
+    for name, (parts, reason, usage) in _GEMINI.items():
+        chunks: list[Json] = [
+            {"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]} for part in parts
+        ]
+        last = {"candidates": [{"index": 0, "finishReason": reason}], "usageMetadata": usage, "modelVersion": "m"}
+        stream = "".join(f"data: {json.dumps(chunk)}\r\n\r\n" for chunk in [*chunks, last])
+        yield Answer(name, "gemini", MODELS["gemini"][0], stream)
 
 
 def _messages(blocks: list[Json], reason: str, usage: Json) -> str:
@@ -81,7 +86,7 @@ def _messages(blocks: list[Json], reason: str, usage: Json) -> str:
 
 
 def _block(block: Json) -> tuple[Json, list[Json]]:
-    """How a block begins, and what follows."""
+    """The start of a block, and its deltas."""
     match block["type"]:
         case "text":
             return {"type": "text", "text": ""}, [{"type": "text_delta", "text": block["text"]}]
@@ -94,9 +99,3 @@ def _block(block: Json) -> tuple[Json, list[Json]]:
         case _:
             written = json.dumps(block["input"])
             return block | {"input": {}}, [{"type": "input_json_delta", "partial_json": written}]
-
-
-def _generated(parts: list[Json], reason: str, usage: Json) -> str:
-    chunks = [{"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]} for part in parts]
-    last = {"candidates": [{"index": 0, "finishReason": reason}], "usageMetadata": usage, "modelVersion": "m"}
-    return "".join(f"data: {json.dumps(chunk)}\r\n\r\n" for chunk in [*chunks, last])

@@ -1,4 +1,4 @@
-"""What is translated by both: requests and answers of our own that cover what matters, and recorded ones where they lie.
+"""The cases for both translators: written requests and answers that cover the features, and recorded ones if there are any.
 
 Requests are in OpenAI's chat form, without a model; each is asked of every model of every wire. Recordings are read through
 the judge beside them, which derives the chat request a client would have sent; none stands here.
@@ -34,7 +34,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a vendor answered: as events, and whole where it was given whole."""
+    """A vendor's answer: its events, and the body of one that was not streamed."""
 
     name: str
     wire: str
@@ -43,7 +43,7 @@ class Answer:
     whole: Json = None
 
 
-# Requests of our own
+# Written requests
 
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 _PDF = "JVBERi0xLjQKMSAwIG9iago8PC9UeXBlL0NhdGFsb2c+PgplbmRvYmoKdHJhaWxlcjw8L1Jvb3QgMSAwIFI+PgolJUVPRgo="
@@ -309,7 +309,7 @@ def questions() -> Iterator[Question]:
 
 
 def recorded_questions(shared: Path) -> Iterator[Question]:
-    """What clients of OpenAI's chat would have sent; each request once."""
+    """The requests that clients of OpenAI's chat would have sent; each once."""
     recordings, reverse, _ = _judge(shared)
     seen: set[str] = set()
     for each in recordings.load(shared / "recordings"):
@@ -324,21 +324,18 @@ def recorded_questions(shared: Path) -> Iterator[Question]:
 
 
 def recorded_answers(shared: Path) -> Iterator[Answer]:
-    """Answers of the two wires that are no errors; each once."""
+    """The answers of the two wires, without errors; each once."""
     recordings, _, synth = _judge(shared)
     seen: set[str] = set()
     for each in recordings.load(shared / "recordings"):
-        if each.wire not in MODELS or each.error or _is_none(each):
+        # Counts of tokens and the like are no answers.
+        is_answer = each.sse is not None or {"content", "candidates", "promptFeedback"} & set(each.json)
+        if each.wire not in MODELS or each.error or not is_answer:
             continue
         stream = synth.as_sse(each.wire, each)
         if stream not in seen:
             seen.add(stream)
             yield Answer(each.id, each.wire, each.model, stream, each.json)
-
-
-def _is_none(each: Any) -> bool:
-    """Counts of tokens and the like."""
-    return each.sse is None and not ({"content", "candidates", "promptFeedback"} & set(each.json))
 
 
 def _judge(shared: Path) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What differs between two meanings: where, and what each says there. Pure."""
+"""The differences between two meanings: the places, and both values there. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEAD = "system"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """where: members and keywords, without places and without names of the client's own. theirs, ours: JSON text."""
+    """where: members and keywords, without numbers and without the client's own names. theirs, ours: JSON text."""
 
     where: str
     theirs: str
@@ -37,12 +37,12 @@ def _without_head(side: Meaning) -> Meaning:
 
 
 def _head(theirs: list[str], ours: Meaning) -> Iterator[Difference]:
-    """Of instructions that are alike as far as they go, the rest; and whether ours has it among the turns."""
+    """The instructions that one side has beyond the other's; IN_PLACE if Hearth has them among the turns."""
     our: list[str] = ours.get(_HEAD) or []
     if theirs[: len(our)] == our and theirs != our:
         rest = theirs[len(our) :]
-        said = [item.get("text") for turn in ours.get("turns") or () for item in turn["items"]]
-        yield Difference(f"{_HEAD}.rest", _text(rest), IN_PLACE if set(rest) <= set(said) else ABSENT)
+        texts = [item.get("text") for turn in ours.get("turns") or () for item in turn["items"]]
+        yield Difference(f"{_HEAD}.rest", _text(rest), IN_PLACE if set(rest) <= set(texts) else ABSENT)
     elif our[: len(theirs)] == theirs and theirs != our:
         yield Difference(f"{_HEAD}.rest", ABSENT, _text(our[len(theirs) :]))
     elif theirs != our:
@@ -55,12 +55,17 @@ def _members(theirs: Json, ours: Json, at: str) -> Iterator[Difference]:
 
 
 def _value(theirs: Json, ours: Json, at: str) -> Iterator[Difference]:
-    if _equal(theirs, ours):
+    if theirs == ours and isinstance(theirs, bool) == isinstance(ours, bool):
         return
     last = at.rpartition(".")[2]
     if isinstance(theirs, dict) and isinstance(ours, dict):
         if last in _OWN_NAMES:
-            yield from _named(theirs, ours, at)
+            if lacking := sorted(set(theirs) - set(ours)):
+                yield _difference(f"{at}.lacking", lacking, _NOTHING)
+            if more := sorted(set(ours) - set(theirs)):
+                yield _difference(f"{at}.more", _NOTHING, more)
+            for name in (name for name in theirs if name in ours):
+                yield from _value(theirs[name], ours[name], f"{at}.*")
         elif last in _WHOLE:
             yield _difference(at, theirs, ours)
         else:
@@ -71,23 +76,18 @@ def _value(theirs: Json, ours: Json, at: str) -> Iterator[Difference]:
         yield _difference(at, theirs, ours)
 
 
-_OWN_NAMES = frozenset({"properties", "tools", "cited"})  # below these members names are the client's own
+_OWN_NAMES = frozenset({"properties", "tools", "cited"})  # inside these members names are the client's own
 _WHOLE = frozenset({"arguments", "told"})
-_STEPS = {"turns": "role", "items": "kind", "anyOf": "", "calls": ""}  # lists -> what tells their members apart
-
-
-def _named(theirs: Json, ours: Json, at: str) -> Iterator[Difference]:
-    if lacking := sorted(set(theirs) - set(ours)):
-        yield _difference(f"{at}.lacking", lacking, _NOTHING)
-    if more := sorted(set(ours) - set(theirs)):
-        yield _difference(f"{at}.more", _NOTHING, more)
-    for name in theirs:
-        if name in ours:
-            yield from _value(theirs[name], ours[name], f"{at}.*")
+_STEPS = {
+    "turns": "role",
+    "items": "kind",
+    "anyOf": "",
+    "calls": "",
+}  # lists -> the member that distinguishes their items
 
 
 def _listed(theirs: list[Json], ours: list[Json], at: str, tell: str) -> Iterator[Difference]:
-    """Of lists that do not go in step, what their members are; else member by member."""
+    """Differences item by item; of lists whose items do not correspond, the items' kinds."""
     steps = [[each.get(tell, "") if isinstance(each, dict) else "" for each in side] for side in (theirs, ours)]
     if steps[0] != steps[1]:
         yield _difference(f"{at}.{tell or 'length'}", *(side if tell else len(side) for side in steps))
@@ -95,10 +95,6 @@ def _listed(theirs: list[Json], ours: list[Json], at: str, tell: str) -> Iterato
     for their, our in zip(theirs, ours, strict=True):
         deeper = f"{at}.{their[tell]}" if at.endswith("items") else at
         yield from _value(their, our, deeper)
-
-
-def _equal(theirs: Json, ours: Json) -> bool:
-    return bool(theirs == ours) and isinstance(theirs, bool) == isinstance(ours, bool)
 
 
 def _difference(at: str, theirs: Json, ours: Json) -> Difference:

@@ -1,6 +1,6 @@
-"""Differences that were looked at and are right as they are: a file of rules, each with its reason.
+"""Differences that were reviewed and are right: a file of rules, each with its reason.
 
-A rule speaks of a kind of difference, never of a case. Every field it has must fit; `*` stands for any text.
+A rule excuses a kind of difference, never a case. Every field it has must fit; `*` stands for any text.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from scripts.differential.comparison import Difference
 class Finding:
     """A difference and its circumstances.
 
-    of: "request" or "answer". given: members of the client's request, or names and words that
-    stand in the vendor's answer. named: parameters Hearth told the client it dropped.
+    of: "request" or "answer". given: members of the client's request, or names and words in the vendor's answer.
+    named: parameters that Hearth reported as dropped.
     """
 
     of: str
@@ -35,9 +35,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Exempt:
-    """of, wire, where, theirs, ours, model: patterns. given: of these it has one. left_out: of these it has none.
+    """of, wire, where, theirs, ours, model: patterns. given: the finding has one of these. left_out: it has none of these.
 
-    named: parameters the client must have been told of. why: why what Hearth does is right. reviewed: when that was judged.
+    named: parameters that must have been reported as dropped. why: the reason why Hearth is right. reviewed: the date.
     """
 
     wire: str
@@ -53,10 +53,10 @@ class Exempt:
     named: tuple[str, ...] = ()
 
     def fits(self, found: Finding) -> bool:
-        said = (found.of, found.wire, found.model, found.difference.where)
-        asked = (self.of, self.wire, self.model, self.where)
+        values = (found.of, found.wire, found.model, found.difference.where)
+        patterns = (self.of, self.wire, self.model, self.where)
         return (
-            all(_like(pattern, text) for pattern, text in zip(asked, said, strict=True))
+            all(_like(pattern, text) for pattern, text in zip(patterns, values, strict=True))
             and _like(self.theirs, found.difference.theirs)
             and _like(self.ours, found.difference.ours)
             and (not self.given or bool(found.given.intersection(self.given)))
@@ -70,13 +70,12 @@ def _like(pattern: str, text: str) -> bool:
 
 
 def load(file: Path) -> Sequence[Exempt]:
-    """Raises TypeError for a rule that lacks a field or has one nobody reads."""
+    """Raises TypeError for a rule that lacks a field or has an unknown one."""
     written: dict[str, list[dict[str, Any]]] = tomllib.loads(file.read_text("utf-8"))
-    return [_rule(each) for each in written["exception"]]
-
-
-def _rule(written: dict[str, Any]) -> Exempt:
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
-    }
-    return Exempt(**fields)
+    rules = []
+    for each in written["exception"]:
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in each.items()
+        }
+        rules.append(Exempt(**fields))
+    return rules

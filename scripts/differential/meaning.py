@@ -1,7 +1,7 @@
-"""Bodies of the two wires, and chat answers, as one comparable form. Forms that mean the same become the same; no more.
+"""Bodies of the two wires, and chat answers, in one comparable form. Only forms of the same meaning become equal.
 
 A meaning is a flat mapping: the conversation under "turns" (role and items), the tools under "tools" (name -> declaration),
-everything else under its own name, absent where it was not said. Media stand there by digest. Pure.
+everything else under its own name, absent where it was not given. Media are compared by digest. Pure.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _DIALECT = frozenset(
 )
 _CONTENTS = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"})
 _SCHEMAS = ("responseJsonSchema", "responseSchema", "responseMimeType")
-_USUAL = {"candidateCount": 1, "responseLogprobs": False}  # said or not, it is so
+_USUAL = {"candidateCount": 1, "responseLogprobs": False}  # values that mean the same as no value
 _WRAPPINGS = frozenset({"result", "content", "output"})
 _MESSAGE = ("content", "reasoning_content", "refusal")
 
 
-def _said(value: Mapping[str, Json]) -> Meaning:
+def _given(value: Mapping[str, Json]) -> Meaning:
     return {name: inner for name, inner in value.items() if inner is not None and inner not in ([], {}, "")}
 
 
 class _Ids:
-    """Ids of calls, by the order they come in: how they are spelt means nothing, which they are does."""
+    """Ids of calls as their order of appearance: their spelling has no meaning."""
 
     def __init__(self) -> None:
         self._places: dict[str, str] = {}
@@ -48,7 +48,7 @@ class _Ids:
 
 
 def _turns(pairs: Iterator[tuple[str, list[Item]]]) -> list[Json]:
-    """Consecutive turns of one role are one."""
+    """The turns, consecutive ones of the same role united."""
     out: list[Json] = []
     for role, items in pairs:
         if not items:
@@ -67,20 +67,20 @@ def _media(mime: str, data: str) -> Item:
     return {"kind": "media", "mime": mime, "bytes": hashlib.sha256(raw).hexdigest()[:12]}
 
 
-def _told(result: Json) -> Json:
-    """What a tool said: JSON text is what it says."""
+def _opened(result: Json) -> Json:
+    """A tool's result; the value of one that is JSON text."""
     if not isinstance(result, str):
         return result
     try:
-        opened = json.loads(result)
+        value = json.loads(result)
     except ValueError:
         return result
-    return opened if isinstance(opened, dict | list) else result
+    return value if isinstance(value, dict | list) else result
 
 
 def _chosen(mode: str, name: Json = None) -> Json:
-    """Auto is what goes unsaid."""
-    return None if mode == "auto" and not name else _said({"mode": mode, "name": name})
+    """A choice among tools; None for auto, which is the default."""
+    return None if mode == "auto" and not name else _given({"mode": mode, "name": name})
 
 
 # Anthropic's messages
@@ -92,21 +92,27 @@ def anthropic(body: Json) -> Meaning:
     blocks = [{"text": system}] if isinstance(system, str) else system
     choice = body.get("tool_choice") or {"type": "auto"}
     form = config.get("format") or body.get("output_format") or {}
+    tools = {}
+    for tool in body.get("tools") or ():
+        rest = {name: value for name, value in tool.items() if name not in ("input_schema", "name", "cache_control")}
+        if rest.get("type") == "custom":
+            del rest["type"]
+        tools[tool["name"]] = _given(rest | {"schema": schemas.arguments(tool.get("input_schema"))})
     out = {
         "system": [block["text"] for block in blocks],
         "turns": _turns((turn["role"], _blocks(turn["content"], ids)) for turn in body["messages"]),
-        "tools": {tool["name"]: _tool(tool) for tool in body.get("tools") or ()},
+        "tools": tools,
         "choice": _chosen(_FORCED.get(choice["type"], choice["type"]), choice.get("name")),
         "one call at a time": choice.get("disable_parallel_tool_use") or None,
         "format": schemas.plain(form.get("schema")),
         "effort": config.get("effort"),
         "cache": _marks(body),
     }
-    return _said(out | {name: value for name, value in body.items() if name not in _DIALECT})
+    return _given(out | {name: value for name, value in body.items() if name not in _DIALECT})
 
 
 def _marks(body: Json) -> list[str]:
-    """What bears a mark for the cache, on itself or on a part of it."""
+    """The parts of a prompt with a cache mark, on themselves or inside them."""
     found = [f"tool {tool['name']}" for tool in body.get("tools") or () if "cache_control" in tool]
     parts = [("system", body.get("system") or [])]
     parts += [(f"turn {place}", turn["content"]) for place, turn in enumerate(body["messages"])]
@@ -132,32 +138,21 @@ def _block(block: Json, ids: _Ids) -> Item:
             called = {"id": ids.place(block["id"]), "name": block["name"], "arguments": block["input"]}
             return {"kind": "call", **called}
         case "tool_result":
-            return _result(block, ids)
+            inner = _blocks(block.get("content") or [], ids)
+            texts = [item["text"] for item in inner if item["kind"] == "text"]
+            name, identity = ids.names.get(block["tool_use_id"]), ids.place(block["tool_use_id"])
+            out = {"kind": "result", "id": identity, "name": name, "error": block.get("is_error")}
+            out["told"] = _opened(texts[0]) if len(texts) == 1 else texts
+            return _given(out | {"media": [item for item in inner if item["kind"] != "text"]})
         case "image" | "document" if source.get("type") == "base64":
-            return _media(source["media_type"], source["data"]) | _said({"title": block.get("title")})
+            return _media(source["media_type"], source["data"]) | _given({"title": block.get("title")})
         case "image" | "document" if source.get("type") == "text":
             data = base64.b64encode(source["data"].encode()).decode()
-            return _media("text/plain", data) | _said({"title": block.get("title")})
+            return _media("text/plain", data) | _given({"title": block.get("title")})
         case "image" | "document":
             return {"kind": "media", "mime": block["type"], "address": source.get("url") or source.get("file_id")}
         case other:
             return {"kind": other} | {name: value for name, value in block.items() if name != "type"}
-
-
-def _result(block: Json, ids: _Ids) -> Item:
-    inner = _blocks(block.get("content") or [], ids)
-    said = [item["text"] for item in inner if item["kind"] == "text"]
-    name, identity = ids.names.get(block["tool_use_id"]), ids.place(block["tool_use_id"])
-    out = {"kind": "result", "id": identity, "name": name, "error": block.get("is_error")}
-    out["told"] = _told(said[0]) if len(said) == 1 else said
-    return _said(out | {"media": [item for item in inner if item["kind"] != "text"]})
-
-
-def _tool(tool: Json) -> Item:
-    rest = {name: value for name, value in tool.items() if name not in ("input_schema", "name", "cache_control")}
-    if rest.get("type") == "custom":
-        del rest["type"]
-    return _said(rest | {"schema": schemas.arguments(tool.get("input_schema"))})
 
 
 # Gemini's generateContent
@@ -171,35 +166,29 @@ def gemini(body: Json) -> Meaning:
     schema, old, mime = (settings.pop(name, None) for name in _SCHEMAS)
     tools = body.get("tools") or []
     declared = [each for tool in tools for each in tool.get("functionDeclarations") or ()]
+    functions = {}
+    for each in declared:
+        rest = {name: value for name, value in each.items() if not name.startswith("parameters") and name != "name"}
+        parameters = each.get("parametersJsonSchema") or each.get("parameters")
+        functions[each["name"]] = _given(rest | {"schema": schemas.arguments(parameters)})
+    mode, names = calling.get("mode") or "AUTO", calling.get("allowedFunctionNames")
+    named = mode == "ANY" and names is not None and len(names) == 1
+    thinking = settings.pop("thinkingConfig", None) or {}
+    level = thinking.get("thinkingLevel")
+    level = level and level.upper()
     out = {
         "system": [part["text"] for part in system],
         "turns": _turns((turn.get("role", "user"), _parts(turn["parts"], ids)) for turn in body["contents"]),
-        "tools": {tool["name"]: _declaration(tool) for tool in declared},
+        "tools": functions,
         "server tools": [tool for tool in tools if "functionDeclarations" not in tool],
-        "choice": _choice(calling),
+        "choice": _chosen("named" if named else _MODES.get(mode, mode), names[0] if named and names else names),
         "format": schemas.plain(schema or old) or (mime if mime != "text/plain" else None),
-        "thinking": _thinking(settings.pop("thinkingConfig", None) or {}),
+        "thinking": _given(
+            thinking | {"includeThoughts": thinking.get("includeThoughts") or None, "thinkingLevel": level}
+        ),
     }
     settings = {name: value for name, value in settings.items() if value != _USUAL.get(name)}
-    return _said(out | settings | {name: value for name, value in body.items() if name not in _CONTENTS})
-
-
-def _thinking(config: Json) -> Json:
-    level = config.get("thinkingLevel")
-    return _said(
-        config | {"includeThoughts": config.get("includeThoughts") or None, "thinkingLevel": level and level.upper()}
-    )
-
-
-def _choice(calling: Json) -> Json:
-    mode, names = calling.get("mode") or "AUTO", calling.get("allowedFunctionNames")
-    named = mode == "ANY" and names is not None and len(names) == 1
-    return _chosen("named" if named else _MODES.get(mode, mode), names[0] if named and names else names)
-
-
-def _declaration(tool: Json) -> Item:
-    rest = {name: value for name, value in tool.items() if not name.startswith("parameters") and name != "name"}
-    return _said(rest | {"schema": schemas.arguments(tool.get("parametersJsonSchema") or tool.get("parameters"))})
+    return _given(out | settings | {name: value for name, value in body.items() if name not in _CONTENTS})
 
 
 def _parts(parts: list[Json], ids: _Ids) -> list[Item]:
@@ -207,32 +196,28 @@ def _parts(parts: list[Json], ids: _Ids) -> list[Item]:
 
 
 def _part(part: Json, ids: _Ids) -> Item:
-    signature = _said({"signature": part.get("thoughtSignature")})
-    resolution = _said({"resolution": part.get("mediaResolution")})
+    signature = _given({"signature": part.get("thoughtSignature")})
+    resolution = _given({"resolution": part.get("mediaResolution")})
     if "functionCall" in part:
         call = part["functionCall"]
         called = {"kind": "call", "name": call["name"], "arguments": call.get("args") or {}}
-        return called | _said({"id": ids.place(call.get("id"))} | signature)
+        return called | _given({"id": ids.place(call.get("id"))} | signature)
     if "functionResponse" in part:
-        return _response(part["functionResponse"], ids)
+        result = part["functionResponse"]
+        content = result.get("response")
+        if isinstance(content, dict) and len(content) == 1 and set(content) <= _WRAPPINGS:
+            content = _opened(next(iter(content.values())))
+        media = _parts(result.get("parts") or [], ids)
+        found = {"kind": "result", "name": result["name"], "id": ids.place(result.get("id"))}
+        return _given(found | {"told": content, "media": media})
     if "inlineData" in part:
         return _media(part["inlineData"]["mimeType"], part["inlineData"]["data"]) | resolution
     if "fileData" in part:
         file = part["fileData"]
-        return _said({"kind": "media", "mime": file.get("mimeType"), "address": file["fileUri"]} | resolution)
+        return _given({"kind": "media", "mime": file.get("mimeType"), "address": file["fileUri"]} | resolution)
     if "text" in part:
         return {"kind": "thought" if part.get("thought") else "text", "text": part["text"]} | signature
     return {**part, "kind": ",".join(sorted(part))}
-
-
-def _response(result: Json, ids: _Ids) -> Item:
-    told = result.get("response")
-    if isinstance(told, dict) and len(told) == 1 and set(told) <= _WRAPPINGS:
-        told = _told(next(iter(told.values())))
-    media = _parts(result.get("parts") or [], ids)
-    return _said(
-        {"kind": "result", "name": result["name"], "id": ids.place(result.get("id")), "told": told, "media": media}
-    )
 
 
 REQUESTS: Mapping[str, Callable[[Json], Meaning]] = {"anthropic": anthropic, "gemini": gemini}
@@ -259,4 +244,4 @@ def answer(body: Json) -> Meaning:
     out |= {f"usage.{name}": usage.get(name) or None for name in ("prompt_tokens", "completion_tokens")}
     out["usage.cached"] = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or None
     out["usage.reasoning"] = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or None
-    return _said(out)
+    return _given(out)

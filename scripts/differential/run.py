@@ -1,4 +1,4 @@
-"""One run: every request and answer through both translators, and what differs."""
+"""One run: every request and answer through both translators, and the differences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DONE = {"request": "sent", "answer": "told"}
 
 @dataclass(slots=True)
 class Report:
-    """compared, agreeing: (of, model or wire) -> cases. refused: those both refuse, which agree. excused: by rule."""
+    """compared, agreeing: (of, model or wire) -> cases; cases that both refuse agree. excused: by rule."""
 
     rules: Sequence[Exempt]
     compared: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -28,7 +28,7 @@ class Report:
     unexplained: list[Finding] = field(default_factory=list)
 
     def take(self, of: str, model: str, found: Sequence[Finding]) -> None:
-        """The differences of one case; none: both mean the same."""
+        """Counts one case. found: its differences; empty if both translations mean the same."""
         self.compared[of, model] += 1
         self.agreeing[of, model] += not found
         for each in found:
@@ -77,9 +77,9 @@ def tell(theirs: Theirs, answers: Iterable[Answer], report: Report) -> Iterator[
 
 
 def _differences(of: str, wire: str, theirs: Translated, ours: Translated) -> list[Difference]:
-    """Where both refuse they agree; where one does, that is the difference."""
+    """The differences of two translations; two refusals agree, and a single one is the difference."""
     if theirs.body is None or ours.body is None:
-        told = (theirs.why or _DONE[of], ours.why or _DONE[of])
-        return [] if theirs.body is ours.body else [Difference(of, *told)]
+        outcomes = (theirs.why or _DONE[of], ours.why or _DONE[of])
+        return [] if theirs.body is ours.body else [Difference(of, *outcomes)]
     read = meaning.REQUESTS[wire] if of == "request" else meaning.answer
     return differences(read(theirs.body), read(ours.body))

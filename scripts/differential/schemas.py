@@ -1,4 +1,4 @@
-"""JSON Schemas as one form: references opened, spellings of the same demand made one. Pure."""
+"""JSON Schemas in one form: references replaced, different spellings of a keyword united. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SILENT = frozenset({"$schema", "$id", "$defs", "definitions", "title", "propert
 
 
 def plain(schema: Json) -> Json:
-    """None for what says nothing."""
+    """The schema in that form; None for an empty one."""
     if not isinstance(schema, dict) or not schema:
         return None
     definitions = {**(schema.get("definitions") or {}), **(schema.get("$defs") or {})}
@@ -18,7 +18,7 @@ def plain(schema: Json) -> Json:
 
 
 def arguments(schema: Json) -> Json:
-    """Of a tool: None where it takes none."""
+    """The schema of a tool's arguments; None for a tool without any."""
     found = plain(schema) or {}
     silent = {"type", *(name for name in ("properties", "required", "additionalProperties") if not found.get(name))}
     return found if set(found) - silent else None
@@ -40,11 +40,7 @@ def _plain(schema: Json, definitions: Json, seen: tuple[str, ...]) -> Json:
     if schema.get("nullable"):
         out.pop("nullable")
         out = {"anyOf": [out, {"type": "null"}]}
-    return _collapsed(out)
-
-
-def _collapsed(out: dict[str, Json]) -> Json:
-    """An alternative alone is what it says."""
+    # A single alternative is no alternative.
     branches = out.get("anyOf")
     if isinstance(branches, list) and len(branches) == 1:
         return {**branches[0], **{key: value for key, value in out.items() if key != "anyOf"}}

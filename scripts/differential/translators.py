@@ -1,7 +1,7 @@
 """The two translators: Hearth's codecs in this process, another one in an environment of its own.
 
-Both take a chat request for a model of a vendor and give the body they would send; or take what the vendor answered and give
-the chat answer they would make of it. Knows nothing of what the bodies mean.
+Both turn a chat request for a vendor's model into the body they would send, and a vendor's answer into a chat answer. Knows
+nothing of the meaning of the bodies.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ANY_QUESTION = {"messages": [{"role": "user", "content": "?"}]}
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """body: what would be sent, or answered; None where it was refused. why: the refusal. dropped: what was named as lost."""
+    """body: as it would be sent or answered; None for a refusal. why: the refusal. dropped: parameters named as lost."""
 
     body: Json = None
     why: str = ""
@@ -49,7 +49,7 @@ class Translated:
 
 
 def ours(wire: str, model: str, request: Json) -> Translated:
-    """The body Hearth sends up."""
+    """The body that Hearth sends."""
     body = RawBody(json.dumps({"model": f"{wire}/{model}"} | request).encode())
     target = Target(f"{wire}/{model}", wire, model, plain_capabilities(wire, model, own_server=False))
     try:
@@ -60,22 +60,22 @@ def ours(wire: str, model: str, request: Json) -> Translated:
 
 
 def our_answer(wire: str, stream: str) -> Translated:
-    """What Hearth tells a chat client that asked for a whole answer. stream: the vendor's events."""
+    """Hearth's whole answer to a chat client. stream: the vendor's events."""
     dialect = ChatDialect()
     request = dialect.read_request(RawBody(json.dumps({"model": "m"} | _ANY_QUESTION).encode()))
     meter = TranslatingMeter(_CODECS[wire].decoder(request), dialect.write_answer(request))
-    told = meter.feed(stream.encode()) + meter.end()
+    answer = meter.feed(stream.encode()) + meter.end()
     return (
         Translated(why=f"{meter.failure.kind}: {meter.failure.message}")
         if meter.failure
-        else Translated(json.loads(told))
+        else Translated(json.loads(answer))
     )
 
 
 class Theirs:
     """The other translator, one line at a time. A context: leaving it ends its process.
 
-    Now and then its threads wait for each other for ever; then it is begun anew, and asked again.
+    Now and then its threads wait for each other for ever: it is started again, and asked again.
     """
 
     def __init__(self, python: Path, log: Path, patience: float = 60.0) -> None:
@@ -111,7 +111,7 @@ class Theirs:
         return Translated(told.get("body"), told.get("error", "nothing was sent") if "body" not in told else "")
 
     def answered(self, wire: str, model: str, stream: str, whole: Json) -> Translated:
-        """whole: the answer as it was given, where it was; then that is read and not the stream."""
+        """whole: the answer as one body, read instead of the stream; None without one."""
         line = {"provider": wire, "model": model, "request": _ANY_QUESTION}
         told = self._told(line | ({"stream": stream} if whole is None else {"answer": whole}))
         return Translated(told.get("answer"), told.get("error", ""))
@@ -126,7 +126,7 @@ class Theirs:
         raise RuntimeError(f"the other translator does not answer: {self._log.read_text()[-2000:]}")
 
     def _answered(self, line: bytes) -> bytes:
-        """b"" where it ended or did not answer in time."""
+        """The line that answers; b"" if the process ended or took too long."""
         stdin, stdout = _open(self._child.stdin), _open(self._child.stdout)
         with suppress(BrokenPipeError):
             stdin.write(line)
