@@ -57,7 +57,16 @@ def page(items: Sequence[bytes], wanted: Window) -> bytes:
             words = f"'after' is the id of no item of this response: {wanted.after[:100]!r}"
             raise ApiError(400, words, "invalid_query", "after")
         places = places[places.index(ids.index(wanted.after)) + 1 :]
-    shown = [_listed(msgspec.json.decode(items[place]), ids[place]) for place in places[: wanted.limit]]
+    shown: list[dict[str, Any]] = []
+    for place in places[: wanted.limit]:
+        item = msgspec.json.decode(items[place])
+        item |= {"id": ids[place], "type": item.get("type") or "message"}
+        if item["type"] == "message" and isinstance(text := item.get("content"), str):
+            part: dict[str, Any] = {"type": "input_text", "text": text}
+            if item.get("role") == "assistant":
+                part = {"type": "output_text", "text": text, "annotations": []}
+            item |= {"content": [part], "status": item.get("status") or "completed"}
+        shown.append(item)
     return msgspec.json.encode(
         {
             "object": "list",
@@ -67,14 +76,3 @@ def page(items: Sequence[bytes], wanted: Window) -> bytes:
             "has_more": len(shown) < len(places),
         }
     )
-
-
-def _listed(item: dict[str, Any], item_id: Any) -> dict[str, Any]:
-    """The item with what the wire promises of a listed one."""
-    head = {"id": item_id, "type": item.get("type") or "message"}
-    if head["type"] != "message" or not isinstance(text := item.get("content"), str):
-        return item | head
-    part: dict[str, Any] = {"type": "input_text", "text": text}
-    if item.get("role") == "assistant":
-        part = {"type": "output_text", "text": text, "annotations": []}
-    return item | head | {"content": [part], "status": item.get("status") or "completed"}

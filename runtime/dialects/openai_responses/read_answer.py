@@ -62,14 +62,14 @@ class _Item:
     cited: places of text whose citations came as events. kinds: those of parts that have text.
     """
 
-    __slots__ = ("blocks", "called", "cited", "encrypted", "ended", "kinds", "parts")
+    __slots__ = ("blocks", "called", "cited", "ended", "kinds", "parts")
 
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, int], int] = {}
         self.parts: dict[tuple[str, int], list[str]] = {}
         self.cited: set[int] = set()
         self.kinds: set[str] = set()
-        self.called = self.encrypted = self.ended = False
+        self.called = self.ended = False
 
 
 class ResponsesAnswerReader:
@@ -204,26 +204,21 @@ class ResponsesAnswerReader:
                         for note in _objects(part.get("annotations")):
                             yield _citation(self._block(item, "text", place), note)
             case "reasoning":
-                yield from self._reasoning_done(item, given)
+                for place, part in enumerate(_objects(given.get("content"))):
+                    yield from self._rest(item, "thought", place, part.get("text"))
+                if "thought" not in item.kinds:  # a summary only if there is no reasoning in words
+                    for place, part in enumerate(_objects(given.get("summary"))):
+                        yield from self._rest(item, "summary", place, part.get("text"))
+                content = _string(given.get("encrypted_content"))
+                if content is not None:
+                    signature = native_signature(_string(given.get("id")) or "", content)
+                    yield ReasoningDelta(self._block(item, "reasoning"), "", signature)
             case "image_generation_call" if isinstance(given.get("result"), str):
                 mime = f"image/{given.get('output_format') or 'png'}"
                 yield MediaOut(self._block(item, "image"), mime, given["result"])
             case _:
                 yield OpaqueBlock(self._block(item, "opaque"), Opaque(NAME, given))
         yield from map(BlockEnd, item.blocks.values())
-
-    def _reasoning_done(self, item: _Item, given: Json) -> Iterator[Event]:
-        """A summary only if there is no reasoning in words."""
-        for place, part in enumerate(_objects(given.get("content"))):
-            yield from self._rest(item, "thought", place, part.get("text"))
-        if "thought" not in item.kinds:
-            for place, part in enumerate(_objects(given.get("summary"))):
-                yield from self._rest(item, "summary", place, part.get("text"))
-        content = _string(given.get("encrypted_content"))
-        if content and not item.encrypted:
-            item.encrypted = True
-            signature = native_signature(_string(given.get("id")) or "", content)
-            yield ReasoningDelta(self._block(item, "reasoning"), "", signature)
 
     # Parts
 

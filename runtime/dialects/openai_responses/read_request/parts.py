@@ -28,34 +28,33 @@ def content(value: Any, at: str) -> tuple[Content, ...]:
         return (Text(value),) if value else ()
     if not isinstance(value, list):
         raise members.wrong(at, "a string or a list of parts")
-    parts = [_part(part, f"{at}[{place}]") for place, part in enumerate(value)]
-    return tuple(part for part in parts if not isinstance(part, Text) or part.text)
-
-
-def _part(part: Any, at: str) -> Content:
-    if not isinstance(part, dict):
-        raise members.wrong(at, "an object")
-    match part.get("type"):
-        case "input_text" | "output_text" | "text" | "summary_text":
-            value = members.text(part, "text", at)
-            if value is None:
-                raise members.wrong(f"{at}.text", "a string")
-            return Text(value, _cache(part))
-        case "input_image":
-            return _image(part, at)
-        case "input_file":
-            return _file(part, at)
-        case "input_audio":
-            inner, place = members.table(part, "input_audio", at) or {}, f"{at}.input_audio"
-            data = members.needed_text(inner, "data", place)
-            inline = _inline(data, place)
-            if inline is not None:
-                return Media("audio", inline.mime, data=inline.data)
-            return Media("audio", f"audio/{members.text(inner, 'format', place) or 'wav'}", data=data)
-        case "refusal":
-            return Refusal(members.text(part, "refusal", at) or "")
-        case kind:
-            raise BadBody(f"a part of type {kind!r} is not known; known are {', '.join(_KINDS)}", f"{at}.type")
+    parts: list[Content] = []
+    for place, part in enumerate(value):
+        where = f"{at}[{place}]"
+        if not isinstance(part, dict):
+            raise members.wrong(where, "an object")
+        match part.get("type"):
+            case "input_text" | "output_text" | "text" | "summary_text":
+                text = members.text(part, "text", where)
+                if text is None:
+                    raise members.wrong(f"{where}.text", "a string")
+                parts += [Text(text, _cache(part))] if text else []
+            case "input_image":
+                parts.append(_image(part, where))
+            case "input_file":
+                parts.append(_file(part, where))
+            case "input_audio":
+                audio, inner = members.table(part, "input_audio", where) or {}, f"{where}.input_audio"
+                data = members.needed_text(audio, "data", inner)
+                inline = _inline(data, inner)
+                mime = inline.mime if inline else f"audio/{members.text(audio, 'format', inner) or 'wav'}"
+                parts.append(Media("audio", mime, data=inline.data if inline else data))
+            case "refusal":
+                parts.append(Refusal(members.text(part, "refusal", where) or ""))
+            case kind:
+                known = ", ".join(_KINDS)
+                raise BadBody(f"a part of type {kind!r} is not known; known are {known}", f"{where}.type")
+    return tuple(parts)
 
 
 def _image(part: dict[str, Any], at: str) -> Media:

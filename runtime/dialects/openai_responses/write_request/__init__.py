@@ -35,12 +35,33 @@ _MEANINGLESS = frozenset({"stream_options", "functions", "tools"})  # members of
 def write_request(request: Request, model: str, profile: ResponsesProfile) -> Encoded:
     """The call, always for a stream. Raises Unsupported."""
     _refuse(request)
-    dropped: list[str] = []
+    dropped: list[str] = []  # names of hints that are left out or weakened
     if request.format is not None and request.format.schema is not None and not profile.schemas:
         request = instructed(request)
         dropped.append("response_format")
-    body = _body(request, model, profile, dropped)
-    return Encoded(HttpCall(PATH, msgspec.json.encode(body)), tuple(dict.fromkeys(dropped)))
+    extra = dict(request.extra.get(NAME, {}))
+    vendor_tools = extra.pop("tools", [])
+    body = {
+        "model": model,
+        "input": Items(profile, dropped).written(request.messages),
+        **_tools(request, profile, vendor_tools),
+        **_sampling(request, profile, dropped),
+        "reasoning": _reasoning(request.thinking, extra.pop("reasoning", None), profile, dropped),
+        "text": _text(request, extra.pop("text", None), profile, dropped),
+        "metadata": dict(request.metadata) if request.metadata else None,
+        "safety_identifier": request.user,
+        "service_tier": request.service_tier,
+        **extra,
+        "include": [SEALED] if profile.sealed else None,
+        "store": False,
+        "stream": True,
+    }
+    for wire, foreign in request.extra.items():
+        if wire != NAME and isinstance(foreign, Mapping):
+            kept = ((name, value) for name, value in foreign.items() if name not in _MEANINGLESS)
+            dropped += [name for name, value in kept if value not in (None, False)]
+    written = msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+    return Encoded(HttpCall(PATH, written), tuple(dict.fromkeys(dropped)))
 
 
 def nearest(wanted: str, known: tuple[str, ...]) -> str:
@@ -68,32 +89,6 @@ def _refuse(request: Request) -> None:
         if wire != NAME and extra.get("tools"):
             kinds = [tool.get("type") for tool in extra["tools"] if isinstance(tool, dict)]
             raise Unsupported(f"tools of the types {kinds} belong to another vendor", "tools")
-
-
-def _body(request: Request, model: str, profile: ResponsesProfile, dropped: list[str]) -> dict[str, Any]:
-    """dropped: receives the names of hints that were left out or weakened."""
-    extra = dict(request.extra.get(NAME, {}))
-    vendor_tools = extra.pop("tools", [])
-    body = {
-        "model": model,
-        "input": Items(profile, dropped).written(request.messages),
-        **_tools(request, profile, vendor_tools),
-        **_sampling(request, profile, dropped),
-        "reasoning": _reasoning(request.thinking, extra.pop("reasoning", None), profile, dropped),
-        "text": _text(request, extra.pop("text", None), profile, dropped),
-        "metadata": dict(request.metadata) if request.metadata else None,
-        "safety_identifier": request.user,
-        "service_tier": request.service_tier,
-        **extra,
-        "include": [SEALED] if profile.sealed else None,
-        "store": False,
-        "stream": True,
-    }
-    for wire, foreign in request.extra.items():
-        if wire != NAME and isinstance(foreign, Mapping):
-            kept = ((name, value) for name, value in foreign.items() if name not in _MEANINGLESS)
-            dropped += [name for name, value in kept if value not in (None, False)]
-    return {name: value for name, value in body.items() if value is not None}
 
 
 def _tools(request: Request, profile: ResponsesProfile, vendor_tools: list[Any]) -> dict[str, Any]:

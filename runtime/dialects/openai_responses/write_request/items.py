@@ -69,15 +69,20 @@ class Items:
         for part in (*message.parts, None):
             if isinstance(part, Text | Refusal):
                 texts.append(part.text)
-                kept = part.extra.get(NAME, {}) if isinstance(part, Text) else phase
-                phase = {"phase": kept["phase"]} if "phase" in kept else {}
+                own = part.extra.get(NAME, {}) if isinstance(part, Text) else phase
+                phase = {"phase": own["phase"]} if "phase" in own else {}
                 continue
             if texts:
                 yield {"role": "assistant", "content": "".join(texts), **phase}
                 texts, phase = [], {}
             match part:
+                case ToolCall() if part.extra.get(NAME, {}).get("type") == "custom_tool_call":
+                    text = msgspec.json.decode(part.arguments).get(INPUT)
+                    yield {"type": "custom_tool_call", "call_id": part.id, "name": part.name, "input": text}
                 case ToolCall():
-                    yield _call(part)
+                    call = {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
+                    kept = part.extra.get(NAME, {})
+                    yield call | ({"namespace": kept["namespace"]} if "namespace" in kept else {})
                 case Reasoning():
                     yield from self._reasoning(part)
                 case Opaque(wire=wire, value=value) if wire == NAME and isinstance(value, dict):
@@ -142,15 +147,6 @@ class Items:
             return {"type": "input_file", "file_url": media.url}
         name = media.name or _FILES.get(media.mime, "document")
         return {"type": "input_file", "filename": name, "file_data": _url(media)}
-
-
-def _call(call: ToolCall) -> Json:
-    kept = call.extra.get(NAME, {})
-    if kept.get("type") == "custom_tool_call":
-        text = msgspec.json.decode(call.arguments).get(INPUT)
-        return {"type": "custom_tool_call", "call_id": call.id, "name": call.name, "input": text}
-    own = {name: kept[name] for name in ("namespace",) if name in kept}
-    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments, **own}
 
 
 def _url(media: Media) -> str:

@@ -1,4 +1,4 @@
-"""Recorded traffic of this wire: the requests as clients wrote them, the answers as streams and wholes."""
+"""Recorded traffic of this wire: requests as clients wrote them, answers streamed and whole."""
 
 from __future__ import annotations
 

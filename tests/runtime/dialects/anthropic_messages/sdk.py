@@ -1,4 +1,4 @@
-"""The vendor's own SDK as a reader: what it makes of bytes, over a transport that answers from memory."""
+"""The vendor's own SDK as a reader of bytes, over a transport that answers from memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def reader(body: bytes, kind: str = "application/json", status: int = 200) -> an
 
 
 def streamed(body: bytes) -> dict[str, Any]:
-    """What the SDK folds a stream to."""
+    """The message that the SDK folds a stream to."""
     with reader(body, sse.MEDIA_TYPE).beta.messages.stream(**_ASK) as stream:
         return dict(stream.get_final_message().model_dump(mode="json", warnings=False))
 
@@ -52,7 +52,7 @@ def whole(body: bytes) -> dict[str, Any]:
 
 
 def check_events(body: bytes) -> list[dict[str, Any]]:
-    """Validates every event against the SDK's types, and gives them back as they were."""
+    """The events, each validated against the SDK's types."""
     events = [event for event in sse.Events().feed(body) if event.data is not None]
     for event in events:
         assert _EVENT.validate_json(event.data or b"").type.encode() == event.name

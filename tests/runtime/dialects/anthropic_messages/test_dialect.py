@@ -1,4 +1,4 @@
-"""The wire at the door: which bodies are let in, what goes up, errors in the wire's shape."""
+"""The wire at the door: bodies that are accepted, bytes that are sent on, errors in the wire's shape."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def raw(**members: Any) -> RawBody:
 
 
 def test_it_is_a_dialect() -> None:
-    """The seam is kept."""
+    """The dialect satisfies the protocol."""
     dialect: Dialect = MESSAGES
     assert dialect.name == "anthropic_messages"
 
 
 def test_what_is_unknown_is_tolerated() -> None:
-    """Members of features yet to come are the target's question."""
+    """Members that the wire may get later are left to the target."""
     MESSAGES.check(raw(future={"x": 1}, max_tokens=0, system=[], thinking={"type": "new"}, stream=False))
 
 
@@ -50,14 +50,14 @@ def test_what_is_unknown_is_tolerated() -> None:
     ],
 )
 def test_what_no_target_could_answer_is_refused(members: dict[str, Any], place: str) -> None:
-    """The client hears at once what is wrong, and where."""
+    """The error names the place."""
     with pytest.raises(BadBody) as caught:
         MESSAGES.check(raw(**members))
     assert caught.value.place == place
 
 
 def test_hints_stay_here() -> None:
-    """Ours goes no further; the rest is as written."""
+    """Hints are taken out; the rest is as written."""
     passing = MESSAGES.passing(RawBody(b'{"model": "auto", "hearth": {"explain": true}, "max_tokens": 5 }'), "m")
     assert passing.body == b'{"model": "m", "max_tokens": 5 }'
 
@@ -88,14 +88,14 @@ def test_errors(status: int, kind: str, raised: type[anthropic.APIStatusError]) 
     assert caught.value.body == {"type": "error", "error": detail, "request_id": None}
 
 
-def test_a_prompt_too_long_is_told_in_the_words_clients_look_for() -> None:
+def test_a_prompt_too_long_has_the_words_clients_look_for() -> None:
     """Clients of this wire shorten their conversation when they read these words."""
     told = json.loads(MESSAGES.error_body(ApiError(400, "9 of 8 tokens", "context_length_exceeded")))
     assert told["error"]["message"] == "prompt is too long: 9 of 8 tokens"
 
 
 def test_an_error_of_this_wire_passes_as_it_is() -> None:
-    """The vendor's words reach the client unchanged; another wire's error is told in this wire's shape."""
+    """The vendor's own body is forwarded; an error of another wire gets this wire's shape."""
     own = b'{"type": "error", "error": {"type": "not_found_error", "message": "model: x"}, "request_id": "req_1"}'
     assert MESSAGES.error_body(ApiError(404, "model: x", body=own)) == own
     other = b'{"error": {"message": "no", "type": "x", "code": null}}'

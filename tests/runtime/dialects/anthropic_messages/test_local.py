@@ -111,13 +111,13 @@ def test_what_only_the_vendor_runs_is_refused() -> None:
 
 
 def test_what_the_engine_does_not_know_is_named() -> None:
-    """Nothing is left out without a word."""
+    """Everything that is left out is named."""
     raw = b'{"model":"l","max_tokens":9,"messages":[{"role":"user","content":"x"}],"context_management":{"edits":[]}}'
     assert write_request(MESSAGES.read_request(RawBody(raw)), "engine", VLLM).dropped == ("context_management",)
 
 
 def test_a_cut_engine_stream_is_a_failure() -> None:
-    """Half an answer never ends with a stop reason."""
+    """A truncated answer never ends with a stop reason."""
     body = RawBody(b'{"model":"local","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}')
     meter = TranslatingMeter(ChatAnswerReader(), MESSAGES.write_answer(MESSAGES.read_request(body)))
     answer = {"content": [{"type": "text", "text": "Hello there, you"}], "stop_reason": "end_turn"}

@@ -1,4 +1,4 @@
-"""What is read off passing answers: the commit point, the end, usage, and every way an answer can be no answer."""
+"""Answers that pass through: the commit point, the end, usage, and everything that is no answer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_commit_point_is_the_first_content() -> None:
 
 @pytest.mark.parametrize("block", [{"type": "thinking", "thinking": ""}, {"type": "tool_use", "id": "t", "name": "f"}])
 def test_thinking_and_calls_are_content_as_soon_as_they_begin(block: dict[str, Any]) -> None:
-    """A model that thinks unseen is at work."""
+    """A model that reasons unseen is at work."""
     meter = MessagesStreamMeter()
     meter.feed(START + event("content_block_start", index=0, content_block=block))
     assert meter.began
@@ -59,7 +59,7 @@ def test_the_end() -> None:
 
 
 def test_a_whole_answer_without_its_closing_event_is_closed() -> None:
-    """All was said; only the mark is missing."""
+    """Only the closing event is missing."""
     meter = MessagesStreamMeter()
     meter.feed(START + TEXT + END)
     assert meter.end() == STOP
@@ -68,7 +68,7 @@ def test_a_whole_answer_without_its_closing_event_is_closed() -> None:
 
 @pytest.mark.parametrize("sent", [b"", START, START + TEXT, START + TEXT + STOP, START + TEXT + END[:-9]])
 def test_an_answer_without_a_stop_reason_is_broken(sent: bytes) -> None:
-    """Half an answer is never shown as a whole one."""
+    """A truncated answer is never a whole one."""
     meter = MessagesStreamMeter()
     meter.feed(sent)
     assert meter.end() == b""
@@ -77,7 +77,7 @@ def test_an_answer_without_a_stop_reason_is_broken(sent: bytes) -> None:
 
 
 def test_an_error_event_is_a_failure() -> None:
-    """It reaches the dispatcher with the vendor's words, and the client never."""
+    """The dispatcher gets it with the vendor's message; the client gets nothing."""
     meter = MessagesStreamMeter()
     assert meter.feed(START + ERROR + TEXT) == START
     assert meter.failure is not None
@@ -95,13 +95,13 @@ def test_what_is_not_this_wire_is_garbled(sent: bytes) -> None:
 
 
 def test_comments_and_unknown_events_pass() -> None:
-    """What this wire may yet learn is the client's to know."""
+    """Event types that the wire may get later are the client's business."""
     sent = START + b": alive\n\n" + event("something_new", x=1)
     assert MessagesStreamMeter().feed(sent) == sent
 
 
 def test_a_whole_error_is_a_failure() -> None:
-    """An error told with status 200 is none the less one."""
+    """An error with status 200 is still an error."""
     meter = MessagesWholeMeter()
     meter.feed(b'{"type": "error", "error": {"type": "api_error", "message": "no"}}')
     assert meter.end() == b""
@@ -133,7 +133,7 @@ _events = st.builds(lambda kind, members: event(kind, **members), _names, st.dic
 @settings(max_examples=80, deadline=None)
 @given(st.lists(_events | st.binary(max_size=30), max_size=6))
 def test_garbage_never_raises(pieces: list[bytes]) -> None:
-    """Whatever an upstream sends, the meter ends with a verdict."""
+    """Whatever an upstream sends, the meter ends with done or failure."""
     for meter in (MessagesStreamMeter(), MessagesWholeMeter()):
         for piece in pieces:
             meter.feed(piece)

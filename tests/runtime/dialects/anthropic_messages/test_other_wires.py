@@ -1,4 +1,4 @@
-"""Recorded streams of other wires, written in this one: the vendor's SDK reads each, and reads the same from both forms."""
+"""Recorded streams of other wires, written in this one: the vendor's SDK reads the same from stream and whole."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def streams(shared: Path) -> Iterator[tuple[str, Callable[[], Decoder], bytes]]:
 
 
 def written(decoder: Decoder, stream: bytes, *, streamed: bool) -> bytes | None:
-    """The answer in this wire; None where the recording itself is a failure."""
+    """The answer in this wire; None if the recording itself is a failure."""
     writer = AnthropicMessages(_ids()).write_answer(Request("m", (ASK,), stream=streamed))
     meter = TranslatingMeter(decoder, writer)
     out = b"".join(meter.feed(stream[at : at + 500]) for at in range(0, len(stream), 500)) + meter.end()

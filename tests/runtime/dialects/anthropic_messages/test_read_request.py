@@ -1,4 +1,4 @@
-"""Bodies of Anthropic's wire as requests: nothing a client said is lost, and what is wrong is told with its place."""
+"""Bodies of Anthropic's wire as requests: nothing is lost, and errors name the place."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ def test_plain_members() -> None:
 
 
 def test_a_limit_of_zero_is_no_request_for_another_wire() -> None:
-    """It asks for a warm cache and no answer, which no other wire can be asked for."""
+    """It only warms a cache, which no other wire can do."""
     with pytest.raises(Unsupported):
         decoded(max_tokens=0)
 
 
 def test_instructions_keep_their_place_and_their_cache_marks() -> None:
-    """The system text stands first; instructions in the middle of the conversation stay there."""
+    """The system text comes first; instructions in the middle of the conversation stay there."""
     request = decoded(
         system=[{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
         messages=[
@@ -149,7 +149,7 @@ def test_images_by_data_url_and_id() -> None:
 
 
 def test_documents() -> None:
-    """PDFs stay PDFs, plain text stays plain text, and one made of blocks is its blocks."""
+    """PDFs stay PDFs, plain text stays plain text, and a document of blocks becomes its blocks."""
     message = turn(
         {
             "type": "document",
@@ -242,7 +242,7 @@ def test_thinking_and_what_only_this_wire_knows() -> None:
 
 
 def test_tools() -> None:
-    """Functions are tools; what the vendor runs is kept apart; a search among deferred tools is not needed elsewhere."""
+    """Functions are tools; tools that the vendor runs are kept apart; a search among deferred tools is not needed elsewhere."""
     search = {"type": "web_search_20250305", "name": "web_search"}
     request = decoded(
         tools=[
@@ -264,12 +264,12 @@ def test_tools() -> None:
 
 @pytest.mark.parametrize(("given", "mode"), [("auto", "auto"), ("any", "required"), ("none", "none")])
 def test_tool_choices(given: str, mode: Any) -> None:
-    """Each choice has its word in the contract."""
+    """Each choice has its equal in the contract."""
     assert decoded(tool_choice={"type": given}).tool_choice == ToolChoice(mode)
 
 
 def test_tools_that_come_and_go_in_the_conversation() -> None:
-    """The tools are those that the conversation leaves."""
+    """The tools at the end of the conversation count."""
     inline = {"type": "tool_definition", "definition": {"name": "c", "input_schema": {"type": "object"}}}
     request = decoded(
         tools=[{"name": "a", "input_schema": {}}, {"name": "b", "input_schema": {}}],
@@ -303,7 +303,7 @@ def test_tools_that_come_and_go_in_the_conversation() -> None:
     ],
 )
 def test_thinking(members: dict[str, Any], thinking: Thinking | None) -> None:
-    """Budgets, efforts and what may be seen, in every form the wire has had."""
+    """Budget, effort and display, in every form the wire has had."""
     assert decoded(**members).thinking == thinking
 
 
@@ -315,8 +315,8 @@ def test_structured_output(place: str) -> None:
     assert decoded(**members).format == Format(schema=wanted["schema"])
 
 
-def test_unknown_members_are_kept_under_the_wires_name_and_ours_are_not() -> None:
-    """What no other wire knows is there to be named as dropped; hints to the runtime go no further."""
+def test_unknown_members_are_kept_and_hints_are_not() -> None:
+    """Members that no other wire has are kept, so that they can be named as dropped; hints are taken out."""
     request = decoded(
         hearth={"requires": ["hipaa"]},
         inference_geo="eu",
@@ -346,8 +346,8 @@ def test_unknown_members_are_kept_under_the_wires_name_and_ours_are_not() -> Non
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(members: dict[str, Any], place: str) -> None:
-    """A body that no wire could make sense of is refused, and the client sees where."""
+def test_a_wrong_member_is_refused_with_its_place(members: dict[str, Any], place: str) -> None:
+    """A body that no wire could read is refused with the place."""
     with pytest.raises(BadBody) as caught:
         decoded(**members)
     assert caught.value.place == place

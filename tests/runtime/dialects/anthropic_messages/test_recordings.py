@@ -1,4 +1,4 @@
-"""Recorded traffic: every request passes and is understood, every answer is read as the vendor's SDK reads it."""
+"""Recorded traffic: every request passes and can be read, every answer is read as the vendor's SDK reads it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def streams(shared: Path) -> dict[str, bytes]:
 
 
 def test_every_request_is_decoded(recorded: list[recordings.Recorded]) -> None:
-    """Nothing a real client sent raises, and no message of it is lost."""
+    """No recorded body raises, and no message is lost."""
     for each in recorded:
         request = MESSAGES.read_request(RawBody(json.dumps(each.request).encode()))
         assert request.messages, each.name
@@ -58,7 +58,7 @@ def test_every_stream_is_forwarded_and_read_as_the_sdk_reads_it(streams: dict[st
 
 
 def test_any_split_of_a_stream_reads_the_same(streams: dict[str, bytes]) -> None:
-    """Where the network cuts a stream makes no difference."""
+    """The size of the pieces makes no difference."""
     chance = random.Random(7)
     for name, stream in streams.items():
         meter, out, at = MessagesStreamMeter(), b"", 0

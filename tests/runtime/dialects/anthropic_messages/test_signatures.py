@@ -34,7 +34,7 @@ def answer() -> dict[str, Any]:
 
 
 def test_signatures_come_back_to_their_maker() -> None:
-    """A client that hands its history back as it got it hands back every signature."""
+    """A client that sends its history back unchanged sends back every signature."""
     parts = MESSAGES.read_request(body(ASK, answer())).messages[1].parts
     assert parts == (
         Reasoning("Hm.", "dGhvdWdodA=="),

@@ -1,4 +1,4 @@
-"""Translated answers in Anthropic's wire: what the vendor's own SDK makes of every one of them, streamed and whole."""
+"""Translated answers in Anthropic's wire: the vendor's own SDK reads every one, streamed and whole."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def check_order(events: list[dict[str, Any]]) -> None:
 
 
 def test_text() -> None:
-    """Text comes as one block; usage that came after the stop is told, cached tokens apart."""
+    """Text comes as one block; usage that came after the stop is reported, cached tokens apart."""
     message = both([Start("chatcmpl-1", "served"), TextDelta(0, "Hel"), TextDelta(0, "lo"), Stop("stop"), USAGE])
     assert message["content"] == [{"type": "text", "text": "Hello"}]
     assert message["id"] == "msg_chatcmpl-1"
@@ -100,7 +100,7 @@ def test_usage_known_at_the_start_stands_in_the_first_event() -> None:
 
 
 def test_a_stream_that_counts_at_its_end_begins_with_an_estimate() -> None:
-    """What the SDK puts together in the end is what was counted."""
+    """The SDK's final message has the counts."""
     late: list[Event] = [Start(), TextDelta(0, "x"), USAGE, Stop("stop")]
     body = written(late, stream=True, expected=90)
     assert sdk.check_events(body)[0]["message"]["usage"]["input_tokens"] == 90
@@ -131,7 +131,7 @@ def test_tool_calls() -> None:
 
 
 def test_interleaved_calls_keep_their_arguments() -> None:
-    """A call whose arguments are not complete stays open; what comes meanwhile waits for it."""
+    """A call with incomplete arguments stays open; other blocks wait for it."""
     message = both(
         [
             ToolCallStart(0, "a", "first"),
@@ -149,7 +149,7 @@ def test_interleaved_calls_keep_their_arguments() -> None:
 
 
 def test_a_complete_call_does_not_hold_back_the_next() -> None:
-    """Where arguments are complete, the next block's pieces reach the client at once."""
+    """After complete arguments, the next block's pieces reach the client at once."""
     body = written(
         [ToolCallStart(0, "a", "first"), ArgumentsDelta(0, "{}"), ToolCallStart(1, "b", "second")], stream=True
     )
@@ -157,8 +157,8 @@ def test_a_complete_call_does_not_hold_back_the_next() -> None:
     assert names == ["first", "second"]
 
 
-def test_ends_of_blocks_are_told_at_once() -> None:
-    """Where the provider says that a block is over, the client hears it then."""
+def test_blocks_end_at_once() -> None:
+    """A block that the provider ends is closed at once."""
     count = itertools.count()
     writer = AnthropicMessages(lambda: str(next(count))).write_answer(Request("auto", (), stream=True))
     writer.feed(ToolCallStart(0, "a", "first"))
@@ -166,7 +166,7 @@ def test_ends_of_blocks_are_told_at_once() -> None:
 
 
 def test_thinking_is_shown_and_signed() -> None:
-    """Thinking keeps its signature, and thinking nobody signed is marked, so that it can be told from the vendor's own."""
+    """Thinking keeps its signature; unsigned thinking gets the foreign prefix, so that it is not taken for the vendor's own."""
     message = both(
         [
             ReasoningDelta(0, "Let me "),
@@ -192,7 +192,7 @@ def test_thinking_the_client_does_not_want_to_see_is_empty() -> None:
 
 
 def test_stop_reasons() -> None:
-    """Every finish reason has its word on this wire."""
+    """Every finish has its stop reason."""
     call: list[Event] = [ToolCallStart(0, "a", "f"), ArgumentsDelta(0, "{}")]
     cases: list[tuple[list[Event], str, str | None]] = [
         ([Stop("stop")], "end_turn", None),
@@ -208,8 +208,8 @@ def test_stop_reasons() -> None:
         assert (message["stop_reason"], message["stop_sequence"]) == (reason, sequence)
 
 
-def test_a_refusal_is_said_and_explained() -> None:
-    """The words of a refusal are shown, and the stop reason says that it is one."""
+def test_a_refusal_is_shown_and_explained() -> None:
+    """The text of a refusal is shown, and the stop reason is refusal."""
     message = both([RefusalDelta("I will "), RefusalDelta("not."), Stop("stop")])
     assert message["stop_reason"] == "refusal"
     assert message["content"] == [{"type": "text", "text": "I will not."}]
@@ -231,7 +231,7 @@ def test_sources_of_a_text_are_citations() -> None:
 
 
 def test_blocks_of_this_wire_are_written_as_they_are() -> None:
-    """What only this wire knows comes back whole; what another wire alone knows cannot be written."""
+    """A block of this wire comes back whole; one of another wire cannot be written."""
     own = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
     message = both(
         [OpaqueBlock(0, Opaque("anthropic_messages", own)), OpaqueBlock(1, Opaque("other", {})), Stop("stop")]
@@ -246,7 +246,7 @@ def test_media_the_model_made_is_shown_as_a_link() -> None:
 
 
 def test_arguments_cut_by_the_limit_are_shown_as_far_as_they_go() -> None:
-    """A call cut in its arguments is no crash: both forms show what is there."""
+    """A call with truncated arguments is no crash: both forms show as much as there is."""
     message = both([ToolCallStart(0, "a", "f"), ArgumentsDelta(0, '{"x": 1, "y": "ha'), Stop("length")])
     assert message["content"][0]["input"] == {"x": 1}
     assert message["stop_reason"] == "max_tokens"

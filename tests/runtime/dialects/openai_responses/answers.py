@@ -1,4 +1,4 @@
-"""Answers as events, and what both writers make of them."""
+"""Answers as events of the contract, and the bytes that both writers make of them."""
 
 from __future__ import annotations
 
@@ -87,6 +87,6 @@ def asked(*, stream: bool, **more: Any) -> Request:
 
 
 def written(events: Sequence[Event], *, stream: bool, by: ResponsesDialect | None = None, **more: Any) -> bytes:
-    """What a writer makes of an answer."""
+    """The bytes that a writer makes of an answer."""
     writer = (by or dialect()).write_answer(asked(stream=stream, **more))
     return b"".join(map(writer.feed, events)) + writer.end()

@@ -1,4 +1,4 @@
-"""Recorded exchanges of this wire, whoever served them."""
+"""Recorded exchanges of this wire with any server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Exchange:
 
 
 def exchanges(shared: Path) -> list[Exchange]:
-    """Those that were answered well; skips the test where there are none."""
+    """Exchanges with a whole answer; skips the test if there are none."""
     found = _found(shared / "recordings")
     if not found:
         pytest.skip(f"no recorded responses lie below {shared / 'recordings'}")

@@ -1,4 +1,4 @@
-"""The vendor's own request types as a schema that is closed: what the wire does not know is an error."""
+"""The vendor's own request types as a closed schema: members that the wire does not have are errors."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def _close(node: Any) -> None:
 
 
 def faults(body: Any) -> list[str]:
-    """What is wrong with a request body; the best guess of each place."""
+    """The faults of a request body; the best guess for each place."""
     return [f"{list(error.absolute_path)}: {error.message[:200]}" for error in _validator().iter_errors(body)]

@@ -1,4 +1,4 @@
-"""The vendor's own SDK as a reader: what it makes of bytes, over a transport that answers from memory."""
+"""The vendor's own SDK as a reader of bytes, over a transport that answers from memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def reader(body: bytes, kind: str = "application/json", status: int = 200) -> op
 
 
 def streamed(body: bytes) -> dict[str, Any]:
-    """What the SDK's stream helper folds a stream to."""
+    """The response that the SDK's stream helper folds a stream to."""
     with reader(body, sse.MEDIA_TYPE).responses.stream(model="m", input="x") as stream:
         return dict(stream.get_final_response().model_dump(mode="json", warnings=False))
 
@@ -58,7 +58,7 @@ def whole(body: bytes) -> dict[str, Any]:
 
 
 def check_events(body: bytes) -> list[dict[str, Any]]:
-    """Validates every event, its name and its number, and gives them back as they were."""
+    """The events, each validated with its name and number."""
     events = [event for event in sse.Events().feed(body) if event.data is not None]
     read = [json.loads(event.data or b"") for event in events]
     for event, data in zip(events, read, strict=True):

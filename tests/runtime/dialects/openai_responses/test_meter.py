@@ -1,4 +1,4 @@
-"""Answers that pass through: what is read off them, whatever the pieces, and that a cut is never a whole."""
+"""Answers that pass through: content, end and usage, however the bytes are split; a truncated answer is never a whole one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fed(raw: bytes, size: int = 1 << 20, *, stream: bool = True) -> tuple[Meter,
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 def test_bytes_pass_as_they_came(name: str, size: int) -> None:
-    """Whatever the pieces, the client sees the same bytes, and the runtime knows that the answer is whole."""
+    """However the bytes are split, the client gets the same ones, and the meter sees that the answer is whole."""
     raw = written(ALL[name], stream=True)
     reads, out = fed(raw, size)
     assert out == raw
@@ -59,7 +59,7 @@ def test_what_is_read() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_whole_answers(name: str) -> None:
-    """The same, read off one body."""
+    """The same, of one body."""
     raw = written(ALL[name], stream=False)
     reads, out = fed(raw, 11, stream=False)
     assert out == raw
@@ -67,7 +67,7 @@ def test_whole_answers(name: str) -> None:
 
 
 def test_nothing_begins_before_the_first_content() -> None:
-    """Empty items and parts are no content; a piece of text, of reasoning or a call is."""
+    """A piece of text or reasoning, or a call, is content; empty items and parts are not."""
     raw = written(TEXT, stream=True)
     events = [each.raw for each in sse.Events().feed(raw)]
     reads = meter(stream=True)
@@ -92,14 +92,14 @@ def test_a_cut_stream_is_a_failure(name: str) -> None:
 
 
 def test_a_last_event_without_its_blank_line_counts() -> None:
-    """Some servers close the connection right behind it."""
+    """Some servers close the connection directly after it."""
     raw = written(TEXT, stream=True)
     reads, out = fed(raw[:-2])
     assert (reads.done, out) == (True, raw)
 
 
 def test_a_server_that_calls_a_cut_completed() -> None:
-    """The response's own status counts, and the client sees it under its right name."""
+    """The response's own status counts, and the event is renamed for the client."""
     response = {"id": "r", "model": "m", "status": "incomplete", "output": []}
     reads, out = fed(event("response.completed", response=response, sequence_number=3))
     assert (reads.finish, reads.done) == ("length", True)
@@ -119,7 +119,7 @@ def test_a_server_that_calls_a_cut_completed() -> None:
     ],
 )
 def test_an_error_inside_a_stream_is_a_failure(last: bytes) -> None:
-    """In any of the shapes servers tell it; its words and its code are kept, the client does not see it."""
+    """In any of the shapes servers use; message and code are kept, and the client does not get it."""
     begun = b"".join(each.raw for each in sse.Events().feed(written(TEXT, stream=True))[:5])
     reads, out = fed(begun + last)
     assert out == begun
@@ -131,7 +131,7 @@ def test_an_error_inside_a_stream_is_a_failure(last: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"{", b"[1]", b'"x"', b"{}", b"[DONE]", b'{"type":5}', b"\xff"])
 def test_garbage_is_a_failure(data: bytes) -> None:
-    """It is never passed on as an answer."""
+    """It is never forwarded as an answer."""
     reads, out = fed(sse.encode(data))
     assert reads.failure is not None
     assert out == b""
@@ -160,7 +160,7 @@ def test_a_whole_body_that_is_no_answer(body: bytes) -> None:
 @given(st.binary(max_size=200), st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_end_in_a_verdict(raw: bytes, stream: bool) -> None:
-    """No exception, and no answer made of nothing."""
+    """No exception, and no empty answer."""
     assert fed(raw, 5, stream=stream)[0].failure is not None
 
 
@@ -176,8 +176,8 @@ def test_members_of_any_kind_end_in_a_verdict(kind: str, name: str, odd: Any) ->
         fed(json.dumps(response | {name: odd}).encode(), stream=False)
 
 
-def test_the_session_is_told_of_the_whole_response() -> None:
-    """Its bytes, off a stream or a body; nothing where it was cut."""
+def test_the_session_gets_the_whole_response() -> None:
+    """Its bytes, of a stream or a body; nothing of a truncated answer."""
     raw, body = written(TEXT, stream=True), written(TEXT, stream=False)
     told: list[bytes] = []
     for stream, given_bytes in ((True, raw), (False, body), (True, raw[:-40])):
@@ -202,7 +202,7 @@ def test_recorded_streams_are_whole(shared: Path) -> None:
 
 
 def test_recorded_bodies_are_whole(shared: Path) -> None:
-    """With the tokens they tell."""
+    """With their usage."""
     for exchange in exchanges(shared):
         if exchange.body:
             reads, out = fed(exchange.body, stream=False)

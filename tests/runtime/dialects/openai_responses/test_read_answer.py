@@ -1,4 +1,4 @@
-"""A responses stream as events: what was written comes back, recordings say what the SDK makes of them, garbage fails."""
+"""A responses stream as events: written answers come back, recordings agree with the SDK, garbage fails."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def calls_of(events: Iterable[Event]) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_was_written_comes_back(name: str) -> None:
-    """Text, thinking, calls, the finish and the tokens; one start and one stop."""
+    """Text, reasoning, calls, finish and usage; one start and one stop."""
     events, given_events = read(written(ALL[name], stream=True)), ALL[name]
     assert text_of(events) == text_of(given_events)
     assert thought_of(events) == thought_of(given_events)
@@ -96,7 +96,7 @@ def test_citations_pictures_and_refusals_come_back() -> None:
 
 
 def test_every_block_ends_once() -> None:
-    """So that a writer can close what is complete."""
+    """A writer can close each block in time."""
     for name in ALL:
         ends = [event.index for event in read(written(ALL[name], stream=True)) if isinstance(event, BlockEnd)]
         assert len(ends) == len(set(ends))
@@ -122,7 +122,7 @@ MESSAGE = {
 }
 
 
-def test_items_that_are_told_only_when_they_are_done() -> None:
+def test_items_that_come_only_when_they_are_done() -> None:
     """Without a delta before."""
     done = [
         {"type": "response.output_item.done", "output_index": 0, "item": MESSAGE},
@@ -136,7 +136,7 @@ def test_items_that_are_told_only_when_they_are_done() -> None:
 
 
 def test_items_that_only_the_last_event_tells() -> None:
-    """And never twice where they were told before."""
+    """Never twice if they were streamed before."""
     output = {"output": [MESSAGE, CALL]}
     last = {"type": "response.completed", "response": RESPONSE | output}
     assert text_of(told(last)) == "Hi"
@@ -146,7 +146,7 @@ def test_items_that_only_the_last_event_tells() -> None:
 
 
 def test_whole_arguments_behind_their_pieces_are_not_repeated() -> None:
-    """What the pieces left out is added."""
+    """The missing end is added."""
     added = {"type": "response.output_item.added", "output_index": 0, "item": CALL | {"arguments": ""}}
     piece = {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": '{"a"'}
     done = {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": '{"a":1}'}
@@ -165,7 +165,7 @@ def test_items_without_a_place_are_known_by_their_ids() -> None:
 
 
 def test_parts_of_a_summary_are_kept_apart() -> None:
-    """By an empty line, within one block."""
+    """By a blank line, within one block."""
     pieces = [
         {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": place, "delta": text}
         for place, text in ((0, "One"), (0, "."), (1, "Two."))
@@ -307,18 +307,6 @@ def test_a_place_out_of_this_world_costs_nothing() -> None:
         event = {"output_index": 0, "delta": "Hm.", "summary_index": place}
         events = told({"type": "response.reasoning_summary_text.delta", **event})
         assert thought_of(events) == "Hm."
-
-
-def test_the_parts_of_a_summary_are_paragraphs() -> None:
-    """A blank line stands between two parts that both have text."""
-    kind = "response.reasoning_summary_text.delta"
-    events = told(
-        *(
-            {"type": kind, "output_index": 0, "summary_index": place, "delta": text}
-            for place, text in ((0, "a"), (1, "b"))
-        )
-    )
-    assert thought_of(events) == "a\n\nb"
 
 
 def test_reasoning_in_words_needs_no_summary() -> None:

@@ -1,4 +1,4 @@
-"""Bodies of the responses wire as requests: what each item means, what is refused, and that garbage is told, not raised."""
+"""Bodies of the responses wire as requests: the meaning of each item, refusals, and errors in words for garbage."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def result(call_id: str = "c1", output: Any = "found") -> dict[str, Any]:
 
 
 def test_a_text() -> None:
-    """A string is what the user says; instructions stand before it."""
+    """A string is one user message; instructions come before it."""
     request = decoded(instructions="Be brief.", stream=True)
     assert request.messages == (Message(Role.SYSTEM, (Text("Be brief."),)), Message(Role.USER, (Text("Hi"),)))
     assert (request.model, request.stream) == ("auto", True)
@@ -86,8 +86,8 @@ def test_settings() -> None:
     assert request.extra == {}
 
 
-def test_what_only_this_wire_knows_is_kept_by_its_name() -> None:
-    """Members without a place of their own are there for a target that knows them, and named by one that does not."""
+def test_members_of_this_wire_alone_are_kept() -> None:
+    """Members that the contract lacks are kept for a target that knows them, and named by one that does not."""
     web = {"type": "web_search", "search_context_size": "low"}
     request = decoded(prompt_cache_key="k", truncation="auto", max_tool_calls=3, tools=[LOOK, web], novelty={"x": 1})
     assert request.extra[WIRE] == {
@@ -101,7 +101,7 @@ def test_what_only_this_wire_knows_is_kept_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("given", "meant"),
     [
         ("auto", ToolChoice("auto")),
         ("required", ToolChoice("required")),
@@ -112,13 +112,13 @@ def test_what_only_this_wire_knows_is_kept_by_its_name() -> None:
         ),
     ],
 )
-def test_tool_choices(said: Any, meant: ToolChoice) -> None:
+def test_tool_choices(given: Any, meant: ToolChoice) -> None:
     """The flat forms of this wire."""
-    assert decoded(tools=[LOOK], tool_choice=said).tool_choice == meant
+    assert decoded(tools=[LOOK], tool_choice=given).tool_choice == meant
 
 
 def test_a_turn_of_the_model_is_one_message() -> None:
-    """Reasoning, text and calls in their order; results of calls together; what the user says next on its own."""
+    """Reasoning, text and calls in their order; results of calls together; the next user message by itself."""
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
     said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
     found = parts_of(
@@ -148,7 +148,7 @@ def test_a_turn_of_the_model_is_one_message() -> None:
 
 
 def test_instructions_keep_their_place() -> None:
-    """A developer's word in the middle of a conversation stays there."""
+    """A developer message in the middle of a conversation stays there."""
     roles = [role for role, _ in parts_of({"role": "user", "content": "a"}, {"role": "developer", "content": "b"})]
     assert roles == [Role.USER, Role.SYSTEM]
 
@@ -179,12 +179,12 @@ def test_instructions_keep_their_place() -> None:
     ],
 )
 def test_parts(part: dict[str, Any], meant: Part) -> None:
-    """Each kind of content by what it holds."""
+    """Each kind of content."""
     assert parts_of({"role": "user", "content": [part]}) == [(Role.USER, (meant,))]
 
 
 def test_items_of_a_vendors_own_stay_opaque() -> None:
-    """They stand where they stood, for a target that knows them."""
+    """They keep their place, for a target that knows them."""
     item = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     assert parts_of({"role": "user", "content": "a"}, item)[1] == (Role.ASSISTANT, (Opaque(WIRE, item),))
 
@@ -258,8 +258,8 @@ def test_what_a_client_did_not_give_back_is_remembered() -> None:
         ({"stream": "yes"}, "stream"),
     ],
 )
-def test_what_the_wire_does_not_allow_is_told_with_its_place(members: dict[str, Any], place: str) -> None:
-    """The client is told which member is wrong."""
+def test_a_wrong_member_is_refused_with_its_place(members: dict[str, Any], place: str) -> None:
+    """The error names the member."""
     with pytest.raises(BadBody) as told:
         decoded(**members)
     assert told.value.place == place
@@ -311,8 +311,8 @@ ITEMS = st.fixed_dictionaries(
 
 @given(st.lists(ITEMS | JSON, max_size=4) | JSON, JSON, JSON, JSON)
 @settings(max_examples=100, deadline=None)
-def test_garbage_is_told(given_input: Any, tools: Any, text: Any, reasoning: Any) -> None:
-    """Whatever a client sends, it is decoded or refused in words."""
+def test_garbage_is_refused(given_input: Any, tools: Any, text: Any, reasoning: Any) -> None:
+    """Whatever a client sends is read or refused in words."""
     body = {"input": given_input, "tools": tools, "text": text, "reasoning": reasoning, "tool_choice": text}
     raw = RawBody(json.dumps(body).encode())
     try:

@@ -1,4 +1,4 @@
-"""Answers written in the responses wire: the vendor's own SDK reads every one, streamed and whole alike."""
+"""Answers written in the responses wire: the vendor's own SDK reads every one, streamed and whole."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ENDINGS = {"cut": "response.incomplete", "refused": "response.incomplete"}
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_sdk_reads_both_forms_alike(name: str) -> None:
-    """Every event is one of the wire's types, numbered without a gap; the last holds what the whole answer is."""
+    """Every event is one of the wire's types, numbered without a gap; the last one holds the whole answer."""
     events = sdk.check_events(written(ALL[name], stream=True))
     body = written(ALL[name], stream=False)
     sdk.whole(body)
@@ -55,7 +55,7 @@ def test_the_sdk_reads_both_forms_alike(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ENDINGS])
 def test_the_sdks_stream_helper_folds_what_was_written(name: str) -> None:
-    """What it gathers from deltas is what the last event says."""
+    """The deltas together are the response of the last event."""
     folded = sdk.streamed(written(ALL[name], stream=True))
     whole = sdk.whole(written(ALL[name], stream=False))
     assert [item["type"] for item in folded["output"]] == [item["type"] for item in whole["output"]]
@@ -78,7 +78,7 @@ def test_text() -> None:
 
 
 def test_an_item_begins_empty() -> None:
-    """What is in it is told by the events that follow."""
+    """Its content comes with the events after it."""
     added = next(event["item"] for event in sdk.check_events(written(TEXT, stream=True)) if "item" in event)
     assert (added["content"], added["status"]) == ([], "in_progress")
 
@@ -105,7 +105,7 @@ def test_calls_keep_their_items_apart() -> None:
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
 def test_a_cut_is_never_shown_as_whole(finish: Any, reason: str) -> None:
-    """The response is incomplete and says why, and so is the item that was being written."""
+    """The response is incomplete with its reason, and so is the item that was being written."""
     events: tuple[Event, ...] = (*CUT[:-1], Stop(finish))
     for body in (
         sdk.check_events(written(events, stream=True))[-1]["response"],
@@ -117,7 +117,7 @@ def test_a_cut_is_never_shown_as_whole(finish: Any, reason: str) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_models_want_back_survives_a_client_that_echoes_items(stream: bool) -> None:
-    """Signed thinking, redacted thinking, signed calls and foreign blocks come back as they were given."""
+    """Signed and redacted reasoning, signed calls and foreign blocks come back as they were."""
     items = []
     for events in (THOUGHT, CALLS, RICH):
         body = written(events, stream=stream)
@@ -137,8 +137,8 @@ def test_what_models_want_back_survives_a_client_that_echoes_items(stream: bool)
     assert [part for part in parts if isinstance(part, Opaque)] == [Opaque("other", {"type": "search", "n": 1})]
 
 
-def test_what_this_wires_own_models_sealed_goes_on_as_theirs() -> None:
-    """Under the id and with the content they gave it."""
+def test_native_reasoning_is_written_as_it_was() -> None:
+    """With its own id and content."""
     events: tuple[Event, ...] = (
         Start("r", "m"),
         ReasoningDelta(0, "", native_signature("rs_up", "gAAA")),
@@ -158,7 +158,7 @@ def test_signatures_are_remembered_for_clients_that_strip_items() -> None:
 
 
 def test_a_custom_tool_is_called_with_free_text() -> None:
-    """What other wires call with JSON, the client gets as the text it asked for."""
+    """Arguments that another wire gives as JSON become the text that the client asked for."""
     tool = Tool("write", extra={"openai_responses": {"type": "custom"}})
     events: tuple[Event, ...] = (
         Start("r", "m"),
@@ -173,7 +173,7 @@ def test_a_custom_tool_is_called_with_free_text() -> None:
 
 
 def test_a_session_repeats_what_the_client_asked_for() -> None:
-    """The members of its body, whatever their form."""
+    """The members of its body, as it wrote them."""
     asks = {
         "input": "x",
         "instructions": "Be brief.",
@@ -187,7 +187,7 @@ def test_a_session_repeats_what_the_client_asked_for() -> None:
     sdk.whole(json.dumps(body).encode())
 
 
-def test_a_session_is_told_when_the_answer_is_whole() -> None:
+def test_a_session_gets_the_whole_response() -> None:
     """Once, with the bytes of the response."""
     told: list[bytes] = []
     for stream in (True, False):
@@ -199,7 +199,7 @@ def test_a_session_is_told_when_the_answer_is_whole() -> None:
 
 
 def test_an_error_has_the_wires_shape() -> None:
-    """The SDK raises what the status says, in our words or in the provider's."""
+    """The SDK raises the exception of the status, with this server's or the provider's message."""
     body = RESPONSES.error_body(ApiError(400, "no such thing", "invalid_body", "input[0]"))
     with pytest.raises(openai.BadRequestError) as told:
         sdk.reader(body, status=400).responses.create(model="m", input="x")
@@ -208,7 +208,7 @@ def test_an_error_has_the_wires_shape() -> None:
 
 
 def test_a_stream_that_breaks_off_ends_in_an_error() -> None:
-    """The numbers go on; the response is failed; the SDK raises; no event says that it is complete."""
+    """The numbers continue; the response is failed; the SDK raises; no event says that it is complete."""
     session = dialect().session(RawBody(b'{"input":"x","stream":true}'))
     writer = session.write_answer(asked(stream=True))
     begun = b"".join(map(writer.feed, TEXT[:2]))
@@ -224,14 +224,14 @@ def test_a_stream_that_breaks_off_ends_in_an_error() -> None:
 
 
 def test_an_error_before_a_stream_began_stands_alone() -> None:
-    """Where nothing is known of a response, none is told."""
+    """No response is invented for it."""
     (event,) = sse.Events().feed(RESPONSES.error_event(ApiError(429, "too many")))
     told = json.loads(event.data or b"")
     assert (told["type"], told["code"], told["sequence_number"]) == ("error", "rate_limit_exceeded", 0)
 
 
 def test_log_probabilities() -> None:
-    """With a delta that adds no text, in the part that is done, and in the whole answer."""
+    """In a delta without text, in the finished part, and in the whole answer."""
     weighed = (
         TEXT[0],
         TextDelta(0, "Hel"),
@@ -252,6 +252,6 @@ def test_log_probabilities() -> None:
 
 
 def test_log_probabilities_without_a_text_have_no_place() -> None:
-    """Nothing of them is told."""
+    """The client gets none."""
     events = sdk.check_events(written((TEXT[0], Logprobs(0, (TokenLogprob("a", -1.0),)), Stop("stop")), stream=True))
     assert not any("output_text" in event["type"] for event in events)

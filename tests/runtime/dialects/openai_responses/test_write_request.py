@@ -1,4 +1,4 @@
-"""Requests as bodies of the responses wire: what the vendor's own types allow, what is named where it goes, what is refused."""
+"""Requests as bodies of the responses wire: valid for the vendor's own types, with dropped members named and others refused."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def items_of(*messages: Message, profile: ResponsesProfile = FULL) -> list[dict[
 
 
 def test_a_plain_request() -> None:
-    """Streamed, nothing kept at the server, reasoning sealed into the answer."""
+    """Streamed, not stored at the server, with encrypted reasoning in the answer."""
     encoded = write_request(ASKED, "m", FULL)
     assert encoded.call.path == "/responses"
     assert body_of(ASKED) == {
@@ -74,7 +74,7 @@ def test_a_plain_request() -> None:
 
 
 def test_settings() -> None:
-    """Every setting this wire has a member for."""
+    """Every setting that this wire has a member for."""
     request = replace(
         ASKED,
         tools=(LOOK, Tool("now")),
@@ -148,7 +148,7 @@ def test_a_conversation_keeps_its_order() -> None:
 
 
 def test_media() -> None:
-    """Pictures and files, given or by address; plain documents as text; results of tools with pictures."""
+    """Images and files, inline or by address; plain documents as text; results of tools with images."""
     png, pdf = Media("image", "image/png", data="AAAA", detail="low"), Media("document", "application/pdf", data="AAAA")
     note = Media("document", "text/plain", data="SGk=", name="a.txt")
     user = Message(Role.USER, (Text("See", Cache()), png, Media("image", url="https://x/y"), pdf, note))
@@ -166,7 +166,7 @@ def test_media() -> None:
 
 
 def test_thinking_goes_home_or_nowhere() -> None:
-    """Sealed items of this wire go back as they were; other vendors' thinking and plain words do not."""
+    """Encrypted items of this wire go back as they were; reasoning of other vendors and in plain words does not."""
     item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA", "status": "completed"}
     turn = Message(
         Role.ASSISTANT,
@@ -238,7 +238,7 @@ def test_what_would_change_the_meaning_is_refused(more: dict[str, Any], param: s
 
 
 def test_a_model_narrows_its_server() -> None:
-    """Sampling it does not take, efforts it does not know, a choice it cannot be held to."""
+    """Sampling it does not take, efforts it does not know, a choice it cannot be made to follow."""
     can = Capabilities(sampling=False, thinking_levels=("low", "high"), thinking_off="none", forced_tools=False)
     narrow = fitted(FULL, can)
     request = replace(ASKED, temperature=0.5, thinking=Thinking("minimal"))
@@ -252,12 +252,12 @@ def test_a_model_narrows_its_server() -> None:
     ("wanted", "found"), [("minimal", "low"), ("max", "high"), ("xhigh", "high"), ("medium", "low"), ("odd", "high")]
 )
 def test_the_nearest_effort(wanted: str, found: str) -> None:
-    """Of two as near, the weaker."""
+    """The weaker of two equally near ones."""
     assert nearest(wanted, ("low", "high")) == found
 
 
 def test_the_same_wire_gives_back_what_it_was_given() -> None:
-    """A client's body, decoded and encoded again, asks for the same."""
+    """A client's body that is read and written again asks for the same."""
     web = {"type": "web_search"}
     given = {
         "model": "m",
@@ -293,7 +293,7 @@ def test_the_same_wire_gives_back_what_it_was_given() -> None:
 
 
 def test_recorded_bodies_keep_their_meaning(shared: Path) -> None:
-    """Items, tools and settings of real traffic, through the contract and back, for a server that takes thinking in words."""
+    """Items, tools and settings of real traffic, through the contract and back, for a server that takes reasoning in words."""
     plain = ResponsesProfile(sealed=False, plain_thinking=True)
     for exchange in exchanges(shared):
         request = RESPONSES.read_request(RawBody(json.dumps(exchange.request).encode()))
@@ -305,7 +305,7 @@ def test_recorded_bodies_keep_their_meaning(shared: Path) -> None:
 
 
 def _gist(items: list[dict[str, Any]]) -> list[Any]:
-    """What items say: their kind, and text, arguments or output."""
+    """Kind, and text, arguments or output, of each item."""
     return [
         (
             item.get("type", "message"),

@@ -1,4 +1,4 @@
-"""`/v1/responses` through the door: stateless, and going on from an answer that is kept."""
+"""`/v1/responses` through the door: stateless, and continuing a stored response."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.fakes.door import Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend, told
 
 
-async def test_an_answer_goes_on_from_the_one_before(tmp_path: Path) -> None:
-    """The vendor's own client chains two turns; the engine is told the whole conversation."""
+async def test_a_conversation_is_continued(tmp_path: Path) -> None:
+    """The vendor's own client chains two turns; the engine gets the whole conversation."""
     local = engine_backend((Turn(told("Hello")), Turn(told("Again"))))
     async with opened(Setup(local), tmp_path) as d:
         client = openai.AsyncOpenAI(base_url=f"{d.url}/v1", api_key="mine", max_retries=0)
@@ -73,8 +73,8 @@ async def test_the_disk_is_asked_for(tmp_path: Path, members: dict[str, object],
     later.close()
 
 
-async def test_what_is_not_to_be_stored_is_not(tmp_path: Path) -> None:
-    """`store: false` keeps nothing; an unknown predecessor is told, and another key's answer is nobody's."""
+async def test_store_false_stores_nothing(tmp_path: Path) -> None:
+    """`store: false` stores nothing; an unknown predecessor and another key's response are refused."""
     local = engine_backend((Turn(told("Hello")),))
     async with opened(Setup(local), tmp_path) as d:
         body = {"model": "local", "input": "hi", "store": False}

@@ -1,4 +1,4 @@
-"""What is kept of answers of the responses wire, as a client asks for it and has it forgotten."""
+"""Stored responses, as a client reads and deletes them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.fakes.upstream import Turn, engine_backend, told
 ANSWER = b'{"id":"resp_1","object":"response","output":[]}'
 
 
-async def test_a_kept_response_is_given_and_forgotten(tmp_path: Path) -> None:
-    """Byte by byte; then it is gone, in the wire's own words."""
+async def test_a_stored_response_is_read_and_deleted(tmp_path: Path) -> None:
+    """Byte by byte; then it is gone, with the wire's own error."""
     store = ResponseStore(None, time.time)
     store.add(StoredResponse("resp_1", None, b"[]", ANSWER))
     kept = Responses(store)
@@ -40,8 +40,8 @@ async def test_a_kept_response_is_given_and_forgotten(tmp_path: Path) -> None:
     store.close()
 
 
-async def test_what_lies_below_a_kept_response(tmp_path: Path) -> None:
-    """Its input, a page at a time; it is no stream, and cannot be cancelled: it is complete."""
+async def test_the_pages_below_a_stored_response(tmp_path: Path) -> None:
+    """Its input, a page at a time; it is not streamed again, and cannot be cancelled."""
     store = ResponseStore(None, time.time)
     items = b'[{"role":"user","content":"a"},{"role":"user","content":"b"}]'
     store.add(StoredResponse("resp_1", None, items, ANSWER), Keys(()).admit({"x-api-key": "k"}).id)
