@@ -43,6 +43,15 @@ def test_documents_named_in_code_exist() -> None:
     assert [(path, name) for path, name in sorted(named) if not (house.ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_named_in_pages_exist(document: Path) -> None:
+    """A path of the sources that a page names is there; the changelog tells of the past."""
+    named = re.findall(
+        r"`((?:runtime|local_models|cloud|tests|scripts)/[a-z0-9_/]+\.(?:py|toml|txt))`", document.read_text()
+    )
+    assert document.name == "CHANGELOG.md" or [name for name in named if not (house.ROOT / name).exists()] == []
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     """No page is an orphan: following links from the README comes by all of them."""
     seen: set[Path] = set()
