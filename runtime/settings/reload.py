@@ -16,11 +16,8 @@ from runtime.settings.places import Key
 from runtime.settings.read import Loaded
 from runtime.settings.shape import leaves
 
-# The socket is bound, logging set up, the engine started and the record opened once.
-_SERVER_ONCE = (
-    *("host", "port", "socket", "path_prefix", "max_connections", "max_head_kb", "head_timeout", "body_timeout"),
-    *("log_level", "log_format", "access_log"),
-)
+# The socket is bound, the engine started and the record opened once.
+_SERVER_ONCE = ("host", "port", "socket", "max_connections", "max_head_kb", "head_timeout", "body_timeout")
 _NEED_RESTART: tuple[Key, ...] = (*(("server", name) for name in _SERVER_ONCE), ("engine",), ("records",))
 
 
