@@ -1,9 +1,9 @@
-"""Chunks of an OpenAI chat stream as events, whoever serves it: the vendor, its imitators, the local engine.
+"""Reads the chunks of an OpenAI chat stream as events, whoever serves it: the vendor, its imitators, the local engine.
 
 Tolerates what servers of this wire are known to do: usage in the last chunk with choices, in a chunk of its own, or under a
 vendor's member; thinking as `reasoning_content`, `reasoning` or `reasoning_details`; calls without ids, without indexes,
 with names in pieces or repeated, several under one index; whole messages where deltas belong. Of several choices it reads the
-first: more than one only passes through. Never raises: what it cannot read is a failure.
+first: more than one only passes through. Never raises: a chunk it cannot read is a failure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from runtime.contract.events import (
     TextDelta,
     UsageReport,
 )
-from runtime.dialects.meter import broken, garbled
+from runtime.contract.failures import Failure
+from runtime.dialects.meter import UNDECODABLE, broken, garbled
 from runtime.dialects.openai_chat.meter import error_failure, usage_of
 from runtime.dialects.openai_chat.read_answer.calls import Calls
 from runtime.dialects.openai_chat.read_request.tools import WIRE
@@ -54,7 +55,7 @@ _FINISH: dict[str, Finish] = {
 _COMMON = frozenset({"role", "content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls"})
 _VENDORS_MEMBER = b'"x_'
 _TEXTS = {TextDelta: (b'"content":',), ReasoningDelta: (b'"reasoning_content":', b'"reasoning":')}
-# The run was ended, the answer was not.
+# The run ended before the answer was complete.
 _ABORTED = frozenset({"abort", "error", "insufficient_system_resource", "network_error", "server_error"})
 
 
@@ -94,85 +95,90 @@ class ChatAnswerReader:
         self._sounds: list[str] = []
         self._accounted = False  # the last chunk carried usage
         self._template: ChunkTemplate | None = None
-        self._more: type[TextDelta | ReasoningDelta] = TextDelta  # what a chunk alike is
+        self._more: type[TextDelta | ReasoningDelta] = TextDelta  # the event of a chunk that fits the template
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
+        """See `Decoder.feed`."""
         if self._template is not None and not name and (text := self._template.text(data)) is not None:
             self._accounted = False
             return (self._more(self._blocks.index, text),)
-        events = self._read_whole(name, data)
-        self._template = self._template_of(events, data)
+        events = self._parsed(name, data)
+        # A chunk of one piece of text or reasoning and nothing else is a template for those that follow.
+        self._template, only = None, events[0] if len(events) == 1 else None
+        if isinstance(only, TextDelta | ReasoningDelta):
+            self._more = type(only)
+            member = next((name for name in _TEXTS[self._more] if data.count(name) == 1), None)
+            self._template = None if member is None else ChunkTemplate.of(data, member, only.text)
         return events
 
-    def _template_of(self, events: Sequence[Event], data: bytes) -> ChunkTemplate | None:
-        """Of a chunk that said one piece of text or thinking and nothing else."""
-        said = events[0] if len(events) == 1 else None
-        if not isinstance(said, TextDelta | ReasoningDelta):
-            return None
-        self._more = type(said)
-        member = next((name for name in _TEXTS[self._more] if data.count(name) == 1), None)
-        return None if member is None else ChunkTemplate.of(data, member, said.text)
+    def finish(self) -> Sequence[Event]:
+        """See `Decoder.finish`."""
+        if self._failed or self._stopped:
+            return ()
+        return self._fail(broken("the stream ended without a finish reason"))
 
-    def _read_whole(self, name: str, data: bytes) -> Sequence[Event]:
+    def _parsed(self, name: str, data: bytes) -> Sequence[Event]:
+        """The events of a chunk that has to be parsed."""
         if self._failed:
             return ()
+        events: list[Event] = []
+        # (1) The closing mark. Some hosts omit `finish_reason`; a final usage chunk counts as the end.
         if data == b"[DONE]":
-            return self._closed()
+            if self._accounted and not self._stopped and (self._blocks.begun or self._calls.open):
+                self._stop("", None, events)
+            return events
+        # (2) An error in place of a chunk.
         try:
             chunk = _chunk.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return self._fail(Failed(garbled(f"an event of the stream is not a chunk: {error}", data)))
+        except UNDECODABLE as error:
+            return self._fail(garbled(f"an event of the stream is not a chunk: {error}", data))
         if chunk.error is not None or name == "error" or chunk.object == "error":
-            return self._fail(Failed(error_failure(chunk.error or _anything.decode(data), data)))
+            return self._fail(error_failure(chunk.error or _anything.decode(data), data))
+        # (3) A chunk.
         self._accounted = chunk.usage is not None
-        events: list[Event] = [] if self._started else [self._start(chunk)]
+        if not self._started:
+            self._started = True
+            events.append(Start(_string(chunk.id), _string(chunk.model)))
         for choice in chunk.choices or ():
             if not (choice.index or self._stopped or self._failed):
                 self._read(choice, events)
         if not self._failed and (chunk.usage is not None or _VENDORS_MEMBER in data):
-            events += _usage(chunk.usage, data)
+            found = chunk.usage
+            if found is None:
+                # Some vendors put usage into a member of their own (`x_…`).
+                nested = (value for key, value in _anything.decode(data).items() if key.startswith("x_"))
+                found = next((each["usage"] for each in nested if isinstance(each, dict) and each.get("usage")), None)
+            usage = usage_of(found)
+            if usage is not None:
+                events.append(UsageReport(usage, {WIRE: found}))
         return events
 
-    def _closed(self) -> Sequence[Event]:
-        """The closing mark. Some hosts forget the finish reason; that the run came to its end, their final account says."""
-        events: list[Event] = []
-        if self._accounted and not self._stopped and (self._blocks.begun or self._calls.open):
-            self._stop("", None, events)
-        return events
-
-    def finish(self) -> Sequence[Event]:
-        if self._failed or self._stopped:
-            return ()
-        return self._fail(Failed(broken("the stream ended without a finish reason")))
-
-    def _fail(self, failed: Failed) -> Sequence[Event]:
+    def _fail(self, failure: Failure) -> Sequence[Event]:
         self._failed = True
-        return (failed,)
-
-    def _start(self, chunk: _Chunk) -> Start:
-        self._started = True
-        return Start(_string(chunk.id), _string(chunk.model))
+        return (Failed(failure),)
 
     def _read(self, choice: _Choice, events: list[Event]) -> None:
+        """Reads one choice: its delta, log probabilities and finish reason."""
         delta = choice.message if choice.delta is None else choice.delta
         if isinstance(delta, dict):
             self._delta(delta, events)
             if choice.logprobs and delta.get("content"):
-                self._weigh(choice.logprobs, events)
+                # Of text alone: some servers give those of reasoning and calls too, and no wire has a place for them.
+                given = choice.logprobs.get("content") if isinstance(choice.logprobs, dict) else None
+                if tokens := openai_logprobs.read(given):
+                    events.append(Logprobs(self._blocks.text, tokens))
         reason = choice.finish_reason
-        if reason is None or reason == "":
+        if self._failed or reason is None or reason == "":
             return
-        if reason in _ABORTED if isinstance(reason, str) else True:
-            events += self._fail(Failed(broken(f"the model's run ended with {reason!r}")))
+        if not isinstance(reason, str) or reason in _ABORTED:
+            events += self._fail(broken(f"the model's run ended with {reason!r}"))
             return
         self._stop(reason, choice.stop_reason, events)
 
     def _stop(self, reason: str, matched: Any, events: list[Event]) -> None:
         self._stopped = True
-        owed = self._calls.end()
-        events += owed
-        if any(isinstance(event, Failed) for event in owed):
-            self._failed = True
+        self._called(self._calls.end(), events)
+        if self._failed:
             return
         if self._sounds:
             events.append(MediaOut(self._blocks.next(), "audio/wav", "".join(self._sounds)))
@@ -181,10 +187,19 @@ class ChatAnswerReader:
             finish = "tool_calls"  # a call that was forced by name ends with "stop" on this wire
         events.append(Stop(finish, reason or None, _string(matched)))
 
+    def _called(self, made: Sequence[Event], events: list[Event]) -> None:
+        events += made
+        self._failed = any(isinstance(event, Failed) for event in made)
+
     def _delta(self, delta: dict[str, Any], events: list[Event]) -> None:
         text = delta.get("content")
         if len(delta) > 1 or text is None:
-            self._beside_text(delta, events)
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            details = delta.get("reasoning_details")
+            if thought or details:
+                self._think(thought, details, events)
+            if delta.get("refusal"):
+                events.append(RefusalDelta(str(delta["refusal"])))
         if text:
             self._say(text, events)
         entries = delta.get("tool_calls")
@@ -193,45 +208,28 @@ class ChatAnswerReader:
         if isinstance(entries, list) and entries:
             self._blocks.close(events)
             for entry in entries:
-                events += self._calls.take(entry)
+                if not self._failed:
+                    self._called(self._calls.take(entry), events)
         if not delta.keys() <= _COMMON:
             self._rarely(delta, events)
 
-    def _weigh(self, told: Any, events: list[Event]) -> None:
-        """Of text alone: some servers give those of thinking and calls too, and no wire has a place for them."""
-        tokens = openai_logprobs.read(told.get("content") if isinstance(told, dict) else None)
-        if tokens:
-            events.append(Logprobs(self._blocks.text, tokens))
-
-    def _beside_text(self, delta: dict[str, Any], events: list[Event]) -> None:
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        details = delta.get("reasoning_details")
-        if thought or details:
-            self._think(thought, details, events)
-        if delta.get("refusal"):
-            events.append(RefusalDelta(str(delta["refusal"])))
-
     def _say(self, text: Any, events: list[Event]) -> None:
-        """Content is text; some servers give parts, thinking among them."""
+        """Content is text; some servers give parts, reasoning among them."""
         if isinstance(text, str):
             events.append(TextDelta(self._blocks.open("text", events), text))
             return
-        for part in text if isinstance(text, list) else ():
-            if not isinstance(part, dict):
-                continue
+        for part in _tables(text):
             if isinstance(part.get("text"), str) and part["text"]:
                 events.append(TextDelta(self._blocks.open("text", events), part["text"]))
             elif isinstance(part.get("thinking"), list):
                 self._think(None, part["thinking"], events)
 
     def _think(self, thought: Any, details: Any, events: list[Event]) -> None:
-        """Details repeat the plain text, in the same chunk or later; what they alone have is signatures and sealed thinking."""
+        """Details repeat the plain text, in the same chunk or later; only they have signatures and sealed reasoning."""
         if isinstance(thought, str) and thought:
             self._thought_plainly = True
             events.append(ReasoningDelta(self._blocks.open("reasoning", events), thought))
-        for detail in details if isinstance(details, list) else ():
-            if not isinstance(detail, dict):
-                continue
+        for detail in _tables(details):
             text = "" if self._thought_plainly else detail.get("text") or detail.get("summary") or ""
             signature, data = _string(detail.get("signature")), _string(detail.get("data"))
             if isinstance(text, str) and (text or signature or data):
@@ -239,13 +237,18 @@ class ChatAnswerReader:
                 events.append(ReasoningDelta(index, text, signature, data))
 
     def _rarely(self, delta: dict[str, Any], events: list[Event]) -> None:
+        """Members that few servers send: citations, images, sounds."""
         for note in _tables(delta.get("annotations")):
             cited = note.get("url_citation")
             if isinstance(cited, dict):
-                events.append(_citation(self._blocks.text, cited))
+                url, title, words = (_string(cited.get(name)) for name in ("url", "title", "content"))
+                places = (cited.get(name) for name in ("start_index", "end_index"))
+                start, end = (place if isinstance(place, int) else None for place in places)
+                events.append(Citation(self._blocks.text, url, title, start, end, words))
         for image in _tables(delta.get("images")):
             inner = image.get("image_url")
-            inline = _inline(inner.get("url") if isinstance(inner, dict) else inner)
+            address = inner.get("url") if isinstance(inner, dict) else inner
+            inline = data_url.read(address) if isinstance(address, str) else None
             if inline is not None:
                 events.append(MediaOut(self._blocks.next(), inline.mime, inline.data))
         audio = delta.get("audio")
@@ -261,7 +264,7 @@ class _Blocks:
 
     def __init__(self) -> None:
         self._count = 0
-        self.index = self.text = 0  # of the open block, of the last one of text
+        self.index = self.text = 0  # of the open block, and of the last one of text
         self._kind = ""
 
     @property
@@ -286,26 +289,8 @@ class _Blocks:
             self._kind = ""
 
 
-def _usage(found: Any, data: bytes) -> Sequence[UsageReport]:
-    """Usage stands in the chunk, or in a member that a vendor added (`x_…`)."""
-    if found is None:
-        nested = (value for name, value in _anything.decode(data).items() if name.startswith("x_"))
-        found = next((value["usage"] for value in nested if isinstance(value, dict) and value.get("usage")), None)
-    usage = usage_of(found)
-    return () if usage is None else (UsageReport(usage, {WIRE: found}),)
-
-
-def _citation(index: int, cited: dict[str, Any]) -> Citation:
-    start, end = (cited[name] if isinstance(cited.get(name), int) else None for name in ("start_index", "end_index"))
-    url, title, content = (_string(cited.get(name)) for name in ("url", "title", "content"))
-    return Citation(index, url, title, start, end, content)
-
-
-def _inline(url: Any) -> data_url.Inline | None:
-    return data_url.read(url) if isinstance(url, str) else None
-
-
 def _tables(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 

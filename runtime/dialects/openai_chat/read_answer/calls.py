@@ -1,5 +1,7 @@
-"""Tool calls as an OpenAI chat stream gives them in pieces. A call starts when its name is whole: with its first arguments,
-with the next call, or at the end."""
+"""Reads tool calls as an OpenAI chat stream gives them, in pieces.
+
+A call starts when its name is complete: with its first arguments, with the next call, or at the end.
+"""
 
 from __future__ import annotations
 
@@ -26,53 +28,70 @@ class _Call:
 
 
 class Calls:
-    """The calls of one answer. next_block: numbers a block. new_id: mints an id."""
+    """The calls of one answer.
 
-    def __init__(self, next_block: Callable[[], int], new_id: Callable[[], str]) -> None:
+    next_block: numbers a block. new_id: mints an id. most: calls of one answer. name_limit: characters of a name.
+    """
+
+    def __init__(
+        self, next_block: Callable[[], int], new_id: Callable[[], str], most: int = 1000, name_limit: int = 1000
+    ) -> None:
         self._next_block, self._new_id = next_block, new_id
+        self._most, self._name_limit = most, name_limit
         self._open: dict[int, _Call] = {}  # by the upstream's index
         self._last = -1
         self.made = 0
 
     @property
     def open(self) -> bool:
-        """Whether a call has begun that is not yet ended."""
+        """True if a call has begun that has not ended."""
         return bool(self._open)
 
     def take(self, entry: Any) -> list[Event]:
-        """One piece."""
+        """The events of one piece."""
         if not isinstance(entry, dict):
             return []
         function = entry.get("function")
         function = function if isinstance(function, dict) else {}
+        name, arguments = function.get("name"), function.get("arguments")
         events: list[Event] = []
-        call = self._call(entry, function, events)
+        call = self._call(entry, name, events)
         if not call.started:
-            _name(call, function.get("name"))
+            # A name comes in pieces from some servers, and again and again from others.
+            if isinstance(name, str) and name != call.name:
+                call.name += name
+            if len(call.name) > self._name_limit or len(self._open) > self._most:
+                return [Failed(garbled(f"more than {self._most} tool calls, or a name without end"))]
             call.signature = call.signature or read_call_extra(entry.get(EXTRA))
-        arguments = _text(function.get("arguments"))
-        if arguments and not call.name:
-            call.early.append(arguments)
-        elif arguments:
-            self._start(call, events)
-            events.append(ArgumentsDelta(call.block, arguments))
+        if isinstance(arguments, dict):
+            arguments = msgspec.json.encode(arguments).decode()
+        if isinstance(arguments, str) and arguments:
+            if call.name:
+                self._start(call, events)
+                events.append(ArgumentsDelta(call.block, arguments))
+            else:
+                call.early.append(arguments)
         return events
 
     def end(self) -> list[Event]:
-        """What is still owed when the answer stops."""
+        """The events that are pending when the answer stops."""
         events: list[Event] = []
         for call in self._open.values():
             self._close(call, events)
         self._open.clear()
         return events
 
-    def _call(self, entry: dict[str, Any], function: dict[str, Any], events: list[Event]) -> _Call:
-        """The call this piece belongs to: a new index, or a new id and name under an old one, begins another."""
-        given, call_id = entry.get("index"), entry.get("id")
+    def _call(self, entry: dict[str, Any], name: Any, events: list[Event]) -> _Call:
+        """The call of a piece. A new index, or a new id and name under an old one, begins another."""
+        index, call_id = entry.get("index"), entry.get("id")
         call_id = call_id if isinstance(call_id, str) and call_id else None
-        index = given if isinstance(given, int) else self._unnumbered(call_id, function)
+        if not isinstance(index, int):
+            # Without an index: the call with this id, else a new one for a name, else the last one.
+            index = next((key for key, call in self._open.items() if call_id and call.id == call_id), None)
+        if index is None:
+            index = max(self._open, default=-1) + 1 if name or self._last < 0 else self._last
         call = self._open.get(index)
-        if call is not None and call_id and function.get("name") and call.id not in (None, call_id):
+        if call is not None and call_id and name and call.id not in (None, call_id):
             self._close(call, events)
             call = None
         if call is None:
@@ -83,13 +102,6 @@ class Calls:
         call.id = call.id or call_id
         self._last = index
         return call
-
-    def _unnumbered(self, call_id: str | None, function: dict[str, Any]) -> int:
-        """The index of a piece that has none: by its id, else a new one for a name, else that of the last piece."""
-        known = next((index for index, call in self._open.items() if call_id and call.id == call_id), None)
-        if known is not None:
-            return known
-        return max(self._open, default=-1) + 1 if function.get("name") or self._last < 0 else self._last
 
     def _start(self, call: _Call, events: list[Event]) -> None:
         if call.started:
@@ -108,15 +120,3 @@ class Calls:
             return
         self._start(call, events)
         events.append(BlockEnd(call.block))
-
-
-def _name(call: _Call, piece: Any) -> None:
-    """A name comes in pieces from some servers, and again and again from others."""
-    if isinstance(piece, str) and piece != call.name:
-        call.name += piece
-
-
-def _text(arguments: Any) -> str:
-    if isinstance(arguments, str):
-        return arguments
-    return msgspec.json.encode(arguments).decode() if isinstance(arguments, dict) else ""

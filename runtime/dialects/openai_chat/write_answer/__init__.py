@@ -1,9 +1,9 @@
-"""Events as an OpenAI chat answer: chunks of a stream, or one whole body.
+"""Writes events as an OpenAI chat answer: chunks of a stream, or one whole body.
 
-What clients rely on and other translators get wrong: the role comes once and first, a call's id and name once and its index
-never changes, a call without arguments has "{}", exactly one finish reason, usage with no choices and only where it was
-asked for, thinking never in the content, everything that is a list of objects in one delta (the vendor's own SDK merges
-lists by index and refuses others).
+Clients rely on this, and other translators get it wrong: the role comes once and first; a call's id and name come once and its
+index never changes; a call without arguments has "{}"; there is exactly one finish reason; usage has no choices and comes only
+if it was asked for; reasoning is never in the content; a list of objects comes in one delta, because the vendor's own SDK
+merges lists by index and refuses others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from runtime.contract.messages import Request
 from runtime.dialects.openai_chat.meter import DONE
 from runtime.dialects.openai_chat.read_request.tools import speaks_of_functions
 from runtime.dialects.openai_chat.signatures import EXTRA, SignatureCache, message_extra
-from runtime.dialects.openai_chat.write_answer.whole import NO_ARGUMENTS, Answer, Call, call_head, usage_members
+from runtime.dialects.openai_chat.write_answer.answer import NO_ARGUMENTS, ChatAnswer, call_head, usage_members
 from runtime.dialects.translating import Writer
 from runtime.wire import logprobs as openai_logprobs
 from runtime.wire import sse
@@ -39,10 +39,10 @@ _encode = msgspec.json.encode
 
 
 def write_answer(request: Request, answer_id: str, created: int, signatures: SignatureCache | None = None) -> Writer:
-    """A writer for one answer, a stream where the client asked for one.
+    """A writer for one answer, a stream if the client asked for one.
 
-    answer_id: used where the provider gave none. created: seconds since the epoch. signatures: filled with what the model
-    will want back.
+    answer_id: used if the provider gave none. created: seconds since the epoch. signatures: receives what the model will want
+    back.
     """
     kind = ChatStreamWriter if request.stream else ChatWholeWriter
     return kind(request, answer_id, created, signatures)
@@ -53,54 +53,52 @@ class ChatWholeWriter:
 
     def __init__(self, request: Request, answer_id: str, created: int, signatures: SignatureCache | None) -> None:
         self._request, self._id, self._created, self._signatures = request, answer_id, created, signatures
-        self._answer = Answer()
+        self._answer = ChatAnswer()
 
     def feed(self, event: Event) -> bytes:
+        """See `Writer.feed`."""
         self._answer.take(event)
         return b""
 
     def end(self) -> bytes:
-        answer, request = self._answer, self._request
+        """See `Writer.end`."""
+        answer, request, turn = self._answer, self._request, self._answer.turn
+        answer.remember(request, self._signatures, turn)
         legacy = speaks_of_functions(request.tools)
-        body: dict[str, Any] = {
-            "id": answer.id or self._id,
-            "object": "chat.completion",
-            "created": self._created,
-            "model": answer.model or request.model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": self._message(legacy),
-                    "logprobs": logprobs_member(answer.probable, request),
-                    "finish_reason": finish_reason(answer.stop, legacy),
-                }
-            ],
-            "system_fingerprint": None,
-        }
-        if answer.usage is not None:
-            body["usage"] = usage_members(answer.usage)
-        return _encode(body)
-
-    def _message(self, legacy: bool) -> dict[str, Any]:
-        answer, turn = self._answer, self._answer.turn
-        answer.remember(self._request, self._signatures, turn)
         refusal = "".join(answer.refusal) or None
-        silent = not answer.text and (answer.calls or refusal)
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": None if silent else "".join(answer.text),
-            "refusal": refusal,
-        }
         calls = [call_head(call, "".join(call.arguments) or NO_ARGUMENTS) for call in answer.calls.values()]
+        silent = not answer.text and (calls or refusal)
         function = calls.pop(0)["function"] if calls and legacy else None
-        found = {
+        if_any = {
             "reasoning_content": "".join(answer.reasoning),
             "tool_calls": calls,
             "function_call": function,
             **closing_members(answer, self._id, self._created),
             EXTRA: message_extra(turn),
         }
-        return message | {name: value for name, value in found.items() if value}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if silent else "".join(answer.text),
+            "refusal": refusal,
+            **{name: value for name, value in if_any.items() if value},
+        }
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": logprobs_member(answer.logprobs, request),
+            "finish_reason": finish_reason(answer.stop, legacy),
+        }
+        body: dict[str, Any] = {
+            "id": answer.id or self._id,
+            "object": "chat.completion",
+            "created": self._created,
+            "model": answer.model or request.model,
+            "choices": [choice],
+            "system_fingerprint": None,
+        }
+        if answer.usage is not None:
+            body["usage"] = usage_members(answer.usage)
+        return _encode(body)
 
 
 class ChatStreamWriter:
@@ -108,34 +106,44 @@ class ChatStreamWriter:
 
     def __init__(self, request: Request, answer_id: str, created: int, signatures: SignatureCache | None) -> None:
         self._request, self._id, self._created, self._signatures = request, answer_id, created, signatures
-        self._answer = Answer()
+        self._answer = ChatAnswer()
         self._legacy = speaks_of_functions(request.tools)
-        self._paired = request.logprobs is not None  # text waits for the event behind it: its probabilities
+        self._paired = request.logprobs is not None  # a text waits for the next event: its log probabilities
         self._waiting = b""  # the delta of a text that waits
-        self._silent: set[int] = set()  # blocks of calls that had no arguments yet
+        self._silent: set[int] = set()  # blocks of calls that have no arguments yet
         self._head = self._tail = b""  # around the choices of every chunk
-        self._text_head = self._text_tail = b""  # around the text of one that is text alone
+        self._text_head = self._text_tail = b""  # around the text of a chunk that is text alone
 
     def feed(self, event: Event) -> bytes:
-        if type(event) is TextDelta and self._text_head:  # nearly every event
+        """See `Writer.feed`."""
+        # (1) Nearly every event: text, without log probabilities.
+        if type(event) is TextDelta and self._text_head:
             text = event.text
             self._answer.say(text)
             return self._text_head + _encode(text) + self._text_tail if text else b""
-        return self._feed_pair(event) if self._paired else self._feed_any(event)
-
-    def _feed_pair(self, event: Event) -> bytes:
-        """A text and its probabilities share a chunk."""
+        if not self._paired:
+            return self._written(event)
+        # (2) A text and its log probabilities share a chunk.
         waiting, self._waiting = self._waiting, b""
         if isinstance(event, Logprobs):
-            return self._probable(event, waiting)
+            self._answer.take(event)
+            return self._logprobs(event, waiting)
         before = self._chunk(waiting) if waiting else b""
         if isinstance(event, TextDelta) and event.text:
             self._answer.take(event)
             self._waiting = _encode({"content": event.text})
             return before
-        return before + self._feed_any(event)
+        return before + self._written(event)
 
-    def _feed_any(self, event: Event) -> bytes:
+    def end(self) -> bytes:
+        """See `Writer.end`."""
+        usage = self._answer.usage
+        if usage is None or not self._request.include_usage:
+            return DONE
+        return sse.encode(self._head + b"[]," + b'"usage":' + _encode(usage_members(usage)) + b"}") + DONE
+
+    def _written(self, event: Event) -> bytes:
+        """The chunk of one event."""
         answer = self._answer
         answer.take(event)
         match event:
@@ -147,13 +155,16 @@ class ChatStreamWriter:
                 return self._arguments(index, text) if text else b""
             case ToolCallStart(index=index):
                 self._silent.add(index)
-                return self._call(answer.calls[index])
+                call = answer.calls[index]
+                if self._legacy and call.place == 0:
+                    return self._delta({"function_call": {"name": call.name, "arguments": ""}})
+                return self._delta({"tool_calls": [{"index": call.place - self._legacy} | call_head(call, "")]})
             case RefusalDelta(text=text):
                 return self._delta({"refusal": text}) if text else b""
             case Logprobs():
-                return self._probable(event)
+                return self._logprobs(event)
             case BlockEnd(index=index):
-                return self._quiet(index)
+                return self._no_arguments(index)
             case Start():
                 return self._opened()
             case Stop():
@@ -161,14 +172,8 @@ class ChatStreamWriter:
             case _:
                 return b""
 
-    def end(self) -> bytes:
-        usage = self._answer.usage
-        if usage is None or not self._request.include_usage:
-            return DONE
-        return sse.encode(self._head + b"[]," + b'"usage":' + _encode(usage_members(usage)) + b"}") + DONE
-
     def _opened(self) -> bytes:
-        """The first chunk: the role. Before it nothing is known of id and model."""
+        """The first chunk, with the role. Until then neither id nor model is known."""
         if self._head:
             return b""
         head = {
@@ -192,14 +197,10 @@ class ChatStreamWriter:
     def _delta(self, delta: dict[str, Any]) -> bytes:
         return self._chunk(_encode(delta))
 
-    def _probable(self, event: Logprobs, delta: bytes = b"") -> bytes:
-        told = _encode(logprobs_member(event.tokens, self._request))
-        return self._chunk(delta or b'{"content":""}', logprobs=told)
-
-    def _call(self, call: Call) -> bytes:
-        if self._legacy and call.place == 0:
-            return self._delta({"function_call": {"name": call.name, "arguments": ""}})
-        return self._delta({"tool_calls": [{"index": self._place(call)} | call_head(call, "")]})
+    def _logprobs(self, event: Logprobs, delta: bytes = b"") -> bytes:
+        """A chunk with log probabilities, for the text of `delta` or for none."""
+        written = _encode(logprobs_member(event.tokens, self._request))
+        return self._chunk(delta or b'{"content":""}', logprobs=written)
 
     def _arguments(self, index: int, text: str) -> bytes:
         call = self._answer.calls.get(index)
@@ -208,27 +209,25 @@ class ChatStreamWriter:
         self._silent.discard(index)
         if self._legacy and call.place == 0:
             return self._delta({"function_call": {"arguments": text}})
-        return self._delta({"tool_calls": [{"index": self._place(call), "function": {"arguments": text}}]})
+        return self._delta({"tool_calls": [{"index": call.place - self._legacy, "function": {"arguments": text}}]})
 
-    def _place(self, call: Call) -> int:
-        return call.place - self._legacy
-
-    def _quiet(self, index: int) -> bytes:
-        """A call whose block ends without arguments has none: "{}"."""
+    def _no_arguments(self, index: int) -> bytes:
+        """A call whose block ends without arguments gets "{}"."""
         if index not in self._silent:
             return b""
         self._answer.calls[index].arguments.append(NO_ARGUMENTS)
         return self._arguments(index, NO_ARGUMENTS)
 
     def _stopped(self) -> bytes:
+        """The last chunks: lists and media, then the finish reason."""
         answer = self._answer
-        out = [self._quiet(index) for index in sorted(self._silent)]
+        out = [self._no_arguments(index) for index in sorted(self._silent)]
         turn = answer.turn
         answer.remember(self._request, self._signatures, turn)
         closing = closing_members(answer, self._id, self._created) | {EXTRA: message_extra(turn)}
-        told = {name: value for name, value in closing.items() if value}
-        if told:
-            out.append(self._delta(told))
+        members = {name: value for name, value in closing.items() if value}
+        if members:
+            out.append(self._delta(members))
         out.append(self._chunk(b"{}", _encode(finish_reason(answer.stop, self._legacy))))
         return b"".join(out)
 
@@ -239,14 +238,14 @@ def finish_reason(stop: Stop | None, legacy: bool) -> str:
 
 
 def logprobs_member(tokens: Sequence[TokenLogprob], request: Request) -> dict[str, Any] | None:
-    """A choice's `logprobs`, with as many rivals as were asked for."""
+    """A choice's `logprobs`, with as many alternatives as were asked for."""
     if not tokens:
         return None
     return {"content": openai_logprobs.written(tokens, request.logprobs), "refusal": None}
 
 
-def closing_members(answer: Answer, answer_id: str, created: int) -> dict[str, Any]:
-    """Lists and media, given at once. A sound carries the members the wire asks for; nothing is kept behind its id."""
+def closing_members(answer: ChatAnswer, answer_id: str, created: int) -> dict[str, Any]:
+    """Lists and media, which come in one delta. A sound has the members the wire requires; nothing is stored under its id."""
     audio = answer.audio and {
         "id": f"audio_{answer_id}",
         "data": answer.audio.data,

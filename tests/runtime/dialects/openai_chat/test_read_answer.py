@@ -340,3 +340,18 @@ def test_log_probabilities_of_thinking_have_no_place() -> None:
     choice = {"index": 0, "delta": {"reasoning_content": "hm"}, "logprobs": logprobs}
     events = events_of({"id": "1", "choices": [choice]}, chunk({"content": "a"}), chunk({}, "stop"))
     assert not any(isinstance(event, Logprobs) for event in events)
+
+
+def test_a_name_without_end_and_calls_without_end_are_garbled() -> None:
+    """Each piece of a name would copy all of it, and each call without an index would be looked for among all others."""
+    for pieces in (
+        [{"index": 0, "function": {"name": "x" * n}} for n in range(1, 100)],
+        [{"id": f"call_{n}", "function": {"name": "f"}} for n in range(2000)],
+    ):
+        reader, failed = ChatAnswerReader(), list[Failed]()
+        for piece in pieces:
+            chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]}
+            failed += [event for event in reader.feed("", json.dumps(chunk).encode()) if isinstance(event, Failed)]
+        assert len(failed) == 1
+        assert failed[0].failure.kind is Kind.GARBLED
+        assert reader.finish() == ()

@@ -1,4 +1,4 @@
-"""One answer as it grows from events: what a whole body needs of it, and what must come back with the next turn."""
+"""One translated answer as it grows from events: what a whole body needs, and what must come back with the next turn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.contract.events import (
     ToolCallStart,
     UsageReport,
 )
-from runtime.contract.messages import Extra, Reasoning, Request
+from runtime.contract.messages import Reasoning, Request
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_chat.signatures import (
     Bound,
@@ -48,7 +48,7 @@ class Call:
 
 
 class _Thought:
-    """A block of reasoning on its way, and where it stands."""
+    """A block of reasoning in the making, and its place in the turn."""
 
     __slots__ = ("calls", "chars", "redacted", "signature", "text")
 
@@ -59,7 +59,7 @@ class _Thought:
         self.redacted: str | None = None
 
 
-class Answer:
+class ChatAnswer:
     """Takes every event of one answer."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Answer:
         self.images: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
         self.audio: MediaOut | None = None
-        self.probable: list[TokenLogprob] = []
+        self.logprobs: list[TokenLogprob] = []
         self.usage: Usage | None = None
         self.stop: Stop | None = None
         self._chars = 0
@@ -83,8 +83,15 @@ class Answer:
         match event:
             case TextDelta(text=text):
                 self.say(text)
-            case ReasoningDelta():
-                self._think(event)
+            case ReasoningDelta(index=index, text=text, signature=signature, redacted=redacted):
+                thought = self._thoughts.get(index)
+                if not isinstance(thought, _Thought):
+                    thought = self._thoughts[index] = _Thought(self._chars, len(self.calls))
+                if text:
+                    self.reasoning.append(text)
+                    thought.text.append(text)
+                thought.signature = signature or thought.signature
+                thought.redacted = redacted or thought.redacted
             case ArgumentsDelta(index=index, text=text):
                 if index in self.calls:
                     self.calls[index].arguments.append(text)
@@ -97,9 +104,15 @@ class Answer:
             case Citation():
                 self.annotations.append(annotation(event))
             case Logprobs(tokens=tokens):
-                self.probable += tokens
-            case MediaOut():
-                self._media(event)
+                self.logprobs += tokens
+            case MediaOut(mime=mime, data=data):
+                url, kind = data_url.write(mime, data), data_url.kind(mime)
+                if kind == "audio":
+                    self.audio = event
+                elif kind == "image":
+                    self.images.append({"type": "image_url", "image_url": {"url": url}, "index": len(self.images)})
+                else:
+                    self.files.append({"type": "file", "file": {"file_data": url}, "index": len(self.files)})
             case OpaqueBlock(index=index, block=block):
                 self._thoughts[index] = Bound(block, self._chars, len(self.calls))
             case UsageReport(usage=usage):
@@ -110,34 +123,23 @@ class Answer:
                 pass
 
     def say(self, text: str) -> None:
+        """Takes a piece of text."""
         self.text.append(text)
         self._chars += len(text)
 
-    def _think(self, event: ReasoningDelta) -> None:
-        thought = self._thoughts.get(event.index)
-        if not isinstance(thought, _Thought):
-            thought = self._thoughts[event.index] = _Thought(self._chars, len(self.calls))
-        if event.text:
-            self.reasoning.append(event.text)
-            thought.text.append(event.text)
-        thought.signature = event.signature or thought.signature
-        thought.redacted = event.redacted or thought.redacted
-
-    def _media(self, event: MediaOut) -> None:
-        url = data_url.write(event.mime, event.data)
-        match data_url.kind(event.mime):
-            case "image":
-                self.images.append({"type": "image_url", "image_url": {"url": url}, "index": len(self.images)})
-            case "audio":
-                self.audio = event
-            case _:
-                self.files.append({"type": "file", "file": {"file_data": url}, "index": len(self.files)})
-
     @property
     def turn(self) -> ModelTurn:
-        """What the model will want back."""
-        bound = tuple(_bound(thought, origin(self.model)) for thought in self._thoughts.values())
-        return ModelTurn(self.model, bound, {call.id: call.signature for call in self.calls.values() if call.signature})
+        """The reasoning and the signatures that the model wants back."""
+        bound: list[Bound] = []
+        made_by = origin(self.model)
+        for each in self._thoughts.values():
+            if isinstance(each, Bound):
+                bound.append(each)
+                continue
+            part = Reasoning("".join(each.text), each.signature, each.redacted, made_by)
+            bound.append(Bound(part, each.chars, each.calls))
+        signatures = {call.id: call.signature for call in self.calls.values() if call.signature}
+        return ModelTurn(self.model, tuple(bound), signatures)
 
     def remember(self, request: Request, signatures: SignatureCache | None, turn: ModelTurn) -> None:
         """Keeps the turn for clients that will not give it back."""
@@ -149,15 +151,8 @@ class Answer:
             signatures.remember([Thread(request.messages).key("".join(self.text))], turn)
 
 
-def _bound(thought: _Thought | Bound, made_by: Extra) -> Bound:
-    if isinstance(thought, Bound):
-        return thought
-    part = Reasoning("".join(thought.text), thought.signature, thought.redacted, made_by)
-    return Bound(part, thought.chars, thought.calls)
-
-
 def annotation(event: Citation) -> dict[str, Any]:
-    """Where a source does not say which characters it stands for, it stands for none: 0 to 0."""
+    """A citation; one without a range gets an empty one, 0 to 0."""
     url = event.url or ""
     cited = {
         "url": url,
@@ -171,7 +166,7 @@ def annotation(event: Citation) -> dict[str, Any]:
 
 
 def call_head(call: Call, arguments: str) -> dict[str, Any]:
-    """A call as a message has it."""
+    """A call as a member of a message."""
     head: dict[str, Any] = {
         "id": call.id,
         "type": "function",
