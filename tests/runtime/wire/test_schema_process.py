@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,19 @@ async def longest_turn() -> AsyncIterator[list[float]]:
     task.cancel()
 
 
-def children() -> list[psutil.Process]:
-    """Child processes of this one that run a check."""
-    return [child for child in psutil.Process().children() if "json_schema.py" in " ".join(child.cmdline())]
+Children = Callable[[], list[psutil.Process]]
+
+
+@pytest.fixture
+def children() -> Children:
+    """Lists the child processes of this test that run checks."""
+
+    def running() -> list[psutil.Process]:
+        found = psutil.Process().children()
+        return [child for child in found if child.pid not in earlier and "json_schema.py" in " ".join(child.cmdline())]
+
+    earlier = {child.pid for child in psutil.Process().children()}
+    return running
 
 
 async def test_a_pattern_is_checked(checks: SchemaProcess) -> None:
@@ -91,7 +101,7 @@ async def test_deep_recursive_and_huge_schemas_hold_no_turn_of_the_loop(
     assert longest_turn[0] < 0.05
 
 
-async def test_a_thousand_evil_patterns_neither_pile_up_nor_leak() -> None:
+async def test_a_thousand_evil_patterns_neither_pile_up_nor_leak(children: Children) -> None:
     """Most are refused at once; no process and no file is left."""
     pool = SchemaProcess(limit_s=0.1, patience_s=0.5, most_waiting=8)
     files = psutil.Process().num_fds()
@@ -117,7 +127,7 @@ async def test_a_check_that_waited_too_long_is_given_up() -> None:
     pool.close()
 
 
-async def test_the_death_of_a_child_costs_no_later_check(checks: SchemaProcess) -> None:
+async def test_the_death_of_a_child_costs_no_later_check(checks: SchemaProcess, children: Children) -> None:
     """The next one gets a fresh child."""
     assert await checks.violation("{}", None) is None
     (child,) = children()
@@ -127,7 +137,7 @@ async def test_the_death_of_a_child_costs_no_later_check(checks: SchemaProcess) 
     assert len(children()) == 1
 
 
-async def test_an_idle_child_ends_by_itself() -> None:
+async def test_an_idle_child_ends_by_itself(children: Children) -> None:
     """So does one whose parent is gone: its pipe ends."""
     pool = SchemaProcess(idle_s=0.05, children=1)
     assert await pool.violation("{}", None) is None
@@ -137,7 +147,7 @@ async def test_an_idle_child_ends_by_itself() -> None:
     pool.close()
 
 
-async def test_a_child_that_speaks_nonsense_is_killed(tmp_path: Path) -> None:
+async def test_a_child_that_speaks_nonsense_is_killed(tmp_path: Path, children: Children) -> None:
     """Nothing is known of the answer then."""
     program = tmp_path / "json_schema.py"
     program.write_text("import sys; sys.stdin.buffer.read(4); sys.stdout.buffer.write(bytes(8)); sys.stdout.flush()")
