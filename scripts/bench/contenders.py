@@ -17,6 +17,7 @@ from scripts.bench.stub import MODEL
 from scripts.install import engine_python
 
 HEARTH = "hearth"
+HEARTH_AGAIN = "hearth again"  # the same program beside itself: how far apart noise puts two equal ones
 DIRECT = "direct"
 REFERENCE = "uvicorn + aiohttp"
 VLLM_ROUTER = "vllm-router"
@@ -85,6 +86,7 @@ def litellm(place: Place) -> Start:
 
 CONTENDERS: Mapping[str, Callable[[Place], Start]] = {
     HEARTH: hearth,
+    HEARTH_AGAIN: hearth,
     REFERENCE: reference,
     VLLM_ROUTER: vllm_router,
     SGLANG_ROUTER: sglang_router,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.bench.contenders import HEARTH, LITELLM, SGLANG_ROUTER
+from scripts.bench.contenders import HEARTH, HEARTH_AGAIN, LITELLM, SGLANG_ROUTER
 from scripts.bench.engine import Side, compare
 from scripts.bench.gateway import BURST, PHASES, WHOLE, Score, table, verdicts
 from scripts.bench.soak import rise
@@ -20,6 +20,20 @@ def test_a_gate_is_judged_by_the_ratio_of_medians() -> None:
     found = {each.gate.phase.name: each for each in verdicts({HEARTH: ours, SGLANG_ROUTER: theirs})}
     assert found[WHOLE.name].ratio == pytest.approx(1.5)
     assert (found[WHOLE.name].kept, found[BURST.name].kept) == (True, False)
+
+
+def test_of_the_identical_pair_the_dearer_one_is_judged() -> None:
+    """The luckier of two runs of the same program proves nothing; their distance is shown."""
+    scores = {
+        HEARTH: score([0.3], [1.0]),
+        HEARTH_AGAIN: score([0.33], [1.1]),
+        SGLANG_ROUTER: score([0.2], [1.05]),
+    }
+    found = {each.gate.phase.name: each for each in verdicts(scores)}
+    assert found[WHOLE.name].ratio == pytest.approx(1.65)
+    assert found[WHOLE.name].spread == pytest.approx(0.1)
+    assert not found[WHOLE.name].kept
+    assert found[BURST.name].kept  # 1.05 of at most 1.0 and the spread
 
 
 def test_who_did_not_run_is_not_judged() -> None:
