@@ -1,5 +1,6 @@
 # make run        install what is missing, get the built-in model, serve on 127.0.0.1:8000, show the first answer
 # make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
+# make test-slow   ten times the sizes, and soaks
 # make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, …), installed at pinned versions
 # make check      format, lint, types, architecture              make format       what check would complain about
 # make bench      gateway cost and added latency                 make lock         write scripts/locks again
@@ -19,7 +20,7 @@ PY = python=$$(scripts/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-clients test-clients-ci test-engine check format bench lock clean
+.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-engine check format bench lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -38,7 +39,11 @@ engine:
 test: test-fast test-clients-ci test-engine
 
 test-fast: dev
-	@$(VENV)/python -m pytest -n auto --dist loadfile -m "not engine and not clients" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadfile -m "not engine and not clients and not slow" $(ARGS)
+
+# Big sizes and soaks: before a release, not on every change.
+test-slow: dev
+	@$(VENV)/python -m pytest -n auto --dist load -m "slow and not engine and not clients" $(ARGS)
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cloud.anthropic.codec import AUTHORIZATION as ANTHROPIC_KEY
 from cloud.anthropic.codec import AnthropicCodec
+from cloud.anthropic.names import COUNTING as ANTHROPIC_COUNTING
 from cloud.anthropic.names import WIRE as ANTHROPIC_MESSAGES
 from cloud.anthropic.pauses import Pauses
 from cloud.gemini.codec import AUTHORIZATION as GEMINI_KEY
@@ -79,7 +80,7 @@ PROVIDERS = {
         Provider(
             "anthropic",
             "https://api.anthropic.com",
-            frozenset({ANTHROPIC_MESSAGES}),
+            frozenset({ANTHROPIC_MESSAGES, ANTHROPIC_COUNTING}),
             AnthropicCodec,
             ANTHROPIC_KEY,
             around=Pauses,

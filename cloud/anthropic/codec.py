@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from cloud.anthropic import faults
-from cloud.anthropic.names import API_VERSION, WIRE
+from cloud.anthropic.names import API_VERSION, COUNTING, WIRE
 from cloud.anthropic.pauses import PausingCall
 from cloud.anthropic.read_answer import ClaudeAnswerReader
 from cloud.anthropic.write_request import write_request
@@ -20,7 +20,7 @@ AUTHORIZATION = "x-api-key"  # the header of the key
 
 PATHS = {
     WIRE: "/v1/messages",
-    "anthropic_count_tokens": "/v1/messages/count_tokens",
+    COUNTING: "/v1/messages/count_tokens",
 }
 _JSON = ("content-type", "application/json")
 _VERSION, _BETA = "anthropic-version", "anthropic-beta"

@@ -6,6 +6,7 @@ import hashlib
 import re
 
 WIRE = "anthropic_messages"
+COUNTING = "anthropic_count_tokens"
 
 API_VERSION = "2026-10-21"
 SAMPLING_VERSION = "2023-06-01"  # the last version that takes temperature, top_p and top_k

@@ -67,15 +67,16 @@ class App:
 
     async def _with_a_floor(self, request: ClientRequest) -> None:
         gate = self.gate
-        if gate.prefix:
-            request.path = gate.inside(request.path)
-        request.id = self._desk.ids.next()
-        asked = request.headers.get("x-request-id", "")
-        extra = [(b"x-request-id", (asked if _REQUEST_ID.fullmatch(asked) else request.id).encode())]
-        if request.path.startswith(_MESSAGES):
-            extra.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
+        extra: _Headers = []
         try:
             try:
+                if gate.prefix:
+                    request.path = gate.inside(request.path)
+                request.id = self._desk.ids.next()
+                asked = request.headers.get("x-request-id", "")
+                extra.append((b"x-request-id", (asked if _REQUEST_ID.fullmatch(asked) else request.id).encode()))
+                if request.path.startswith(_MESSAGES):
+                    extra.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
                 extra += gate.meet(request)
                 await self._route(gate, request, extra)
             except ApiError as error:

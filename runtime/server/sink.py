@@ -18,19 +18,22 @@ class ClientSink:
     progress began, None between two; it lasts where the client does not read.
     """
 
-    __slots__ = ("_extra", "_request", "_streaming", "complete", "gone", "started", "writing_since")
+    __slots__ = ("_extra", "_request", "_streaming", "complete", "gone", "writing_since")
 
     def __init__(self, request: ClientRequest, extra: Pairs) -> None:
         self._request = request
         self._extra = extra
         self._streaming = False
-        self.started = False
         self.complete = False
         self.gone = False
         self.writing_since: float | None = None
 
+    @property
+    def started(self) -> bool:
+        """True once the head has left."""
+        return self._request.started
+
     async def start(self, head: Head) -> None:
-        self.started = True
         self._streaming = head.length is None
         headers = [
             *(_STREAM if self._streaming else (JSON, (b"content-length", str(head.length).encode()))),

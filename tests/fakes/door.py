@@ -14,6 +14,8 @@ import httpx
 import uvicorn
 
 from runtime.conversations.store import ResponseStore
+from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
+from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_completions import COMPLETIONS
 from runtime.dialects.openai_embeddings import EMBEDDINGS
@@ -35,6 +37,7 @@ from runtime.server.gate import Gate
 from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
+from runtime.server.pages.counting import Counting
 from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
@@ -123,10 +126,12 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         "/v1/chat/completions": ChatDialect(),
         "/v1/completions": COMPLETIONS,
         "/v1/embeddings": EMBEDDINGS,
+        "/v1/messages": MESSAGES,
     }
     responses = ResponseStore(None, time.time)
     pages = own_pages(desk, report, 0.0) | Responses(responses).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
+    pages["POST", COUNT_TOKENS] = Counting(desk).count
     app = App(desk, gate, dialects, pages)
     store.start()
     server = _Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none", proxy_headers=False))

@@ -103,7 +103,7 @@ CHAT = Wire(
 MESSAGES = Wire(
     "messages",
     AnthropicCodec(_now),
-    frozenset({"anthropic_messages"}),
+    frozenset({"anthropic_messages", "anthropic_count_tokens"}),
     (_START, _BLOCK),
     _END,
     (_event("message_stop"),),
