@@ -86,7 +86,7 @@ class Candidates:
                 due, turn = postponed
                 postponed = (deadline, turn)
                 await run.effects.sleep(max(0.0, due - clock()))
-                left.append(Turn(turn.backend, turn.target, turn.reason))
+                left.append(Turn(turn.backend, turn.target, turn.reason, turn.tries))
 
     async def _raced(self, turn: Turn, left: deque[Turn]) -> bool:
         """A turn with the next one beside it after `hedge_after` seconds without an answer."""
