@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 
 
 class QueueFullError(Exception):
-    """Too many calls, or too many bytes, wait for the thread."""
+    """Too many calls, or too many bytes, wait for the thread; or it is closed."""
 
 
 class Background:
@@ -27,12 +27,15 @@ class Background:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any], int] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._bytes = 0
+        self._closed = False
         self._thread: threading.Thread | None = None
 
     def submit(self, work: Callable[[], _Result], size: int = 0) -> Future[_Result]:
         """size: bytes the call holds while it waits. Raises QueueFullError."""
         future: Future[_Result] = Future()
         with self._lock:
+            if self._closed:
+                raise QueueFullError
             if self._waiting >= self._most_waiting or (self._waiting and self._bytes + size > self._most_bytes):
                 raise QueueFullError
             self._waiting, self._bytes = self._waiting + 1, self._bytes + size
@@ -48,7 +51,9 @@ class Background:
             return await asyncio.wrap_future(self.submit(work))
 
     def close(self, timeout_s: float) -> None:
-        """Ends the thread after the calls that wait. Blocks, at most so long."""
+        """Takes no more calls, and ends the thread after those that wait. Blocks, at most so long."""
+        with self._lock:
+            self._closed = True
         self._calls.put(None)
         if self._thread is not None:
             self._thread.join(timeout_s)

@@ -14,6 +14,8 @@ from runtime.conversations.file import ResponseFile
 from runtime.conversations.limits import StoreLimits
 from runtime.sqlite_files import busy, damaged, set_aside
 
+_QUIET_S = 60.0
+
 _Result = TypeVar("_Result")
 
 
@@ -36,7 +38,8 @@ class Disk:
         self._path, self._clock, self._limits = path, clock, limits
         self._notice, self._rest_s = notice, rest_s
         self._file: ResponseFile | None = None
-        self._rests_until = 0.0
+        self._rests_until = self._quiet_until = 0.0
+        self._noticed: str | None = None
 
     def read(self, work: Callable[[ResponseFile], _Result], nothing: _Result) -> _Result:
         """`nothing` if there is no file. Raises sqlite3.Error or OSError if there is one that cannot be read now."""
@@ -52,16 +55,21 @@ class Disk:
 
     def write(self, work: Callable[[ResponseFile], None]) -> None:
         """Begins a new file in place of a damaged one. Any other fault costs what was to be written; `trouble` says so."""
-        with contextlib.suppress(sqlite3.Error, OSError):
+        try:
             try:
                 _, trouble = self._use(work)
             except _SetAsideError:
                 _, trouble = self._use(work)
-            self.say(trouble)
+        except (sqlite3.Error, OSError):
+            return
+        except Exception as error:  # noqa: BLE001 (nobody waits for a write: an exception would be lost)
+            trouble = f"a response could not be stored in {self._path} ({error!r})"
+        self.say(trouble)
 
     def say(self, words: str | None) -> None:
-        """words: the trouble from now on. Noticed once, however often it happens."""
-        if words is not None and words != self.trouble:
+        """words: the trouble from now on. The same sentence is noticed once a minute, even if all was well in between."""
+        if words is not None and (words != self._noticed or self._clock() >= self._quiet_until):
+            self._noticed, self._quiet_until = words, self._clock() + _QUIET_S
             self._notice(words)
         self.trouble = words
 

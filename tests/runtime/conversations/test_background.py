@@ -75,3 +75,12 @@ def test_a_thread_that_was_never_needed_never_starts() -> None:
     thread = Background("test")
     thread.close(5)
     assert thread._thread is None
+
+
+async def test_a_closed_thread_takes_no_calls() -> None:
+    """A request that is still under way is refused instead of waiting for nobody."""
+    thread = Background("test")
+    await thread.call(lambda: None, 5)
+    thread.close(5)
+    with pytest.raises(QueueFullError):
+        thread.submit(lambda: None)
