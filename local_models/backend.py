@@ -16,16 +16,12 @@ DIALECTS = frozenset({"openai_chat", "openai_completions", "openai_embeddings"})
 
 
 def idle_target(spec: EngineSpec, certified: frozenset[str], timeouts: Timeouts) -> Target:
-    """The engine's target by what is known of its model without starting it."""
-    known = _catalogued(spec.model)
+    """The engine's target, from the catalogue and the settings: nothing is started."""
+    entry = catalogue().find(spec.model)
+    known = entry.capabilities if entry else Capabilities(completions=True)
     window = spec.max_model_len or known.context_tokens
     on_box = all(map(is_loopback, spec.urls))
     return _target(spec.model, replace(known, context_tokens=window), certified, timeouts, on_box=on_box)
-
-
-def _catalogued(model: str) -> Capabilities:
-    entry = catalogue().find(model)
-    return entry.capabilities if entry else Capabilities(completions=True)
 
 
 def _target(
@@ -35,10 +31,10 @@ def _target(
 
 
 class LocalBackend:
-    """`runtime.contract.backend.Backend` of the box's own engine. What runs on the box meets every `requires`."""
+    """`runtime.contract.backend.Backend` of the box's own engine. A replica on this machine meets every `requires`."""
 
     def __init__(self, engine: Engine, certified: frozenset[str], timeouts: Timeouts, *, ours: bool) -> None:
-        """ours: we started it, so that it is surely a vLLM, which goes on with partial answers."""
+        """ours: Hearth started the engine, so that it is surely a vLLM, which can continue partial answers."""
         self._engine = engine
         self._ours = ours
         self._certified = certified
@@ -50,7 +46,7 @@ class LocalBackend:
 
     @property
     def target(self) -> Target:
-        """Read anew whenever a replica comes or goes: its window is known once it is ready."""
+        """Computed again after every change of a replica: its context window is known once it is ready."""
         revision = self._engine.revision
         if revision != self._revision:
             self._revision, self._target = revision, self._read()

@@ -1,6 +1,6 @@
-"""The local fleet: several replicas behind `runtime.contract.engine.Engine`, started by us or attached by URL.
+"""The local fleet: several replicas behind `runtime.contract.engine.Engine`, started here or attached by URL.
 
-Knows how replicas are put together and asked as one; what happens to one of them is its supervisor's.
+Knows how replicas are put together and queried as one; the life of each belongs to its supervisor.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class ReplicaLane:
 class LocalEngine:
     """A `runtime.contract.engine.Engine`. To be started, drained and stopped in one event loop, once.
 
-    prepare: gets the weights. plan: how to start vLLM on them (`fleet.py` wires the real one). watch: how closely
-    replicas are watched; left out, as the spec says. clock: monotonic seconds; sleep its companion.
+    prepare: fetches the weights. plan: how to start vLLM on them (`fleet.py` wires the real one). watch: intervals of the
+    replicas' supervision; None: from the spec. clock: monotonic seconds; sleep its companion.
     """
 
     def __init__(
@@ -105,8 +105,22 @@ class LocalEngine:
         self._logs: list[LogRing] = []
         self._folder = sockets.socket_folder(spec.state_dir)
         world = World(self._weights, plan, spawn, gpus, clock, sleep, StartTimes(spec.state_dir / "engine-starts.json"))
-        instances = self._attached() if spec.urls else self._owned(world)
-        policy, watch = _policy(spec), watch or _watch(spec)
+        policy, usual_watch = supervision(spec)
+        watch = watch or usual_watch
+        instances: list[Instance] = (
+            [
+                AttachedServer(
+                    f"replica-{i}",
+                    without_secrets(url),
+                    EngineHop(base_url=url, key=spec.key, clock=clock),
+                    spec.model,
+                    sleep,
+                )
+                for i, url in enumerate(spec.urls)
+            ]
+            if spec.urls
+            else [self._owned(world, index) for index in range(spec.replicas)]
+        )
         self._supervisors = [
             Supervisor(instance, policy, watch, clock=clock, sleep=sleep, changed=self._changed, hurry=self._hurry)
             for instance in instances
@@ -116,34 +130,24 @@ class LocalEngine:
             for supervisor, instance in zip(self._supervisors, instances, strict=True)
         )
 
-    def _owned(self, world: World) -> list[Instance]:
-        owner = orphans.this_process(self._spec.state_dir)
-        return [self._owned_one(index, owner, world) for index in range(self._spec.replicas)]
-
-    def _owned_one(self, index: int, owner: orphans.Owner, world: World) -> Instance:
-        name = f"replica-{index}"
+    def _owned(self, world: World, index: int) -> OwnedEngine:
+        name, owner = f"replica-{index}", orphans.this_process(self._spec.state_dir)
         place = ReplicaPlace(name, index, self._folder / f"{name}.sock", owner, self._spec.start_timeout_s)
         log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
         self._logs.append(log)
         return OwnedEngine(place, world, EngineHop(socket_path=place.socket, clock=self._clock), log)
 
-    def _attached(self) -> list[Instance]:
-        return [
-            AttachedServer(
-                name=f"replica-{index}",
-                address=without_secrets(url),
-                hop=EngineHop(base_url=url, key=self._spec.key, clock=self._clock),
-                wanted=self._spec.model,
-                sleep=self._sleep,
-            )
-            for index, url in enumerate(self._spec.urls)
-        ]
+    async def _weights(self, notice: Notice) -> PreparedModel:
+        """Prepares the weights once for all replicas: one fetches, the others find them fetched."""
+        async with self._preparing:
+            self._prepared = await self._prepare(self._spec.model, notice)
+        return self._prepared
 
-    # -- what it is
+    # -- state
 
     @property
     def model(self) -> str:
-        """The settings' name; of attached servers that do not have it, the one they serve."""
+        """The model of the settings; if the attached servers do not have it, the one they serve."""
         served = next((view.models for view in self.views() if view.models), ())
         if not self._spec.urls or not served or self._spec.model in served:
             return self._spec.model
@@ -176,16 +180,16 @@ class LocalEngine:
         return tuple(supervisor.view() for supervisor in self._supervisors)
 
     def gpus(self) -> tuple[Gpu, ...]:
-        """As read within the last second or so."""
+        """The last reading, about a second old at most."""
         return self._gpus
 
     def log_tail(self, lines: int) -> tuple[str, ...]:
-        """Of every replica, each line behind its replica's name where there are several."""
+        """The last lines of every replica, prefixed by its name if there are several."""
         if len(self._logs) == 1:
             return self._logs[0].tail(lines)
         return tuple(f"replica-{i}: {line}" for i, log in enumerate(self._logs) for line in log.tail(lines))
 
-    # -- what it does
+    # -- life
 
     async def start(self, notice: Notice) -> None:
         notice = safe(notice)
@@ -264,12 +268,6 @@ class LocalEngine:
     def _begun(self) -> list[Supervisor]:
         return [supervisor for supervisor in self._supervisors if supervisor.begun]
 
-    async def _weights(self, notice: Notice) -> PreparedModel:
-        """One replica fetches, the others find it fetched."""
-        async with self._preparing:
-            self._prepared = await self._prepare(self._spec.model, notice)
-        return self._prepared
-
     async def _watch_gpus(self) -> None:
         while True:
             try:
@@ -294,14 +292,15 @@ class LocalEngine:
             await self._change.wait()
 
 
-def _policy(spec: EngineSpec) -> RestartPolicy:
-    if spec.urls:
-        first, most = min(_ATTACHED_FIRST_S, spec.backoff_first_s), min(_ATTACHED_MOST_S, spec.backoff_most_s)
-        return RestartPolicy(first, most, give_up_after=None, grace=0.0)
-    return RestartPolicy(spec.backoff_first_s, spec.backoff_most_s, give_up_after=spec.give_up_after, grace=_GRACE_S)
-
-
-def _watch(spec: EngineSpec) -> Watch:
-    """An attached server may be paid for by the hour it is awake: no canary while nothing is asked of it."""
-    watch = Watch(hang_after=spec.hang_after_s, canary=spec.canary_s)
-    return replace(watch, idle=None) if spec.urls else watch
+def supervision(spec: EngineSpec) -> tuple[RestartPolicy, Watch]:
+    """When the spec's replicas are restarted, and how closely they are watched."""
+    if not spec.urls:
+        policy = RestartPolicy(
+            spec.backoff_first_s, spec.backoff_most_s, give_up_after=spec.give_up_after, grace=_GRACE_S
+        )
+        return policy, Watch(hang_after=spec.hang_after_s, canary=spec.canary_s)
+    # An attached server may be back any moment and a probe costs little, so it is tried often and never given up. It may
+    # be paid for by the hour it is awake: no canary while nothing is asked of it.
+    first, most = min(_ATTACHED_FIRST_S, spec.backoff_first_s), min(_ATTACHED_MOST_S, spec.backoff_most_s)
+    policy = RestartPolicy(first, most, give_up_after=None, grace=0.0)
+    return policy, Watch(hang_after=spec.hang_after_s, canary=spec.canary_s, idle=None)

@@ -46,7 +46,10 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
     async def plan(model: PreparedModel, place: ReplicaPlace, extra: Mapping[str, str]) -> StartPlan:
         gpus, found = await _look(spec, reader, environ)
         try:
-            names = _group(spec, model, gpus, place.index, environ) if found.kind == command.CUDA else ()
+            names: tuple[str, ...] = ()
+            if found.kind == command.CUDA:
+                size = command.gpus_per_replica((*model.args, *spec.args))
+                names = command.group_gpus(command.visible(gpus, environ), spec.replicas, size)[place.index]
             launch = command.EngineLaunch(
                 python=found.python,
                 device=found.kind,
@@ -63,8 +66,9 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
             ready = command.build(launch, environ)
         except command.EngineArgsError as error:
             raise ReplicaFault(str(error), deterministic=True) from error
+        about = f"GPU {', '.join(names)}" if names else f"the CPU ({reader.reason})"  # never a slower device silently
         key = f"{model.path} {found.kind} {len(names)}"
-        return StartPlan(ready.argv, ready.env, command.indices(names), key, _about(names, reader.reason))
+        return StartPlan(ready.argv, ready.env, command.indices(names), key, about)
 
     return plan
 
@@ -105,15 +109,3 @@ async def _look(
     if isinstance(found, environment.NotFound):
         raise ReplicaFault(found.reason, deterministic=True)
     return gpus, found
-
-
-def _group(
-    spec: EngineSpec, model: PreparedModel, gpus: tuple[Gpu, ...], index: int, environ: Mapping[str, str]
-) -> tuple[str, ...]:
-    size = command.gpus_per_replica((*model.args, *spec.args))
-    return command.group_gpus(command.visible(gpus, environ), spec.replicas, size)[index]
-
-
-def _about(gpus: tuple[str, ...], why_no_gpu: str | None) -> str:
-    """A slower device is never taken silently."""
-    return f"GPU {', '.join(gpus)}" if gpus else f"the CPU ({why_no_gpu})"

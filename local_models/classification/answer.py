@@ -92,7 +92,12 @@ def decode(body: bytes) -> ScoredAnswer:
     content = choice.logprobs.content if choice.logprobs is not None else None
     if not content:
         raise AnswerError("the answer has no logprobs: the engine must return them")
-    return ScoredAnswer(choice.message.content or "", tuple(_step(entry) for entry in content), completion.model)
+    tokens = []
+    for entry in content:
+        listed = {_id(top.token): top.logprob for top in entry.top_logprobs if top.logprob > _IMPOSSIBLE}
+        taken = _id(entry.token)
+        tokens.append(ScoredToken(taken, {**listed, taken: entry.logprob}))
+    return ScoredAnswer(choice.message.content or "", tuple(tokens), completion.model)
 
 
 def decode_prompt(body: bytes) -> Spelling:
@@ -115,13 +120,6 @@ def _completion(body: bytes) -> _Completion:
     if not completion.choices:
         raise AnswerError("a chat completion without choices")
     return completion
-
-
-def _step(entry: _Content) -> ScoredToken:
-    listed = {_id(top.token): top.logprob for top in entry.top_logprobs if top.logprob > _IMPOSSIBLE}
-    taken = _id(entry.token)
-    listed[taken] = entry.logprob
-    return ScoredToken(taken, listed)
 
 
 def _id(token: str) -> int:

@@ -37,22 +37,18 @@ def checked(labels: Sequence[str]) -> tuple[str, ...]:
     if len(labels) > MOST_LABELS:
         raise LabelError(f"{len(labels)} labels; at most {MOST_LABELS} fit one question: classify in two stages")
     for label in labels:
-        _check_one(label)
+        if len(label) > LONGEST_LABEL:
+            raise LabelError(
+                f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: shorten it, say the rest with "
+                f"--describe"
+            )
+        if not label.isprintable():
+            raise LabelError(f"the label {label!r} holds a line break or control character: remove it")
     return tuple(labels)
 
 
-def _check_one(label: str) -> None:
-    if len(label) > LONGEST_LABEL:
-        raise LabelError(
-            f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: shorten it, say the rest with "
-            f"--describe"
-        )
-    if not label.isprintable():
-        raise LabelError(f"the label {label!r} holds a line break or control character: remove it")
-
-
 def descriptions_from(given: Sequence[str], labels: Sequence[str]) -> Mapping[str, str]:
-    """What each `--describe LABEL=TEXT` says of its label. Raises LabelError."""
+    """The descriptions given as `--describe LABEL=TEXT`, by label. Raises LabelError."""
     found: dict[str, str] = {}
     for text in given:
         label = max((name for name in labels if text.startswith(f"{name}=")), key=len, default=None)

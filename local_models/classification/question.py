@@ -61,11 +61,10 @@ class Prompt:
         return hashlib.sha256(told).hexdigest()
 
     def _listed(self) -> str:
-        return "\n".join(f"- {label}{self._meaning(label)}" for label in self.labels)
-
-    def _meaning(self, label: str) -> str:
-        meaning = self.descriptions.get(label)
-        return f": {meaning}" if meaning else ""
+        meanings = self.descriptions
+        return "\n".join(
+            f"- {label}: {meanings[label]}" if meanings.get(label) else f"- {label}" for label in self.labels
+        )
 
 
 @dataclass(frozen=True, slots=True)

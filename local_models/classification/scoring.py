@@ -83,7 +83,8 @@ class LabelTally:
         """The place to ask about next; None when the probabilities are known well enough, or cannot be known better."""
         askable = {labels: mass for labels, mass in self._open.items() if self._tree.nodes[labels].text is not None}
         unknown = sum(askable.values())
-        if unknown <= _NOTHING or (unknown <= self._tolerance and self._lead() > unknown):
+        first, second = sorted(self._settled.values(), reverse=True)[:2]
+        if unknown <= _NOTHING or (unknown <= self._tolerance and first - second > unknown):
             return None
         return self._tree.nodes[max(askable, key=askable.__getitem__)]
 
@@ -130,10 +131,6 @@ class LabelTally:
                 node = self._tree.nodes[labels]
                 self._missing += mass * self._loose[labels]
                 todo += [(node.children[token], mass * share) for token, share in self._shares[labels].items()]
-
-    def _lead(self) -> float:
-        first, second = sorted(self._settled.values(), reverse=True)[:2]
-        return first - second
 
 
 def check_held(answer: ScoredAnswer, labels: Labels) -> None:

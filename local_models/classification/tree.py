@@ -53,7 +53,12 @@ class LabelTree:
         self._grow(cuts, self.labels)
         self.root = self.nodes[self.labels]
         self.room = max(len(node.path) for node in self.nodes.values()) + 1
-        self.ids = self._listed() if len(self.labels) > _FEW else ()
+        # The tokens whose probabilities a row's question asks for: of the upper nodes, as many as may be asked for.
+        found: dict[int, None] = {}
+        for node in sorted(self.nodes.values(), key=lambda node: len(node.path)) if len(self.labels) > _FEW else ():
+            if len(found.keys() | node.children.keys()) <= MOST_LISTED:
+                found.update(dict.fromkeys(node.children))
+        self.ids = tuple(found)
 
     def _grow(self, cuts: Mapping[str, Cut], labels: Labels) -> None:
         shared = _shared([cuts[label].ids for label in labels])
@@ -62,7 +67,10 @@ class LabelTree:
             following = cuts[label].ids[shared]
             children[following] = (*children.get(following, ()), label)
         first = cuts[labels[0]]
-        self.nodes[labels] = Node(labels, first.ids[:shared], _said(first.texts[:shared], labels[0]), children)
+        texts = first.texts[:shared]
+        text = "".join(texts)
+        whole = not texts or (texts[-1] != "" and labels[0].startswith(text))  # not cut inside a character
+        self.nodes[labels] = Node(labels, first.ids[:shared], text if whole else None, children)
         for behind in children.values():
             if len(behind) > 1:
                 self._grow(cuts, behind)
@@ -70,14 +78,6 @@ class LabelTree:
     def ids_at(self, node: Node) -> tuple[int, ...]:
         """The tokens to list at this one place, as `ids`."""
         return tuple(node.children) if self.ids else ()
-
-    def _listed(self) -> tuple[int, ...]:
-        """Tokens whose probabilities a row's question asks for: those of the upper nodes, as many as may be asked for."""
-        found: dict[int, None] = {}
-        for node in sorted(self.nodes.values(), key=lambda node: len(node.path)):
-            if len(found.keys() | node.children.keys()) <= MOST_LISTED:
-                found.update(dict.fromkeys(node.children))
-        return tuple(found)
 
 
 def cuts_from(spellings: Mapping[str, Spelling], labels: Sequence[str]) -> dict[str, Cut]:
@@ -87,18 +87,17 @@ def cuts_from(spellings: Mapping[str, Spelling], labels: Sequence[str]) -> dict[
     behind = _shared([one[before:][::-1], other[before:][::-1]])
     if behind == 0:
         raise AnswerError("the model's chat template does not end an answer")
-    around = one[:before], one[len(one) - behind :]
-    return {label: _cut(spellings[label], around, label) for label in labels}
-
-
-def _cut(spelling: Spelling, around: tuple[tuple[int, ...], tuple[int, ...]], label: str) -> Cut:
-    before, behind = around
-    end = len(spelling.ids) - len(behind)
-    if spelling.ids[: len(before)] != before or spelling.ids[end:] != behind or end <= len(before):
-        raise AnswerError(
-            f"the model's chat template or tokenizer changes the label {label!r}: choose other words for it"
-        )
-    return Cut(spelling.ids[len(before) : end + 1], spelling.texts[len(before) : end])
+    head, tail = one[:before], one[len(one) - behind :]
+    cuts = {}
+    for label in labels:
+        spelling = spellings[label]
+        end = len(spelling.ids) - behind
+        if spelling.ids[:before] != head or spelling.ids[end:] != tail or end <= before:
+            raise AnswerError(
+                f"the model's chat template or tokenizer changes the label {label!r}: choose other words for it"
+            )
+        cuts[label] = Cut(spelling.ids[before : end + 1], spelling.texts[before:end])
+    return cuts
 
 
 def _shared(sequences: Sequence[Sequence[int]]) -> int:
@@ -109,9 +108,3 @@ def _shared(sequences: Sequence[Sequence[int]]) -> int:
             break
         length += 1
     return length
-
-
-def _said(texts: Sequence[str], label: str) -> str | None:
-    text = "".join(texts)
-    whole = not texts or (texts[-1] != "" and label.startswith(text))
-    return text if whole else None

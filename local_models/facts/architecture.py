@@ -81,25 +81,22 @@ def read(config: Mapping[str, Any]) -> Architecture:
     """The shape a `config.json` describes. Raises UnknownArchitectureError."""
     text = {**config, **config.get("text_config", {})}
     try:
-        return _read(text)
+        heads = int(text["num_attention_heads"])
+        return Architecture(
+            layers=int(text["num_hidden_layers"]),
+            hidden=int(text["hidden_size"]),
+            heads=heads,
+            kv_heads=int(text.get("num_key_value_heads") or heads),
+            vocab=int(text["vocab_size"]),
+            context=int(text["max_position_embeddings"]),
+            widest=max(
+                int(text.get(key) or 0) for key in ("intermediate_size", "intermediate_size_mlp", "hidden_size")
+            ),
+            kv=_kv_groups(text),
+            shared=bool(text.get("kv_lora_rank") or text.get("compress_ratios")),
+        )
     except KeyError as missing:
         raise UnknownArchitectureError(f"its config.json has no {missing}") from missing
-
-
-def _read(text: Mapping[str, Any]) -> Architecture:
-    heads = int(text["num_attention_heads"])
-    hidden = int(text["hidden_size"])
-    return Architecture(
-        layers=int(text["num_hidden_layers"]),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=int(text.get("num_key_value_heads") or heads),
-        vocab=int(text["vocab_size"]),
-        context=int(text["max_position_embeddings"]),
-        widest=max(int(text.get(key) or 0) for key in ("intermediate_size", "intermediate_size_mlp", "hidden_size")),
-        kv=_kv_groups(text),
-        shared=bool(text.get("kv_lora_rank") or text.get("compress_ratios")),
-    )
 
 
 def _kv_groups(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:
@@ -109,9 +106,7 @@ def _kv_groups(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:
         raise UnknownArchitectureError(
             f"its attention ({text.get('model_type')}) keeps a cache that is not computed here"
         )
-    if text.get("kv_lora_rank"):
-        return _latent(text)
-    return _grouped(text)
+    return _latent(text) if text.get("kv_lora_rank") else _grouped(text)
 
 
 def _compressed(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:

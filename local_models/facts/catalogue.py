@@ -82,7 +82,7 @@ class Entry:
 
     @property
     def tools(self) -> bool:
-        """Whether it can be given tools with nothing but what its own files hold."""
+        """True if it takes tools with the chat template in its own files."""
         return self.tool_parser is not None and self.tool_template is None
 
     @property
@@ -125,16 +125,16 @@ def catalogue() -> Catalogue:
 
 def parse(tables: Iterable[Mapping[str, Any]]) -> Catalogue:
     """Raises TypeError at a key no entry has, ValueError at a name used twice."""
-    entries = tuple(_entry(table) for table in tables)
+    entries = []
+    for table in tables:
+        facts: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
+        }
+        if "wheel" in facts:
+            facts["wheel"] = Wheel(**facts["wheel"])
+        if "modalities" in facts:
+            facts["modalities"] = frozenset(facts["modalities"])
+        entries.append(Entry(**facts))
     if len({entry.name for entry in entries}) != len(entries):
         raise ValueError("a name stands twice in the catalogue")
-    return Catalogue(entries)
-
-
-def _entry(table: Mapping[str, Any]) -> Entry:
-    facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    if "wheel" in facts:
-        facts["wheel"] = Wheel(**facts["wheel"])
-    if "modalities" in facts:
-        facts["modalities"] = frozenset(facts["modalities"])
-    return Entry(**facts)
+    return Catalogue(tuple(entries))

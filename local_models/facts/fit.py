@@ -109,7 +109,8 @@ def judge(model: Footprint, box: Box, wish: Wish) -> FitVerdict:
         smallest=fitting if in_context else None,
         reasons=(),
     )
-    return _with_reasons(verdict, model, box, wish)
+    reasons = (_headline(verdict, model, box, wish), *_parts(verdict, model, wish), *_advice(verdict, model, box, wish))
+    return replace(verdict, reasons=reasons)
 
 
 def splits(architecture: Architecture) -> list[int]:
@@ -157,11 +158,6 @@ def longest(model: Footprint, concurrency: int, tensor_parallel: int, room: int)
 def _cache(model: Footprint, tokens: int, tensor_parallel: int) -> int:
     blocks = -(-max(tokens, 1) // _BLOCK)
     return model.architecture.kv_bytes(blocks * _BLOCK, tensor_parallel, WIDTHS[model.kv_dtype])
-
-
-def _with_reasons(verdict: FitVerdict, model: Footprint, box: Box, wish: Wish) -> FitVerdict:
-    words = (_headline(verdict, model, box, wish), *_parts(verdict, model, wish), *_advice(verdict, model, box, wish))
-    return replace(verdict, reasons=words)
 
 
 def _headline(verdict: FitVerdict, model: Footprint, box: Box, wish: Wish) -> str:

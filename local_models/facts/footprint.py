@@ -56,7 +56,10 @@ def of_entry(entry: Entry, dtype: str | None = None, kv_dtype: str = "bf16") -> 
 
 
 def _of_files(name: str, config: Mapping[str, Any], weights: int, dtype: str | None, kv_dtype: str) -> Footprint:
-    published = _published(config)
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    text = {**config, **config.get("text_config", {})}
+    plain = str(text.get("dtype") or text.get("torch_dtype") or "bfloat16")
+    published = str(method) if method else _NAMES.get(plain, plain)
     if dtype and dtype != published:
         if published not in WIDTHS:
             raise NotAModelError(f"{name} is published in {published}", f"it cannot be reckoned in {dtype}")
@@ -67,14 +70,6 @@ def _of_files(name: str, config: Mapping[str, Any], weights: int, dtype: str | N
         raise NotAModelError(
             f"{name} cannot be judged: {error}", "vLLM itself says at start whether it fits"
         ) from error
-
-
-def _published(config: Mapping[str, Any]) -> str:
-    """The type of the published weights, as far as the config tells."""
-    method = (config.get("quantization_config") or {}).get("quant_method")
-    text = {**config, **config.get("text_config", {})}
-    plain = str(text.get("dtype") or text.get("torch_dtype") or "bfloat16")
-    return str(method) if method else _NAMES.get(plain, plain)
 
 
 def _config(folder: Path) -> dict[str, Any]:

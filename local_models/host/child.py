@@ -47,22 +47,24 @@ async def run(command: Sequence[str], environ: Mapping[str, str]) -> Finished:
         start_new_session=True,
     )
     try:
-        output = await _tail(child)
+        output = await tail_of(child.stdout)
         return Finished(await child.wait(), output)
     finally:
-        if child.returncode is None:
-            await _end(child)
+        await kill_group(child)
 
 
-async def _tail(child: asyncio.subprocess.Process) -> str:
+async def tail_of(stream: asyncio.StreamReader | None, at_most: int = _KEPT) -> str:
+    """Reads an output to its end and keeps the last `at_most` bytes, as text."""
+    assert stream is not None
     kept = b""
-    assert child.stdout is not None
-    while chunk := await child.stdout.read(8192):
-        kept = (kept + chunk)[-_KEPT:]
+    while chunk := await stream.read(8192):
+        kept = (kept + chunk)[-at_most:]
     return kept.decode("utf-8", "replace").replace("\r", "\n")
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    await child.wait()
+async def kill_group(child: asyncio.subprocess.Process) -> None:
+    """SIGKILL to the child's session, unless the child has ended. Returns when it is reaped."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()

@@ -1,7 +1,7 @@
-"""What the GPUs of this box say of themselves, through NVML.
+"""The GPUs of this box, read through NVML.
 
-Knows GPUs, not engines: whether a GPU is full of our work or of somebody else's is judged elsewhere. A box without a
-driver has no GPUs and a reason; nothing here raises.
+Knows GPUs, not engines: whose work fills a GPU is judged elsewhere. A box without a driver has no GPUs and a reason; no
+probe raises.
 """
 
 from __future__ import annotations
@@ -77,7 +77,13 @@ class NvmlProbe:
 
     def processes(self) -> tuple[GpuProcess, ...]:
         """Who holds memory on any GPU, for `doctor`."""
-        return self._ask(lambda nvml: tuple(p for i, h in enumerate(self._handles) for p in _processes(nvml, i, h)))
+        return self._ask(
+            lambda nvml: tuple(
+                GpuProcess(index, int(process.pid), process.usedGpuMemory)
+                for index, handle in enumerate(self._handles)
+                for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+            )
+        )
 
     def close(self) -> None:
         nvml, self._nvml = self._nvml, None
@@ -91,7 +97,10 @@ class NvmlProbe:
         """One question to the driver. What goes wrong (no library, no driver, a GPU fallen off the bus) is a reason."""
         try:
             if self._nvml is None:
-                self._begin()
+                nvml = self._load()
+                nvml.nvmlInit()
+                self._handles = tuple(nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount()))
+                self._nvml = nvml
             found = question(self._nvml)
         except Exception as error:  # noqa: BLE001 - NVMLError is known only once the library is loaded
             self._nvml = None
@@ -99,12 +108,6 @@ class NvmlProbe:
             return ()
         self.reason = None if self._handles else "the NVIDIA driver shows no GPU"
         return found
-
-    def _begin(self) -> None:
-        nvml = self._load()
-        nvml.nvmlInit()
-        self._handles = tuple(nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount()))
-        self._nvml = nvml
 
     def _gpu(self, nvml: Any, index: int, handle: Any) -> Gpu:
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
@@ -142,7 +145,7 @@ class GpuReader:
 
 
 def memory_back(before: Sequence[Gpu], now: Sequence[Gpu], indices: Sequence[int], *, slack: int = 1 << 30) -> bool:
-    """Whether the GPUs of a stopped engine have given its memory back, so that a new start will find it.
+    """True if the GPUs of a stopped engine have released its memory, so that a new start will find it.
 
     before: as read before the engine started. now: as read just now. indices: the GPUs it ran on, () for a CPU engine.
     slack: bytes by which other work may have grown meanwhile. A GPU that was not read before, or that can no longer be
@@ -152,11 +155,6 @@ def memory_back(before: Sequence[Gpu], now: Sequence[Gpu], indices: Sequence[int
     used_now = {gpu.index: gpu.memory_used for gpu in now}
     both = [i for i in indices if i in used_before and i in used_now]
     return all(used_now[i] <= used_before[i] + slack for i in both)
-
-
-def _processes(nvml: Any, index: int, handle: Any) -> tuple[GpuProcess, ...]:
-    running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    return tuple(GpuProcess(index, int(p.pid), p.usedGpuMemory) for p in running)
 
 
 def _utilization(nvml: Any, handle: Any) -> float:

@@ -111,7 +111,9 @@ class Mirror:
             self._file.write(data)
             self._size += len(data)
             if self._size >= self._most:
-                self._turn()
+                self.close()
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                self._file = self._open()
         except OSError:
             self.close()
 
@@ -129,11 +131,6 @@ class Mirror:
                 file.close()
             except OSError:
                 return  # the disk is full; the ring still has the lines
-
-    def _turn(self) -> None:
-        self.close()
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        self._file = self._open()
 
     def _open(self) -> BufferedWriter | None:
         try:

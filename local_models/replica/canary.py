@@ -58,11 +58,10 @@ async def ask(hop: Probing, question: CanaryQuestion, timeout_s: float) -> Canar
         answer = CanaryAnswer.SILENT if error.failure.kind is Kind.SILENT else CanaryAnswer.BROKEN
         return CanaryOutcome(answer, False, error.failure.message)
     words = f"{question.path} answered {status}: {body[:200].decode('utf-8', 'replace')}"
-    return CanaryOutcome(_answer(status), 200 <= status < 300, words)
-
-
-def _answer(status: int) -> CanaryAnswer:
-    """A 4xx is the server's own refusal: it lives, and this canary is not for it."""
     if status in (429, 503):
-        return CanaryAnswer.BUSY
-    return CanaryAnswer.BROKEN if status >= 500 else CanaryAnswer.GIVEN
+        answer = CanaryAnswer.BUSY
+    elif status >= 500:
+        answer = CanaryAnswer.BROKEN
+    else:  # a 4xx is the server's own refusal: it lives, and this canary is not for it
+        answer = CanaryAnswer.GIVEN
+    return CanaryOutcome(answer, 200 <= status < 300, words)

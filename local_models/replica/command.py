@@ -31,7 +31,7 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     CPU: ("-m", "vllm.entrypoints.openai.api_server", "--model"),
 }
 
-# Arguments by which a user would take the engine out of our hands.
+# Arguments with which a user would take the engine out of Hearth's hands.
 OURS = frozenset(
     {"--model", "--uds", "--host", "--port", "--served-model-name", "--api-key", "--ssl-keyfile", "--ssl-certfile"}
     | {"--root-path", "--headless", "--grpc"}
@@ -87,7 +87,7 @@ class EngineCommand:
 
 
 def build(launch: EngineLaunch, inherited: Mapping[str, str]) -> EngineCommand:
-    """inherited: our own environment. Raises EngineArgsError for arguments the engine cannot be watched with."""
+    """inherited: this process's environment. Raises EngineArgsError for arguments the engine cannot be watched with."""
     taken = [name for name in map(_name, launch.args) if name in OURS]
     if taken:
         raise EngineArgsError(f"[engine] args may not hold {taken[0]}: Hearth sets it itself")
@@ -95,7 +95,7 @@ def build(launch: EngineLaunch, inherited: Mapping[str, str]) -> EngineCommand:
 
 
 def visible(gpus: Sequence[Gpu], inherited: Mapping[str, str]) -> tuple[str, ...]:
-    """The GPUs we may use, as CUDA_VISIBLE_DEVICES names them: what it already says, else every one there is."""
+    """The usable GPUs, as CUDA_VISIBLE_DEVICES names them: its present value, else every GPU."""
     if not gpus:
         return ()
     allowed = inherited.get("CUDA_VISIBLE_DEVICES")
@@ -116,7 +116,7 @@ def gpus_per_replica(args: Sequence[str]) -> int:
 
 
 def says_parallel(args: Sequence[str]) -> bool:
-    """Whether the arguments say over how many GPUs the model is split."""
+    """True if the arguments fix the number of GPUs the model is split over."""
     return _last_number(args, "--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp") is not None
 
 
@@ -154,7 +154,13 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
     argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details"]
     if not model.embeds:
         argv += ["--enable-prefix-caching"]
-    argv += _cpu(launch) if launch.device == CPU else _cuda(launch)
+    length = model.max_model_len
+    if launch.device == CPU:  # eager always: the compiled path gives wrong text on CPUs, and takes minutes to start
+        length = length or min(CPU_CONTEXT, model.capabilities.context_tokens or CPU_CONTEXT)
+        argv += ["--enforce-eager", "--dtype", launch.dtype, "--max-model-len", str(length)]
+    else:  # "auto": the model's own context, or the longest that fits the GPU's memory
+        argv += ["--gpu-memory-utilization", f"{launch.gpu_memory_utilization:g}"]
+        argv += ["--max-model-len", str(length) if length is not None else "auto"]
     return (*argv, *model.args, *launch.args)
 
 
@@ -163,25 +169,12 @@ def cpu_dtype(flags: Collection[str]) -> str:
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 
-def _cpu(launch: EngineLaunch) -> list[str]:
-    """Eager always: the compiled path gives wrong text on CPUs, and takes minutes to start."""
-    model = launch.model
-    own = model.capabilities.context_tokens or CPU_CONTEXT
-    length = model.max_model_len or min(CPU_CONTEXT, own)
-    return ["--enforce-eager", "--dtype", launch.dtype, "--max-model-len", str(length)]
-
-
-def _cuda(launch: EngineLaunch) -> list[str]:
-    """`auto`: the model's own context, or the longest that fits this GPU's memory."""
-    length = launch.model.max_model_len
-    argv = ["--gpu-memory-utilization", f"{launch.gpu_memory_utilization:g}"]
-    return [*argv, "--max-model-len", str(length) if length is not None else "auto"]
-
-
 def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
-    env = {name: value for name, value in inherited.items() if not _withheld(name, launch.secrets)}
+    withheld = launch.secrets | _NOT_INHERITED
+    env = {name: value for name, value in inherited.items() if name not in withheld and not _SECRET.search(name)}
     env |= _EVERY
-    env["PATH"] = _path(launch.python, inherited)
+    # The engine's own tools first: its kernels are compiled with the ninja beside its interpreter.
+    env["PATH"] = os.pathsep.join([str(launch.python.parent), inherited.get("PATH", os.defpath)])
     if launch.offline:
         env |= _OFFLINE
     if launch.device == CPU:
@@ -192,15 +185,6 @@ def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
             env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order NVML counts in
         env["CUDA_VISIBLE_DEVICES"] = ",".join(launch.gpus)
     return env | dict(launch.environ)
-
-
-def _path(python: Path, inherited: Mapping[str, str]) -> str:
-    """The engine's own tools first: its kernels are compiled with the ninja beside its interpreter."""
-    return os.pathsep.join([str(python.parent), inherited.get("PATH", os.defpath)])
-
-
-def _withheld(name: str, secrets: frozenset[str]) -> bool:
-    return name in secrets or name in _NOT_INHERITED or _SECRET.search(name) is not None
 
 
 def _name(arg: str) -> str:

@@ -187,10 +187,14 @@ _CHATTER = re.compile(r"^(?:\([^()]*pid=\d+\) ?)?(?:INFO|DEBUG|WARNING)\b|^\(Api
 
 
 def diagnose(lines: Sequence[str]) -> Diagnosis | None:
-    """What the lines (oldest first) of one start say it died of; None where they say nothing."""
+    """The cause of death according to the log lines of one run, oldest first; None if they do not tell."""
     last = lines[-_LINES:]
-    said = [_bare(line) for line in last if not _CHATTER.match(line)]
-    return _known(said) or _last_exception(said) or _killed(last)
+    said = [_PREFIX.sub("", line, count=1).strip() for line in last if not _CHATTER.match(line)]
+    found = _known(said) or _last_exception(said)
+    if found is None and any(map(_KILLED.search, last)):
+        cause = "vLLM's engine core was killed: `dmesg` tells whether this box ran out of memory"
+        return Diagnosis(cause, deterministic=False)
+    return found
 
 
 def _known(said: Sequence[str]) -> Diagnosis | None:
@@ -203,23 +207,11 @@ def _known(said: Sequence[str]) -> Diagnosis | None:
 
 
 def _last_exception(said: Sequence[str]) -> Diagnosis | None:
-    """The last exception that says something. Nobody knows whether it would come again."""
+    """The last exception with a message. It may or may not come again."""
     for line in reversed(said):
         if _EXCEPTION.match(line) and not _EMPTY.search(line):
             return Diagnosis(f"vLLM failed: {_short(line)}", deterministic=False)
     return None
-
-
-def _killed(lines: Sequence[str]) -> Diagnosis | None:
-    if not any(map(_KILLED.search, lines)):
-        return None
-    cause = "vLLM's engine core was killed: `dmesg` tells whether this box ran out of memory"
-    return Diagnosis(cause, deterministic=False)
-
-
-def _bare(line: str) -> str:
-    """The line without vLLM's process, time and place."""
-    return _PREFIX.sub("", line, count=1).strip()
 
 
 def _short(words: str) -> str:

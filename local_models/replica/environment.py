@@ -56,10 +56,10 @@ Ask = Callable[[Path], Found | None]
 
 
 def ask_python(python: Path) -> Found | None:
+    ours = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")  # another interpreter must not find this one's packages
+    env = {name: value for name, value in os.environ.items() if name not in ours}
     try:
-        ended = subprocess.run(
-            [str(python), "-c", _ASK], capture_output=True, timeout=60, check=False, env=_plain(os.environ)
-        )
+        ended = subprocess.run([str(python), "-c", _ASK], capture_output=True, timeout=60, check=False, env=env)
         said = json.loads(ended.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return None
@@ -117,20 +117,31 @@ def find_python(
     """
     named = setting or env.get(VARIABLE)
     if named:
-        return _judge_named(Path(named).expanduser(), VARIABLE if not setting else "[engine] python", device, ask)
+        where, python = "[engine] python" if setting else VARIABLE, Path(named).expanduser()
+        found = ask(python)
+        if found is None:
+            return NotFound(f"{where} names {python}, which cannot be run or has no vLLM: {_GET}")
+        if found.kind != device:
+            return NotFound(
+                f"{where} names {python}, whose vLLM {found.vllm_version} is built for {found.kind}, not {device}"
+            )
+        return found
     other = None
     for python in (*installed(cache_home, device), Path(sys.executable)):
         found = ask(python)
         if found is not None and found.kind == device:
             return found
         other = other or found
-    return NotFound(_why_none(device, other or _other_kind(cache_home, device)))
+    if device == CUDA and (other is not None or installed(cache_home, CPU)):
+        return NotFound(f"a GPU is to be used, but the only engine found is built for CPUs: {_GET}")
+    return NotFound(f"no engine for {device} is installed: {_GET}")
 
 
 def installed(cache_home: Path, device: str) -> tuple[Path, ...]:
     """Interpreters of the engine environments that were installed to the end, newest first."""
     done = [mark for mark in (cache_home / "hearth").glob(f"engine-{device}-*/complete") if mark.is_file()]
-    pythons = [mark.parent / "bin" / "python" for mark in sorted(done, key=_age, reverse=True)]
+    done.sort(key=lambda mark: (mark.stat().st_mtime, mark.parent.name), reverse=True)
+    pythons = [mark.parent / "bin" / "python" for mark in done]
     return tuple(python for python in pythons if python.exists())
 
 
@@ -138,34 +149,3 @@ def cache_home(env: Mapping[str, str]) -> Path:
     """The XDG cache folder."""
     named = env.get("XDG_CACHE_HOME", "")
     return Path(named) if named.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"
-
-
-def _judge_named(python: Path, where: str, device: str, ask: Ask) -> Found | NotFound:
-    found = ask(python)
-    if found is None:
-        return NotFound(f"{where} names {python}, which cannot be run or has no vLLM: {_GET}")
-    if found.kind != device:
-        return NotFound(
-            f"{where} names {python}, whose vLLM {found.vllm_version} is built for {found.kind}, not {device}"
-        )
-    return found
-
-
-def _why_none(device: str, other: Found | str | None) -> str:
-    if device == CUDA and other is not None:
-        return f"a GPU is to be used, but the only engine found is built for CPUs: {_GET}"
-    return f"no engine for {device} is installed: {_GET}"
-
-
-def _other_kind(cache_home: Path, device: str) -> str | None:
-    other = CPU if device == CUDA else CUDA
-    return other if installed(cache_home, other) else None
-
-
-def _age(mark: Path) -> tuple[float, str]:
-    return mark.stat().st_mtime, mark.parent.name
-
-
-def _plain(env: Mapping[str, str]) -> dict[str, str]:
-    """Another interpreter is not to find our packages."""
-    return {name: value for name, value in env.items() if name not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}

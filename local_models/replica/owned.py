@@ -1,11 +1,12 @@
-"""An engine process of ours: how it is started, when it is ready, how it is ended so that nothing of it is left.
+"""An engine process started here: how it is started, when it is ready, how it is ended so that nothing of it is left.
 
-Knows processes and sockets; what is on the command line is `command.py`'s, what a log means is `faults.py`'s.
+Knows processes and sockets; the command line is `command.py`'s, the meaning of a log `diagnosis.py`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -69,7 +70,7 @@ fail."""
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The effects a replica may have. clock: monotonic seconds, sleep its companion."""
+    """The side effects of a replica, as arguments. clock: monotonic seconds, sleep its companion."""
 
     prepare: Callable[[Notice], Awaitable[PreparedModel]]
     plan: StartPlanner
@@ -118,7 +119,10 @@ class OwnedEngine:
     # -- up
 
     async def bring_up(self, run: int, notice: Notice) -> Served:
-        model = await self._prepared(notice)
+        try:
+            model = await self.world.prepare(notice)
+        except PrepareError as error:
+            raise ReplicaFault(error.cause, deterministic=error.deterministic) from error
         self._marker = orphans.Marker(self.place.owner, self.name, run)
         plan = await self.world.plan(model, self.place, self._marker.environ())
         self._key, self._gpus = plan.key, plan.gpus
@@ -129,22 +133,22 @@ class OwnedEngine:
             async with asyncio.timeout(self.place.start_timeout_s):
                 served = await self._ready_or_dead(child, model)
         except TimeoutError as error:
-            raise ReplicaFault(self._too_slow()) from error
+            last = (*self.log.since_mark, "nothing")[-2:][0]
+            raise ReplicaFault(
+                f"not ready after {self.place.start_timeout_s:.0f} s; the last line of its log: {last}. "
+                "A large model may need a longer start time-out"
+            ) from error
         self.world.starts.learn(self._key, self.world.clock() - began)
         return replace(served, slots=command.slots(plan.argv))
-
-    async def _prepared(self, notice: Notice) -> PreparedModel:
-        try:
-            return await self.world.prepare(notice)
-        except PrepareError as error:
-            raise ReplicaFault(error.cause, deterministic=error.deterministic) from error
 
     def _start(self, model: PreparedModel, plan: StartPlan, notice: Notice) -> Child:
         if sockets.remove_stale(self.place.socket):
             notice(f"{self.name}: removed the socket a dead engine left")
         self.log.mark()
         self._told_to_end = False
-        notice(f"{self.name}: starting vLLM with {model.name} on {plan.about}{self._last_time()}")
+        seconds = self.world.starts.last(self._key)
+        last_time = "" if seconds is None else f" ({seconds:.0f} s last time)"
+        notice(f"{self.name}: starting vLLM with {model.name} on {plan.about}{last_time}")
         try:
             self._child = self.world.spawn(plan.argv, plan.env, self._listener(notice))
         except OSError as error:
@@ -162,12 +166,8 @@ class OwnedEngine:
 
         return hear
 
-    def _last_time(self) -> str:
-        seconds = self.world.starts.last(self._key)
-        return "" if seconds is None else f" ({seconds:.0f} s last time)"
-
     async def _ready_or_dead(self, child: Child, model: PreparedModel) -> Served:
-        """Whichever comes first; a dead child is a ReplicaFault with the cause its log gives."""
+        """Waits for the first of both; raises ReplicaFault with the cause from the log if the child died."""
         ready = asyncio.create_task(self._until_answering(model))
         dead = asyncio.create_task(child.wait())
         try:
@@ -181,14 +181,18 @@ class OwnedEngine:
             await asyncio.gather(ready, dead, return_exceptions=True)
 
     async def _until_answering(self, model: PreparedModel) -> Served:
-        """The socket is there long before the model: ready is a real answer."""
+        """Ready is a real answer: the socket exists long before the model is loaded."""
         while await self._health() != 200 or (question := await self._answered(model)) is None:
             await self.world.sleep(_LOOK_S)
         self.canary = question
-        return await self._served(model)
+        try:
+            status, body = await self.hop.probe("/v1/models", _FIRST_ANSWER_S)
+        except HopError:
+            status, body = 0, b""
+        return models_in(body) if status == 200 else Served((model.name,), model.max_model_len)
 
     async def _answered(self, model: PreparedModel) -> CanaryQuestion | None:
-        """The canary it gave a good answer to; None where it may answer later. Raises ReplicaFault where it will never."""
+        """The canary that got a good answer; None if one may come later. Raises ReplicaFault if none ever will."""
         both = (completion(model.name), embedding(model.name))
         words = ""
         for question in reversed(both) if model.embeds else both:
@@ -200,26 +204,12 @@ class OwnedEngine:
             words = words or outcome.words
         raise ReplicaFault(f"it answers neither completions nor embeddings: {words}", deterministic=True)
 
-    async def _served(self, model: PreparedModel) -> Served:
-        try:
-            status, body = await self.hop.probe("/v1/models", _FIRST_ANSWER_S)
-        except HopError:
-            status, body = 0, b""
-        return models_in(body) if status == 200 else Served((model.name,), model.max_model_len)
-
     async def _health(self) -> int | None:
-        """Its status; None where it did not answer, which by itself proves nothing."""
+        """The status of /health; None without an answer, which by itself proves nothing."""
         try:
             return (await self.hop.probe("/health", 5.0))[0]
         except HopError:
             return None
-
-    def _too_slow(self) -> str:
-        last = (*self.log.since_mark, "nothing")[-2:][0]
-        return (
-            f"not ready after {self.place.start_timeout_s:.0f} s; the last it said: {last}. "
-            "A large model may need a longer start time-out"
-        )
 
     # -- down
 
@@ -238,10 +228,12 @@ class OwnedEngine:
             dead.cancel()
 
     def _death(self, code: int | None, when: str) -> ReplicaFault:
-        """Exit code 0 too: nobody asked for it."""
+        """The cause of an end nobody asked for; exit code 0 is no excuse."""
         if any(_TOLD_TO_END in line for line in self.log.flush()) or self._told_to_end:
             return ReplicaFault(f"vLLM was told to end (SIGTERM), and not by Hearth, {when}")
-        how = "its engine core died" if code is None else _exit_words(code)
+        how = (
+            "its engine core died" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        )
         found = faults.diagnose(self.log.since_mark)
         if found is not None:
             return ReplicaFault(f"{found.cause} ({how} {when})", deterministic=found.deterministic)
@@ -264,13 +256,14 @@ class OwnedEngine:
         await self.hop.aclose()
         if self._gpus:
             # The driver is late in giving back what a killed process held; the next start would not fit before.
-            await _first_of(_MEMORY_S, self._memory_returned(), hurry.wait())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MEMORY_S):
+                    while not hurry.is_set() and not memory_back(
+                        self._before, await self.world.gpus.read(), self._gpus
+                    ):
+                        await _first_of(_MEMORY_LOOK_S, hurry.wait())
         if left:
             raise ReplicaFault(f"processes {list(left)} do not end: the GPU driver may hold them; a reboot frees them")
-
-    async def _memory_returned(self) -> None:
-        while not memory_back(self._before, await self.world.gpus.read(), self._gpus):
-            await self.world.sleep(_MEMORY_LOOK_S)
 
     def kill(self) -> None:
         if self._child is not None:
@@ -278,7 +271,7 @@ class OwnedEngine:
 
 
 def models_in(body: bytes) -> Served:
-    """What an answer of /v1/models says. Nothing where it is not one."""
+    """The models in a reply of /v1/models; none if it is not one."""
     try:
         entries = [entry for entry in json.loads(body)["data"] if isinstance(entry["id"], str)]
         lengths = [entry.get("max_model_len") for entry in entries]
@@ -286,10 +279,6 @@ def models_in(body: bytes) -> Served:
         return Served(())
     known = [length for length in lengths if isinstance(length, int)]
     return Served(tuple(entry["id"] for entry in entries), min(known) if known else None)
-
-
-def _exit_words(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 async def _first_of(timeout_s: float, *works: Coroutine[Any, Any, object]) -> None:

@@ -19,7 +19,10 @@ class StartTimes:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen = _read(file)
+        self._seen: dict[str, list[float]] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            raw = json.loads(file.read_text())
+            self._seen = {str(key): [float(s) for s in values][-_KEPT:] for key, values in raw.items()}
 
     def last(self, key: str) -> float | None:
         """Seconds the last start took; None before the first."""
@@ -38,14 +41,6 @@ class StartTimes:
             fresh = self._file.with_name(f"{self._file.name}.new")
             fresh.write_text(json.dumps(self._seen))
             fresh.replace(self._file)
-
-
-def _read(file: Path) -> dict[str, list[float]]:
-    try:
-        raw = json.loads(file.read_text())
-        return {str(key): [float(s) for s in values][-_KEPT:] for key, values in raw.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
 
 
 def ready_at(started_at: float, estimate_s: float, now: float) -> float:

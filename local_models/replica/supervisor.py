@@ -1,7 +1,8 @@
-"""Runs the life of one replica: takes events from a queue, steps the table, does what it says. One task owns the state.
+"""Runs the life of one replica: takes events from a queue, steps the table, carries out its actions. One task owns the
+state.
 
-The table (`lifecycle.py`) decides what follows, `hang.py` whether it hangs, the `Instance` knows how it is started and
-ended; this module only waits, races and reports.
+The table (`lifecycle.py`) decides the next state, `hang.py` judges silence, the `Instance` starts and ends the engine; this
+module waits, races and reports.
 """
 
 from __future__ import annotations
@@ -139,8 +140,11 @@ class Supervisor:
         return self._instance.hop.in_flight
 
     def view(self) -> ReplicaView:
-        life, hop = self._life, self._instance.hop
+        life, hop, estimate = self._life, self._instance.hop, self._instance.estimate_s
         up = life.state in (ReplicaState.READY, ReplicaState.DRAINING)
+        due = None if life.retry_at is None else max(life.retry_at, self._clock()) + estimate
+        if life.state is ReplicaState.STARTING:
+            due = ready_at(life.since, estimate, self._clock())
         return ReplicaView(
             name=self._instance.name,
             state=life.state,
@@ -152,17 +156,11 @@ class Supervisor:
             address=self._instance.address,
             restarts=life.restarts,
             cause=life.cause,
-            ready_at=self._ready_at(),
+            ready_at=due,
             telemetry=self._telemetry if up else None,
             in_flight=hop.in_flight,
             last_byte_at=hop.last_byte_at,
         )
-
-    def _ready_at(self) -> float | None:
-        life, now, estimate = self._life, self._clock(), self._instance.estimate_s
-        if life.state is ReplicaState.STARTING:
-            return ready_at(life.since, estimate, now)
-        return None if life.retry_at is None else max(life.retry_at, now) + estimate
 
     # -- the owner of the state
 
@@ -170,25 +168,30 @@ class Supervisor:
         while True:
             event = await self._events.get()
             try:
-                self._take(event)
+                before = self._life
+                self._life, actions = lifecycle.step(before, event, self._clock(), self._policy)
+                for action in actions:
+                    self._act(action)
+                if self._life.state is not before.state:
+                    self._changed()
+                    self._tell(before)
             except Exception:  # noqa: BLE001 - an illegal transition or another fault of ours: go on watching
                 _log.exception("%s: %s could not be handled", self._instance.name, type(event).__name__)
                 self._notice(f"{self._instance.name}: a fault in Hearth, please report it; the log has the traceback")
 
-    def _take(self, event: Event) -> None:
-        before, name = self._life, self._instance.name
-        self._life, actions = lifecycle.step(before, event, self._clock(), self._policy)
-        for action in actions:
-            match action:
-                case LaunchRun(run):
-                    self._running = asyncio.create_task(self._live(run), name=f"{name} run {run}")
-                case EndRun(run, grace):
-                    self._chore(self._end(run, grace), f"{name} end of run {run}")
-                case WakeRun(run, at):
-                    self._chore(self._wake(run, at), f"{name} back-off after run {run}")
-        if self._life.state is not before.state:
-            self._changed()
-            self._tell(before)
+    def _act(self, action: lifecycle.Action) -> None:
+        name = self._instance.name
+        match action:
+            case LaunchRun(run):
+                self._running = asyncio.create_task(self._live(run), name=f"{name} run {run}")
+            case EndRun(run, grace):
+                self._chore(self._end(run, grace), f"{name} end of run {run}")
+            case WakeRun(run, at):
+                self._chore(self._send_at(at, RetryDue(run)), f"{name} back-off after run {run}")
+
+    async def _send_at(self, at: float, event: Event) -> None:
+        await self._sleep(max(0.0, at - self._clock()))
+        self.send(event)
 
     def _chore(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -250,10 +253,6 @@ class Supervisor:
             self._notice(f"{self._instance.name}: could not be ended cleanly: {error}")
         self.send(RunGone(run))
 
-    async def _wake(self, run: int, at: float) -> None:
-        await self._sleep(max(0.0, at - self._clock()))
-        self.send(RetryDue(run))
-
     # -- watching
 
     async def _scrape_on(self) -> ReplicaFault:
@@ -262,7 +261,7 @@ class Supervisor:
             await self._sleep(self._watch.scrape)
 
     async def _scrape(self) -> int | None:
-        """Reads /metrics: tokens so far, None where it does not tell. A late answer or a 404 is no fault."""
+        """Reads /metrics: tokens so far, None if they are not in it. A late reply or a 404 is no fault."""
         try:
             status, body = await self._instance.hop.probe("/metrics", self._watch.scrape_timeout)
         except HopError:
@@ -274,7 +273,7 @@ class Supervisor:
         return read.prompt_tokens + read.generation_tokens
 
     async def _hung(self) -> ReplicaFault:
-        """Returns when the replica is judged to hang."""
+        """Returns once the replica is judged to hang."""
         tick = min(0.5, self._watch.hang_after / 4)
         while True:
             await self._sleep(tick)
@@ -291,7 +290,7 @@ class Supervisor:
                 )
 
     def _suspicious(self) -> float | None:
-        """Since when it is silent, where that is long enough to ask the canary."""
+        """The start of the present silence, if it is long enough for a canary."""
         hop, now = self._instance.hop, self._clock()
         if hop.quiet_since is not None:
             since, limit = max(hop.quiet_since, self._alive_at), self._watch.hang_after

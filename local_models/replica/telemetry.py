@@ -68,12 +68,18 @@ def _read(text: str) -> tuple[dict[str, _Sum], int | None]:
     sums: dict[str, _Sum] = {}
     for name in NAMES:
         for _, value in _samples(text, name):
-            number = _number(value)
-            if number is not None:
+            try:
+                number = float(value)
+            except ValueError:
+                continue
+            if math.isfinite(number):
                 found = sums.setdefault(name, _Sum())
                 found.value += number
                 found.series += 1
-    capacity = sum(_kv_tokens(labels) for labels, _ in _samples(text, CACHE_CONFIG))
+    capacity = 0
+    for labels, _ in _samples(text, CACHE_CONFIG):  # vLLM's own figure, else blocks x block size
+        facts = {key: int(digits) for key, digits in _CAPACITY.findall(labels)}
+        capacity += facts.get("kv_cache_size_tokens") or facts.get("num_gpu_blocks", 0) * facts.get("block_size", 0)
     return sums, capacity or None
 
 
@@ -91,18 +97,3 @@ def _samples(text: str, name: str) -> Iterator[tuple[str, str]]:
         if line[:1] in ("{", " ", "\t") and values.split():
             yield labels, values.split()[0]
         start = text.find(f"\n{name}", after)
-
-
-def _number(text: str) -> float | None:
-    """A finite sample; NaN and infinities say nothing."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _kv_tokens(labels: str) -> int:
-    """Tokens one engine core's KV cache holds: vLLM's own figure, else blocks x block size; 0 where neither is told."""
-    facts = {name: int(value) for name, value in _CAPACITY.findall(labels)}
-    return facts.get("kv_cache_size_tokens") or facts.get("num_gpu_blocks", 0) * facts.get("block_size", 0)

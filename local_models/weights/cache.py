@@ -50,7 +50,7 @@ class Shelf:
         return self.home / "models" / f".{self.name}-{self.key}.making"
 
     def whole(self) -> bool:
-        """Whether the model is there with every file at its full size."""
+        """True if the model is there with every file at its full size."""
         try:
             sizes = json.loads((self.folder / _MANIFEST).read_text())["files"]
             return all((self.folder / name).stat().st_size == size for name, size in sizes.items())
@@ -75,10 +75,14 @@ class Shelf:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with (self.folder.parent / f".{self.name}-{self.key}.lock").open("w") as file:
             told = False
-            while not _try_lock(file.fileno()):
-                if not told:
-                    waiting()
-                    told = True
+            while True:
+                try:
+                    fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not told:
+                        waiting()
+                        told = True
                 await asyncio.sleep(_POLL_S)
             yield
 
@@ -90,14 +94,6 @@ class Shelf:
 
     def leave_desk(self) -> None:
         shutil.rmtree(self.making, ignore_errors=True)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _to_disk(path: Path) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_models.host.child import kill_group, tail_of
 from local_models.weights.errors import (
     AccessDeniedError,
     DownloadError,
@@ -75,13 +74,17 @@ async def _ask(
     )
     try:
         last: dict[str, Any]
-        last, words = await asyncio.gather(_listen(child, progress), _stderr(child))
+        last, words = await asyncio.gather(_listen(child, progress), tail_of(child.stderr))
         await child.wait()
     finally:
-        await _end(child)
+        await kill_group(child)
     if "path" in last or "config" in last:
         return last
-    raise explain(str(request["repo"]), str(last.get("fault", "other")), str(last.get("words") or words))
+    raise explain(
+        str(request["repo"]),
+        str(last.get("fault", "other")),
+        str(last.get("words") or "\n".join(words.splitlines()[-3:])),
+    )
 
 
 async def _listen(child: asyncio.subprocess.Process, progress: Callable[[DownloadProgress], None]) -> dict[str, Any]:
@@ -94,19 +97,6 @@ async def _listen(child: asyncio.subprocess.Process, progress: Callable[[Downloa
         if "done" in last:
             progress(DownloadProgress(int(last["done"]), int(last["total"])))
     return last
-
-
-async def _stderr(child: asyncio.subprocess.Process) -> str:
-    assert child.stderr is not None
-    text = (await child.stderr.read()).decode("utf-8", "replace")
-    return "\n".join(text.splitlines()[-3:])
-
-
-async def _end(child: asyncio.subprocess.Process) -> None:
-    if child.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
@@ -122,18 +112,13 @@ def cached(repo: str, environ: Mapping[str, str]) -> Path | None:
     folder = cache_folder(environ) / f"models--{repo.replace('/', '--')}"
     try:
         snapshot = folder / "snapshots" / (folder / "refs" / "main").read_text().strip()
-        whole = (snapshot / "config.json").is_file() and all((snapshot / name).is_file() for name in _shards(snapshot))
+        index, shards = snapshot / "model.safetensors.index.json", {"model.safetensors"}
+        if index.is_file():
+            shards = set(json.loads(index.read_text())["weight_map"].values())
+        whole = (snapshot / "config.json").is_file() and all((snapshot / name).is_file() for name in shards)
     except (OSError, ValueError, KeyError):
         return None
     return snapshot if whole else None
-
-
-def _shards(snapshot: Path) -> set[str]:
-    """The weight files a snapshot must have."""
-    index = snapshot / "model.safetensors.index.json"
-    if not index.is_file():
-        return {"model.safetensors"}
-    return set(json.loads(index.read_text())["weight_map"].values())
 
 
 def explain(repo: str, kind: str, words: str) -> WeightsError:
@@ -160,8 +145,13 @@ def explain(repo: str, kind: str, words: str) -> WeightsError:
         case "missing":
             return OfflineError(f"{repo} is not (wholly) in the hub's cache here, and the hub was not reached", again)
         case "space":
+            room = ""
+            with suppress(ValueError, KeyError, TypeError):
+                facts = json.loads(words)
+                need, free = facts["need"] / GIB, facts["free"] / GIB
+                room = f": {need:.1f} GiB needed, {free:.1f} GiB free in {facts['folder']}"
             return NoSpaceError(
-                f"no room on the disk for {repo}{_room(words)}", "free some space, or point HF_HOME at a larger disk"
+                f"no room on the disk for {repo}{room}", "free some space, or point HF_HOME at a larger disk"
             )
         case "weights":
             return NotAModelError(
@@ -171,11 +161,3 @@ def explain(repo: str, kind: str, words: str) -> WeightsError:
             return DownloadError(f"the hub could not be reached for {repo}: {words}", f"check the network; {again}")
         case _:
             return DownloadError(f"{repo} could not be downloaded: {words}", again)
-
-
-def _room(words: str) -> str:
-    try:
-        facts = json.loads(words)
-        return f": {facts['need'] / GIB:.1f} GiB needed, {facts['free'] / GIB:.1f} GiB free in {facts['folder']}"
-    except (ValueError, KeyError, TypeError):
-        return ""

@@ -211,8 +211,8 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def kind_of(error: BaseException) -> str:
-    chain = _chain(error)
-    for link in chain:
+    of_the_network = False
+    for link in _chain(error):
         for kind, name in _KINDS:
             if isinstance(link, kind):
                 return name
@@ -220,14 +220,11 @@ def kind_of(error: BaseException) -> str:
             return "denied"
         if isinstance(link, OSError) and link.errno == errno.ENOSPC:
             return "space"
-    return "network" if any(_of_the_network(link) for link in chain) else "other"
-
-
-def _of_the_network(error: BaseException) -> bool:
-    """httpx has had two distributions; its errors are known by their own module's name."""
-    return isinstance(error, errors.DryRunError | errors.HfHubHTTPError | ConnectionError | TimeoutError) or any(
-        base.__module__.split(".")[0] in {"httpx", "httpx2"} for base in type(error).__mro__
-    )
+        # httpx has had two distributions; its errors are known by their own module's name.
+        modules = {base.__module__.split(".")[0] for base in type(link).__mro__}
+        network = isinstance(link, errors.DryRunError | errors.HfHubHTTPError | ConnectionError | TimeoutError)
+        of_the_network = of_the_network or network or bool(modules & {"httpx", "httpx2"})
+    return "network" if of_the_network else "other"
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

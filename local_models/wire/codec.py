@@ -1,7 +1,7 @@
-"""What vLLM says when it does not answer, and where its dialects are spoken. A `runtime.contract.codec.Codec`.
+"""vLLM's error bodies and the paths of its dialects. A `runtime.contract.codec.Codec`.
 
 Pure. Knows vLLM 0.32's typed error bodies (tests hold real ones) and tolerates those of other servers of the OpenAI
-dialect, to which Hearth may be attached. Knows nothing of connections: what never became an answer the hop judges.
+dialect, to which Hearth may be attached. Knows nothing of connections: a call without a reply is judged by the hop.
 
     full admission queue      503, type "Service Unavailable"          busy: alive, has no room
     dead engine core          500, "EngineCore encountered an issue"   down
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +81,24 @@ class EngineCodec:
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """The verdict over an error answer, or over the data of an error event inside a stream (status 200)."""
         word = _read(body)
-        kind, disposition = _judge_event(word) if status < 400 else _judge(status, word)
+        if status >= 400:
+            kind, disposition = _judge(status, word)
+        elif not word.typed:
+            kind, disposition = _GARBLED
+        elif 400 <= word.number < 500 or (word.number == 503 and word.type == _BUSY_TYPE):
+            kind, disposition = _judge(word.number, word)  # its code is the status it would have been before the head
+        else:
+            kind, disposition = _BROKEN
+        retry_after = None
+        with suppress(ValueError):  # a date; no engine sends one
+            seconds = float(headers.get("retry-after", ""))
+            retry_after = seconds if 0 <= seconds < 86_400 * 365 else None
         return Failure(
             kind,
             disposition,
             word.message or f"the engine answered {status} without a word",
             status=status,
-            retry_after=_seconds(headers.get("retry-after")),
+            retry_after=retry_after,
             code=word.code or word.type or None,
             body=body[:_BODY_MOST],
         )
@@ -119,15 +131,6 @@ def _judge(status: int, word: _Word) -> _Verdict:
     if status == 404 and (word.param == "model" or word.type == "NotFoundError"):
         return _NOT_SERVED
     return _REJECTED
-
-
-def _judge_event(word: _Word) -> _Verdict:
-    """An error after a good head. Its code is the status it would have been, had it come before."""
-    if not word.typed:
-        return _GARBLED
-    if 400 <= word.number < 500 or (word.number == 503 and word.type == _BUSY_TYPE):
-        return _judge(word.number, word)
-    return _BROKEN
 
 
 def _read(body: bytes) -> _Word:
@@ -163,11 +166,3 @@ def _typed(error: Mapping[str, Any]) -> _Word:
 def _text(body: bytes) -> str:
     """A body that is no JSON (a proxy's page) as one short line."""
     return " ".join(body[:400].decode("utf-8", "replace").split())
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        seconds = float(value) if value is not None else -1.0
-    except ValueError:
-        return None  # a date; no engine sends one
-    return seconds if 0 <= seconds < 86_400 * 365 else None
