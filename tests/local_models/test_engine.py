@@ -11,95 +11,30 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_models.engine import LocalEngine
 from local_models.host import orphans, procfs
-from local_models.host.gpu import GpuProcess
 from local_models.replica.prepared import Notice, PreparedModel, PrepareError
 from local_models.replica.supervisor import Watch
-from local_models.wire.hop import EngineHop
-from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
+from runtime.contract.engine import ReplicaState
 from runtime.contract.failures import HopError
-from runtime.contract.hop import HttpCall
 from tests.fakes.local_engine import MODEL, QUICK, ROOT, FakePlan, fake_engine, fake_state
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A state folder of this test alone."""
-    return tmp_path / "state"
-
-
-def ours(folder: Path) -> list[orphans.Marked]:
-    """Every living process of any Hearth with this state folder."""
-    return [process for process in orphans.marked() if process.marker.owner.state_dir == str(folder.resolve())]
-
-
-@asynccontextmanager
-async def running(engine: LocalEngine, folder: Path, said: list[str] | None = None) -> AsyncIterator[LocalEngine]:
-    """Started and ready; at the end stopped, with no process and no socket left over."""
-    try:
-        await engine.start(said.append if said is not None else lambda line: None)
-        assert await engine.wait_ready(20), engine.views()
-        yield engine
-    finally:
-        await engine.stop()
-        assert ours(folder) == []
-        assert list((folder / "sockets").glob("*.sock")) == []
-
-
-def only(engine: LocalEngine) -> ReplicaView:
-    (view,) = engine.views()
-    return view
-
-
-def hop(engine: LocalEngine) -> EngineHop:
-    found = engine.lanes[0].hop
-    assert isinstance(found, EngineHop)
-    return found
-
-
-async def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
-
-
-async def restarted(engine: LocalEngine, times: int = 1) -> None:
-    await until(lambda: only(engine).restarts >= times and only(engine).ready)
-
-
-def question(**members: Any) -> HttpCall:
-    messages = [{"role": "user", "content": "What is the capital of France?"}]
-    return HttpCall("/chat/completions", json.dumps({"model": MODEL, "messages": messages, **members}).encode())
-
-
-async def answer(engine: LocalEngine, **members: Any) -> str:
-    """One whole answer's text."""
-    reply = await hop(engine).open(question(**members), connect_s=2)
-    assert reply.status == 200
-    text: str = json.loads(await reply.read())["choices"][0]["message"]["content"]
-    return text
-
-
-async def stream_to_its_end(engine: LocalEngine, begun: asyncio.Event) -> bytes:
-    """Reads a stream; sets `begun` at its first bytes. Raises HopError where it is cut."""
-    reply = await hop(engine).open(question(stream=True), connect_s=2)
-    got = b""
-    while chunk := await reply.chunk():
-        got += chunk
-        begun.set()
-    return got
+from tests.local_models.running import (
+    SlowDriver,
+    answer,
+    hop,
+    only,
+    ours,
+    restarted,
+    running,
+    stream_to_its_end,
+    until,
+)
 
 
 async def test_it_starts_answers_and_stops(folder: Path) -> None:
@@ -223,81 +158,6 @@ async def test_a_slow_health_is_not_death(folder: Path) -> None:
         assert (only(engine).ready, only(engine).restarts) == (True, 0)
 
 
-async def test_an_engine_that_ignores_term_is_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the grace the whole group is killed."""
-    monkeypatch.setattr("local_models.engine._GRACE_S", 0.3)
-    async with running(fake_engine(folder, {"ignore_term": True, "grandchild": True}), folder) as engine:
-        state = await fake_state(hop(engine))
-        began = time.monotonic()
-        await engine.stop()
-        assert 0.3 <= time.monotonic() - began < 5
-        assert [procfs.start_of(state[who]) for who in ("front", "core", "grandchild")] == [None, None, None]
-
-
-async def test_a_second_wish_to_stop_cuts_the_grace(folder: Path) -> None:
-    """Two processes that ignore SIGTERM: as soon as the caller is in a hurry, SIGKILL ends them."""
-    engine = fake_engine(folder, {"ignore_term": True})
-    hurry = asyncio.Event()
-    await engine.start(lambda line: None)
-    assert await engine.wait_ready(20)
-    stopping = asyncio.create_task(engine.stop(hurry=hurry))
-    await until(lambda: only(engine).state is ReplicaState.STOPPING)
-    began = time.monotonic()
-    hurry.set()
-    await stopping
-    assert time.monotonic() - began < 5
-    assert (ours(folder), only(engine).state) == ([], ReplicaState.STOPPED)
-
-
-async def test_a_stop_has_an_upper_bound(folder: Path) -> None:
-    """Without any grace left the engine is killed, though nobody is in a hurry."""
-    engine = fake_engine(folder, {"ignore_term": True})
-    await engine.start(lambda line: None)
-    assert await engine.wait_ready(20)
-    began = time.monotonic()
-    await engine.stop(within_s=4.5)
-    assert time.monotonic() - began < 5.5
-    assert ours(folder) == []
-
-
-async def test_a_notice_on_a_closed_pipe_does_not_stop_the_engine_from_stopping(folder: Path) -> None:
-    """Every line raises BrokenPipeError: it starts, survives a crash and ends all the same."""
-
-    def closed(line: str) -> None:
-        raise BrokenPipeError(32, "Broken pipe")
-
-    engine = fake_engine(folder)
-    await engine.start(closed)
-    try:
-        assert await engine.wait_ready(20)
-        os.kill(only(engine).pid or 0, signal.SIGKILL)
-        await restarted(engine)
-        assert only(engine).run == 2
-    finally:
-        await asyncio.wait_for(engine.stop(), 15)
-    assert (ours(folder), only(engine).state) == ([], ReplicaState.STOPPED)
-
-
-async def test_a_stop_during_the_sweep_starts_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`stop` before any replica has begun: the start that goes on launches none."""
-    swept, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(*_: object) -> orphans.Swept:
-        swept.set()
-        await go_on.wait()
-        return orphans.Swept((), ())
-
-    monkeypatch.setattr(orphans, "sweep", slow)
-    plan = FakePlan({})
-    engine = fake_engine(folder, plan=plan)
-    start = asyncio.create_task(engine.start(lambda line: None))
-    await swept.wait()
-    await engine.stop()
-    go_on.set()
-    await start
-    assert (plan.starts, only(engine).state) == (0, ReplicaState.STOPPED)
-
-
 async def test_a_change_can_be_awaited(folder: Path) -> None:
     """Every waiter wakes at the next change of state; one that looked before an earlier change returns at once."""
     engine = fake_engine(folder)
@@ -311,31 +171,6 @@ async def test_a_change_can_be_awaited(folder: Path) -> None:
             await asyncio.wait_for(engine.changed(engine.revision), 20)
     finally:
         await engine.stop()
-
-
-async def test_a_drain_lets_an_open_stream_finish(folder: Path) -> None:
-    """The lane is no longer offered, the answer comes to its end, then drain returns."""
-    async with running(fake_engine(folder, {"token_s": 0.05, "tokens": 10}), folder) as engine:
-        begun = asyncio.Event()
-        stream = asyncio.create_task(stream_to_its_end(engine, begun))
-        await begun.wait()
-        await engine.drain(10)
-        assert b"[DONE]" in await asyncio.wait_for(stream, 1)
-        assert (only(engine).state, engine.lanes[0].ready) == (ReplicaState.DRAINING, False)
-
-
-async def test_a_drain_has_a_deadline(folder: Path) -> None:
-    """A stream that will not end does not hold the end up; the stop cuts it."""
-    async with running(fake_engine(folder, {"hang_after": 2}), folder, []) as engine:
-        begun = asyncio.Event()
-        stream = asyncio.create_task(stream_to_its_end(engine, begun))
-        await begun.wait()
-        began = time.monotonic()
-        await engine.drain(0.2)
-        assert 0.2 <= time.monotonic() - began < 1
-        await engine.stop()
-        with pytest.raises(HopError):
-            await asyncio.wait_for(stream, 2)
 
 
 async def test_a_stale_socket_does_not_stop_a_start(folder: Path) -> None:
@@ -423,21 +258,6 @@ async def test_replicas_live_and_die_apart(folder: Path) -> None:
         assert {line.split(":")[0] for line in engine.log_tail(5)} == {"replica-0", "replica-1"}
 
 
-class SlowDriver:
-    """A GPU whose memory comes back only when a test says so."""
-
-    reason: str | None = None
-
-    def __init__(self) -> None:
-        self.used = 0
-
-    def read(self) -> tuple[Gpu, ...]:
-        return (Gpu(0, "H100", 80 << 30, self.used, 0.0, 0.0),)
-
-    def processes(self) -> tuple[GpuProcess, ...]:
-        return ()
-
-
 async def test_a_restart_waits_for_the_gpus_memory(folder: Path) -> None:
     """A killed engine's memory comes back late; only then is the next one started, which would not fit before."""
     driver = SlowDriver()
@@ -451,34 +271,6 @@ async def test_a_restart_waits_for_the_gpus_memory(folder: Path) -> None:
         assert (only(engine).state, plan.starts) == (ReplicaState.STOPPING, 1)
         driver.used = 0
         await restarted(engine)
-
-
-class HungDriver(SlowDriver):
-    """An NVML whose calls do not return while a test holds them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-        self.held = threading.Event()
-
-    def read(self) -> tuple[Gpu, ...]:
-        self.calls += 1
-        self.held.wait()
-        return super().read()
-
-
-async def test_a_driver_that_hangs_holds_no_stop_up(folder: Path) -> None:
-    """The call to NVML is left alone in its daemon thread, one call at most."""
-    driver = HungDriver()
-    engine = fake_engine(folder, probe=driver)
-    await engine.start(lambda line: None)
-    try:
-        assert await engine.wait_ready(20)
-        assert driver.calls == 1
-        assert [thread.daemon for thread in threading.enumerate() if thread.name == "gpu reading"] == [True]
-        await asyncio.wait_for(engine.stop(), 15)
-    finally:
-        driver.held.set()
 
 
 OWNER = """
@@ -549,16 +341,6 @@ async def test_a_long_state_folder_works(tmp_path: Path) -> None:
         assert len(str(address)) < 107
         assert address.parent.stat().st_mode & 0o777 == 0o700
     address.parent.rmdir()
-
-
-async def test_stop_during_a_start_leaves_nothing(folder: Path) -> None:
-    """Ctrl-C while the model loads ends the process that loads it."""
-    engine = fake_engine(folder, {"start_s": 600})
-    await engine.start(lambda line: None)
-    await until(lambda: len(ours(folder)) >= 2)
-    await engine.stop()
-    assert ours(folder) == []
-    assert only(engine).state is ReplicaState.STOPPED
 
 
 async def test_a_busy_engine_whose_requests_are_silent_is_left_alone(folder: Path) -> None:
