@@ -51,8 +51,8 @@ _COMPACTION, _COMPACTION_BETA = "compact_", "compact-2026-01-12"
 def members(request: Request, losses: Losses) -> dict[str, Any]:
     """The client's members that this wire has. Those of its own dialect alone are dropped and named. Raises Unsupported."""
     out: dict[str, Any] = {}
-    for wire, said in request.extra.items():
-        for name, value in said.items() if isinstance(said, Mapping) else ():
+    for wire, given in request.extra.items():
+        for name, value in given.items() if isinstance(given, Mapping) else ():
             if name in _OURS or (wire == WIRE and name not in _MEANINGLESS | _BETAS):
                 out[name] = value
             elif name == "audio" or (name == "modalities" and value != ["text"]):
@@ -66,8 +66,8 @@ def members(request: Request, losses: Losses) -> dict[str, Any]:
 
 def own(extra: Extra, names: Collection[str]) -> dict[str, Any]:
     """The named members of this wire among those that a client gave with a tool or a part."""
-    said = (each for each in extra.values() if isinstance(each, Mapping))
-    return {name: value for each in said for name, value in each.items() if name in names}
+    given = (each for each in extra.values() if isinstance(each, Mapping))
+    return {name: value for each in given for name, value in each.items() if name in names}
 
 
 def tools(request: Request) -> list[dict[str, Any]]:

@@ -68,9 +68,9 @@ def write_request(request: Request, target: Target, version: str | None) -> Writ
     sampling = _sampling(request, can, thought.on, version, losses)
     body |= sampling | _settings(request, losses)
     for name, value in extras.members(request, losses).items():
-        ours = body.get(name)
-        joined = isinstance(ours, dict) and isinstance(value, dict) and name != "thinking"
-        body[name] = ours | value if joined and ours is not None else value
+        derived = body.get(name)
+        joined = isinstance(derived, dict) and isinstance(value, dict) and name != "thinking"
+        body[name] = derived | value if joined and derived is not None else value
     caching.placed(body, can.cache_minimum, losses)
     # (5) Hints without a member.
     losses.add_if(request.seed is not None, "seed")

@@ -51,9 +51,9 @@ _IN_PIECES = "streamFunctionCallArguments"  # the reader takes whole calls alone
 def members(request: Request, losses: Losses) -> Table:
     """The client's members that this wire has. Those of another wire alone are dropped and named. Raises Unsupported."""
     out: Table = {}
-    for wire, said in request.extra.items():
-        if isinstance(said, Mapping):
-            out = merged(out, camel(dict(said)) if wire == WIRE else _foreign(said, losses))
+    for wire, given in request.extra.items():
+        if isinstance(given, Mapping):
+            out = merged(out, camel(dict(given)) if wire == WIRE else _foreign(given, losses))
     config = out.get("toolConfig")
     calling = config.get("functionCallingConfig") if isinstance(config, dict) else None
     if isinstance(calling, dict) and calling.pop(_IN_PIECES, None):
@@ -104,9 +104,9 @@ def once(offered: Sequence[Any]) -> list[Any]:
     return out
 
 
-def merged(ours: Table, theirs: Mapping[str, Any]) -> Table:
+def merged(derived: Table, theirs: Mapping[str, Any]) -> Table:
     """Members united, the client's own before those derived from the rest of its request; tools side by side."""
-    out = dict(ours)
+    out = dict(derived)
     for name, value in theirs.items():
         if name == "tools" and isinstance(value, list):
             out[name] = [*(out.get(name) or ()), *value]

@@ -8,7 +8,7 @@ from cloud.gemini import extras, media, schema, thinking
 from cloud.gemini.names import Table
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
-from runtime.contract.messages import Media, Request, ToolResult
+from runtime.contract.messages import Request
 from runtime.contract.targets import Capabilities
 
 _MOST_STOPS = 5
@@ -19,14 +19,15 @@ _JSON = "application/json"
 def config(request: Request, can: Capabilities, losses: Losses) -> Table:
     """Raises Unsupported."""
     # (1) Parameters of meaning that the model cannot carry.
-    if request.n > 1:
-        raise Unsupported("this model gives one answer to a request", "n")
-    if request.logit_bias:
-        raise Unsupported("this wire has no logit_bias", "logit_bias")
-    if request.logprobs is not None and (not can.logprobs or request.logprobs > _MOST_LOGPROBS):
-        raise Unsupported("this model gives no log probabilities, or fewer", "logprobs")
-    if len(request.stop) > _MOST_STOPS:
-        raise Unsupported(f"this wire takes at most {_MOST_STOPS} stop sequences", "stop")
+    lacks_logprobs = request.logprobs is not None and (not can.logprobs or request.logprobs > _MOST_LOGPROBS)
+    for refused, param, message in (
+        (request.n > 1, "n", "this model gives one answer to a request"),
+        (bool(request.logit_bias), "logit_bias", "this wire has no logit_bias"),
+        (lacks_logprobs, "logprobs", "this model gives no log probabilities, or fewer"),
+        (len(request.stop) > _MOST_STOPS, "stop", f"this wire takes at most {_MOST_STOPS} stop sequences"),
+    ):
+        if refused:
+            raise Unsupported(message, param)
     # (2) Limits and sampling. A limit above the model's own would be refused.
     out: Table = {}
     if request.max_tokens is not None:
@@ -59,10 +60,7 @@ def config(request: Request, can: Capabilities, losses: Losses) -> Table:
     if thoughts := thinking.config(request.thinking, can, losses):
         out["thinkingConfig"] = thoughts
     # (4) Resolution: older models take one for all media.
-    parts = [part for message in request.messages for part in message.parts]
-    inner = [item for part in parts if isinstance(part, ToolResult) for item in part.content]
-    seen = [one for one in (*parts, *inner) if isinstance(one, Media) and one.kind in ("image", "video")]
-    levels = {media.resolution(one, can) for one in seen}
+    levels = media.resolutions(request, can)
     if len(levels) == 1 and None not in levels:
         out["mediaResolution"] = levels.pop()
     else:

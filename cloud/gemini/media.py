@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from cloud.gemini.names import Table, camel
 from runtime.contract.codec import Unsupported
-from runtime.contract.messages import Media
+from runtime.contract.messages import Media, Request, ToolResult
 from runtime.contract.targets import Capabilities
 
 FILES = "https://generativelanguage.googleapis.com/v1beta/"
@@ -71,9 +71,12 @@ def part(media: Media, can: Capabilities) -> Table:
     return out | {name: own[name] for name in ("videoMetadata", "mediaResolution") if isinstance(own.get(name), dict)}
 
 
-def resolution(media: Media, can: Capabilities) -> str | None:
-    """The resolution asked for that could not be set on the part itself."""
-    return None if can.media_results else _RESOLUTIONS.get(media.detail or "")
+def resolutions(request: Request, can: Capabilities) -> set[str | None]:
+    """The resolutions asked for that cannot be set on the parts themselves; None for media without one."""
+    parts = [part for message in request.messages for part in message.parts]
+    inner = [item for part in parts if isinstance(part, ToolResult) for item in part.content]
+    seen = [one for one in (*parts, *inner) if isinstance(one, Media) and one.kind in ("image", "video")]
+    return {None if can.media_results else _RESOLUTIONS.get(one.detail or "") for one in seen}
 
 
 def fits_in_result(made: Mapping[str, Any], can: Capabilities) -> bool:

@@ -54,7 +54,13 @@ def of_assistant(parts: Sequence[Part], can: Capabilities, at: str, losses: Loss
                 else:
                     loose.append(signature)
             case ToolCall():
-                out.append(_call(part, at))
+                arguments = _json(part.arguments or "{}")
+                if not isinstance(arguments, dict):
+                    message = f"the arguments of the call {part.id!r} in {at} are not the JSON text of an object"
+                    raise Unsupported(message, "messages")
+                call: Table = {"functionCall": {"id": part.id, "name": part.name, "args": arguments}}
+                mark = signatures.of_call(part)
+                out.append(call | {"thoughtSignature": mark} if mark else call)
             case Media():
                 out.append(media.part(part, can))
             case _:
@@ -79,17 +85,6 @@ def _text(part: Part, losses: Losses) -> list[Table]:
         case Opaque() | Refusal():
             losses.add("messages")
     return []
-
-
-def _call(part: ToolCall, at: str) -> Table:
-    arguments = _json(part.arguments or "{}")
-    if not isinstance(arguments, dict):
-        raise Unsupported(
-            f"the arguments of the call {part.id!r} in {at} are not the JSON text of an object", "messages"
-        )
-    made: Table = {"functionCall": {"id": part.id, "name": part.name, "args": arguments}}
-    signature = signatures.of_call(part)
-    return made | {"thoughtSignature": signature} if signature else made
 
 
 def _result(part: ToolResult, names: Mapping[str, str], can: Capabilities) -> tuple[Table, list[Table]]:

@@ -34,8 +34,8 @@ def of_call(part: ToolCall) -> str | None:
     """The call's signature if a model of this vendor made it, else None."""
     if not part.signature:
         return None
-    said = part.extra.get(_MAKER)
-    maker = said.get("model") if isinstance(said, dict) else None
+    given = part.extra.get(_MAKER)
+    maker = given.get("model") if isinstance(given, dict) else None
     if isinstance(maker, str) and WIRE not in maker.lower():
         return None
     return part.signature.removeprefix(_MARK)

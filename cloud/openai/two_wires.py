@@ -5,6 +5,7 @@ The catalogue knows which model refuses which (`tools_over`). Errors are the sam
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -28,8 +29,6 @@ from runtime.dialects.wire_choice import wire_for
 CHAT = "openai_chat"
 # platform.openai.com/docs/api-reference/responses: fewer output tokens than this are refused.
 OPENAI = ResponsesProfile(least_output=16, breakpoints=True, file_ids=True)
-
-_UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class OpenAITwoWires:
@@ -68,21 +67,16 @@ class EitherDecoder:
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         if self._decoder is None:
-            self._decoder = ResponsesAnswerReader() if _is_response(name, data) else ChatAnswerReader()
+            # Events of the responses wire are named, and their data holds the name too, for servers that leave it out.
+            responds = name.startswith("response.")
+            with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
+                event = msgspec.json.decode(data)
+                kind = event.get("type") if isinstance(event, dict) else None
+                responds |= isinstance(kind, str) and (kind.startswith("response.") or kind == "error")
+            self._decoder = ResponsesAnswerReader() if responds else ChatAnswerReader()
         return self._decoder.feed(name, data)
 
     def finish(self) -> Sequence[Event]:
         if self._decoder is None:
             return (Failed(broken("the stream ended before it began")),)
         return self._decoder.finish()
-
-
-def _is_response(name: str, data: bytes) -> bool:
-    if name.startswith("response."):
-        return True
-    try:
-        event = msgspec.json.decode(data)
-    except _UNDECODABLE:
-        return False
-    kind = event.get("type") if isinstance(event, dict) else None
-    return isinstance(kind, str) and (kind.startswith("response.") or kind == "error")

@@ -39,7 +39,7 @@ class Judge:
     rules: ModuleType
 
     def derived(self, exchanges: Iterable[Any], skipped: Counter[str] | None = None) -> Iterator[tuple[Any, Any]]:
-        """Each exchange with what a client of OpenAI's wire would have sent; those that could not be said are counted."""
+        """Each exchange with the request that a client of OpenAI's wire would have sent; impossible ones are counted."""
         for it in exchanges:
             try:
                 sent = self.reverse.derive(it)
@@ -66,7 +66,7 @@ def exchanges(shared: Path, *wires: str) -> tuple[Any, ...]:
 
 
 def asked(model: str, sent: dict[str, Any]) -> Request:
-    """What a client of OpenAI's wire sent, for this model (PROVIDER/MODEL)."""
+    """The request of a client of OpenAI's wire, for this model (PROVIDER/MODEL)."""
     return read_request(RawBody(json.dumps({"model": model} | sent).encode()))
 
 

@@ -1,4 +1,4 @@
-"""Prices as the catalogue has them."""
+"""Prices in the catalogue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.contract.targets import Price
     ],
 )
 def test_prices_of_long_prompts(provider: str, model: str, above: int, short: Price, long: Price) -> None:
-    """As the vendors tell them; the price stands for the whole request."""
+    """They are the vendors'; the price holds for the whole request."""
     found = known(provider, model)
     assert found is not None and found.price is not None
     at, beyond = found.price.of(above), found.price.of(above + 1)
@@ -34,7 +34,7 @@ def test_prices_of_long_prompts(provider: str, model: str, above: int, short: Pr
 
 
 def test_most_prices_are_the_same_for_every_prompt() -> None:
-    """Nothing is added to them."""
+    """They have no price for long prompts."""
     found = known("anthropic", "claude-sonnet-5-5")
     assert found is not None and found.price is not None
     assert found.price.of(900_000) is found.price

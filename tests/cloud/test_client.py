@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import shutil
 import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -330,6 +333,44 @@ async def test_the_environments_proxy_is_used() -> None:
         error = await refused(CloudHop(client, "https://vendor.invalid", {}))
         assert (error.failure.kind, error.failure.disposition) == (Kind.DOWN, Disposition.NEXT_CANDIDATE)
     assert lines == [b"GET http://vendor.invalid/x HTTP/1.1\r\n", b"CONNECT vendor.invalid:443 HTTP/1.1\r\n"]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with the key and the certificate of 127.0.0.1, which nobody trusts."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=vendor"
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "crt")]
+    subprocess.run([openssl, *words.split(), *files], check=True, capture_output=True)
+    both = tmp_path / "both.pem"
+    both.write_bytes((tmp_path / "key").read_bytes() + (tmp_path / "crt").read_bytes())
+    return both
+
+
+async def test_ssl_cert_file_decides_whom_to_trust(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server with a certificate of its own is refused, and not asked again, unless SSL_CERT_FILE names it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            await writer.drain()
+        finally:
+            writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        async with opened(CloudClient({})) as client:
+            failure = (await refused(CloudHop(client, url, {}))).failure
+            assert (failure.kind, failure.disposition) == (Kind.DOWN, Disposition.NEXT_CANDIDATE)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        async with opened(CloudClient({})) as client:
+            assert await read_whole(CloudHop(client, url, {})) == b"ok"
 
 
 P = "http://p:3128"

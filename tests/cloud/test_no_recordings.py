@@ -1,4 +1,4 @@
-"""The product is built to the rules of the wires, not to what was recorded of them."""
+"""The product follows the rules of the wires, not the recordings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_no_recording_is_named(product: str, recordings: list[Path]) -> None:
 
 
 def test_no_text_of_a_recording_stands_in_the_product(product: str, recordings: list[Path]) -> None:
-    """What users asked and models said, wherever it is longer than a phrase."""
+    """Texts of users and models that are longer than a phrase are not in the product."""
     ours = shingles(product)
     copied = {
         " ".join(shingle)

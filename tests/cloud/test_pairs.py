@@ -29,7 +29,7 @@ def decoded(interaction: Any, derive: Any) -> Request:
 
 
 def meaning(request: Request) -> dict[str, Any]:
-    """What was asked: words, kinds of media, tools and the arguments they take, and whether one must be called."""
+    """A request's words, kinds of media, tools with their arguments, and tool choice."""
     parts = [part for message in request.messages for part in message.parts]
     choice = request.tool_choice
     only = len(request.tools) == 1 and choice is not None and choice.mode in ("required", "named")

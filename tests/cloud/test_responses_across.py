@@ -1,4 +1,4 @@
-"""A client of the responses wire over other vendors' wires: what a model signed comes home with the client's next body."""
+"""A client of the responses wire over other vendors' wires: signatures return with the client's next body."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ GEMINI_SAYS: tuple[dict[str, Any], ...] = (
 
 
 def asked(codec: Codec, target: Target, body: dict[str, Any]) -> dict[str, Any]:
-    """What goes up."""
+    """The body that is sent upstream."""
     request = ResponsesDialect().read_request(RawBody(json.dumps(body).encode()))
     found: dict[str, Any] = json.loads(codec.encode(request, target).call.body)
     return found
@@ -81,7 +81,7 @@ def answered(codec: Codec, says: Sequence[dict[str, Any]], *, stream: bool) -> d
 
 
 def echoed(response: dict[str, Any]) -> dict[str, Any]:
-    """The client's next body: what it was given, with the result of each call."""
+    """The client's next body: the items it received, with the result of each call."""
     calls = [item for item in response["output"] if item["type"] == "function_call"]
     results = [{"type": "function_call_output", "call_id": call["call_id"], "output": "found"} for call in calls]
     return ASK | {"input": [*ASK["input"], *response["output"], *results]}
@@ -113,7 +113,7 @@ def test_a_signed_call_comes_home(stream: bool) -> None:
 
 @pytest.mark.parametrize(("codec", "target"), [(AnthropicCodec(lambda: NOW), CLAUDE), (GeminiCodec(None), GEMINI)])
 def test_this_wires_sealed_reasoning_stays_behind(codec: Codec, target: Target) -> None:
-    """No other vendor could read it."""
+    """No other vendor can read it."""
     sealed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
     up = asked(
         codec, target, ASK | {"input": [*ASK["input"], sealed, {"role": "assistant", "content": "Yes."}, *ASK["input"]]}
@@ -123,6 +123,6 @@ def test_this_wires_sealed_reasoning_stays_behind(codec: Codec, target: Target) 
 
 @pytest.mark.parametrize(("codec", "target"), [(AnthropicCodec(lambda: NOW), CLAUDE), (GeminiCodec(None), GEMINI)])
 def test_another_vendors_tools_are_refused(codec: Codec, target: Target) -> None:
-    """They are not dropped without a word."""
+    """They are not dropped silently."""
     with pytest.raises(Unsupported):
         asked(codec, target, ASK | {"tools": [LOOK, {"type": "code_interpreter", "container": {"type": "auto"}}]})

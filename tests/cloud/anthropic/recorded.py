@@ -1,4 +1,4 @@
-"""Recorded exchanges of this wire, and what the vendor's own SDK makes of them."""
+"""Recorded exchanges of this wire, and how the vendor's own SDK reads them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Answer:
-    """An answer folded: what a client would be told."""
+    """An answer folded, as a client would see it."""
 
     text: str = ""
     reasoning: str = ""
@@ -131,7 +131,7 @@ def _of_message(read: Any) -> Answer:
 
 
 def _usage(said: dict[str, Any]) -> Usage:
-    """What is billed at the model's price: the counts of a compaction do not stand among those of the answer."""
+    """The usage billed at the model's price; the counts of a compaction are not part of the answer's."""
     spent = [said, *(step for step in said.get("iterations") or () if step["type"] == "compaction")]
     read, written = (sum(each[f"cache_{name}_input_tokens"] or 0 for each in spent) for name in ("read", "creation"))
     thinking = (said.get("output_tokens_details") or {}).get("thinking_tokens") or 0
@@ -140,7 +140,7 @@ def _usage(said: dict[str, Any]) -> Usage:
 
 
 def without_nothing(value: Any) -> Any:
-    """The value without members that say nothing: the SDK fills them in."""
+    """The value without empty members, which the SDK fills in."""
     if isinstance(value, dict):
         return {name: without_nothing(inner) for name, inner in value.items() if inner is not None}
     return [without_nothing(inner) for inner in value] if isinstance(value, list) else value

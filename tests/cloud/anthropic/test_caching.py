@@ -1,4 +1,4 @@
-"""The prefix is cached where the client says, else where it stays the same and is worth it."""
+"""Cache marks are the client's, else they stand where a prefix stays the same and is long enough."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def encoded(*messages: Message, tools: tuple[Tool, ...] = (), name: str = NEW, e
 
 
 def marks(body: dict[str, Any]) -> list[str]:
-    """Where the marks are: "tools 0", "system 1", "2.0" for a message and its block."""
+    """The places of the marks: "tools 0", "system 1", "2.0" for a message and its block."""
     out = [
         f"{part} {n}" for part in ("tools", "system") for n, block in enumerate(body.get(part) or []) if _marked(block)
     ]
@@ -45,12 +45,12 @@ def _marked(block: dict[str, Any]) -> bool:
 
 
 def test_a_long_system_prompt_is_cached() -> None:
-    """Even with one question alone, which is not: it may never be followed up."""
+    """It is marked even with a single question, which itself is not, because it may have no successor."""
     assert marks(encoded(system(LONG), user(LONG))) == ["system 0"]
 
 
 def test_a_short_prefix_is_left_alone() -> None:
-    """The model caches nothing shorter than its least."""
+    """The model caches nothing below its minimum."""
     assert marks(encoded(system("short"), user("hi"))) == []
     assert marks(encoded(system(LONG), user("hi"), name=OLD)) == []
 
@@ -62,21 +62,21 @@ def test_tools_count_and_are_marked_at_their_end() -> None:
 
 
 def test_a_conversation_is_marked_at_its_last_two_user_turns() -> None:
-    """The last for the turn to come, the one before it for what this turn may read."""
+    """The last mark is for the next turn, the one before it for what this turn may read."""
     talk = (user(LONG), model("a"), user("b"), model("c"), user("d"))
     assert marks(encoded(*talk)) == ["2.0", "4.0"]
     assert marks(encoded(system(LONG), *talk)) == ["system 0", "2.0", "4.0"]
 
 
 def test_the_same_prefix_is_marked_again_with_the_next_turn() -> None:
-    """So that what was written is read."""
+    """The prefix that was written is read."""
     talk = (system(LONG), user(LONG), model("a"), user("b"))
     assert marks(encoded(*talk))[-1] == "2.0"
     assert marks(encoded(*talk, model("c"), user("d")))[-2:] == ["2.0", "4.0"]
 
 
 def test_results_of_tools_are_marked_and_thinking_never_is() -> None:
-    """A tool loop goes on: its prefix will be read."""
+    """A tool loop continues, so its prefix will be read."""
     call, result = ToolCall("c", "t", "{}"), ToolResult("c", (Text(LONG),))
     talk = (user("go"), Message(Role.ASSISTANT, (Reasoning("hm"), call)), Message(Role.USER, (result,)))
     body = encoded(*talk, tools=(Tool("t"),))
@@ -85,14 +85,14 @@ def test_results_of_tools_are_marked_and_thinking_never_is() -> None:
 
 
 def test_a_clients_marks_are_kept_and_none_are_added() -> None:
-    """With the life it asked for."""
+    """The client's time to live is kept."""
     body = encoded(system(LONG, Cache("1h")), user(LONG), model("a"), user("b"))
     assert marks(body) == ["system 0"]
     assert body["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
 
 
 def test_more_marks_than_the_wire_takes_lose_their_middle() -> None:
-    """The stable ones at the head and the newest stay; the loss is named."""
+    """The stable marks at the head and the newest ones stay; the loss is named."""
     talk = [turn for n in range(4) for turn in (user(f"u{n}", Cache()), model("a"))]
     request = Request("m", (system("s", Cache()), *talk, user("last", Cache())))
     out = codec().encode(request, target(NEW))

@@ -1,4 +1,4 @@
-"""Errors get the verdict their type deserves, and keep the vendor's words."""
+"""Errors are judged by their type and keep the vendor's message."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def judged(
     ],
 )
 def test_each_type_has_its_verdict(status: int, kind: str, verdict: tuple[Kind, Disposition]) -> None:
-    """The type goes before the status; an unknown type is judged by its status."""
+    """The type wins over the status; an unknown type is judged by the status."""
     failure = judged(status, kind)
     assert (failure.kind, failure.disposition) == verdict
 
 
 def test_the_vendors_words_and_the_requests_id_are_kept() -> None:
-    """And the body, for a client of the same wire."""
+    """The body is kept too, for a client of the same wire."""
     failure = judged(400, "invalid_request_error", "max_tokens: field required")
     assert "max_tokens: field required" in failure.message
     assert "req_1" in failure.message
@@ -55,7 +55,7 @@ def test_the_vendors_words_and_the_requests_id_are_kept() -> None:
 
 
 def test_a_rate_limit_says_how_long() -> None:
-    """In seconds, from any of the headers there are."""
+    """The wait is in seconds, from any of the headers."""
     assert judged(429, "rate_limit_error", headers={"retry-after": "12"}).retry_after == 12
     assert judged(429, "rate_limit_error", headers={"retry-after-ms": "1500", "retry-after": "9"}).retry_after == 1.5
     dated = {"retry-after": "Sun, 22 Nov 2026 00:00:30 GMT"}
@@ -64,14 +64,14 @@ def test_a_rate_limit_says_how_long() -> None:
 
 
 def test_a_spent_limit_is_not_waited_out() -> None:
-    """It looks like a rate limit and is none."""
+    """A spent limit looks like a rate limit, but waiting does not help."""
     failure = judged(429, "rate_limit_error", details={"error_code": "enforced_spend_limit_reached"})
     assert (failure.kind, failure.disposition, failure.retry_after) == (Kind.DENIED, NEXT, None)
     assert failure.code == "enforced_spend_limit_reached"
 
 
 def test_a_spent_account_is_not_the_callers_fault() -> None:
-    """The vendor files it under invalid requests."""
+    """The vendor reports it as an invalid request."""
     words = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
     assert judged(400, "invalid_request_error", words).kind is Kind.DENIED
 
@@ -91,7 +91,7 @@ def test_too_long_a_prompt_may_fit_elsewhere(words: str) -> None:
 
 
 def test_a_vendor_that_says_not_to_retry_is_not_asked_again() -> None:
-    """Not here; elsewhere one may."""
+    """It is not asked again; another candidate may be."""
     assert judged(529, "overloaded_error", headers={"x-should-retry": "false"}).disposition is NEXT
     assert judged(400, "invalid_request_error", headers={"x-should-retry": "false"}).disposition is TELL
 
@@ -100,7 +100,7 @@ def test_a_vendor_that_says_not_to_retry_is_not_asked_again() -> None:
     "body", [b"", b"<html>502</html>", b"[]", b"3", b'{"error":"down"}', b'{"error":{}}', b"\xff\xfe"]
 )
 def test_whatever_stands_in_front_of_the_vendor_is_classified_too(body: bytes) -> None:
-    """A proxy's page is no JSON."""
+    """A proxy's page, which is no JSON, is judged by its status."""
     failure = codec().classify(502, {"request-id": "req_2"}, body)
     assert (failure.kind, failure.disposition) == (Kind.DOWN, HERE)
     assert "req_2" in failure.message

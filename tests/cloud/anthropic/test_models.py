@@ -1,4 +1,4 @@
-"""The catalogue of Claude models agrees with what the vendor's own SDK says of them."""
+"""The catalogue of Claude models agrees with the vendor's own SDK."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MODELS: dict[str, Any] = tomllib.loads(files("cloud").joinpath("models.toml").re
 
 
 def test_every_model_the_sdk_names_is_known() -> None:
-    """By its own id or by the one without its date."""
+    """Each is found by its id, or by its id without the date."""
     sdk = pytest.importorskip("anthropic.types.model")
     named = get_args(get_args(sdk.Model)[0])
     assert [name for name in named if known("anthropic", name) is None] == []
 
 
 def test_models_retire_when_the_sdk_says() -> None:
-    """Of those it has a date for."""
+    """The dates agree where the SDK has one."""
     sdk = pytest.importorskip("anthropic.resources.messages.messages")
     for name, told in sdk.DEPRECATED_MODELS.items():
         entry = known("anthropic", name)
@@ -35,7 +35,7 @@ def test_models_retire_when_the_sdk_says() -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "*"])
 def test_every_entry_says_what_a_plan_needs(name: str) -> None:
-    """Window, longest answer, price, and a way to think that has its levels."""
+    """Each entry has a context window, a longest answer, a price, and levels where it thinks by level."""
     entry = known("anthropic", name)
     assert entry is not None
     can, price = entry.capabilities, entry.price
@@ -52,7 +52,7 @@ def test_every_entry_says_what_a_plan_needs(name: str) -> None:
 
 
 def test_a_model_nobody_knows_is_taken_for_a_new_one() -> None:
-    """What new models refuse is not sent to it."""
+    """Parameters that new models refuse are not sent to it."""
     can = plain("anthropic")
     assert known("anthropic", "claude-next-9") is None
     assert (can.sampling, can.forced_tools, can.prefill, can.mid_system) == (False, False, False, False)

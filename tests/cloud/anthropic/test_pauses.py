@@ -82,7 +82,7 @@ async def events(hop: ScriptedHop) -> list[Event]:
 
 
 async def test_the_requests_of_a_turn_are_one_answer() -> None:
-    """Blocks are numbered on, tokens added up, and the pause is not seen."""
+    """Blocks are numbered on, tokens added up, and the pause is not shown."""
     out = await events(ScriptedHop(PAUSED, ENDED))
     assert [(each.index, each.text) for each in out if isinstance(each, TextDelta)] == [(0, "I look."), (4, "Nothing.")]
     assert [each.index for each in out if isinstance(each, OpaqueBlock)] == [2, 3]
@@ -93,7 +93,7 @@ async def test_the_requests_of_a_turn_are_one_answer() -> None:
 
 
 async def test_what_the_model_said_goes_back_as_it_was() -> None:
-    """Behind the messages as they were, without empty texts, and with the place where its tools ran."""
+    """It follows the unchanged messages, without empty texts, and names the container of its tools."""
     hop = ScriptedHop(PAUSED, ENDED)
     await events(hop)
     first, second = (json.loads(call.body) for call in hop.calls)
@@ -110,7 +110,7 @@ async def test_what_the_model_said_goes_back_as_it_was() -> None:
 
 
 async def test_all_of_a_turn_goes_back_each_time() -> None:
-    """One turn of the model's, though it paused twice."""
+    """The turn is one turn, although it paused twice."""
     hop = ScriptedHop(PAUSED, Turn(said(block(0, FOUND), search(1), stop="pause_turn")), ENDED)
     out = await events(hop)
     kinds = [each["type"] for each in json.loads(hop.calls[2].body)["messages"][-1]["content"]]
@@ -119,7 +119,7 @@ async def test_all_of_a_turn_goes_back_each_time() -> None:
 
 
 async def test_a_turn_is_not_gone_on_with_for_ever() -> None:
-    """In the end it is an answer that is not at its end."""
+    """Beyond the bound the answer ends as unfinished."""
     hop = ScriptedHop(PAUSED)
     out = await events(hop)
     assert len(hop.calls) == 1 + pauses.MOST_ROUNDS
@@ -142,34 +142,34 @@ def test_a_turn_without_end_is_not_kept() -> None:
 
 @pytest.mark.parametrize("after", [Turn(status=429), Turn(refuse=RESET)])
 async def test_a_turn_that_cannot_go_on_ends_unfinished(after: Turn) -> None:
-    """What came is the client's; it is not shown as complete."""
+    """The client gets the part that arrived, not shown as complete."""
     out = await events(ScriptedHop(PAUSED, after))
     assert [(each.finish, each.raw) for each in out if isinstance(each, Stop)] == [("length", "pause_turn")]
     assert not any(isinstance(each, Failed) for each in out)
 
 
 async def test_a_cut_in_a_later_request_is_a_cut() -> None:
-    """As in the first."""
+    """A cut in a later request is reported as one in the first is."""
     with pytest.raises(HopError):
         await events(ScriptedHop(PAUSED, Turn([*said(text(0, "x"), stop="end_turn")[:2], CUT])))
 
 
 async def test_the_next_request_does_not_wait_for_the_connection_to_close() -> None:
-    """The closing mark is enough; the connection before is given up."""
+    """The closing event is enough: the connection before it is closed."""
     hop = ScriptedHop(Turn([*PAUSED.pieces, Silence()]), ENDED)
     assert any(isinstance(each, Stop) for each in await events(hop))
     assert hop.replies[0].closed_early
 
 
 async def test_any_cut_of_the_stream_reads_the_same() -> None:
-    """Events do not keep to pieces."""
+    """Events may be split over pieces anywhere."""
     whole = b"".join(PAUSED.pieces)  # type: ignore[arg-type]  # all of them are bytes
     torn = Turn([whole[at : at + 7] for at in range(0, len(whole), 7)])
     assert await events(ScriptedHop(torn, ENDED)) == await events(ScriptedHop(PAUSED, ENDED))
 
 
 async def test_a_clients_own_bytes_pass_through() -> None:
-    """It knows the word, and goes on itself."""
+    """A client of this wire knows the stop reason and continues itself."""
     hop = ScriptedHop(PAUSED, ENDED)
     call = HttpCall("/v1/messages", b'{"messages":[]}')
     assert [piece async for piece in pieces(hop, call)] == list(PAUSED.pieces)
@@ -177,14 +177,14 @@ async def test_a_clients_own_bytes_pass_through() -> None:
 
 
 async def test_errors_are_given_as_they_are() -> None:
-    """Nothing was said yet."""
+    """An error answer is passed on unchanged."""
     hop = ScriptedHop(Turn([b'{"type":"error"}'], 529))
     reply = await Pauses(hop).open(PausingCall("/v1/messages"), connect_s=1.0)
     assert (reply.status, await reply.read()) == (529, b'{"type":"error"}')
 
 
 def test_only_answers_that_may_pause_are_looked_into() -> None:
-    """Those of a model that may use a tool of the vendor's."""
+    """Only an answer of a model with a tool of the vendor's can pause."""
     plain = Request("m", (Message(Role.USER, (Text("x"),)),), tools=(Tool("f", schema={"type": "object"}),))
     aimed = target("claude-sonnet-5-5")
     assert not isinstance(codec().encode(plain, aimed).call, PausingCall)
@@ -192,7 +192,7 @@ def test_only_answers_that_may_pause_are_looked_into() -> None:
 
 
 def test_the_vendors_targets_have_it() -> None:
-    """And no others."""
+    """Only the vendor's own targets join paused turns."""
     for provider, wanted in (("anthropic", True), ("openai", False)):
         account = Account(provider, None, "k")
         backend = connect(CloudClient({}), facts("t", account, "m", None, None), account, lambda: NOW)
@@ -200,7 +200,7 @@ def test_the_vendors_targets_have_it() -> None:
 
 
 def _recorded(shared: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Streams that paused, and the exchange behind each."""
+    """Streams that paused, each with the exchange that followed."""
     for file in sorted((shared / "recordings" / "anthropic").glob("*.json")):
         told = json.loads(file.read_text())["interactions"]
         for first, second in itertools.pairwise(told):
@@ -209,7 +209,7 @@ def _recorded(shared: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 async def test_recorded_turns_go_on_as_the_vendors_client_went_on(shared: Path) -> None:
-    """What is sent back is what a client of the wire sent back."""
+    """The content sent back equals the one that a client of the wire sent."""
     found = list(_recorded(shared))
     assert found
     for first, second in found:
@@ -224,7 +224,7 @@ _LOST = frozenset({"caller", "title"})
 
 
 def _plain(value: Any) -> Any:
-    """Without members that stand for nothing, one not every client gives back, and titles, recorded with other dashes."""
+    """The value without empty members, one that not every client returns, and titles, recorded with other dashes."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Any conversation the codec declares to support survives it, and the vendor's own types accept what it makes of it."""
+"""Any supported conversation survives the codec, and the vendor's own types accept its body."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def requests(draw: st.DrawFn) -> Request:
 
 
 def texts(messages: tuple[Message, ...]) -> list[Any]:
-    """What was said, by whom, in order; instructions by whoever may say them."""
+    """The texts with their roles, in order; instructions by whoever may give them."""
     out: list[Any] = []
     for message in messages:
         side = "model" if message.role is Role.ASSISTANT else "client"
@@ -126,7 +126,7 @@ def test_a_conversation_survives_the_wire(messages: tuple[Message, ...], model: 
 @QUICK
 @given(data=st.data())
 def test_the_vendors_types_accept_every_body(shared: Path, data: st.DataObject) -> None:
-    """And what the vendor is known to refuse although its types allow it does not occur."""
+    """Bodies that the types allow and the vendor refuses do not occur."""
     rules, model = judge(shared).rules, data.draw(st.sampled_from(MODELS))
     encoded = codec().encode(data.draw(requests()), target(model))
     call = {"body": json.loads(encoded.call.body), "headers": dict(encoded.call.headers)}
@@ -154,7 +154,7 @@ BLOCKS = st.one_of(
 def test_an_answer_survives_the_wire(
     shared: Path, blocks: list[dict[str, Any]], reason: str, data: st.DataObject
 ) -> None:
-    """Whatever blocks it has, however its stream is cut into pieces."""
+    """This holds for all kinds of blocks and any cut of the stream."""
     usage = {"input_tokens": 5, "output_tokens": 7, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 1}
     message = {"id": "m", "model": "x", "content": blocks, "stop_reason": reason, "stop_sequence": None, "usage": usage}
     raw = judge(shared).synth.anthropic_sse(message).encode()

@@ -1,4 +1,4 @@
-"""The decoder reads every kind of event, closes no answer that was not closed, and never raises."""
+"""The reader knows every kind of event, completes no answer that was cut, and never raises."""
 
 from __future__ import annotations
 
@@ -82,20 +82,20 @@ def test_text_comes_as_it_was_said() -> None:
 
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:
-    """The wire sends no delta for it."""
+    """The wire sends no delta for such a call."""
     events = read(begin({"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}), end(), finished=False)
     assert events == [ToolCallStart(0, "toolu_1", "now"), ArgumentsDelta(0, "{}"), BlockEnd(0)]
 
 
 def test_arguments_come_in_pieces() -> None:
-    """Empty pieces say nothing."""
+    """Empty pieces are not emitted."""
     pieces = [delta({"type": "input_json_delta", "partial_json": text}) for text in ("", '{"a"', ":1}")]
     events = read(begin({"type": "tool_use", "id": "t", "name": "f", "input": {}}), *pieces, end(), finished=False)
     assert events[1:] == [ArgumentsDelta(0, '{"a"'), ArgumentsDelta(0, ":1}"), BlockEnd(0)]
 
 
 def test_arguments_given_at_the_start_are_kept() -> None:
-    """Some servers of this wire put them there."""
+    """Some servers of this wire send them at the start."""
     events = read(begin({"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}), end(), finished=False)
     assert ArgumentsDelta(0, '{"a":1}') in events
 
@@ -111,7 +111,7 @@ def test_a_tool_is_called_by_the_name_its_client_gave_it() -> None:
 
 
 def test_thinking_says_that_the_model_is_at_work_before_it_says_anything() -> None:
-    """An empty piece at the block's start; the signature once and whole at its end, marked with its maker."""
+    """An empty piece at the block's start; the signature once and whole at its end, marked with its model."""
     thought = [
         delta({"type": "thinking_delta", "thinking": "hm"}),
         delta({"type": "signature_delta", "signature": "SIG=="}),
@@ -132,7 +132,7 @@ def test_redacted_thinking_is_kept_whole() -> None:
 
 
 def test_a_server_tool_is_an_opaque_block_with_its_input() -> None:
-    """Only this wire knows what it is."""
+    """Other wires have no such block."""
     pieces = [delta({"type": "input_json_delta", "partial_json": text}) for text in ('{"query":', '"x"}')]
     block = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
     events = read(begin(block), *pieces, end(), finished=False)
@@ -141,7 +141,7 @@ def test_a_server_tool_is_an_opaque_block_with_its_input() -> None:
 
 
 def test_a_block_of_an_unknown_kind_grows_with_its_deltas() -> None:
-    """Texts are appended, all else is put."""
+    """Texts are appended, other members replaced."""
     pieces = [delta({"type": "odd_delta", "said": text, "level": n}) for n, text in enumerate(("a", "b"))]
     events = read(begin({"type": "odd", "said": ""}), *pieces, end(), finished=False)
     assert isinstance(events[0], OpaqueBlock)
@@ -165,7 +165,7 @@ def test_a_citation_stands_for_the_text_of_its_block() -> None:
 
 
 def test_usage_is_cumulative_and_counts_the_cache_in() -> None:
-    """What a later report does not say again stays."""
+    """A count that a later report does not repeat stays."""
     said = {"input_tokens": 10, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 5, "output_tokens": 1}
     last = {"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}, "input_tokens": None}
     events = read({"type": "message_start", "message": {"usage": said}}, stop("end_turn", last))
@@ -174,7 +174,7 @@ def test_usage_is_cumulative_and_counts_the_cache_in() -> None:
 
 
 def test_what_a_compaction_cost_is_counted() -> None:
-    """It is billed like the answer and stands in the steps alone; another model's advice has a price of its own."""
+    """It is billed like the answer and listed among the steps alone; another model's advice has its own price."""
     counts = {"cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "input_tokens": 7, "output_tokens": 8}
     steps = [
         {**counts, "type": "compaction", "input_tokens": 100, "output_tokens": 80, "cache_creation_input_tokens": 5000},
@@ -186,7 +186,7 @@ def test_what_a_compaction_cost_is_counted() -> None:
 
 
 def test_stop_reasons_have_their_meaning() -> None:
-    """A reason nobody knows yet is a stop, with its own word kept."""
+    """An unknown reason is a stop, and its name is kept."""
     known = {
         "end_turn": "stop",
         "stop_sequence": "stop",
@@ -204,7 +204,7 @@ def test_stop_reasons_have_their_meaning() -> None:
 
 
 def test_a_refusal_says_why() -> None:
-    """The vendor's explanation, else its category, else that it declined."""
+    """The refusal is the vendor's explanation, else its category, else a plain sentence."""
     for details, words in (
         ({"type": "refusal", "explanation": "Not this.", "category": "bio"}, "Not this."),
         ({"type": "refusal", "explanation": None, "category": "bio"}, "The model declined to answer. (bio)"),
@@ -231,21 +231,21 @@ def test_an_error_inside_a_stream_is_classified() -> None:
 
 
 def test_a_stream_that_ends_without_a_stop_reason_is_a_failure() -> None:
-    """However much text it brought."""
+    """The amount of text makes no difference."""
     events = read(START, begin({"type": "text", "text": "half"}), stop(None))
     assert isinstance(events[-1], Failed)
     assert events[-1].failure.kind is Kind.BROKEN_STREAM
 
 
 def test_a_stop_reason_without_the_closing_event_is_a_whole_answer() -> None:
-    """The stop is told once, and the end adds nothing to it."""
+    """The stop is emitted once, and the closing event adds nothing."""
     events = read(START, stop("end_turn"), stop("end_turn"))
     assert sum(isinstance(event, Stop) for event in events) == 1
     assert not any(isinstance(event, Failed) for event in events)
 
 
 def test_an_answer_that_is_whole_at_its_start_is_one() -> None:
-    """A program at the vendor called a tool: no deltas follow, and the reason comes with the beginning."""
+    """A program at the vendor called a tool: no deltas follow, and the start holds the stop reason."""
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
     message = {"id": "m", "content": [call], "stop_reason": "tool_use", "usage": {"output_tokens": 0}}
     events = read({"type": "message_start", "message": message}, {"type": "message_stop"})
@@ -256,7 +256,7 @@ def test_an_answer_that_is_whole_at_its_start_is_one() -> None:
 
 
 def test_a_second_answer_inside_the_first_is_garbled() -> None:
-    """Something in between asked again and glued the two together: no text is told twice."""
+    """A proxy that asked again and joined two answers must not make a text appear twice."""
     events = read(START, begin({"type": "text", "text": "one"}), START, begin({"type": "text", "text": "two"}))
     assert isinstance(events[-1], Failed)
     assert events[-1].failure.kind is Kind.GARBLED
@@ -264,7 +264,7 @@ def test_a_second_answer_inside_the_first_is_garbled() -> None:
 
 
 def test_what_is_no_event_of_the_wire_is_garbled() -> None:
-    """Bytes that are no JSON, and JSON that is no event."""
+    """Neither bytes that are no JSON nor JSON that is no event is accepted."""
     for data in (b"{", b"[]", b'{"type":"content_block_delta","index":0,"delta":{}}', b'{"type":"message_start"}'):
         found = codec().decoder(ASKED).feed("", data)
         assert isinstance(found[-1], Failed)
@@ -318,7 +318,7 @@ WELL_FORMED = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(st.lists((ODD | WELL_FORMED).map(lambda each: json.dumps(each).encode()) | st.binary(max_size=20), max_size=8))
 def test_garbage_never_raises(events: list[bytes]) -> None:
-    """Whatever comes ends as events, at most one failure, and none after a stop that was told."""
+    """Any input ends as events, with at most one failure, and none after a stop."""
     decoder = codec().decoder(ASKED)
     out = [each for data in events for each in decoder.feed("", data)]
     out += decoder.finish()

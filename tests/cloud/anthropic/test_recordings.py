@@ -1,4 +1,4 @@
-"""Recorded answers are read as the vendor's own SDK reads them; recorded requests come out again as the vendor takes them."""
+"""Recorded answers are read as the vendor's SDK reads them; recorded requests are written as the vendor takes them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_recorded_streams_are_read_as_the_sdk_reads_them(shared: Path) -> None:
 
 
 def test_recorded_whole_answers_are_read_as_the_sdk_reads_them(shared: Path) -> None:
-    """A whole answer, asked for as a stream instead, gives what the SDK reads off the whole one."""
+    """A whole answer, sent as a stream instead, reads the same as the SDK's whole one."""
     synth, sdk = judge(shared).synth, Sdk()
     wholes = [(it.id, it.json) for it in exchanges(shared, lambda it: answered(it) and it.sse is None)]
     wholes += recorded.other_wholes(shared)
@@ -55,7 +55,7 @@ def test_recorded_whole_answers_are_read_as_the_sdk_reads_them(shared: Path) -> 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 1021])
 def test_pieces_of_any_size_are_read_alike(shared: Path, size: int) -> None:
-    """Where the network cuts a stream changes nothing."""
+    """The places where the network cuts a stream make no difference."""
     most = longest(size)
     for it in exchanges(shared, lambda it: answered(it) and it.sse is not None and len(it.sse) < most):
         raw = it.sse.encode()
@@ -63,7 +63,7 @@ def test_pieces_of_any_size_are_read_alike(shared: Path, size: int) -> None:
 
 
 def test_a_cut_stream_is_never_whole(shared: Path) -> None:
-    """However far a stream came, without its stop reason it is a failure."""
+    """A stream without its stop reason is a failure, wherever it was cut."""
     for it in exchanges(shared, lambda it: answered(it) and it.sse is not None):
         raw = it.sse.encode()
         for share in (0, 1, 2, 3):
@@ -72,7 +72,7 @@ def test_a_cut_stream_is_never_whole(shared: Path) -> None:
 
 
 def test_recorded_requests_come_out_as_the_vendor_takes_them(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a client of OpenAI's wire would have sent is encoded to what the vendor takes, and means the same."""
+    """The request that a client of OpenAI's wire would have sent becomes a body the vendor takes, with the same meaning."""
     found, skipped, tried = judge(shared), Counter[str](), 0
     for it, sent in found.derived(exchanges(shared, lambda it: not it.error), skipped):
         tried += 1

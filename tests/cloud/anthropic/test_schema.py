@@ -1,4 +1,4 @@
-"""Schemas come out as the vendor's own SDK writes them, and mean no less."""
+"""Schemas are written as the vendor's own SDK writes them, without a loss of meaning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCHEMAS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_schema_is_closed_as_the_sdk_does_it(schema: dict[str, Any]) -> None:
-    """Closed objects, the keywords that are taken, all else told in the description."""
+    """Objects are closed, supported keywords kept, and the others moved into the description."""
     transform = pytest.importorskip("anthropic.lib._parse._transform")
     before = copy.deepcopy(schema)
     assert closed(schema) == transform.transform_schema(schema)
@@ -61,7 +61,7 @@ def test_what_the_sdk_cannot_read_is_read() -> None:
 
 
 def test_an_older_dialect_is_read() -> None:
-    """Null is allowed where it was; the order of another vendor's answers is nothing to this one."""
+    """Null stays allowed; another vendor's order of members is left out."""
     members = {
         "a": {"type": "string", "nullable": True},
         "b": {"$ref": "#/$defs/n", "nullable": True},
@@ -100,14 +100,14 @@ def test_an_older_dialect_is_read() -> None:
     ],
 )
 def test_what_no_closed_schema_can_say_is_refused(schema: Any) -> None:
-    """Then it is asked for in words."""
+    """Such a schema is asked for in words."""
     with pytest.raises(Unshapable):
         closed(schema)
 
 
 @pytest.mark.parametrize("schema", [None, {}, True])
 def test_a_tool_without_a_schema_takes_no_arguments(schema: Any) -> None:
-    """The wire wants an object."""
+    """The wire requires an object."""
     assert input_schema(schema) == {"type": "object", "properties": {}}
 
 
@@ -119,7 +119,7 @@ def test_a_tools_schema_is_left_as_it_is_where_the_wire_takes_it() -> None:
 
 
 def test_alternatives_at_the_root_of_a_tools_schema_are_merged() -> None:
-    """The wire takes none there: every member may stand, only what all alternatives need must."""
+    """The wire takes none there: all members are allowed, and those that every alternative requires are required."""
     one, two = {"properties": {"a": NAME, "k": NAME}, "required": ["a", "k"]}, {"$ref": "#/$defs/two"}
     schema = {"anyOf": [one, two], "$defs": {"two": {"properties": {"b": NAME, "k": NAME}, "required": ["b", "k"]}}}
     out = input_schema(schema)

@@ -1,4 +1,4 @@
-"""Requests become bodies the vendor takes; what cannot be kept is refused or named."""
+"""Requests become bodies the vendor takes; a loss is refused or named."""
 
 from __future__ import annotations
 
@@ -78,26 +78,26 @@ def test_a_later_instruction_keeps_its_place_where_the_model_takes_it() -> None:
 
 
 def test_a_later_instruction_is_said_by_the_user_where_the_wire_takes_none() -> None:
-    """Before a user's words, or on a model without such messages: in its place, as text."""
+    """Before a user's text, or on a model without such messages, it is text at its place."""
     before_user = body(ask(user("1"), model("2"), system("s"), user("3")))
     assert said(before_user["messages"][-1]) == "s | 3"
     assert said(body(ask(user("1"), system("s")), OLD)["messages"][0]) == "1 | s"
 
 
 def test_a_later_instruction_with_no_user_turn_around_is_said_by_the_user() -> None:
-    """Between two turns of the model there is nothing for it to stand behind."""
+    """Between two turns of the model there is no user's turn to follow."""
     out = body(ask(user("1"), model("2"), system("s"), model("3"), user("4")))
     assert [turn["role"] for turn in out["messages"]] == ["user", "assistant", "user", "assistant", "user"]
 
 
 def test_instructions_alone_are_given_a_turn_to_answer() -> None:
-    """The wire wants a user's turn; so does a history that opens with the model's."""
+    """The wire requires a user's turn first, also for a history that opens with the model's."""
     assert roles(ask(system("Write a haiku."))) == ["user"]
     assert roles(ask(model("hello"), user("hi"))) == ["user", "assistant", "user"]
 
 
 def test_turns_of_one_side_are_one_turn() -> None:
-    """Consecutive messages are joined; empty ones are nothing."""
+    """Consecutive messages are joined; empty ones are left out."""
     assert roles(ask(user("a"), user(""), model(" "), user("b"), model("c"), model("d"), user("e"))) == [
         "user",
         "assistant",
@@ -123,7 +123,7 @@ def test_results_come_first_and_all_in_one_turn() -> None:
     ],
 )
 def test_calls_and_results_that_do_not_pair_up_are_refused(talk: tuple[Message, ...]) -> None:
-    """In our words, before the vendor does it in its own."""
+    """The refusal comes before the vendor's own."""
     with pytest.raises(Unsupported, match="'a'"):
         body(ask(*talk, tools=(TOOL,)))
 
@@ -135,14 +135,14 @@ def test_a_model_that_takes_a_prefill_goes_on_with_it() -> None:
 
 
 def test_a_model_that_takes_no_prefill_is_asked_to_go_on() -> None:
-    """And the answer says that the messages were touched."""
+    """The change of the messages is named."""
     request = ask(user("hi"), model("Well"))
     assert roles(request) == ["user", "assistant", "user"]
     assert dropped(request) == ("messages",)
 
 
 def test_a_continuation_asked_for_by_name_is_refused_where_there_is_none() -> None:
-    """A new turn would not be what was asked for."""
+    """A new turn would be another request."""
     request = ask(user("hi"), model("Well"), extra={"openai_chat": {"continue_final_message": True}})
     with pytest.raises(Unsupported) as caught:
         body(request)
@@ -170,13 +170,13 @@ def test_thinking_goes_back_to_the_model_that_made_it() -> None:
 
 @pytest.mark.parametrize("seal", [None, "foreign", signatures.marked("SIG", "claude-opus-5-5"), "gemini#SIG"])
 def test_thinking_of_another_model_stays_behind(seal: str | None) -> None:
-    """The vendor refuses what this model did not sign."""
+    """The vendor refuses a signature of another model."""
     turn = body(ask(user("a"), model(Reasoning("hm", seal), "b"), user("c")))["messages"][1]
     assert [block["type"] for block in turn["content"]] == ["text"]
 
 
 def test_blocks_of_this_wire_go_back_as_they_came_and_others_are_named() -> None:
-    """A server tool's call is nothing to another vendor."""
+    """A server tool's call has no meaning for another vendor."""
     block = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
     assert body(ask(user("a"), model(Opaque("anthropic_messages", block)), user("c")))["messages"][1]["content"] == [
         block
@@ -185,7 +185,7 @@ def test_blocks_of_this_wire_go_back_as_they_came_and_others_are_named() -> None
 
 
 def test_thinking_behind_a_changed_conversation_costs_no_answer() -> None:
-    """Models that bind it to what was said before are asked to leave it out, not to refuse; switched off, it stays here."""
+    """Models that bind thinking to the turns before it are asked to leave it out; with thinking off it is not sent."""
     thought = Reasoning("hm", signatures.marked("SIG", "claude-haiku-5-5"))
     talk = (user("a"), model(thought, "b"), user("c"))
     out = body(ask(*talk), "claude-haiku-5-5")
@@ -214,13 +214,13 @@ def test_no_arguments_are_an_empty_object() -> None:
 
 @pytest.mark.parametrize("written", ["{", "[]", "3"])
 def test_arguments_that_are_no_object_are_refused_with_their_place(written: str) -> None:
-    """The client's own fault, said before the vendor is asked."""
+    """The client's fault is reported before the vendor is asked."""
     with pytest.raises(Unsupported, match=r"messages\[1\]"):
         body(ask(user("go"), model(ToolCall("c", "look", written)), tools=(TOOL,)))
 
 
 def test_ids_the_wire_does_not_take_are_replaced_alike_in_call_and_result() -> None:
-    """The same id gives the same one in every turn; a fit one stays."""
+    """The same id is replaced alike in every turn; a valid one stays."""
     talk = (user("go"), model(ToolCall("a/b:1", "look", "{}"), ToolCall("ok_1", "look", "{}")))
     results = user(ToolResult("a/b:1", (Text("1"),)), ToolResult("ok_1", (Text("2"),)))
     turns = body(ask(*talk, results, tools=(TOOL,)))["messages"]
@@ -230,7 +230,7 @@ def test_ids_the_wire_does_not_take_are_replaced_alike_in_call_and_result() -> N
 
 
 def test_a_history_with_calls_has_a_tool_list_though_none_is_offered() -> None:
-    """The wire wants the names declared; the model may not call them."""
+    """The wire requires the names declared; the model may not call them."""
     talk = (user("go"), model(ToolCall("c", "look", "{}")), user(ToolResult("c", (Text("1"),))))
     out = body(ask(*talk))
     assert [tool["name"] for tool in out["tools"]] == ["look"]
@@ -265,7 +265,7 @@ def test_a_model_that_cannot_be_forced_is_told_and_the_answer_says_so() -> None:
 
 
 def test_a_choice_among_some_tools_offers_these_alone() -> None:
-    """The wire has no word for it."""
+    """The wire has no such choice, so the other tools are left out."""
     out = body(ask(tools=(TOOL, Tool("other")), tool_choice=ToolChoice("auto", allowed=("other",))))
     assert [tool["name"] for tool in out["tools"]] == ["other"]
 
@@ -280,7 +280,7 @@ def test_a_strict_tool_is_strict_where_it_can_be() -> None:
 
 
 def test_media_in_a_result_stay_in_it() -> None:
-    """The wire takes images and documents there; a mark on a part is the result's."""
+    """The wire takes images and documents there; a cache mark on a part moves to the result."""
     picture = Media("image", "image/png", data="iVBORw0KGgo=", cache=Cache("1h"))
     talk = (user("go"), model(ToolCall("c", "look", "{}")), user(ToolResult("c", (Text("1"), picture), is_error=True)))
     block = body(ask(*talk, tools=(TOOL,)))["messages"][-1]["content"][0]
@@ -294,7 +294,7 @@ def test_media_in_a_result_stay_in_it() -> None:
 
 
 def test_an_image_is_what_its_bytes_say() -> None:
-    """A client's word for its type is often wrong."""
+    """The type that a client gives is often wrong."""
     source = body(ask(user(Media("image", "image/png", data="/9j/4AAQ"))))["messages"][0]["content"][0]["source"]
     assert source == {"type": "base64", "media_type": "image/jpeg", "data": "/9j/4AAQ"}
 
@@ -329,7 +329,7 @@ def test_a_text_document_is_text_and_a_pdf_a_pdf() -> None:
     ],
 )
 def test_media_the_model_cannot_take_are_refused(part: Media, param: str) -> None:
-    """Never sent as something else, never left out."""
+    """They are neither sent as another kind nor left out."""
     with pytest.raises(Unsupported) as caught:
         body(ask(user("look", part)))
     assert caught.value.param == param
@@ -343,20 +343,20 @@ def test_media_the_model_cannot_take_are_refused(part: Media, param: str) -> Non
     [({"n": 2}, "n"), ({"logprobs": 0}, "logprobs"), ({"logit_bias": {"1": 5}}, "logit_bias")],
 )
 def test_what_changes_the_meaning_is_refused(more: dict[str, Any], param: str) -> None:
-    """A hint is dropped, this is not a hint."""
+    """Only hints may be dropped."""
     with pytest.raises(Unsupported) as caught:
         body(ask(**more))
     assert caught.value.param == param
 
 
 def test_hints_without_a_place_are_dropped_and_named() -> None:
-    """In the client's own names."""
+    """They are named as the client named them."""
     request = ask(seed=1, presence_penalty=0.5, frequency_penalty=0.0, verbosity="low", metadata={"team": "x"})
     assert dropped(request) == ("metadata", "seed", "presence_penalty", "verbosity")
 
 
 def test_sampling_reaches_an_old_model_under_the_old_version() -> None:
-    """And no new one: there it is named."""
+    """A new model does not get them, and the loss is named."""
     request = ask(temperature=0.3, top_k=5)
     assert (body(request, OLD)["temperature"], body(request, OLD)["top_k"]) == (0.3, 5)
     assert header(request, OLD)["anthropic-version"] == "2023-06-01"
@@ -376,7 +376,7 @@ def test_sampling_is_bounded_as_the_vendor_wants_it() -> None:
 
 
 def test_a_configured_version_is_kept_to() -> None:
-    """Then sampling goes up only where that version takes it."""
+    """Sampling parameters are sent only under a version that takes them."""
     codec_ = AnthropicCodec(lambda: NOW, "2026-10-21")
     encoded = codec_.encode(ask(temperature=0.3), target(OLD))
     assert dict(encoded.call.headers)["anthropic-version"] == "2026-10-21"
@@ -384,7 +384,7 @@ def test_a_configured_version_is_kept_to() -> None:
 
 
 def test_an_answer_has_a_limit_that_fits_the_model() -> None:
-    """The client's where it set one, bounded by the model's; else one that leaves the prompt room."""
+    """The limit is the client's, bounded by the model's; without one it leaves the prompt room."""
     assert body(ask(max_tokens=77))["max_tokens"] == 77
     assert body(ask())["max_tokens"] == 64_000
     assert body(ask(), OLD)["max_tokens"] == 33_333
@@ -393,7 +393,7 @@ def test_an_answer_has_a_limit_that_fits_the_model() -> None:
 
 
 def test_the_rest_has_its_names_on_this_wire() -> None:
-    """Stop words with a word in them, the user, the tier."""
+    """Stop sequences that are not blank, the user and the tier are written."""
     request = ask(stop=("END", "\n"), user="u-1", service_tier="default")
     out = body(request)
     assert out["stop_sequences"] == ["END"]
@@ -433,7 +433,7 @@ def test_the_answer_is_always_asked_for_as_a_stream() -> None:
 def test_effort_is_said_in_the_words_of_the_models_generation(
     name: str, effort: str | None, thinking: str | None, level: str | None, lost: bool
 ) -> None:
-    """A level it has not is the next one below, and named."""
+    """A level that the model lacks becomes the next one below, and is named."""
     request = ask(thinking=Thinking(effort) if effort else None)
     out = body(request, name)
     assert out.get("thinking", {}).get("type") == thinking
@@ -442,7 +442,7 @@ def test_effort_is_said_in_the_words_of_the_models_generation(
 
 
 def test_a_budget_of_thinking_leaves_the_answer_room() -> None:
-    """At least the vendor's least, at most half of the limit; no room at all: named."""
+    """The budget is between the vendor's minimum and half of the limit; without room it is dropped and named."""
     assert body(ask(thinking=Thinking("high"), max_tokens=40_000), OLD)["thinking"]["budget_tokens"] == 16_384
     assert body(ask(thinking=Thinking("high"), max_tokens=4000), OLD)["thinking"]["budget_tokens"] == 2000
     assert body(ask(thinking=Thinking("high"), max_tokens=1500), OLD)["thinking"]["budget_tokens"] == 1024
@@ -457,7 +457,7 @@ def test_a_budget_is_a_level_where_the_model_takes_no_budget() -> None:
 
 
 def test_a_budget_does_not_go_with_a_forced_tool() -> None:
-    """The client's choice of tool is kept, the thinking named."""
+    """The choice of tool is kept; thinking is dropped and named."""
     request = ask(tools=(TOOL,), tool_choice=ToolChoice("required"), thinking=Thinking("high"))
     assert body(request, OLD)["tool_choice"] == {"type": "any"}
     assert "thinking" not in body(request, OLD)
@@ -475,7 +475,7 @@ def test_a_budget_does_not_go_with_a_step_of_calls_that_lost_its_thinking() -> N
 
 
 def test_thinking_is_shown_unless_the_client_does_not_want_it() -> None:
-    """A silent stream looks like a dead one."""
+    """A stream that is silent while the model thinks looks dead."""
     assert body(ask())["thinking"]["display"] == "summarized"
     assert body(ask(thinking=Thinking("low", show=False)))["thinking"]["display"] == "omitted"
 
@@ -484,7 +484,7 @@ def test_thinking_is_shown_unless_the_client_does_not_want_it() -> None:
 
 
 def test_a_schema_is_kept_by_the_wire_where_it_can() -> None:
-    """Closed as structured output wants it."""
+    """The schema is closed, as structured output requires."""
     form = body(ask(format=Format(SCHEMA)))["output_config"]["format"]
     assert form == {"type": "json_schema", "schema": {**SCHEMA, "additionalProperties": False}}
 

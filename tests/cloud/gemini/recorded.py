@@ -1,4 +1,4 @@
-"""Recorded exchanges of this wire, and what the vendor's own SDK makes of them."""
+"""Recorded exchanges of this wire, and how the vendor's own SDK reads them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.cloud.recorded import ASKED, Judge, Memory
 
 @dataclass(slots=True)
 class Answer:
-    """An answer folded: what a client would be told."""
+    """An answer folded, as a client would see it."""
 
     text: str = ""
     reasoning: str = ""

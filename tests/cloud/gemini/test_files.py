@@ -1,4 +1,4 @@
-"""Media too large for a body go up once and are referred to; a fake of the vendor's upload stands for the vendor."""
+"""Media too large for a body are uploaded once and referred to; a fake stands for the vendor's upload."""
 
 from __future__ import annotations
 
@@ -131,13 +131,13 @@ def test_only_what_does_not_fit_goes_up_the_largest_first() -> None:
 
 
 def test_without_addresses_the_request_is_itself() -> None:
-    """Nothing to do is nothing done."""
+    """The same object is returned."""
     request = showing(picture(b"a"))
     assert referring(request, {}) is request
 
 
 async def test_the_bytes_go_up_and_the_request_refers_to_them() -> None:
-    """In a user's turn and in a tool's result; at this hop's own address, whatever host the vendor names."""
+    """Media of users and of tool results are uploaded, at the hop's own address, whatever host the vendor names."""
     vendor = Vendor()
     request = await files(vendor).settled(showing(picture(b"abc"), picture(b"def")), connect_s=1, limit=0)
     assert sorted(vendor.kept.values()) == [b"abc", b"def"]
@@ -171,7 +171,7 @@ async def test_an_upload_that_is_cut_goes_on_where_it_was() -> None:
 
 
 async def test_a_file_is_waited_for_until_it_can_be_used() -> None:
-    """The vendor prepares what it was given; asked less and less often."""
+    """The vendor processes a file for a while; it is polled less and less often."""
     vendor, clock = Vendor(busy=3), Clock()
     await files(vendor, clock).settled(showing(picture(b"abc")), connect_s=1, limit=0)
     assert [call.path for call in vendor.calls if call.method == "GET"] == ["/v1beta/files/f1"] * 3
@@ -179,7 +179,7 @@ async def test_a_file_is_waited_for_until_it_can_be_used() -> None:
 
 
 async def test_a_file_the_vendor_cannot_read_is_the_callers_to_know() -> None:
-    """In the vendor's words; nothing of it is remembered."""
+    """The failure has the vendor's message."""
     vendor = Vendor(state="FAILED")
     with pytest.raises(HopError) as failed:
         await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
@@ -187,7 +187,7 @@ async def test_a_file_the_vendor_cannot_read_is_the_callers_to_know() -> None:
 
 
 async def test_a_refused_upload_is_judged_like_any_call() -> None:
-    """Once; and the next request tries anew."""
+    """It is asked once, and the next request tries again."""
     vendor = Vendor()
     vendor.refuse = Answer(429, b'{"error": {"message": "m", "status": "RESOURCE_EXHAUSTED"}}')
     shared, request = files(vendor), showing(picture(b"abc"))
@@ -268,7 +268,7 @@ async def test_a_file_that_is_never_ready_is_given_up() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"file": {}}'])
 async def test_an_answer_that_names_no_file_is_a_failure(body: bytes) -> None:
-    """Never an exception of another kind."""
+    """The failure is a HopError."""
     vendor = Vendor()
     vendor.refuse = Answer(200, body, {"x-goog-upload-url": "https://host/up?upload_id=f1"})
     with pytest.raises(HopError) as garbled:
@@ -277,6 +277,6 @@ async def test_an_answer_that_names_no_file_is_a_failure(body: bytes) -> None:
 
 
 async def test_data_that_is_no_base64_is_refused() -> None:
-    """Before anything is sent."""
+    """It is refused before anything is sent."""
     with pytest.raises(Unsupported):
         await files(Vendor()).settled(showing(Media("video", "video/mp4", data="abc")), connect_s=1, limit=0)

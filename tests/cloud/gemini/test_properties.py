@@ -1,4 +1,4 @@
-"""What holds for any answer and any bytes: nothing is lost on the way round, cuts change nothing, garbage never raises."""
+"""Properties of any answer and any bytes: nothing is lost, cuts make no difference, garbage never raises."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def streamed(parts: list[dict[str, Any]], ends: list[bool]) -> bytes:
 
 
 def turn(events: list[Event]) -> Message:
-    """What a client that loses nothing gives back."""
+    """The turn as a client that loses nothing returns it."""
     parts: list[Part] = []
     arguments = {event.index: event.text for event in events if isinstance(event, ArgumentsDelta)}
     for event in events:
@@ -100,7 +100,7 @@ def turn(events: list[Event]) -> Message:
 @settings(max_examples=60, deadline=None)
 @given(answers(), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_an_answer_given_back_is_the_vendors_own(parts: list[dict[str, Any]], ends: list[bool]) -> None:
-    """Text, thoughts, calls, arguments, code and every signature come home as they left."""
+    """Text, thoughts, calls, arguments, code and every signature return unchanged."""
     events = decoded([streamed(parts, ends)])
     assert isinstance(events[-1], Stop)
     back = turn(events)
@@ -113,7 +113,7 @@ def test_an_answer_given_back_is_the_vendors_own(parts: list[dict[str, Any]], en
 @settings(max_examples=60, deadline=None)
 @given(answers(), st.lists(st.booleans(), min_size=6, max_size=6), st.integers(1, 40))
 def test_any_cut_of_the_bytes_is_read_alike(parts: list[dict[str, Any]], ends: list[bool], size: int) -> None:
-    """Where the network cuts changes nothing."""
+    """The places where the network cuts make no difference."""
     raw = streamed(parts, ends)
     assert decoded([raw[at : at + size] for at in range(0, len(raw), size)]) == decoded([raw])
 

@@ -1,4 +1,4 @@
-"""A stream of the wire becomes events; what is no answer becomes a failure, never an exception."""
+"""A stream of the wire becomes events; anything else becomes a failure, never an exception."""
 
 from __future__ import annotations
 
@@ -101,13 +101,13 @@ def test_signatures_are_told_where_they_come() -> None:
 
 
 def test_a_signature_inside_a_call_is_the_calls() -> None:
-    """Where older models put it."""
+    """Older models put it there."""
     events = read(chunk({"functionCall": {"id": "a", "name": "f", "thoughtSignature": "YQ=="}}, finishReason="STOP"))
     assert ToolCallStart(0, "a", "f", "YQ==") in events
 
 
 def test_a_long_answer_tells_its_usage_as_it_runs_and_before_it_breaks() -> None:
-    """Whoever hangs up in the middle, or is cut off, has still used tokens."""
+    """A client that hangs up in the middle has still used tokens."""
     counts = [
         {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": n}} | chunk({"text": "a"}) for n in range(21)
     ]
@@ -120,14 +120,14 @@ def test_a_long_answer_tells_its_usage_as_it_runs_and_before_it_breaks() -> None
 
 
 def test_media_and_the_vendors_own_blocks_are_kept() -> None:
-    """What only this wire knows stands in its place, whole."""
+    """Blocks that only this wire has are kept whole, at their places."""
     code = {"executableCode": {"language": "PYTHON", "code": "1"}, "thoughtSignature": "YQ=="}
     events = read(chunk({"inlineData": {"mimeType": "image/png", "data": "AA=="}}, code), chunk(finishReason="STOP"))
     assert events[1:3] == [MediaOut(0, "image/png", "AA=="), OpaqueBlock(1, Opaque("gemini", code))]
 
 
 def test_usage_is_cumulative_and_the_last_counts() -> None:
-    """The prompt holds what tools put in, the completion what was thought."""
+    """The prompt includes the tools' tokens, the completion the thoughts'."""
     first = {"usageMetadata": {"promptTokenCount": 5}}
     last = {
         "promptTokenCount": 5,
@@ -155,7 +155,7 @@ def test_usage_is_cumulative_and_the_last_counts() -> None:
     ],
 )
 def test_finish_reasons(reason: str, finish: str) -> None:
-    """A word nobody knows yet is an end like any other; the vendor's own word is kept."""
+    """An unknown reason is a stop; the vendor's name for it is kept."""
     assert read(chunk({"text": "a"}, finishReason=reason))[-1] == Stop(finish, reason)  # type: ignore[arg-type]
 
 
@@ -181,40 +181,40 @@ def test_a_blocked_prompt_is_a_filtered_answer() -> None:
 
 @pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MISSING_THOUGHT_SIGNATURE"])
 def test_what_the_model_garbled_is_tried_again(reason: str) -> None:
-    """It is no answer, though the vendor calls it finished."""
+    """It is a failure to try again, although the vendor calls it finished."""
     found = failure(read(chunk({"text": "a"}), chunk(finishReason=reason, finishMessage="why")))
     assert (found.kind, found.disposition, found.code) == (Kind.GARBLED, Disposition.RETRY_HERE, reason)
 
 
 def test_an_error_inside_the_stream_is_judged() -> None:
-    """By its own code; nothing after it is told."""
+    """It is judged by its own code; nothing after it is emitted."""
     error = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
     found = failure(read(chunk({"text": "a"}), error, chunk({"text": "b"}, finishReason="STOP")))
     assert (found.kind, found.status, found.code) == (Kind.BUSY, 503, "UNAVAILABLE")
 
 
 def test_a_stream_without_its_end_is_a_failure() -> None:
-    """However much it said."""
+    """The amount of text makes no difference."""
     assert failure(read(chunk({"text": "a"}))).kind is Kind.BROKEN_STREAM
     assert failure(read()).kind is Kind.BROKEN_STREAM
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"null", b'"x"', b"\xff", b"[" * 9000])
 def test_garbage_is_a_failure(data: bytes) -> None:
-    """Never an exception."""
+    """Garbage is a failure, not an exception."""
     events = codec().decoder(ASKED).feed("", data)
     assert failure(list(events)).kind is Kind.GARBLED
 
 
 def test_words_after_the_end_are_a_failure_and_counts_are_not() -> None:
-    """Words that came too late would be lost in silence otherwise."""
+    """Text after the end would otherwise be lost silently."""
     end = chunk({"text": "a"}, finishReason="STOP")
     assert failure(read(end, chunk({"text": "late"}))).kind is Kind.GARBLED
     assert isinstance(read(end, chunk({"text": ""}), {"usageMetadata": {"promptTokenCount": 1}})[-1], UsageReport)
 
 
 def test_sources_point_at_characters_of_the_answer() -> None:
-    """The vendor counts bytes; sources are told once, also those of no stretch."""
+    """The vendor counts bytes; each source is emitted once, with or without a span."""
     grounding = {
         "webSearchQueries": ["q"],
         "groundingChunks": [{"web": {"uri": "u:1", "title": "one"}}, {"web": {"uri": "u:2"}}],
@@ -234,7 +234,7 @@ def test_sources_point_at_characters_of_the_answer() -> None:
 
 
 def test_cited_sources_are_citations() -> None:
-    """Words taken from elsewhere name where."""
+    """Text taken from a source names it."""
     cited = {"citationSources": [{"startIndex": 0, "endIndex": 1, "uri": "u:1", "license": "MIT"}]}
     events = read(chunk({"text": "ab"}, citationMetadata=cited, finishReason="STOP"))
     told = [(one.url, one.start, one.end) for one in events if isinstance(one, Citation)]
@@ -242,7 +242,7 @@ def test_cited_sources_are_citations() -> None:
 
 
 def test_log_probabilities() -> None:
-    """Of each token, with its rivals."""
+    """Each token has its own and its alternatives'."""
     rival = {"token": "b", "logProbability": -2}
     result = {"chosenCandidates": [{"token": "a", "logProbability": -0.5}], "topCandidates": [{"candidates": [rival]}]}
     events = read(chunk({"text": "a"}, logprobsResult=result, finishReason="STOP"))

@@ -1,4 +1,4 @@
-"""Recorded answers are read as the vendor's own SDK reads them; recorded requests come out again as the vendor takes them."""
+"""Recorded answers are read as the vendor's SDK reads them; recorded requests are written as the vendor takes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_ANSWERS = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"})
 
 
 def same(ours: Answer, theirs: Answer) -> bool:
-    """The SDK shows an answer that broke off as one; we do not. Nothing is said of what stood before."""
+    """True if both read the same. Of an answer that broke off, which the SDK shows as whole, only the failure is compared."""
     if theirs.stop in NO_ANSWERS:
         return ours.failed
     return ours == theirs
@@ -40,7 +40,7 @@ def test_recorded_streams_are_read_as_the_sdk_reads_them(shared: Path) -> None:
 
 
 def test_recorded_whole_answers_are_read_as_the_sdk_reads_them(shared: Path) -> None:
-    """A whole answer, asked for as a stream instead, gives what the SDK reads off the whole one."""
+    """A whole answer, sent as a stream instead, reads the same as the SDK's whole one."""
     synth, sdk = judge(shared).synth, Sdk()
     wholes = exchanges(shared, lambda it: not it.error and it.sse is None)
     for it in wholes:
@@ -61,7 +61,7 @@ def test_an_array_of_chunks_is_read_like_their_stream(shared: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 1021])
 def test_pieces_of_any_size_are_read_alike(shared: Path, size: int) -> None:
-    """Where the network cuts a stream changes nothing."""
+    """The places where the network cuts a stream make no difference."""
     most = longest(size)
     for it in exchanges(shared, lambda it: not it.error and it.sse is not None and len(it.sse) < most):
         raw = it.sse.encode()
@@ -69,7 +69,7 @@ def test_pieces_of_any_size_are_read_alike(shared: Path, size: int) -> None:
 
 
 def test_a_cut_stream_is_never_whole(shared: Path) -> None:
-    """However far a stream came, without its last chunk it is a failure."""
+    """A stream without its last chunk is a failure, wherever it was cut."""
     for it in exchanges(shared, lambda it: not it.error and it.sse is not None):
         raw = it.sse.encode()
         end = raw.rstrip().rindex(b"data:")
@@ -102,7 +102,7 @@ def test_recorded_errors_are_judged(shared: Path) -> None:
 
 
 def test_recorded_requests_come_out_as_the_vendor_takes_them(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a client of OpenAI's wire would have sent is encoded to what the vendor takes, and means the same."""
+    """The request that a client of OpenAI's wire would have sent becomes a body the vendor takes, with the same meaning."""
     found, skipped, tried = judge(shared), Counter[str](), 0
     for it, sent in found.derived(exchanges(shared, lambda it: not it.error), skipped):
         tried += 1

@@ -1,4 +1,4 @@
-"""Schemas come out in the keywords the vendor knows, and the rest in words."""
+"""Schemas are written in the keywords the vendor knows, the others in the description."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_keywords(given: dict[str, Any], plain: dict[str, Any]) -> None:
 
 
 def test_all_of_is_one_schema_of_all() -> None:
-    """Members and demands of all parts, referred ones included, stand in one object."""
+    """Members and requirements of all parts, referenced ones included, are in one object."""
     given = {
         "$defs": {"A": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}},
         "allOf": [{"$ref": "#/$defs/A"}, {"properties": {"b": {"type": "integer"}}, "required": ["b"]}],
@@ -59,7 +59,7 @@ def test_all_of_is_one_schema_of_all() -> None:
 
 
 def test_a_reference_at_the_root_keeps_its_definitions() -> None:
-    """A recursive schema stays one."""
+    """A recursive schema stays recursive."""
     tree = {"type": "object", "properties": {"next": {"$ref": "#/$defs/T"}}}
     given = {"$ref": "#/$defs/T", "$defs": {"T": tree}}
     assert schema.plain(given) == given
@@ -81,7 +81,7 @@ def test_no_arguments_are_no_schema(given: Any) -> None:
 
 
 def test_arguments_are_an_object() -> None:
-    """Also where the client left that out."""
+    """The type is added where the client left it out."""
     given = {"properties": {"a": {"type": "string"}}}
     assert schema.parameters(given) == {"type": "object"} | given
 

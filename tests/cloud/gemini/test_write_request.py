@@ -1,4 +1,4 @@
-"""A request becomes a body the vendor takes and that means the same; what cannot be said is named or refused."""
+"""A request becomes a body the vendor takes, with the same meaning; a loss is named or refused."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_model_stands_in_the_path() -> None:
 
 
 def test_instructions_at_the_head_are_the_system_instruction_and_later_ones_keep_their_place() -> None:
-    """Only what comes before everybody's first word is the system instruction."""
+    """Only instructions before the first turn are the system instruction."""
     said = body(
         asked(
             Message(Role.SYSTEM, (Text("A"),)),
@@ -91,7 +91,7 @@ def test_instructions_at_the_head_are_the_system_instruction_and_later_ones_keep
 
 
 def test_a_conversation_opens_and_closes_with_the_user() -> None:
-    """Turns that would be missing are filled in; a model that does not go on with its own words is asked to, and it is said."""
+    """Missing turns are filled in; a model that cannot continue its own turn is asked to, and that is named."""
     alone = body(asked(Message(Role.SYSTEM, (Text("A"),))))
     assert [turn["role"] for turn in alone["contents"]] == ["user"]
     request = asked(model(Text("well")))
@@ -100,7 +100,7 @@ def test_a_conversation_opens_and_closes_with_the_user() -> None:
 
 
 def test_empty_parts_refusals_and_other_wires_blocks_are_not_sent() -> None:
-    """The wire refuses empty parts; what nobody said is not said, and what is left out is named."""
+    """The wire refuses empty parts; parts that are left out are named."""
     refused = asked(user(Text(""), Text("a")), model(Refusal("no"), Text("")), user(Text("b")))
     foreign = asked(user(Text("a")), model(Opaque("anthropic_messages", {})), user(Text("b")))
     for request in (refused, foreign):
@@ -142,7 +142,7 @@ def test_calls_and_results_pair_up_by_name_in_one_turn() -> None:
     ],
 )
 def test_a_result_is_an_object_that_loses_nothing(content: tuple[Text, ...], response: dict[str, Any]) -> None:
-    """What is no object, or would lose digits as one, goes under a name."""
+    """A result that is no object, or would lose digits as one, is put under a name."""
     said = body(asked(user(Text("go")), model(ToolCall("a", "f", "{}")), user(ToolResult("a", content))))
     assert said["contents"][2]["parts"][0]["functionResponse"]["response"] == response
 
@@ -165,7 +165,7 @@ def test_calls_that_are_not_answered_once_are_refused(messages: tuple[Message, .
 
 
 def test_signatures_come_home_and_foreign_ones_do_not() -> None:
-    """A signature goes back on its own part; a step made elsewhere gets the vendor's word for that, on its first call."""
+    """A signature returns on its own part; a step of another model gets the vendor's own mark on its first call."""
     ours = signatures.marked("c2ln")
     said = body(
         asked(
@@ -195,13 +195,13 @@ def test_signatures_come_home_and_foreign_ones_do_not() -> None:
 
 
 def test_a_model_without_signatures_gets_none_of_ours() -> None:
-    """Older models need no word for what was made elsewhere."""
+    """Older models need no mark for foreign calls."""
     said = body(asked(user(Text("go")), model(ToolCall("a", "f", "{}")), user(ToolResult("a", ()))), OLD)
     assert "thoughtSignature" not in json.dumps(said)
 
 
 def test_a_signature_whose_place_was_lost_goes_on_the_text() -> None:
-    """A client that tells thinking first and text second still gives the signature back."""
+    """A client that sends thinking first and text second still returns the signature."""
     said = body(asked(user(Text("a")), model(Reasoning("", signatures.marked("c2ln")), Text("b")), user(Text("c"))))
     assert said["contents"][1]["parts"] == [{"text": "b", "thoughtSignature": "c2ln"}]
 
@@ -324,7 +324,7 @@ def test_tools_are_declared_by_their_schemas() -> None:
 def test_thinking_is_told_in_the_terms_of_the_generation(
     name: str, thinking: Thinking | None, config: dict[str, Any], lost: bool
 ) -> None:
-    """A level or a budget, never both; what a model cannot do is weakened, and named."""
+    """Thinking is a level or a budget, never both; a request beyond the model's is weakened and named."""
     assert settings(asked(thinking=thinking), name).get("thinkingConfig", {}) == config
     assert dropped(asked(thinking=thinking), name) == (("reasoning_effort",) if lost else ())
 
@@ -358,7 +358,7 @@ def test_settings_that_a_model_does_not_take_are_dropped_and_named() -> None:
 
 
 def test_what_has_no_member_is_named() -> None:
-    """Hints without a place on the wire go, and the answer says so."""
+    """Hints without a member on the wire are dropped and named."""
     request = asked(
         user="me",
         verbosity="low",
@@ -412,7 +412,7 @@ def test_structured_output_has_a_type_and_a_schema() -> None:
 
 
 def test_a_format_beside_tools_is_said_in_words_where_the_model_takes_no_both() -> None:
-    """Newer models are held to it; for older ones the answer is declared as checked, not held."""
+    """Newer models are held to the format; older ones are asked for it in words."""
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     request = asked(format=Format(schema), tools=(WEATHER,))
     assert settings(request)["responseJsonSchema"] == schema
@@ -462,7 +462,7 @@ def test_a_level_of_the_clients_own_goes_before_a_budget_of_ours() -> None:
 
 
 def test_openais_web_search_is_the_vendors_search() -> None:
-    """What is asked beyond the search itself is dropped, and named."""
+    """Settings beyond the search itself are dropped and named."""
     request = asked(extra={"openai_chat": {"web_search_options": {"search_context_size": "low"}}})
     assert body(request)["tools"] == [{"googleSearch": {}}]
     assert dropped(request) == ("web_search_options",)
@@ -477,7 +477,7 @@ def test_openais_web_search_is_the_vendors_search() -> None:
     ],
 )
 def test_a_search_asked_for_in_two_ways_is_one_search(extra: dict[str, Any], search: dict[str, Any]) -> None:
-    """With what was said of it."""
+    """The settings of either are kept."""
     assert body(asked(extra=extra))["tools"] == [{"googleSearch": search}]
 
 
@@ -491,7 +491,7 @@ def test_a_search_asked_for_in_two_ways_is_one_search(extra: dict[str, Any], sea
     ],
 )
 def test_another_vendors_tool_of_the_same_name_is_refused(tool: dict[str, Any]) -> None:
-    """It is known by what it holds."""
+    """The members tell the vendors' tools apart."""
     with pytest.raises(Unsupported) as caught:
         body(asked(extra={"openai_chat": {"tools": [tool]}}))
     assert caught.value.param == "tools"
@@ -507,7 +507,7 @@ def test_the_vendors_own_file_search() -> None:
 
 @pytest.fixture(scope="module")
 def vendor_errors(shared: Path) -> Callable[[dict[str, Any]], list[str]]:
-    """What both of the vendor's own descriptions of a body have against it: nothing, where either takes it."""
+    """The errors of both of the vendor's own descriptions; none if either accepts the body."""
     oracle = judge(shared).rules.errors
 
     def found(said: dict[str, Any]) -> list[str]:
@@ -521,7 +521,7 @@ def vendor_errors(shared: Path) -> Callable[[dict[str, Any]], list[str]]:
 def test_a_body_with_everything_is_the_vendors_own(
     name: str, vendor_errors: Callable[[dict[str, Any]], list[str]]
 ) -> None:
-    """The vendor's types take a body that holds all there is."""
+    """The vendor's types accept a body with every feature."""
     request = asked(
         Message(Role.SYSTEM, (Text("A"),)),
         user(Text("go"), Media("image", data=PNG), Media("document", data=PDF), Media("video", url="gs://b/v.mp4")),

@@ -1,4 +1,4 @@
-"""OpenAI's two wires: which request takes which, and that either answer is read."""
+"""OpenAI's two wires: the choice for each request, and the reading of either answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def codec() -> OpenAITwoWires:
 
 
 def test_tools_go_over_responses_where_chat_refuses_them() -> None:
-    """What the model does not take is named all the same."""
+    """A parameter the model does not take is named as well."""
     encoded = codec().encode(TOOLS, PICKY)
     assert encoded.call.path == "/responses"
     assert json.loads(encoded.call.body)["tools"][0]["name"] == "look"
@@ -39,7 +39,7 @@ def test_everything_else_goes_over_chat() -> None:
 
 
 def test_either_answer_is_read() -> None:
-    """By what it says it is."""
+    """The first event tells the wire."""
     chat = b'{"id":"x","choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}'
     events = EitherDecoder().feed("", chat)
     assert [type(event) for event in events if isinstance(event, TextDelta | Stop)] == [TextDelta, Stop]
