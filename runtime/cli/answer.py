@@ -28,7 +28,7 @@ NOTHING = Delta()
 
 
 @dataclass(slots=True)
-class Answer:
+class StreamedAnswer:
     """Grows with `feed`. error: what the stream itself said went wrong."""
 
     text: list[str] = field(default_factory=list)

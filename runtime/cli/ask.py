@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import typer
 
-from runtime.cli.answer import Answer, Origin, origin_of
+from runtime.cli.answer import Origin, StreamedAnswer, origin_of
 from runtime.cli.client import Address, address_of, client, faults_in_words, refusal
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, duration, paint_for
@@ -28,7 +28,7 @@ _ASK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatQuestion:
     """The body of the call, and how to show what comes back."""
 
     body: Mapping[str, Any]
@@ -89,10 +89,10 @@ def ask(
     messages = _messages(system, _prompt(prompt, file, sys.stdin))
     body = _body(messages, model, stream, requires or [], {"max_tokens": max_tokens, "temperature": temperature})
     screen = Screen(sys.stdout, sys.stderr, paint_for(sys.stderr, env), quiet=as_json)
-    _put(Question(body, stream, as_json), address_of(url, config, env), screen, wait)
+    _put(ChatQuestion(body, stream, as_json), address_of(url, config, env), screen, wait)
 
 
-def _put(question: Question, address: Address, screen: Screen, wait_s: float) -> None:
+def _put(question: ChatQuestion, address: Address, screen: Screen, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     with faults_in_words(address), client(address, read_s=None) as http:
         while True:
@@ -111,8 +111,8 @@ def _starting(reply: httpx.Response, deadline: float) -> bool:
     return reply.status_code == 503 and time.monotonic() < deadline
 
 
-def _show(reply: httpx.Response, question: Question, screen: Screen) -> None:
-    answer = Answer()
+def _show(reply: httpx.Response, question: ChatQuestion, screen: Screen) -> None:
+    answer = StreamedAnswer()
     try:
         _read(reply, answer, screen)
     except KeyboardInterrupt:
@@ -132,7 +132,7 @@ def _show(reply: httpx.Response, question: Question, screen: Screen) -> None:
         raise CommandError(f"the answer was cut: {answer.error or 'it ended without a reason'}", Exit.CUT)
 
 
-def _read(reply: httpx.Response, answer: Answer, screen: Screen) -> None:
+def _read(reply: httpx.Response, answer: StreamedAnswer, screen: Screen) -> None:
     if reply.headers.get("content-type", "").startswith("text/event-stream"):
         for line in reply.iter_lines():
             delta = answer.feed(line)
@@ -142,7 +142,7 @@ def _read(reply: httpx.Response, answer: Answer, screen: Screen) -> None:
         screen.text(answer.take_whole(reply.read()).text)
 
 
-def _summary(answer: Answer, origin: Origin, first: float | None, total: float) -> Mapping[str, Any]:
+def _summary(answer: StreamedAnswer, origin: Origin, first: float | None, total: float) -> Mapping[str, Any]:
     return {
         "answer": "".join(answer.text),
         "whole": answer.whole,
@@ -155,7 +155,7 @@ def _summary(answer: Answer, origin: Origin, first: float | None, total: float) 
     }
 
 
-def _line(answer: Answer, origin: Origin, first: float | None, total: float) -> str:
+def _line(answer: StreamedAnswer, origin: Origin, first: float | None, total: float) -> str:
     """local/m · default · 12 + 40 tokens · first after 310 ms, 1.2 s in all · dec_…"""
     usage = answer.usage
     parts = [origin.target or "?", origin.reason or "?"]

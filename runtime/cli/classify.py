@@ -18,10 +18,10 @@ import typer
 
 from local_models.classification.labels import LabelError, descriptions_from, labels_from
 from local_models.classification.question import INSTRUCTIONS, Prompt
-from runtime.cli.bulk.job import Job, NoRuntimeError, Outcome, perform
+from runtime.cli.bulk.job import BulkJob, BulkOutcome, NoRuntimeError, perform
 from runtime.cli.bulk.journal import JournalError
-from runtime.cli.bulk.meter import Meter, Silent, meter_for
-from runtime.cli.bulk.rows import Format, InputError, Source, format_of
+from runtime.cli.bulk.meter import NoMeter, ProgressMeter, meter_for
+from runtime.cli.bulk.rows import FileFormat, InputError, Source, format_of
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import duration
@@ -43,7 +43,9 @@ def classify(
     ] = None,
     text_field: Annotated[str | None, typer.Option("--text-field", help="column or member with the text")] = None,
     id_field: Annotated[str, typer.Option("--id-field", help="column or member with the row's id")] = "id",
-    format_: Annotated[Format | None, typer.Option("--format", help="what FILE is, where its name is silent")] = None,
+    format_: Annotated[
+        FileFormat | None, typer.Option("--format", help="what FILE is, where its name is silent")
+    ] = None,
     url: Annotated[str | None, typer.Option("--url", help="the runtime's address; default: the settings' own")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="the settings that say where the runtime is")] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=1024, help="rows at once")] = 32,
@@ -64,7 +66,7 @@ def classify(
     address = address_of(url, config, environment())
     prompt = _prompt(labels or [], label or [], describe or [], instructions, template)
     with tempfile.TemporaryDirectory(prefix="hearth-classify-") as spool:
-        job = Job(
+        job = BulkJob(
             source=_source(file, format_, text_field, id_field, Path(spool)),
             out=out,
             prompt=prompt,
@@ -102,7 +104,7 @@ def _template(given: str | None) -> str | None:
         raise CommandError(f"the template {given[1:]} cannot be read: {error}", Exit.USAGE) from error
 
 
-def _source(file: str, format_: Format | None, text_field: str | None, id_field: str, spool: Path) -> Source:
+def _source(file: str, format_: FileFormat | None, text_field: str | None, id_field: str, spool: Path) -> Source:
     """The input. Standard input is copied to a file first: it can be counted then, and read at the engine's pace."""
     path = Path(file)
     if file == _STDIN:
@@ -117,9 +119,9 @@ def _source(file: str, format_: Format | None, text_field: str | None, id_field:
     return Source(path, format_ or format_of(path), size, text_field, id_field)
 
 
-def _performed(job: Job, quiet: bool) -> Outcome:
-    def meter(total: int, before: int) -> Meter:
-        return Silent() if quiet else meter_for(sys.stderr, total, before, time.monotonic)
+def _performed(job: BulkJob, quiet: bool) -> BulkOutcome:
+    def meter(total: int, before: int) -> ProgressMeter:
+        return NoMeter() if quiet else meter_for(sys.stderr, total, before, time.monotonic)
 
     try:
         return perform(job, meter)
@@ -134,13 +136,13 @@ def _performed(job: Job, quiet: bool) -> Outcome:
         raise CommandError(f"{error}: the same command goes on once that is mended", Exit.FAILED) from error
 
 
-def _exit(outcome: Outcome, job: Job) -> int:
+def _exit(outcome: BulkOutcome, job: BulkJob) -> int:
     if outcome.interrupted:
         return Exit.INTERRUPTED
     return Exit.FAILED if outcome.stopped or outcome.done.errors else Exit.OK
 
 
-def _summary(outcome: Outcome, out: Path) -> dict[str, Any]:
+def _summary(outcome: BulkOutcome, out: Path) -> dict[str, Any]:
     """What programs read. rows_per_second, seconds, requests: of this run; the rest: of all that OUT holds."""
     state = "interrupted" if outcome.interrupted else "stopped" if outcome.stopped else "complete"
     return {
@@ -162,11 +164,11 @@ def _summary(outcome: Outcome, out: Path) -> dict[str, Any]:
     }
 
 
-def _json(outcome: Outcome, out: Path) -> str:
+def _json(outcome: BulkOutcome, out: Path) -> str:
     return msgspec.json.encode(_summary(outcome, out)).decode()
 
 
-def _words(outcome: Outcome, out: Path) -> str:
+def _words(outcome: BulkOutcome, out: Path) -> str:
     done, said = outcome.done, []
     rate = f" in {duration(outcome.seconds)}, {outcome.now / outcome.seconds:.1f} rows/s" if outcome.now else ""
     said.append(f"{done.rows:,} of {outcome.total:,} rows are in {out} ({outcome.now:,} now{rate})")

@@ -18,7 +18,7 @@ from local_models.host.gpu import GpuProbe, NvmlProbe
 from local_models.replica.environment import find_engine
 from local_models.weights.cache import cache_home
 from runtime.cli import box, checks
-from runtime.cli.checks import FAIL, OK, WARN, Row
+from runtime.cli.checks import FAIL, OK, WARN, CheckRow
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
@@ -46,24 +46,24 @@ def doctor(
         raise CommandError(f"{len(_failed(rows))} of {len(rows)} checks failed", Exit.FAILED)
 
 
-def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Iterator[Row]:
+def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Iterator[CheckRow]:
     """Every check, in the order in which a start would meet them."""
     yield checks.python_row(sys.version_info[:3], platform.system(), platform.machine())
     try:
         loaded = load(config, env, PROVIDER_NAMES)
     except (SettingsError, OSError) as fault:
-        yield Row("settings", FAIL, str(fault), "correct them, then: hearth config check")
+        yield CheckRow("settings", FAIL, str(fault), "correct them, then: hearth config check")
         return
-    yield Row("settings", OK, str(loaded.file) if loaded.file else "defaults and environment")
+    yield CheckRow("settings", OK, str(loaded.file) if loaded.file else "defaults and environment")
     for line in (*loaded.warnings, *pending(loaded.settings)):
-        yield Row("settings", WARN, line)
+        yield CheckRow("settings", WARN, line)
     yield from _engine(loaded.settings, env, probe)
     yield from _targets(loaded.settings)
     yield from _door(loaded.settings, config, env)
     yield from _folders(env)
 
 
-def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iterator[Row]:
+def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iterator[CheckRow]:
     said = settings.engine
     if said.url:
         key = said.key.value if said.key else None
@@ -76,14 +76,14 @@ def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iter
     yield checks.engine_row(find_engine(said.device, gpus, probe.reason, env=env, python=said.python))
     seen = box.look_for_weights(said.model, env)
     if seen.fault:
-        yield Row("weights", FAIL, seen.fault, seen.todo)
+        yield CheckRow("weights", FAIL, seen.fault, seen.todo)
     else:
         yield checks.weights_row(said.model, seen.place, seen.size, offline=said.offline)
     yield checks.shm_row(box.shm_size(), groups=len(gpus) > said.replicas)
     yield checks.orphans_row(found.orphaned)
 
 
-def _targets(settings: Settings) -> Iterator[Row]:
+def _targets(settings: Settings) -> Iterator[CheckRow]:
     """What has no adapter yet is told among the settings."""
     called = {name: said for name, said in settings.targets.items() if said.provider in ADAPTERS}
     usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in settings.absent}
@@ -92,10 +92,10 @@ def _targets(settings: Settings) -> Iterator[Row]:
     return checks.target_rows(usable, absent, settings.escalation.mode, ending)
 
 
-def _door(settings: Settings, config: Path | None, env: Mapping[str, str]) -> Iterator[Row]:
+def _door(settings: Settings, config: Path | None, env: Mapping[str, str]) -> Iterator[CheckRow]:
     server = settings.server
     if server.port == 0:
-        yield Row("port", OK, "any free one")
+        yield CheckRow("port", OK, "any free one")
         return
     address = address_of(None, config, env)
     free = box.port_is_free(server.host, server.port)
@@ -104,18 +104,18 @@ def _door(settings: Settings, config: Path | None, env: Mapping[str, str]) -> It
     yield checks.port_row(address.url, free=free, runtime=runtime, holder=holder)
 
 
-def _folders(env: Mapping[str, str]) -> Iterator[Row]:
+def _folders(env: Mapping[str, str]) -> Iterator[CheckRow]:
     state, cache = state_dir(env), cache_home(env)
     yield checks.state_row(str(state), why_not=box.why_not_writable(state), owner=box.lock_owner(state))
     yield checks.disk_row("disk (state)", str(state), box.free_space(state))
     yield checks.disk_row("disk (weights)", str(cache), box.free_space(cache))
 
 
-def _failed(rows: Sequence[Row]) -> list[Row]:
+def _failed(rows: Sequence[CheckRow]) -> list[CheckRow]:
     return [row for row in rows if row.verdict == FAIL]
 
 
-def _lines(rows: Sequence[Row], paint: Paint) -> list[str]:
+def _lines(rows: Sequence[CheckRow], paint: Paint) -> list[str]:
     """One line per check, with what to do below it."""
     lines = columns((_cells(row) for row in rows), paint, indent="")
     shown: list[str] = []
@@ -126,5 +126,5 @@ def _lines(rows: Sequence[Row], paint: Paint) -> list[str]:
     return shown
 
 
-def _cells(row: Row) -> Sequence[Cell]:
+def _cells(row: CheckRow) -> Sequence[Cell]:
     return (row.verdict, _STYLE[row.verdict]), (row.check, "bold"), (row.words.replace("\n", "; "), "")

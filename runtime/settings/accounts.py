@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.settings.faults import Fault
+from runtime.settings.faults import SettingsFault
 from runtime.settings.model import LOCAL, Document, Settings
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret, file_of
@@ -36,7 +36,7 @@ class Keyring:
         return file_of(secret, self.env, self.folder)
 
 
-def opened(document: Document, model_override: str | None, keyring: Keyring) -> tuple[Settings, list[Fault]]:
+def opened(document: Document, model_override: str | None, keyring: Keyring) -> tuple[Settings, list[SettingsFault]]:
     """The settings with every secret's value, and a fault for each key without which Hearth must not start."""
     keys = {name: tuple(map(keyring.open, getattr(document.server, name))) for name in SERVER_KEYS}
     accounts = {
@@ -83,14 +83,14 @@ def usual_key(provider: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9]', '_', provider).upper()}_API_KEY"
 
 
-def _refusals(settings: Settings) -> Iterator[Fault]:
+def _refusals(settings: Settings) -> Iterator[SettingsFault]:
     for place, key in secrets(settings):
         # A target without its key is set aside instead; an engine that is started here needs none.
         if key.trouble and place[0] != "targets" and (place[0] != "engine" or settings.engine.url):
             or_without = ", or take it out" if place[0] == "server" else ""
             kind, _, where = key.reference.partition(":")
             remedy = f"set {where} in the environment" if kind == "env" else f"write the key into {where}"
-            yield Fault(place, f"{key.reference} {key.trouble}: {remedy}{or_without}")
+            yield SettingsFault(place, f"{key.reference} {key.trouble}: {remedy}{or_without}")
 
 
 def secrets(document: Document) -> Iterator[tuple[Key, Secret]]:

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from runtime.settings.environment import API_KEY
-from runtime.settings.faults import Fault
+from runtime.settings.faults import SettingsFault
 from runtime.settings.model import AUTO, LOCAL
 from runtime.settings.places import Key
 from runtime.settings.sections.server import Server
@@ -59,25 +59,27 @@ class KnownNames:
         return None if provider == LOCAL else self.no_provider(provider)
 
 
-def disagreements(tree: Mapping[str, Any], providers: Collection[str] | None, override: str | None) -> Iterator[Fault]:
+def disagreements(
+    tree: Mapping[str, Any], providers: Collection[str] | None, override: str | None
+) -> Iterator[SettingsFault]:
     """Every fault between keys of a parsed file. override: what HEARTH_MODEL names."""
     known = KnownNames(list(_table(tree.get("targets"))), providers)
     yield from _exposure(_table(tree.get("server")))
     yield from _targets(_table(tree.get("targets")), known)
     for name in _table(tree.get("models")):
         if name in (AUTO, LOCAL) or not _NAME.fullmatch(name):
-            yield Fault(
+            yield SettingsFault(
                 ("models", name), 'a model\'s name is letters, digits, ".", "_" and "-" only, and not auto or local'
             )
     for section, key in _MODEL_KEYS:
         named = _table(tree.get(section)).get(key)
         if isinstance(named, str) and named and (trouble := known.no_model(named)):
-            yield Fault((section, key), trouble)
+            yield SettingsFault((section, key), trouble)
     yield from _routes(_table(tree.get("routes")), known)
     yield from _rules(tree.get("rules"), known)
     yield from _aliases(_table(tree.get("aliases")), known)
     if override and (trouble := known.no_model(override)):
-        yield Fault(MODEL_OVERRIDE, trouble)
+        yield SettingsFault(MODEL_OVERRIDE, trouble)
 
 
 def on_this_machine(host: str) -> bool:
@@ -90,7 +92,7 @@ def on_this_machine(host: str) -> bool:
         return False
 
 
-def _exposure(server: Mapping[str, Any]) -> Iterator[Fault]:
+def _exposure(server: Mapping[str, Any]) -> Iterator[SettingsFault]:
     host = server.get("host", Server().host)
     if server.get("socket"):
         return  # only local users reach it, and its folder decides which
@@ -100,46 +102,50 @@ def _exposure(server: Mapping[str, Any]) -> Iterator[Fault]:
         and not (server.get("keys") or server.get("admin_keys"))
         and not on_this_machine(host)
     ):
-        yield Fault(
+        yield SettingsFault(
             ("server", "host"),
             f'"{host}" lets other machines in, and no key is set: set server.keys = ["env:{API_KEY}"] '
             f'and give {API_KEY} a value, or listen on "127.0.0.1"',
         )
 
 
-def _targets(targets: Mapping[str, Any], known: KnownNames) -> Iterator[Fault]:
+def _targets(targets: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:
     for name, target in targets.items():
         if name in (AUTO, LOCAL):
-            yield Fault(("targets", name), f'"{name}" is a name of Hearth\'s own: call the target something else')
+            yield SettingsFault(
+                ("targets", name), f'"{name}" is a name of Hearth\'s own: call the target something else'
+            )
         elif not _NAME.fullmatch(name):
-            yield Fault(("targets", name), 'a target\'s name is letters, digits, ".", "_" and "-" only')
+            yield SettingsFault(("targets", name), 'a target\'s name is letters, digits, ".", "_" and "-" only')
         for _, provider in _texts([_table(target).get("provider")]):
             if trouble := provider and known.no_provider(provider):
-                yield Fault(("targets", name, "provider"), trouble)
+                yield SettingsFault(("targets", name, "provider"), trouble)
 
 
-def _routes(routes: Mapping[str, Any], known: KnownNames) -> Iterator[Fault]:
+def _routes(routes: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:
     for route, names in routes.items():
         for index, name in _texts(names):
             if name == LOCAL:
-                yield Fault(("routes", route, index), "a route is for what leaves the box: names of targets only")
+                yield SettingsFault(
+                    ("routes", route, index), "a route is for what leaves the box: names of targets only"
+                )
             elif trouble := known.no_target(name):
-                yield Fault(("routes", route, index), trouble)
+                yield SettingsFault(("routes", route, index), trouble)
 
 
-def _rules(rules: Any, known: KnownNames) -> Iterator[Fault]:
+def _rules(rules: Any, known: KnownNames) -> Iterator[SettingsFault]:
     for number, rule in enumerate(rules if isinstance(rules, list) else ()):
         for index, name in _texts(_table(rule).get("to")):
             if trouble := known.no_target(name, LOCAL):
-                yield Fault(("rules", number, "to", index), trouble)
+                yield SettingsFault(("rules", number, "to", index), trouble)
 
 
-def _aliases(aliases: Mapping[str, Any], known: KnownNames) -> Iterator[Fault]:
+def _aliases(aliases: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:
     for alias, meaning in aliases.items():
         if alias in (AUTO, LOCAL, *known.targets) or alias.startswith(f"{LOCAL}/"):
-            yield Fault(("aliases", alias), f'"{alias}" is already a model\'s name: an alias cannot change it')
+            yield SettingsFault(("aliases", alias), f'"{alias}" is already a model\'s name: an alias cannot change it')
         if isinstance(meaning, str) and meaning and (trouble := known.no_model(meaning)):
-            yield Fault(("aliases", alias), trouble)
+            yield SettingsFault(("aliases", alias), trouble)
 
 
 def _table(value: Any) -> Mapping[str, Any]:

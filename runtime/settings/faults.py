@@ -1,6 +1,6 @@
 """What is wrong with settings, in words that say what to do, and where.
 
-    Fault           a key and what is wrong there
+    SettingsFault           a key and what is wrong there
     Problem         a fault with its place: a line of a file, or a variable
     SettingsError   every problem of one reading
 
@@ -23,7 +23,7 @@ from runtime.settings.shape import at, choices_of, fields_of
 from runtime.settings.spelling import nearest
 
 
-class Fault(NamedTuple):
+class SettingsFault(NamedTuple):
     key: Key
     message: str
 
@@ -91,24 +91,24 @@ _WORDS: Mapping[str, str] = {
 _SECRET_NAMES = frozenset({"key", "keys", "admin_keys", "token"})
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
+def faults_of(error: ValidationError) -> list[SettingsFault]:
     """The validator's findings, in its order."""
     return [_fault(finding) for finding in error.errors(include_url=False)]
 
 
-def _fault(finding: Mapping[str, Any]) -> Fault:
+def _fault(finding: Mapping[str, Any]) -> SettingsFault:
     key, kind, context = tuple(finding["loc"]), finding["type"], finding.get("ctx", {})
     match kind:
         case "extra_forbidden":
-            return Fault(key, unknown(key))
+            return SettingsFault(key, unknown(key))
         case "missing":
-            return Fault(key[:-1], f'needs "{key[-1]}"')
+            return SettingsFault(key[:-1], f'needs "{key[-1]}"')
         case "value_error":
-            return Fault(key, str(context["error"]))
+            return SettingsFault(key, str(context["error"]))
         case "literal_error":
-            return Fault(key, _choice(key, finding["input"]))
+            return SettingsFault(key, _choice(key, finding["input"]))
     words = _WORDS[kind].format(**context) if kind in _WORDS else str(finding["msg"]).lower()
-    return Fault(key, words + ("" if finding["input"] == "" else _instead(key, finding["input"])))
+    return SettingsFault(key, words + ("" if finding["input"] == "" else _instead(key, finding["input"])))
 
 
 def unknown(key: Key) -> str:

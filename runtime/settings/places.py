@@ -14,14 +14,14 @@ from typing import NamedTuple
 Key = tuple[str | int, ...]  # from the root: names of keys, and places in lists from 0
 
 
-class Place(NamedTuple):
+class SourcePlace(NamedTuple):
     """Both count from 1."""
 
     line: int
     column: int
 
 
-def places(text: str) -> dict[Key, Place]:
+def places(text: str) -> dict[Key, SourcePlace]:
     """The place of every table, key and list entry. A key's place is where its name begins."""
     return _Scan(text).found
 
@@ -46,7 +46,7 @@ class _Scan:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.found: dict[Key, Place] = {}
+        self.found: dict[Key, SourcePlace] = {}
         self._lists: dict[Key, int] = {}  # lists of tables: how many so far
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._document()
@@ -137,7 +137,7 @@ class _Scan:
 
     def _record(self, key: Key, at: int) -> None:
         line = bisect_right(self._line_starts, at)
-        place = Place(line, at - self._line_starts[line - 1] + 1)
+        place = SourcePlace(line, at - self._line_starts[line - 1] + 1)
         for end in range(1, len(key) + 1):
             self.found.setdefault(key[:end], place)
 

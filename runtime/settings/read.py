@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from runtime.settings.accounts import Keyring, open_to_others, opened, secrets
 from runtime.settings.agree import MODEL_OVERRIDE, disagreements, on_this_machine
 from runtime.settings.environment import API_KEY, MODEL, Overrides, config_dir, overlay
-from runtime.settings.faults import Fault, Problem, SettingsError, dotted, faults_of
+from runtime.settings.faults import Problem, SettingsError, SettingsFault, dotted, faults_of
 from runtime.settings.model import AUTO, LOCAL, Document, Settings
-from runtime.settings.places import Key, Place, places
+from runtime.settings.places import Key, SourcePlace, places
 from runtime.settings.shape import leaves
 
 FILE_NAME = "hearth.toml"
@@ -119,16 +119,16 @@ class _Sheet:
     """What is set where: the file's places, and the variables laid over them."""
 
     name: str
-    places: Mapping[Key, Place]
+    places: Mapping[Key, SourcePlace]
     overrides: Overrides = field(default_factory=Overrides)
 
-    def problems(self, faults: Iterable[Fault]) -> list[Problem]:
+    def problems(self, faults: Iterable[SettingsFault]) -> list[Problem]:
         """In the file's order, then those of the environment; each once."""
         found = [*map(self._located, faults), *self.overrides.problems]
         ordered = sorted(found, key=lambda problem: (problem.line is None, problem.line or 0, problem.column or 0))
         return list(dict.fromkeys(ordered))
 
-    def _located(self, fault: Fault) -> Problem:
+    def _located(self, fault: SettingsFault) -> Problem:
         if fault.key == MODEL_OVERRIDE:
             return Problem(MODEL, "", fault.message)
         for end in range(len(fault.key), 0, -1):
@@ -152,7 +152,7 @@ class _Sheet:
         return self.name
 
 
-def _validated(tree: Mapping[str, Any]) -> tuple[Document, list[Fault]]:
+def _validated(tree: Mapping[str, Any]) -> tuple[Document, list[SettingsFault]]:
     """The document and its faults. Where there are some, the document is the sections without them."""
     try:
         return Document.model_validate(tree), []

@@ -89,7 +89,6 @@ TASKS: Mapping[str, str] = {
 _BESIDE_CONTRACT_NAME = "the contract's, and a room's own of the same noun, still to be renamed"
 _SEVERAL = "several things of one noun, still to be renamed"
 SHARED_NAMES: Mapping[str, str] = {
-    **dict.fromkeys(("Engine", "Price", "Telemetry", "Timeouts"), "a table of the settings, beside the contract"),
     **dict.fromkeys(("Failed", "Format", "Reply", "Start", "Stop"), _BESIDE_CONTRACT_NAME),
     **dict.fromkeys(("Answer", "Command", "Fault", "Gate", "Job", "Launch", "Meter", "Outcome", "Owner"), _SEVERAL),
     **dict.fromkeys(("Place", "Progress", "Question", "Row", "Run", "Silent", "Step", "Tally", "Turn"), _SEVERAL),

@@ -6,7 +6,7 @@ from typing import Self
 
 import aiohttp
 
-from runtime.cli.bulk.verdicts import Reply, retry_after
+from runtime.cli.bulk.verdicts import LabelReply, retry_after
 
 _CHAT = "/v1/chat/completions"
 _CONNECT_S = 5.0
@@ -33,15 +33,15 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def ask(self, body: bytes) -> Reply:
+    async def ask(self, body: bytes) -> LabelReply:
         """One question. A connection that cannot be made or is cut is a reply without a status."""
         try:
             async with self._session.post(self._chat, data=body) as response:
-                return Reply(
+                return LabelReply(
                     response.status,
                     await response.read(),
                     retry_after(response.headers.get("retry-after")),
                     response.headers.get("x-hearth-target", ""),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Reply(None, f"{type(error).__name__}: {error}".encode())
+            return LabelReply(None, f"{type(error).__name__}: {error}".encode())

@@ -23,10 +23,10 @@ import uvloop
 from local_models.classification.question import LabelQuestion, Prompt
 from runtime.cli.bulk.endpoint import Endpoint
 from runtime.cli.bulk.journal import Done, Identity, Journal, difference, refusal
-from runtime.cli.bulk.meter import Meter
+from runtime.cli.bulk.meter import ProgressMeter
 from runtime.cli.bulk.patience import HopelessError, Patience, UnanswerableError
 from runtime.cli.bulk.rows import Source, digest, ends_line
-from runtime.cli.bulk.run import Run, after
+from runtime.cli.bulk.run import BulkRun, after
 from runtime.cli.bulk.sorting import Sorter, fields_of
 
 _SHOWN_EVERY_S = 0.25
@@ -38,7 +38,7 @@ class NoRuntimeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BulkJob:
     """Everything a run needs to know. url: the runtime's address; key: what it wants to be shown; replayable:
     the input can be
     read again by a later run, as standard input cannot."""
@@ -58,7 +58,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Outcome:
+class BulkOutcome:
     """How a run ended. before: rows done by earlier runs; now: by this one; done: all that OUT holds.
 
     seconds: from the first question on. further: questions beyond a row's first. stopped: why it ended before the
@@ -79,10 +79,10 @@ class Outcome:
     interrupted: bool = False
 
 
-MeterFor = Callable[[int, int], Meter]  # rows in all, rows done before
+MeterFor = Callable[[int, int], ProgressMeter]  # rows in all, rows done before
 
 
-def perform(job: Job, meter_for: MeterFor) -> Outcome:
+def perform(job: BulkJob, meter_for: MeterFor) -> BulkOutcome:
     """The whole run. Raises JournalError, InputError and NoRuntimeError."""
     total = job.source.count()
     next(job.source.rows(), None)  # a wrong header is told before OUT is touched
@@ -91,7 +91,7 @@ def perform(job: Job, meter_for: MeterFor) -> Outcome:
         _check(job, known, identity)
         if journal.done.repaired:
             print(f"{job.out}: the last line was cut off; its row is done again", file=sys.stderr)
-        outcome = Outcome(total, journal.done.rows, journal.done, model=known.model if known else "")
+        outcome = BulkOutcome(total, journal.done.rows, journal.done, model=known.model if known else "")
         if journal.done.rows < total:
             run = _Run(job, journal, known, identity, outcome)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -99,7 +99,7 @@ def perform(job: Job, meter_for: MeterFor) -> Outcome:
         return outcome
 
 
-def _identity(job: Job) -> Identity:
+def _identity(job: BulkJob) -> Identity:
     source = job.source
     return Identity(
         input=str(source.path) if job.replayable else "standard input",
@@ -111,7 +111,7 @@ def _identity(job: Job) -> Identity:
     )
 
 
-def _check(job: Job, known: Identity | None, identity: Identity) -> None:
+def _check(job: BulkJob, known: Identity | None, identity: Identity) -> None:
     """Raises JournalError where OUT belongs to something else."""
     if known is None:
         return
@@ -126,14 +126,14 @@ def _check(job: Job, known: Identity | None, identity: Identity) -> None:
 class _Run:
     """One run's moving parts. stop: set by Ctrl-C and SIGTERM."""
 
-    job: Job
+    job: BulkJob
     journal: Journal
     known: Identity | None
     identity: Identity
-    outcome: Outcome
+    outcome: BulkOutcome
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, meter: Meter) -> None:
+    async def run(self, meter: ProgressMeter) -> None:
         self._on_signals()
         began = time.monotonic()
         async with Endpoint(self.job.url, self.job.key, self.job.concurrency) as endpoint:
@@ -157,7 +157,7 @@ class _Run:
         async def sort(text: str) -> dict[str, Any]:
             return fields_of(await sorter.sort(text))
 
-        run = Run(
+        run = BulkRun(
             rows=after(self.job.source.rows(), self.journal.done.rows),
             sort=sort,
             write=self.journal.write,
@@ -194,7 +194,7 @@ class _Run:
             raise refusal(self.job.out, f"the model was {self.known.model}, now it is {model}")
         self.journal.belongs_to(identity)
 
-    async def _shown(self, meter: Meter, patience: Patience) -> None:
+    async def _shown(self, meter: ProgressMeter, patience: Patience) -> None:
         while True:
             meter.show(self.journal.done.rows, self.journal.done.errors, patience.trouble)
             await asyncio.sleep(_SHOWN_EVERY_S)

@@ -42,7 +42,7 @@ def left(total: int, finished: int, rate: float) -> str:
     return duration((total - finished) / rate) if rate > 0 else "?"
 
 
-class Meter(Protocol):
+class ProgressMeter(Protocol):
     def show(self, finished: int, bad: int, trouble: str) -> None:
         """Rows finished in all and bad ones among them; why rows wait now, or "". Called a few times a second."""
         ...
@@ -116,7 +116,7 @@ class Lines:
         pass
 
 
-class Silent:
+class NoMeter:
     """Shows nothing."""
 
     def show(self, finished: int, bad: int, trouble: str) -> None:
@@ -129,6 +129,6 @@ class Silent:
         pass
 
 
-def meter_for(stream: TextIO, total: int, already: int, clock: Callable[[], float]) -> Meter:
+def meter_for(stream: TextIO, total: int, already: int, clock: Callable[[], float]) -> ProgressMeter:
     """The bar on a terminal, lines elsewhere."""
     return (Bar if stream.isatty() else Lines)(stream, total, already, clock)

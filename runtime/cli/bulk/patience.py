@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from local_models.classification.answer import AnswerError
-from runtime.cli.bulk.verdicts import Bad, Good, Reply, Stop, Wait, backoff, verdict
+from runtime.cli.bulk.verdicts import Bad, Good, LabelReply, StopRun, Wait, backoff, verdict
 
 TRIES = 4  # of one row, while other rows are answered: then it is the row
 
-Ask = Callable[[bytes], Awaitable[Reply]]
+Ask = Callable[[bytes], Awaitable[LabelReply]]
 
 
 class Modelled(Protocol):
@@ -77,7 +77,7 @@ class Patience:
                         wait = Wait(backoff(attempt), str(error), maybe_row=True)
                 case Bad(code, message):
                     raise UnanswerableError(code, message)
-                case Stop(message):
+                case StopRun(message):
                     raise HopelessError(message)
                 case Wait() as wait:
                     pass
@@ -85,7 +85,7 @@ class Patience:
             self.waits += 1
             await self.sleep(wait.seconds)
 
-    def _taken(self, reply: Reply, found: Found) -> Found:
+    def _taken(self, reply: LabelReply, found: Found) -> Found:
         self._same_model(reply.target or found.model)
         self.last_answer, self.trouble = self.clock(), ""
         return found

@@ -28,7 +28,7 @@ class InputError(Exception):
     """An input file that cannot be used, in words for the person who named it."""
 
 
-class Format(StrEnum):
+class FileFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     TSV = "tsv"
@@ -36,17 +36,17 @@ class Format(StrEnum):
 
 
 _SUFFIXES = {
-    ".jsonl": Format.JSONL,
-    ".ndjson": Format.JSONL,
-    ".json": Format.JSONL,
-    ".csv": Format.CSV,
-    ".tsv": Format.TSV,
-    ".tab": Format.TSV,
+    ".jsonl": FileFormat.JSONL,
+    ".ndjson": FileFormat.JSONL,
+    ".json": FileFormat.JSONL,
+    ".csv": FileFormat.CSV,
+    ".tsv": FileFormat.TSV,
+    ".tab": FileFormat.TSV,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InputRow:
     """id: the row's own, as it stands in the input; its number where it has none."""
 
     number: int
@@ -69,12 +69,12 @@ class Source:
     """An input file and how to read it. size: bytes that count; what is appended later belongs to a later run."""
 
     path: Path
-    format: Format
+    format: FileFormat
     size: int
     text_field: str | None = None
     id_field: str = "id"
 
-    def rows(self) -> Iterator[Row | BadRow]:
+    def rows(self) -> Iterator[InputRow | BadRow]:
         """Every row in order. Raises InputError where the file as a whole is not what it should be."""
         with self.path.open("rb") as file:
             yield from self._parsed(_lines(file, self.size))
@@ -83,18 +83,18 @@ class Source:
         """How many rows there are: a pass over the file without reading the rows' contents."""
         with self.path.open("rb") as file:
             lines = _lines(file, self.size)
-            if self.format in (Format.CSV, Format.TSV):
+            if self.format in (FileFormat.CSV, FileFormat.TSV):
                 return max(0, sum(1 for _ in self._records(lines)) - 1)
             return sum(1 for _ in _numbered(lines))
 
-    def _parsed(self, lines: Iterator[bytes]) -> Iterator[Row | BadRow]:
-        if self.format is Format.JSONL:
+    def _parsed(self, lines: Iterator[bytes]) -> Iterator[InputRow | BadRow]:
+        if self.format is FileFormat.JSONL:
             return (self._from_json(number, line) for number, line in _numbered(lines))
-        if self.format is Format.TEXT:
+        if self.format is FileFormat.TEXT:
             return (_row(number, number, line) for number, line in _numbered(lines))
         return self._from_records(self._records(lines))
 
-    def _from_json(self, number: int, line: bytes) -> Row | BadRow:
+    def _from_json(self, number: int, line: bytes) -> InputRow | BadRow:
         if too_large := _too_large(number, line):
             return too_large
         try:
@@ -113,7 +113,7 @@ class Source:
         """Records with the header first; blank lines are none. A record csv cannot read comes as its error."""
         csv.field_size_limit(LONGEST_ROW)
         text = (line.decode("utf-8", "surrogateescape") for line in lines)
-        reader = csv.reader(text, delimiter="\t" if self.format is Format.TSV else ",")
+        reader = csv.reader(text, delimiter="\t" if self.format is FileFormat.TSV else ",")
         while True:
             try:
                 record = next(reader)
@@ -125,7 +125,7 @@ class Source:
             if record:
                 yield record
 
-    def _from_records(self, records: Iterator[list[str] | csv.Error]) -> Iterator[Row | BadRow]:
+    def _from_records(self, records: Iterator[list[str] | csv.Error]) -> Iterator[InputRow | BadRow]:
         header = next(records, [])
         names = header if isinstance(header, list) else []
         text_at, id_at = self._columns(names)
@@ -150,9 +150,9 @@ class Source:
         return text_at, names.index(self.id_field) if self.id_field in names else None
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path) -> FileFormat:
     """What a file's name says it is; a text a line where it says nothing."""
-    return _SUFFIXES.get(path.suffix.lower(), Format.TEXT)
+    return _SUFFIXES.get(path.suffix.lower(), FileFormat.TEXT)
 
 
 def digest(path: Path, sizes: Iterable[int]) -> dict[int, str]:
@@ -214,7 +214,7 @@ def _too_large(number: int, line: bytes) -> BadRow | None:
     return BadRow(number, number, "too_large", f"longer than {LONGEST_ROW // 1024 // 1024} MiB")
 
 
-def _row(number: int, row_id: Any, text: object) -> Row | BadRow:
+def _row(number: int, row_id: Any, text: object) -> InputRow | BadRow:
     """The row, if its text is one."""
     if isinstance(text, bytes):
         if too_large := _too_large(number, text):
@@ -228,4 +228,4 @@ def _row(number: int, row_id: Any, text: object) -> Row | BadRow:
         text.encode()
     except UnicodeEncodeError:
         return BadRow(number, row_id, "not_utf8", "the text is not UTF-8: convert the file with iconv")
-    return Row(number, row_id, text)
+    return InputRow(number, row_id, text)

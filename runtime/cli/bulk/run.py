@@ -12,7 +12,7 @@ from itertools import islice
 
 from runtime.cli.bulk.journal import line
 from runtime.cli.bulk.patience import HopelessError, UnanswerableError
-from runtime.cli.bulk.rows import BadRow, Row
+from runtime.cli.bulk.rows import BadRow, InputRow
 
 _AHEAD = 8  # rows answered ahead of the oldest open one, per slot: bounds memory, keeps slots busy behind a slow row
 _SYNC_S = 1.0
@@ -21,7 +21,7 @@ Sort = Callable[[str], Awaitable[dict[str, object]]]
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """What a run has done so far. label: None for a bad row."""
 
     finished: int = 0
@@ -30,14 +30,14 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Run:
+class BulkRun:
     """rows: those still to do, in order. write: appends lines. sync: makes them durable. done: told of every
     line written.
 
     stop: set from outside to end early: what is complete is written, the rest is left for the next run.
     """
 
-    rows: Iterator[Row | BadRow]
+    rows: Iterator[InputRow | BadRow]
     sort: Sort
     write: Callable[[Sequence[bytes]], None]
     sync: Callable[[], None]
@@ -45,7 +45,7 @@ class Run:
     slots: int
     strict: bool = False
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    progress: Progress = field(default_factory=Progress)
+    progress: RunProgress = field(default_factory=RunProgress)
     _waiting: dict[int, tuple[bytes, str | None]] = field(default_factory=dict)
     _next: int = 0  # the oldest row not yet written; 0 before the first
     _room: asyncio.Semaphore = field(init=False)
@@ -81,7 +81,7 @@ class Run:
             text, label = await self._line(row)
             self._put(row.number, text, label)
 
-    async def _line(self, row: Row | BadRow) -> tuple[bytes, str | None]:
+    async def _line(self, row: InputRow | BadRow) -> tuple[bytes, str | None]:
         """The row's line, and its label where it has one."""
         if isinstance(row, BadRow):
             return self._bad(row)
@@ -119,6 +119,6 @@ class Run:
             await asyncio.to_thread(self.sync)
 
 
-def after(rows: Iterator[Row | BadRow], done: int) -> Iterator[Row | BadRow]:
+def after(rows: Iterator[InputRow | BadRow], done: int) -> Iterator[InputRow | BadRow]:
     """The rows below those already done."""
     return islice(rows, done, None)

@@ -4,7 +4,7 @@ status                          verdict
 200                             Good
 400 too long, 413               Bad row
 other 400, 422                  Bad row
-401, 402, 403, 404              Stop: no row will fare better
+401, 402, 403, 404              StopRun: no row will fare better
 429, 503                        Wait as asked, as long as it takes
 500, 502, 504, any other        Wait, but not for ever: it may be this row that does it
 no reply                        Wait, as long as it takes
@@ -22,7 +22,7 @@ _LONGEST_WAIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class LabelReply:
     """status: None where no reply came; then `body` says why in words. retry_after: seconds.
 
     target: who answered, where said.
@@ -60,13 +60,13 @@ class Bad:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopRun:
     """Nothing can be answered until somebody does what `message` says."""
 
     message: str
 
 
-Verdict = Good | Wait | Bad | Stop
+Verdict = Good | Wait | Bad | StopRun
 
 _STOPS = {
     401: "the runtime wants a key: put one of [server] keys into HEARTH_API_KEY",
@@ -76,7 +76,7 @@ _STOPS = {
 }
 
 
-def verdict(reply: Reply, attempt: int) -> Verdict:
+def verdict(reply: LabelReply, attempt: int) -> Verdict:
     """What to do. attempt: questions put for this row so far without an answer, this one included."""
     if reply.status == 200:
         return Good()
@@ -85,7 +85,7 @@ def verdict(reply: Reply, attempt: int) -> Verdict:
     code, message = _error(reply.body)
     said = f"{reply.status} {message}".strip()
     if reply.status in _STOPS:
-        return Stop(f"{_STOPS[reply.status]} ({said})")
+        return StopRun(f"{_STOPS[reply.status]} ({said})")
     if reply.status == 413 or (reply.status == 400 and _too_long(code, message)):
         return Bad("too_long", f"too long for the model's window: {message}")
     if reply.status in (400, 422):

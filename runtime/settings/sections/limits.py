@@ -38,7 +38,7 @@ class Records(Section):
     max_mb: Positive = Field(default=1024, description="size on disk, in MB")
 
 
-class Telemetry(Section):
+class TelemetrySettings(Section):
     """Traces over OTLP; the standard OTEL_* variables hold too."""
 
     endpoint: OptionalUrl = Field(default="", description="address of a collector; empty: off")

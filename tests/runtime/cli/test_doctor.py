@@ -15,7 +15,7 @@ import pytest
 from local_models.host.gpu import GpuProcess, NoGpu
 from local_models.replica.environment import Found, NotFound
 from runtime.cli import box, checks
-from runtime.cli.checks import FAIL, OK, WARN, Row
+from runtime.cli.checks import FAIL, OK, WARN, CheckRow
 from runtime.cli.doctor import examine
 from runtime.cli.group import run
 from runtime.contract.engine import Gpu
@@ -25,7 +25,7 @@ GIB = 1 << 30
 H100 = Gpu(0, "H100", 80 * GIB, 40 * GIB, 0.5, 1.0)
 
 
-def verdicts(rows: Sequence[Row]) -> list[str]:
+def verdicts(rows: Sequence[CheckRow]) -> list[str]:
     return [row.verdict for row in rows]
 
 
@@ -59,7 +59,7 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
         (checks.orphans_row((5, 6)), WARN, "5, 6"),
     ],
 )
-def test_each_fact_gets_its_verdict_and_what_to_do(row: Row, verdict: str, words: str) -> None:
+def test_each_fact_gets_its_verdict_and_what_to_do(row: CheckRow, verdict: str, words: str) -> None:
     """Every fault says what to do about it, in its words or behind them."""
     assert row.verdict == verdict
     assert words in row.words + row.todo

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from runtime.cli.bulk import rows as module
-from runtime.cli.bulk.rows import BadRow, Format, InputError, Row, Source, digest, ends_line, format_of
+from runtime.cli.bulk.rows import BadRow, FileFormat, InputError, InputRow, Source, digest, ends_line, format_of
 
 
-def source(tmp_path: Path, content: bytes, format_: Format, text_field: str | None = None) -> Source:
+def source(tmp_path: Path, content: bytes, format_: FileFormat, text_field: str | None = None) -> Source:
     path = tmp_path / "in"
     path.write_bytes(content)
     return Source(path, format_, len(content), text_field)
@@ -18,25 +18,25 @@ def shown(found: Source) -> list[tuple[int, object, str]]:
     """Number, id, and text or the code of what is wrong; the count must agree."""
     rows = list(found.rows())
     assert found.count() == len(rows)
-    return [(row.number, row.id, row.text if isinstance(row, Row) else f"!{row.code}") for row in rows]
+    return [(row.number, row.id, row.text if isinstance(row, InputRow) else f"!{row.code}") for row in rows]
 
 
 def test_json_lines_give_text_or_prompt_and_their_own_ids(tmp_path: Path) -> None:
     """A row without an id has its line's number."""
     content = b'\xef\xbb\xbf{"id":"a","text":"x"}\r\n{"prompt":"y","id":7}\n{"text":"z"}'
-    assert shown(source(tmp_path, content, Format.JSONL)) == [(1, "a", "x"), (2, 7, "y"), (3, 3, "z")]
+    assert shown(source(tmp_path, content, FileFormat.JSONL)) == [(1, "a", "x"), (2, 7, "y"), (3, 3, "z")]
 
 
 def test_a_named_field_is_the_only_one_looked_at(tmp_path: Path) -> None:
     """Another field must not stand in for it."""
     content = b'{"body":"x","text":"no"}\n{"text":"no"}\n'
-    assert shown(source(tmp_path, content, Format.JSONL, "body")) == [(1, 1, "x"), (2, 2, "!no_text")]
+    assert shown(source(tmp_path, content, FileFormat.JSONL, "body")) == [(1, 1, "x"), (2, 2, "!no_text")]
 
 
 def test_csv_records_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     """Records are counted, not lines; a byte order mark before the header is none of its name."""
     content = b'\xef\xbb\xbftext,id\r\n"a, ""b""\nc",1\r\n\r\nd,2\n,3\nshort\n'
-    assert shown(source(tmp_path, content, Format.CSV)) == [
+    assert shown(source(tmp_path, content, FileFormat.CSV)) == [
         (1, "1", 'a, "b"\nc'),
         (2, "2", "d"),
         (3, "3", "!empty"),
@@ -46,36 +46,43 @@ def test_csv_records_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> N
 
 def test_tsv_keeps_commas(tmp_path: Path) -> None:
     """The tab is the only divider."""
-    assert shown(source(tmp_path, b"id\ttext\n1\ta, b\n2\n", Format.TSV)) == [(1, "1", "a, b"), (2, "2", "!no_text")]
+    assert shown(source(tmp_path, b"id\ttext\n1\ta, b\n2\n", FileFormat.TSV)) == [
+        (1, "1", "a, b"),
+        (2, "2", "!no_text"),
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n"])
 def test_a_header_without_the_text_is_told_with_what_it_has(tmp_path: Path, content: bytes) -> None:
     """Before anything is written."""
     with pytest.raises(InputError, match="--text-field"):
-        list(source(tmp_path, content, Format.CSV).rows())
+        list(source(tmp_path, content, FileFormat.CSV).rows())
 
 
 def test_blank_lines_keep_numbers_lines_and_trailing_ones_are_none(tmp_path: Path) -> None:
     """A row's number is where an editor finds it."""
-    assert shown(source(tmp_path, b"a\n\n b \n\n\n", Format.TEXT)) == [(1, 1, "a"), (2, 2, "!empty"), (3, 3, " b ")]
+    assert shown(source(tmp_path, b"a\n\n b \n\n\n", FileFormat.TEXT)) == [(1, 1, "a"), (2, 2, "!empty"), (3, 3, " b ")]
 
 
 def test_what_is_not_utf8_is_a_bad_row_and_no_more(tmp_path: Path) -> None:
     """Rows beside it are read."""
-    assert shown(source(tmp_path, b"a\n\xff\xfe\nb\n", Format.TEXT)) == [(1, 1, "a"), (2, 2, "!not_utf8"), (3, 3, "b")]
+    assert shown(source(tmp_path, b"a\n\xff\xfe\nb\n", FileFormat.TEXT)) == [
+        (1, 1, "a"),
+        (2, 2, "!not_utf8"),
+        (3, 3, "b"),
+    ]
 
 
-@pytest.mark.parametrize("format_", [Format.TEXT, Format.JSONL])
+@pytest.mark.parametrize("format_", [FileFormat.TEXT, FileFormat.JSONL])
 def test_a_line_without_end_does_not_fill_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: Format
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: FileFormat
 ) -> None:
     """It is skipped whole, and the next line is the next row."""
     monkeypatch.setattr(module, "LONGEST_ROW", 64)
     monkeypatch.setattr(module, "_PART", 50)
-    last = b'{"text":"c"}' if format_ is Format.JSONL else b"c"
+    last = b'{"text":"c"}' if format_ is FileFormat.JSONL else b"c"
     found = list(source(tmp_path, b"b" * 5000 + b"\n" + last + b"\n", format_).rows())
-    assert [type(row) for row in found] == [BadRow, Row]
+    assert [type(row) for row in found] == [BadRow, InputRow]
     assert found[0].number == 1
     assert isinstance(found[0], BadRow)
     assert found[0].code == "too_large"
@@ -83,7 +90,7 @@ def test_a_line_without_end_does_not_fill_the_memory(
 
 def test_only_the_bytes_that_were_there_count(tmp_path: Path) -> None:
     """What is appended while a run reads belongs to the next one."""
-    found = source(tmp_path, b"a\nb\n", Format.TEXT)
+    found = source(tmp_path, b"a\nb\n", FileFormat.TEXT)
     with found.path.open("ab") as file:
         file.write(b"c\n")
     assert shown(found) == [(1, 1, "a"), (2, 2, "b")]
@@ -91,7 +98,7 @@ def test_only_the_bytes_that_were_there_count(tmp_path: Path) -> None:
 
 def test_digests_of_beginnings_come_from_one_pass(tmp_path: Path) -> None:
     """The digest of a beginning is that of a file that ends there."""
-    long = source(tmp_path, b"abcdef", Format.TEXT)
+    long = source(tmp_path, b"abcdef", FileFormat.TEXT)
     found = digest(long.path, [6, 3])
     short = tmp_path / "short"
     short.write_bytes(b"abc")
