@@ -1,6 +1,6 @@
-"""The commands' own client of a running runtime: where it is, what key it wants, and its faults in words.
+"""The commands' HTTP client of a running runtime: its address, its key, and transport errors as sentences.
 
-Knows addresses and errors, no endpoint's meaning.
+Knows addresses and errors, no endpoint.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """url: without a slash at its end and without `/v1`. key: a secret, never printed."""
+    """url: without a slash at its end and without `/v1`. key: a secret, never printed. socket: a Unix socket's path, or ""."""
 
     url: str
     key: str | None = None
+    socket: str = ""
 
     @property
     def on_this_machine(self) -> bool:
@@ -53,13 +54,15 @@ def settings_from(config: Path | None, env: Mapping[str, str]) -> Settings:
 
 
 def address_of(url: str | None, config: Path | None, env: Mapping[str, str]) -> Address:
-    """Where the runtime is: as said, else as the settings say. The key is the environment's."""
+    """The runtime's address: `url`, else from the settings. The key comes from the environment."""
     key = env.get(API_KEY) or None
     if url is not None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise CommandError(f"`{url}` is no address; write it like http://127.0.0.1:8000", Exit.USAGE)
         return Address(url.rstrip("/").removesuffix("/v1"), key)
     server = settings_from(config, env).server
+    if server.socket:
+        return Address("http://localhost", key, server.socket)
     if server.port == 0:
         raise CommandError("the settings take any free port (0): say where the runtime is with --url", Exit.USAGE)
     host = _EVERY_ADDRESS.get(server.host, server.host)
@@ -70,12 +73,16 @@ def client(address: Address, *, read_s: float | None = 30.0) -> httpx.Client:
     """read_s: the longest silence between two pieces of an answer; None waits for ever."""
     headers = {"authorization": f"Bearer {address.key}"} if address.key else {}
     timeout = httpx.Timeout(read_s, connect=5.0)
-    return httpx.Client(base_url=address.url, headers=headers, timeout=timeout, trust_env=not address.on_this_machine)
+    transport = httpx.HTTPTransport(uds=address.socket) if address.socket else None
+    trust_env = not address.on_this_machine
+    return httpx.Client(
+        base_url=address.url, headers=headers, timeout=timeout, trust_env=trust_env, transport=transport
+    )
 
 
 @contextlib.contextmanager
 def faults_in_words(address: Address) -> Iterator[None]:
-    """Turns a transport's fault into a CommandError."""
+    """Turns httpx errors into a CommandError."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
@@ -90,8 +97,11 @@ def faults_in_words(address: Address) -> Iterator[None]:
 
 
 def refusal(status: int, body: bytes) -> CommandError:
-    """An error answer in words: the runtime's own message, and what to do where that is known."""
-    message, code = _error_of(body)
+    """The CommandError for an error answer: the runtime's own message, and advice for some statuses."""
+    try:
+        message, code = error_words(msgspec.json.decode(body).get("error"))
+    except (msgspec.DecodeError, AttributeError):  # no error body in the OpenAI shape
+        message, code = "", ""
     said = f": {message}" if message else ""
     name = f"{status} {code}" if code else str(status)
     advice = _ADVICE.get(status, "")
@@ -105,16 +115,8 @@ _ADVICE = {
 }
 
 
-def _error_of(body: bytes) -> tuple[str, str]:
-    """(message, code or type) of an error body in the OpenAI shape; empty where it is something else."""
-    try:
-        error = msgspec.json.decode(body).get("error")
-    except (msgspec.DecodeError, AttributeError):
-        return "", ""
-    return error_words(error)
-
-
 def error_words(error: Any) -> tuple[str, str]:
+    """(message, code or type) of an error object in the OpenAI shape; empty for anything else."""
     if isinstance(error, str):
         return error, ""
     if not isinstance(error, dict):

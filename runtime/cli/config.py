@@ -1,4 +1,4 @@
-"""`hearth config`: writes a commented file, checks one, shows what is in force. Prints no secret."""
+"""`hearth config`: writes a commented file, checks one, shows the settings in force. Prints no secret."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cloud.providers import NAMES, PROVIDERS
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.launch import HELP
 from runtime.cli.paint import Paint, paint_for
+from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.settings import Loaded, Problem, Secret, SettingsError, environment, load, not_in_force
 from runtime.settings.commented import commented_file, toml
 from runtime.settings.faults import dotted
@@ -24,13 +25,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings=HELP,
     help="Write, check and show the settings.\n\n"
-    "\b\nExamples:\n  hearth config init\n  hearth config check --config hearth.toml\n  hearth config show --json",
+    "\b\nExamples:\n  hearth config init\n  hearth config check hearth.toml\n  hearth config show --json",
 )
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", help="The file; left out: ./hearth.toml, else ~/.config/hearth/hearth.toml, else none."),
-]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")]
 
 
@@ -54,28 +51,28 @@ def init(
     except OSError as error:
         message = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
         raise CommandError(message) from error
-    typer.echo(f"{path} written. Change what you need, then: hearth config check --config {path}")
+    typer.echo(f"{path} written. Change what you need, then: hearth config check {path}")
 
 
 @app.command()
-def check(config: Config = None, as_json: Json = False) -> None:
+def check(path: FilePath = None, config: ConfigOption = None, as_json: Json = False) -> None:
     """Say what is wrong with the settings, and which of them have no effect yet. Exit code 1 if they cannot be used.
 
     \b
     Examples:
       hearth config check
-      HEARTH_SERVER__PORT=9000 hearth config check --config hearth.toml
+      HEARTH_SERVER__PORT=9000 hearth config check hearth.toml
     """
-    loaded = _load(config, as_json, Exit.FAILED)
+    loaded = _load(settings_file(path, config), as_json, Exit.FAILED)
     if as_json:
         typer.echo(json.dumps({"ok": True, "problems": [], **_remarks(loaded)}, indent=2, ensure_ascii=False))
         return
     typer.echo(f"{_file(loaded)}: {_paint(sys.stdout)('fine', 'green')}")
-    _tell_remarks(loaded)
+    _print_remarks(loaded)
 
 
 @app.command()
-def show(config: Config = None, as_json: Json = False) -> None:
+def show(path: FilePath = None, config: ConfigOption = None, as_json: Json = False) -> None:
     """Print every setting in force and where it comes from: the file with its line, a variable, or the default.
 
     \b
@@ -83,45 +80,41 @@ def show(config: Config = None, as_json: Json = False) -> None:
       hearth config show
       hearth config show --json
     """
-    loaded = _load(config, as_json, Exit.SETTINGS)
+    loaded = _load(settings_file(path, config), as_json, Exit.SETTINGS)
     if as_json:
-        typer.echo(json.dumps(_effective(loaded), indent=2, ensure_ascii=False))
+        shown = {
+            "settings": loaded.settings.model_dump(mode="json"),
+            "sources": {dotted(key): loaded.sources.get(key, "default") for key, _ in leaves(loaded.settings)},
+            **_remarks(loaded),
+        }
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
+    # `server.port = 8000   # default`, the sources in one column.
+    rows = []
+    for key, value in leaves(loaded.settings):
+        if value is not None and key[0] != "absent":
+            secret = "" if not isinstance(value, Secret) else ", empty" if value.empty else ", has a value"
+            rows.append((f"{dotted(key)} = {toml(value)}", f"{loaded.sources.get(key, 'default')}{secret}"))
+    width = min(max(len(setting) for setting, _ in rows), 60)
+    paint = _paint(sys.stdout)
     typer.echo(f"# {_file(loaded)}")
-    for line in _shown(loaded):
-        typer.echo(line)
-    _tell_remarks(loaded)
+    for setting, source in rows:
+        typer.echo(f"{setting:<{width}}  {paint(f'# {source}', 'dim')}")
+    _print_remarks(loaded)
 
 
 def _load(config: Path | None, as_json: bool, exit: Exit) -> Loaded:
-    """The settings; where they cannot be used, tells every problem and ends with `exit`."""
+    """The settings. If they cannot be used, prints every problem and ends the command with `exit`."""
     try:
         return load(config, environment(), NAMES)
     except SettingsError as error:
-        _tell_problems(error.problems, as_json)
-        raise typer.Exit(exit) from None
-
-
-def _effective(loaded: Loaded) -> dict[str, Any]:
-    sources = {dotted(key): loaded.sources.get(key, "default") for key, _ in leaves(loaded.settings)}
-    return {"settings": loaded.settings.model_dump(mode="json"), "sources": sources, **_remarks(loaded)}
-
-
-def _shown(loaded: Loaded) -> list[str]:
-    """`server.port = 8000   # default`, the sources in one column."""
-    rows = [
-        (f"{dotted(key)} = {toml(value)}", f"{loaded.sources.get(key, 'default')}{_filled(value)}")
-        for key, value in leaves(loaded.settings)
-        if value is not None and key[0] != "absent"
-    ]
-    width = min(max(len(setting) for setting, _ in rows), 60)
-    paint = _paint(sys.stdout)
-    return [f"{setting:<{width}}  {paint(f'# {source}', 'dim')}" for setting, source in rows]
-
-
-def _filled(value: object) -> str:
-    """Whether a secret has a value, without the value."""
-    return "" if not isinstance(value, Secret) else ", empty" if value.empty else ", has a value"
+        problems = error.problems
+    if as_json:
+        found = [{name: getattr(problem, name) for name in Problem.__slots__} for problem in problems]
+        typer.echo(json.dumps({"ok": False, "problems": found}, indent=2, ensure_ascii=False))
+    for problem in () if as_json else problems:
+        typer.echo(_paint(sys.stderr)(str(problem), "red"), err=True)
+    raise typer.Exit(exit)
 
 
 def _remarks(loaded: Loaded) -> dict[str, Any]:
@@ -133,20 +126,11 @@ def _remarks(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _tell_remarks(loaded: Loaded) -> None:
+def _print_remarks(loaded: Loaded) -> None:
     remarks = _remarks(loaded)
     absent = [f"targets.{name} is not used: {why}" for name, why in remarks["absent"].items()]
     for remark in (*remarks["warnings"], *absent, *remarks["not_in_force"]):
         typer.echo(f"{_paint(sys.stderr)('note:', 'yellow')} {remark}", err=True)
-
-
-def _tell_problems(problems: tuple[Problem, ...], as_json: bool) -> None:
-    if as_json:
-        found = [{name: getattr(problem, name) for name in Problem.__slots__} for problem in problems]
-        typer.echo(json.dumps({"ok": False, "problems": found}, indent=2, ensure_ascii=False))
-        return
-    for problem in problems:
-        typer.echo(_paint(sys.stderr)(str(problem), "red"), err=True)
 
 
 def _file(loaded: Loaded) -> str:

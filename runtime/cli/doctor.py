@@ -22,6 +22,7 @@ from runtime.cli.checks import FAIL, OK, WARN, CheckRow
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
+from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.compose.runtime import pending
 from runtime.compose.targets import ADAPTERS, retiring
 from runtime.settings import Settings, SettingsError, environment, load, state_dir
@@ -32,11 +33,12 @@ _STYLE = {OK: "green", WARN: "yellow", FAIL: "red"}
 def doctor(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="The rows as one JSON object.")] = False,
-    config: Annotated[Path | None, typer.Option(help="The settings file.")] = None,
+    path: FilePath = None,
+    config: ConfigOption = None,
 ) -> None:
     """Check this box: GPU, driver, vLLM, weights, keys, port, disk. Exit code 1 when something must be done."""
     env = environment()
-    rows = list(examine(config, env, NvmlProbe(time.monotonic)))
+    rows = list(examine(settings_file(path, config), env, NvmlProbe(time.monotonic)))
     if as_json:
         sys.stdout.write(msgspec.json.encode({"ok": not _failed(rows), "checks": rows}).decode() + "\n")
     else:

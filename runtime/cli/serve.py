@@ -20,6 +20,7 @@ import uvicorn
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
+from runtime.cli.settings_file import FilePath, settings_file
 from runtime.compose import door
 from runtime.compose.runtime import Runtime, load_settings, pending
 from runtime.compose.state import StateLocked, lock_state
@@ -39,6 +40,7 @@ _YOUNG_OBJECTS = 10_000  # between two collections; Python's own 700 cost a twen
 
 
 def serve(
+    path: FilePath = None,
     config: Annotated[
         Path | None, typer.Option(help="settings file; left out: ./hearth.toml, the user's own, or the defaults")
     ] = None,
@@ -54,7 +56,7 @@ def serve(
 
       hearth serve --config hearth.toml
     """
-    env = environment()
+    env, config = environment(), settings_file(path, config)
     try:
         loaded = load_settings(config, env)
     except SettingsError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -19,6 +18,7 @@ from runtime.cli.client import Address, address_of, client, faults_in_words, ref
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, paint_for
 from runtime.cli.report import report_lines
+from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.server.status import StatusReport
 from runtime.settings.environment import environment
 
@@ -33,11 +33,12 @@ def status(
         bool, typer.Option("--json", help="The report as JSON; with --watch one line per look.")
     ] = False,
     url: Annotated[str | None, typer.Option(help="Where the runtime is; else as the settings say.")] = None,
-    config: Annotated[Path | None, typer.Option(help="The settings file that says where.")] = None,
+    path: FilePath = None,
+    config: ConfigOption = None,
 ) -> None:
     """Show the engine, its load, the GPUs, the targets and the last decisions of a running runtime."""
     env = environment()
-    address = address_of(url, config, env)
+    address = address_of(url, settings_file(path, config), env)
     paint = paint_for(sys.stdout, env)
     with faults_in_words(address), client(address, read_s=10.0) as http:
         if not watch:

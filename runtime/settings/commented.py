@@ -34,7 +34,7 @@ _EXAMPLE_ALIAS = {"gpt-4o": "auto"}
 
 
 class Line(NamedTuple):
-    """A key of a section as it is shown. value: its default, or an example where it has none."""
+    """A key of a section as the file shows it. value: its default, or an example where it has none."""
 
     name: str
     value: Any
@@ -49,7 +49,8 @@ def lines_of(section: Any, key: Key) -> Iterator[Line]:
             continue  # a section of its own
         entry = pending((*key, name))
         words = f"{field.description or ''}{' (not in force yet)' if entry and not entry.values else ''}"
-        yield Line(name, _shown(field), words, has_default(field))
+        shown = field.examples[0] if field.examples and not has_default(field) else field.default
+        yield Line(name, shown, words, has_default(field))
 
 
 def subsections(section: Any) -> Iterator[tuple[str, type[Section]]]:
@@ -60,12 +61,8 @@ def subsections(section: Any) -> Iterator[tuple[str, type[Section]]]:
 
 
 def has_default(field: FieldInfo) -> bool:
-    """Whether a key that is left out has a value of its own that can be written."""
+    """True if the key has a default that can be written in the file."""
     return not field.is_required() and field.default not in (None, (), {}) and not fields_of(field.annotation)
-
-
-def _shown(field: FieldInfo) -> Any:
-    return field.examples[0] if field.examples and not has_default(field) else field.default
 
 
 def commented_file() -> str:

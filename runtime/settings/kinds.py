@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_network
@@ -33,17 +34,23 @@ References = Annotated[tuple[Reference, ...], Field(strict=False)]
 Modality = Literal["text", "image", "audio", "video", "pdf"]
 Modalities = Annotated[tuple[Modality, ...], Field(strict=False, min_length=1)]
 
-_CERTIFICATE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+
+def _matching(pattern: str, words: str) -> AfterValidator:
+    """Accepts text that matches the whole pattern; `words` is the error message, with the text in place of {}."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(words.format(json.dumps(text, ensure_ascii=False)))
+        return text
+
+    return AfterValidator(check)
 
 
-def _certificates(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if not _CERTIFICATE.fullmatch(name):
-            raise ValueError(f'"{name}" is no certificate: lower-case letters, digits, "-", "_" and ".", as in "hipaa"')
-    return names
-
-
-Certificates = Annotated[Names, AfterValidator(_certificates)]
+_CERTIFICATE = _matching(
+    r"[a-z0-9][a-z0-9_.-]*",
+    '{} is no certificate: lower-case letters, digits, "-", "_" and ".", as in "hipaa"',
+)
+Certificates = Annotated[tuple[Annotated[Text, _CERTIFICATE], ...], Field(strict=False)]
 
 
 def _http_url(text: str) -> str:
@@ -143,14 +150,11 @@ def _host(text: str) -> str:
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], Field(strict=False)]
 
 
-def _prefix(text: str) -> str:
-    """A path with no slash at its end."""
-    if text and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", text):
-        raise ValueError('must be a path like "/hearth", or empty')
-    return text.rstrip("/")
-
-
-Prefix = Annotated[str, AfterValidator(_prefix)]
+Prefix = Annotated[
+    str,
+    _matching(r"((/[A-Za-z0-9._~-]+)+/?)?", 'must be a path like "/hearth", or empty'),
+    AfterValidator(lambda path: path.rstrip("/")),
+]
 
 
 def _none_or_dollars(value: Any) -> Any:
@@ -164,13 +168,9 @@ def _none_or_dollars(value: Any) -> Any:
 Limit = Annotated[float | None, PlainValidator(_none_or_dollars)]
 
 
-def _two_letters(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z]{2}", text):
-        raise ValueError('must be the two letters of a language, as in "de"')
-    return text.lower()
-
-
-Language = Annotated[str, AfterValidator(_two_letters)]
+Language = Annotated[
+    str, _matching(r"[A-Za-z]{2}", 'must be the two letters of a language, as in "de"'), AfterValidator(str.lower)
+]
 
 Task = Literal["code", "extraction", "math", "chat", "summary", "document", "multimodal", "tool"]
 Tasks = Annotated[tuple[Task, ...], Field(strict=False)]
@@ -207,13 +207,7 @@ def _zone(name: str) -> str:
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
-def _time_of_day(text: str) -> str:
-    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
-        raise ValueError('must be a time of day, as in "02:30"')
-    return text
-
-
-TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
+TimeOfDay = Annotated[str, _matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'must be a time of day, as in "02:30"')]
 
 # Empty text stands for "none" in these.
 OptionalUrl = Annotated[str, AfterValidator(lambda text: _http_url(text) if text else "")]
@@ -235,11 +229,10 @@ def _peer(text: str) -> str:
 Peers = Annotated[tuple[Annotated[str, AfterValidator(_peer)], ...], Field(strict=False), BeforeValidator(_one_or_more)]
 
 
-def _store_url(text: str) -> str:
-    """The address of a Valkey or Redis server, without a password in it."""
-    if text and not re.fullmatch(r"(valkey|redis)s?://[A-Za-z0-9._\[\]:-]+(/[0-9]+)?", text):
-        raise ValueError('must be an address like "valkey://HOST:6379/0", without a user and password')
-    return text
-
-
-StoreUrl = Annotated[str, AfterValidator(_store_url)]
+StoreUrl = Annotated[
+    str,
+    _matching(
+        r"((valkey|redis)s?://[A-Za-z0-9._\[\]:-]+(/[0-9]+)?)?",
+        'must be an address like "valkey://HOST:6379/0", without a user and password',
+    ),
+]

@@ -1,4 +1,4 @@
-"""New settings while the runtime runs: when to read again, what may change under way, and what waits for a restart.
+"""Reload of the settings while the runtime runs: file watching, and the keys that wait for a restart.
 
 A reading that fails changes nothing. Knows no signal (SIGHUP calls `reload`) and no clock (`watch` takes its sleep).
 """
@@ -33,7 +33,7 @@ class Changes:
 
 
 def diff(old: Settings, new: Settings) -> Changes:
-    """What changed from one to the other. A secret with a new value counts, and is named by its key alone."""
+    """The keys that differ. A secret with a new value counts, and is named by its key alone."""
     before, after = dict(leaves(old)), dict(leaves(new))
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     return Changes(
@@ -47,17 +47,17 @@ def _needs_restart(key: Key) -> bool:
 
 
 def under_way(running: Settings, new: Settings) -> Settings:
-    """`new`, with what needs a restart as it is in `running`: what is really in force until then."""
+    """`new`, with the keys that need a restart as they are in `running`."""
     server = new.server.model_copy(update={name: getattr(running.server, name) for name in _SERVER_ONCE})
     return new.model_copy(update={"server": server, "engine": running.engine, "records": running.records})
 
 
 class Live:
-    """The settings in force. One owner calls `reload`; everybody else is told through `apply`.
+    """The settings in force. One owner calls `reload`; everybody else gets them through `apply`.
 
     read: reads file and environment again; raises SettingsError.
     apply: puts new settings in force, whole, before it returns; if it raises ValueError, the old ones stay.
-    notice: takes one line for the log. refused: why the last reading was refused; None where it was taken.
+    notice: takes one line for the log. refused: the error of the last reading; None if it was applied.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class Live:
 async def watch(live: Live, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, period: float = 1.0) -> None:
     """Reloads whenever the file or a secret's file has changed, until cancelled. period: seconds between two looks.
 
-    It looks, rather than asks to be told: that holds on network and container mounts, through renames and links too. A
-    change is taken once the files have been the same for a whole period, so that a half-written one is not read.
+    It polls instead of using inotify: that works on network and container mounts, and through renames and links. A
+    change is applied once the files have been the same for a whole period, so that a half-written one is not read.
     """
     taken = seen = _marks(live.loaded)
     while True:
@@ -123,15 +123,14 @@ async def watch(live: Live, sleep: Callable[[float], Awaitable[None]] = asyncio.
 Mark = tuple[Path, int, int, int] | tuple[Path]
 
 
-def _marks(loaded: Loaded) -> tuple[Mark, ...]:
-    files = (*((loaded.file,) if loaded.file else ()), *loaded.secret_files)
-    return tuple(_mark(path) for path in files)
-
-
-def _mark(path: Path) -> Mark:
-    """What changes whenever a file's content does: time in ns, size, inode. The path alone where there is none."""
-    try:
-        state = path.stat()
-    except OSError:
-        return (path,)
-    return (path, state.st_mtime_ns, state.st_size, state.st_ino)
+def _marks(loaded: Loaded) -> list[Mark]:
+    """A mark per file, which changes with its content: time in ns, size and inode; the path alone if there is no file."""
+    marks: list[Mark] = []
+    for path in (*((loaded.file,) if loaded.file else ()), *loaded.secret_files):
+        try:
+            state = path.stat()
+        except OSError:
+            marks.append((path,))
+        else:
+            marks.append((path, state.st_mtime_ns, state.st_size, state.st_ino))
+    return marks

@@ -1,6 +1,6 @@
-"""A secret by reference: where it is kept, and, once resolved, the value that is never shown.
+"""A secret by reference: the place it is kept in, and, once resolved, the value that is never shown.
 
-Knows `env:NAME` and `file:PATH`. Does not know which settings hold secrets, nor where a reference stands.
+Knows `env:NAME` and `file:PATH`. Does not know which settings hold secrets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LITERAL = (
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """`reference` may be shown; the value is only given by `reveal()`, to whoever puts it into a header."""
+    """`reference` may be shown; only `reveal()` returns the value, for a header."""
 
     reference: str
     value: str | None = field(default=None, repr=False)
@@ -31,7 +31,7 @@ class Secret:
 
     @property
     def trouble(self) -> str | None:
-        """Why the value cannot be sent as a key, in words that do not hold it."""
+        """A sentence on why the value cannot be sent as a key; it never contains the value. None if it can."""
         if not self.value:
             return "holds no value"
         if not self.value.isascii() or not self.value.isprintable() or " " in self.value:
@@ -47,7 +47,13 @@ class Secret:
     def resolved(self, env: Mapping[str, str], folder: Path) -> Secret:
         """With its value, stripped; without one where the variable or the file is absent or empty."""
         kind, _, place = self.reference.partition(":")
-        text = env.get(place, "") if kind == "env" else _contents(secret_file(place, env, folder))
+        if kind == "env":
+            text = env.get(place, "")
+        else:
+            try:
+                text = secret_file(place, env, folder).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                text = ""
         return Secret(self.reference, text.strip() or None)
 
 
@@ -76,10 +82,3 @@ def file_of(secret: Secret, env: Mapping[str, str], folder: Path) -> Path | None
     """The file a secret is kept in; None where it is a variable."""
     kind, _, place = secret.reference.partition(":")
     return secret_file(place, env, folder) if kind == "file" else None
-
-
-def _contents(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""

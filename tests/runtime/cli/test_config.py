@@ -91,6 +91,18 @@ def test_check_tells_every_problem_and_fails(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_the_path_may_stand_alone(command: str, tmp_path: Path) -> None:
+    """With or without --config, and not both."""
+    (tmp_path / "mine.toml").write_text("[server]\nport = 1234\n")
+    alone, named = hearth_config(command, "mine.toml"), hearth_config(command, "--config", "mine.toml")
+    assert alone.output == named.output
+    assert "mine.toml" in alone.output
+    both = hearth_config(command, "mine.toml", "--config", "other.toml").exception
+    assert isinstance(both, CommandError)
+    assert both.exit is Exit.USAGE
+
+
 def test_check_notes_what_has_no_effect(tmp_path: Path) -> None:
     """Targets that are absent, and keys that are not in force, are no faults."""
     (tmp_path / "mine.toml").write_text(FILE)

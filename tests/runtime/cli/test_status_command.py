@@ -6,10 +6,12 @@ import io
 import json
 import socket
 from datetime import UTC
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from runtime.cli.client import Address, address_of
 from runtime.cli.group import run
 from runtime.cli.paint import PLAIN, Paint
 from runtime.cli.report import report_lines
@@ -161,3 +163,10 @@ def test_a_dead_runtime_and_a_stranger_are_told_apart(capsys: pytest.CaptureFixt
         code, _, err = status(capsys, "--url", fake.url)
     assert code == 4
     assert "does not answer like a Hearth" in err
+
+
+def test_the_address_is_the_unix_socket_of_the_settings(tmp_path: Path) -> None:
+    """A runtime on a socket has no port; commands reach it there."""
+    file = tmp_path / "hearth.toml"
+    file.write_text('[server]\nsocket = "/run/hearth.sock"\n')
+    assert address_of(None, file, {}) == Address("http://localhost", None, "/run/hearth.sock")

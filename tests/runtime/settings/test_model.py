@@ -148,7 +148,7 @@ def test_a_price_becomes_the_contracts() -> None:
         ('aliases = ["x"]', "aliases: must be a table"),
         ("[retries]\nwait_here_up_to = 60", "retries: honour_retry_after_up_to must not be below wait_here_up_to"),
         ("[engine]\nbackoff_most = 1", "engine: backoff_most must not be below backoff_first"),
-        ('[engine]\ncertified = ["HIPAA"]', 'engine.certified: "HIPAA" is no certificate'),
+        ('[engine]\ncertified = ["HIPAA"]', 'engine.certified[0]: "HIPAA" is no certificate'),
         (
             '[[rules]]\nwhen = { language = "german" }\nto = ["local"]',
             "rules[0].when.language: must be the two letters",
