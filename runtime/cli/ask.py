@@ -1,6 +1,6 @@
 """`hearth ask`: one question to a running runtime, streamed, with the decision after it.
 
-The answer goes to stdout and nothing else does; who answered, why, and how fast goes to stderr.
+The answer alone goes to stdout; the target, the reason and the times go to stderr.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ASK_AGAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ChatQuestion:
-    """The body of the call, and how to show what comes back."""
+    """The body of the request, and how to show the answer."""
 
     body: Mapping[str, Any]
     stream: bool = True
@@ -38,7 +38,7 @@ class ChatQuestion:
 
 @dataclass(slots=True)
 class Screen:
-    """Where things are shown. Times are seconds on `clock`."""
+    """stdout and stderr of one answer. began: monotonic seconds; first: seconds to the first text."""
 
     out: TextIO
     err: TextIO
@@ -55,7 +55,7 @@ class Screen:
             self.out.flush()
 
     def aside(self, piece: str) -> None:
-        """Thinking: shown, dim, only to a person."""
+        """Shows reasoning, dim, on a terminal only."""
         if piece and self.err.isatty() and not self.quiet:
             self.err.write(self.paint(piece, "dim"))
             self.err.flush()
@@ -86,8 +86,15 @@ def ask(
 ) -> None:
     """Ask a running runtime one question. The answer goes to stdout, the decision to stderr."""
     env = environment()
-    messages = _messages(system, _prompt(prompt, file, sys.stdin))
-    body = _body(messages, model, stream, requires or [], {"max_tokens": max_tokens, "temperature": temperature})
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": _prompt(prompt, file, sys.stdin)})
+    body: dict[str, Any] = {"model": model, "messages": messages, "stream": stream}
+    sampling = {"max_tokens": max_tokens, "temperature": temperature}
+    body |= {name: value for name, value in sampling.items() if value is not None}
+    if stream:
+        body["stream_options"] = {"include_usage": True}
+    if requires:
+        body["hearth"] = {"requires": requires}
     screen = Screen(sys.stdout, sys.stderr, paint_for(sys.stderr, env), quiet=as_json)
     _put(ChatQuestion(body, stream, as_json), address_of(url, config, env), screen, wait)
 
@@ -102,57 +109,45 @@ def _put(question: ChatQuestion, address: Address, screen: Screen, wait_s: float
                     _show(reply, question, screen)
                     return
                 fault = refusal(reply.status_code, reply.read())
-            if not _starting(reply, deadline):
+            if reply.status_code != 503 or time.monotonic() >= deadline:
                 raise fault
             wait_for_engine(http, screen.err, screen.paint, deadline, fault)
-
-
-def _starting(reply: httpx.Response, deadline: float) -> bool:
-    return reply.status_code == 503 and time.monotonic() < deadline
 
 
 def _show(reply: httpx.Response, question: ChatQuestion, screen: Screen) -> None:
     answer = StreamedAnswer()
     try:
-        _read(reply, answer, screen)
+        if reply.headers.get("content-type", "").startswith("text/event-stream"):
+            for line in reply.iter_lines():
+                delta = answer.feed(line)
+                screen.aside(delta.reasoning)
+                screen.text(delta.text)
+        else:
+            screen.text(answer.take_whole(reply.read()).text)
     except KeyboardInterrupt:
-        screen.out.write(
-            "" if screen.quiet else "\n"
-        )  # leaving the caller's block closes the connection: generation stops
+        # Leaving the caller's block closes the connection, which stops the generation.
+        screen.out.write("" if screen.quiet else "\n")
         raise
     origin = origin_of(reply.headers)
     total = time.monotonic() - screen.began
     if question.as_json:
-        screen.out.write(msgspec.json.encode(_summary(answer, origin, screen.first, total)).decode() + "\n")
+        summary = {
+            "answer": "".join(answer.text),
+            "whole": answer.whole,
+            "finish_reason": answer.finish,
+            "error": answer.error,
+            "usage": answer.usage,
+            **asdict(origin),
+            "ttft_ms": None if screen.first is None else round(screen.first * 1000, 1),
+            "total_ms": round(total * 1000, 1),
+        }
+        screen.out.write(msgspec.json.encode(summary).decode() + "\n")
     else:
         screen.out.write("\n")
         screen.out.flush()
         screen.note(_line(answer, origin, screen.first, total))
     if not answer.whole:
         raise CommandError(f"the answer was cut: {answer.error or 'it ended without a reason'}", Exit.CUT)
-
-
-def _read(reply: httpx.Response, answer: StreamedAnswer, screen: Screen) -> None:
-    if reply.headers.get("content-type", "").startswith("text/event-stream"):
-        for line in reply.iter_lines():
-            delta = answer.feed(line)
-            screen.aside(delta.reasoning)
-            screen.text(delta.text)
-    else:
-        screen.text(answer.take_whole(reply.read()).text)
-
-
-def _summary(answer: StreamedAnswer, origin: Origin, first: float | None, total: float) -> Mapping[str, Any]:
-    return {
-        "answer": "".join(answer.text),
-        "whole": answer.whole,
-        "finish_reason": answer.finish,
-        "error": answer.error,
-        "usage": answer.usage,
-        **asdict(origin),
-        "ttft_ms": None if first is None else round(first * 1000, 1),
-        "total_ms": round(total * 1000, 1),
-    }
 
 
 def _line(answer: StreamedAnswer, origin: Origin, first: float | None, total: float) -> str:
@@ -170,33 +165,13 @@ def _line(answer: StreamedAnswer, origin: Origin, first: float | None, total: fl
 
 
 def _prompt(prompt: str | None, file: str | None, stdin: TextIO) -> str:
-    parts = [part for part in (prompt, _file_text(file, stdin) if file else None) if part]
-    if not parts:
-        raise CommandError('nothing to ask: hearth ask "…", or --file PATH, or --file - for stdin', Exit.USAGE)
-    return "\n\n".join(parts)
-
-
-def _file_text(file: str, stdin: TextIO) -> str:
     try:
-        return stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        text = None if file is None else stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as fault:
         raise CommandError(f"{file} cannot be read: {fault.strerror}", Exit.USAGE) from fault
     except UnicodeDecodeError as fault:
         raise CommandError(f"{file} is no UTF-8 text", Exit.USAGE) from fault
-
-
-def _messages(system: str | None, prompt: str) -> list[Mapping[str, str]]:
-    first = [{"role": "system", "content": system}] if system else []
-    return [*first, {"role": "user", "content": prompt}]
-
-
-def _body(
-    messages: list[Mapping[str, str]], model: str, stream: bool, requires: list[str], sampling: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    body: dict[str, Any] = {"model": model, "messages": messages, "stream": stream}
-    body |= {name: value for name, value in sampling.items() if value is not None}
-    if stream:
-        body["stream_options"] = {"include_usage": True}
-    if requires:
-        body["hearth"] = {"requires": requires}
-    return body
+    parts = [part for part in (prompt, text) if part]
+    if not parts:
+        raise CommandError('nothing to ask: hearth ask "…", or --file PATH, or --file - for stdin', Exit.USAGE)
+    return "\n\n".join(parts)

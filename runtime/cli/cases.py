@@ -1,4 +1,4 @@
-"""What is to be explained: a prompt, a request, or lines of either, each as the body a client would have sent.
+"""The inputs of `hearth explain`: a prompt, a request, or lines of either, each as the body a client would send.
 
 Knows bodies and lines; no plan, no runtime.
 """
@@ -23,7 +23,7 @@ _NEEDS: Mapping[str, Dialect] = {"prompt": COMPLETIONS, "input": EMBEDDINGS}
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One line that can be explained. number: counted from 1. id: whatever the line said, None where it said none."""
+    """One line that can be explained. number: counted from 1. id: the line's own, None if it has none."""
 
     number: int
     id: Any
@@ -47,7 +47,7 @@ _decode = msgspec.json.Decoder(_Line).decode
 
 
 def prompt_body(prompt: str, model: str, requires: Iterable[str] = ()) -> RawBody:
-    """The chat a prompt stands for."""
+    """A prompt as a chat with one user message."""
     body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     if wanted := list(requires):
         body["hearth"] = {"requires": wanted}
@@ -69,21 +69,17 @@ def dialect_of(body: RawBody) -> Dialect:
 
 
 def read_lines(lines: Iterable[bytes], model: str) -> Iterator[Case | BadLine]:
-    """In the order of the lines; blank ones are passed over. model: of lines that hold a prompt."""
+    """The cases of a file, in its order; blank lines are skipped. model: for lines that hold a prompt."""
     for number, line in enumerate(lines, 1):
         text = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
         if text:
-            yield _read(number, text, model)
-
-
-def _read(number: int, text: bytes, model: str) -> Case | BadLine:
-    try:
-        line = _decode(text)
-        return Case(number, line.id, _body_of(line, model))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        return BadLine(number, f"not a line we can read: {fault}")
-    except BadBody as fault:
-        return BadLine(number, str(fault))
+            try:
+                read = _decode(text)
+                yield Case(number, read.id, _body_of(read, model))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+                yield BadLine(number, f"the line cannot be read: {fault}")
+            except BadBody as fault:
+                yield BadLine(number, str(fault))
 
 
 def _body_of(line: _Line, model: str) -> RawBody:

@@ -1,7 +1,7 @@
 """`hearth classify`: thousands of rows sorted into labels by the running runtime's own engine.
 
-Every question is pinned to `local`, so nothing leaves the box. Knows the options and what is said to the user;
-reading, asking, scoring and the journal are elsewhere.
+Every question is pinned to `local`, so nothing leaves the box. Knows the options and the texts for the user; reading,
+asking, scoring and the journal are elsewhere.
 """
 
 from __future__ import annotations
@@ -81,8 +81,10 @@ def classify(
             replayable=file != _STDIN,
         )
         outcome = _performed(job, quiet)
-    print(_json(outcome, out) if json else _words(outcome, out))
-    raise typer.Exit(_exit(outcome, job))
+    print(msgspec.json.encode(_summary(outcome, out)).decode() if json else _words(outcome, out))
+    if outcome.interrupted:
+        raise typer.Exit(Exit.INTERRUPTED)
+    raise typer.Exit(Exit.FAILED if outcome.stopped or outcome.done.errors else Exit.OK)
 
 
 def _prompt(
@@ -90,18 +92,13 @@ def _prompt(
 ) -> Prompt:
     try:
         names = labels_from(labels, label)
-        return Prompt(names, descriptions_from(describe, names), instructions, _template(template))
+        if template is not None and template.startswith("@"):
+            template = Path(template[1:]).read_text(encoding="utf-8")
+        return Prompt(names, descriptions_from(describe, names), instructions, template)
     except LabelError as error:
         raise CommandError(str(error), Exit.USAGE) from error
-
-
-def _template(given: str | None) -> str | None:
-    if given is None or not given.startswith("@"):
-        return given
-    try:
-        return Path(given[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"the template {given[1:]} cannot be read: {error}", Exit.USAGE) from error
+        raise CommandError(f"the template {template} cannot be read: {error}", Exit.USAGE) from error
 
 
 def _source(file: str, format_: FileFormat | None, text_field: str | None, id_field: str, spool: Path) -> Source:
@@ -133,17 +130,11 @@ def _performed(job: BulkJob, quiet: bool) -> BulkOutcome:
             Exit.NO_RUNTIME,
         ) from error
     except OSError as error:
-        raise CommandError(f"{error}: the same command goes on once that is mended", Exit.FAILED) from error
-
-
-def _exit(outcome: BulkOutcome, job: BulkJob) -> int:
-    if outcome.interrupted:
-        return Exit.INTERRUPTED
-    return Exit.FAILED if outcome.stopped or outcome.done.errors else Exit.OK
+        raise CommandError(f"{error}: the same command resumes once that is mended", Exit.FAILED) from error
 
 
 def _summary(outcome: BulkOutcome, out: Path) -> dict[str, Any]:
-    """What programs read. rows_per_second, seconds, requests: of this run; the rest: of all that OUT holds."""
+    """The summary as JSON. rows_per_second, seconds, requests: of this run; the rest: of all lines in OUT."""
     state = "interrupted" if outcome.interrupted else "stopped" if outcome.stopped else "complete"
     return {
         "state": state,
@@ -164,10 +155,6 @@ def _summary(outcome: BulkOutcome, out: Path) -> dict[str, Any]:
     }
 
 
-def _json(outcome: BulkOutcome, out: Path) -> str:
-    return msgspec.json.encode(_summary(outcome, out)).decode()
-
-
 def _words(outcome: BulkOutcome, out: Path) -> str:
     done, said = outcome.done, []
     rate = f" in {duration(outcome.seconds)}, {outcome.now / outcome.seconds:.1f} rows/s" if outcome.now else ""
@@ -179,5 +166,5 @@ def _words(outcome: BulkOutcome, out: Path) -> str:
     if outcome.stopped:
         said.append(f"stopped: {outcome.stopped}")
     if outcome.stopped or outcome.interrupted:
-        said.append("the same command goes on from here")
+        said.append("the same command resumes from here")
     return "\n".join(said)

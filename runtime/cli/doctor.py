@@ -1,4 +1,4 @@
-"""`hearth doctor`: looks at this box and says, for each thing the runtime needs, whether it is right and what to do."""
+"""`hearth doctor`: checks everything the runtime needs on this box, and says what to do about each fault."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.cli import box, checks
 from runtime.cli.checks import FAIL, OK, WARN, CheckRow
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
-from runtime.cli.paint import Cell, Paint, columns, paint_for
+from runtime.cli.paint import Paint, columns, paint_for
 from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.compose.runtime import pending
 from runtime.compose.targets import ADAPTERS, retiring
@@ -61,8 +61,14 @@ def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Ite
         yield CheckRow("settings", WARN, line)
     yield from _engine(loaded.settings, env, probe)
     yield from _targets(loaded.settings)
-    yield from _door(loaded.settings, config, env)
-    yield from _folders(env)
+    if loaded.settings.server.port == 0:
+        yield CheckRow("port", OK, "any free one")
+    else:
+        yield _port(loaded.settings, config, env)
+    state, cache = state_dir(env), cache_home(env)
+    yield checks.state_row(str(state), why_not=box.why_not_writable(state), owner=box.lock_owner(state))
+    yield checks.disk_row("disk (state)", str(state), box.free_space(state))
+    yield checks.disk_row("disk (weights)", str(cache), box.free_space(cache))
 
 
 def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iterator[CheckRow]:
@@ -86,7 +92,7 @@ def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iter
 
 
 def _targets(settings: Settings) -> Iterator[CheckRow]:
-    """What has no adapter yet is told among the settings."""
+    """Targets without an adapter are reported among the settings."""
     called = {name: said for name, said in settings.targets.items() if said.provider in ADAPTERS}
     usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in settings.absent}
     absent = {name: why for name, why in settings.absent.items() if name in called}
@@ -94,23 +100,15 @@ def _targets(settings: Settings) -> Iterator[CheckRow]:
     return checks.target_rows(usable, absent, settings.escalation.mode, ending)
 
 
-def _door(settings: Settings, config: Path | None, env: Mapping[str, str]) -> Iterator[CheckRow]:
+def _port(settings: Settings, config: Path | None, env: Mapping[str, str]) -> CheckRow:
     server = settings.server
-    if server.port == 0:
-        yield CheckRow("port", OK, "any free one")
-        return
+    if server.socket:
+        return CheckRow("port", OK, f"none: it listens on {server.socket}")
     address = address_of(None, config, env)
     free = box.port_is_free(server.host, server.port)
     runtime = not free and box.answers_like_hearth(address.url)
     holder = None if free or runtime else box.port_holder(server.port)
-    yield checks.port_row(address.url, free=free, runtime=runtime, holder=holder)
-
-
-def _folders(env: Mapping[str, str]) -> Iterator[CheckRow]:
-    state, cache = state_dir(env), cache_home(env)
-    yield checks.state_row(str(state), why_not=box.why_not_writable(state), owner=box.lock_owner(state))
-    yield checks.disk_row("disk (state)", str(state), box.free_space(state))
-    yield checks.disk_row("disk (weights)", str(cache), box.free_space(cache))
+    return checks.port_row(address.url, free=free, runtime=runtime, holder=holder)
 
 
 def _failed(rows: Sequence[CheckRow]) -> list[CheckRow]:
@@ -119,14 +117,13 @@ def _failed(rows: Sequence[CheckRow]) -> list[CheckRow]:
 
 def _lines(rows: Sequence[CheckRow], paint: Paint) -> list[str]:
     """One line per check, with what to do below it."""
-    lines = columns((_cells(row) for row in rows), paint, indent="")
+    cells = [
+        ((row.verdict, _STYLE[row.verdict]), (row.check, "bold"), (row.words.replace("\n", "; "), "")) for row in rows
+    ]
+    lines = columns(cells, paint, indent="")
     shown: list[str] = []
     for row, line in zip(rows, lines, strict=True):
         shown.append(line)
         if row.todo:
             shown.append(f"      {paint('->', 'bold')} {row.todo}")
     return shown
-
-
-def _cells(row: CheckRow) -> Sequence[Cell]:
-    return (row.verdict, _STYLE[row.verdict]), (row.check, "bold"), (row.words.replace("\n", "; "), "")

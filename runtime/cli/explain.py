@@ -1,6 +1,6 @@
-"""`hearth explain`: where prompts would go and why. Sends nothing, and opens no socket unless asked to (`--live`).
+"""`hearth explain`: the plan for a prompt and its reasons. Sends nothing, and opens no socket except with `--live`.
 
-Without `--live` the plan is made here, from the settings, over an idle engine; with it a running runtime makes it.
+Without `--live` the plan is made here, from the settings, for an idle engine; with it a running runtime makes it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Annotated, Any, BinaryIO, TextIO
 import msgspec
 import typer
 
-from runtime.cli.cases import BadLine, dialect_of, prompt_body, read_lines, request_body, result_line
+from runtime.cli.cases import BadLine, Case, dialect_of, prompt_body, read_lines, request_body, result_line
 from runtime.cli.client import address_of, client, faults_in_words, refusal, settings_from
 from runtime.cli.exits import CommandError, Exit
-from runtime.cli.paint import Paint, columns, paint_for
+from runtime.cli.paint import Cell, Paint, columns, paint_for
 from runtime.compose.targets import offline_planner
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.names import AUTO
@@ -56,15 +56,25 @@ def explain(
         explainer = _live(stack, url, config, env) if live else offline(settings_from(config, env))
         if batch is not None:
             bad = explain_lines(_open(stack, batch), model, explainer, sys.stdout)
-            _end_batch(bad)
+            sys.stdout.flush()
+            if bad:
+                lines = "line was" if bad == 1 else "lines were"
+                raise CommandError(f"{bad} {lines} bad; each error stands in its place", Exit.FAILED)
         else:
-            body = prompt_body(prompt, model, requires or ()) if prompt is not None else _request(stack, file or "-")
-            shown = _one(explainer, body)
+            try:
+                if prompt is not None:
+                    body = prompt_body(prompt, model, requires or ())
+                else:
+                    body = request_body(_open(stack, file or "-").read())
+                shown = explainer(body)
+            except (BadBody, BadHint) as fault:
+                name = "" if prompt is not None else f"{file}: "
+                raise CommandError(f"{name}the request would be refused (400): {fault}", Exit.FAILED) from fault
             sys.stdout.write(_encode(shown).decode() + "\n" if as_json else describe(shown, paint_for(sys.stdout, env)))
 
 
 def offline(settings: Settings) -> Explainer:
-    """Explains by itself, over an idle engine."""
+    """An explainer that plans in this process, for an idle engine."""
     planner = offline_planner(settings)
 
     def explain_one(body: RawBody) -> Mapping[str, Any]:
@@ -89,38 +99,20 @@ def _live(stack: ExitStack, url: str | None, config: Path | None, env: Mapping[s
 
 
 def explain_lines(lines: Iterable[bytes], model: str, explainer: Explainer, out: TextIO) -> int:
-    """Writes one line per line, in order; returns how many were bad."""
+    """Writes one result per line, in order; returns the number of bad lines."""
     bad = 0
     for case in read_lines(lines, model):
-        written = case if isinstance(case, BadLine) else _line(case.number, case.id, case.body, explainer)
+        written: Mapping[str, Any] | BadLine
+        try:
+            written = case if isinstance(case, BadLine) else result_line(case.id, explainer(case.body))
+        except (BadBody, BadHint, CommandError) as fault:
+            if isinstance(fault, CommandError) and fault.exit is not Exit.REFUSED:
+                raise
+            assert isinstance(case, Case)
+            written = BadLine(case.number, str(fault))
         bad += isinstance(written, BadLine)
         out.write(_encode(written).decode() + "\n")
     return bad
-
-
-def _line(number: int, id: Any, body: RawBody, explainer: Explainer) -> Mapping[str, Any] | BadLine:
-    try:
-        return result_line(id, explainer(body))
-    except (BadBody, BadHint) as fault:
-        return BadLine(number, str(fault))
-    except CommandError as fault:
-        if fault.exit is not Exit.REFUSED:
-            raise
-        return BadLine(number, str(fault))
-
-
-def _one(explainer: Explainer, body: RawBody) -> Mapping[str, Any]:
-    try:
-        return explainer(body)
-    except (BadBody, BadHint) as fault:
-        raise CommandError(f"the request would be refused (400): {fault}", Exit.FAILED) from fault
-
-
-def _request(stack: ExitStack, file: str) -> RawBody:
-    try:
-        return request_body(_open(stack, file).read())
-    except BadBody as fault:
-        raise CommandError(f"{file}: the request would be refused (400): {fault}", Exit.FAILED) from fault
 
 
 def _open(stack: ExitStack, file: str) -> BinaryIO:
@@ -128,14 +120,6 @@ def _open(stack: ExitStack, file: str) -> BinaryIO:
         return sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
     except OSError as fault:
         raise CommandError(f"{file} cannot be read: {fault.strerror}", Exit.USAGE) from fault
-
-
-def _end_batch(bad: int) -> None:
-    sys.stdout.flush()
-    if bad:
-        raise CommandError(
-            f"{bad} {'line was' if bad == 1 else 'lines were'} bad; each is told in its place", Exit.FAILED
-        )
 
 
 def describe(shown: Mapping[str, Any], paint: Paint) -> str:
@@ -146,15 +130,15 @@ def describe(shown: Mapping[str, Any], paint: Paint) -> str:
         if refused
         else f"{paint(shown['target'], 'bold')}  {paint(shown['reason'], 'cyan')}  {shown['words']}"
     )
-    rows = [(f"{at}.", each) for at, each in enumerate(shown["candidates"], 1)]
-    rows += [("-", each) for each in shown["considered"]]
-    table = columns((_cells(mark, each) for mark, each in rows), paint)
+    rows: list[tuple[Cell, ...]] = [
+        ((f"{at}.", "dim"), (each["target"], "bold"), (each["reason"], "cyan"), (each["words"], ""))
+        for at, each in enumerate(shown["candidates"], 1)
+    ]
+    rows += [
+        (("-", "dim"), *((each[key], "dim") for key in ("target", "reason", "words"))) for each in shown["considered"]
+    ]
+    table = columns(rows, paint)
     foot = f"score {shown['score']:.2f}, task {shown['task']}, about {shown['prompt_tokens']} prompt tokens"
     notes = [paint(f"degraded: {', '.join(shown['degraded'])}", "yellow")] if shown["degraded"] else []
     notes += [f"advice: {shown['advice']}"] if shown.get("advice") else []
     return "\n".join((head, *table, *notes, paint(foot, "dim"), ""))
-
-
-def _cells(mark: str, each: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    style = "dim" if mark == "-" else ""
-    return (mark, "dim"), (each["target"], style or "bold"), (each["reason"], style or "cyan"), (each["words"], style)

@@ -1,4 +1,4 @@
-"""`hearth models`: what this box could serve, whether it fits, and getting it. Thin, over `local_models`."""
+"""`hearth models`: the catalogue, the fit of a model on this box, and its download. Thin, over `local_models`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,20 @@ def list_models(as_json: Json = False) -> None:
         return
     paint = paint_for(sys.stdout, os.environ)
     head = [(word, "dim") for word in ("name", "size", "weights", "context", "needs", "tools", "licence", "here")]
-    rows = [head, *([(text, "") for text in _row(entry)] for entry in entries)]
+    rows = [head]
+    for entry in entries:
+        box = _smallest(entry)
+        texts = (
+            entry.name,
+            _size(entry.parameters) + (f" ({_size(entry.active)} active)" if entry.active else ""),
+            amount(entry.weight_bytes),
+            f"{entry.context:,}",
+            f"{box.gpus} x {box.memory // fit.GIB} GiB" if box else "more than 8 GPUs",
+            "yes" if entry.tools else "with a template" if entry.tool_parser else "no",
+            entry.licence + ("*" if entry.gated else ""),
+            "yes" if _here(entry, os.environ) else "",
+        )
+        rows.append([(text, "") for text in texts])
     for line in columns(rows, paint, indent=""):
         typer.echo(line)
     typer.echo(paint("* gated: accept the licence on the hub and set HF_TOKEN before `hearth models pull`", "dim"))
@@ -142,7 +155,11 @@ def fit_model(
     if as_json:
         typer.echo(json.dumps(_verdict(model, box, verdict, about), indent=2, ensure_ascii=False))
     else:
-        _say(verdict, about)
+        paint = paint_for(sys.stdout, os.environ)
+        first, *rest = verdict.reasons
+        lines = [paint(about, "dim")] if about else []
+        lines += [paint(first, "green" if verdict.fits else "red"), *(f"  {reason}" for reason in rest)]
+        typer.echo("\n".join(lines))
     raise typer.Exit(Exit.OK if verdict.fits else Exit.FAILED)
 
 
@@ -152,7 +169,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     except PrepareError as error:
         raise CommandError(error.cause) from error
     except KeyboardInterrupt:
-        raise CommandError("stopped; the same command goes on from here", Exit.INTERRUPTED) from None
+        raise CommandError("stopped; the same command resumes from here", Exit.INTERRUPTED) from None
 
 
 async def _pull(name: str, offline: bool, bar: Progress | None) -> PreparedModel:
@@ -190,7 +207,7 @@ def _engine_python(name: str) -> str | None:
 
 
 def _box(gpus: int | None, memory: float | None, share: float) -> tuple[fit.Box, str]:
-    """What to judge by, and a sentence about where the figures come from."""
+    """The box to judge by, and a sentence on the source of its figures."""
     if memory is not None:
         return fit.Box(int(memory * fit.GIB), gpus or 1, share), ""
     probe = NvmlProbe(time.monotonic)
@@ -202,16 +219,6 @@ def _box(gpus: int | None, memory: float | None, share: float) -> tuple[fit.Box,
         raise CommandError(f"{probe.reason}: say how much memory each has with --memory GIB", Exit.USAGE)
     about = f"{probe.reason}: judged by this machine's memory, for an engine on the CPU; --memory GIB judges a GPU"
     return fit.Box(psutil.virtual_memory().total, 1, share, cpu=True), about
-
-
-def _say(verdict: fit.FitVerdict, about: str) -> None:
-    paint = paint_for(sys.stdout, os.environ)
-    if about:
-        typer.echo(paint(about, "dim"))
-    first, *rest = verdict.reasons
-    typer.echo(paint(first, "green" if verdict.fits else "red"))
-    for reason in rest:
-        typer.echo(f"  {reason}")
 
 
 def _verdict(model: fit.Footprint, box: fit.Box, verdict: fit.FitVerdict, about: str) -> dict[str, Any]:
@@ -236,27 +243,9 @@ def _verdict(model: fit.Footprint, box: fit.Box, verdict: fit.FitVerdict, about:
     }
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
-    return (
-        entry.name,
-        _size(entry.parameters) + (f" ({_size(entry.active)} active)" if entry.active else ""),
-        amount(entry.weight_bytes),
-        f"{entry.context:,}",
-        _needs(entry),
-        "yes" if entry.tools else "with a template" if entry.tool_parser else "no",
-        entry.licence + ("*" if entry.gated else ""),
-        "yes" if _here(entry, os.environ) else "",
-    )
-
-
 def _size(parameters: int) -> str:
     billions = parameters / 1e9
     return f"{parameters / 1e6:.0f}M" if billions < 1 else f"{billions:.1f}B" if billions < 10 else f"{billions:.0f}B"
-
-
-def _needs(entry: Entry) -> str:
-    box = _smallest(entry)
-    return f"{box.gpus} x {box.memory // fit.GIB} GiB" if box else "more than 8 GPUs"
 
 
 def _smallest(entry: Entry) -> fit.Box | None:
@@ -265,7 +254,7 @@ def _smallest(entry: Entry) -> fit.Box | None:
 
 
 def _here(entry: Entry, environ: Mapping[str, str]) -> Path | None:
-    """Where its files are on this machine."""
+    """The folder of its files on this machine; None if it is not here."""
     source = weights.resolve(entry.name)
     if isinstance(source, weights.Builtin):
         kept = weights.shelf(source, cache_home(environ))

@@ -9,7 +9,6 @@ from runtime.cli.paint import Cell, Paint, amount, columns, duration
 from runtime.server.status import (
     DecisionBrief,
     EngineStatus,
-    GpuStatus,
     LoadStatus,
     ReplicaStatus,
     StatusReport,
@@ -22,13 +21,22 @@ _LOG_LINES = 5
 
 
 def report_lines(report: StatusReport, paint: Paint, zone: tzinfo | None = None) -> list[str]:
-    """Everything there is to say, in sections. zone: of the times of day; None is this machine's."""
+    """The whole report, in sections. zone: of the times of day; None is this machine's."""
+    settings = report.settings
+    targets = columns((_target(target) for target in report.targets), paint)
     return [
-        *_head(report, paint),
+        f"{paint('hearth', 'bold')} {report.version} at {report.address}, up {duration(report.uptime_s)}",
+        paint(f"settings: {settings.path or 'defaults and environment'}", "dim"),
+        *(
+            [paint(f"the last reload was refused, the old settings hold: {settings.error}", "red")]
+            if settings.error
+            else ()
+        ),
+        *(paint(note, "yellow") for note in report.notes),
         *_section("engine", paint, _engine(report.engine, paint)),
         *_section("load", paint, _load(report.load, report.in_flight, paint)),
-        *_section("targets", paint, _targets(report.targets, paint)),
-        *_section("last decisions", paint, _decisions(report.decisions, paint, zone)),
+        *_section("targets", paint, targets or [paint("  none: everything is answered on this box", "dim")]),
+        *_section("last decisions", paint, columns((_decision(each, zone) for each in report.decisions), paint)),
         *_section("not in force", paint, [f"  {line}" for line in report.not_in_force]),
     ]
 
@@ -38,30 +46,21 @@ def _section(title: str, paint: Paint, lines: Iterable[str]) -> list[str]:
     return ["", paint(title, "bold"), *kept] if kept else []
 
 
-def _head(report: StatusReport, paint: Paint) -> Iterator[str]:
-    yield f"{paint('hearth', 'bold')} {report.version} at {report.address}, up {duration(report.uptime_s)}"
-    settings = report.settings
-    yield paint(f"settings: {settings.path or 'defaults and environment'}", "dim")
-    if settings.error:
-        yield paint(f"the last reload was refused, the old settings hold: {settings.error}", "red")
-    yield from (paint(note, "yellow") for note in report.notes)
-
-
 def _engine(engine: EngineStatus, paint: Paint) -> Iterator[str]:
     yield f"  {engine.model}, attached" if engine.device == "attached" else f"  {engine.model} on {engine.device}"
     yield from columns((_replica(replica) for replica in engine.replicas), paint)
-    yield from (_cause(replica, paint) for replica in engine.replicas if replica.cause)
-    yield from columns((_gpu(gpu) for gpu in engine.gpus), paint)
+    for replica in engine.replicas:
+        if replica.cause:  # kept in view after the recovery, dimmed
+            style = "dim" if replica.state == "ready" else "yellow"
+            yield "  " + paint(f"{replica.name}: last failure: {replica.cause}", style)
+    gpus: list[Sequence[Cell]] = []
+    for gpu in engine.gpus:
+        memory = f"{amount(gpu.memory_used)} of {amount(gpu.memory_total)}"
+        gpus.append(((f"GPU {gpu.index}", ""), (gpu.name, ""), (memory, ""), (f"{gpu.utilization:.0%} busy", "")))
+    yield from columns(gpus, paint)
     if engine.log_tail:
-        yield paint("  the engine's last words:", "dim")
+        yield paint("  the engine's last log lines:", "dim")
         yield from (paint(f"    {line}", "dim") for line in engine.log_tail[-_LOG_LINES:])
-
-
-def _cause(replica: ReplicaStatus, paint: Paint) -> str:
-    """Kept in view after the recovery, quietly."""
-    return "  " + paint(
-        f"{replica.name}: last failure: {replica.cause}", "dim" if replica.state == "ready" else "yellow"
-    )
 
 
 def _replica(replica: ReplicaStatus) -> Sequence[Cell]:
@@ -77,11 +76,6 @@ def _replica(replica: ReplicaStatus) -> Sequence[Cell]:
     )
 
 
-def _gpu(gpu: GpuStatus) -> Sequence[Cell]:
-    memory = f"{amount(gpu.memory_used)} of {amount(gpu.memory_total)}"
-    return ((f"GPU {gpu.index}", ""), (gpu.name, ""), (memory, ""), (f"{gpu.utilization:.0%} busy", ""))
-
-
 def _load(load: LoadStatus, in_flight: int, paint: Paint) -> Iterator[str]:
     parts = [f"{in_flight} in flight", f"{load.waiting} waiting", f"{load.running} running"]
     if load.predicted_ttft_ms is not None:
@@ -91,12 +85,6 @@ def _load(load: LoadStatus, in_flight: int, paint: Paint) -> Iterator[str]:
     yield "  " + ", ".join(parts)
     if load.over:
         yield "  " + paint(f"over {', '.join(load.over)}: {load.words}", "yellow")
-
-
-def _targets(targets: Sequence[TargetStatus], paint: Paint) -> Iterator[str]:
-    yield from columns((_target(target) for target in targets), paint)
-    if not targets:
-        yield paint("  none: everything is answered on this box", "dim")
 
 
 def _target(target: TargetStatus) -> Sequence[Cell]:
@@ -111,10 +99,6 @@ def _target(target: TargetStatus) -> Sequence[Cell]:
         state,
         ("; ".join(said), "" if here and not breaker else "yellow"),
     )
-
-
-def _decisions(decisions: Sequence[DecisionBrief], paint: Paint, zone: tzinfo | None) -> Iterator[str]:
-    return iter(columns((_decision(decision, zone) for decision in decisions), paint))
 
 
 def _decision(decision: DecisionBrief, zone: tzinfo | None) -> Sequence[Cell]:

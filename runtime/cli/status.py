@@ -1,10 +1,9 @@
-"""`hearth status`: what a running runtime says of itself, once or again and again."""
+"""`hearth status`: the report of a running runtime, once or repeatedly."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Annotated
 
 import httpx
@@ -44,9 +43,16 @@ def status(
         if not watch:
             sys.stdout.write(_shown(fetch(http), paint, as_json) + "\n")
         elif as_json or not sys.stdout.isatty():
-            _print_on(http, paint, every, as_json)
+            while True:
+                sys.stdout.write(_shown(fetch(http), paint, as_json) + "\n")
+                sys.stdout.flush()
+                time.sleep(every)
         else:
-            _watch(lambda: _look(http, address, paint), paint, every)
+            console = Console(no_color=not paint.colour, highlight=False)
+            with Live(console=console, auto_refresh=False, screen=True) as screen:
+                while True:
+                    screen.update(Text.from_ansi(_look(http, address, paint)), refresh=True)
+                    time.sleep(every)
 
 
 def fetch(http: httpx.Client) -> StatusReport:
@@ -64,15 +70,8 @@ def _shown(report: StatusReport, paint: Paint, as_json: bool) -> str:
     return msgspec.json.encode(report).decode() if as_json else "\n".join(report_lines(report, paint))
 
 
-def _print_on(http: httpx.Client, paint: Paint, every: float, as_json: bool) -> None:
-    while True:
-        sys.stdout.write(_shown(fetch(http), paint, as_json) + "\n")
-        sys.stdout.flush()
-        time.sleep(every)
-
-
 def _look(http: httpx.Client, address: Address, paint: Paint) -> str:
-    """The report, or why there is none just now: whoever watches wants to see the runtime come back."""
+    """The report, or a sentence while there is none: a watch goes on until the runtime is back."""
     try:
         with faults_in_words(address):
             return _shown(fetch(http), paint, as_json=False)
@@ -80,11 +79,3 @@ def _look(http: httpx.Client, address: Address, paint: Paint) -> str:
         if fault.exit is not Exit.NO_RUNTIME:
             raise
         return paint(f"{fault}; looking again", "yellow")
-
-
-def _watch(look: Callable[[], str], paint: Paint, every: float) -> None:
-    console = Console(no_color=not paint.colour, highlight=False)
-    with Live(console=console, auto_refresh=False, screen=True) as live:
-        while True:
-            live.update(Text.from_ansi(look()), refresh=True)
-            time.sleep(every)

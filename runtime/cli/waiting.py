@@ -1,4 +1,4 @@
-"""Waiting for an engine that is starting: what the runtime says of it until it is ready, gives up, or time is over."""
+"""Waiting for an engine that is starting, with its state shown until it is ready, gives up, or time is over."""
 
 from __future__ import annotations
 
@@ -16,35 +16,26 @@ _LOOK_EVERY_S = 1.0
 
 
 def wait_for_engine(http: httpx.Client, err: TextIO, paint: Paint, deadline: float, refused: CommandError) -> None:
-    """Returns when asking again makes sense. deadline: monotonic. Raises `refused` when waiting is no use."""
+    """Returns when the question may be sent again. deadline: monotonic. Raises `refused` if there is nothing to wait for."""
     said = ""
     while time.monotonic() < deadline:
-        replicas = _replicas(http)
+        try:
+            replicas = msgspec.json.decode(http.get("/hearth/status").content, type=StatusReport).engine.replicas
+        except msgspec.DecodeError:
+            replicas = ()
         if not replicas:
             raise refused
         if any(replica.state == "ready" for replica in replicas):
             _say(err, paint, said, "")
-            time.sleep(_LOOK_EVERY_S)  # ready, and still refused a moment ago: no hammering
+            time.sleep(_LOOK_EVERY_S)  # ready, but it refused a moment ago
             return
         if all(replica.state == "given_up" for replica in replicas):
-            raise CommandError(f"the engine does not start: {_cause(replicas)}", Exit.REFUSED) from refused
+            unknown = "it gives no cause; `hearth status` shows its log"
+            cause = next((replica.cause for replica in replicas if replica.cause), unknown)
+            raise CommandError(f"the engine does not start: {cause}", Exit.REFUSED) from refused
         said = _say(err, paint, said, _words(replicas))
         time.sleep(_LOOK_EVERY_S)
     raise CommandError("the engine is still starting; wait longer with --wait SECONDS", Exit.REFUSED) from refused
-
-
-def _replicas(http: httpx.Client) -> tuple[ReplicaStatus, ...]:
-    reply = http.get("/hearth/status")
-    try:
-        return msgspec.json.decode(reply.content, type=StatusReport).engine.replicas
-    except msgspec.DecodeError:
-        return ()
-
-
-def _cause(replicas: tuple[ReplicaStatus, ...]) -> str:
-    return next(
-        (replica.cause for replica in replicas if replica.cause), "it gives no cause; `hearth status` shows its log"
-    )
 
 
 def _words(replicas: tuple[ReplicaStatus, ...]) -> str:

@@ -1,8 +1,8 @@
-"""One classification from file to file: checks that OUT may be continued, asks a probe, runs the rows, says how
-it ended.
+"""One classification from file to file: checks that OUT may be continued, tries one sentence, runs the rows, returns
+the outcome.
 
 JournalError, InputError    nothing was written; the text says what to do
-NoRuntimeError                   nobody answers at the address
+NoRuntimeError              no runtime answers at the address
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,14 +34,12 @@ _PROBE = "The weather was fine."
 
 
 class NoRuntimeError(Exception):
-    """Nobody answers at the address; its text says why."""
+    """No runtime answers at the address; its text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkJob:
-    """Everything a run needs to know. url: the runtime's address; key: what it wants to be shown; replayable:
-    the input can be
-    read again by a later run, as standard input cannot."""
+    """Everything a run needs. url, key: of the runtime. replayable: a later run can read the input again, unlike stdin."""
 
     source: Source
     out: Path
@@ -134,13 +132,22 @@ class _Run:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, meter: ProgressMeter) -> None:
-        self._on_signals()
+        def end() -> None:
+            self.outcome.interrupted = True
+            self.stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, end)
         began = time.monotonic()
         async with Endpoint(self.job.url, self.job.key, self.job.concurrency) as endpoint:
             patience = Patience(endpoint.ask, self.job.patience_s, time.monotonic)
             try:
                 with meter:
-                    await self._beside(self._shown(meter, patience), self._rows(endpoint, patience))
+                    shown = asyncio.create_task(self._shown(meter, patience))
+                    try:
+                        await self._rows(endpoint, patience)
+                    finally:
+                        shown.cancel()
             except HopelessError as error:
                 self.outcome.stopped = str(error)
             finally:
@@ -148,10 +155,15 @@ class _Run:
                 self.outcome.requests, self.outcome.waits = patience.requests, patience.waits
 
     async def _rows(self, endpoint: Endpoint, patience: Patience) -> None:
-        """The labels' spelling first, so that a dead runtime, a wrong key or another model is told before any row."""
-        sorter = await self._unless_stopped(self._prepared(endpoint, patience))
-        if sorter is None:
+        """Asks for the labels' spelling first, so that a dead runtime, a wrong key or another model is found before any row."""
+        preparing = asyncio.create_task(self._prepared(endpoint, patience))
+        stopped = asyncio.create_task(self.stop.wait())
+        await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not preparing.done():
+            preparing.cancel()
             return
+        sorter = await preparing
         self._bind(patience.model)
 
         async def sort(text: str) -> dict[str, Any]:
@@ -174,7 +186,7 @@ class _Run:
             self.outcome.further = sorter.further
 
     async def _prepared(self, endpoint: Endpoint, patience: Patience) -> Sorter:
-        """The sorter, proved on a probe."""
+        """The sorter, tried on one sentence."""
         question = LabelQuestion(self.job.prompt, self.job.model)
         reply = await endpoint.ask(question.spelled(self.job.prompt.labels[0]))
         if reply.status is None:
@@ -198,29 +210,3 @@ class _Run:
         while True:
             meter.show(self.journal.done.rows, self.journal.done.errors, patience.trouble)
             await asyncio.sleep(_SHOWN_EVERY_S)
-
-    async def _beside(self, other: Coroutine[Any, Any, None], main: Coroutine[Any, Any, None]) -> None:
-        """Runs `other` for as long as `main` lasts."""
-        task = asyncio.create_task(other)
-        try:
-            await main
-        finally:
-            task.cancel()
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, Sorter]) -> Sorter | None:
-        """What the work made, or None where somebody wanted the run to end first."""
-        task, stopped = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if task.done():
-            return await task
-        task.cancel()
-        return None
-
-    def _on_signals(self) -> None:
-        def end() -> None:
-            self.outcome.interrupted = True
-            self.stop.set()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, end)

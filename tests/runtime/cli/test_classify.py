@@ -177,7 +177,7 @@ def test_ctrl_c_ends_tidily_and_says_how_to_go_on(tmp_path: Path, out: Path, num
         said, _ = child.communicate(timeout=10)
         hold.set()
     assert child.returncode == Exit.INTERRUPTED
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     assert [line["row"] for line in lines(out)] == list(range(1, len(lines(out)) + 1))
 
 
@@ -359,7 +359,7 @@ def test_a_runtime_that_stays_away_stops_the_run_for_later(
         code, said, _ = classify(capsys, rows, *LABELS, "-o", out, "--url", fake.url, "-c", "2", "--patience", "1")
     assert code == Exit.FAILED
     assert "the engine is starting" in said
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     assert 0 < len(lines(out)) < 40
     finished(capsys, rows, out)
     assert [line["row"] for line in lines(out)] == list(range(1, 41))
