@@ -108,7 +108,11 @@ class App:
         route = _route_of("GET" if method == "HEAD" else method, path)
         page = self._pages.get(route)
         if page is None:
-            raise self._not_found(request, extra)
+            methods = self._methods(path)
+            if len(methods) == 1:
+                raise ApiError(404, f"nothing is served at {path[:200]}", "not_found")
+            extra.append((b"allow", ", ".join(methods).encode()))
+            raise ApiError(405, f"{method} is not answered at {path[:200]}", "method_not_allowed")
         gate.admit(request, SCOPES[route])
         await page(request, extra)
 
@@ -133,14 +137,6 @@ class App:
         routes = [*self._pages, *(("POST", each) for each in self._dialects)]
         found = {method for method, _ in routes if _route_of(method, path) in routes}
         return sorted({"OPTIONS", *found, *(["HEAD"] if "GET" in found else [])})
-
-    def _not_found(self, request: ClientRequest, extra: _Headers) -> ApiError:
-        path, method = request.path[:200], request.method
-        methods = self._methods(request.path)
-        if len(methods) == 1:
-            return ApiError(404, f"nothing is served at {path}", "not_found")
-        extra.append((b"allow", ", ".join(methods).encode()))
-        return ApiError(405, f"{method} is not answered at {path}", "method_not_allowed")
 
 
 def _route_of(method: str, path: str) -> Route:

@@ -146,8 +146,12 @@ class HttpProtocol(HttpToolsProtocol):
     # What arrives
 
     def data_received(self, data: bytes) -> None:
+        limits = self.limits
         if self.transport.is_closing():
-            self._throw_away(len(data))
+            # a refusal was sent: what still arrives is thrown away, up to a bound
+            self._raw += len(data)
+            if self._raw > limits.linger_bytes:
+                self._real.close()
             return
         self._unset_keepalive_if_required()
         self.idle.pop(self, None)
@@ -163,10 +167,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self._phase is not self._timed:
             self._time()
         if self._phase is Phase.HEAD:
-            if self._raw > self.limits.head_bytes or len(self.headers or ()) > self.limits.headers:
+            if self._raw > limits.head_bytes or len(self.headers or ()) > limits.headers:
                 self._refuse(_LARGE_HEAD)
         elif self._phase is Phase.BODY:
-            self._bound_body()
+            if self._raw - self._body > limits.framing_bytes + _OVERHEAD * self._body:
+                self._refuse(_FRAMING)
+            elif self.cycle.response_complete and self._raw > limits.unread_bytes:
+                self.transport.close()
         elif self.cycle is None or self.cycle.response_complete:
             self._rest()  # blank lines before a message, or the end of a body that was answered before
 
@@ -231,12 +238,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Bounds
 
-    def _bound_body(self) -> None:
-        if self._raw - self._body > self.limits.framing_bytes + _OVERHEAD * self._body:
-            self._refuse(_FRAMING)
-        elif self.cycle.response_complete and self._raw > self.limits.unread_bytes:
-            self.transport.close()
-
     def _time(self) -> None:
         """Starts the clock of the phase that has begun."""
         if self._timer is not None:
@@ -251,7 +252,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _late(self) -> None:
         """The head took too long, or a new connection sent nothing."""
-        if self._phase is Phase.HEAD:
+        if self.flow.read_paused:
+            self._time()  # this server does not read: an answer to an earlier request is under way
+        elif self._phase is Phase.HEAD:
             self._refuse(_SLOW_HEAD)
         else:
             self.transport.close()
@@ -290,11 +293,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._phase, self._raw = Phase.BETWEEN, 0
         self._time()
         self._timer = self.loop.call_later(self.limits.linger_s, self._real.close)
-
-    def _throw_away(self, size: int) -> None:
-        self._raw += size
-        if self._raw > self.limits.linger_bytes:
-            self._real.close()
 
     # What leaves
 

@@ -154,7 +154,9 @@ class Proxies:
         """What a trusted proxy says of the client. Each proxy appends, so that of a list the last entry is its own word."""
         if not self.trusts(peer):
             return Outside()
-        forwarded = _forwarded(headers.get("forwarded", ""))
+        # RFC 7239: elements by commas, their parameters by semicolons
+        pairs = [pair.partition("=") for pair in headers.get("forwarded", "").rpartition(",")[2].split(";")]
+        forwarded = {name.strip().lower(): text.strip().strip('"') for name, _, text in pairs if text}
         host = headers.get("x-forwarded-host", "").rpartition(",")[2].strip() or forwarded.get("host")
         through = [each.strip() for each in headers.get("x-forwarded-for", "").split(",") if each.strip()]
         if not through and (client := forwarded.get("for")):
@@ -162,9 +164,3 @@ class Proxies:
         # the nearest address that is no trusted proxy itself; those before it are the client's own words
         last = next((each for each in reversed(through) if not self.trusts(each)), None)
         return Outside(host, last)
-
-
-def _forwarded(value: str) -> dict[str, str]:
-    """The last element of a `Forwarded` header (RFC 7239), by lower-case parameter."""
-    pairs = [pair.partition("=") for pair in value.rpartition(",")[2].split(";")]
-    return {name.strip().lower(): text.strip().strip('"') for name, _, text in pairs if text}

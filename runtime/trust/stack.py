@@ -11,17 +11,14 @@ _MOST_FRAMES = 40
 
 def stack_of(error: BaseException, most_frames: int = _MOST_FRAMES) -> str:
     """The exception's type with the lines of code it passed, innermost last, then those of its causes."""
-    return "\n".join(line for cause in _causes(error) for line in _lines(cause, most_frames))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and what it was raised from, without going round in a circle."""
+    lines: list[str] = []
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen and len(seen) < _MOST_CAUSES:
-        yield current
+        lines += _lines(current, most_frames)
         seen.add(id(current))
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return "\n".join(lines)
 
 
 def _lines(error: BaseException, most_frames: int) -> Iterator[str]:

@@ -33,6 +33,7 @@ from runtime.record.store import Store
 from runtime.routing.plan import names
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.app import App
+from runtime.server.connection import ConnectionLimits, http_protocol
 from runtime.server.gate import Gate
 from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
@@ -134,7 +135,9 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     pages["POST", COUNT_TOKENS] = Counting(desk).count
     app = App(desk, gate, dialects, pages)
     store.start()
-    server = _Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none", proxy_headers=False))
+    server = _Server(
+        uvicorn.Config(app, port=0, http=http_protocol(ConnectionLimits()), lifespan="off", log_config=None, ws="none")
+    )
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.005)

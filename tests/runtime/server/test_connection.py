@@ -356,6 +356,20 @@ async def test_requests_sent_without_waiting_are_bounded() -> None:
         assert len(echo.bodies) - before <= 2
 
 
+async def test_half_a_head_behind_a_long_answer_does_not_end_it() -> None:
+    """Reading is paused while requests wait in line: the clock of the next head does not run then."""
+    async with serving() as (echo, port, _):
+        line = GET % b"wait" + END + GET % b"2" + END + b"GET /3 HTT"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(line)
+        await asyncio.sleep(0.6)  # three times a head's limit: that nothing happens is the thing under test
+        echo.release.set()
+        writer.write(b"P/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert [body(each)["path"] for each in answer.split(b"HTTP/1.1 200 OK")[1:]] == ["/wait", "/2", "/3"]
+        writer.close()
+
+
 async def test_beyond_its_number_of_connections_the_longest_idle_gives_way() -> None:
     """With none idle the new one gets a 503."""
     async with serving(ConnectionLimits(connections=2)) as (echo, port, _):
