@@ -1,6 +1,6 @@
-"""What a client's wire can do for the runtime: the seam between the door, dispatch and the bytes of a client.
+"""A client's wire: the seam between the door, dispatch and the bytes of a client.
 
-One value per wire, stateless; what has state (meters, writers) is made fresh per answer.
+One stateless value per wire; meters and writers, which have state, are made fresh per answer.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ from runtime.dialects.translating import Writer
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import RawBody
 
-HINTS = "hearth"  # the body member that is ours and goes no further
+HINTS = "hearth"  # the body member that is Hearth's own and never goes upstream
 
 
 class Passing(NamedTuple):
-    """A body that goes to a target of the same wire, and what reads its answer."""
+    """A body for a target of the same wire, and the meter of its answer."""
 
     body: bytes
     meter: Meter
 
 
 class Dialect(Protocol):
+    """One client wire."""
+
     @property
     def name(self) -> str: ...
 
     def check(self, body: RawBody) -> None:
-        """Refuses what no target could answer. Raises BadBody."""
+        """Refuses a body that no target could answer. Raises BadBody."""
         ...
 
     def streams(self, body: RawBody) -> bool:
-        """Whether the client wants a stream."""
+        """True if the client wants a stream."""
         ...
 
     def passing(
@@ -56,8 +58,10 @@ class Dialect(Protocol):
         """A writer of a translated answer: a stream if `request.stream`, else whole."""
         ...
 
-    def error_body(self, error: ApiError) -> bytes: ...
+    def error_body(self, error: ApiError) -> bytes:
+        """The whole body of an answer that failed."""
+        ...
 
     def error_event(self, error: ApiError) -> bytes:
-        """The last event of a stream that cannot go on. No closing mark follows it."""
+        """The last event of a stream that broke off. No closing mark follows it."""
         ...

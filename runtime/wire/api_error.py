@@ -1,11 +1,11 @@
-"""An error as the caller is told it, before it is put into the caller's dialect."""
+"""An error for the caller, before it is written in the caller's dialect."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
 
-# Refusals that another time may end otherwise; any other 4xx says the same again.
+# Retryable 4xx statuses.
 _PASSING = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
@@ -15,7 +15,7 @@ _PASSING = frozenset(
 class ApiError(Exception):
     """status: HTTP. code: machine-readable, as DESIGN's error table names it. param: the member at fault.
 
-    retry_after: seconds, an estimate. body: an upstream's own error body in the caller's dialect, passed on as it is.
+    retry_after: seconds, an estimate. body: an upstream's own error body in the caller's dialect, passed on unchanged.
     """
 
     status: int
@@ -27,7 +27,7 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """When to ask again; and that it is no use, for clients that would ask a dozen times (a wrong key, say)."""
+        """When to retry, or not to: some clients would repeat a wrong key a dozen times."""
         if self.retry_after is not None:
             return ((b"retry-after", str(max(1, round(self.retry_after))).encode()),)
         if self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in _PASSING:

@@ -1,4 +1,4 @@
-"""Data URLs, MIME types and formats: what a client's base64 is. Fetches nothing, reads no system tables."""
+"""Data URLs, MIME types and formats of media in base64. Fetches nothing, reads no system tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["image", "audio", "video", "document"]
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 _TYPES = mimetypes.MimeTypes()  # Python's own tables: `mimetypes.guess_type` would read the system's
 _FAMILIES: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
-# The first base64 characters of files whose name and type nobody gave.
+# The first base64 characters of files that came without name and type.
 _SIGNS = (("JVBERi0", "application/pdf"), ("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"))
 _SOUNDS = {"wav": "wav", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "mp3": "mp3", "mpeg": "mp3", "mpga": "mp3"}
 
@@ -27,7 +27,7 @@ class Inline(NamedTuple):
 
 
 def read(url: str) -> Inline | None:
-    """A data URL's parts; None for any other URL. Raises ValueError where the percent-encoding hides no bytes."""
+    """A data URL's parts; None for any other URL."""
     head = _DATA_URL.match(url)
     if head is None:
         return None
@@ -42,7 +42,7 @@ def write(mime: str, data: str) -> str:
 
 
 def guessed(mime: str, name: str | None, data: str = "") -> str:
-    """The type as given, else from the file's name, else from its first bytes; "" where nothing tells."""
+    """The type as given, else from the file's name, else from its first bytes; "" if unknown."""
     if mime and mime != "application/octet-stream":
         return mime
     by_name = _TYPES.guess_type(name)[0] if name else None
@@ -54,13 +54,13 @@ def kind(mime: str) -> Kind:
 
 
 def sound_format(mime: str) -> str:
-    """What OpenAI calls the format of a sound: wav, mp3; the subtype for any other."""
+    """OpenAI's name for the format of a sound: wav, mp3; the subtype for any other."""
     subtype = mime.partition("/")[2].partition(";")[0]
     return _SOUNDS.get(subtype, subtype)
 
 
 def plain_text(data: str) -> str | None:
-    """The text behind base64; None where it is none."""
+    """The text in base64; None if it is not text."""
     try:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""Log probabilities in OpenAI's shape, as its chat and responses wires write them, and back."""
+"""Reads and writes log probabilities in the shape of OpenAI's chat and responses wires."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from runtime.contract.events import TokenLogprob
 
-_TORN = "\ufffd"  # stands in a token that is a piece of a character: its bytes are not known
+_TORN = "\ufffd"  # in a token that is a piece of a character: its bytes are not known
 
 
 def written(tokens: Iterable[TokenLogprob], most: int | None) -> list[dict[str, Any]]:
-    """Entries with at most so many rivals each; None: all there are."""
+    """Entries with at most so many alternatives each; None: all of them."""
     return [
-        _entry(each.token, each.logprob) | {"top_logprobs": [_entry(*rival) for rival in each.top[:most]]}
+        _entry(each.token, each.logprob) | {"top_logprobs": [_entry(*other) for other in each.top[:most]]}
         for each in tokens
     ]
 
 
 def read(found: Any) -> tuple[TokenLogprob, ...]:
-    """The tokens of a list of entries; what is no entry is passed over."""
+    """The tokens of a list of entries; anything else in it is skipped."""
     return tuple(
         TokenLogprob(*entry, tuple(_entries(each.get("top_logprobs"))))
         for each in (found if isinstance(found, list) else ())

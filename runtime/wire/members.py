@@ -1,6 +1,6 @@
-"""Typed reads of a client's JSON: each says at which place the body is not what the wire allows.
+"""Typed reads of a client's JSON. Each raises BadBody with the place of a value that the wire does not allow.
 
-`null` is a member that is not there. Knows nothing of any member's meaning.
+`null` counts as a missing member. Knows nothing of any member's meaning.
 """
 
 from __future__ import annotations
@@ -29,6 +29,15 @@ def needed_text(data: Table, name: str, at: str) -> str:
     if not value:
         raise wrong(path(at, name), "a string that is not empty")
     return value
+
+
+def texts(data: Table, name: str) -> tuple[str, ...]:
+    """One string or a list of them, without empty ones."""
+    value = data.get(name)
+    words = [value] if isinstance(value, str) else items(data, name)
+    if not all(isinstance(word, str) for word in words):
+        raise wrong(name, "a string or a list of strings")
+    return tuple(word for word in words if word)
 
 
 def number(data: Table, name: str, at: str = "") -> float | None:
@@ -73,7 +82,7 @@ def items(data: Table, name: str, at: str = "") -> list[Any]:
 
 
 def rest(data: Table, known: Collection[str]) -> dict[str, Any]:
-    """The members that `known` does not name and that say something."""
+    """The members that `known` does not name, without nulls."""
     return {name: value for name, value in data.items() if name not in known and value is not None}
 
 

@@ -1,4 +1,4 @@
-"""A request body kept as the client wrote it, beside what it says.
+"""A request body: its parsed JSON, beside the bytes that the client wrote.
 
 Parses the JSON once, in full, and remembers where each top-level member stands, so that a member can be replaced, added or
 removed by splicing: key order, spacing and number spelling of everything else survive, and with them prompt caches.
@@ -42,7 +42,7 @@ _anything = msgspec.json.Decoder(float_hook=_float)
 
 
 class BadBody(ValueError):
-    """The client's body is not what the wire allows. `place` is a member's name or a byte offset."""
+    """The wire does not allow the client's body. place: a member's name or a byte offset."""
 
     def __init__(self, message: str, place: str | None = None) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ Span = tuple[int, int, int]
 
 
 class RawBody:
-    """One JSON object. `data` is its meaning, `raw` its bytes."""
+    """One JSON object. data: parsed. raw: the bytes. spans: where each top-level member stands."""
 
     __slots__ = ("data", "raw", "spans")
 
@@ -71,7 +71,16 @@ class RawBody:
         self.raw = raw
         if raw.count(b"[") + raw.count(b"{") > depth_limit:
             _check_nesting(raw, depth_limit, container_limit)
-        self.data: dict[str, Any] = _parse(raw)
+        try:
+            data = _anything.decode(raw)
+        except RecursionError as error:
+            raise BadBody("the body is nested too deeply") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            offset = _OFFSET.search(str(error))
+            raise BadBody(f"the body is not valid JSON: {error}", f"byte {offset[1]}" if offset else None) from error
+        if not isinstance(data, dict):
+            raise BadBody("the body must be a JSON object", "byte 0")
+        self.data: dict[str, Any] = data
         if len(self.data) > member_limit:
             raise BadBody(f"the body has more than {member_limit} members")
         if any(len(name) > key_limit for name in self.data):
@@ -132,19 +141,6 @@ def _check_nesting(raw: bytes, depth_limit: int, container_limit: int) -> None:
         raise BadBody(f"the body has more than {container_limit} lists and objects")
     if max(accumulate(array("b", steps)), default=0) > depth_limit:
         raise BadBody(f"the body is nested more than {depth_limit} levels deep")
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        data = _anything.decode(raw)
-    except RecursionError as error:
-        raise BadBody("the body is nested too deeply") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        offset = _OFFSET.search(str(error))
-        raise BadBody(f"the body is not valid JSON: {error}", f"byte {offset[1]}" if offset else None) from error
-    if not isinstance(data, dict):
-        raise BadBody("the body must be a JSON object", "byte 0")
-    return data
 
 
 def _measured(raw: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, Span] | None:

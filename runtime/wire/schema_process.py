@@ -54,6 +54,7 @@ class SchemaProcess:
         self._program = (*program, str(limit_s), str(idle_s))
         self._threads = ThreadPoolExecutor(children, thread_name_prefix="schema-check")
         self._waiting = 0
+        self._closed = False
         self._idle: list[subprocess.Popen[bytes]] = []
 
     async def violation(self, text: str, schema: Any) -> SchemaViolation | None:
@@ -76,51 +77,53 @@ class SchemaProcess:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Ends every child. Checks that run are abandoned."""
+        """Ends every child: an idle one now, another after its check."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         while self._idle:
             _end(self._idle.pop())
 
     def _ask(self, question: bytes, latest: float) -> SchemaViolation | None:
-        """Runs in a thread. A child is put back only after a whole answer."""
+        """Runs in a thread. Only a child that answered is used again."""
         if self._clock() > latest:
             raise UncheckedError(f"the check waited {self._patience_s:g} s for its turn")
-        child = self._child()
+        used = self._idle.pop() if self._idle else None
+        child = used or subprocess.Popen(
+            self._program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         stdin, stdout = child.stdin, child.stdout
         assert stdin is not None
         assert stdout is not None
         # The child's own timer ends it, and with it the pipe; this one is for a child that never comes so far.
         watchdog = threading.Timer(self._limit_s + _START_S, child.kill)
         watchdog.start()
+        answered = False
         try:
             stdin.write(HEAD.pack(len(question)) + question)
             stdin.flush()
             head = stdout.read(HEAD.size)
-            found: SchemaViolation | None = _decoder.decode(
-                stdout.read(HEAD.unpack(head)[0]) if len(head) == HEAD.size else b""
-            )
+            answer = stdout.read(HEAD.unpack(head)[0]) if len(head) == HEAD.size else b""
+            found: SchemaViolation | None = _decoder.decode(answer)
+            answered = True
         except (OSError, msgspec.DecodeError) as error:
-            _end(child)
+            if _end(child) == 0 and used is not None:  # it had been idle for too long, just now
+                return self._ask(question, latest)
             raise UncheckedError(f"the check did not end within {self._limit_s:g} s") from error
         finally:
             watchdog.cancel()
-        self._idle.append(child)
+            if answered and not self._closed:
+                self._idle.append(child)
+            else:
+                _end(child)
         return found
 
-    def _child(self) -> subprocess.Popen[bytes]:
-        while self._idle:
-            child = self._idle.pop()
-            if child.poll() is None:
-                return child
-            _end(child)
-        return subprocess.Popen(self._program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kills and reaps a child. The pipe to it is closed unflushed."""
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """Kills and reaps a child; its exit code, 0 if it had ended by itself. The pipe to it is closed unflushed."""
     child.kill()
-    child.wait()
+    code = child.wait()
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
             with contextlib.suppress(OSError):  # what was not written is lost with the child
                 pipe.close()
+    return code

@@ -58,43 +58,45 @@ class Events:
                 return []
             piece = bytes(pending)
             pending.clear()
-        end = b"\r\n\r\n" if b"\r" in piece else b"\n\n"
-        *blocks, rest = piece.split(end)
-        if end != b"\n\n" and not _only_data(blocks, rest):
-            return self._mixed(piece)
+        if b"\r" in piece:
+            return self._with_returns(piece)
+        *blocks, rest = piece.split(b"\n\n")
         if rest:
             pending += rest
         events = []
         for block in blocks:
             if block.startswith(b"data: ") and b"\n" not in block:
-                events.append(Event(block + end, b"", block[6:]))
+                events.append(Event(block + b"\n\n", b"", block[6:]))
             else:
-                events.append(parse(block + end, block))
+                events.append(parse(block + b"\n\n", block))
         return events
 
-    def _mixed(self, buffer: bytes) -> list[Event]:
+    def _with_returns(self, piece: bytes) -> list[Event]:
         """The events of a stream whose lines end in CR or CRLF, or in several ways."""
-        # A lone CR at the end may be half of a CRLF: it stays pending.
-        limit = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
+        # (1) Each event is one line of data between CRLFs: the common case, read without a regular expression.
+        *blocks, rest = piece.split(b"\r\n\r\n")
+        events = []
+        if b"\n" not in rest and b"\r" not in rest:
+            for block in blocks:
+                if not block.startswith(b"data: ") or b"\n" in block or b"\r" in block:
+                    break
+                events.append(Event(block + b"\r\n\r\n", b"", block[6:]))
+            else:
+                self._pending += rest
+                return events
+        # (2) Any other. A lone CR at the end may be half of a CRLF: it stays pending.
+        limit = len(piece) - 1 if piece.endswith(b"\r") else len(piece)
         events, at = [], 0
-        for end in _END.finditer(buffer, 0, limit):
-            events.append(parse(buffer[at : end.end()], buffer[at : end.start()]))
+        for end in _END.finditer(piece, 0, limit):
+            events.append(parse(piece[at : end.end()], piece[at : end.start()]))
             at = end.end()
-        self._pending += buffer[at:]
+        self._pending += piece[at:]
         return events
 
     @property
     def rest(self) -> bytes:
         """The bytes after the last whole event."""
         return bytes(self._pending)
-
-
-def _only_data(blocks: list[bytes], rest: bytes) -> bool:
-    """True if each event between CRLF pairs is one line of data: the common case, read without a regular expression."""
-    for block in blocks:
-        if not block.startswith(b"data: ") or b"\n" in block or b"\r" in block:
-            return False
-    return b"\n" not in rest and b"\r" not in rest
 
 
 def parse(raw: bytes, block: bytes, line_limit: int = LINE_LIMIT) -> Event:

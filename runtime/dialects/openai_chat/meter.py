@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage
@@ -16,7 +17,8 @@ from runtime.wire import sse
 from runtime.wire.chunk_template import ChunkTemplate
 
 DONE = b"data: [DONE]\n\n"
-_ABORTED = frozenset({"abort", "error"})  # finish reasons that mean the opposite
+TEXT_LIMIT = 4 << 20  # characters kept of an answer
+_ABORTED = frozenset({"abort", "error"})  # finish reasons of a run that did not finish
 
 
 class _Choice(msgspec.Struct):
@@ -70,20 +72,27 @@ class ChatStreamMeter(StreamMeter):
     """Meters one SSE answer of the chat or the completions wire.
 
     choices: how many answers the stream interleaves. hide_usage: the client did not ask for the usage chunk. keep_text: the
-    text is kept, so that another run can resume a cut answer; `partial` is None if the answer was more than text.
-    partial: the partial answer that this stream resumes.
+    text is kept, so that another run can resume a cut answer; `partial` is None if the answer was more than text, or longer
+    than text_limit characters. partial: the partial answer that this stream resumes.
     """
 
-    __slots__ = ("_accounted", "_choices", "_ended", "_hide_usage", "_resumed", "_template", "_text")
+    __slots__ = ("_accounted", "_choices", "_ended", "_hide_usage", "_resumed", "_room", "_template", "_text")
     closing = DONE
 
     def __init__(
-        self, *, choices: int, hide_usage: bool, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        *,
+        choices: int,
+        hide_usage: bool,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        text_limit: int = TEXT_LIMIT,
     ) -> None:
         super().__init__()
         self._template: ChunkTemplate | None = None
         self._resumed = partial
         self._text: list[str] | None = [partial.text if partial else ""] if keep_text and choices == 1 else None
+        self._room = text_limit
         self._choices = choices
         self._ended = 0
         self._hide_usage = hide_usage
@@ -104,6 +113,9 @@ class ChatStreamMeter(StreamMeter):
             self.tokens += 1
             if self._text is not None:
                 self._text.append(text)
+                self._room -= len(text)
+                if self._room < 0:
+                    self._text = None
             return event.raw
         # (2) The closing mark. Some hosts omit `finish_reason`; a final usage chunk counts as the end.
         if data == b"[DONE]":
@@ -120,20 +132,32 @@ class ChatStreamMeter(StreamMeter):
         # (4) A chunk.
         self.model = self.model or answer.model
         if answer.usage is not None:
-            self.usage = self._counted(usage_of(answer.usage)) or self.usage
+            usage = usage_of(answer.usage)
+            if usage is not None and self._resumed is not None:
+                # The partial answer is part of this run's prompt, and of the client's completion.
+                tokens = min(self._resumed.tokens, usage.prompt)
+                usage = structs.replace(usage, prompt=usage.prompt - tokens, completion=usage.completion + tokens)
+            self.usage = usage or self.usage
         self._accounted = answer.usage is not None
         if not answer.choices:
             return b"" if self._hide_usage and self._accounted else self._rewritten(event, data)
-        return self._rewritten(event, data) if self._chunk(answer, answer.choices, data) else b""
+        return self._rewritten(event, data) if self._chunk(answer.choices, data) else b""
 
-    def _chunk(self, answer: _Answer, choices: list[_Choice], data: bytes) -> bool:
+    def _chunk(self, choices: list[_Choice], data: bytes) -> bool:
         """Takes note of a chunk's choices; True if the client may see it."""
         if self._text is not None:
-            self._remember(choices[0].delta)
-        self._template = self._template_of(answer, choices, data)
-        begun = False
+            self._keep(choices[0].delta)
+        # A chunk with text in one choice and nothing else is a template for those that follow.
+        self._template, first, begun = None, choices[0], False
+        if self._resumed is None and not self._accounted and len(choices) == 1 and first.finish_reason is None:
+            if isinstance(first.text, str):
+                self._template = ChunkTemplate.of(data, b'"text":', first.text)
+            elif isinstance(first.delta, dict) and isinstance(text := first.delta.get("content"), str):
+                self._template = ChunkTemplate.of(data, b'"content":', text)
         for choice in choices:
-            if choice.text or _has_content(choice.delta):
+            # Anything beyond the role: text, reasoning, a tool call, a refusal, audio.
+            delta = choice.delta if isinstance(choice.delta, dict) else {}
+            if choice.text or any(value and key != "role" for key, value in delta.items()):
                 begun = True
                 self.began = True
                 self.tokens += 1
@@ -146,33 +170,19 @@ class ChatStreamMeter(StreamMeter):
                 self.finished = self._ended >= self._choices
                 self.began = self.began or self.finished
         # A run that resumes an answer opens with a chunk of the role alone, which the client has already.
-        return self._resumed is None or begun or choices[0].finish_reason is not None
+        return self._resumed is None or begun or first.finish_reason is not None
 
-    def _remember(self, delta: Any) -> None:
+    def _keep(self, delta: Any) -> None:
         """Keeps the text. Any other member than the role means that no other run can resume the answer."""
         if not isinstance(delta, dict) or self._text is None:
             return
+        text = delta.get("content")
         if any(value and key not in ("role", "content") for key, value in delta.items()):
             self._text = None
-        elif isinstance(text := delta.get("content"), str):
+        elif isinstance(text, str):
             self._text.append(text)
-
-    def _template_of(self, answer: _Answer, choices: list[_Choice], data: bytes) -> ChunkTemplate | None:
-        """A pattern for the chunks that follow, from a chunk with text in one choice and nothing else."""
-        choice = choices[0]
-        if self._resumed is not None or self._accounted or len(choices) > 1 or choice.finish_reason is not None:
-            return None
-        if isinstance(choice.text, str):
-            return ChunkTemplate.of(data, b'"text":', choice.text)
-        text = choice.delta.get("content") if isinstance(choice.delta, dict) else None
-        return ChunkTemplate.of(data, b'"content":', text) if isinstance(text, str) else None
-
-    def _counted(self, usage: Usage | None) -> Usage | None:
-        """Usage of the whole answer: the partial answer is part of this run's prompt, and of the client's completion."""
-        if usage is None or self._resumed is None:
-            return usage
-        tokens = min(self._resumed.tokens, usage.prompt)
-        return msgspec.structs.replace(usage, prompt=usage.prompt - tokens, completion=usage.completion + tokens)
+            self._room -= len(text)
+            self._text = self._text if self._room >= 0 else None
 
     def _rewritten(self, event: sse.Event, data: bytes) -> bytes:
         """The event; in a run that resumes an answer, with the usage of the whole answer."""
@@ -186,13 +196,6 @@ class ChatStreamMeter(StreamMeter):
                 "total_tokens": self.usage.prompt + self.usage.completion,
             }
         return sse.encode(msgspec.json.encode(chunk))
-
-
-def _has_content(delta: Any) -> bool:
-    """True if a chat delta carries anything beyond its role: text, reasoning, a tool call, a refusal, audio."""
-    if not isinstance(delta, dict):
-        return False
-    return any(value and key != "role" for key, value in delta.items())
 
 
 class ChatWholeMeter(WholeMeter):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.dialects.openai_chat.signatures import EXTRA, OURS
+from runtime.dialects.openai_chat.signatures import EXTRA, HEARTH
 from runtime.wire.raw_body import BadBody, RawBody
 
 _EXTRA_IN_JSON = b'"extra_content"'
@@ -32,24 +32,19 @@ def without_own_members(body: RawBody) -> RawBody:
 def _message(message: Any, written: bytes) -> bytes:
     """A message without the added members, if it carries Hearth's mark."""
     extra = message.get(EXTRA) if isinstance(message, dict) else None
-    if not isinstance(extra, dict) or OURS not in extra:
+    if not isinstance(extra, dict) or HEARTH not in extra:
         return written
     try:
         raw = RawBody(written)
         put = {}
         if isinstance(message.get("tool_calls"), list):
             calls = [bytes(call) for call in _items.decode(raw.value("tool_calls"))]
-            put["tool_calls"] = _list([_without_extra(call) if _EXTRA_IN_JSON in call else call for call in calls])
+            put["tool_calls"] = _list(
+                [RawBody(call).spliced({}, (EXTRA,)) if _EXTRA_IN_JSON in call else call for call in calls]
+            )
         return raw.spliced(put, _ADDED)
     except BadBody:
         return written  # a key given twice: the server judges that
-
-
-def _without_extra(call: bytes) -> bytes:
-    try:
-        return RawBody(call).spliced({}, (EXTRA,))
-    except BadBody:
-        return call
 
 
 def _list(items: Sequence[bytes]) -> bytes:

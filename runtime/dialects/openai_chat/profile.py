@@ -1,4 +1,4 @@
-"""What one server of OpenAI's chat wire takes beyond what all of them do: data, read by `write_request`.
+"""Differences between servers of OpenAI's chat wire, as data for `write_request`.
 
 The default is the plain wire as most imitators speak it. Knows no server by name.
 """
@@ -12,7 +12,7 @@ from runtime.contract.messages import Cache
 from runtime.contract.targets import Capabilities
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""From the least to the most thinking."""
+"""From the least to the most reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class ChatProfile:
     """Facts about a server, or about one model of it.
 
     limit: the member that bounds the answer.
-    system: the role of instructions. late_system: whether they may stand after the first other message; where they may not,
-    the user says them.
-    efforts: the values of `reasoning_effort` it takes; none where it knows no such member.
-    echo: the member in which a model's earlier thinking goes back, None where it does not; echo_turns: all turns, or only
-    those that called tools.
+    system: the role of instructions. late_system: whether they may stand after the first other message; if not, they
+    are sent as the user's.
+    efforts: the values of `reasoning_effort` it takes; none if it has no such member.
+    echo: the member in which earlier reasoning goes back, None if it does not; echo_turns: all turns, or only those that
+    called tools.
     schema, json_mode: what `response_format` may ask for.
     sampling: temperature and top_p may be set; penalties: presence and frequency penalties too.
     top_k, seed, biases, logprobs, verbosity, metadata, refusals, allowed_tools, parallel, strict: whether it knows the
@@ -81,7 +81,7 @@ VLLM = ChatProfile(
     videos=True,
     sounds=frozenset(),
 )
-"""The local engine. Its templates decide which thinking they show the model again."""
+"""The local engine. Its chat templates decide which reasoning the model sees again."""
 
 
 def cache_mark(cache: Cache | None, profile: ChatProfile) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def cache_mark(cache: Cache | None, profile: ChatProfile) -> dict[str, Any]:
 
 
 def fitted(profile: ChatProfile, can: Capabilities) -> ChatProfile:
-    """The profile of a server narrowed to what is known of one of its models."""
+    """The profile of a server, narrowed by the capabilities of one of its models."""
     off = ("none",) if can.thinking_off else ()
     return replace(
         profile,

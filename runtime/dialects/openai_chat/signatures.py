@@ -1,9 +1,9 @@
-"""What a model wants back with its next turn and OpenAI's chat wire has no member for: signed thinking, foreign blocks.
+"""Signed reasoning and foreign blocks, which a model wants back with its next turn and OpenAI's chat wire has no member for.
 
-Three ways lead it back, best first:
+They come back in three ways, best first:
     1. members of their own on the message and its calls (`extra_content`), which many clients echo;
     2. `SignatureCache`, by the ids of the turn's tool calls;
-    3. `SignatureCache`, by a digest of the conversation up to and with the turn, where it called no tool.
+    3. `SignatureCache`, by a digest of the conversation up to and with the turn, if it called no tool.
 Tool call ids stay as the model gave them. Knows no model: a signature is opaque, and only its maker's codec uses it
 (`origin`: the model that made it, in the part's extra under "hearth").
 """
@@ -18,24 +18,48 @@ from typing import Any
 
 from runtime.contract.messages import Extra, Media, Message, Opaque, Reasoning, Text, ToolCall, ToolResult
 
-EXTRA, OURS = "extra_content", "hearth"
+EXTRA, HEARTH = "extra_content", "hearth"
 CALL_SIGNATURE_AT = "extra_content.google.thought_signature"
-"""Where clients of this wire already look for a call's thought signature, and put it when they give the call back."""
+"""The member in which clients of this wire already expect a call's thought signature, and give it back."""
 _, CALL_SPACE, CALL_SIGNATURE = CALL_SIGNATURE_AT.split(".")
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A part and where it stood in its turn: behind so many characters of text and so many calls."""
+    """A part and its place in its turn: after so many characters of text and so many calls."""
 
     part: Reasoning | Opaque
     chars: int = 0
     calls: int = 0
 
+    def members(self) -> dict[str, Any]:
+        """The part as a member of `extra_content`."""
+        part = self.part
+        if isinstance(part, Opaque):
+            entry: dict[str, Any] = {"wire": part.wire, "opaque": part.value}
+        else:
+            entry = {"reasoning": part.text, "signature": part.signature, "redacted": part.redacted}
+        entry |= {"chars": self.chars or None, "calls": self.calls or None}
+        return {name: value for name, value in entry.items() if value is not None}
+
+    @classmethod
+    def read(cls, entry: dict[str, Any], model: str | None) -> Bound | None:
+        """The part that `members` wrote; None if there is none in it."""
+        chars, calls = (entry[name] if isinstance(entry.get(name), int) else 0 for name in ("chars", "calls"))
+        wire = entry.get("wire")
+        if isinstance(wire, str):
+            return cls(Opaque(wire, entry.get("opaque")), chars, calls)
+        text, signature, redacted = (
+            entry[name] if isinstance(entry.get(name), str) else None for name in ("reasoning", "signature", "redacted")
+        )
+        if text is None and signature is None and redacted is None:
+            return None
+        return cls(Reasoning(text or "", signature, redacted, origin(model)), chars, calls)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelTurn:
-    """What one turn of a model left. calls: tool call id -> thought signature."""
+    """Parts and signatures of one turn of a model. calls: tool call id -> thought signature."""
 
     model: str | None = None
     bound: tuple[Bound, ...] = ()
@@ -43,37 +67,36 @@ class ModelTurn:
 
     @property
     def worth_keeping(self) -> bool:
-        """Thinking without a signature is shown, and no model asks for it back."""
-        return bool(self.calls) or any(_sealed(each.part) for each in self.bound)
+        """True if anything is signed or sealed. Other reasoning is shown, and no model asks for it back."""
+        parts = (each.part for each in self.bound)
+        sealed = (isinstance(part, Opaque) or part.signature is not None or part.redacted is not None for part in parts)
+        return bool(self.calls) or any(sealed)
 
     @property
     def size(self) -> int:
-        """About the bytes it holds."""
-        return 200 + sum(map(len, self.calls.values())) + sum(_size(each.part) for each in self.bound)
-
-
-def _sealed(part: Reasoning | Opaque) -> bool:
-    return isinstance(part, Opaque) or part.signature is not None or part.redacted is not None
-
-
-def _size(part: Reasoning | Opaque) -> int:
-    if isinstance(part, Opaque):
-        return len(str(part.value))
-    return len(part.text) + len(part.signature or "") + len(part.redacted or "")
+        """Bytes it holds, about."""
+        held = 200 + sum(map(len, self.calls.values()))
+        for part in (each.part for each in self.bound):
+            if isinstance(part, Opaque):
+                held += len(str(part.value))
+            else:
+                held += len(part.text) + len(part.signature or "") + len(part.redacted or "")
+        return held
 
 
 def origin(model: str | None) -> Extra:
-    return {OURS: {"model": model}} if model else {}
+    """The extra of a part: the model that made it."""
+    return {HEARTH: {"model": model}} if model else {}
 
 
 def message_extra(turn: ModelTurn) -> dict[str, Any] | None:
-    """The message's `extra_content`; None where there is nothing to keep."""
+    """The message's `extra_content`; None if there is nothing to keep."""
     if not turn.worth_keeping:
         return None
-    ours: dict[str, Any] = {"model": turn.model} if turn.model else {}
+    own: dict[str, Any] = {"model": turn.model} if turn.model else {}
     if turn.bound:
-        ours["parts"] = [_written(each) for each in turn.bound]
-    return {OURS: ours}
+        own["parts"] = [each.members() for each in turn.bound]
+    return {HEARTH: own}
 
 
 def call_extra(signature: str) -> dict[str, Any]:
@@ -82,15 +105,15 @@ def call_extra(signature: str) -> dict[str, Any]:
 
 
 def read_message_extra(value: Any) -> tuple[str | None, tuple[Bound, ...] | None]:
-    """The model and the parts that `message_extra` wrote; None for the parts where it wrote none or they are not ours."""
-    ours = value.get(OURS) if isinstance(value, dict) else None
-    if not isinstance(ours, dict):
+    """The model and the parts that `message_extra` wrote; None for the parts if there are none of its own."""
+    own = value.get(HEARTH) if isinstance(value, dict) else None
+    if not isinstance(own, dict):
         return None, None
-    model = ours.get("model") if isinstance(ours.get("model"), str) else None
-    parts = ours.get("parts")
+    model = own.get("model") if isinstance(own.get("model"), str) else None
+    parts = own.get("parts")
     if not isinstance(parts, list):
         return model, None
-    read = (_read(entry, model) for entry in parts if isinstance(entry, dict))
+    read = (Bound.read(entry, model) for entry in parts if isinstance(entry, dict))
     return model, tuple(each for each in read if each is not None)
 
 
@@ -101,33 +124,10 @@ def read_call_extra(value: Any) -> str | None:
     return next((signature for signature in found if isinstance(signature, str) and signature), None)
 
 
-def _written(each: Bound) -> dict[str, Any]:
-    part = each.part
-    if isinstance(part, Opaque):
-        entry: dict[str, Any] = {"wire": part.wire, "opaque": part.value}
-    else:
-        entry = {"reasoning": part.text, "signature": part.signature, "redacted": part.redacted}
-    entry |= {"chars": each.chars or None, "calls": each.calls or None}
-    return {name: value for name, value in entry.items() if value is not None}
-
-
-def _read(entry: dict[str, Any], model: str | None) -> Bound | None:
-    chars, calls = (entry[name] if isinstance(entry.get(name), int) else 0 for name in ("chars", "calls"))
-    wire = entry.get("wire")
-    if isinstance(wire, str):
-        return Bound(Opaque(wire, entry.get("opaque")), chars, calls)
-    text, signature, redacted = (
-        entry[name] if isinstance(entry.get(name), str) else None for name in ("reasoning", "signature", "redacted")
-    )
-    if text is None and signature is None and redacted is None:
-        return None
-    return Bound(Reasoning(text or "", signature, redacted, origin(model)), chars, calls)
-
-
 class SignatureCache:
-    """What clients that strip unknown members would lose. Bounded by entries and bytes, the oldest unused goes first.
+    """Turns by key, for clients that strip unknown members. The least recently used goes first.
 
-    Belongs to one process and is lost with it: a hint, never the only way where the client echoes what it was given.
+    entries: the most turns. size: the most bytes, about. Lost with the process: only a fallback for clients that echo nothing.
     """
 
     def __init__(self, *, entries: int = 20_000, size: int = 64 << 20) -> None:
@@ -147,7 +147,7 @@ class SignatureCache:
         for key in keys:
             self._forget(key)
             self._turns[key] = turn
-            self._held += turn.size
+            self._held += turn.size + len(key)
         while self._turns and (len(self._turns) > self._entries or self._held > self._size):
             self._forget(next(iter(self._turns)))
 
@@ -160,7 +160,7 @@ class SignatureCache:
     def _forget(self, key: str) -> None:
         turn = self._turns.pop(key, None)
         if turn is not None:
-            self._held -= turn.size
+            self._held -= turn.size + len(key)
 
 
 def call_key(call_id: str) -> str:
@@ -168,7 +168,7 @@ def call_key(call_id: str) -> str:
 
 
 class Thread:
-    """A digest of a conversation as it grows: the same words from the same roles, whatever the client did to the rest."""
+    """A digest of a conversation as it grows, over roles, texts and ids alone: clients change the rest."""
 
     __slots__ = ("_hash",)
 
@@ -183,7 +183,7 @@ class Thread:
             self._hash.update(_gist(part).encode("utf-8", "surrogatepass"))
 
     def key(self, text: str) -> str:
-        """The key of a turn that said `text` at this point."""
+        """The key of a turn whose text is `text` at this point."""
         ahead = self._hash.copy()
         ahead.update(b"\x00" + text.encode("utf-8", "surrogatepass"))
         return f"text {ahead.hexdigest()}"

@@ -100,3 +100,11 @@ def test_nothing_is_forwarded_after_a_failure_though_it_fits() -> None:
     read.feed(event(chunk(" a")) + event(chunk("", "abort")))
     assert read.failure is not None
     assert read.feed(event(chunk(" b"))) == b""
+
+
+def test_a_text_longer_than_its_limit_is_not_kept() -> None:
+    """Such an answer cannot be resumed; it is forwarded all the same."""
+    read = ChatStreamMeter(choices=1, hide_usage=True, keep_text=True, text_limit=1000)
+    for _ in range(1000):
+        assert read.feed(event(chunk(" a hundred")))
+    assert (read.partial, read._text, read.failure) == (None, None, None)

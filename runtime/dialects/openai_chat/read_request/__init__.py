@@ -84,7 +84,7 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         temperature=members.number(data, "temperature"),
         top_p=members.number(data, "top_p"),
         top_k=members.whole(data, "top_k"),
-        stop=_stop(data),
+        stop=members.texts(data, "stop"),
         n=members.whole(data, "n", 1) or 1,
         seed=members.whole(data, "seed"),
         presence_penalty=members.number(data, "presence_penalty"),
@@ -101,16 +101,6 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         include_usage=members.flag(options, "include_usage", "stream_options") or False,
         extra={WIRE: extra} if extra else {},
     )
-
-
-def _stop(data: Table) -> tuple[str, ...]:
-    value = data.get("stop")
-    if isinstance(value, str):
-        return (value,) if value else ()
-    words = members.items(data, "stop")
-    if not all(isinstance(word, str) for word in words):
-        raise members.wrong("stop", "a string or a list of strings")
-    return tuple(word for word in words if word)
 
 
 def _thinking(data: Table) -> Thinking | None:

@@ -131,11 +131,11 @@ def test_a_cache_has_a_bound() -> None:
     cache.remember(["c"], turn)
     assert cache.recall("b") is None
     assert len(cache) == 2
-    small = SignatureCache(size=turn.size * 2)
+    small = SignatureCache(size=(turn.size + 1) * 2)  # the keys count too
     small.remember(["a", "b", "c"], turn)
-    assert (len(small), small.held) == (2, turn.size * 2)
+    assert (len(small), small.held) == (2, (turn.size + 1) * 2)
     small.remember(["b"], turn)
-    assert small.held == turn.size * 2
+    assert small.held == (turn.size + 1) * 2
 
 
 def test_a_conversations_digest() -> None:
