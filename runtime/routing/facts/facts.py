@@ -51,13 +51,16 @@ class Facts(msgspec.Struct, frozen=True):
 
 def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptScan, tokens: TokenEstimate) -> Facts:
     """The facts of a body whose prompt was read as `scan`."""
+    # A name that is too long ends in a character no valid name has, so that it stays unknown.
+    name = body.get("model")
+    name = name if isinstance(name, str) else ""
     outputs, included = body.get("structured_outputs"), body.get("include")
     listed = isinstance(included, list) and "message.output_text.logprobs" in included
     return Facts(
         dialect=dialect,
-        model=_bounded_name(body.get("model")),
+        model=name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…",
         prompt_tokens=tokens.of(scan.plain) + scan.media_tokens,
-        max_tokens=_max_tokens(body),
+        max_tokens=next((limit for each in limits.MEMBERS if (limit := _whole(body.get(each))) is not None), None),
         modalities=scan.modalities,
         tools=bool(body.get("tools") or body.get("functions")),
         structured=bool(outputs) or _has_format(body),
@@ -70,24 +73,10 @@ def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptSc
     )
 
 
-def _bounded_name(name: Any) -> str:
-    """A name that is too long ends in a character no valid name has, so that it stays unknown."""
-    if not isinstance(name, str):
-        return ""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
-
-
 def _whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return None
     return min(value, _MOST_TOKENS)
-
-
-def _max_tokens(body: Mapping[str, Any]) -> int | None:
-    for name in limits.MEMBERS:
-        if (limit := body.get(name)) is not None and (limit := _whole(limit)) is not None:
-            return limit
-    return None
 
 
 def _has_format(body: Mapping[str, Any]) -> bool:

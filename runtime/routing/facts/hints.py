@@ -1,8 +1,8 @@
-"""Hints: what a caller asks of the decision itself, in the body's `hearth` object or in `x-hearth-*` headers.
+"""Hints: a caller's wishes for the decision itself, in the body's `hearth` object or in `x-hearth-*` headers.
 
-Both unite; where both speak of the same member the body wins, except `requires`, whose sets are joined: a demand is
-never lost. An unknown member or a bad value is the caller's error (`BadHint`), because a misspelt demand must not be
-ignored. Neither goes upstream; taking them out of the body is the dispatcher's.
+Both unite. A member in both is taken from the body, except `requires`, whose sets are joined: a demand is never lost. An
+unknown member or a bad value is the caller's error (`BadHint`), because a misspelt demand must not be ignored. Neither
+goes upstream; the dialect takes them out of the body.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ Delivery = Literal["live", "whole"]
 Priority = Literal["interactive", "batch"]
 
 _PREFIX = "x-hearth-"
+_LONGEST = 256  # characters of a text
+_MOST_NAMES = 32  # certificates of one request
 
 
 class BadHint(Exception):
@@ -31,9 +33,7 @@ class BadHint(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """requires: certificates every candidate must have, lower case. ttft_ms: wanted time to first token,
-    milliseconds.
-    """
+    """requires: certificates every candidate must have, lower case. ttft_ms: wanted time to the first token, milliseconds."""
 
     requires: frozenset[str] = frozenset()
     max_cost_usd: float | None = None
@@ -49,7 +49,11 @@ NO_HINTS = Hints()
 
 def read_hints(body: Mapping[str, Any], headers: Mapping[str, str]) -> Hints:
     """The hints of a request. `headers` has lower-case names. Raises BadHint."""
-    members = _from_headers(headers)
+    members: dict[str, Any] = {}
+    for name, value in headers.items():
+        if name.startswith(_PREFIX):
+            member = name.removeprefix(_PREFIX).replace("-", "_")
+            _take(members, member, name, _FromHeader(value.strip()))
     given = body.get("hearth")
     if given is not None:
         if not isinstance(given, dict):
@@ -57,14 +61,6 @@ def read_hints(body: Mapping[str, Any], headers: Mapping[str, str]) -> Hints:
         for name, value in given.items():
             _take(members, str(name), f"hearth.{name}", value)
     return Hints(**members) if members else NO_HINTS
-
-
-def _from_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for name, value in headers.items():
-        if name.startswith(_PREFIX):
-            _take(members, name.removeprefix(_PREFIX).replace("-", "_"), name, _header_value(value))
-    return members
 
 
 def _take(members: dict[str, Any], name: str, place: str, value: Any) -> None:
@@ -87,58 +83,40 @@ class _FromHeader:
     text: str
 
 
-def _header_value(text: str) -> _FromHeader:
-    return _FromHeader(text.strip())
-
-
 def _requires(place: str, value: Any) -> frozenset[str]:
-    names = _listed(value)
+    """Names: in a body a list or one name, in a header a comma list or a JSON list."""
+    names = [value] if isinstance(value, str) else value
+    if isinstance(value, _FromHeader):
+        names = [name for name in value.text.split(",") if name.strip()]
+        if value.text.startswith("["):
+            try:
+                names = json.loads(value.text)
+            except ValueError:
+                names = None
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
         raise BadHint(place, 'must be a list of names, such as ["hipaa"]')
+    if len(names) > _MOST_NAMES or max(map(len, names), default=0) > _LONGEST:
+        raise BadHint(place, f"must be at most {_MOST_NAMES} names of at most {_LONGEST} characters")
     return frozenset(name.strip().lower() for name in names)
 
 
-def _listed(value: Any) -> Any:
-    """A header may hold a comma list or a JSON list; a body a list or one name."""
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, _FromHeader):
-        return value
-    if value.text.startswith("["):
-        try:
-            return json.loads(value.text)
-        except ValueError:
-            return None
-    return [name for name in value.text.split(",") if name.strip()]
-
-
 def _positive(place: str, value: Any) -> float:
-    number = _number(value)
-    if number is None or not math.isfinite(number) or number < 0:
+    number = math.nan
+    written = value.text if isinstance(value, _FromHeader) else value
+    if isinstance(value, int | float | _FromHeader) and not isinstance(value, bool):
+        try:
+            number = float(written)
+        except (ValueError, OverflowError):
+            number = math.nan
+    if not math.isfinite(number) or number < 0:
         raise BadHint(place, "must be a number, 0 or greater")
     return number
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        try:
-            return float(value)
-        except OverflowError:
-            return None
-    if not isinstance(value, _FromHeader):
-        return None
-    try:
-        return float(value.text)
-    except ValueError:
-        return None
-
-
 def _text(place: str, value: Any) -> str:
     text = value.text if isinstance(value, _FromHeader) else value
-    if not isinstance(text, str) or not 0 < len(text) <= 256:
-        raise BadHint(place, "must be a text of 1 to 256 characters")
+    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST:
+        raise BadHint(place, f"must be a text of 1 to {_LONGEST} characters")
     return text
 
 

@@ -1,6 +1,6 @@
-"""What a body's prompt is made of: how long its text is, which media it holds, and a bounded sample to look at.
+"""A body's prompt, scanned: the length of its text, the media it holds, and a bounded sample to look at.
 
-Knows the shapes of the OpenAI dialects' prompts, good and bad: anything of an unexpected type counts as nothing.
+Knows the shapes of every dialect's prompts, good and bad: anything of an unexpected type counts as nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +25,20 @@ SAMPLE_TAIL = 1_024  # and of its end, where the question often stands
 _DEPTH = 6  # levels of a tool's schema that are counted
 _ANNOTATED_MEDIA = {"image_url": "image", "input_image": "image", "image": "image", "input_audio": "audio"}
 _LEAST_FILE = 1_000  # tokens of a file known by its id or address alone
+_MOST_SAMPLED = 4  # of the texts of a plain prompt
+_ENDINGS = {
+    **dict.fromkeys(("png", "jpg", "jpeg", "gif", "webp"), "image"),
+    **dict.fromkeys(("mp3", "wav", "ogg", "flac", "m4a"), "audio"),
+    **dict.fromkeys(("mp4", "mov", "webm", "avi", "mkv"), "video"),
+    **dict.fromkeys(("txt", "md", "csv", "json", "py", "html", "xml", "yaml"), TEXT),
+}
 
 
 class PromptScan(msgspec.Struct):
-    """Gathered while a body is walked; read once.
+    """Filled while a body is walked; read once.
 
-    plain: tokens of all text for an average tokenizer. ask: sample of what the user said last, which is what is scored.
-    sample: of the whole text, the last part first to be kept. media_tokens: allowance for everything that is no text.
+    plain: tokens of all text for an average tokenizer. ask: sample of the user's last message, which is scored.
+    sample: of the whole text, the last part first to be kept. media_tokens: allowance for everything but text.
     """
 
     plain: float = 0.0
@@ -48,9 +55,23 @@ class PromptScan(msgspec.Struct):
         self._media.add(modality)
         self.media_tokens += int(tokens)
 
+    def add_structure(self, value: Any) -> None:
+        """A schema or a call, if there is one."""
+        if value:
+            self.plain += _structure(value, _DEPTH)
+
+    def add_message(self, seen: str, *, asked: str) -> None:
+        """A message by its texts. asked: the user's own words in it, empty if it is somebody else's."""
+        if seen:
+            self.sample = bounded(f"{seen}\n{self.sample}") if self.sample else bounded(seen)
+        if asked:
+            self.ask = asked
+
     def close(self) -> PromptScan:
         if self._media:
             self.modalities = frozenset({TEXT, *self._media})
+        if not self.ask:
+            self.ask = self.sample
         return self
 
 
@@ -61,6 +82,9 @@ def bounded(text: str) -> str:
     return f"{text[:SAMPLE_HEAD]}\n{text[-SAMPLE_TAIL:]}"
 
 
+# OpenAI's chat wire
+
+
 def read_chat(body: Mapping[str, Any]) -> PromptScan:
     """`messages`, `tools` and `functions` of a chat."""
     scan = PromptScan()
@@ -68,26 +92,17 @@ def read_chat(body: Mapping[str, Any]) -> PromptScan:
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict):
             _message(scan, message)
-    for tool in (body.get("tools"), body.get("functions"), body.get("response_format")):
-        if tool:
-            scan.plain += _structure(tool, _DEPTH)
-    if not scan.ask:
-        scan.ask = scan.sample
+    for name in ("tools", "functions", "response_format"):
+        scan.add_structure(body.get(name))
     return scan.close()
 
 
 def _message(scan: PromptScan, message: Mapping[str, Any]) -> None:
     texts = _parts(scan, message.get("content"))
     scan.plain += MESSAGE_TOKENS
-    calls = message.get("tool_calls")
-    if calls:
-        scan.plain += _structure(calls, _DEPTH)
-    said = bounded("\n".join(bounded(text) for text in texts))
-    if not said:
-        return
-    scan.sample = bounded(f"{said}\n{scan.sample}") if scan.sample else said
-    if message.get("role") == "user":
-        scan.ask = said
+    scan.add_structure(message.get("tool_calls"))
+    seen = bounded("\n".join(bounded(text) for text in texts))
+    scan.add_message(seen, asked=seen if message.get("role") == "user" else "")
 
 
 def _parts(scan: PromptScan, given: Any) -> list[str]:
@@ -108,22 +123,25 @@ def _parts(scan: PromptScan, given: Any) -> list[str]:
 
 def _media_part(scan: PromptScan, part: Mapping[str, Any]) -> None:
     kind = part.get("type")
-    if not isinstance(kind, str):
-        return
-    modality = _ANNOTATED_MEDIA.get(kind)
+    modality = _ANNOTATED_MEDIA.get(kind) if isinstance(kind, str) else None
+    # (1) Media by the type of their part.
     if modality == "image":
         scan.add_media("image", IMAGE_TOKENS)
     elif modality == "audio":
         scan.add_media("audio", _payload(part, "input_audio", "data") * AUDIO_TOKENS_PER_BYTE)
     elif kind in ("video_url", "input_video", "video"):
         scan.add_media("video", VIDEO_TOKENS)
-    elif kind in ("file", "input_file"):
-        _file_part(scan, part)
-
-
-def _file_part(scan: PromptScan, part: Mapping[str, Any]) -> None:
-    """A file by what it says it is; a document unless it says otherwise."""
-    modality = _file_modality(part)
+    if kind not in ("file", "input_file"):
+        return
+    # (2) A file by its data URL, else by its name; a document if neither says otherwise.
+    inner = part.get("file")
+    inner = inner if isinstance(inner, dict) else part
+    data, name = inner.get("file_data"), inner.get("filename")
+    if isinstance(data, str) and data.startswith("data:"):
+        family = data[5:64].partition("/")[0]
+        modality = family if family in ("image", "audio", "video", TEXT) else "pdf"
+    else:
+        modality = _ENDINGS.get(name.rpartition(".")[2].lower() if isinstance(name, str) else "", "pdf")
     size = _payload(part, "file", "file_data")
     if modality == TEXT:
         scan.plain += size * 3 / 16  # base64 of text: 3 bytes in 4 characters, a token in 4 of those bytes
@@ -136,28 +154,8 @@ def _file_part(scan: PromptScan, part: Mapping[str, Any]) -> None:
         scan.add_media(modality, max(_LEAST_FILE, size * per_byte))
 
 
-def _file_modality(part: Mapping[str, Any]) -> str:
-    inner = part.get("file")
-    inner = inner if isinstance(inner, dict) else part
-    data = inner.get("file_data")
-    if isinstance(data, str) and data.startswith("data:"):
-        family = data[5:64].partition("/")[0]
-        return family if family in ("image", "audio", "video", TEXT) else "pdf"
-    name = inner.get("filename")
-    ending = name.rpartition(".")[2].lower() if isinstance(name, str) else ""
-    return _ENDINGS.get(ending, "pdf")
-
-
-_ENDINGS = {
-    **dict.fromkeys(("png", "jpg", "jpeg", "gif", "webp"), "image"),
-    **dict.fromkeys(("mp3", "wav", "ogg", "flac", "m4a"), "audio"),
-    **dict.fromkeys(("mp4", "mov", "webm", "avi", "mkv"), "video"),
-    **dict.fromkeys(("txt", "md", "csv", "json", "py", "html", "xml", "yaml"), TEXT),
-}
-
-
 def _payload(part: Mapping[str, Any], outer: str, name: str) -> int:
-    """Characters of a part's inline data; 0 where there is none."""
+    """Characters of a part's inline data; 0 without any."""
     inner = part.get(outer)
     data = inner.get(name) if isinstance(inner, dict) else part.get(name)
     return len(data) if isinstance(data, str) else 0
@@ -178,47 +176,35 @@ def _structure(value: Any, depth: int) -> float:
     return 1.0
 
 
+# Anthropic's messages wire
+
+
 def read_messages(body: Mapping[str, Any]) -> PromptScan:
     """`system`, `messages`, `tools` and the answer's schema of Anthropic's messages wire."""
     scan = PromptScan()
-    said = bounded("\n".join(bounded(text) for text in _blocks(scan, body.get("system"))))
-    if said:
+    system = bounded("\n".join(bounded(text) for text in _blocks(scan, body.get("system"))))
+    if system:
         scan.plain += MESSAGE_TOKENS
-        scan.sample = said
+        scan.add_message(system, asked="")
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict):
-            _blocks_message(scan, message)
+        if not isinstance(message, dict):
+            continue
+        given = message.get("content")
+        own = bounded("\n".join(bounded(text) for text in _blocks(scan, given)))
+        scan.plain += MESSAGE_TOKENS
+        # A tool's results are text to be seen, and not the user's question.
+        results: list[str] = []
+        for block in given if isinstance(given, list) else ():
+            if isinstance(block, dict) and block.get("type") == "tool_result":
+                results += _blocks(scan, block.get("content"))
+        seen = "\n".join(bounded(text) for text in (own, *results) if text)
+        scan.add_message(seen, asked=own if message.get("role") == "user" else "")
     config = body.get("output_config")
     schema = config.get("format") if isinstance(config, dict) else None
     for structure in (body.get("tools"), schema or body.get("output_format")):
-        if structure:
-            scan.plain += _structure(structure, _DEPTH)
-    if not scan.ask:
-        scan.ask = scan.sample
+        scan.add_structure(structure)
     return scan.close()
-
-
-def _blocks_message(scan: PromptScan, message: Mapping[str, Any]) -> None:
-    """A message of blocks. What a tool answered is text to be seen, and not what the user asked."""
-    given = message.get("content")
-    texts = _blocks(scan, given)
-    scan.plain += MESSAGE_TOKENS
-    answers = _tool_answers(scan, given)
-    said = bounded("\n".join(bounded(text) for text in texts))
-    seen = "\n".join(bounded(text) for text in (said, *answers) if text)
-    if seen:
-        scan.sample = bounded(f"{seen}\n{scan.sample}") if scan.sample else bounded(seen)
-    if said and message.get("role") == "user":
-        scan.ask = said
-
-
-def _tool_answers(scan: PromptScan, given: Any) -> list[str]:
-    texts: list[str] = []
-    for block in given if isinstance(given, list) else ():
-        if isinstance(block, dict) and block.get("type") == "tool_result":
-            texts += _blocks(scan, block.get("content"))
-    return texts
 
 
 def _blocks(scan: PromptScan, given: Any) -> list[str]:
@@ -228,43 +214,40 @@ def _blocks(scan: PromptScan, given: Any) -> list[str]:
         return [given]
     texts: list[str] = []
     for block in given if isinstance(given, list) else ():
-        if not isinstance(block, dict):
-            continue
-        text = block.get("text")
+        text = block.get("text") if isinstance(block, dict) else None
         if isinstance(text, str):
             scan.add_text(text)
             texts.append(text)
-        else:
+        elif isinstance(block, dict):
             _silent_block(scan, block)
     return texts
 
 
 def _silent_block(scan: PromptScan, block: Mapping[str, Any]) -> None:
-    """A block that is no text of its own: media, a call, thinking, what a server tool found."""
+    """A block without text of its own: media, a call, thinking, the find of a server tool."""
     kind = block.get("type")
     if kind == "image":
         scan.add_media("image", IMAGE_TOKENS)
-    elif kind == "document":
-        _document(scan, block.get("source"))
     elif kind == "thinking":
         thought = block.get("thinking")
         scan.add_text(thought if isinstance(thought, str) else "")
+    elif kind == "document":
+        # By its source: plain text, blocks, or pages.
+        source = block.get("source")
+        source = source if isinstance(source, dict) else {}
+        data = source.get("data")
+        text = data if isinstance(data, str) else ""
+        if source.get("type") == "text":
+            scan.add_text(text)
+        elif source.get("type") == "content":
+            _blocks(scan, source.get("content"))
+        else:
+            scan.add_media("pdf", max(_LEAST_FILE, len(text) * PDF_TOKENS_PER_BYTE))
     elif kind not in ("tool_result", "redacted_thinking"):
         scan.plain += _structure({name: value for name, value in block.items() if name != "type"}, _DEPTH)
 
 
-def _document(scan: PromptScan, source: Any) -> None:
-    """A document by its source: plain text, blocks, or pages."""
-    source = source if isinstance(source, dict) else {}
-    data = source.get("data")
-    size = len(data) if isinstance(data, str) else 0
-    kind = source.get("type")
-    if kind == "text":
-        scan.add_text(data if isinstance(data, str) else "")
-    elif kind == "content":
-        _blocks(scan, source.get("content"))
-    else:
-        scan.add_media("pdf", max(_LEAST_FILE, size * PDF_TOKENS_PER_BYTE))
+# OpenAI's responses wire
 
 
 def read_responses(body: Mapping[str, Any]) -> PromptScan:
@@ -274,34 +257,30 @@ def read_responses(body: Mapping[str, Any]) -> PromptScan:
     if isinstance(instructions, str) and instructions:
         scan.add_text(instructions)
         scan.plain += MESSAGE_TOKENS
-        scan.sample = bounded(instructions)
+        scan.add_message(instructions, asked="")
     given = body.get("input")
     for item in given if isinstance(given, list) else ({"role": "user", "content": given},):
-        if isinstance(item, dict):
-            _item(scan, item)
+        if not isinstance(item, dict):
+            continue
+        kind = item.get("type")
+        if kind in (None, "message"):
+            _message(scan, item)
+        elif kind in ("function_call_output", "custom_tool_call_output"):
+            _message(scan, {"content": item.get("output")})
+        elif kind == "reasoning":  # its sealed part is not counted
+            for parts in (item.get("content"), item.get("summary")):
+                _parts(scan, parts)
+        elif kind == "image_generation_call":
+            scan.add_media("image", IMAGE_TOKENS)
+        else:
+            scan.plain += _structure({name: value for name, value in item.items() if name != "type"}, _DEPTH)
     text = body.get("text")
     for structure in (body.get("tools"), text.get("format") if isinstance(text, dict) else None):
-        if structure:
-            scan.plain += _structure(structure, _DEPTH)
-    if not scan.ask:
-        scan.ask = scan.sample
+        scan.add_structure(structure)
     return scan.close()
 
 
-def _item(scan: PromptScan, item: Mapping[str, Any]) -> None:
-    """A message, or what stands between messages: calls, their results, thinking. Sealed thinking is not counted."""
-    kind = item.get("type")
-    if kind in (None, "message"):
-        _message(scan, item)
-    elif kind in ("function_call_output", "custom_tool_call_output"):
-        _message(scan, {"content": item.get("output")})
-    elif kind == "reasoning":
-        for parts in (item.get("content"), item.get("summary")):
-            _parts(scan, parts)
-    elif kind == "image_generation_call":
-        scan.add_media("image", IMAGE_TOKENS)
-    else:
-        scan.plain += _structure({name: value for name, value in item.items() if name != "type"}, _DEPTH)
+# Plain prompts
 
 
 def read_completions(body: Mapping[str, Any]) -> PromptScan:
@@ -320,7 +299,7 @@ def _prompt(given: Any) -> PromptScan:
     for piece in given if isinstance(given, list) else (given,):
         if isinstance(piece, str):
             scan.add_text(piece)
-            texts.append(bounded(piece) if len(texts) < 4 else "")
+            texts.append(bounded(piece) if len(texts) < _MOST_SAMPLED else "")
         elif isinstance(piece, int):
             scan.plain += 1
         elif isinstance(piece, list):

@@ -1,5 +1,5 @@
-"""The task gate and the language of a text: cheap marks, no model. First cut: a wrong guess may pick a route, never a
-refusal.
+"""The task gate and the language of a text, by cheap signs and without a model. First cut: a wrong guess may pick a route,
+never a refusal.
 
 Words are looked up in sets and phrases by substring search, which a 4 kB text can afford; alternations of patterns
 could not.
@@ -74,8 +74,9 @@ _STOP_WORDS = {
     "nl": _set("het een van niet dat zijn op voor met hoe wat naar ook wordt"),
 }
 _LANGUAGE_OF = {word: code for code, words in _STOP_WORDS.items() for word in words}
-_LEAST_MARKS = 2
+_LEAST_SIGNS = 2
 
+_FIRST_BYTES = bytes(first for first in range(0xCA, 0xF5) if first != 0xE2)
 _SCRIPT_OF = 256  # characters looked at for their script
 _LAST_LATIN = "\u024f"
 
@@ -88,83 +89,64 @@ _BLOCKS: tuple[tuple[int, str | None], ...] = (
 
 
 def words_of(lower: str) -> set[str]:
-    """The words at the beginning of a lower-case text, without marks. By way of bytes, which are translated in C."""
+    """The words at the beginning of a lower-case text, without punctuation. By way of bytes, which are translated in C."""
     raw = lower[:_WORDS_OF].encode("utf-8", "surrogatepass").translate(_BLANKED)
     return set(raw.decode("utf-8", "surrogatepass").split())
 
 
 def task_of(text: str, lower: str, words: set[str], *, labelled: bool = False) -> str:
     """code | extraction | math (its answer can be checked) | chat. `labelled`: the answer is one of a closed list."""
+    # (1) Labels.
     if labelled:
         return "extraction"
-    if _is_code(text, words):
+    # (2) Code: its signs, its words, or a thing of code that is to be made.
+    if _has(text, _FENCES) or text.startswith(_CODE_STARTS) or not _CODE_WORDS.isdisjoint(words):
         return "code"
+    if not _CODE_THINGS.isdisjoint(words) and not _MAKE_WORDS.isdisjoint(words):
+        return "code"
+    # (3) Extraction.
     if not _EXTRACTION_WORDS.isdisjoint(words) or _has(lower, _EXTRACTION_PHRASES):
         return "extraction"
-    return "math" if _is_math(text, lower, words) else "chat"
+    # (4) Mathematics: its words anywhere, its phrases in short texts.
+    short = len(text) <= _QUESTION_LENGTH
+    if not _MATH_WORDS.isdisjoint(words) or (short and (_has(lower, _MATH_PHRASES) or _has(text, _MATH_PHRASES))):
+        return "math"
+    return "chat"
 
 
 def _has(text: str, phrases: Iterable[str]) -> bool:
-    """Whether any of the phrases occurs. In C: a generator would cost more than the searching."""
+    """True if any of the phrases occurs. In C: a generator would cost more than the search."""
     return any(map(text.__contains__, phrases))
 
 
-def _is_code(text: str, words: set[str]) -> bool:
-    if _has(text, _FENCES) or text.startswith(_CODE_STARTS):
-        return True
-    if not _CODE_WORDS.isdisjoint(words):
-        return True
-    return not _CODE_THINGS.isdisjoint(words) and not _MAKE_WORDS.isdisjoint(words)
-
-
-def _is_math(text: str, lower: str, words: set[str]) -> bool:
-    if not _MATH_WORDS.isdisjoint(words):
-        return True
-    return len(text) <= _QUESTION_LENGTH and (_has(lower, _MATH_PHRASES) or _has(text, _MATH_PHRASES))
-
-
 def language_of(text: str, words: set[str]) -> str | None:
-    """The language as its two letters, None where the marks are too few."""
-    if not text.isascii() and _beyond_latin(text[:_SCRIPT_OF]):
-        written = _script(text)
+    """The language as its two letters, None if the signs are too few."""
+    if not text.isascii():
+        # Letters past the Latin ones show in the first bytes of their UTF-8, dashes and quotes left out.
+        raw = text[:_SCRIPT_OF].encode("utf-8", "surrogatepass")
+        written = _script(text) if len(raw.translate(None, _FIRST_BYTES)) < len(raw) else None
         if written:
             return written
-    marks = [_LANGUAGE_OF[word] for word in _LANGUAGE_OF.keys() & words]
-    if len(marks) < _LEAST_MARKS:
+    signs = [_LANGUAGE_OF[word] for word in _LANGUAGE_OF.keys() & words]
+    if len(signs) < _LEAST_SIGNS:
         return None
-    best = max(_STOP_WORDS, key=marks.count)
-    return best if marks.count(best) >= _LEAST_MARKS else None
-
-
-def _beyond_latin(text: str) -> bool:
-    """Whether there may be letters past Latin ones: told from the first bytes of their UTF-8, dashes and quotes left out."""
-    raw = text.encode("utf-8", "surrogatepass")
-    return len(raw.translate(None, _FIRST_BYTES)) < len(raw)
-
-
-_FIRST_BYTES = bytes(first for first in range(0xCA, 0xF5) if first != 0xE2)
+    best = max(_STOP_WORDS, key=signs.count)
+    return best if signs.count(best) >= _LEAST_SIGNS else None
 
 
 def _script(text: str) -> str | None:
-    """The language of the script most of a sample's other letters are in; kana anywhere make Chinese characters
-    Japanese.
-    """
+    """The language of the script that most other letters of a sample have; any kana make Chinese characters Japanese."""
     counts: dict[str, int] = {}
     letters = 0
     for character in text[:_SCRIPT_OF]:
-        point = ord(character)
-        if character > _LAST_LATIN and character.isalpha():
-            language = _block(point)
+        if not character.isalpha():
+            continue
+        letters += 1
+        if character > _LAST_LATIN:
+            point = ord(character)
+            language = next((each for last, each in _BLOCKS if point <= last), None)
             if language:
                 counts[language] = counts.get(language, 0) + 1
-        letters += character.isalpha()
     if not counts or sum(counts.values()) * 3 < letters:
         return None
     return "ja" if "ja" in counts else max(counts, key=lambda language: counts[language])
-
-
-def _block(point: int) -> str | None:
-    for last, language in _BLOCKS:
-        if point <= last:
-            return language
-    return None

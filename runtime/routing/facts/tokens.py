@@ -1,7 +1,7 @@
-"""Token counts without a tokenizer: characters by script, corrected online by what models report.
+"""Token counts without a tokenizer: characters by script, corrected online by the counts models report.
 
 Counting needs no tokenizer of the model's own: an estimate within a few percent decides, and the engine counts exactly.
-What a character costs depends on its script; what a script costs depends on the model, learned per model as one ratio.
+The cost of a character depends on its script, the cost of a script on the model, learned per model as one ratio.
 """
 
 from __future__ import annotations
@@ -25,32 +25,26 @@ _PER_OTHER = 1 / 1.5  # Hebrew, Arabic, Indic, Thai and the like
 _PER_CJK = 1 / 1.2
 
 
+_NOT_ASCII = bytes(range(0x80, 0x100))
+_NOT_LEAD_TWO = bytes(b for b in range(0x100) if not 0xC2 <= b <= 0xDF)
+_NOT_LEAD_LOW = bytes(b for b in range(0x100) if b not in (0xE0, 0xE1, 0xE2))  # U+0800 to U+2FFF
+
+
 def plain_tokens(text: str) -> float:
     """Tokens of a text for an average tokenizer. Constant time for ASCII (a flag of the string), bounded for all
     else.
     """
     if text.isascii():
         return len(text) * _PER_ASCII
+    # The mean over a sample. How many bytes of UTF-8 a character takes tells its script, counted in C, not in a loop.
     sample = text[:_SAMPLE]
     raw = sample.encode("utf-8", "surrogatepass")
-    return len(text) * _per_character(sample, raw)
-
-
-def _per_character(sample: str, raw: bytes) -> float:
-    """Mean tokens per character, from how many bytes of UTF-8 the characters take: counted in C, not in a loop of
-    ours.
-    """
     ascii_count = len(raw.translate(None, _NOT_ASCII))
     two = len(raw.translate(None, _NOT_LEAD_TWO))
     low = len(raw.translate(None, _NOT_LEAD_LOW))
     high = len(sample) - ascii_count - two - low
     tokens = ascii_count * _PER_ASCII + two * _PER_LATIN + low * _PER_OTHER + high * _PER_CJK
-    return tokens / len(sample)
-
-
-_NOT_ASCII = bytes(range(0x80, 0x100))
-_NOT_LEAD_TWO = bytes(b for b in range(0x100) if not 0xC2 <= b <= 0xDF)
-_NOT_LEAD_LOW = bytes(b for b in range(0x100) if b not in (0xE0, 0xE1, 0xE2))  # U+0800 to U+2FFF
+    return len(text) * (tokens / len(sample))
 
 
 @dataclass(slots=True)
@@ -64,7 +58,7 @@ class TokenEstimate:
         return max(0, round(plain * self.ratio))
 
     def learn(self, plain: float, tokens: int) -> None:
-        """Takes in what a model reported for a prompt of `plain` tokens (text alone, no media)."""
+        """Takes in the count a model reported for a prompt of `plain` tokens (text alone, no media)."""
         if tokens < _LEARN_FROM or plain < _LEARN_FROM:
             return
         low, high = _RATIO_RANGE
