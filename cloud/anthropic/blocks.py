@@ -65,7 +65,18 @@ def of_assistant(parts: Sequence[Part], model: str, at: str, losses: Losses) -> 
                 elif signature is not None:
                     out.append({"type": "thinking", "thinking": part.text, "signature": signature})
             case ToolCall():
-                out.append(_call(part, at))
+                # The arguments stay byte by byte as the client wrote them: no number is respelled, no key moved.
+                written = part.arguments.strip() or "{}"
+                try:
+                    arguments = msgspec.json.decode(written)
+                except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+                    raise Unsupported(
+                        f"{at}: the arguments of the call {part.id!r} are not JSON", "messages"
+                    ) from error
+                if not isinstance(arguments, dict):
+                    raise Unsupported(f"{at}: the arguments of the call {part.id!r} are not a JSON object", "messages")
+                call: Block = {"type": "tool_use", "id": call_id(part.id), "name": tool_name(part.name)}
+                out.append(cached(call | {"input": msgspec.Raw(written.encode())}, part.cache))
             case Opaque():
                 out += _opaque(part, losses)
             case _:
@@ -101,19 +112,6 @@ def _user(part: Part, losses: Losses) -> Iterator[Block]:
             yield from _text(part.text)
         case _:
             raise Unsupported("a user's turn can hold neither thinking nor calls", "messages")
-
-
-def _call(part: ToolCall, at: str) -> Block:
-    """A call, its arguments byte by byte as the client wrote them: no number is respelled, no key moved."""
-    written = part.arguments.strip() or "{}"
-    try:
-        meant = msgspec.json.decode(written)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise Unsupported(f"{at}: the arguments of the call {part.id!r} are not JSON", "messages") from error
-    if not isinstance(meant, dict):
-        raise Unsupported(f"{at}: the arguments of the call {part.id!r} are not a JSON object", "messages")
-    block = {"type": "tool_use", "id": call_id(part.id), "name": tool_name(part.name)}
-    return cached(block | {"input": msgspec.Raw(written.encode())}, part.cache)
 
 
 def _opaque(part: Opaque, losses: Losses) -> Iterator[Block]:

@@ -225,7 +225,20 @@ class ClaudeAnswerReader:
         end = BlockEnd(index)
         match open_.kind:
             case "text":
-                return (*(self._citation(index, open_.at, cited) for cited in open_.cited), end)
+                # A citation is of the whole block, which is its place in the answer's text.
+                citations = [
+                    Citation(
+                        index,
+                        url=_text(cited, "url") or _text(cited, "source"),
+                        title=_text(cited, "title") or _text(cited, "document_title"),
+                        start=open_.at,
+                        end=self._text,
+                        cited=_text(cited, "cited_text"),
+                        extra={WIRE: cited},
+                    )
+                    for cited in open_.cited
+                ]
+                return (*citations, end)
             case "thinking":
                 signature = open_.signature or _text(open_.block, "signature")
                 marked = signatures.marked(signature, self._model) if signature else None
@@ -237,18 +250,6 @@ class ClaudeAnswerReader:
                 return (OpaqueBlock(index, Opaque(WIRE, open_.whole())), end)
             case _:
                 return (end,)
-
-    def _citation(self, index: int, start: int, citation: _Block) -> Citation:
-        """A citation of a whole text block, which is its place in the answer's text."""
-        return Citation(
-            index,
-            url=_text(citation, "url") or _text(citation, "source"),
-            title=_text(citation, "title") or _text(citation, "document_title"),
-            start=start,
-            end=self._text,
-            cited=_text(citation, "cited_text"),
-            extra={WIRE: citation},
-        )
 
     def _stop(self, holder: _Block) -> Sequence[Event]:
         """The end of the answer. holder: the object with the stop reason and its details."""

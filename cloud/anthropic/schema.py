@@ -124,7 +124,15 @@ def _node(schema: Any) -> dict[str, Any]:
         return {"$ref": name.replace("#/definitions/", "#/$defs/")}
     kind = schema.get("type")
     if isinstance(kind, list):
-        return _any_of(schema, kind)
+        # A list of types is alternatives of one type each.
+        if len(kind) == 1:
+            return _node({**schema, "type": kind[0]})
+        if "enum" in schema:
+            return _node({word: value for word, value in schema.items() if word != "type"})
+        around = {word: schema[word] for word in ("title", "description") if word in schema}
+        inside = {word: value for word, value in schema.items() if word not in around}
+        each = [_node({"type": "null"} if one == "null" else {**inside, "type": one}) for one in kind]
+        return {"anyOf": each} | around
     left = {name: value for name, value in schema.items() if name not in _SILENT and name != "type"}
     out = _shape(kind, left, schema)
     for word in ("description", "title"):
@@ -137,19 +145,6 @@ def _node(schema: Any) -> dict[str, Any]:
         rest = "{" + ", ".join(f"{name}: {value}" for name, value in left.items()) + "}"
         out["description"] = f"{out['description']}\n\n{rest}" if "description" in out else rest
     return out
-
-
-def _any_of(schema: Schema, kinds: list[Any]) -> dict[str, Any]:
-    """A list of types as alternatives of one type each."""
-    if len(kinds) == 1:
-        return _node({**schema, "type": kinds[0]})
-    if "enum" in schema:
-        return _node({word: value for word, value in schema.items() if word != "type"})
-    around = {word: schema[word] for word in ("title", "description") if word in schema}
-    inner = {word: value for word, value in schema.items() if word not in around}
-    return {
-        "anyOf": [_node({"type": "null"} if kind == "null" else {**inner, "type": kind}) for kind in kinds]
-    } | around
 
 
 def _shape(kind: Any, left: dict[str, Any], schema: Schema) -> dict[str, Any]:

@@ -19,7 +19,23 @@ def declared(request: Request, can: Capabilities, losses: Losses) -> list[dict[s
     """The tools as the wire takes them. A history with calls needs declarations: without tools, those that it names."""
     allowed = request.tool_choice.allowed if request.tool_choice else ()
     tools = [tool for tool in request.tools if not allowed or tool.name in allowed]
-    return [_declared(tool, can, losses) for tool in tools or _remembered(request)] + extras.tools(request)
+    out: list[dict[str, Any]] = []
+    for tool in tools or _remembered(request):
+        description = {"description": tool.description} if tool.description else {}
+        made: dict[str, Any] = (
+            {"name": tool_name(tool.name)} | description | {"input_schema": schema.input_schema(tool.schema)}
+        )
+        made |= extras.own(tool.extra, _OWN)
+        if tool.strict:
+            try:
+                if not can.structured_output:
+                    raise schema.Unshapable("this model guarantees no arguments")
+                made["input_schema"] = schema.closed(made["input_schema"] | {"additionalProperties": False})
+                made["strict"] = True
+            except schema.Unshapable:
+                losses.add("strict")
+        out.append(blocks.cached(made, tool.cache))
+    return out + extras.tools(request)
 
 
 def choice(request: Request, can: Capabilities, losses: Losses) -> dict[str, Any] | None:
@@ -53,23 +69,6 @@ def nudge(request: Request) -> str:
 
 def _offered(request: Request) -> bool:
     return bool(request.tools or extras.tools(request))
-
-
-def _declared(tool: Tool, can: Capabilities, losses: Losses) -> dict[str, Any]:
-    out: dict[str, Any] = {"name": tool_name(tool.name)}
-    if tool.description:
-        out["description"] = tool.description
-    out["input_schema"] = schema.input_schema(tool.schema)
-    out |= extras.own(tool.extra, _OWN)
-    if tool.strict:
-        try:
-            if not can.structured_output:
-                raise schema.Unshapable("this model guarantees no arguments")
-            out["input_schema"] = schema.closed(out["input_schema"] | {"additionalProperties": False})
-            out["strict"] = True
-        except schema.Unshapable:
-            losses.add("strict")
-    return blocks.cached(out, tool.cache)
 
 
 def _remembered(request: Request) -> Sequence[Tool]:

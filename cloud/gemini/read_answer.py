@@ -191,7 +191,15 @@ class GeminiAnswerReader:
                 out += self._fail(_garbled("content after the finish reason", msgspec.json.encode(chunk)))
                 return
             self._part(part, out)
-        self._note(candidate, out)
+        # The members beside the parts: some are kept for the end; sources and log probabilities are read.
+        for name in _KEPT:
+            if candidate.get(name):
+                self._kept[name] = candidate[name]
+        self._sources.add(_table(candidate.get("groundingMetadata")), _table(candidate.get("citationMetadata")))
+        tokens = _logprobs(_table(candidate.get("logprobsResult")))
+        thinks = self._open is not None and self._open[0] == _THOUGHT
+        if tokens and not thinks and not self._stopped:
+            out.append(Logprobs(self._open[1] if self._open else max(0, self._next - 1), tokens))
         self._settle(out)
         self._count(_table(chunk.get("usageMetadata")), out)
         if not self._stopped:
@@ -256,17 +264,6 @@ class GeminiAnswerReader:
         if self._open is not None:
             out.append(BlockEnd(self._open[1]))
             self._open = None
-
-    def _note(self, candidate: Table, out: list[Event]) -> None:
-        """Takes the members of a candidate beside its parts: sources, log probabilities, and those kept for the end."""
-        for name in _KEPT:
-            if candidate.get(name):
-                self._kept[name] = candidate[name]
-        self._sources.add(_table(candidate.get("groundingMetadata")), _table(candidate.get("citationMetadata")))
-        tokens = _logprobs(_table(candidate.get("logprobsResult")))
-        thinks = self._open is not None and self._open[0] == _THOUGHT
-        if tokens and not thinks and not self._stopped:
-            out.append(Logprobs(self._open[1] if self._open else max(0, self._next - 1), tokens))
 
     def _count(self, given: Table, out: list[Event]) -> None:
         """Reports usage. Counts are cumulative, and the last one holds, even if it is smaller than an earlier one."""

@@ -94,7 +94,13 @@ class _Writer:
             inner = self.plain({name: value for name, value in schema.items() if name != "nullable"})
             return {"anyOf": [inner, {"type": "null"}]} if schema["nullable"] is True else inner
         if isinstance(schema.get("$ref"), str):
-            return self._reference(schema)
+            # A reference stands alone or beside names that begin with `$`; its description goes around it.
+            alone: dict[str, Json] = {"$ref": str(schema["$ref"]).replace(_OLD_REF, _REF)}
+            groups = [schema[name] for name in ("$defs", "definitions") if isinstance(schema.get(name), Mapping)]
+            beside = {key: self.plain(value) for group in groups for key, value in group.items()}
+            if beside:
+                return alone | {"$defs": beside}
+            return {"description": schema["description"], "anyOf": [alone]} if schema.get("description") else alone
         out: dict[str, Json] = {}
         words: list[str] = []
         for name, value in schema.items():
@@ -121,17 +127,6 @@ class _Writer:
             out[name] = value
         elif name not in _MEANINGLESS:
             words.append(f"{name}: {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
-
-    def _reference(self, schema: Mapping[str, Json]) -> Json:
-        """A reference stands alone or beside names that begin with `$`; its description goes around it."""
-        alone: dict[str, Json] = {"$ref": str(schema["$ref"]).replace(_OLD_REF, _REF)}
-        inner: dict[str, Json] = {}
-        for name in ("$defs", "definitions"):
-            if isinstance(schema.get(name), Mapping):
-                inner |= {key: self.plain(value) for key, value in schema[name].items()}
-        if inner:
-            return alone | {"$defs": inner}
-        return {"description": schema["description"], "anyOf": [alone]} if schema.get("description") else alone
 
     def _united(self, schema: Mapping[str, Json], seen: tuple[str, ...]) -> Mapping[str, Json]:
         """`allOf` as one schema: members side by side, `required` united; of two values that disagree the first holds."""
