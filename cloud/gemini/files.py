@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import hashlib
 from collections import OrderedDict
@@ -163,7 +162,7 @@ class Files:
         """The file's address. Raises HopError, Unsupported."""
         try:
             raw = base64.b64decode(media.data or "", altchars=b"-_" if set(media.data or "") & {"-", "_"} else None)
-        except binascii.Error as error:
+        except ValueError as error:
             raise refused(media, "the data is not base64") from error
         headers = (
             ("content-type", "application/json"),
@@ -175,7 +174,10 @@ class Files:
         body = msgspec.json.encode({"file": {"displayName": media.name} if media.name else {}})
         reply, _ = await self._ask(HttpCall(f"/upload/{self._version}/files", body, headers), connect_s)
         # Only the path of the upload's address is used: the key is sent to no other host.
-        place = urlsplit(reply.headers.get("x-goog-upload-url", ""))
+        try:
+            place = urlsplit(reply.headers.get("x-goog-upload-url", ""))
+        except ValueError as error:
+            raise HopError(_garbled("the upload's address is none")) from error
         if not place.path:
             raise HopError(_garbled("the upload has no address"))
         address = place.path.removeprefix(self._prefix) + (f"?{place.query}" if place.query else "")

@@ -38,7 +38,12 @@ def part(media: Media, can: Capabilities) -> Table:
     # (1) The type: by the first bytes, else as given, else by the name in the address; "" where unknown.
     given = media.mime.partition(";")[0].strip().lower()
     by_sign = next((mime for sign, mime in _SIGNS if media.data and media.data.startswith(sign)), None)
-    named = media.name or urlsplit(media.url or "").path
+    address = media.url or media.file_id or ""
+    try:
+        place = urlsplit(address)
+    except ValueError as error:
+        raise refused(media, f"{address[:80]!r} is no address") from error
+    named = media.name or (place.path if media.url else "")
     mime = by_sign or given or (_TYPES.guess_type(named)[0] if named else None) or ""
     mime = _SPELT.get(mime, mime)
     needed = "pdf" if mime == _PDF else "text" if media.kind == "document" else media.kind
@@ -52,10 +57,9 @@ def part(media: Media, can: Capabilities) -> Table:
         broken = not data.isascii() or any(map(data.count, "\n\r "))
         out = {"inlineData": {"mimeType": mime, "data": "".join(data.split()) if broken else data}}
     else:
-        address = media.url or media.file_id or ""
         if address.startswith("files/"):
             address = FILES + address
-        elif urlsplit(address).scheme not in _SCHEMES:
+        elif place.scheme not in _SCHEMES:
             why = (
                 "the file was uploaded to another provider" if media.file_id else "only http, https and gs addresses go"
             )

@@ -13,7 +13,7 @@ import pytest
 from cloud.catalogue import known, plain
 from cloud.providers import PROVIDERS
 from runtime.contract.codec import Codec, Unsupported
-from runtime.contract.messages import Format, Message, Request, Role, Text, Tool, ToolCall, ToolResult
+from runtime.contract.messages import Format, Media, Message, Request, Role, Text, Tool, ToolCall, ToolResult
 from runtime.contract.targets import Target
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -150,3 +150,39 @@ def test_odd_members_are_written_or_refused(provider: str, wire: str) -> None:
             for tools in ((), (tool,)):
                 with contextlib.suppress(Unsupported):
                     assert codec.encode(asked(extra={wire: {name: value}}, tools=tools), target).call.body
+
+
+ADDRESSES = (
+    "https://[",
+    "http://[::1",
+    "https://h:port/x",
+    "//",
+    "",
+    "\x00",
+    "https://é.example/ü",
+    "data:,",
+    "gs:",
+    "files/",
+)
+CONTENTS = ("", "é", "====", "A", "iVBORw0KGgo", "\n", "JVBERi0", "_-_-", "A" * 4)
+FILE_IDS = ("file_1", "files/1", "[", "http://[", "")
+
+
+@pytest.mark.parametrize("provider", MODELS)
+@pytest.mark.parametrize("kind", ["image", "audio", "video", "document"])
+def test_odd_media_are_written_or_refused(provider: str, kind: Any) -> None:
+    """An address that is none, or content that is no base64, never raises anything but a refusal."""
+    model = MODELS[provider]
+    entry = known(provider, model)
+    target = Target("t", provider, model, capabilities=entry.capabilities if entry else plain(provider))
+    codec: Codec = PROVIDERS[provider].codec(lambda: NOW, None)
+    media = [Media(kind, url=address) for address in ADDRESSES]
+    media += [
+        Media(kind, mime, data=content)
+        for content in CONTENTS
+        for mime in ("", "a/b", "image/png", "é;;", "text/plain")
+    ]
+    media += [Media(kind, file_id=file_id) for file_id in FILE_IDS]
+    for one in media:
+        with contextlib.suppress(Unsupported):
+            assert codec.encode(Request("m", (Message(Role.USER, (Text("x"), one)),)), target).call.body

@@ -276,7 +276,18 @@ async def test_an_answer_that_names_no_file_is_a_failure(body: bytes) -> None:
     assert garbled.value.failure.kind is Kind.GARBLED
 
 
-async def test_data_that_is_no_base64_is_refused() -> None:
+@pytest.mark.parametrize("data", ["abc", "é"])
+async def test_data_that_is_no_base64_is_refused(data: str) -> None:
     """It is refused before anything is sent."""
     with pytest.raises(Unsupported):
-        await files(Vendor()).settled(showing(Media("video", "video/mp4", data="abc")), connect_s=1, limit=0)
+        await files(Vendor()).settled(showing(Media("video", "video/mp4", data=data)), connect_s=1, limit=0)
+
+
+@pytest.mark.parametrize("address", ["", "http://[", "https://host"])
+async def test_an_upload_without_an_address_is_a_failure(address: str) -> None:
+    """The vendor's answer to the start must name a path."""
+    vendor = Vendor()
+    vendor.refuse = Answer(200, b"{}", {"x-goog-upload-url": address})
+    with pytest.raises(HopError) as garbled:
+        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+    assert garbled.value.failure.kind is Kind.GARBLED
