@@ -107,20 +107,7 @@ class LocalEngine:
         world = World(self._weights, plan, spawn, gpus, clock, sleep, StartTimes(spec.state_dir / "engine-starts.json"))
         policy, usual_watch = supervision(spec)
         watch = watch or usual_watch
-        instances: list[Instance] = (
-            [
-                AttachedServer(
-                    f"replica-{i}",
-                    without_secrets(url),
-                    EngineHop(base_url=url, key=spec.key, clock=clock),
-                    spec.model,
-                    sleep,
-                )
-                for i, url in enumerate(spec.urls)
-            ]
-            if spec.urls
-            else [self._owned(world, index) for index in range(spec.replicas)]
-        )
+        instances = self._attached() if spec.urls else self._owned(world)
         self._supervisors = [
             Supervisor(instance, policy, watch, clock=clock, sleep=sleep, changed=self._changed, hurry=self._hurry)
             for instance in instances
@@ -130,12 +117,22 @@ class LocalEngine:
             for supervisor, instance in zip(self._supervisors, instances, strict=True)
         )
 
-    def _owned(self, world: World, index: int) -> OwnedEngine:
-        name, owner = f"replica-{index}", orphans.this_process(self._spec.state_dir)
-        place = ReplicaPlace(name, index, self._folder / f"{name}.sock", owner, self._spec.start_timeout_s)
-        log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
-        self._logs.append(log)
-        return OwnedEngine(place, world, EngineHop(socket_path=place.socket, clock=self._clock), log)
+    def _owned(self, world: World) -> list[Instance]:
+        owner, instances = orphans.this_process(self._spec.state_dir), list[Instance]()
+        for index in range(self._spec.replicas):
+            name = f"replica-{index}"
+            place = ReplicaPlace(name, index, self._folder / f"{name}.sock", owner, self._spec.start_timeout_s)
+            log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
+            self._logs.append(log)
+            instances.append(OwnedEngine(place, world, EngineHop(socket_path=place.socket, clock=self._clock), log))
+        return instances
+
+    def _attached(self) -> list[Instance]:
+        spec, instances = self._spec, list[Instance]()
+        for index, url in enumerate(spec.urls):
+            hop = EngineHop(base_url=url, key=spec.key, clock=self._clock)
+            instances.append(AttachedServer(f"replica-{index}", without_secrets(url), hop, spec.model, self._sleep))
+        return instances
 
     async def _weights(self, notice: Notice) -> PreparedModel:
         """Prepares the weights once for all replicas: one fetches, the others find them fetched."""

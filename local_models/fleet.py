@@ -41,7 +41,7 @@ def local_engine(
 
 
 def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], secrets: frozenset[str]) -> StartPlanner:
-    """How each replica is started, decided anew at every start: a GPU may be gone, another engine installed."""
+    """The planner of starts. It looks again at every start: a GPU may be gone, another engine installed."""
 
     async def plan(model: PreparedModel, place: ReplicaPlace, extra: Mapping[str, str]) -> StartPlan:
         gpus, found = await _look(spec, reader, environ)

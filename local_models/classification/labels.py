@@ -1,4 +1,4 @@
-"""What may be a label. Knows nothing of prompts, tokens or files.
+"""The rules for labels. Knows nothing of prompts, tokens or files.
 
 LabelError      the labels given cannot be used; its text says what to do
 """

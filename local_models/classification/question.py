@@ -28,7 +28,7 @@ _PROBE = "The weather was fine."
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is said around every text.
+    """The words around every text.
 
     template: the whole user message, with {text} and, where wanted, {labels}; None: instructions and labels as the
     system message, the text as the user's.
@@ -40,8 +40,8 @@ class Prompt:
     template: str | None = None
 
     def __post_init__(self) -> None:
-        told = (self.instructions, self.template or "", *self.descriptions.values())
-        if any("\x00" in text for text in told):
+        given = (self.instructions, self.template or "", *self.descriptions.values())
+        if any("\x00" in text for text in given):
             raise LabelError("the prompt holds a NUL character: remove it")
         if self.template is not None and self.template.count(_TEXT) != 1:
             raise LabelError("a template must hold {text} exactly once, where each row's text is to stand")
@@ -56,9 +56,9 @@ class Prompt:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when anything the model is told besides the text changes."""
-        told = msgspec.json.encode([self.messages(_MARK), self.labels])
-        return hashlib.sha256(told).hexdigest()
+        """Changes with anything in the prompt but the text."""
+        content = msgspec.json.encode([self.messages(_MARK), self.labels])
+        return hashlib.sha256(content).hexdigest()
 
     def _listed(self) -> str:
         meanings = self.descriptions
@@ -69,7 +69,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class LabelQuestion:
-    """Writes request bodies for one prompt and one model. What surrounds the text is written once per kind of question."""
+    """Writes request bodies for one prompt and one model. The part around the text is encoded once per kind of question."""
 
     prompt: Prompt
     model: str

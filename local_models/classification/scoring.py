@@ -43,7 +43,7 @@ class Scores:
 
 
 class LabelTally:
-    """What is known of one row's probabilities.
+    """The probabilities of one row, as far as they are known.
 
     tolerance: share of the mass that may be left undivided although a further question could settle it.
     """

@@ -28,9 +28,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Where labels part. path: the tokens they share; children: the labels behind each token that may follow.
+    """A place where labels differ. path: the tokens they share; children: the labels behind each token that may follow.
 
-    text: the path as text; None where it ends inside a character and cannot be said as text.
+    text: the path as text; None where it ends inside a character and is no text.
     """
 
     labels: Labels
@@ -101,7 +101,7 @@ def cuts_from(spellings: Mapping[str, Spelling], labels: Sequence[str]) -> dict[
 
 
 def _shared(sequences: Sequence[Sequence[int]]) -> int:
-    """How many tokens all begin with."""
+    """Length of the longest common prefix."""
     length = 0
     for tokens in zip(*sequences, strict=False):
         if len(set(tokens)) > 1:

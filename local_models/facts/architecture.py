@@ -1,4 +1,4 @@
-"""What of a model's published `config.json` decides its memory: pure arithmetic over the file's own key names.
+"""The memory needs of a model, from its published `config.json`: pure arithmetic over the file's own key names.
 
 Knows grouped-query attention, latent attention (MLA, with and without a sparse indexer), compressed attention (DeepSeek
 V4), and layers that keep only a window or a chunk. Knows no model by name. Refuses what it does not understand: no
@@ -48,7 +48,7 @@ class KvGroup:
         return self.layers * self.numbers * max(1, self.heads // tensor_parallel) * (self.width or width)
 
     def states(self, tokens: int) -> int:
-        """How many states a sequence of `tokens` keeps."""
+        """Number of states that a sequence of `tokens` keeps."""
         return -(-(tokens if self.reach is None else min(tokens, self.reach)) // self.stride)
 
 
@@ -71,7 +71,7 @@ class Architecture:
         return sum(group.states(tokens) * group.per_state(tensor_parallel, width) for group in self.kv)
 
     def divides(self, tensor_parallel: int) -> bool:
-        """Whether vLLM can split this model over so many GPUs."""
+        """True if vLLM can split this model over that many GPUs."""
         if self.heads % tensor_parallel:
             return False
         return self.shared or self.kv_heads % tensor_parallel == 0 or tensor_parallel % self.kv_heads == 0
@@ -157,7 +157,7 @@ def _grouped(text: Mapping[str, Any]) -> tuple[KvGroup, ...]:
 
 
 def _narrow_layers(text: Mapping[str, Any], layers: int) -> tuple[int | None, int]:
-    """How many tokens the narrow layers keep, and how many layers are narrow."""
+    """(tokens that the narrow layers keep, number of narrow layers)."""
     if text.get("attention_chunk_size"):
         listed = text.get("no_rope_layers") or [0 if (i + 1) % _CHUNKED_EVERY == 0 else 1 for i in range(layers)]
         return int(text["attention_chunk_size"]), sum(1 for rotary in listed if rotary)

@@ -27,7 +27,7 @@ _NCCL = GIB // 4
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a model brings. weights: bytes, in `dtype`. kv_dtype: the type of the cache's numbers."""
+    """The size and shape of a model. weights: bytes, in `dtype`. kv_dtype: the type of the cache's numbers."""
 
     name: str
     architecture: Architecture
@@ -38,7 +38,7 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What is there. memory: bytes of one GPU, or of the machine where `cpu`. share: what the engine may use of it."""
+    """The hardware. memory: bytes of one GPU, or of the machine if `cpu`. share: the part the engine may use."""
 
     memory: int
     gpus: int = 1

@@ -1,4 +1,4 @@
-"""What a model brings to a GPU, from wherever its facts are: the catalogue, a folder, or the hub.
+"""The footprint of a model on a GPU, from the catalogue, a folder, or the hub.
 
 Finds the facts; the arithmetic over them is `fit.py`'s. Knows no GPU.
 """

@@ -18,7 +18,7 @@ _KEPT = 64 * 1024  # bytes of output kept: the end, where the cause is
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a child ended. output: the last of stdout and stderr together, as text."""
+    """The end of a child. output: the last of stdout and stderr together, as text."""
 
     code: int
     output: str

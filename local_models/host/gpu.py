@@ -76,7 +76,7 @@ class NvmlProbe:
         return self._ask(lambda nvml: tuple(self._gpu(nvml, i, h) for i, h in enumerate(self._handles)))
 
     def processes(self) -> tuple[GpuProcess, ...]:
-        """Who holds memory on any GPU, for `doctor`."""
+        """The processes that hold memory on any GPU, for `doctor`."""
         return self._ask(
             lambda nvml: tuple(
                 GpuProcess(index, int(process.pid), process.usedGpuMemory)
@@ -94,7 +94,7 @@ class NvmlProbe:
                 self.reason = str(error)
 
     def _ask(self, question: Callable[[Any], tuple[T, ...]]) -> tuple[T, ...]:
-        """One question to the driver. What goes wrong (no library, no driver, a GPU fallen off the bus) is a reason."""
+        """One question to the driver. An error (no library, no driver, a GPU fallen off the bus) becomes the reason."""
         try:
             if self._nvml is None:
                 nvml = self._load()

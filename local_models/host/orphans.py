@@ -1,10 +1,9 @@
-"""Engine processes found by the marker in their environment, whoever is their parent now, and the end of those nobody
-owns.
+"""Engine processes found by the marker in their environment, whoever is their parent now, and the end of the orphans.
 
 Every process of an engine inherits HEARTH_ENGINE from its start: which Hearth owns it (state folder, pid, start time,
-pid namespace), for which replica, in which run. Only an engine whose owner is dead, or an ended run of our own, is ever
-condemned: two Hearths on one box do not hurt each other. Reads /proc (Linux); a process whose environment may not be
-read is not ours.
+pid namespace), for which replica, in which run. Only an engine whose owner is dead, or an ended run of this process, is
+ever killed: two Hearths on one box do not hurt each other. Reads /proc (Linux); a process whose environment may not be
+read is left alone.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Marker:
     run: int
 
     def environ(self) -> dict[str, str]:
-        """What a child gets. SPT_NOENV keeps setproctitle, which vLLM uses, from writing its title over the
+        """The child's variables. SPT_NOENV keeps setproctitle, which vLLM uses, from writing its title over the
         environment.
         """
         return {VARIABLE: json.dumps(asdict(self), separators=(",", ":")), "SPT_NOENV": "1"}
@@ -64,7 +63,7 @@ def this_process(state_dir: Path) -> Owner:
 
 
 def marker_of(pid: int) -> Marker | None:
-    """The marker in a process's environment; None where there is none, or none that is ours to read."""
+    """The marker in a process's environment; None if there is none, or it may not be read."""
     value = procfs.variable(pid, VARIABLE)
     return None if value is None else _parse(value)
 
@@ -90,9 +89,7 @@ def marked() -> Iterator[Marked]:
 
 
 def owner_is_dead(owner: Owner, namespace: str) -> bool:
-    """Whether nobody owns the engine any more. An owner in another pid namespace cannot be seen, so it is taken for
-    alive.
-    """
+    """True if the engine's owner has ended. An owner in another pid namespace cannot be seen and counts as alive."""
     return owner.namespace == namespace and procfs.start_of(owner.pid) != owner.start
 
 

@@ -1,4 +1,4 @@
-"""What /proc says of processes: start, state, processor time, session, environment. Linux. Changes nothing."""
+"""Processes as /proc shows them: start, state, processor time, session, environment. Linux. Changes nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def start_of(pid: int) -> int | None:
 
 
 def variable(pid: int, name: str) -> str | None:
-    """A variable of the environment a process was started with; None where unset, or not ours to read."""
+    """A variable of the environment a process was started with; None if it is unset or may not be read."""
     prefix = f"{name}=".encode()
     try:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -74,7 +74,7 @@ def pid_namespace() -> str:
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """What this machine's processors can do, in the kernel's words; nothing where it does not say."""
+    """The feature flags of this machine's processors, as the kernel names them; empty if it names none."""
     try:
         lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -11,7 +11,7 @@ _PATH_MOST = 106  # bytes; sun_path holds 108 with its end, and vLLM refuses 107
 
 
 def socket_folder(state_dir: Path, temporary: Path = Path("/tmp")) -> Path:
-    """Where the sockets go: below the state folder where that is short enough for any replica's, else below /tmp.
+    """The sockets' folder: below the state folder if that is short enough for any replica's path, else below /tmp.
 
     The name below /tmp comes from the state folder's, so that the next start finds the same one.
     """
@@ -23,9 +23,7 @@ def socket_folder(state_dir: Path, temporary: Path = Path("/tmp")) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Makes a folder only this user may enter. Raises OSError; PermissionError for one somebody else laid ready below
-    /tmp.
-    """
+    """Makes a folder that only this user may enter. Raises OSError; PermissionError if another user made it before."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()

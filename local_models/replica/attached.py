@@ -1,7 +1,7 @@
-"""A server somebody else runs, reached by URL: discovered, watched, found again after a loss, never ended.
+"""A server run by somebody else, reached by URL: discovered, watched, found again after a loss, never ended.
 
 Knows the OpenAI dialect's /v1/models and nothing of processes. A 404 at /health or /metrics is no fault, and a slow
-answer is not a loss: only a refused connection or an answer that denies us is.
+reply is not a loss: only a refused connection or a rejected key is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REFUSALS = 2  # in a row: one may be a server that reloads
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL can only lead to this machine."""
+    """True if a URL can only lead to this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -37,7 +37,7 @@ def is_loopback(url: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """The URL as it may be shown."""
+    """The URL without user and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 

@@ -11,7 +11,7 @@ from runtime.contract.failures import HopError, Kind
 
 
 class Probing(Protocol):
-    """What a canary needs of a hop: one uncounted call beside /v1. Raises HopError."""
+    """The part of a hop that a canary uses: one uncounted call beside /v1. Raises HopError."""
 
     async def probe(
         self, path: str, timeout_s: float, *, method: str = "GET", body: bytes = b""

@@ -25,7 +25,7 @@ _MAX_NUM_SEQS = {CUDA: 128, CPU: 16}
 _CPU_KV_GIB = 2
 
 _MODULES: Mapping[str, tuple[str, ...]] = {
-    # What the `vllm` script runs. The CPU wheel's script dies of its own name (PackageNotFoundError: vllm); this older
+    # The module behind the `vllm` script. The CPU wheel's script dies of its own name (PackageNotFoundError: vllm); this older
     # module is the same server, for one process.
     CUDA: ("-m", "vllm.entrypoints.cli.main", "serve"),
     CPU: ("-m", "vllm.entrypoints.openai.api_server", "--model"),
@@ -80,7 +80,7 @@ class EngineLaunch:
 
 @dataclass(frozen=True, slots=True)
 class EngineCommand:
-    """How to start the engine. env: the whole environment of the child, which may hold tokens."""
+    """The command line of the engine. env: the whole environment of the child, which may hold tokens."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
@@ -165,7 +165,7 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
 
 
 def cpu_dtype(flags: Collection[str]) -> str:
-    """What a CPU with these flags computes fastest in: without bfloat16 of its own it is several times slower at it."""
+    """The fastest dtype of a CPU with these flags: without native bfloat16 it is several times slower in it."""
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 

@@ -52,7 +52,7 @@ class NotFound:
 
 
 Ask = Callable[[Path], Found | None]
-"""What an interpreter has; None where it has no vLLM or cannot be run. Blocking, some 100 ms."""
+"""The vLLM of an interpreter; None if it has none or cannot be run. Blocks for some 100 ms."""
 
 
 def ask_python(python: Path) -> Found | None:

@@ -1,10 +1,10 @@
-"""Whether a silent engine hangs or works: the verdict over evidence. Pure; asks nobody, kills nothing.
+"""The verdict over a silent engine: it hangs, or it works. Pure; sends nothing, kills nothing.
 
 Silence alone proves nothing: a whole answer sends no byte until it is done, and a long prefill starves the canary (the
 scheduler gives all of a step's tokens to what already runs). A good /health proves nothing either: the front answers it
-while the core is stopped, and so it does with the 503 of a full queue. What proves life: the canary's answer, bytes,
-counters that moved. What speaks for it for a while: the engine's own processes compute, or are not ours to see. A
-deadlock that spins computes too, hence the patience.
+while the core is stopped, and so it does with the 503 of a full queue. Life is proved by the canary's answer,
+by bytes, by counters that moved. Processor time of the engine's processes counts for a while, and so do processes that
+cannot be seen; a deadlock that spins computes too, hence the patience.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _COMPUTES = 0.02  # share of one core; a stopped or waiting engine core uses non
 
 
 class CanaryAnswer(StrEnum):
-    """What became of a one-token canary."""
+    """The outcome of a one-token canary."""
 
     GIVEN = "given"  # a token, or a refusal that only this server can have made
-    BUSY = "busy"  # 503 or 429 from the front: says nothing of the core
+    BUSY = "busy"  # 503 or 429 from the front: no evidence about the core
     BROKEN = "broken"  # 500, refused, cut
     SILENT = "silent"
 
@@ -34,9 +34,9 @@ class HangVerdict(StrEnum):
 class Evidence:
     """One look at the engine.
 
-    tokens: prompt and generated, from its counters; None where it did not tell.
-    cpu_s: processor time its working processes have used, the front excluded; None where they are not ours to see.
-    last_byte_at: when any answer's bytes last came.
+    tokens: prompt and generated, from its counters; None if /metrics was not read.
+    cpu_s: processor time of its working processes, the front excluded; None if they cannot be seen.
+    last_byte_at: time of the last bytes of any reply.
     """
 
     tokens: int | None = None
@@ -47,8 +47,8 @@ class Evidence:
 def judge(
     answer: CanaryAnswer, before: Evidence, after: Evidence, *, window_s: float, silent_s: float, patience_s: float
 ) -> HangVerdict:
-    """window_s: between the two looks; silent_s: since it last gave any sign; patience_s: how long computing is
-    believed.
+    """The verdict. window_s: between the two looks. silent_s: since the last sign of life. patience_s: longest silence that
+    processor time excuses.
     """
     if answer is CanaryAnswer.GIVEN or after.last_byte_at != before.last_byte_at:
         return HangVerdict.ALIVE

@@ -1,5 +1,4 @@
-"""What stands behind one replica, as its supervisor sees it: an engine process of ours, or a server somebody else
-runs."""
+"""The server behind one replica, as its supervisor sees it: an engine started here, or a server run by somebody else."""
 
 from __future__ import annotations
 
@@ -13,8 +12,9 @@ from runtime.contract.hop import Hop
 
 
 class ReplicaFault(Exception):
-    """It is not up, or no longer. cause: in words that say what to do. deterministic: the same start would fail
-    again."""
+    """The replica is not up, or no longer. cause: for people, and what to do. deterministic: the same start would fail
+    again.
+    """
 
     def __init__(self, cause: str, *, deterministic: bool = False) -> None:
         super().__init__(cause)
@@ -24,7 +24,7 @@ class ReplicaFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a ready engine serves. max_model_len: tokens. slots: sequences it runs at a time, None where not known."""
+    """The models of a ready engine. max_model_len: tokens. slots: sequences it runs at a time, None if unknown."""
 
     models: tuple[str, ...]
     max_model_len: int | None = None
@@ -42,7 +42,7 @@ class WatchedHop(Hop, Probing, Protocol):
 
     @property
     def quiet_since(self) -> float | None:
-        """Since when it owes us bytes and has sent none; None while nothing is in flight."""
+        """Start of the present silence while requests are in flight; None while none is."""
         ...
 
 
@@ -63,16 +63,18 @@ class Instance(Protocol):
 
     @property
     def canary(self) -> CanaryQuestion | None:
-        """What to ask it while it is up; None where it has no canary."""
+        """The canary for as long as it is up; None if it has none."""
         ...
 
     @property
     def estimate_s(self) -> float:
-        """Seconds from launch to ready, as far as can be told."""
+        """Estimated seconds from launch to ready."""
         ...
 
     async def bring_up(self, run: int, notice: Notice) -> Served:
-        """Returns when a real answer has come. Raises ReplicaFault. May be cancelled at any point; take_down follows."""
+        """Starts the server and returns once it has answered a real completion. Raises ReplicaFault. May be cancelled at any
+        point; take_down follows.
+        """
         ...
 
     async def ended(self) -> ReplicaFault:
@@ -92,7 +94,5 @@ class Instance(Protocol):
         ...
 
     def cpu_s(self) -> float | None:
-        """Processor seconds its working processes have used; None where they are not ours to see. Blocks some
-        milliseconds.
-        """
+        """Processor seconds used by its working processes; None if they cannot be seen. Blocks for milliseconds."""
         ...

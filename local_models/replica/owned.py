@@ -39,7 +39,7 @@ _MEMORY_LOOK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ReplicaPlace:
-    """Where one replica runs. socket: in a private folder. owner: this process. index: which replica it is, from 0."""
+    """The place of one replica. socket: in a private folder. owner: this process. index: which replica it is, from 0."""
 
     name: str
     index: int
@@ -50,7 +50,7 @@ class ReplicaPlace:
 
 @dataclass(frozen=True, slots=True)
 class StartPlan:
-    """How to start vLLM.
+    """The command that starts vLLM, and its circumstances.
 
     env: the child's whole environment, which may hold tokens. gpus: indices as NVML counts, () on a CPU. key: starts
     with the same key take about as long. about: the device, for people.

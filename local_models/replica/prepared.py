@@ -1,6 +1,4 @@
-"""What the supervisor needs to know of a model before it starts an engine on it. Knows no hub, no catalogue, no
-process.
-"""
+"""A model that is ready to be served, and how it is prepared. Knows no hub, no catalogue and no process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long engines took to become ready on this box, remembered across runs, so that a wait can be estimated.
+"""The durations of past engine starts on this box, kept across runs, so that a wait can be estimated.
 
 One small JSON file: {key: [seconds, …]}. Losing it costs an estimate and nothing else, so a bad file is an empty one.
 """

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How closely a ready replica is watched, in seconds.
+    """The intervals at which a ready replica is watched, in seconds.
 
     hang_after: requests out and no byte for this long, then a canary, which has `canary` to answer.
     patience: how long a silent engine that computes is believed.
@@ -175,7 +175,7 @@ class Supervisor:
                 if self._life.state is not before.state:
                     self._changed()
                     self._tell(before)
-            except Exception:  # noqa: BLE001 - an illegal transition or another fault of ours: go on watching
+            except Exception:  # noqa: BLE001 - an illegal transition, say; the replica must still be watched
                 _log.exception("%s: %s could not be handled", self._instance.name, type(event).__name__)
                 self._notice(f"{self._instance.name}: a fault in Hearth, please report it; the log has the traceback")
 

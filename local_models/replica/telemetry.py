@@ -1,7 +1,7 @@
 """Reads vLLM's /metrics: the few gauges and counters the runtime uses, summed over engine cores and labels.
 
-Pure. Knows names and the Prometheus text format as vLLM 0.32 writes it; knows not what is much or little. Names drift
-from release to release: what is not there reads as nothing, and `missing` says which.
+Pure. Knows names and the Prometheus text format as vLLM 0.32 writes it, and judges no value. Names drift from release to
+release: a missing one reads as zero, and `missing` lists it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def parse(text: str, at: float) -> Telemetry:
 
 
 def missing(text: str) -> tuple[str, ...]:
-    """The names we read that this /metrics does not have, in the order of NAMES."""
+    """The names of NAMES that are not in this /metrics, in their order."""
     sums, capacity = _read(text)
     return tuple(name for name in NAMES if (capacity is None if name == CACHE_CONFIG else name not in sums))
 
@@ -63,7 +63,7 @@ def _count(sums: dict[str, _Sum], name: str) -> int:
 
 
 def _read(text: str) -> tuple[dict[str, _Sum], int | None]:
-    """Sums by name, and the KV cache's size in tokens where it is told."""
+    """Sums by name, and the KV cache's size in tokens if it is known."""
     text = f"\n{text}"
     sums: dict[str, _Sum] = {}
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""The folder where converted weights are kept: what is whole there, who may write, and how.
+"""The folder of converted weights: which models in it are whole, and how one process at a time adds to it.
 
     HOME/models/NAME-KEY/           a whole model; `hearth.json` lists its files with their sizes
     HOME/models/.NAME-KEY.lock      held while one process makes it
@@ -24,7 +24,7 @@ _POLL_S = 0.2  # a file lock cannot be awaited
 
 
 def cache_home(environ: Mapping[str, str]) -> Path:
-    """Where Hearth keeps what it can fetch again: `$XDG_CACHE_HOME/hearth`, or `~/.cache/hearth`."""
+    """The folder for files that Hearth can fetch again: `$XDG_CACHE_HOME/hearth`, or `~/.cache/hearth`."""
     if base := environ.get("XDG_CACHE_HOME"):
         return Path(base) / "hearth"
     return Path(environ.get("HOME") or Path.home()) / ".cache" / "hearth"

@@ -100,7 +100,7 @@ async def _listen(child: asyncio.subprocess.Process, progress: Callable[[Downloa
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where the hub's own library keeps its downloads."""
+    """The folder in which the hub's own library keeps its downloads."""
     if folder := environ.get("HF_HUB_CACHE"):
         return Path(folder).expanduser()
     home = environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"

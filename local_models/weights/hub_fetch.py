@@ -55,7 +55,7 @@ class FaultError(Exception):
 
 
 class DownloadTally:
-    """Bytes on disk, summed over all files and told now and then."""
+    """Bytes on disk, summed over all files and printed twice a second."""
 
     def __init__(self, done: int, total: int) -> None:
         self._done = done

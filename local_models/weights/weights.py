@@ -69,7 +69,7 @@ Source = Builtin | Hub | Folder
 
 
 def resolve(model: str, known: Catalogue | None = None) -> Source:
-    """What `model` names: a catalogue name, a hub id or a folder. Raises UnknownModelError, NotAModelError.
+    """The source that `model` names: a catalogue name, a hub id or a folder. Raises UnknownModelError, NotAModelError.
 
     A built-in's name wins over a folder of the same name (write ./NAME for the folder); a folder with a model in it
     wins over any other name.
@@ -101,7 +101,7 @@ def resolve(model: str, known: Catalogue | None = None) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What preparing needs from the outside.
+    """The surroundings in which a model is prepared.
 
     engine_python: the interpreter that has transformers and torch; None: the built-in model cannot be converted.
     home: Hearth's cache folder. run: how a child process is run. pips: interpreters that may have pip, best first.
@@ -153,7 +153,7 @@ async def prepare(
 
 
 def shelf(source: Builtin, home: Path) -> Shelf:
-    """Where the converted built-in model is kept."""
+    """The cache entry of the converted built-in model."""
     key = hashlib.sha256(f"{source.wheel.sha256} {source.wheel.member} {_CONVERTED_AS}".encode()).hexdigest()[:12]
     return Shelf(home, source.entry.name, key)
 

@@ -84,7 +84,7 @@ def unpack(wheel: Wheel, file: Path, into: Path) -> Path:
 
 _UNREACHED = ("the package index cannot be reached", "check the network, or point pip at a mirror: PIP_INDEX_URL")
 
-# What pip says, what it means, what helps. First match wins: pip prints several of these for one fault.
+# (words in pip's output, meaning, remedy). First match wins: pip prints several of these for one fault.
 _MEANINGS = (
     ("No space left on device", "the disk is full", "free some space, or set XDG_CACHE_HOME to a larger disk"),
     ("DO NOT MATCH THE HASHES", "the index's file has another hash than the pinned one", "see: pip config list"),

@@ -24,7 +24,7 @@ from runtime.contract.hop import HttpCall
 _API = "/v1"
 _MOST_PROBED = 4 << 20  # bytes of a body; /metrics of vLLM has some 100 KiB
 _OWN_ENGINE_KEEP_S = 110.0  # we start it with VLLM_HTTP_TIMEOUT_KEEP_ALIVE=120
-_ATTACHED_KEEP_S = 4.0  # uvicorn, and so vLLM, closes after 5 s unless told otherwise
+_ATTACHED_KEEP_S = 4.0  # uvicorn, and so vLLM, closes after 5 s by default
 _OURS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "authorization", "expect"}
 )
