@@ -37,13 +37,13 @@ def columns(rows: Iterable[Sequence[Cell]], paint: Paint, indent: str = "  ") ->
     kept = list(rows)
     most = max((len(row) for row in kept), default=0)
     widths = [max((len(row[at][0]) for row in kept if at < len(row)), default=0) for at in range(most)]
-    return [indent + "  ".join(_cells(row, widths, paint)).rstrip() for row in kept]
-
-
-def _cells(row: Sequence[Cell], widths: Sequence[int], paint: Paint) -> Iterable[str]:
-    for at, (text, style) in enumerate(row):
-        gap = " " * (widths[at] - len(text)) if at < len(row) - 1 else ""
-        yield paint(text, style) + gap
+    lines = []
+    for row in kept:
+        padded = [
+            paint(text, style) + " " * (width - len(text)) for (text, style), width in zip(row, widths, strict=False)
+        ]
+        lines.append(indent + "  ".join([*padded[:-1], *(paint(*cell) for cell in row[-1:])]).rstrip())
+    return lines
 
 
 def duration(seconds: float) -> str:

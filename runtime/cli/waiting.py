@@ -10,7 +10,7 @@ import msgspec
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, duration
-from runtime.server.status import ReplicaStatus, StatusReport
+from runtime.server.status import StatusReport
 
 _LOOK_EVERY_S = 1.0
 
@@ -33,21 +33,16 @@ def wait_for_engine(http: httpx.Client, err: TextIO, paint: Paint, deadline: flo
             unknown = "it gives no cause; `hearth status` shows its log"
             cause = next((replica.cause for replica in replicas if replica.cause), unknown)
             raise CommandError(f"the engine does not start: {cause}", Exit.REFUSED) from refused
-        said = _say(err, paint, said, _words(replicas))
+        first = min(replicas, key=lambda each: each.ready_in_s if each.ready_in_s is not None else float("inf"))
+        soon = f", ready in about {duration(first.ready_in_s)}" if first.ready_in_s else ""
+        failure = f" (last failure: {first.cause})" if first.cause else ""
+        said = _say(err, paint, said, f"the engine is {first.state.replace('_', ' ')}{soon}{failure}")
         time.sleep(_LOOK_EVERY_S)
     raise CommandError("the engine is still starting; wait longer with --wait SECONDS", Exit.REFUSED) from refused
 
 
-def _words(replicas: tuple[ReplicaStatus, ...]) -> str:
-    replica = min(replicas, key=lambda each: each.ready_in_s if each.ready_in_s is not None else float("inf"))
-    state = replica.state.replace("_", " ")
-    soon = f", ready in about {duration(replica.ready_in_s)}" if replica.ready_in_s else ""
-    cause = f" (last failure: {replica.cause})" if replica.cause else ""
-    return f"the engine is {state}{soon}{cause}"
-
-
 def _say(err: TextIO, paint: Paint, before: str, words: str) -> str:
-    """On a terminal one line that changes in place; elsewhere a line when the state changes."""
+    """Shows one line that changes in place on a terminal; elsewhere a line when the state changes."""
     if err.isatty():
         err.write(f"\r\x1b[K{paint(words, 'dim')}")
     elif words and words.partition(",")[0] != before.partition(",")[0]:

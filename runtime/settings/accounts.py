@@ -39,9 +39,13 @@ class Keyring:
 def opened(document: Document, model_override: str | None, keyring: Keyring) -> tuple[Settings, list[SettingsFault]]:
     """The settings with every secret's value, and a fault for each key without which Hearth must not start."""
     keys = {name: tuple(map(keyring.open, getattr(document.server, name))) for name in SERVER_KEYS}
-    accounts = {
-        name: _account(target, keyring) for name, target in _with_lent(document.targets, model_override).items()
-    }
+    # HEARTH_MODEL=PROVIDER/MODEL makes a target, with the provider's usual key, where that provider has none.
+    targets = dict(document.targets)
+    provider, _, model = (model_override or "").partition("/")
+    lent = model_override if model and provider != LOCAL else None
+    if lent and lent not in targets and all(target.provider != provider for target in targets.values()):
+        targets[lent] = TargetSettings(provider=provider, model=model)
+    accounts = {name: _account(target, keyring) for name, target in targets.items()}
     values = dict(document) | {
         "server": document.server.model_copy(update=keys),
         "targets": {name: target for name, (target, _) in accounts.items()},
@@ -56,16 +60,8 @@ def opened(document: Document, model_override: str | None, keyring: Keyring) -> 
     return settings, list(_refusals(settings))
 
 
-def _with_lent(targets: Mapping[str, TargetSettings], override: str | None) -> dict[str, TargetSettings]:
-    """HEARTH_MODEL=PROVIDER/MODEL makes a target, with the provider's usual key, where that provider has none."""
-    provider, slash, model = (override or "").partition("/")
-    known = provider == LOCAL or override in targets or any(target.provider == provider for target in targets.values())
-    lent = {} if known or not slash or override is None else {override: TargetSettings(provider=provider, model=model)}
-    return {**targets, **lent}
-
-
 def _account(target: TargetSettings, keyring: Keyring) -> tuple[TargetSettings, str | None]:
-    """The target with its key, and why it cannot be used, if so."""
+    """The target with its key, and a sentence on why it cannot be used; None if it can."""
     if target.key is not None:
         key = keyring.open(target.key)
         trouble = key.trouble
@@ -79,7 +75,7 @@ def _account(target: TargetSettings, keyring: Keyring) -> tuple[TargetSettings, 
 
 
 def usual_key(provider: str) -> str:
-    """The variable a provider's key is looked for in when a target names none."""
+    """The variable with a provider's key, for targets that name none."""
     return f"{re.sub(r'[^A-Za-z0-9]', '_', provider).upper()}_API_KEY"
 
 

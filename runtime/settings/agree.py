@@ -1,7 +1,7 @@
-"""How keys of different sections must agree: names that must exist, and what may not be open to others. Pure.
+"""Agreement between keys of different sections: names that must exist, an address that needs keys. Pure.
 
-Reads the parsed file as it stands, so that these faults are told even where others keep it from being a `Document`;
-what has the wrong type is passed over here, because the validator tells of it.
+Reads the parsed file, so that these faults are found even where others keep it from being a `Document`; values of the
+wrong type are skipped here, because the validator reports them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class KnownNames:
     providers: Collection[str] | None = None
 
     def no_target(self, name: str, *also: str) -> str | None:
-        """Why a name is not one of a target, nor of `also`; None if it is."""
+        """A sentence if a name is neither a target nor one of `also`, else None."""
         names = [*self.targets, *also]
         if name in (self.providers or ()):
             return None  # a provider that has no target here yet: nothing goes there (`read` warns)
@@ -40,14 +40,14 @@ class KnownNames:
         return None if name in names else f'"{name}" is no target{hint}'
 
     def no_provider(self, name: str) -> str | None:
-        """Why a name is not one of a provider; None if it is, or may be."""
+        """A sentence if a name is no provider, else None."""
         if self.providers is None or name in self.providers:
             return None
         all_of_them = ", ".join(sorted(self.providers))
         return f'unknown provider "{name}"' + (nearest(name, self.providers) or f": one of {all_of_them}")
 
     def no_model(self, name: str) -> str | None:
-        """Why a name is not `auto`, `local`, `local/NAME`, PROVIDER/MODEL or a target's; None if it is."""
+        """A sentence if a name is not `auto`, `local`, `local/NAME`, PROVIDER/MODEL or a target, else None."""
         if name in (AUTO, LOCAL) or name in self.targets:
             return None
         provider, slash, model = name.partition("/")
@@ -75,15 +75,13 @@ def disagreements(
         named = _table(tree.get(section)).get(key)
         if isinstance(named, str) and named and (trouble := known.no_model(named)):
             yield SettingsFault((section, key), trouble)
-    yield from _routes(_table(tree.get("routes")), known)
-    yield from _rules(tree.get("rules"), known)
-    yield from _aliases(_table(tree.get("aliases")), known)
+    yield from _references(tree, known)
     if override and (trouble := known.no_model(override)):
         yield SettingsFault(MODEL_OVERRIDE, trouble)
 
 
 def on_this_machine(host: str) -> bool:
-    """Whether an address reaches no further than this machine."""
+    """True if an address can only be reached from this machine."""
     if host == "localhost":
         return True
     try:
@@ -122,28 +120,24 @@ def _targets(targets: Mapping[str, Any], known: KnownNames) -> Iterator[Settings
                 yield SettingsFault(("targets", name, "provider"), trouble)
 
 
-def _routes(routes: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:
-    for route, names in routes.items():
+def _references(tree: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:
+    """Faults in the names that routes, rules and aliases use."""
+    for route, names in _table(tree.get("routes")).items():
         for index, name in _texts(names):
             if name == LOCAL:
-                yield SettingsFault(
-                    ("routes", route, index), "a route is for what leaves the box: names of targets only"
-                )
+                local = "a route is for what leaves the box: names of targets only"
+                yield SettingsFault(("routes", route, index), local)
             elif trouble := known.no_target(name):
                 yield SettingsFault(("routes", route, index), trouble)
-
-
-def _rules(rules: Any, known: KnownNames) -> Iterator[SettingsFault]:
+    rules = tree.get("rules")
     for number, rule in enumerate(rules if isinstance(rules, list) else ()):
         for index, name in _texts(_table(rule).get("to")):
             if trouble := known.no_target(name, LOCAL):
                 yield SettingsFault(("rules", number, "to", index), trouble)
-
-
-def _aliases(aliases: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:
-    for alias, meaning in aliases.items():
+    for alias, meaning in _table(tree.get("aliases")).items():
         if alias in (AUTO, LOCAL, *known.targets) or alias.startswith(f"{LOCAL}/"):
-            yield SettingsFault(("aliases", alias), f'"{alias}" is already a model\'s name: an alias cannot change it')
+            taken = f'"{alias}" is already a model\'s name: an alias cannot change it'
+            yield SettingsFault(("aliases", alias), taken)
         if isinstance(meaning, str) and meaning and (trouble := known.no_model(meaning)):
             yield SettingsFault(("aliases", alias), trouble)
 
@@ -153,7 +147,7 @@ def _table(value: Any) -> Mapping[str, Any]:
 
 
 def _texts(value: Any) -> Iterator[tuple[int, str]]:
-    """The texts of a list with their places; nothing of what is no list."""
+    """The texts of a list with their indices; nothing for a value of another type."""
     for index, entry in enumerate(value if isinstance(value, list) else ()):
         if isinstance(entry, str) and entry:
             yield index, entry

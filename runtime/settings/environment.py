@@ -50,7 +50,7 @@ def _xdg(env: Mapping[str, str], variable: str, below_home: str) -> Path:
 
 @dataclass(slots=True)
 class Overrides:
-    """What the environment sets: keys with their variable, in the order they were laid over the file."""
+    """The keys that the environment sets, each with its variable, in the order of application."""
 
     variables: dict[Key, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Overrides:
 
 
 def overlay(tree: dict[str, Any], env: Mapping[str, str]) -> Overrides:
-    """Lays the environment over the parsed file, in place. An empty variable sets nothing."""
+    """Applies the environment to the parsed file, in place. An empty variable sets nothing."""
     overrides = Overrides()
     if env.get(ENGINE_PYTHON):
         _put(tree, ("engine", "python"), env[ENGINE_PYTHON])
@@ -87,7 +87,7 @@ def _variables(env: Mapping[str, str]) -> list[tuple[str, list[str]]]:
 
 
 def _key(words: list[str], tree: Mapping[str, Any]) -> Key | None:
-    """The key a variable means; None for one that is none of ours. LookupError says why a wrong one is wrong."""
+    """The key a variable sets; None if it cannot be a setting. Raises LookupError with the reason for a wrong key."""
     if len(words) == 1 and words[0].lower() not in Document.model_fields:
         return None
     key: Key = ()
@@ -109,11 +109,8 @@ def _key(words: list[str], tree: Mapping[str, Any]) -> Key | None:
 
 def _spelled(word: str, table: Key, tree: Mapping[str, Any]) -> str:
     """A free name as the file spells it, or as a route or rule does; else in lower case as it stands."""
-    return next((name for name in _names(table, tree) if _normal(name) == word.upper()), word.lower())
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]", "_", name).upper()
+    spelled = (name for name in _names(table, tree) if re.sub(r"[^A-Za-z0-9]", "_", name).upper() == word.upper())
+    return next(spelled, word.lower())
 
 
 def _names(table: Key, tree: Mapping[str, Any]) -> Iterator[str]:
@@ -144,7 +141,7 @@ def _value(text: str, wanted: Any) -> Any:
 
 
 def _put(tree: dict[str, Any], key: Key, value: Any) -> bool:
-    """False where the file has something else than a table on the way: that is the fault to tell."""
+    """False where the file has another value than a table on the way, which the validator reports."""
     here: Any = tree
     for part in key[:-1]:
         here = here.setdefault(part, {})

@@ -67,21 +67,18 @@ class _Scan:
         self.at += brackets
         names = self._names()
         self.at += brackets
-        table = self._within_lists(names[:-1]) + names[-1:]
+        # Names lead through the last entry of each list of tables on the way.
+        table: Key = ()
+        for name in names[:-1]:
+            table = (*table, name)
+            if table in self._lists:
+                table = (*table, self._lists[table] - 1)
+        table = (*table, *names[-1:])
         if brackets == 2:
             self._lists[table] = self._lists.get(table, 0) + 1
             table = (*table, self._lists[table] - 1)
         self._record(table, start)
         return table
-
-    def _within_lists(self, names: Key) -> Key:
-        """The key these names lead to, by the last entry of each list of tables on the way."""
-        key: Key = ()
-        for name in names:
-            key = (*key, name)
-            if key in self._lists:
-                key = (*key, self._lists[key] - 1)
-        return key
 
     def _pair(self, table: Key) -> None:
         start = self.at
@@ -107,20 +104,14 @@ class _Scan:
     def _value(self, key: Key) -> None:
         opening = self.text[self.at]
         if opening == "[":
-            self._entries(key)
+            for index in self._until("]"):
+                self._record((*key, index), self.at)
+                self._value((*key, index))
         elif opening == "{":
-            self._members(key)
+            for _ in self._until("}"):
+                self._pair(key)
         else:
             self._skip(_STRING if opening in "\"'" else _SCALAR)
-
-    def _entries(self, key: Key) -> None:
-        for index in self._until("]"):
-            self._record((*key, index), self.at)
-            self._value((*key, index))
-
-    def _members(self, key: Key) -> None:
-        for _ in self._until("}"):
-            self._pair(key)
 
     def _until(self, closing: str) -> Iterator[int]:
         """Stands before one entry after another, and behind the closing bracket at the end."""

@@ -1,6 +1,6 @@
 """Reads the settings: finds the file, lays the environment over it, checks all of it, opens the secrets.
 
-The order: TOML -> environment -> validation -> agreement between keys -> secrets. The faults of all are told together.
+The order: TOML -> environment -> validation -> agreement between keys -> secrets. All faults are reported together.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ FILE_NAME = "hearth.toml"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one reading gave.
+    """The result of one reading.
 
-    file: None where there is none and the defaults hold.
-    sources: where each key that is set was set, "hearth.toml:12" or a variable's name; the others have their defaults.
-    secret_files: the files secrets are kept in.
+    file: None without a file, when the defaults hold. sources: of each key that is set, "hearth.toml:12" or a variable's
+    name. secret_files: the files that hold secrets.
     """
 
     settings: Settings
@@ -42,13 +41,13 @@ class Loaded:
 
 
 def find(env: Mapping[str, str], folder: Path) -> Path | None:
-    """The file that holds when none is named: hearth.toml in `folder`, else the user's own; None where neither is."""
+    """The default file: hearth.toml in `folder`, else the user's own; None if there is neither."""
     candidates = (folder / FILE_NAME, config_dir(env) / FILE_NAME)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def load(path: Path | None, env: Mapping[str, str], providers: Collection[str] | None = None) -> Loaded:
-    """Reads the file at `path`, or where `find` finds one below the working folder, or none.
+    """Reads the file at `path`, or the one that `find` finds for the working folder, or none.
 
     providers: the names `provider` may have; None leaves them unchecked. Raises SettingsError with every problem.
     """
@@ -64,7 +63,9 @@ def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collec
     sheet = _Sheet(name, places(text))
     sheet.overrides = overlay(tree, env)
     document, faults = _validated(tree)
-    override = _override(env)
+    override: str | None = env.get(MODEL, "").strip()
+    if override in ("", AUTO):
+        override = None
     faults += disagreements(tree, providers, override)
     keyring = Keyring(env, file.parent if file is not None else Path())
     settings, refusals = opened(document, override, keyring)
@@ -79,11 +80,6 @@ def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collec
         (*sheet.overrides.warnings, *_warnings(document, env, keyring)),
         tuple(dict.fromkeys(path for path in files if path is not None)),
     )
-
-
-def _override(env: Mapping[str, str]) -> str | None:
-    named = env.get(MODEL, "").strip()
-    return None if named in ("", AUTO) else named
 
 
 def _text(file: Path) -> str:
@@ -116,7 +112,7 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Sheet:
-    """What is set where: the file's places, and the variables laid over them."""
+    """The places of the file's keys, and the variables that override them."""
 
     name: str
     places: Mapping[Key, SourcePlace]
@@ -140,7 +136,7 @@ class _Sheet:
         return Problem(self.name, dotted(fault.key), fault.message)
 
     def sources(self, tree: Mapping[str, Any]) -> dict[Key, str]:
-        """Where each value was set; a variable that set a whole table set every value in it."""
+        """The source of each value; a variable that set a whole table is the source of every value in it."""
         return {key: self._source(key) for key, _ in leaves(tree)}
 
     def _source(self, key: Key) -> str:
@@ -153,7 +149,7 @@ class _Sheet:
 
 
 def _validated(tree: Mapping[str, Any]) -> tuple[Document, list[SettingsFault]]:
-    """The document and its faults. Where there are some, the document is the sections without them."""
+    """The document and its faults. With faults, it holds only the sections without any."""
     try:
         return Document.model_validate(tree), []
     except ValidationError as error:
@@ -169,21 +165,13 @@ def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> I
         path = keyring.file(secret)
         if path is not None and open_to_others(path):
             yield f"{dotted(key)}: every user of this machine can read {path}: `chmod 600 {path}`"
-    for place, name in _named(document):
+    named = [(f"routes.{route}", name) for route, names in document.routes for name in names]
+    named += [(f"rules.{number}.to", name) for number, rule in enumerate(document.rules) for name in rule.to]
+    for place, name in named:
         if name not in document.targets and name != LOCAL:
             yield f"{place}: {name} is a provider without a target here: nothing goes there until there is a [targets.{name}]"
     for name, target in document.targets.items():
-        if target.base_url and target.key and _in_the_clear(target.base_url):
+        url = target.base_url or ""
+        host = re.split(r"[/:]", url.removeprefix("http://"))[0]
+        if target.key and url.startswith("http:") and not on_this_machine(host):
             yield f"targets.{name}.base_url: the key travels unencrypted over http: use https"
-
-
-def _named(document: Document) -> Iterator[tuple[str, str]]:
-    """Every name in the routes and rules, with its place."""
-    for route in type(document.routes).model_fields:
-        yield from ((f"routes.{route}", name) for name in getattr(document.routes, route))
-    for number, rule in enumerate(document.rules):
-        yield from ((f"rules.{number}.to", name) for name in rule.to)
-
-
-def _in_the_clear(url: str) -> bool:
-    return url.startswith("http:") and not on_this_machine(re.split(r"[/:]", url.removeprefix("http://"))[0])

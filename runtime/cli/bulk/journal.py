@@ -1,8 +1,8 @@
-"""The output file as its own journal: what is in it is done, in the order of the input, one line per row.
+"""The output file as its own journal: its lines are the finished rows, one line per row, in the order of the input.
 
-Beside OUT lies OUT.state: what the lines belong to (input, labels, prompt, model). A run goes on only where all of it
-is the same. OUT is locked by the process that writes it. A last line that was cut when its writer was killed is
-removed, and its row done again. Rows stand in the input's order, so that what is done is a count and memory does not
+Beside OUT lies OUT.state: the input, labels, prompt and model of the lines. A run resumes only if all of them are
+the same. OUT is locked by the process that writes it. A last line that was cut when its writer was killed is
+removed, and its row done again. Rows stand in the input's order, so that progress is one number and memory does not
 grow with it.
 
     JournalError    OUT cannot be continued; its text says what to do
@@ -91,11 +91,16 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{out}: {error.strerror}: choose another -o") from error
         try:
-            _lock(file, out)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if restart:
                 file.truncate(0)
                 state_path(out).unlink(missing_ok=True)
             return cls(out, file, _repaired(file, out))
+        except BlockingIOError as error:
+            file.close()
+            raise JournalError(
+                f"another hearth classify is writing {out}: wait for it, or choose another -o"
+            ) from error
         except BaseException:
             file.close()
             raise
@@ -183,17 +188,10 @@ def line(row: int, row_id: Any, rest: dict[str, Any]) -> bytes:
     return msgspec.json.encode({"row": row, "id": row_id, **rest}) + b"\n"
 
 
-def _lock(file: BinaryIO, out: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise JournalError(f"another hearth classify is writing {out}: wait for it, or choose another -o") from error
-
-
 def _repaired(file: BinaryIO, out: Path) -> Done:
-    """Reads what is done and removes a torn end. Lines that are not rows 1, 2, 3, … in order are somebody else's.
+    """Reads the finished rows and removes a torn last line. Raises JournalError if the lines are not rows 1, 2, 3, ….
 
-    Nothing is removed from a file that no state lies beside: it may be anything.
+    Nothing is removed from a file without a state file beside it: it may be anything.
     """
     done, good = Done(), 0
     file.seek(0)
@@ -202,7 +200,10 @@ def _repaired(file: BinaryIO, out: Path) -> Done:
             if not text.endswith(b"\n") and state_path(out).exists():
                 done.repaired = True
                 break
-            found = _read_line(text)
+            try:
+                found = _line_decoder.decode(text)
+            except msgspec.DecodeError:
+                found = None
             if found is None or found.row != number:
                 raise JournalError(
                     f"line {number} of {out} is not row {number} of a classification: {_RESTART.format(out=out)}"
@@ -212,10 +213,3 @@ def _repaired(file: BinaryIO, out: Path) -> Done:
     if done.repaired:
         file.truncate(good)
     return done
-
-
-def _read_line(text: bytes) -> _Line | None:
-    try:
-        return _line_decoder.decode(text)
-    except msgspec.DecodeError:
-        return None

@@ -30,7 +30,7 @@ Found = TypeVar("Found", bound=Modelled)
 
 
 class HopelessError(Exception):
-    """The run must stop; what is written stays, and the same command goes on later."""
+    """The run must stop; what is written stays, and the same command resumes later."""
 
 
 class UnanswerableError(Exception):
@@ -72,38 +72,33 @@ class Patience:
             match verdict(reply, attempt):
                 case Good():
                     try:
-                        return self._taken(reply, decode(reply.body))
+                        found = decode(reply.body)
                     except AnswerError as error:
                         wait = Wait(backoff(attempt), str(error), maybe_row=True)
+                    else:
+                        self._answered_by(reply.target or found.model)
+                        return found
                 case Bad(code, message):
                     raise UnanswerableError(code, message)
                 case StopRun(message):
                     raise HopelessError(message)
                 case Wait() as wait:
                     pass
-            self._judge(wait, attempt, began)
+            # Waiting cannot help a row that fails while others are answered, nor one beyond the bound of silence.
+            if wait.maybe_row and attempt >= TRIES and self.last_answer > began:
+                raise UnanswerableError("failed", f"{attempt} tries failed, while other rows were answered: {wait.why}")
+            self.trouble = wait.why
+            silent = self.clock() - self.last_answer
+            if silent + wait.seconds > self.bound_s:
+                raise HopelessError(f"no answer for {silent:.0f} s, and {wait.seconds:.0f} s more to wait: {wait.why}")
             self.waits += 1
             await self.sleep(wait.seconds)
 
-    def _taken(self, reply: LabelReply, found: Found) -> Found:
-        self._same_model(reply.target or found.model)
-        self.last_answer, self.trouble = self.clock(), ""
-        return found
-
-    def _same_model(self, model: str) -> None:
+    def _answered_by(self, model: str) -> None:
         self.model = self.model or model
         if model != self.model:
             raise HopelessError(
                 f"the runtime now answers with {model}, the rows so far are by {self.model}: start it with that "
-                f"model again, "
-                "or begin anew with --restart"
+                "model again, or begin anew with --restart"
             )
-
-    def _judge(self, wait: Wait, attempt: int, began: float) -> None:
-        """Whether waiting can still help."""
-        if wait.maybe_row and attempt >= TRIES and self.last_answer > began:
-            raise UnanswerableError("failed", f"{attempt} tries failed, while other rows were answered: {wait.why}")
-        self.trouble = wait.why
-        silent = self.clock() - self.last_answer
-        if silent + wait.seconds > self.bound_s:
-            raise HopelessError(f"no answer for {silent:.0f} s, and {wait.seconds:.0f} s more to wait: {wait.why}")
+        self.last_answer, self.trouble = self.clock(), ""

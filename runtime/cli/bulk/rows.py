@@ -77,7 +77,13 @@ class Source:
     def rows(self) -> Iterator[InputRow | BadRow]:
         """Every row in order. Raises InputError where the file as a whole is not what it should be."""
         with self.path.open("rb") as file:
-            yield from self._parsed(_lines(file, self.size))
+            lines = _lines(file, self.size)
+            if self.format is FileFormat.JSONL:
+                yield from (self._from_json(number, line) for number, line in _numbered(lines))
+            elif self.format is FileFormat.TEXT:
+                yield from (_row(number, number, line) for number, line in _numbered(lines))
+            else:
+                yield from self._from_records(self._records(lines))
 
     def count(self) -> int:
         """How many rows there are: a pass over the file without reading the rows' contents."""
@@ -86,13 +92,6 @@ class Source:
             if self.format in (FileFormat.CSV, FileFormat.TSV):
                 return max(0, sum(1 for _ in self._records(lines)) - 1)
             return sum(1 for _ in _numbered(lines))
-
-    def _parsed(self, lines: Iterator[bytes]) -> Iterator[InputRow | BadRow]:
-        if self.format is FileFormat.JSONL:
-            return (self._from_json(number, line) for number, line in _numbered(lines))
-        if self.format is FileFormat.TEXT:
-            return (_row(number, number, line) for number, line in _numbered(lines))
-        return self._from_records(self._records(lines))
 
     def _from_json(self, number: int, line: bytes) -> InputRow | BadRow:
         if too_large := _too_large(number, line):

@@ -1,4 +1,4 @@
-"""What to do after the runtime's reply to one question. Pure: statuses, headers and error bodies in, a verdict out.
+"""The verdict on the runtime's reply to one question. Pure: statuses, headers and error bodies in, a verdict out.
 
 status                          verdict
 200                             Good
@@ -23,10 +23,7 @@ _LONGEST_WAIT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class LabelReply:
-    """status: None where no reply came; then `body` says why in words. retry_after: seconds.
-
-    target: who answered, where said.
-    """
+    """status: None without a reply; then `body` holds the reason. retry_after: seconds. target: the target that answered."""
 
     status: int | None
     body: bytes
@@ -41,10 +38,7 @@ class Good:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """seconds: before the same question is put again.
-
-    whose: "runtime" (nothing to do with the row) or "row" (perhaps).
-    """
+    """seconds: until the same question is sent again. maybe_row: the row itself may be the cause."""
 
     seconds: float
     why: str
@@ -77,16 +71,22 @@ _STOPS = {
 
 
 def verdict(reply: LabelReply, attempt: int) -> Verdict:
-    """What to do. attempt: questions put for this row so far without an answer, this one included."""
+    """The verdict. attempt: questions sent for this row without an answer, this one included."""
     if reply.status == 200:
         return Good()
     if reply.status is None:
         return Wait(backoff(attempt), reply.body.decode("utf-8", "replace"))
-    code, message = _error(reply.body)
+    try:
+        error = msgspec.json.decode(reply.body, type=_ErrorBody).error
+        code, message = f"{error.code or ''} {error.param or ''}", error.message
+    except msgspec.DecodeError:
+        code, message = "", reply.body[:200].decode("utf-8", "replace")
     said = f"{reply.status} {message}".strip()
     if reply.status in _STOPS:
         return StopRun(f"{_STOPS[reply.status]} ({said})")
-    if reply.status == 413 or (reply.status == 400 and _too_long(code, message)):
+    # The runtime's own error has a code; the engine's is known by its parameter and words.
+    too_long = "context_length" in code or "input_tokens" in code or "maximum context length" in message
+    if reply.status == 413 or (reply.status == 400 and too_long):
         return Bad("too_long", f"too long for the model's window: {message}")
     if reply.status in (400, 422):
         return Bad("refused", message)
@@ -118,19 +118,3 @@ class _Error(msgspec.Struct):
 
 class _ErrorBody(msgspec.Struct):
     error: _Error = msgspec.field(default_factory=_Error)
-
-
-def _error(body: bytes) -> tuple[str, str]:
-    """Code and message of an error body, or its beginning where it is not one."""
-    try:
-        error = msgspec.json.decode(body, type=_ErrorBody).error
-    except msgspec.DecodeError:
-        return "", body[:200].decode("utf-8", "replace")
-    return f"{error.code or ''} {error.param or ''}", error.message
-
-
-def _too_long(code: str, message: str) -> bool:
-    """By the code of the runtime's own error, or by the parameter and words of the engine's, which has no code for
-    it.
-    """
-    return "context_length" in code or "input_tokens" in code or "maximum context length" in message
