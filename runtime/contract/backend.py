@@ -25,7 +25,7 @@ class Lane(Protocol):
 
     @property
     def slots(self) -> int | None:
-        """Requests this process runs at a time; None where nobody knows."""
+        """Requests this process runs at a time; None if unknown."""
         ...
 
     @property
@@ -35,15 +35,15 @@ class Lane(Protocol):
 
 
 class Uploads(Protocol):
-    """Media too large for a body go up beforehand, to the account of a target."""
+    """Uploads of media too large for a body, to the account of a target."""
 
     async def settled(self, request: Request, *, connect_s: float) -> Request:
-        """The request as it can be encoded. Raises HopError, Unsupported."""
+        """The request with its media uploaded. Raises HopError, Unsupported."""
         ...
 
 
 class Backend(Protocol):
-    """All lanes of a target are the same model: changing lane is not changing target."""
+    """A target with its codec and lanes. All lanes are the same model: changing lane is not changing target."""
 
     @property
     def target(self) -> Target: ...

@@ -15,14 +15,14 @@ from runtime.contract.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request as it goes upstream. dropped: names of the client's parameters (OpenAI's names) that had to go: hints only."""
+    """A request as it goes upstream. dropped: hints the target cannot take, by the client's (OpenAI's) parameter names."""
 
     call: HttpCall
     dropped: tuple[str, ...] = ()
 
 
 class Unsupported(Exception):
-    """The target cannot do what the request means (semantics, never a hint): the caller is told, or another target asked.
+    """The target cannot do what the request means (semantics, never a hint): the next target is asked, or the caller told.
 
     param: the client's parameter at fault, OpenAI's name.
     """
@@ -36,19 +36,19 @@ class Decoder(Protocol):
     """Fresh per answer, stateful. Never raises on garbage: it yields `Failed`."""
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
-        """One server-sent event: its name ("" where it has none) and its data."""
+        """One server-sent event: its name ("" without one) and its data."""
         ...
 
     def finish(self) -> Sequence[Event]:
-        """The stream is over: what is still owed; `Failed` where no `Stop` came."""
+        """The stream is over: the pending events; `Failed` if no `Stop` came."""
         ...
 
 
 class Wire(Protocol):
-    """What a codec knows about its errors and addresses. Pure."""
+    """A wire's addresses and errors. Pure."""
 
     def path(self, dialect: str) -> str:
-        """Where the dialect is spoken, below the target's base ("/chat/completions")."""
+        """The path of the dialect below the target's base ("/chat/completions")."""
         ...
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
@@ -57,7 +57,7 @@ class Wire(Protocol):
 
 
 class Codec(Wire, Protocol):
-    """Asks for a stream always; whole answers are folded from it."""
+    """Translates requests and answers. Always asks for a stream; whole answers are folded from it."""
 
     def encode(self, request: Request, target: Target) -> Encoded:
         """Raises Unsupported."""
@@ -66,5 +66,5 @@ class Codec(Wire, Protocol):
     def decoder(self, request: Request) -> Decoder: ...
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Of a client's headers those that go upstream when its bytes pass through (versions, betas), lower-case names."""
+        """The client's headers that go upstream when its bytes pass through (versions, betas), lower-case names."""
         ...

@@ -68,7 +68,7 @@ class Telemetry:
     cached_prompt_tokens: int = 0
     generation_tokens: int = 0
     preemptions: int = 0
-    kv_tokens: int | None = None  # capacity of the KV cache, where known
+    kv_tokens: int | None = None  # capacity of the KV cache, None if unknown
 
 
 @dataclass(frozen=True, slots=True)

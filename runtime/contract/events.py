@@ -1,4 +1,4 @@
-"""An answer as a stream of events: what every decoder yields and every writer writes. A whole answer is a fold of them.
+"""An answer as a stream of events: every decoder yields them, every writer writes them. A whole answer is a fold.
 
 Blocks are numbered in the order they begin (`index`); a block is text, reasoning or a tool call. Blocks may be interleaved.
 """
@@ -33,7 +33,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """text may be empty where only a signature or a redacted block comes. signature, redacted: opaque, whole, once."""
+    """text is empty if only a signature or a redacted block came. signature, redacted: opaque, whole, once."""
 
     index: int
     text: str = ""
@@ -68,7 +68,7 @@ class BlockEnd:
 
 @dataclass(frozen=True, slots=True)
 class MediaOut:
-    """Media the model made. data: base64."""
+    """Media in an answer. data: base64."""
 
     index: int
     mime: str
@@ -77,7 +77,7 @@ class MediaOut:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A source of the text block `index`. start, end: characters of the answer's text, where known."""
+    """A source of the text block `index`. start, end: characters of the answer's text, None if unknown."""
 
     index: int
     url: str | None = None
@@ -99,7 +99,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Logprobs:
-    """Of the tokens of the text block `index`: those since the last such event."""
+    """Log probabilities of the text block `index`: of its tokens since the last such event."""
 
     index: int
     tokens: tuple[TokenLogprob, ...]

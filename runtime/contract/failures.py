@@ -1,7 +1,7 @@
-"""Failure as a value: what went wrong with one attempt, and what is to be done about it.
+"""Failure as a value: the fault of one attempt and the next step.
 
-    Kind          what happened upstream
-    Disposition   what the dispatcher does next
+    Kind          the fault, as seen upstream
+    Disposition   the dispatcher's next step
     Failure       both, with the provider's own words and its Retry-After
     HopError      the one exception of a transport; carries a Failure
 
@@ -39,8 +39,8 @@ _HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED})
 class Failure:
     """One attempt's failure.
 
-    status: HTTP status as the upstream gave it, None where there was none.
-    retry_after: seconds the upstream asked for, None where it did not.
+    status: HTTP status as the upstream gave it, None without one.
+    retry_after: seconds the upstream asked for, None if it did not.
     code: the provider's machine-readable code or type, as it wrote it.
     body: the provider's error body, bytes as received (bounded), for an error passed on in the same dialect.
     """
@@ -55,7 +55,7 @@ class Failure:
 
     @property
     def counts_against(self) -> bool:
-        """Whether a breaker counts this failure."""
+        """True if a breaker counts this failure."""
         return self.kind not in _HARMLESS
 
 

@@ -1,7 +1,7 @@
-"""A generating request as values: what every dialect is decoded to and every codec encodes from.
+"""A generating request as values: every dialect's body is read to it, and every codec writes its own from it.
 
-Rich enough that a translation loses nothing it declares to support. `Extra` carries what only one wire knows, under that
-wire's name, so that a round trip over the same wire gives it back untouched.
+Rich enough that a translation loses nothing it declares to support. `Extra` carries the members that only one wire knows,
+under that wire's name, so that a round trip over the same wire gives them back untouched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 Json = Any
 Extra = Mapping[str, Json]
-"""wire name ("anthropic_messages", "gemini", "openai_chat") -> what only that wire knows of this value."""
+"""wire name ("anthropic_messages", "gemini", "openai_chat") -> members of this value that only that wire knows."""
 
 NO_EXTRA: Extra = {}
 
@@ -42,7 +42,7 @@ class Text:
 class Media:
     """An image, a sound, a video or a document. Exactly one of data, url, file_id is set.
 
-    kind: image | audio | video | document. mime: as given or read off the data URL, "" where unknown. data: base64 text,
+    kind: image | audio | video | document. mime: as given or read off the data URL, "" if unknown. data: base64 text,
     standard alphabet, as the client sent it. name: a file's name. detail: OpenAI's low | high | auto.
     """
 
@@ -81,7 +81,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The answer to a call, in a user message. name: of the tool, where the wire or the history told it."""
+    """The answer to a call, in a user message. name: of the tool, if the wire or the history has it."""
 
     call_id: str
     content: tuple[Text | Media, ...]
@@ -93,7 +93,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a model said instead of an answer."""
+    """The words of a model that declines to answer."""
 
     text: str
 
@@ -120,7 +120,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function the model may call. schema: JSON Schema of its arguments; None where the client gave none."""
+    """A function the model may call. schema: JSON Schema of its arguments; None if the client gave none."""
 
     name: str
     description: str | None = None
@@ -151,9 +151,9 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """How much to reason. effort: none | minimal | low | medium | high | xhigh | max, or None; budget: tokens, or None.
+    """The amount of reasoning. effort: none | minimal | low | medium | high | xhigh | max, or None; budget: tokens, or None.
 
-    show: whether the client wants to see it.
+    show: True if the client wants to see it.
     """
 
     effort: str | None = None
@@ -163,10 +163,10 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A generating request. What is None was not said.
+    """A generating request. A member that is None was not set by the client.
 
     extra: whole-request members only one wire knows, by that wire's name (OpenAI's seed, logit_bias, … stand in their own
-    field where two wires share them). prompt_tokens: how long the prompt is, estimated; told to nobody as what it was.
+    field where two wires share them). prompt_tokens: the estimated length of the prompt; never reported as its counted length.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""How near the engine is to its thresholds, as a value. Who measured it and how, it does not know (`runtime.load`)."""
+"""The engine's distance from its thresholds, as a value. It is measured in `runtime.load`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from runtime.contract.reasons import Reason
 class Pressure(msgspec.Struct, frozen=True):
     """Saturation of the best replica for one request.
 
-    over: the crossed threshold with the largest ratio, None while none is crossed.
+    over: the crossed threshold with the largest ratio, None if none is crossed.
     ratio: the largest of `ratios`; 1.0 is the threshold itself.
-    words: why, with numbers ("8 requests wait for a first token, the threshold is 5"); "" while none is crossed.
+    words: the reason, with numbers ("8 requests wait for a first token, the threshold is 5"); "" if none is crossed.
     ratios: value / threshold of every threshold that could be judged.
     """
 

@@ -1,4 +1,4 @@
-"""Why a request went where it went: the closed list shown as `x-hearth-reason`. Knows no thresholds and no words."""
+"""Reasons of a decision: the closed list shown as `x-hearth-reason`. Knows no thresholds and no words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a model that can answer: facts, never state."""
+"""Targets: the facts about a model that can answer, never its state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXT = "text"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can do. None means not known, which never excludes it."""
+    """Capabilities of a model. None means not known, which never excludes it."""
 
     modalities: frozenset[str] = frozenset({TEXT})  # text, image, audio, video, pdf
     context_tokens: int | None = None
@@ -25,32 +25,34 @@ class Capabilities:
     chat: bool = True
     completions: bool = False
     embeddings: bool = False
-    continues: bool = False  # goes on with a partial answer (`continue_final_message`)
+    continues: bool = False  # continues a partial answer (`continue_final_message`)
     sampling: bool = True  # temperature, top_p, top_k
     tools_over: str | None = None  # the one wire that takes tools while the model thinks; None: any it speaks
     forced_tools: bool = True  # a tool choice that leaves the model none: required, or one by name
-    prefill: bool = True  # goes on from a conversation that ends with the model's own turn
+    prefill: bool = True  # continues a conversation that ends with the model's own turn
     mid_system: bool = True  # takes instructions in the middle of a conversation as such
-    thinking: Literal["level", "budget"] | None = None  # how it is told how much to think; None: it is not
-    thinking_levels: tuple[str, ...] = ()  # weakest first, in the words of `Thinking.effort`
+    thinking: Literal["level", "budget"] | None = (
+        None  # the form in which the amount of thinking is set; None: it cannot be set
+    )
+    thinking_levels: tuple[str, ...] = ()  # weakest first, values of `Thinking.effort`
     thinking_off: str | None = None  # the wire's word for not thinking; None: it has none
-    thinking_budget: tuple[int, int] | None = None  # fewest and most tokens, where thinking is told as a budget
+    thinking_budget: tuple[int, int] | None = None  # fewest and most tokens, if thinking is set as a budget
     thinks_unasked: bool = False
-    thinking_bound: bool = False  # refuses its own thinking back behind a conversation that was changed
+    thinking_bound: bool = False  # rejects replayed reasoning if earlier turns were edited
     penalties: bool = True  # presence and frequency
     media_results: bool = True  # media inside a tool's result
     media_urls: bool = True  # fetches media by their address itself
-    media_addresses: tuple[str, ...] = ()  # beginnings, lower case, of those it takes where it does not fetch others
-    signed_calls: bool = False  # refuses a step of tool calls that comes back without its thought signature
+    media_addresses: tuple[str, ...] = ()  # prefixes, lower case, of the addresses it takes if it fetches no others
+    signed_calls: bool = False  # rejects replayed tool calls without their thought signature
     cache_minimum: int | None = None  # tokens; a shorter prefix is not cached
     retires_on: date | None = None  # after it the provider no longer answers
 
 
 @dataclass(frozen=True, slots=True)
 class LongPrompt:
-    """What a request with a prompt of more than `above` tokens costs, all of it: so many times the plain price.
+    """The price of requests with prompts of more than `above` tokens, the whole of them: factors of the plain price.
 
-    input: factor of all that goes in, cached or not; output: of what comes out.
+    input: of the whole prompt, cached or not; output: of the answer.
     """
 
     above: int
@@ -93,7 +95,7 @@ class Target:
 
     name: its name in the settings, or PROVIDER/MODEL for one that is not configured.
     model: the id sent upstream.
-    certified: what its contract allows ("hipaa", "zdr").
+    certified: what the account's contract allows ("hipaa", "zdr").
     on_box: data sent to it never leaves this machine.
     dialects: wires it speaks itself, so that bytes pass through.
     label: PROVIDER/MODEL, as `x-hearth-target` shows it.

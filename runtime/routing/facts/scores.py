@@ -1,4 +1,4 @@
-"""The score of a prompt: where it stands among the prompts of the reference sample, a percentile in [0, 1].
+"""The score of a prompt: its place among the prompts of the reference sample, a percentile in [0, 1].
 
 First cut: words alone. The feature is the number of words (its logarithm would give the same percentile), the table its
 quantiles over the sample that `scripts/fit_reference.py` reads. Words alone beat nothing on open chat (they are even
@@ -19,7 +19,7 @@ def score_of(words: int) -> float:
 
 
 def percentile(feature: float) -> float:
-    """Where a value stands in the table: linear between quantiles, the middle of a run of equal ones."""
+    """The place of a value in the table: linear between quantiles, the middle of a run of equal ones."""
     low, high = bisect_left(QUANTILES, feature), bisect_right(QUANTILES, feature)
     last = len(QUANTILES) - 1
     if low < high:

@@ -130,7 +130,7 @@ class _Case(msgspec.Struct, frozen=True):
 
 
 class _Wish(msgspec.Struct, frozen=True):
-    """Where a request ought to go: a chain of target names, "local" among them, and why.
+    """The place a request ought to go to: a chain of target names, "local" among them, and the reason.
 
     strict: no other candidate may be added to the chain.
     """
