@@ -122,7 +122,7 @@ class Files:
         most_wait_s: float = 240.0,
     ) -> None:
         self._hop = hop
-        self._prefix = urlsplit(base_url).path.rstrip("/")
+        self._base_url = base_url
         self._clock, self._sleep = clock, sleep
         self._version = version or API_VERSION
         self._most_files, self._most_wait_s = most_files, most_wait_s
@@ -176,11 +176,12 @@ class Files:
         # Only the path of the upload's address is used: the key is sent to no other host.
         try:
             place = urlsplit(reply.headers.get("x-goog-upload-url", ""))
+            prefix = urlsplit(self._base_url).path.rstrip("/")
         except ValueError as error:
             raise HopError(_garbled("the upload's address is none")) from error
         if not place.path:
             raise HopError(_garbled("the upload has no address"))
-        address = place.path.removeprefix(self._prefix) + (f"?{place.query}" if place.query else "")
+        address = place.path.removeprefix(prefix) + (f"?{place.query}" if place.query else "")
         return await self._ready(await self._send(address, raw, connect_s), connect_s)
 
     async def _send(self, address: str, raw: bytes, connect_s: float) -> Any:

@@ -174,6 +174,13 @@ async def test_an_address_that_is_none_is_a_failure(base_url: str) -> None:
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini", "openai", "groq"])
+def test_a_mistaken_base_url_does_not_keep_a_target_from_being_made(provider: str) -> None:
+    """The runtime starts and reloads; the calls of that target fail."""
+    account = Account(provider, "http://[", KEY)
+    assert connect(CloudClient({}), facts("t", account, "m", None, None), account, lambda: NOW).lanes
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "openai", "groq"])
 def test_no_repr_shows_a_key(provider: str) -> None:
     """Accounts and all that is made of them may be logged."""
     account = Account(provider, None, KEY)
