@@ -34,7 +34,7 @@ class SchemaViolation(msgspec.Struct, frozen=True):
         return f"at {self.at}: {self.message}" if self.at else self.message
 
 
-class Question(msgspec.Struct, frozen=True):
+class SchemaQuestion(msgspec.Struct, frozen=True):
     """One check. text: the answer's JSON. schema: None if any object will do."""
 
     text: str
@@ -63,7 +63,7 @@ def violation(text: str, schema: Any) -> SchemaViolation | None:
 
 def serve(questions: IO[bytes], answers: IO[bytes], limit_s: float, idle_s: float) -> None:
     """Answers one question after another. Ends by SIGALRM after `limit_s` on one, by itself after `idle_s` without any."""
-    decoder = msgspec.json.Decoder(Question)
+    decoder = msgspec.json.Decoder(SchemaQuestion)
     while select.select([questions], [], [], idle_s)[0] and (head := questions.read(HEAD.size)):
         question = decoder.decode(questions.read(HEAD.unpack(head)[0]))
         signal.setitimer(signal.ITIMER_REAL, limit_s)

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from runtime.wire import json_schema
-from runtime.wire.json_schema import HEAD, Question, SchemaViolation
+from runtime.wire.json_schema import HEAD, SchemaQuestion, SchemaViolation
 
 _START_S = 20.0  # a child may take to start, on a box with much to do
 _decoder = msgspec.json.Decoder(SchemaViolation | None)
@@ -64,7 +64,7 @@ class SchemaProcess:
         if len(text) > self._text_limit:
             raise UncheckedError(f"the answer is longer than {self._text_limit} characters")
         try:
-            question = msgspec.json.encode(Question(text, schema))
+            question = msgspec.json.encode(SchemaQuestion(text, schema))
         except (RecursionError, UnicodeError) as error:
             raise UncheckedError(str(error)) from error
         if len(question) > self._text_limit:

@@ -1,4 +1,4 @@
-"""Structured answers where nobody enforces them: said in words, checked here, asked for once more."""
+"""Structured answers from models that enforce none: instructed, checked, asked for once more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WANTED = Format(SCHEMA)
 SYSTEM, USER = Message(Role.SYSTEM, (Text("s"),)), Message(Role.USER, (Text("u"),))
 
 
-def test_the_wish_stands_behind_the_instructions() -> None:
+def test_the_format_stands_behind_the_instructions() -> None:
     """In the same words every time, so that prompt caches hold; an object is still asked for."""
     request = Request("auto", (SYSTEM, USER), format=WANTED)
     told = instructed(request)
@@ -31,7 +31,7 @@ def test_the_wish_stands_behind_the_instructions() -> None:
     assert instructed(request) == told
 
 
-def test_no_wish_changes_nothing() -> None:
+def test_no_format_changes_nothing() -> None:
     """A request for plain text stays what it is."""
     request = Request("auto", (USER,))
     assert instructed(request) is request

@@ -1,4 +1,4 @@
-"""What the meters of all wires have in common."""
+"""The part of a meter that all wires share."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ TOOLS = [{"type": "function", "function": {"name": "f"}}]
 def test_a_body_leaves_its_wire_for_tools_alone(
     dialect: str, body: dict[str, Any], can: Capabilities, leaves: bool
 ) -> None:
-    """And not where the model is told not to think, in a word it knows."""
+    """And not if reasoning is off, by a value the model knows."""
     assert must_translate(dialect, body, can) is leaves
 
 

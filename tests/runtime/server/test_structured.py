@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,3 +65,19 @@ async def test_a_target_with_schemas_gets_the_clients_own_bytes(tmp_path: Path) 
         answer = await d.chat(model="able", response_format=FORMAT)
         assert answer.content == whole(GOOD) and "x-hearth-degraded" not in answer.headers
     assert able.lanes[0].hop.bodies[0]["response_format"] == FORMAT
+
+
+async def test_a_pattern_that_never_ends_is_a_failure_in_time(tmp_path: Path) -> None:
+    """The answer counts as not checked; other requests are answered meanwhile, and there is no repair."""
+    schema = {"type": "object", "properties": {"n": {"type": "string", "pattern": "^(a+)+$"}}}
+    evil = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    plain = cloud("plain", says('{"n": "' + "a" * 40 + '!"}'), capabilities=Capabilities(structured_output=False))
+    async with opened(Setup(engine_backend((Turn([whole("x")]),)), [plain]), tmp_path) as d:
+        hanging = asyncio.create_task(d.chat(model="plain", response_format=evil))
+        await asyncio.sleep(0)
+        assert (await d.chat(model="local")).status_code == 200
+        assert not hanging.done()
+        answer = await hanging
+    assert answer.status_code == 502
+    assert "could not be checked in time" in answer.text
+    assert len(plain.lanes[0].hop.bodies) == 1

@@ -1,4 +1,4 @@
-"""What an error tells a client about asking again."""
+"""The headers that say whether and when a client should retry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.wire.api_error import ApiError
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413])
 def test_a_refusal_that_stays_is_not_to_be_asked_again(status: int) -> None:
-    """Clients that repeat whatever fails (a wrong key, for minutes) are told that it is no use."""
+    """Clients that repeat whatever fails (a wrong key, for minutes) get a header that says not to."""
     assert ApiError(status, "no").headers == ((b"x-should-retry", b"false"),)
 
 

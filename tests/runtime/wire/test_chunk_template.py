@@ -1,4 +1,4 @@
-"""What is not parsed again is what would have been read the same: `ChunkTemplate`, and the stream meter that relies on it."""
+"""`ChunkTemplate`, and the stream meter that relies on it: a chunk that is not parsed reads as if it were."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_an_added_member_comes_last() -> None:
     ],
 )
 def test_a_member_given_twice_is_refused_with_its_name(raw: bytes) -> None:
-    """What one parser reads differently from another never reaches a model."""
+    """A body that two parsers read differently never reaches a model."""
     with pytest.raises(BadBody) as caught:
         RawBody(raw)
     assert caught.value.place in ("a", "b")

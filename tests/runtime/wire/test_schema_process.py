@@ -75,7 +75,7 @@ async def test_a_pattern_is_checked(checks: SchemaProcess) -> None:
 async def test_a_check_without_end_is_given_up(
     checks: SchemaProcess, longest_turn: list[float], text: str, schema: Any
 ) -> None:
-    """A regular expression that backtracks, references that double: the loop goes on, and the next check is answered."""
+    """A regular expression that backtracks, references that double: the loop keeps running, and the next check is answered."""
     with pytest.raises(UncheckedError, match=r"within 0\.3 s"):
         await checks.violation(text, schema)
     assert await checks.violation("1", {"type": "integer"}) is None

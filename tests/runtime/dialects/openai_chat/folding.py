@@ -94,7 +94,7 @@ def asked(*, stream: bool = False, include_usage: bool = True, **members: Any) -
 
 
 def written(events: Iterable[Event], request: Request, signatures: SignatureCache | None = None) -> bytes:
-    """What the client gets, for an answer that is whole."""
+    """The bytes that the client gets for a whole answer."""
     into = write_answer(request, "chatcmpl-1", 1_700_000_000, signatures)
     return b"".join([*map(into.feed, events), into.end()])
 

@@ -34,7 +34,7 @@ class Exchange:
 
     @property
     def failed(self) -> bool:
-        """An error told inside a stream."""
+        """An error inside a stream."""
         return any("error" in chunk for chunk in self.chunks)
 
 

@@ -1,4 +1,4 @@
-"""Chunks of any server of this wire as events: odd ones understood, broken ones told, nothing ever raised."""
+"""Chunks of any server of this wire as events: odd ones are understood, broken ones are failures, nothing is raised."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_name_in_pieces_or_again_and_again() -> None:
 
 
 def test_calls_without_indexes() -> None:
-    """A new name is a new call; what has no name goes on with the last."""
+    """A new name is a new call; a piece without a name belongs to the last one."""
     told = calls(
         piece(None, "a", "f"), piece(None, None, None, '{"x":'), piece(None, None, None, "1}"), piece(None, "b", "g")
     )
@@ -181,7 +181,7 @@ def test_details_alone_are_thinking() -> None:
 
 
 def test_sources_and_images_and_sound() -> None:
-    """What a server adds to the plain wire."""
+    """Members that a server adds to the plain wire."""
     cited = {"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 1, "end_index": 2}}
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     told = events_of(
@@ -219,7 +219,7 @@ def test_the_first_of_several_choices() -> None:
     [("stop", "stop"), ("eos", "stop"), ("max_tokens", "length"), ("safety", "content_filter"), ("novel", "stop")],
 )
 def test_finish_reasons(raw: str, finish: str) -> None:
-    """The provider's own word is kept beside ours."""
+    """The provider's own reason is kept beside the contract's."""
     (stop,) = [event for event in events_of(chunk({"content": "a"}, raw)) if isinstance(event, Stop)]
     assert (stop.finish, stop.raw) == (finish, raw)
 

@@ -1,4 +1,4 @@
-"""A client's chat body as a Request: what is said is kept, what is wrong is told with its place."""
+"""A client's chat body as a Request: members are kept, faults are raised with their place."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_mark_on_a_message_is_one_on_its_last_part() -> None:
 
 
 def test_refusals_come_back_and_annotations_are_dropped() -> None:
-    """What a client echoes beside the words is no part of the conversation."""
+    """Members that a client echoes beside the text are no part of the conversation."""
     said = {"role": "assistant", "content": None, "refusal": "no", "annotations": [{"type": "x"}], "audio": {"id": "a"}}
     assert read(HELLO, said).messages[1].parts == (Refusal("no"),)
 

@@ -50,7 +50,7 @@ def answers(recorded: list[Exchange]) -> list[Exchange]:
 
 
 def unfinished(exchange: Exchange) -> bool:
-    """A stream whose server told neither a finish reason nor, at the end, its account."""
+    """A stream without a finish reason and without usage in its last chunk."""
     reasons = (choice.get("finish_reason") for chunk in exchange.chunks for choice in chunk.get("choices") or [])
     return bool(exchange.sse) and not any(reasons) and not exchange.chunks[-1].get("usage")
 
@@ -182,7 +182,7 @@ def test_every_recorded_request_is_understood(recorded: list[Exchange]) -> None:
 
 
 def test_every_request_encoded_again_is_accepted_by_the_vendors_types(recorded: list[Exchange], shared: Path) -> None:
-    """What the vendor's types accept of a recorded body they accept of ours; other hosts' own members pass as they are."""
+    """The vendor's types accept of our body what they accept of the recorded one; other hosts' own members pass unchanged."""
     checked, seen = 0, set()
     for exchange in recorded:
         shape = _shape(exchange.request)
@@ -199,7 +199,7 @@ def test_every_request_encoded_again_is_accepted_by_the_vendors_types(recorded: 
 
 
 def _shape(value: Any) -> str:
-    """What the vendor's types see of a value: bodies alike in it need only one check."""
+    """The vendor's types' view of a value: of bodies equal in it one is checked."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{name}:{_shape(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What a model wants back comes back, through clients that echo everything and clients that strip what they do not know."""
+"""Signatures come back to their model, through clients that echo everything and clients that strip unknown members."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def read(*messages: dict[str, Any], cache: SignatureCache | None = None) -> Requ
 
 
 def stripped(message: dict[str, Any]) -> dict[str, Any]:
-    """What a client keeps that knows the wire's own members alone."""
+    """The message as a client keeps it that knows the wire's own members alone."""
     calls = [{name: call[name] for name in ("id", "type", "function")} for call in message.get("tool_calls", [])]
     return {"role": "assistant", "content": message["content"]} | ({"tool_calls": calls} if calls else {})
 

@@ -123,7 +123,7 @@ def test_calls_stream_with_a_stable_index() -> None:
 
 
 def test_calls_in_a_whole_answer() -> None:
-    """Content is null only where nothing was said."""
+    """Content is null only if there is no text."""
     told = message(CALLED)
     assert told["content"] == "Let me see."
     assert [call["function"] for call in told["tool_calls"]] == [
@@ -208,7 +208,7 @@ def test_the_old_spelling_gets_the_old_answer() -> None:
 
 
 def test_an_answer_without_a_start() -> None:
-    """What the provider did not tell is ours."""
+    """Id and model are made here if the provider gave none."""
     events: list[Event] = [TextDelta(0, "x"), Stop("stop")]
     told = chunks(written(events, asked(stream=True)))
     assert (told[0]["id"], told[0]["model"]) == ("chatcmpl-1", "auto")
@@ -224,7 +224,7 @@ def test_an_empty_answer_is_whole_too(stream: bool) -> None:
 
 
 def test_signatures_survive_the_sdks_accumulation() -> None:
-    """What a client puts together from a stream is what it would have got whole."""
+    """A client puts the same answer together from a stream as it would have got whole."""
     events: list[Event] = [
         START,
         ReasoningDelta(0, "hm", None),
@@ -342,7 +342,7 @@ def test_log_probabilities_nobody_asked_for_in_so_many_words_are_shown_too() -> 
 
 
 def test_log_probabilities_read_back() -> None:
-    """What was written decodes to what it was."""
+    """A written answer is read back as the same events."""
     tokens = [
         token
         for event in decoded(written(WEIGHED, asked(stream=True, logprobs=5)))

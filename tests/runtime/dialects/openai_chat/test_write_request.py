@@ -92,7 +92,7 @@ def test_a_conversation_with_tools() -> None:
 
 
 def test_late_instructions_where_a_server_takes_none() -> None:
-    """They keep their place in the user's mouth, and the caller is told."""
+    """They keep their place as the user's, and the change is named."""
     request = Request("auto", (HELLO, Message(Role.SYSTEM, (Text("be kind"),))))
     encoded = write_request(request, "served", replace(PLAIN, late_system=False))
     assert json.loads(encoded.call.body)["messages"][1] == {"role": "user", "content": "be kind"}
@@ -127,7 +127,7 @@ def test_thinking_goes_back_only_where_it_is_wanted() -> None:
 
 
 def test_refusals_and_foreign_blocks_in_history() -> None:
-    """A refusal is text where the server knows no refusals; another wire's block is left out, and said so."""
+    """A refusal is text where the server knows no refusals; another wire's block is left out and named."""
     turn = Message(Role.ASSISTANT, (Refusal("no"), Opaque("other", {})))
     encoded = write_request(Request("auto", (HELLO, turn)), "served", PLAIN)
     assert json.loads(encoded.call.body)["messages"][1]["content"] == "no"
@@ -215,7 +215,7 @@ def test_allowed_tools() -> None:
 
 
 def test_formats() -> None:
-    """A schema goes as one; where the server takes none it is said in words, and the caller is told."""
+    """A schema goes as one; where the server takes none it is written in words and named."""
     wanted = Format({"type": "object"}, "my answer!", True)
     request = Request("auto", (Message(Role.SYSTEM, (Text("s"),)), HELLO), format=wanted)
     told = body(request)["response_format"]
@@ -265,7 +265,7 @@ def test_hints_a_server_does_not_know_are_named() -> None:
     ],
 )
 def test_what_changes_the_meaning_is_refused(members: dict[str, Any], param: str) -> None:
-    """The caller is told which parameter."""
+    """The parameter is named."""
     with pytest.raises(Unsupported) as caught:
         dropped(**members)
     assert caught.value.param == param
@@ -280,7 +280,7 @@ def test_what_only_another_wire_knows() -> None:
 
 
 def test_members_of_this_wire_alone_pass() -> None:
-    """What the contract has no field for comes back as it was said."""
+    """Members without a field in the contract come back unchanged."""
     request = Request("auto", (HELLO,), extra={"openai_chat": {"prompt_cache_key": "k", "tools": [{"type": "search"}]}})
     told = body(request)
     assert told["prompt_cache_key"] == "k"
@@ -303,7 +303,7 @@ def test_cache_marks_only_where_they_are_known() -> None:
 
 
 def test_a_profile_narrowed_to_a_model() -> None:
-    """What is known of a model goes before what is known of its server."""
+    """A model's capabilities go before its server's profile."""
     can = Capabilities(sampling=False, thinking="level", thinking_levels=("low", "high"), thinking_off="none")
     narrow = fitted(replace(PLAIN, efforts=EFFORTS), can)
     assert narrow.efforts == ("none", "low", "high")
