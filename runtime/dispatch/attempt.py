@@ -184,6 +184,7 @@ class Attempt:
         rest = b"" if meter.done else meter.end()
         if meter.failure is None:
             await self.gate.finish(rest, stream=self._stream)
+            self._run.outcome.answered = True
         return meter.failure
 
     async def _read(self, reply: Reply, meter: Meter, alarm: Alarm, due: _Due) -> Failure | None:

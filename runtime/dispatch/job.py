@@ -77,7 +77,8 @@ class Outcome(msgspec.Struct):
 
     exchanges: one row per exchange with an upstream, in the order of their ends. failed: each failed attempt's target and
     failure. meter: the reader of the committed answer. first_token: when its first content came. dropped: parameters the
-    target could not be given.
+    target could not be given. answered: the last byte of a whole answer went to the sink; no fault and no hang-up after
+    that makes another end of it.
     """
 
     exchanges: list[Exchange] = []
@@ -90,10 +91,7 @@ class Outcome(msgspec.Struct):
     timed_out: bool = False
     resumed: bool = False
     dropped: tuple[str, ...] = ()
-
-    @property
-    def answered(self) -> bool:
-        return self.target is not None and self.failure is None
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

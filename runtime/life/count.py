@@ -21,3 +21,4 @@ async def count(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcome) 
     outcome.target, outcome.reason = first, plan.reason
     await sink.start(Head(first, plan.reason, 0, len(body), plan.degraded))
     await sink.write(body)
+    outcome.answered = True

@@ -24,7 +24,7 @@ from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
 
 Work = Callable[[Desk, Job, Plan, Sink, Outcome], Awaitable[None]]
-"""Carries a plan out: the whole answer goes to the sink, or `outcome.failure` is set."""
+"""Carries a plan out: the whole answer goes to the sink and `outcome.answered` is set, or `outcome.failure` is."""
 
 CLIENT_GONE = 499  # nginx's number for a client that hung up
 _log = logging.getLogger("hearth.life")
@@ -66,13 +66,15 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong
     except asyncio.CancelledError:
         if sink.gone:
-            _settle(desk, ask, query, plan, outcome, CLIENT_GONE)
+            _settle(desk, ask, query, plan, outcome, 200 if outcome.answered else CLIENT_GONE)
             raise
         # The server itself ends this answer: the drain's deadline has passed.
         error = ApiError(503, "this server was shut down before the answer was complete", "shutting_down", None, 5.0)
     except Exception as fault:  # noqa: BLE001 - the floor: every request ends with an answer and a record
         _log.error("decision %s failed on a fault of this program\n%s", ask.id, stack_of(fault))
         error = ApiError(500, f"a fault of this server ended the request; its log names {ask.id}", "internal_error")
+    if outcome.answered:
+        error = None  # the caller has its whole answer, whatever failed behind it
     return Settled(_settle(desk, ask, query, plan, outcome, error.status if error else 200), error)
 
 

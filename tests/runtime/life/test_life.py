@@ -183,6 +183,22 @@ async def test_a_fault_while_learning_leaves_a_record_of_what_is_certain() -> No
     assert settled.error is None and [row.status for row in box.records.rows] == [200]
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("fault", [RuntimeError, MemoryError, asyncio.CancelledError])
+async def test_a_fault_behind_the_last_byte_takes_no_answer_back(fault: type[BaseException], stream: bool) -> None:
+    """The ledger raises while it learns from the answer: the caller has it whole, and the record says so."""
+    box = Box(engine_backend((Turn(told("Hello") if stream else [whole("Hello")]),)))
+    ledger = box.fleet.ledger(box.local.lanes[0])
+
+    def raising(*_: object) -> None:
+        raise fault
+
+    ledger._finish = raising  # type: ignore[method-assign]
+    settled, sink = await box.live(box.ask(stream=stream))
+    assert settled.error is None and sink.text == "Hello" and [row.status for row in box.records.rows] == [200]
+    assert box.fleet.in_flight == {} and (ledger.waiting, ledger.running) == (0, 0)
+
+
 async def test_a_client_that_hangs_up_is_on_record_as_gone() -> None:
     """The cancellation goes on; the record says 499 and has the cut exchange."""
     box = Box(engine_backend((Turn([ROLE, chunk("Hel"), HANG]),)))
@@ -219,6 +235,7 @@ async def test_other_work_than_generating_is_carried_out_and_settled() -> None:
         seen.append(job)
         outcome.target, outcome.reason = plan.candidates[0].target, plan.reason
         await sink.write(b"done")
+        outcome.answered = True
 
     ask = box.ask(hearth={"delivery": "whole"})
     settled, sink = await box.live(ask, work=work)
