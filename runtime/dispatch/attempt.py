@@ -217,17 +217,25 @@ class Attempt:
 
     def _book(self, started: float, result: str, failure: Failure | None) -> None:
         """One row in the record: the exchange with its times, its end, its usage and its cost."""
-        job, target, meter = self._job, self._turn.target, self.meter
-        usage, first = meter.usage if meter is not None else None, self.first_token
+        job, target, meter, first = self._job, self._turn.target, self.meter, self.first_token
+        broke_off = failure is not None or result == CANCELLED
+        if broke_off and meter is not None and not (meter.finished or meter.failure or isinstance(meter, CheckedMeter)):
+            meter.end()  # some readers report counts late: those that came before the cut are reported now
         before = self.before.tokens if self.before is not None else 0
-        estimated = usage is None and meter is not None and meter.began
-        if estimated:
-            # The upstream was cut before it counted: the prompt by our estimate, the answer by its pieces.
-            assert meter is not None
-            usage = Usage(job.facts.prompt_tokens, meter.tokens)
-        elif usage is not None and before:
+        usage = meter.usage if meter is not None else None
+        if usage is not None and before:
             # The meter counts the resumed answer as one, for the client; the upstream read the first part as prompt.
-            usage = structs.replace(usage, prompt=usage.prompt + before, completion=usage.completion - before)
+            written = max(0, usage.completion - before)
+            usage = structs.replace(usage, prompt=usage.prompt + before, completion=written)
+        estimated = False
+        if (
+            meter is not None
+            and meter.began
+            and (usage is None or (not meter.finished and usage.completion < meter.tokens))
+        ):
+            # The upstream was cut before it had counted: the answer by its pieces, the prompt by our estimate.
+            estimated = True
+            usage = structs.replace(usage or Usage(job.facts.prompt_tokens + before), completion=meter.tokens)
         self._run.outcome.exchanges.append(
             Exchange(
                 target=target.label,

@@ -127,7 +127,7 @@ def test_the_busiest_gpu_counts_after_five_seconds_of_it() -> None:
     with lanes.ledger(each).claim(10, None, lambda: clock[0]) as flight:
         flight.first_token(clock[0])
         for _ in range(8):
-            lanes.listen([], [Gpu(0, "gpu", 0.2, 0, 1, clock[0]), Gpu(1, "gpu", 0.99, 0, 1, clock[0])])
+            lanes.listen([], [Gpu(0, "gpu", 0, 1, 0.2, clock[0]), Gpu(1, "gpu", 0, 1, 0.99, clock[0])])
             found = lanes.judged([each], 10, clock[0]).pressure.over
             clock[0] += 1.0
     assert found is Reason.GPU

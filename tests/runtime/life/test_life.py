@@ -193,7 +193,7 @@ async def test_a_fault_behind_the_last_byte_takes_no_answer_back(fault: type[Bas
     def raising(*_: object) -> None:
         raise fault
 
-    ledger._finish = raising  # type: ignore[method-assign]
+    ledger._finish = raising  # type: ignore[method-assign, assignment]
     settled, sink = await box.live(box.ask(stream=stream))
     assert settled.error is None and sink.text == "Hello" and [row.status for row in box.records.rows] == [200]
     assert box.fleet.in_flight == {} and (ledger.waiting, ledger.running) == (0, 0)
