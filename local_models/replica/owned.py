@@ -168,8 +168,8 @@ class OwnedEngine:
 
     async def _ready_or_dead(self, child: Child, model: PreparedModel) -> Served:
         """Waits for the first of both; raises ReplicaFault with the cause from the log if the child died."""
-        ready = asyncio.create_task(self._until_answering(model))
-        dead = asyncio.create_task(child.wait())
+        ready = asyncio.create_task(self._until_answering(model), name=f"{self.name} ready")
+        dead = asyncio.create_task(child.wait(), name=f"{self.name} exit")
         try:
             await asyncio.wait((ready, dead), return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
@@ -216,7 +216,7 @@ class OwnedEngine:
     async def ended(self) -> ReplicaFault:
         child = self._child
         assert child is not None
-        dead = asyncio.create_task(child.wait())
+        dead = asyncio.create_task(child.wait(), name=f"{self.name} exit")
         try:
             while not dead.done():
                 if await self._health() == 503 or self._told_to_end:
@@ -283,7 +283,7 @@ def models_in(body: bytes) -> Served:
 
 async def _first_of(timeout_s: float, *works: Coroutine[Any, Any, object]) -> None:
     """Returns when the first of them is done, or after the time-out; the others are cancelled."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+    tasks = [asyncio.create_task(work, name=f"wait of {timeout_s:g} s") for work in works]
     try:
         await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:

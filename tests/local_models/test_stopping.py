@@ -53,6 +53,22 @@ async def test_a_second_wish_to_stop_cuts_the_grace(folder: Path) -> None:
     assert (ours(folder), only(engine).state) == ([], ReplicaState.STOPPED)
 
 
+async def test_a_hurried_stop_does_not_wait_for_gpu_memory(folder: Path) -> None:
+    """The driver holds on to the memory of a process that is gone: the next start will see to it."""
+    driver = SlowDriver()
+    engine = fake_engine(folder, plan=FakePlan({}, gpus=(0,)), probe=driver)
+    hurry = asyncio.Event()
+    await engine.start(lambda line: None)
+    assert await engine.wait_ready(20)
+    driver.used = 70 << 30
+    stopping = asyncio.create_task(engine.stop(hurry=hurry))
+    await until(lambda: ours(folder) == [])
+    assert not stopping.done()
+    hurry.set()
+    await asyncio.wait_for(stopping, 5)
+    assert only(engine).state is ReplicaState.STOPPED
+
+
 async def test_a_stop_has_an_upper_bound(folder: Path) -> None:
     """Without any grace left the engine is killed, though nobody is in a hurry."""
     engine = fake_engine(folder, {"ignore_term": True})
