@@ -1,4 +1,4 @@
-"""An answer as a command sees it: the runtime's stream folded into text, usage and an end. Pure; prints nothing.
+"""The runtime's chat stream folded into text, usage and a finish reason. Pure; prints nothing.
 
 Knows the OpenAI chat stream as the runtime writes it, and the headers it adds.
 """
@@ -18,7 +18,7 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one line of the stream adds."""
+    """The text and reasoning that one line of the stream adds."""
 
     text: str = ""
     reasoning: str = ""
@@ -29,7 +29,7 @@ NOTHING = Delta()
 
 @dataclass(slots=True)
 class StreamedAnswer:
-    """Grows with `feed`. error: what the stream itself said went wrong."""
+    """Grows with `feed`. error: the message of an error event in the stream."""
 
     text: list[str] = field(default_factory=list)
     finish: str | None = None
@@ -39,7 +39,7 @@ class StreamedAnswer:
 
     @property
     def whole(self) -> bool:
-        """Whether it ended as it should: a reason to end, and no error. `[DONE]` alone proves nothing."""
+        """True if the answer is complete: it has a finish reason and no error. `[DONE]` alone proves nothing."""
         return self.error is None and self.finish is not None and self.finish != "abort"
 
     def feed(self, line: str) -> Delta:
@@ -58,7 +58,7 @@ class StreamedAnswer:
         return self._chunk(chunk) if isinstance(chunk, dict) else NOTHING
 
     def take_whole(self, body: bytes) -> Delta:
-        """An answer that came in one piece."""
+        """Reads an answer that is not streamed."""
         try:
             chunk = _decode(body)
         except msgspec.DecodeError:
@@ -82,7 +82,7 @@ class StreamedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who answered and why: the `x-hearth-*` headers."""
+    """The `x-hearth-*` headers: the target that answered, and the reason."""
 
     decision: str
     target: str

@@ -1,4 +1,4 @@
-"""What `hearth doctor` judges: facts of this box in, a verdict with what to do out. Pure; `box` reads the facts."""
+"""The checks of `hearth doctor`: facts of this box in, a verdict and advice out. Pure; `box` reads the facts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUSY_SHARE = 0.05  # of a GPU's memory in use by others, above which it is wort
 
 
 class CheckRow(msgspec.Struct, frozen=True):
-    """verdict: ok | warn | fail. todo: what to do about it, "" where nothing is to be done."""
+    """verdict: ok | warn | fail. todo: what to do about it, or ""."""
 
     check: str
     verdict: str

@@ -73,6 +73,7 @@ def classify(
             model=model,
             url=address.url,
             key=address.key,
+            socket=address.socket,
             concurrency=concurrency,
             tolerance=tolerance,
             patience_s=patience,

@@ -1,1 +1,1 @@
-"""What happened: decision records, metrics, the shape of the status report. Decides nothing, holds no prompt text."""
+"""Decision records, their store and metrics. Decides nothing, holds no prompt text."""

@@ -31,14 +31,14 @@ def environment() -> Mapping[str, str]:
 
 
 def state_dir(env: Mapping[str, str]) -> Path:
-    """Where decisions, keys, batches and the engine's marker live: HEARTH_STATE_DIR, else the XDG state folder."""
+    """The folder of decisions, keys, batches and the engine's marker: HEARTH_STATE_DIR, else the XDG state folder."""
     if env.get(STATE_DIR):
         return Path(env[STATE_DIR])
     return _xdg(env, "XDG_STATE_HOME", ".local/state") / "hearth"
 
 
 def config_dir(env: Mapping[str, str]) -> Path:
-    """Where a user's own hearth.toml is looked for."""
+    """The folder of a user's own hearth.toml."""
     return _xdg(env, "XDG_CONFIG_HOME", ".config") / "hearth"
 
 

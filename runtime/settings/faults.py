@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words that say what to do, and where.
+"""Faults of the settings, each with a place and a message that says what to do.
 
     SettingsFault           a key and what is wrong there
     Problem         a fault with its place: a line of a file, or a variable

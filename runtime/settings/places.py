@@ -1,4 +1,4 @@
-"""Where in a TOML text each key stands. For texts the parser has accepted. Knows how TOML is laid out,
+"""The line and column of each key in a TOML text that the parser has accepted. Knows how TOML is laid out,
 not what it means.
 """
 

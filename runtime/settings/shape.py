@@ -1,4 +1,4 @@
-"""What may stand where in the file, read off the model: a walk from table to table. Knows no single setting."""
+"""The file's structure, read off the model: a walk from table to table. Knows no single setting."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def fields_of(shape: Any) -> Mapping[str, FieldInfo]:
 
 
 def entry_of(shape: Any) -> Any | None:
-    """What stands under each name of a table of free names; None for anything else."""
+    """The type of each entry of a table with free names; None for anything else."""
     shape = plain(shape)
     return get_args(shape)[1] if get_origin(shape) is Mapping else None
 
 
 def item_of(shape: Any) -> Any | None:
-    """What a list holds; None for anything else."""
+    """The type of a list's items; None for anything else."""
     shape = plain(shape)
     return get_args(shape)[0] if get_origin(shape) is tuple else None
 
 
 def below(shape: Any, part: str | int) -> Any | None:
-    """What stands under `part`; None where nothing may."""
+    """The type under `part`; None if there is no such key."""
     if isinstance(part, int):
         return item_of(shape)
     fields = fields_of(shape)
@@ -50,7 +50,7 @@ def below(shape: Any, part: str | int) -> Any | None:
 
 
 def at(key: Key) -> Any | None:
-    """What stands at a key of the file; None where nothing may."""
+    """The type at a key of the file; None if there is no such key."""
     shape: Any = Document
     for part in key:
         shape = below(shape, part)

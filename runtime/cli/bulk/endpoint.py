@@ -1,4 +1,4 @@
-"""The running runtime's door, as a client sees it: one address, one key, one question at a time. Decides nothing."""
+"""The HTTP client of `hearth classify`: one address, one key, one question at a time. Decides nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ _READ_S = 330.0  # above the runtime's own total, so that it is the one to give 
 
 
 class Endpoint:
-    """Connections are kept and reused; the environment's proxies are not used: this is the box talking to itself."""
+    """The runtime's chat endpoint. Connections are reused; proxies of the environment are not used.
 
-    def __init__(self, url: str, key: str | None, connections: int) -> None:
+    socket: the path of a Unix socket to connect to instead of the url's host, or "".
+    """
+
+    def __init__(self, url: str, key: str | None, connections: int, socket: str = "") -> None:
         headers = {"content-type": "application/json"}
         if key:
             headers["authorization"] = f"Bearer {key}"
+        connector = (
+            aiohttp.UnixConnector(path=socket, limit=connections) if socket else aiohttp.TCPConnector(limit=connections)
+        )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            connector=connector,
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
         )

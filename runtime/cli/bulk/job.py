@@ -39,7 +39,7 @@ class NoRuntimeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BulkJob:
-    """Everything a run needs. url, key: of the runtime. replayable: a later run can read the input again, unlike stdin."""
+    """Everything a run needs. url, key, socket: of the runtime. replayable: a later run can read the input again."""
 
     source: Source
     out: Path
@@ -47,6 +47,7 @@ class BulkJob:
     model: str
     url: str
     key: str | None = None
+    socket: str = ""
     concurrency: int = 32
     tolerance: float = 0.01
     patience_s: float = 300.0
@@ -57,10 +58,10 @@ class BulkJob:
 
 @dataclass(slots=True)
 class BulkOutcome:
-    """How a run ended. before: rows done by earlier runs; now: by this one; done: all that OUT holds.
+    """The outcome of a run. before: rows done by earlier runs; now: by this one; done: all that OUT holds.
 
-    seconds: from the first question on. further: questions beyond a row's first. stopped: why it ended before the
-    last row, "" where it did not.
+    seconds: from the first question on. further: questions beyond a row's first. stopped: the reason for an end before
+    the last row, else "".
     """
 
     total: int
@@ -139,7 +140,7 @@ class _Run:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, end)
         began = time.monotonic()
-        async with Endpoint(self.job.url, self.job.key, self.job.concurrency) as endpoint:
+        async with Endpoint(self.job.url, self.job.key, self.job.concurrency, self.job.socket) as endpoint:
             patience = Patience(endpoint.ask, self.job.patience_s, time.monotonic)
             try:
                 with meter:

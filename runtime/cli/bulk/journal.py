@@ -29,7 +29,7 @@ class JournalError(Exception):
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an output belongs to.
+    """The input, question and model that an output belongs to.
 
     input_bytes, sha256: of the input as it was read; sha256 is empty for standard input.
     """
@@ -52,7 +52,7 @@ class _Line(msgspec.Struct):
 
 @dataclass(slots=True)
 class Done:
-    """What OUT holds. rows: lines 1 to `rows` are there; repaired: a torn last line was removed."""
+    """The contents of OUT. rows: lines 1 to `rows` are there; repaired: a torn last line was removed."""
 
     rows: int = 0
     errors: int = 0
@@ -106,16 +106,15 @@ class Journal:
             raise
 
     def known(self) -> Identity | None:
-        """What OUT belongs to; None where it is empty. Raises JournalError where that cannot be told."""
+        """The identity of OUT; None if it is empty. Raises JournalError if its state file is missing or unreadable."""
         if self.done.rows == 0:
             return None
         try:
             return _state_decoder.decode(state_path(self.out).read_bytes())
         except FileNotFoundError as error:
             raise JournalError(
-                f"{self.out} holds lines, but {state_path(self.out).name} beside it is missing, so nobody knows "
-                f"what they "
-                f"belong to: {_RESTART.format(out=self.out)}"
+                f"{self.out} holds lines, but {state_path(self.out).name} beside it is missing, so their "
+                f"input is unknown: {_RESTART.format(out=self.out)}"
             ) from error
         except msgspec.DecodeError as error:
             raise JournalError(
@@ -123,7 +122,7 @@ class Journal:
             ) from error
 
     def belongs_to(self, identity: Identity) -> None:
-        """Writes down what OUT belongs to, whole or not at all."""
+        """Writes the identity of OUT, whole or not at all."""
         path = state_path(self.out)
         draft = path.with_name(path.name + ".new")
         with draft.open("wb") as file:

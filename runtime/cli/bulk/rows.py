@@ -86,7 +86,7 @@ class Source:
                 yield from self._from_records(self._records(lines))
 
     def count(self) -> int:
-        """How many rows there are: a pass over the file without reading the rows' contents."""
+        """The number of rows: a pass over the file that does not parse them."""
         with self.path.open("rb") as file:
             lines = _lines(file, self.size)
             if self.format in (FileFormat.CSV, FileFormat.TSV):
@@ -150,7 +150,7 @@ class Source:
 
 
 def format_of(path: Path) -> FileFormat:
-    """What a file's name says it is; a text a line where it says nothing."""
+    """The format by the file's name; one text a line if the name has no known suffix."""
     return _SUFFIXES.get(path.suffix.lower(), FileFormat.TEXT)
 
 
@@ -168,7 +168,7 @@ def digest(path: Path, sizes: Iterable[int]) -> dict[int, str]:
 
 
 def ends_line(path: Path, size: int) -> bool:
-    """Whether the file's first `size` bytes end with a line, so that what was appended after them changed no row of
+    """True if the file's first `size` bytes end with a line, so that what was appended after them changed no row of
     theirs.
     """
     with path.open("rb") as file:

@@ -22,7 +22,7 @@ Sort = Callable[[str], Awaitable[dict[str, object]]]
 
 @dataclass(slots=True)
 class RunProgress:
-    """What a run has done so far. label: None for a bad row."""
+    """Progress of a run. label: None for a bad row."""
 
     finished: int = 0
     bad: int = 0
@@ -99,7 +99,7 @@ class BulkRun:
         return line(row.number, row.id, {"error": row.message, "code": row.code}), None
 
     def _put(self, number: int, text: bytes, label: str | None) -> None:
-        """Keeps the line until all before it are there; writes what is in order."""
+        """Keeps the line until all before it are there, then writes the lines in order."""
         self._waiting[number] = (text, label)
         ready = []
         while (entry := self._waiting.pop(self._next, None)) is not None:

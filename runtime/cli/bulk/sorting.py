@@ -57,7 +57,7 @@ class Sorter:
 
 
 def fields_of(scores: Scores) -> dict[str, Any]:
-    """What a line of the output says of a sorted row."""
+    """The fields of a classified row in its line of the output."""
     probabilities = {label: round(share, _DIGITS) for label, share in scores.probabilities.items()}
     return {
         "label": scores.label,

@@ -12,7 +12,7 @@ from runtime.settings.sections.section import Section
 
 
 class Routes(Section):
-    """Who takes what when it leaves the box, in order: names of targets."""
+    """Targets, in order, for requests that leave the box, by kind of request."""
 
     code: Names = Field(default=(), description="code and its errors", examples=[["my-target"]])
     multimodal: Names = Field(default=(), description="images, audio, video, documents", examples=[["my-target"]])
@@ -22,7 +22,7 @@ class Routes(Section):
 
 
 class When(Section):
-    """What a request must be for a rule to match: everything that is said here. Nothing said matches every request."""
+    """Conditions of a rule: all that are set must hold. Without any, every request matches."""
 
     task: Task | None = Field(
         default=None,

@@ -89,7 +89,7 @@ class TargetSettings(Section):
     embeddings: bool | None = Field(default=None, description="makes embeddings", examples=[False])
 
     def capabilities(self, known: contract.Capabilities) -> contract.Capabilities:
-        """What the catalogue knows, with what is said here put over it."""
+        """The catalogue's capabilities, with the values set here in their place."""
         said = {name: getattr(self, name, None) for name in contract.Capabilities.__dataclass_fields__}
         facts = {name: value for name, value in said.items() if value is not None}
         if self.modalities is not None:

@@ -11,7 +11,7 @@ from runtime.settings.sections.section import Section
 
 
 class Retries(Section):
-    """How often one target is tried, and how long a Retry-After is waited out. Seconds."""
+    """Tries on one target, and limits on a Retry-After that is waited out, in seconds."""
 
     attempts: Annotated[int, Field(ge=1, le=10)] = Field(
         default=2, description="tries on one target, the first included"
