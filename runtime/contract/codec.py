@@ -22,7 +22,7 @@ class Encoded:
 
 
 class Unsupported(Exception):
-    """The target cannot do what the request means (semantics, never a hint): the next target is asked, or the caller told.
+    """The target cannot do what the request means (semantics, never a hint): the next target is asked, or the caller refused.
 
     param: the client's parameter at fault, OpenAI's name.
     """

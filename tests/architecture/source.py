@@ -51,7 +51,7 @@ def length(function: Function) -> int:
 
 
 def within(name: str, package: str) -> bool:
-    """Whether a dotted name is the package or inside it."""
+    """True if a dotted name is the package or inside it."""
     return name == package or name.startswith(package + ".")
 
 

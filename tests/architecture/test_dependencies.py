@@ -1,4 +1,4 @@
-"""What the project declares it needs is what it imports, and every lock holds it by hash."""
+"""The project imports the dependencies it declares and no others, and every lock holds them by hash."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def imported(*packages: str) -> set[str]:
 
 
 def test_every_declared_dependency_is_used() -> None:
-    """Nothing is installed that nobody needs."""
+    """Nothing is installed without need."""
     declared = modules_of(PROJECT["project"]["dependencies"])
     assert declared - UNSEEN - imported(*house.PRODUCT) == set()
 

@@ -34,7 +34,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 def test_documents_named_in_code_exist() -> None:
-    """A docstring that says where to read on is right."""
+    """Pages named in docstrings exist."""
     named = {
         (path, name)
         for path, text in read(house.ROOT, (*house.PRODUCT, "scripts", "tests")).items()
@@ -45,7 +45,7 @@ def test_documents_named_in_code_exist() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_files_named_in_pages_exist(document: Path) -> None:
-    """A path of the sources that a page names is there; the changelog tells of the past."""
+    """Source files named in a page exist, except in the changelog, which names old ones."""
     named = re.findall(
         r"`((?:runtime|local_models|cloud|tests|scripts)/[a-z0-9_/]+\.(?:py|toml|txt))`", document.read_text()
     )

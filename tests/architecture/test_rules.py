@@ -129,7 +129,7 @@ def test_computed_imports_are_found() -> None:
 
 
 def test_an_exemption_holds_for_its_place_and_library_alone() -> None:
-    """What may be late in one package may not in another, and nothing else may ride along."""
+    """An exemption of one package is none of another, and covers its library alone."""
     late = "def f():\n    import torch.cuda\n"
     tree = parse({"p/a.py": late, "q/a.py": late, "p/b.py": "def f():\n    import json\n"})
     assert rules.hidden_imports(tree, {"p": ["torch"]}) == [

@@ -1,4 +1,4 @@
-"""What starting costs: the runtime loads no heavy library, and the command line answers at once."""
+"""The cost of starting: the runtime loads no heavy library, and the command line answers at once."""
 
 from __future__ import annotations
 

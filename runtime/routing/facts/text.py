@@ -1,4 +1,4 @@
-"""The text of a request: what rules read and nobody keeps."""
+"""The text of a request: read by rules, and never kept."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def matches(query: RoutingQuery, when: When) -> bool:
         and (when.language is None or when.language.lower() == query.language)
         and _holds(text.metadata, when.metadata)
         and _holds(text.headers, {name.lower(): value for name, value in when.header.items()})
-        and (not when.keywords or any(says(query.head, keyword.lower()) for keyword in when.keywords))
+        and (not when.keywords or any(holds_word(query.head, keyword.lower()) for keyword in when.keywords))
     )
 
 
@@ -35,7 +35,7 @@ def _holds(given: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
     return all(given.get(name) == value for name, value in wanted.items())
 
 
-def says(text: str, keyword: str) -> bool:
+def holds_word(text: str, keyword: str) -> bool:
     """True if a text holds a keyword as words of its own: "art" is not in "start". Scripts without spaces have no
     such edges.
     """

@@ -326,7 +326,7 @@ def test_slots_that_were_given_are_not_learned() -> None:
 
 
 def test_shared_prefixes_correct_the_kv_count() -> None:
-    """What the engine holds is less than what was sent to it."""
+    """The engine holds less than was sent to it."""
     ledger = Driven()
     for number in range(10):
         ledger.admit(str(number), 1_000, None, 0.0)

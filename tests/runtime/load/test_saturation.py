@@ -38,7 +38,7 @@ def test_queue_depth_is_crossed_at_its_value_and_left_below_release() -> None:
 
 
 def test_the_words_hold_the_numbers() -> None:
-    """What was read and what the threshold is; and under the threshold, when it returns."""
+    """The value and the threshold; under the threshold, the point of return."""
     state = saturation()
     assert state.update(replace(CALM, waiting=8), 0.0).words == "8 requests wait for a first token, the threshold is 5"
     assert state.update(replace(CALM, waiting=4), 0.0).words == (
@@ -120,7 +120,7 @@ def test_a_dip_starts_the_five_seconds_anew() -> None:
 
 
 def test_the_largest_ratio_is_the_reason() -> None:
-    """Of several crossed thresholds the worst is told, all ratios are shown."""
+    """Of several crossed thresholds the worst is the reason, and all ratios are shown."""
     pressure = saturation().update(replace(CALM, waiting=6, kv_cache=0.95), 0.0)
     assert pressure.over is Reason.QUEUE_DEPTH
     assert pressure.ratios[Reason.KV_CACHE] == pytest.approx(0.95 / 0.85)
@@ -137,7 +137,7 @@ def test_looking_changes_nothing() -> None:
 
 
 def test_looking_releases_nothing() -> None:
-    """A crossed threshold stays crossed for the next request, and looking shows what that request would be told."""
+    """A crossed threshold stays crossed for the next request, and looking shows what that request would meet."""
     state = saturation()
     crossed = state.update(replace(CALM, waiting=5), 0.0)
     assert state.look(replace(CALM, waiting=5), 0.0) == crossed

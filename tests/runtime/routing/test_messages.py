@@ -21,7 +21,7 @@ def facts(**members: Any) -> Facts:
     return query(**members).facts
 
 
-def said(*blocks: Any, role: str = "user") -> list[dict[str, Any]]:
+def messages_of(*blocks: Any, role: str = "user") -> list[dict[str, Any]]:
     return [{"role": role, "content": list(blocks)}]
 
 
@@ -32,13 +32,17 @@ def test_text_is_counted_wherever_it_stands() -> None:
     places: list[dict[str, Any]] = [
         {"system": long},
         {"system": [{"type": "text", "text": long}]},
-        {"messages": said({"type": "text", "text": long})},
-        {"messages": said({"type": "tool_use", "id": "t", "name": "f", "input": {"a": long}}, role="assistant")},
-        {"messages": said({"type": "tool_result", "tool_use_id": "t", "content": long})},
-        {"messages": said({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": long}]})},
-        {"messages": said({"type": "thinking", "thinking": long, "signature": "x" * 9000}, role="assistant")},
-        {"messages": said({"type": "document", "source": {"type": "text", "data": long}})},
-        {"messages": said({"type": "document", "source": {"type": "content", "content": long}})},
+        {"messages": messages_of({"type": "text", "text": long})},
+        {"messages": messages_of({"type": "tool_use", "id": "t", "name": "f", "input": {"a": long}}, role="assistant")},
+        {"messages": messages_of({"type": "tool_result", "tool_use_id": "t", "content": long})},
+        {
+            "messages": messages_of(
+                {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": long}]}
+            )
+        },
+        {"messages": messages_of({"type": "thinking", "thinking": long, "signature": "x" * 9000}, role="assistant")},
+        {"messages": messages_of({"type": "document", "source": {"type": "text", "data": long}})},
+        {"messages": messages_of({"type": "document", "source": {"type": "content", "content": long}})},
         {"tools": [{"name": "f", "description": long, "input_schema": {"type": "object"}}]},
         {"output_config": {"format": {"type": "json_schema", "schema": {"description": long}}}},
     ]
@@ -50,7 +54,11 @@ def test_what_the_user_asked_is_not_what_a_tool_answered() -> None:
     """A result is seen, and the question stays the user's last own words."""
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
     result = {"type": "tool_result", "tool_use_id": "t", "content": "def answer(): return 42"}
-    messages = [*said({"type": "text", "text": "Why?"}), *said(call, role="assistant"), *said(result)]
+    messages = [
+        *messages_of({"type": "text", "text": "Why?"}),
+        *messages_of(call, role="assistant"),
+        *messages_of(result),
+    ]
     read = query(messages=messages)
     assert "def answer()" in read.head
     assert "why?" in read.head
@@ -67,18 +75,20 @@ def test_what_the_user_asked_is_not_what_a_tool_answered() -> None:
 )
 def test_media_are_seen(block: dict[str, Any], modality: str) -> None:
     """Images and documents, also in what a tool answered."""
-    read = facts(messages=said({"type": "text", "text": "What is it?"}, block))
+    read = facts(messages=messages_of({"type": "text", "text": "What is it?"}, block))
     assert read.modalities == {"text", modality}
     assert read.prompt_tokens >= IMAGE_TOKENS
 
 
 def test_text_documents_are_text() -> None:
     """A target that reads text can read them."""
-    assert facts(messages=said({"type": "document", "source": {"type": "text", "data": "x"}})).modalities == {"text"}
+    assert facts(messages=messages_of({"type": "document", "source": {"type": "text", "data": "x"}})).modalities == {
+        "text"
+    }
 
 
 def test_limits_tools_and_schemas() -> None:
-    """What constrains a target is read off this wire's own members."""
+    """The constraints on a target are read off this wire's own members."""
     plain = facts()
     assert (plain.max_tokens, plain.tools, plain.structured, plain.n) == (64, False, False, 1)
     assert facts(tools=[{"name": "f"}]).tools
@@ -89,7 +99,7 @@ def test_limits_tools_and_schemas() -> None:
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], [None], [{"type": []}], {"type": {}}])
 def test_no_body_raises(odd: Any) -> None:
-    """Whether a body is valid is another's question."""
+    """Reading judges no body."""
     facts(messages=odd, system=odd, tools=odd, output_config=odd)
     facts(messages=[{"role": odd, "content": odd}, odd])
-    facts(messages=said(odd, {"type": "document", "source": odd}, {"type": "tool_result", "content": odd}))
+    facts(messages=messages_of(odd, {"type": "document", "source": odd}, {"type": "tool_result", "content": odd}))

@@ -68,5 +68,5 @@ def test_tools_formats_and_probabilities() -> None:
 
 @pytest.mark.parametrize("given", [None, 3, [3], [[]], [{"content": {"a": 1}}], [{"type": 4, "id": []}], {}])
 def test_nothing_strange_stops_the_reading(given: Any) -> None:
-    """Whether a body is valid is the door's question."""
+    """Reading judges no body."""
     assert facts(input=given, instructions=given, text=given, tools=given).prompt_tokens >= 0

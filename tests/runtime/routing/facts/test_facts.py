@@ -56,7 +56,7 @@ def test_a_text_file_is_text() -> None:
 
 
 def test_tools_schemas_and_logprobs_are_seen() -> None:
-    """What a target must be able to do."""
+    """Capabilities that a request needs of a target."""
     body = chat(
         tools=[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}],
         response_format={"type": "json_schema", "json_schema": {"schema": {}}},
@@ -80,7 +80,7 @@ def test_tools_schemas_and_logprobs_are_seen() -> None:
     ],
 )
 def test_the_task_gate(text: str, task: str) -> None:
-    """Cheap marks tell the four tasks apart."""
+    """Cheap signs separate the four tasks."""
     assert query_of(chat(text)).task == task
 
 

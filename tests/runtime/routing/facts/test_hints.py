@@ -1,4 +1,4 @@
-"""What callers may ask of the decision, and how they are told when they ask wrongly."""
+"""Hints of callers, and the errors of wrong ones."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_text_is_never_serialised(query: RoutingQuery) -> None:
 
 
 def test_a_request_in_a_log_line_shows_no_text(query: RoutingQuery) -> None:
-    """Its repr tells sizes, also after task and language were read."""
+    """Its repr shows sizes alone, also after task and language were read."""
     assert (query.task, query.language) == ("extraction", "en")
     assert [secret for secret in SECRETS if secret in repr(query)] == []
     assert "3 headers" in repr(query)

@@ -52,7 +52,7 @@ def test_names_mean_what_the_contract_says(name: str, meaning: Named) -> None:
 
 @pytest.mark.parametrize("name", ["", "gpt-5", "local/other", "mistral/large", "anthropic/", "/x", "ring"])
 def test_other_names_are_unknown(name: str) -> None:
-    """Also a provider nobody has an account with, and aliases that go in a ring."""
+    """Also a provider without an account, and aliases in a ring."""
     assert isinstance(resolve(name, BOX), Unknown)
 
 
@@ -113,5 +113,5 @@ def test_an_override_that_names_nothing_is_a_fault_of_the_environment() -> None:
 
 
 def test_an_empty_box_knows_auto() -> None:
-    """Whether anybody answers is the plan's question."""
+    """An empty directory still decides."""
     assert resolve("auto", Directory()) == Auto()

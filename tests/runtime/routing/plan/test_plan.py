@@ -53,7 +53,7 @@ def test_a_full_engine_sends_away_and_stays_the_last_resort() -> None:
 
 
 def test_without_a_target_a_full_engine_answers_degraded() -> None:
-    """No key: answered locally and said so."""
+    """No key: answered locally, with a mark in the headers."""
     absent = TargetState(CLAUDE, available=False, why="claude has no key", absent=True)
     made = decide(fleet=fleet_of(absent, local=BUSY), targets=(CLAUDE,))
     assert names(made) == ["local"]
@@ -77,7 +77,7 @@ def test_an_image_goes_to_who_reads_images_and_nowhere_else() -> None:
 
 
 def test_an_image_nobody_reads_is_unsupported() -> None:
-    """400, naming who cannot."""
+    """400, naming the targets that cannot."""
     made = decide(chat(IMAGE), fleet=fleet_of(CLAUDE), targets=(CLAUDE,))
     assert made.refusal and (made.refusal.status, made.refusal.code) == (400, "unsupported")
     assert "local does not read image" in made.refusal.message
@@ -233,7 +233,7 @@ def test_a_starting_engine_alone_says_when_to_come_back() -> None:
 
 
 def test_an_engine_given_up_promises_nothing() -> None:
-    """Its cause is told, no Retry-After."""
+    """The refusal has its cause and no Retry-After."""
     down = LocalState(LOCAL, 0, given_up=True, why="out of memory")
     refused = decide(fleet=fleet_of(local=down), targets=()).refusal
     assert refused and refused.retry_after is None
@@ -339,7 +339,7 @@ def test_a_rule_whose_targets_cannot_gives_way_when_local_cannot_either() -> Non
 
 
 def test_a_tripped_first_choice_leaves_its_place_to_the_second() -> None:
-    """The reason for leaving stays; the breaker is told under considered."""
+    """The reason for leaving stays; the breaker is shown among the considered."""
     tripped = TargetState(CLAUDE, available=False, why="claude failed again and again")
     made = decide(fleet=fleet_of(tripped, GEMINI, local=BUSY))
     assert (names(made), made.reason) == (["gemini", "local"], Reason.QUEUE_DEPTH)
@@ -365,7 +365,7 @@ def test_a_box_without_an_engine_asks_its_targets() -> None:
 
 
 def test_local_time_outs_bound_a_pinned_queue_too() -> None:
-    """A pin to a hopeless queue is told so at once."""
+    """A pin to a hopeless queue is refused at once."""
     tight = Target("local", "local", "smollm2-135m", on_box=True, timeouts=Timeouts(total=10.0))
     made = decide(chat(model="local"), fleet=fleet_of(local=LocalState(tight, predicted_ttft_s=30.0)))
     assert made.refusal and (made.refusal.status, made.pinned) == (429, True)

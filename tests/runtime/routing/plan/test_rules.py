@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.routing.plan.rules import first_match, matches, says
+from runtime.routing.plan.rules import first_match, holds_word, matches
 from runtime.settings import Rule, When
 from tests.runtime.routing.boxes import chat, query_of
 
@@ -60,4 +60,4 @@ def test_a_rule_without_targets_decides_nothing() -> None:
 )
 def test_keywords_are_words(text: str, keyword: str, hit: bool) -> None:
     """Not parts of words, except where a script has no spaces."""
-    assert says(text, keyword) is hit
+    assert holds_word(text, keyword) is hit
