@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 
 from runtime.server import logs
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.connection import ConnectionLimits
-from runtime.server.gate import Gate
 from runtime.server.hosts_and_origins import Hosts, Origins, Proxies
 from runtime.settings import Settings
 from runtime.trust.admin_key import local_admin_key
@@ -16,7 +16,7 @@ from runtime.trust.keys import Keys
 _log = logging.getLogger("hearth.server")
 
 
-def gate(settings: Settings, folder: Path) -> Gate:
+def access_policy(settings: Settings, folder: Path) -> AccessPolicy:
     """folder: where the state lives; the box's own admin key is kept there while the settings name none."""
     server = settings.server
     own = None
@@ -27,7 +27,7 @@ def gate(settings: Settings, folder: Path) -> Gate:
             _log.warning("no admin key could be made in %s (%s): nobody may change anything", folder, error.strerror)
     users = [key.reveal() for key in server.keys]
     admins = [key.reveal() for key in server.admin_keys]
-    return Gate(
+    return AccessPolicy(
         Keys(users, admins, own),
         Origins(server.cors),
         Hosts(server.hosts),

@@ -14,7 +14,7 @@ from cloud.providers import NAMES
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend
 from runtime.chores import Chores
-from runtime.compose.door import gate
+from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, secret_names
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, clouds, policy, targets
@@ -131,7 +131,7 @@ class Runtime:
             "/v1/embeddings": EMBEDDINGS,
             "/v1/messages": MESSAGES,
         }
-        return App(self.desk, gate(self.settings, self._folder), dialects, pages)
+        return App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
 
     def apply(self, settings: Settings) -> None:
         """Puts other settings in force, between two requests. Engine, address and records wait for a restart.
@@ -146,7 +146,7 @@ class Runtime:
         self._fetching.media = settings.media
         self.desk.total_s = settings.timeouts.total
         self.desk.max_body = settings.server.max_body_mb * 1_000_000
-        self.app.gate = gate(settings, self._folder)
+        self.app.policy = access_policy(settings, self._folder)
         self.desk.metrics.know(self._labels(callable_clouds))
         self.settings = settings
         self.reloaded_at = time.time()

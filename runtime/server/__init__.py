@@ -1,1 +1,1 @@
-"""The door: ASGI, authentication, limits, the life of a request, and what the runtime says of itself."""
+"""The HTTP server: connections and their limits, access, answers, and the pages about the runtime itself."""

@@ -16,11 +16,11 @@ from runtime.dialects.anthropic_messages import listing
 from runtime.dialects.openai_chat.dialect import CHAT
 from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
-from runtime.server import access
+from runtime.server import access_log
+from runtime.server.access_policy import OPEN, AccessPolicy
 from runtime.server.answer import answer
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
 from runtime.server.bodies import CODINGS
-from runtime.server.gate import OPEN, Gate
 from runtime.server.routes import SCOPES, Route
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
@@ -40,14 +40,16 @@ class App:
     Raises ValueError for a route without an entry in the table of scopes.
     """
 
-    def __init__(self, desk: Desk, gate: Gate, dialects: Mapping[str, Dialect], pages: Mapping[Route, Page]) -> None:
+    def __init__(
+        self, desk: Desk, policy: AccessPolicy, dialects: Mapping[str, Dialect], pages: Mapping[Route, Page]
+    ) -> None:
         without = ({("POST", path) for path in dialects} | set(pages)) - set(SCOPES)
         if without:
             raise ValueError(f"routes without a scope: {sorted(without)}")
         self._desk = desk
         self._dialects = dialects
         self._pages = pages
-        self.gate = gate
+        self.policy = policy
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +58,7 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
-        counted = access.Counted(send) if access.log.isEnabledFor(logging.INFO) else None
+        counted = access_log.Counted(send) if access_log.log.isEnabledFor(logging.INFO) else None
         request = ClientRequest(scope, receive, counted or send, self._desk.clock())
         try:
             await self._with_a_floor(request)
@@ -66,25 +68,25 @@ class App:
                 counted.write(request, self._desk.clock() - request.arrived)
 
     async def _with_a_floor(self, request: ClientRequest) -> None:
-        gate = self.gate
+        policy = self.policy
         extra: _Headers = []
         try:
             try:
-                if gate.prefix:
-                    request.path = gate.inside(request.path)
+                if policy.prefix:
+                    request.path = policy.inside(request.path)
                 request.id = self._desk.ids.next()
                 asked = request.headers.get("x-request-id", "")
                 extra.append((b"x-request-id", (asked if _REQUEST_ID.fullmatch(asked) else request.id).encode()))
                 if request.path.startswith(_MESSAGES):
-                    extra.append((b"request-id", request.id.encode()))  # where that wire's own clients look for it
-                extra += gate.meet(request)
-                await self._route(gate, request, extra)
+                    extra.append((b"request-id", request.id.encode()))  # the name that this wire's clients know
+                extra += policy.meet(request)
+                await self._route(policy, request, extra)
             except ApiError as error:
                 await self._refuse(request, error, extra)
         except ClientGone:
             pass
         except asyncio.CancelledError:
-            # the drain is over; the task ends here, and with it the connection of an answer that has begun
+            # The drain is over. The task ends here, and with it the connection of an answer that has begun.
             stopping = ApiError(503, "this server is shutting down", "shutting_down", None, 5.0)
             await self._refuse(request, stopping, extra)
         except Exception as error:  # noqa: BLE001 - the floor
@@ -92,17 +94,17 @@ class App:
             words = f"the server failed to answer; its log says where, under {request.id}"
             await self._refuse(request, ApiError(500, words, "internal_error"), extra)
 
-    async def _route(self, gate: Gate, request: ClientRequest, extra: _Headers) -> None:
+    async def _route(self, policy: AccessPolicy, request: ClientRequest, extra: _Headers) -> None:
         path, method = request.path, request.method
         if method == "OPTIONS":
-            headers = gate.origins.preflight(request.headers, ", ".join(self._methods(path)))
+            headers = policy.origins.preflight(request.headers, ", ".join(self._methods(path)))
             await request.answer(204, b"", (*extra, *headers))
             return
         if not path.startswith(OPEN):
-            request.caller = gate.keys.admit(request.headers)
+            request.caller = policy.keys.admit(request.headers)
         dialect = self._dialects.get(path) if method == "POST" else None
         if dialect is not None:
-            gate.admit(request, SCOPES[method, path])
+            policy.admit(request, SCOPES[method, path])
             await answer(self._desk, request, dialect, extra)
             return
         route = _route_of("GET" if method == "HEAD" else method, path)
@@ -113,7 +115,7 @@ class App:
                 raise ApiError(404, f"nothing is served at {path[:200]}", "not_found")
             extra.append((b"allow", ", ".join(methods).encode()))
             raise ApiError(405, f"{method} is not answered at {path[:200]}", "method_not_allowed")
-        gate.admit(request, SCOPES[route])
+        policy.admit(request, SCOPES[route])
         await page(request, extra)
 
     async def _refuse(self, request: ClientRequest, error: ApiError, extra: _Headers) -> None:
@@ -140,7 +142,7 @@ class App:
 
 
 def _route_of(method: str, path: str) -> Route:
-    """The entry of the table a request belongs to: its path's own, or that of the path it lies below."""
+    """The table's entry for a request: that of its path, or else of the path above it."""
     if (method, path) in SCOPES:
         return method, path
     return method, next((below for below in _BELOW if path.startswith(below)), path)

@@ -1,4 +1,4 @@
-"""ASGI in the few shapes the door needs: a request with its headers read once, and answers of bytes.
+"""ASGI as the server needs it: a request with its headers read once, and answers of bytes.
 
 A framework's routing and objects would cost more than a request's whole decision; the protocol itself is three messages.
 """
@@ -29,7 +29,7 @@ class ClientRequest:
     """One HTTP request.
 
     headers: lower-case names, the last of equal ones. path: without the path prefix. arrived: on the monotonic clock.
-    caller: nobody, without any scope, until the door has looked at the key. peer: the client's address where it is known.
+    caller: a stranger without any scope until the key was checked. peer: the client's address where it is known.
     repeated: true if a header came more than once. started: true once the head of the answer has left.
     """
 
@@ -84,7 +84,7 @@ class ClientRequest:
         message = await self.receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
-            received = bytearray(body)  # one buffer: a client that sends byte by byte costs no object for each
+            received = bytearray(body)  # one buffer, not a list: a client may send byte by byte
             while message.get("more_body") and len(received) <= limit:
                 message = await self.receive()
                 received += message.get("body", b"")
@@ -98,7 +98,7 @@ class ClientRequest:
         return body
 
     async def start(self, status: int, headers: Pairs) -> None:
-        """Sends the head. A value that no header may hold is mended: it would end the connection without an answer."""
+        """Sends the head. Characters that no header value may hold are replaced: they would cost the client its answer."""
         pairs = list(headers)
         together = b"".join([value for _, value in pairs])
         if len(together) > _MOST_HEADER_BYTES or _UNFIT.search(together):
@@ -107,7 +107,7 @@ class ClientRequest:
         await self.send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def answer(self, status: int, body: bytes, headers: Pairs = (JSON,)) -> None:
-        """A whole answer in one go."""
+        """Sends a whole answer."""
         await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
         await self.send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
 

@@ -1,4 +1,4 @@
-"""A request's body as it was before the client compressed it: gzip, deflate or zstd, also one over another.
+"""Unpacks compressed request bodies: gzip, deflate or zstd, also one over another.
 
 A few bytes can stand for gigabytes. So a body is unpacked a slice at a time and no further than its limit, and between
 slices the loop turns, so that other requests do not wait.
@@ -31,7 +31,7 @@ Slices = Iterator[bytes]
 
 
 class _Broken(Exception):
-    """A body that is not what its coding says."""
+    """The body does not follow its coding."""
 
 
 async def unpacked(body: bytes, codings: str, limit: int) -> bytes:

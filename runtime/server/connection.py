@@ -48,8 +48,8 @@ class ConnectionLimits:
     idle: int = 5_000
 
 
-class Phase(Enum):
-    """The part of a message that the client sends next."""
+class MessagePart(Enum):
+    """The part of a message that is expected next."""
 
     BETWEEN = "between two messages"
     HEAD = "head"
@@ -58,7 +58,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """The answer to a message that is not read any further."""
+    """The answer to a message that is refused unread."""
 
     status: int
     code: str
@@ -102,8 +102,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._phase = Phase.BETWEEN
-        self._timed: Phase | None = None
+        self._phase = MessagePart.BETWEEN
+        self._timed: MessagePart | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._raw = 0  # bytes received of this head, or of this body with its framing
@@ -131,7 +131,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.limits.head_s, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._phase = Phase.BETWEEN
+        self._phase = MessagePart.BETWEEN
         self._time()
         self.idle.pop(self, None)
         if self._stall is not None:
@@ -166,10 +166,10 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._phase is not self._timed:
             self._time()
-        if self._phase is Phase.HEAD:
+        if self._phase is MessagePart.HEAD:
             if self._raw > limits.head_bytes or len(self.headers or ()) > limits.headers:
                 self._refuse(_LARGE_HEAD)
-        elif self._phase is Phase.BODY:
+        elif self._phase is MessagePart.BODY:
             if self._raw - self._body > limits.framing_bytes + _OVERHEAD * self._body:
                 self._refuse(_FRAMING)
             elif self.cycle.response_complete and self._raw > limits.unread_bytes:
@@ -180,7 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= self.limits.pipelined:
             raise self._because(_PIPELINED)
-        self._phase, self._raw = Phase.HEAD, 0
+        self._phase, self._raw = MessagePart.HEAD, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -192,7 +192,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise self._because(_LARGE_HEAD)
         if not url.startswith(b"/") and url != b"*":
             self._from_absolute_form()
-        self._phase, self._raw, self._body, self._seen = Phase.BODY, 0, 0, 0
+        self._phase, self._raw, self._body, self._seen = MessagePart.BODY, 0, 0, 0
         if self.parser.should_upgrade():
             self._upgrade = True  # the message is read again as plain HTTP
             return
@@ -204,12 +204,12 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._phase = Phase.BETWEEN
+        self._phase = MessagePart.BETWEEN
         if not self._upgrade:
             super().on_message_complete()
 
     def _from_absolute_form(self) -> None:
-        """Puts the target's own host in the place of Host, as RFC 9112 3.2.2 wants it: a proxy's client may send another."""
+        """Replaces Host by the host of the target, as RFC 9112 3.2.2 demands: the header beside it may say anything."""
         if self.parser.get_method() == b"CONNECT":
             raise self._because(_TUNNEL)
         target = httptools.parse_url(self.url)
@@ -221,7 +221,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.url = (target.path or b"/") + (b"?" + target.query if target.query is not None else b"")
 
     def _plain(self, rest: bytes) -> None:
-        """Reads a message that offered another protocol as the plain HTTP it also is; the parser had skipped its body.
+        """Reads a message that offers another protocol again, as plain HTTP: the parser has skipped its body.
 
         Some clients offer h2c with every first request, and a server that does not speak it just answers.
         """
@@ -244,9 +244,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
         self._timed = self._phase
-        if self._phase is Phase.HEAD:
+        if self._phase is MessagePart.HEAD:
             self._timer = self.loop.call_later(self.limits.head_s, self._late)
-        elif self._phase is Phase.BODY:
+        elif self._phase is MessagePart.BODY:
             self._body_since = self.loop.time()
             self._timer = self.loop.call_later(self.limits.window_s, self._window_over)
 
@@ -254,13 +254,13 @@ class HttpProtocol(HttpToolsProtocol):
         """The head took too long, or a new connection sent nothing."""
         if self.flow.read_paused:
             self._time()  # this server does not read: an answer to an earlier request is under way
-        elif self._phase is Phase.HEAD:
+        elif self._phase is MessagePart.HEAD:
             self._refuse(_SLOW_HEAD)
         else:
             self.transport.close()
 
     def _window_over(self) -> None:
-        """Judges the body's progress, unless it is this server that does not read."""
+        """Refuses a body that makes too little progress, unless this server itself has paused reading."""
         limits, taken = self.limits, self.loop.time() - self._body_since
         slow = self._body == self._seen or taken > limits.body_s + self._body / limits.body_rate
         if slow and not self.flow.read_paused:
@@ -274,12 +274,12 @@ class HttpProtocol(HttpToolsProtocol):
         return _NotRead()
 
     def _refuse(self, refusal: _Refused) -> None:
-        """Answers with the refusal, unless an answer is under way in whose middle it would stand, and ends the connection.
+        """Sends the refusal, unless it would stand in the middle of an answer, and ends the connection.
 
         Closed at once, with bytes of the client still arriving, the connection would be reset and the answer lost.
         """
         cycle = self.cycle
-        if self._phase is Phase.BODY:
+        if self._phase is MessagePart.BODY:
             free = not cycle.response_started and not self.pipeline
             cycle.disconnected = True
             cycle.message_event.set()
@@ -290,7 +290,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self.transport.write(refusal.page())
         self._ending.finish()
-        self._phase, self._raw = Phase.BETWEEN, 0
+        self._phase, self._raw = MessagePart.BETWEEN, 0
         self._time()
         self._timer = self.loop.call_later(self.limits.linger_s, self._real.close)
 
@@ -298,11 +298,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.timeout_keep_alive_task is not None and self._phase is Phase.BETWEEN:
+        if self.timeout_keep_alive_task is not None and self._phase is MessagePart.BETWEEN:
             self._rest()
 
     def _rest(self) -> None:
-        """The connection is idle from now on."""
+        """Marks the connection as idle."""
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -325,7 +325,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stall = self.loop.call_later(self.limits.write_s, self._reader_stalled, unread)
 
     def _reader_stalled(self, before: int) -> None:
-        """Drops a client that has read nothing for a while: nothing is written meanwhile, so that less is left if it reads."""
+        """Drops a client that has read nothing since the last look. Nothing is written meanwhile: what is left only shrinks."""
         unread = self._real.get_write_buffer_size()
         if unread < before:
             self._watch_reader(unread)

@@ -37,7 +37,7 @@ class Gathered:
             self._flush()
 
     def finish(self) -> None:
-        """Sends what is left and ends the sending side alone: the client can still read it while it is sending itself."""
+        """Sends what is left and closes the sending side alone, so that a client that is still sending can read it."""
         self._flush()
         self._ended = True
         if self._transport.can_write_eof() and not self._transport.is_closing():

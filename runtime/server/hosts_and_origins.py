@@ -48,7 +48,7 @@ def site_of(authority: str) -> Site | None:
 
 @lru_cache(maxsize=256)
 def _loopback(name: str) -> bool:
-    """True for `localhost` and the loopback addresses, an IPv4 one written as IPv6 included."""
+    """True for `localhost` and the loopback addresses, also for an IPv4 address written as IPv6."""
     if name == "localhost":
         return True
     try:
@@ -99,7 +99,7 @@ class Origins:
         )
 
     def preflight(self, headers: Mapping[str, str], methods: str) -> list[tuple[bytes, bytes]]:
-        """What an OPTIONS request is told besides the CORS headers. methods: those of the path."""
+        """The headers of the answer to an OPTIONS request, besides those of `check`. methods: those of the path."""
         asked = headers.get("access-control-request-headers", _ASKS_FOR)
         return [
             (b"allow", methods.encode()),
@@ -151,7 +151,7 @@ class Proxies:
         return any(address in network for network in self._networks)
 
     def outside(self, peer: str | None, headers: Mapping[str, str]) -> Outside:
-        """What a trusted proxy says of the client. Each proxy appends, so that of a list the last entry is its own word."""
+        """The client and the host that a trusted proxy names. Each proxy appends: only the last entry of a list is its own."""
         if not self.trusts(peer):
             return Outside()
         # RFC 7239: elements by commas, their parameters by semicolons
@@ -161,6 +161,6 @@ class Proxies:
         through = [each.strip() for each in headers.get("x-forwarded-for", "").split(",") if each.strip()]
         if not through and (client := forwarded.get("for")):
             through = [client]
-        # the nearest address that is no trusted proxy itself; those before it are the client's own words
+        # the nearest address that is no trusted proxy itself; those before it may be forged
         last = next((each for each in reversed(through) if not self.trusts(each)), None)
         return Outside(host, last)

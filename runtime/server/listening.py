@@ -59,7 +59,7 @@ def _unix(path: Path, mode: int) -> Iterator[socket.socket]:
             yield _opened(listener)
         finally:
             with contextlib.suppress(OSError):
-                if path.stat().st_ino == own:  # not one that a later process has put there
+                if path.stat().st_ino == own:  # a later process may have put its own there
                     path.unlink()
 
 
@@ -84,6 +84,6 @@ def _remove_stale(path: Path) -> None:
 
 
 def _opened(listener: socket.socket) -> socket.socket:
-    listener.listen(BACKLOG)  # whoever comes before the server runs waits for it
+    listener.listen(BACKLOG)  # clients that connect before the server runs are queued
     listener.setblocking(False)
     return listener

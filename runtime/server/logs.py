@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-from runtime.server import access
+from runtime.server.access_log import LOGGER as ACCESS
 from runtime.trust.stack import stack_of
 
 OURS = "hearth"
@@ -40,17 +40,17 @@ def configure(
     logging.raiseExceptions = False
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
     logging.getLogger(OURS).setLevel(level.upper())
-    logging.getLogger(access.LOGGER).setLevel(logging.INFO if access_log else logging.CRITICAL)
+    logging.getLogger(ACCESS).setLevel(logging.INFO if access_log else logging.CRITICAL)
 
 
 class _Patient(logging.StreamHandler[TextIO]):
-    """A handler that never raises: a reader of the log that has gone must not end what is logged about."""
+    """A handler that never raises: a log that nobody reads any more must not stop a request or a shutdown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.stream.write(self.format(record) + self.terminator)
             self.stream.flush()
-        except Exception:  # noqa: BLE001, S110 - there is nowhere left to say it
+        except Exception:  # noqa: BLE001, S110 - there is nowhere left to report it
             pass
 
 
@@ -65,10 +65,10 @@ class TextLines(logging.Formatter):
         return self.shown(f"{record.levelname} {record.name}: {self.words(record)}")
 
     def words(self, record: logging.LogRecord) -> str:
-        """The message, and the lines of code of its exception. A message that cannot be formatted is shown as it is."""
+        """The message and the stack of its exception. A message that cannot be formatted is shown without its arguments."""
         try:
             text = record.getMessage()
-        except Exception:  # noqa: BLE001 - a wrong call of a logger, with whatever was handed to it
+        except Exception:  # noqa: BLE001 - a logger was called with arguments that do not fit
             text = str(record.msg)
         error = record.exc_info[1] if record.exc_info else None
         return text if error is None else f"{text}\n{stack_of(error)}"

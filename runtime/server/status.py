@@ -14,7 +14,7 @@ from runtime.record.decisions import Decision
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine process. Counts and kv_cache (0..1) are the engine's own late word, None before it has spoken."""
+    """One engine process. Counts and kv_cache (0..1) come from the engine's metrics, seconds late; None before the first."""
 
     name: str
     state: str

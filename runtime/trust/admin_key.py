@@ -23,7 +23,7 @@ def local_admin_key(folder: Path) -> str:
 
 def _kept(path: Path) -> str | None:
     try:
-        # no link is followed: it may lead to a file of somebody else's choice
+        # no link is followed: it may lead anywhere
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None

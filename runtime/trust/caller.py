@@ -30,4 +30,4 @@ NOBODY = Caller("", frozenset({Scope.GENERATE, Scope.READ}))
 """The caller where no keys are set and none is shown: somebody on this machine."""
 
 STRANGER = Caller("", frozenset())
-"""The caller of a request whose key nobody has looked at."""
+"""The caller of a request whose key was not checked."""

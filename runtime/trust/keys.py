@@ -1,4 +1,4 @@
-"""The keys of the door: which caller a request's key stands for, and what that caller may do.
+"""The configured keys: which caller a request's key stands for, and what that caller may do.
 
 Only digests are kept; looking a digest up in a table says nothing about a key that is nearly right. Knows no route.
 """

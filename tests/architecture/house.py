@@ -86,9 +86,7 @@ TASKS: Mapping[str, str] = {
 }
 
 # Classes of one name in several modules, and why that is right.
-SHARED_NAMES: Mapping[str, str] = {
-    "Gate": "the door's and the commit point's, still to be renamed",
-}
+SHARED_NAMES: Mapping[str, str] = {}
 
 # Private functions that are called once, as a share of all functions: each is a jump for the reader.
 CALLED_ONCE = 0.165

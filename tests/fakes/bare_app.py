@@ -12,9 +12,9 @@ from typing import Any, cast
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.asgi import ClientRequest, Message, Page, Pairs
-from runtime.server.gate import Gate
 from runtime.server.routes import SCOPES, Route
 
 
@@ -43,13 +43,13 @@ async def _named(request: ClientRequest, extra: Pairs) -> None:
     await request.answer_json(200, {"path": request.path, "caller": request.caller.id, "peer": request.peer}, extra)
 
 
-def bare_app(gate: Gate, more: Mapping[Route, Page] | None = None) -> App:
+def bare_app(policy: AccessPolicy, more: Mapping[Route, Page] | None = None) -> App:
     """more: pages in place of those that answer with the path and the caller."""
     ids = (f"dec_{number}" for number in itertools.count(1))
     desk = SimpleNamespace(ids=SimpleNamespace(next=lambda: next(ids)), clock=lambda: 0.0)
     dialects: dict[str, Dialect] = {"/v1/messages": MESSAGES}
     pages = dict.fromkeys((route for route in SCOPES if route != ("POST", "/v1/messages")), _named)
-    return App(cast("Desk", desk), gate, dialects, {**pages, **(more or {})})
+    return App(cast("Desk", desk), policy, dialects, {**pages, **(more or {})})
 
 
 async def asked(

@@ -36,9 +36,9 @@ from runtime.record.store import Store
 from runtime.routing.plan import names
 from runtime.routing.plan.names import Lent
 from runtime.routing.plan.plan import RoutingPolicy
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.asgi import Message, Page
-from runtime.server.gate import Gate
 from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
@@ -176,7 +176,7 @@ class Box:
             "/v1/embeddings": EMBEDDINGS,
             "/v1/messages": MESSAGES,
         }
-        return App(self.desk, Gate(Keys(()), Origins(())), dialects, pages)
+        return App(self.desk, AccessPolicy(Keys(()), Origins(())), dialects, pages)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -32,9 +32,9 @@ from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.routing.plan import names
 from runtime.routing.plan.plan import RoutingPolicy
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.connection import ConnectionLimits, http_protocol
-from runtime.server.gate import Gate
 from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
@@ -122,7 +122,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
             version="0", started_at=0, uptime_s=0, address="", engine=EngineStatus(model="small", device="cpu")
         )
 
-    gate = Gate(Keys(setup.keys), Origins(setup.origins))
+    access = AccessPolicy(Keys(setup.keys), Origins(setup.origins))
     dialects: dict[str, Dialect] = {
         "/v1/chat/completions": ChatDialect(),
         "/v1/completions": COMPLETIONS,
@@ -133,7 +133,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     pages = own_pages(desk, report, 0.0) | Responses(responses).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count
-    app = App(desk, gate, dialects, pages)
+    app = App(desk, access, dialects, pages)
     store.start()
     server = _Server(
         uvicorn.Config(app, port=0, http=http_protocol(ConnectionLimits()), lifespan="off", log_config=None, ws="none")

@@ -29,7 +29,7 @@ class ExplainPage:
         return {("POST", "/hearth/explain"): self.explain}
 
     async def explain(self, request: ClientRequest, extra: Pairs) -> None:
-        """Any body a generating route takes; decides as if it had been sent there now, and sends nothing."""
+        """Takes the body of any generating route and makes the plan that it would get now."""
         try:
             body = RawBody(await request.body(self._desk.max_body))
             dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), CHAT)

@@ -1,4 +1,4 @@
-"""`/health/live` and `/health/ready`: for whoever restarts processes and whoever sends traffic to them."""
+"""`/health/live` and `/health/ready`: for supervisors and load balancers."""
 
 from __future__ import annotations
 

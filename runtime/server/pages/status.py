@@ -9,7 +9,7 @@ from runtime.server.status import StatusReport
 
 
 class StatusPage:
-    """report: makes the status; it knows more of the process than the door does."""
+    """report: makes the status from the whole process, of which the server is a part."""
 
     def __init__(self, report: Callable[[], StatusReport]) -> None:
         self._report = report

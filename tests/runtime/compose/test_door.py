@@ -25,16 +25,16 @@ def settings(folder: Path, text: str, env: Mapping[str, str] | None = None) -> S
 
 def test_without_admin_keys_the_box_makes_its_own(tmp_path: Path) -> None:
     """It opens everything, and does not close the door to the others."""
-    gate = door.gate(settings(tmp_path, ""), tmp_path)
-    assert gate.keys.open
+    policy = door.access_policy(settings(tmp_path, ""), tmp_path)
+    assert policy.keys.open
     key = (tmp_path / NAME).read_text().strip()
-    assert gate.keys.admit({"x-api-key": key}).may(Scope.ADMIN)
-    again = door.gate(settings(tmp_path, ""), tmp_path)
+    assert policy.keys.admit({"x-api-key": key}).may(Scope.ADMIN)
+    again = door.access_policy(settings(tmp_path, ""), tmp_path)
     assert again.keys.admit({"x-api-key": key}).may(Scope.ADMIN)
 
 
 def test_configured_keys_and_names(tmp_path: Path) -> None:
-    """Admin keys take the place of the box's own; hosts, origins, proxies and prefix reach the gate."""
+    """Admin keys take the place of the box's own; hosts, origins, proxies and prefix reach the policy."""
     text = """[server]
 keys = ["env:USER_KEY"]
 admin_keys = ["env:ADMIN_KEY"]
@@ -43,25 +43,29 @@ cors = ["https://app.example"]
 trusted_proxies = ["10.0.0.0/8", "unix"]
 path_prefix = "/box"
 """
-    gate = door.gate(settings(tmp_path, text, {"USER_KEY": "user-secret", "ADMIN_KEY": "admin-secret"}), tmp_path)
-    assert not (tmp_path / NAME).exists() and not gate.keys.open
-    assert not gate.keys.admit({"x-api-key": "user-secret"}).may(Scope.ADMIN)
-    assert gate.keys.admit({"x-api-key": "admin-secret"}).may(Scope.ADMIN)
-    gate.hosts.check("box.example:8000")
-    with pytest.raises(ApiError):
-        gate.hosts.check("evil.example")
-    assert (
-        gate.origins.check("https://app.example", "x") and gate.proxies.trusts("10.1.1.1") and gate.proxies.trusts(None)
+    policy = door.access_policy(
+        settings(tmp_path, text, {"USER_KEY": "user-secret", "ADMIN_KEY": "admin-secret"}), tmp_path
     )
-    assert gate.inside("/box/v1/models") == "/v1/models"
+    assert not (tmp_path / NAME).exists() and not policy.keys.open
+    assert not policy.keys.admit({"x-api-key": "user-secret"}).may(Scope.ADMIN)
+    assert policy.keys.admit({"x-api-key": "admin-secret"}).may(Scope.ADMIN)
+    policy.hosts.check("box.example:8000")
+    with pytest.raises(ApiError):
+        policy.hosts.check("evil.example")
+    assert (
+        policy.origins.check("https://app.example", "x")
+        and policy.proxies.trusts("10.1.1.1")
+        and policy.proxies.trusts(None)
+    )
+    assert policy.inside("/box/v1/models") == "/v1/models"
 
 
 def test_a_folder_that_cannot_be_written_costs_the_admin_key_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The door opens all the same, and the log says what is missing."""
-    gate = door.gate(settings(tmp_path, ""), tmp_path / "missing")
-    assert gate.keys.open and "no admin key could be made" in caplog.text
+    policy = door.access_policy(settings(tmp_path, ""), tmp_path / "missing")
+    assert policy.keys.open and "no admin key could be made" in caplog.text
 
 
 def test_limits_of_connections(tmp_path: Path) -> None:

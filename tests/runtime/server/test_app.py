@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runtime.server import access
+from runtime.server import access_log
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Pairs
-from runtime.server.gate import Gate
 from runtime.server.routes import SCOPES
 from runtime.trust.caller import Caller, Scope
 from runtime.trust.keys import Keys
@@ -29,7 +29,7 @@ class Granting(Keys):
 @pytest.mark.parametrize("held", list(Scope))
 async def test_every_route_asks_for_its_scope(held: Scope) -> None:
     """`admin` opens all, the others their own routes; /health needs none."""
-    app = bare_app(Gate(Granting(["any"])))
+    app = bare_app(AccessPolicy(Granting(["any"])))
     for (method, path), scopes in SCOPES.items():
         if (method, path) == ("POST", "/v1/messages"):
             continue
@@ -42,15 +42,15 @@ async def test_every_route_asks_for_its_scope(held: Scope) -> None:
 
 async def test_a_generating_route_asks_for_its_scope_in_its_own_dialect() -> None:
     """Before the body is read."""
-    app = bare_app(Gate(Granting(["any"])))
+    app = bare_app(AccessPolicy(Granting(["any"])))
     answer = await asked(app, "POST", "/v1/messages", [("x-api-key", "read")], body=())
     assert answer.status == 403 and b'"type":"error"' in answer.body.replace(b" ", b"")
 
 
 def test_a_route_without_a_scope_is_a_fault_of_ours() -> None:
-    """The application does not start with a route nobody has judged."""
+    """The application does not start with a route that has no scope."""
     with pytest.raises(ValueError, match="/new"):
-        bare_app(Gate(Keys(())), {("GET", "/new"): _fine})
+        bare_app(AccessPolicy(Keys(())), {("GET", "/new"): _fine})
 
 
 async def _fine(request: ClientRequest, extra: Pairs) -> None:
@@ -59,7 +59,7 @@ async def _fine(request: ClientRequest, extra: Pairs) -> None:
 
 async def test_methods_of_a_path() -> None:
     """A wrong one is a 405 with those that are right; HEAD goes where GET does; OPTIONS says them without a key."""
-    app = bare_app(Gate(Keys(["k"])))
+    app = bare_app(AccessPolicy(Keys(["k"])))
     key = [("x-api-key", "k")]
     wrong = await asked(app, "PATCH", "/v1/responses/resp_1", key)
     assert (wrong.status, wrong.header("allow")) == (405, "DELETE, GET, HEAD, OPTIONS, POST")
@@ -83,7 +83,7 @@ async def test_methods_of_a_path() -> None:
 )
 async def test_unknown_places_answer_in_the_client_s_dialect(path: str, headers: Any, anthropic: bool) -> None:
     """An SDK reads every error of its own wire."""
-    answer = await asked(bare_app(Gate(Keys(["k"]))), "DELETE", path, [*headers, ("x-api-key", "k")])
+    answer = await asked(bare_app(AccessPolicy(Keys(["k"]))), "DELETE", path, [*headers, ("x-api-key", "k")])
     assert answer.status in (404, 405) and (b'"request_id"' in answer.body or not anthropic)
     assert (b'{"type":"error"' in answer.body.replace(b" ", b"")) is anthropic
 
@@ -93,8 +93,8 @@ async def test_unknown_places_answer_in_the_client_s_dialect(path: str, headers:
     [("mine", "mine"), ("", None), ("a b", None), ("x" * 129, None), ("caf\xe9", None), ("a\tb", None)],
 )
 async def test_a_request_id_of_the_client_is_checked(asked_for: str, shown: str | None) -> None:
-    """Printable ASCII and short, or ours in its place."""
-    answer = await asked(bare_app(Gate(Keys(()))), "GET", "/health/live", [("x-request-id", asked_for)])
+    """Printable ASCII and at most 128 characters; else the decision's id takes its place."""
+    answer = await asked(bare_app(AccessPolicy(Keys(()))), "GET", "/health/live", [("x-request-id", asked_for)])
     assert answer.header("x-request-id") == (shown or "dec_1")
 
 
@@ -108,7 +108,9 @@ async def test_whatever_a_page_raises_is_an_error_in_the_client_s_dialect(caplog
         body = await request.body(1000)
         raise KeyError(body, request.headers)
 
-    app = bare_app(Gate(Keys(())), {("POST", "/v1/responses"): page, ("POST", "/v1/messages/count_tokens"): page})
+    app = bare_app(
+        AccessPolicy(Keys(())), {("POST", "/v1/responses"): page, ("POST", "/v1/messages/count_tokens"): page}
+    )
     headers = [("host", "localhost"), ("x-secret", PROMPT)]
     answer = await asked(app, "POST", "/v1/responses", headers, body=[PROMPT.encode()])
     assert (answer.status, answer.error["code"]) == (500, "internal_error") and answer.ended
@@ -125,7 +127,7 @@ async def test_an_answer_that_has_begun_is_cut_and_not_finished() -> None:
         await request.start(200, [JSON])
         raise ValueError
 
-    answer = await asked(bare_app(Gate(Keys(())), {("GET", "/metrics"): page}), "GET", "/metrics")
+    answer = await asked(bare_app(AccessPolicy(Keys(())), {("GET", "/metrics"): page}), "GET", "/metrics")
     assert (answer.status, answer.body, answer.ended) == (200, b"", False)
 
 
@@ -137,7 +139,7 @@ async def test_a_page_cut_by_the_drain_is_a_503() -> None:
         reached.set()
         await asyncio.Event().wait()
 
-    app = bare_app(Gate(Keys(())), {("GET", "/metrics"): page})
+    app = bare_app(AccessPolicy(Keys(())), {("GET", "/metrics"): page})
     asking = asyncio.create_task(asked(app, "GET", "/metrics"))
     await reached.wait()
     for task in list(app.tasks):
@@ -152,7 +154,7 @@ async def test_a_client_that_hung_up_gets_nothing() -> None:
     async def page(request: ClientRequest, extra: Pairs) -> None:
         raise ClientGone
 
-    app = bare_app(Gate(Keys(())), {("GET", "/metrics"): page})
+    app = bare_app(AccessPolicy(Keys(())), {("GET", "/metrics"): page})
     assert (await asked(app, "GET", "/metrics")).status == 0 and app.tasks == set()
 
 
@@ -162,21 +164,21 @@ async def test_a_header_that_cannot_be_sent_is_mended() -> None:
     async def page(request: ClientRequest, extra: Pairs) -> None:
         await request.answer(200, b"", [(b"x-a", b"one\r\ntwo\x00"), (b"x-b", b"y" * 9000), (b"x-c", "é".encode())])
 
-    answer = await asked(bare_app(Gate(Keys(())), {("GET", "/metrics"): page}), "GET", "/metrics")
+    answer = await asked(bare_app(AccessPolicy(Keys(())), {("GET", "/metrics"): page}), "GET", "/metrics")
     assert answer.header("x-a") == "one??two?" and len(answer.header("x-b") or "") == 4096
     assert (answer.header("x-c") or "").encode("latin-1").decode() == "é"
 
 
 async def test_one_line_a_request(caplog: pytest.LogCaptureFixture) -> None:
     """Method, path without query, status, bytes, caller; nothing of a key or a body, and none unless asked for."""
-    app = bare_app(Gate(Keys(["sk-secret"])))
+    app = bare_app(AccessPolicy(Keys(["sk-secret"])))
     headers = [("x-api-key", "sk-secret")]
     await asked(app, "GET", "/v1/models", headers)
-    assert not [record for record in caplog.records if record.name == access.LOGGER]
-    with caplog.at_level(logging.INFO, access.LOGGER):
+    assert not [record for record in caplog.records if record.name == access_log.LOGGER]
+    with caplog.at_level(logging.INFO, access_log.LOGGER):
         await asked(app, "GET", "/v1/models", headers)
         await asked(app, "GET", "/nowhere", headers)
-    lines = [record for record in caplog.records if record.name == access.LOGGER]
+    lines = [record for record in caplog.records if record.name == access_log.LOGGER]
     fields = lines[0].__dict__["fields"]
     assert (fields["method"], fields["path"], fields["status"]) == ("GET", "/v1/models", 200)
     assert fields["bytes"] > 0 and len(fields["caller"]) == 8 and "sk-secret" not in caplog.text

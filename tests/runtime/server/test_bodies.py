@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.asgi import ClientGone, ClientRequest, Pairs
 from runtime.server.bodies import unpacked
-from runtime.server.gate import Gate
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
 from tests.fakes.bare_app import asked, bare_app
@@ -142,7 +142,7 @@ async def _sizes(request: ClientRequest, extra: Pairs) -> None:
 
 async def test_a_request_with_a_compressed_body() -> None:
     """The limit holds before and after unpacking, whatever Content-Length says; several header lines are one list."""
-    app = bare_app(Gate(Keys(())), {("POST", "/v1/responses"): _sizes})
+    app = bare_app(AccessPolicy(Keys(())), {("POST", "/v1/responses"): _sizes})
     host = ("host", "localhost")
     packed = zstd.compress(gzip.compress(b"x" * 5000))
     both = [host, ("content-encoding", "gzip"), ("content-encoding", "zstd")]
@@ -156,7 +156,7 @@ async def test_a_request_with_a_compressed_body() -> None:
 @pytest.mark.parametrize("length", [None, "5", "20000", "9" * 30])
 async def test_the_limit_of_a_body_holds_whatever_its_length_says(length: str | None) -> None:
     """In one piece, in many, and where the length alone is too much."""
-    app = bare_app(Gate(Keys(())), {("POST", "/v1/responses"): _sizes})
+    app = bare_app(AccessPolicy(Keys(())), {("POST", "/v1/responses"): _sizes})
     headers = [("host", "localhost"), *([("content-length", length)] if length else [])]
     for body in ([bytes(10_001)], [b"x"] * 10_001):
         assert (await asked(app, "POST", "/v1/responses", headers, body=body)).status == 413
@@ -165,7 +165,7 @@ async def test_the_limit_of_a_body_holds_whatever_its_length_says(length: str | 
 
 
 async def test_a_client_that_hangs_up_while_sending_gets_nothing() -> None:
-    """No answer and no error of ours."""
+    """No answer, and no error in the log."""
     gone: list[bool] = []
 
     async def page(request: ClientRequest, extra: Pairs) -> None:
@@ -175,5 +175,5 @@ async def test_a_client_that_hangs_up_while_sending_gets_nothing() -> None:
             gone.append(True)
             raise
 
-    app = bare_app(Gate(Keys(())), {("POST", "/v1/responses"): page})
+    app = bare_app(AccessPolicy(Keys(())), {("POST", "/v1/responses"): page})
     assert (await asked(app, "POST", "/v1/responses", body=())).status == 0 and gone

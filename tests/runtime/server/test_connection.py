@@ -1,4 +1,4 @@
-"""A client's connection under clients that send too much, too slowly, or without end; and what it owes honest ones."""
+"""A client's connection under clients that send too much, too slowly, or without end, and under honest ones."""
 
 from __future__ import annotations
 
@@ -409,7 +409,7 @@ async def test_idle_connections_are_bounded() -> None:
 
 
 async def test_a_client_that_reads_nothing_is_dropped() -> None:
-    """Its answer would hold its place for ever; one that reads slowly goes on."""
+    """Its answer would hold its place for ever. One that reads slowly keeps its connection."""
     async with serving() as (_, port, _protocol):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(GET % b"stream" + END)

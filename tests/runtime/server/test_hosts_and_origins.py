@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from runtime.server.gate import Gate
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.hosts_and_origins import Hosts, Origins, Outside, Proxies, Site, site_of
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
@@ -103,8 +103,10 @@ def expected(hosts: tuple[str, ...], page: bool, keys: str, method: str, path: s
 @pytest.mark.parametrize("hosts", HOSTS)
 async def test_hosts_origins_keys_verbs_and_paths(hosts: tuple[str, ...], keys: str) -> None:
     """The whole table, with every combination; whatever is sent, the answer is one of the table's."""
-    gate = Gate(Keys(() if keys == "none" else ["secret"]), Origins(["https://app.example"]), Hosts(["box.example"]))
-    app = bare_app(gate)
+    policy = AccessPolicy(
+        Keys(() if keys == "none" else ["secret"]), Origins(["https://app.example"]), Hosts(["box.example"])
+    )
+    app = bare_app(policy)
     reached = hosts[0] if HOSTS[hosts] is None else "elsewhere.example"
     for origins, (method, path) in itertools.product(ORIGINS, PLACES):
         headers = [("host", each) for each in hosts]
@@ -208,14 +210,14 @@ def test_no_proxy_is_trusted_unasked() -> None:
 )
 async def test_a_host_behind_a_proxy(client: str, host: str, forwarded: str, status: int) -> None:
     """Both names are checked where the proxy is trusted; where it is not, its word counts for nothing."""
-    app = bare_app(Gate(Keys(()), hosts=Hosts(["box.example"]), proxies=TRUSTED))
+    app = bare_app(AccessPolicy(Keys(()), hosts=Hosts(["box.example"]), proxies=TRUSTED))
     headers = [("host", host), ("x-forwarded-host", forwarded)]
     assert (await asked(app, "GET", "/v1/models", headers, client=(client, 1))).status == status
 
 
 async def test_a_page_behind_a_proxy_is_the_server_s_own() -> None:
     """The page knows the outer name, the request carries the inner one."""
-    app = bare_app(Gate(Keys(["k"]), proxies=TRUSTED))
+    app = bare_app(AccessPolicy(Keys(["k"]), proxies=TRUSTED))
     headers = [("host", "inner:8000"), ("x-api-key", "k"), ("origin", "https://box.example")]
     assert (await asked(app, "GET", "/v1/models", headers, client=None)).status == 403
     headers.append(("x-forwarded-host", "box.example"))
@@ -234,5 +236,5 @@ async def test_a_page_behind_a_proxy_is_the_server_s_own() -> None:
 )
 def test_a_path_prefix_is_taken_off_whole(path: str, inside: str) -> None:
     """Also where the proxy took it off itself."""
-    assert Gate(Keys(()), prefix="/box").inside(path) == inside
-    assert Gate(Keys(())).inside(path) == path
+    assert AccessPolicy(Keys(()), prefix="/box").inside(path) == inside
+    assert AccessPolicy(Keys(())).inside(path) == path

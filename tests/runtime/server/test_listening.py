@@ -15,7 +15,7 @@ from tests.runtime.server.test_connection import serving_on
 
 
 def test_a_port_is_taken_and_given_back() -> None:
-    """Another who wants it is told which it is."""
+    """A second attempt fails with the address in the error."""
     with listening("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
         assert address_of(first, "127.0.0.1", "/box") == f"http://127.0.0.1:{port}/box"
@@ -52,7 +52,7 @@ def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_socket_in_use_and_other_files_are_left_alone(tmp_path: Path) -> None:
-    """Told by name; nothing is removed."""
+    """The error names the path; nothing is removed."""
     path, file, folder = tmp_path / "door", tmp_path / "file", tmp_path / "none" / "door"
     file.write_text("kept")
     with listening("", 0, str(path)):

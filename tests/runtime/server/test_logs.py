@@ -1,4 +1,4 @@
-"""The log: what stands in a line, what never does, and that nobody has to read it."""
+"""Log lines: their members, what is kept out of them, and streams that cannot be written to."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fail() -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_an_exception_is_shown_without_its_message(form: Literal["text", "json"]) -> None:
-    """Ours and a library's alike: the type and the lines of code."""
+    """Of Hearth's loggers and of libraries alike: the type and the lines of code."""
     stream = logged(form)
     for name in ("hearth.server", "uvicorn.error"):
         try:

@@ -49,7 +49,7 @@ def test_admin_keys_may_do_everything() -> None:
 
 
 def test_the_box_s_own_admin_key_does_not_close_the_door() -> None:
-    """It is not one of the keys: without it everybody may still generate, and nobody may change anything."""
+    """It is not one of the keys: callers without it may generate and read, and change nothing."""
     keys = Keys((), (), "box")
     assert keys.open and keys.admit({"x-api-key": "box"}).may(Scope.ADMIN)
     assert not keys.admit({}).may(Scope.ADMIN) and not keys.admit({"x-api-key": "x"}).may(Scope.ADMIN)

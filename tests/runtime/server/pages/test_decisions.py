@@ -11,8 +11,8 @@ import pytest
 
 from runtime.record.decisions import Decision
 from runtime.record.store import Store
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
-from runtime.server.gate import Gate
 from runtime.server.pages.decisions import DecisionPages
 from runtime.trust.caller import Caller, Scope
 from runtime.trust.keys import Keys
@@ -40,7 +40,7 @@ async def app(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[A
         store.add(decision)
     if request.param:
         store.close()
-    yield bare_app(Gate(Named(["any"])), DecisionPages(store).table())
+    yield bare_app(AccessPolicy(Named(["any"])), DecisionPages(store).table())
 
 
 async def seen(app: App, key: str) -> list[str]:

@@ -14,8 +14,11 @@ OPEN = "/health/"  # below it no key is needed, and any Host is taken
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Replaced whole on a reload. prefix: the path below which a reverse proxy shows this server, "" or "/NAME"."""
+class AccessPolicy:
+    """Who may do what. Replaced whole on a reload.
+
+    prefix: the path below which a reverse proxy shows this server, "" or "/NAME".
+    """
 
     keys: Keys
     origins: Origins = field(default_factory=Origins)
@@ -24,7 +27,7 @@ class Gate:
     prefix: str = ""
 
     def inside(self, path: str) -> str:
-        """The path without the prefix. One that lacks it stays as it is: some proxies take it off themselves."""
+        """The path without the prefix. A path that lacks it stays as it is: some proxies remove it themselves."""
         rest = path.removeprefix(self.prefix)
         return rest if rest.startswith("/") else path if rest else "/"
 

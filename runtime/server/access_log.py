@@ -1,4 +1,4 @@
-"""One line in the log for each request, where the settings ask for it: what was answered, never what was said."""
+"""One log line for each request, if the settings ask for it. Holds no body, no header value of the client and no query."""
 
 from __future__ import annotations
 
