@@ -207,6 +207,8 @@ class Attempt:
             elif self.first_token is not None:
                 alarm.move(due.until(now(), True, meter.finished))
         failure = meter.failure
+        if meter.done and gate.open and failure is None:
+            self._run.outcome.answered = True  # the closing mark of a stream has gone out
         if failure is not None and failure.kind is Kind.BROKEN_STREAM and failure.body:
             # An error event inside the stream: its own words say what kind of failure it is.
             return codec.classify(HTTPStatus.OK, {}, failure.body)

@@ -110,8 +110,8 @@ class Planted:
 
 
 @contextlib.contextmanager
-def planted(seam: Seam, nth: int, error: Callable[[], BaseException]) -> Iterator[Planted]:
-    """The `nth` call of the seam raises, before it does anything."""
+def planted(seam: Seam, nth: int, error: Callable[[], BaseException], *, late: bool = False) -> Iterator[Planted]:
+    """The `nth` call of the seam raises, before it does anything; late: after it has done all its work."""
     owner, name = seam
     original = inspect.getattr_static(owner, name)
     fault = Planted()
@@ -126,17 +126,25 @@ def planted(seam: Seam, nth: int, error: Callable[[], BaseException]) -> Iterato
 
         @functools.wraps(original)
         async def replacement(*arguments: Any, **named: Any) -> Any:
-            if due():
+            raises = due()
+            if raises and not late:
                 raise error()
-            return await original(*arguments, **named)
+            result = await original(*arguments, **named)
+            if raises:
+                raise error()
+            return result
 
     else:
 
         @functools.wraps(original)
         def replacement(*arguments: Any, **named: Any) -> Any:
-            if due():
+            raises = due()
+            if raises and not late:
                 raise error()
-            return original(*arguments, **named)
+            result = original(*arguments, **named)
+            if raises:
+                raise error()
+            return result
 
     inherited = name not in vars(owner)
     setattr(owner, name, replacement)
