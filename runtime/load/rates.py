@@ -45,7 +45,17 @@ class Plane:
         self._s1y = _FORGET * self._s1y + x1 * y
         self._s2y = _FORGET * self._s2y + x2 * y
         self.seen += 1
-        self._fit = self._solve()
+        # The normal equations. A coefficient below zero becomes zero, and the other is fitted alone.
+        s11 = self._s11 + self.lean[0] ** 2
+        s22 = self._s22 + self.lean[1] ** 2
+        determinant = s11 * s22 - self._s12**2
+        a = (self._s1y * s22 - self._s2y * self._s12) / determinant
+        b = (self._s2y * s11 - self._s1y * self._s12) / determinant
+        if a < 0:
+            a, b = 0.0, max(0.0, self._s2y / s22)
+        elif b < 0:
+            a, b = max(0.0, self._s1y / s11), 0.0
+        self._fit = a, b
 
     @property
     def known(self) -> bool:
@@ -56,19 +66,6 @@ class Plane:
         if not self.known:
             return 0.0
         return self._fit[0] * x1 + self._fit[1] * x2
-
-    def _solve(self) -> tuple[float, float]:
-        """a and b. A negative one becomes zero, and the other is fitted alone."""
-        s11 = self._s11 + self.lean[0] ** 2
-        s22 = self._s22 + self.lean[1] ** 2
-        determinant = s11 * s22 - self._s12**2
-        a = (self._s1y * s22 - self._s2y * self._s12) / determinant
-        b = (self._s2y * s11 - self._s1y * self._s12) / determinant
-        if a < 0:
-            return 0.0, max(0.0, self._s2y / s22)
-        if b < 0:
-            return max(0.0, self._s1y / s11), 0.0
-        return a, b
 
 
 @dataclass(slots=True)

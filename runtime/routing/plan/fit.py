@@ -62,7 +62,14 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
         found.append(Obstacle(Reason.CONTEXT, words, doubtful=doubtful))
     # (4) The caller's own limit on the cost.
     if hints.max_cost_usd is not None and not target.local:
-        found += _too_dear(facts, target, hints.max_cost_usd, _USUAL_OUTPUT if asked is None else asked)
+        allowed = f"at most ${hints.max_cost_usd:g} is allowed"
+        if target.price is None:
+            found.append(Obstacle(Reason.BUDGET, f"no price is known for {target.name}, {allowed}"))
+        else:
+            price, expected = target.price.of(facts.prompt_tokens), _USUAL_OUTPUT if asked is None else asked
+            cost = (facts.prompt_tokens * price.input + expected * facts.n * price.output) / 1e6
+            if cost > hints.max_cost_usd:
+                found.append(Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, {allowed}"))
     return found
 
 
@@ -92,17 +99,6 @@ def down_words(state: LocalState) -> str:
         return f"the engine is down{cause}"
     when = f", ready in about {state.ready_in_s:.0f} s" if state.ready_in_s is not None else ""
     return f"the engine is starting{when}{cause}"
-
-
-def _too_dear(facts: Facts, target: Target, most: float, output: int) -> list[Obstacle]:
-    if target.price is None:
-        words = f"no price is known for {target.name}, at most ${most:g} is allowed"
-        return [Obstacle(Reason.BUDGET, words)]
-    price = target.price.of(facts.prompt_tokens)
-    cost = (facts.prompt_tokens * price.input + output * facts.n * price.output) / 1e6
-    if cost <= most:
-        return []
-    return [Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, at most ${most:g} is allowed")]
 
 
 def _and(names: frozenset[str]) -> str:

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
 from runtime.routing.facts.query import RoutingQuery
-from runtime.routing.plan.fit import Obstacle, cloud_obstacles, down_words, local_obstacles
+from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
 from runtime.routing.plan.names import Auto, Directory, Named, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, overloaded, refusal, unknown
@@ -212,7 +212,12 @@ def _wish(case: _Case, first: str | None) -> _Wish | None:
 
 def _act(case: _Case, wish: _Wish | None) -> Plan:
     """The plan of `mode = "act"`."""
-    chosen = wish or _Wish(Reason.DEFAULT, _calm_words(case.fleet.local), (LOCAL, *case.route()))
+    # (0) Nothing speaks against the engine: it comes first, with the fitting route behind it.
+    local = case.fleet.local
+    calm = "nothing crosses a threshold" if local else ""
+    if local and local.predicted_ttft_s:
+        calm += f"; first token predicted in {local.predicted_ttft_s * 1000:.0f} ms"
+    chosen = wish or _Wish(Reason.DEFAULT, calm, (LOCAL, *case.route()))
     # (1) The able ones of the chain, and the engine behind them if the chain does not place it.
     chain = chosen.chain if chosen.strict or LOCAL in chosen.chain else (*chosen.chain, LOCAL)
     able = [case.target(name) for name in dict.fromkeys(chain) if case.able(name)]
@@ -258,11 +263,3 @@ def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
 
 def _refused(refused: PlanRefusal, considered: tuple[Rejected, ...] = ()) -> Plan:
     return Plan((), refused.reason, refused.message, refusal=refused, considered=considered)
-
-
-def _calm_words(local: LocalState | None) -> str:
-    if local is None or not local.ready:
-        return down_words(local) if local else ""
-    if not local.predicted_ttft_s:
-        return "nothing crosses a threshold"
-    return f"nothing crosses a threshold; first token predicted in {local.predicted_ttft_s * 1000:.0f} ms"

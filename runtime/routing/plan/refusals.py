@@ -78,7 +78,13 @@ def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> PlanRefusal
     # (2) Some obstacles pass by themselves: come again after the shortest of the known waits.
     passing = [name for name, found in known.items() if all(item.passing or item.doubtful for item in found)]
     if passing:
-        due = [wait for name in passing if (wait := _wait(fleet, name, now)) is not None]
+        due: list[float] = []
+        for name in passing:
+            state, local = fleet.targets.get(name), fleet.local
+            if local is not None and name in (LOCAL, local.target.name):
+                due += [local.ready_in_s] if local.ready_in_s is not None and not local.given_up else []
+            elif state is not None and state.until is not None:
+                due.append(state.until - now)
         words = "; ".join(item.words for name in passing for item in known[name] if item.passing)
         engine = any(item.reason is Reason.ENGINE_DOWN for name in passing for item in known[name])
         code, reason = (ENGINE_NOT_READY, Reason.ENGINE_DOWN) if engine else (TARGET_NOT_AVAILABLE, Reason.FALLBACK)
@@ -101,11 +107,3 @@ _LADDER = (
     (Reason.BUDGET, 402, BUDGET_EXCEEDED),
     (Reason.CONTEXT, 400, CONTEXT_LENGTH_EXCEEDED),
 )
-
-
-def _wait(fleet: Fleet, name: str, now: float) -> float | None:
-    """Seconds until a target is expected back, None if not known."""
-    if fleet.local is not None and name in (LOCAL, fleet.local.target.name):
-        return None if fleet.local.given_up else fleet.local.ready_in_s
-    state = fleet.targets.get(name)
-    return state.until - now if state is not None and state.until is not None else None
