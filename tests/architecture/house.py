@@ -91,11 +91,11 @@ SHARED_NAMES: Mapping[str, str] = {}
 # Private functions that are called once, as a share of all functions: each is a jump for the reader.
 CALLED_ONCE = 0.15
 # Docstrings that begin with a question word. The number only falls.
-ASKING_DOCSTRINGS = 90
+ASKING_DOCSTRINGS = 15
 NO_ASKING_DOCSTRINGS = ("runtime.contract", "runtime.routing", "runtime.load")
 
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION = 50
 MEDIAN_FUNCTION = 9
 LARGEST_MODULE = 450
-LONG_FUNCTIONS: frozenset[str] = frozenset()
+LONG_FUNCTIONS = frozenset({"runtime.cli.classify.classify"})  # the options of a command are its signature
 LARGE_MODULES: frozenset[str] = frozenset()
