@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from cloud.client import CloudClient
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import MOST_BODY, HttpCall, rest_of
+from runtime.contract.hop import MOST_BODY, HttpCall, relay_chunks, rest_of
 
 # All that aiohttp, ssl and a socket raise: RuntimeError where the session is closed or a connection was lost while it was
 # being written, ValueError (with UnicodeError) for a header or an address that no HTTP message can hold.
@@ -33,6 +33,9 @@ class CloudReply:
         except _FOREIGN as error:
             failure = Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, f"the answer was cut: {_words(error)}")
             raise HopError(failure) from error
+
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        return await relay_chunks(self, take)
 
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         return await rest_of(self, at_most)

@@ -9,13 +9,13 @@ pure; the hop around another only opens the next request.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from runtime.contract.failures import HopError
-from runtime.contract.hop import MOST_BODY, Hop, HttpCall, Reply, rest_of
+from runtime.contract.hop import MOST_BODY, Hop, HttpCall, Reply, relay_chunks, rest_of
 from runtime.wire import sse
 from runtime.wire.raw_body import RawBody
 
@@ -188,6 +188,9 @@ class _Joined:
             if not (self._turn.can_continue and await self._continue()):
                 held, self._turn.held = self._turn.held, b""
                 return held
+
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        return await relay_chunks(self, take)
 
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         return await rest_of(self, at_most)

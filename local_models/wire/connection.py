@@ -10,6 +10,7 @@ skipped.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -94,6 +95,7 @@ class HopReply:
         "_complete",
         "_connection",
         "_failure",
+        "_fault",
         "_head_size",
         "_headed",
         "_keep",
@@ -103,6 +105,8 @@ class HopReply:
         "_parser",
         "_paused",
         "_since_body",
+        "_stopped",
+        "_take",
         "_until_eof",
         "_waiter",
         "counted",
@@ -128,6 +132,9 @@ class HopReply:
         self._buffered = 0
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Failure | None = None
+        self._take: Callable[[bytes], bool] | None = None  # takes the pieces while the reading task sleeps
+        self._fault: Exception | None = None  # raised by `_take`
+        self._stopped = False
         self._headed = self._complete = self._keep = self._overrun = self._paused = self._until_eof = False
         connection.reply = self
 
@@ -157,8 +164,43 @@ class HopReply:
             self._connection.transport.resume_reading()
         return data
 
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        """Calls `take` from the socket's own callback: the reading task sleeps until `take` stops or the body ends."""
+        while True:
+            data = await self.chunk()
+            if not data:
+                return True
+            if not take(data):
+                return False
+            if self._connection is None:
+                continue
+            self._take = take
+            try:
+                await self._wait()
+            finally:
+                self._take = None
+            if self._fault is not None:
+                raise self._fault
+            if self._stopped:
+                self._stopped = False
+                return False
+
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         return await rest_of(self, at_most)
+
+    def _relayed(self, take: Callable[[bytes], bool]) -> bool:
+        """Hands over what has arrived. True if more is wanted: nobody has to wake up."""
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        try:
+            if take(data):
+                return True
+            self._stopped = True
+        except Exception as fault:  # noqa: BLE001 - raised in the reading task, whose fault it is, and not in the loop
+            self._fault = fault
+        self._take = None
+        return False
 
     def close(self) -> None:
         """Abandons the rest of the body: the connection closes at once, so that the engine stops. Idempotent."""
@@ -202,6 +244,8 @@ class HopReply:
         elif self._chunks:
             if self.counted and self.status < 400:
                 self._observer.progressed(self)
+            if self._take is not None and self._relayed(self._take):
+                return
             if self._buffered > _PAUSE_ABOVE and not self._paused and self._connection is not None:
                 self._paused = True
                 self._connection.transport.pause_reading()

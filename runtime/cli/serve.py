@@ -140,8 +140,13 @@ class _Serving:
         base = address_of(listener, runtime.settings.server.host, runtime.settings.server.path_prefix)
         _greet(runtime, base)
 
+        hangup = asyncio.Event()
+
         async def reload() -> None:
-            await settings.reload()
+            while True:
+                await hangup.wait()
+                hangup.clear()
+                await settings.reload()
 
         async def follow() -> None:
             await watch(settings)
@@ -150,18 +155,12 @@ class _Serving:
             await _start_engine(runtime, base, first_answer=first_answer)
 
         chores = runtime.chores
-        reloads = 0
-
-        def on_hangup() -> None:
-            nonlocal reloads
-            reloads += 1
-            chores.start(f"reload {reloads}", reload, once=True)
-
-        loop.add_signal_handler(signal.SIGHUP, on_hangup)
+        loop.add_signal_handler(signal.SIGHUP, hangup.set)
         server = _server(runtime)
         serving = chores.start("server", lambda: server.serve(sockets=[listener]), once=True, vital=True)
         chores.start("telemetry", runtime.listen)
         chores.start("settings", follow)
+        chores.start("reload", reload)
         chores.start("engine", start_engine, once=True)
         stopped = asyncio.create_task(self._stop.wait(), name="hearth: stop")
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)

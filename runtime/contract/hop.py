@@ -6,7 +6,7 @@ opinion about bodies. Its fake is a dozen lines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -44,6 +44,14 @@ class Reply(Protocol):
         """The next bytes as they arrived; b"" at the end. Raises HopError (broken stream) when the connection is cut."""
         ...
 
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        """Hands each piece to `take` as it arrives, until `take` returns False (then False is returned) or the body ends
+        (True). `take` may be called from the event loop itself, so that it must neither block nor await.
+
+        Raises HopError as `chunk` does, and whatever `take` raises.
+        """
+        ...
+
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         """The rest of the body. Raises HopError (garbled) as soon as it is longer than `at_most` bytes; `error_page` cuts."""
         ...
@@ -63,6 +71,14 @@ async def rest_of(reply: Reply, at_most: int = MOST_BODY) -> bytes:
             raise HopError(Failure(Kind.GARBLED, Disposition.NEXT_CANDIDATE, words, status=reply.status))
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def relay_chunks(reply: Reply, take: Callable[[bytes], bool]) -> bool:
+    """`Reply.relay` by its chunks, for replies that have no quicker way. Raises HopError."""
+    while piece := await reply.chunk():
+        if not take(piece):
+            return False
+    return True
 
 
 async def error_page(reply: Reply, at_most: int = 65_536) -> bytes:

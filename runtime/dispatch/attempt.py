@@ -77,7 +77,7 @@ class Attempt:
         self._ledger = run.fleet.ledger(lane)
         self._status: int | None = None
         self._stream = self._job.dialect.streams(self._job.body)  # the client wants a stream
-        self.gate = Gate(run.sink.write, self._at_commit, whole=self._job.whole, open=before is not None)
+        self.gate = Gate(self._job.whole, open=before is not None)
         self.before = before
         self.dropped: tuple[str, ...] = ()
         self.first_token: float | None = None
@@ -164,12 +164,11 @@ class Attempt:
         first = min(left, waits + times.first_token) if streamed else left
         loop = asyncio.get_running_loop()
         now = loop.time()
-        due = _Due(now + first, now + left, times.idle)
         try:
-            with Alarm(loop, due.first) as alarm:
+            with Alarm(loop, now + first) as alarm:
                 reply = await self._lane.hop.open(call, connect_s=times.connect)
                 try:
-                    failure = await self._read(reply, meter, alarm, due)
+                    failure = await self._read(reply, meter, alarm, now + left)
                 finally:
                     reply.close()
         except TimeoutError:
@@ -183,29 +182,42 @@ class Attempt:
             await meter.check()
         rest = b"" if meter.done else meter.end()
         if meter.failure is None:
-            await self.gate.finish(rest, stream=self._stream)
+            if rest or not self.gate.open:
+                await self._let_through(None if self._stream else self.gate.size + len(rest), rest)
             self._run.outcome.answered = True
         return meter.failure
 
-    async def _read(self, reply: Reply, meter: Meter, alarm: Alarm, due: _Due) -> Failure | None:
-        """Relays what arrives until the end; None at a good one."""
+    async def _read(self, reply: Reply, meter: Meter, alarm: Alarm, end: float) -> Failure | None:
+        """Relays what arrives until the end of the reply; None at a good one. end: loop time."""
         codec = self._turn.backend.codec
         self._status = reply.status
         if reply.status != HTTPStatus.OK:
             return codec.classify(reply.status, reply.headers, await error_page(reply))
-        now, gate = asyncio.get_running_loop().time, self.gate
-        while not meter.done and meter.failure is None and (piece := await reply.chunk()):
+        now, idle, gate = asyncio.get_running_loop().time, self._turn.target.timeouts.idle, self.gate
+        write_now, due = self._run.sink.write_now, False
+
+        def take(piece: bytes) -> bool:
+            """One piece. True if it is dealt with and more is wanted; after the commit point the task sleeps meanwhile."""
+            nonlocal due
             out = meter.feed(piece)
             if self.first_token is None and meter.began:
                 self.first_token = self._clock()
                 self._work.first_token(self.first_token)
-            if out:
+            if out and not (gate.open and write_now(out)):
+                due = gate.hold(out, good=self.first_token is not None) or gate.open
+            if self.first_token is not None:
+                alarm.move(min(end, now() + (_AFTER_FINISH_S if meter.finished else idle)))
+            return not due and not meter.done and meter.failure is None
+
+        ended = False
+        while not ended and not meter.done and meter.failure is None:
+            ended = await reply.relay(take)
+            if due:
                 # A client that reads slowly is no reason to give the model up: no time-out runs while writing.
                 alarm.move(None)
-                await gate.forward(out, good=self.first_token is not None)
-                alarm.move(due.until(now(), self.first_token is not None, meter.finished))
-            elif self.first_token is not None:
-                alarm.move(due.until(now(), True, meter.finished))
+                await self._let_through(None)
+                alarm.move(min(end, now() + (_AFTER_FINISH_S if meter.finished else idle)))
+                due = False
         failure = meter.failure
         if meter.done and gate.open and failure is None:
             self._run.outcome.answered = True  # the closing mark of a stream has gone out
@@ -214,8 +226,14 @@ class Attempt:
             return codec.classify(HTTPStatus.OK, {}, failure.body)
         return failure
 
-    async def _at_commit(self, length: int | None) -> None:
-        await self._commit(self, length)
+    async def _let_through(self, length: int | None, rest: bytes = b"") -> None:
+        """Commits the answer where that is still to be done, and writes what was held and the rest.
+
+        length: of a whole answer; None for a stream.
+        """
+        if not self.gate.open:
+            await self._commit(self, length)
+        await self._run.sink.write(self.gate.release() + rest)
 
     def _book(self, started: float, result: str, failure: Failure | None) -> None:
         """One row in the record: the exchange with its times, its end, its usage and its cost."""
@@ -257,22 +275,6 @@ class Attempt:
                 estimated=estimated,
             )
         )
-
-
-class _Due:
-    """Until when the next bytes are awaited. Loop times; `idle` in seconds."""
-
-    __slots__ = ("end", "first", "idle")
-
-    def __init__(self, first: float, end: float, idle: float) -> None:
-        self.first = first
-        self.end = end
-        self.idle = idle
-
-    def until(self, now: float, begun: bool, finished: bool) -> float:
-        if not begun:
-            return self.first
-        return min(self.end, now + (_AFTER_FINISH_S if finished else self.idle))
 
 
 def _silent(after_s: float) -> Failure:

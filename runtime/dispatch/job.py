@@ -71,6 +71,10 @@ class Sink(Protocol):
 
     async def write(self, data: bytes) -> None: ...
 
+    def write_now(self, data: bytes) -> bool:
+        """Writes a part of a stream without waiting. False, with nothing written, if it would have to wait."""
+        ...
+
 
 class Outcome(msgspec.Struct):
     """How a request went. `target` is set at the commit point; `failure` is None when the answer is whole.

@@ -31,6 +31,10 @@ class Collected:
             raise HopError(Failure(Kind.GARBLED, Disposition.NEXT_CANDIDATE, words))
         self._pieces.append(data)
 
+    def write_now(self, data: bytes) -> bool:
+        """False: `write` keeps to the bound."""
+        return False
+
     @property
     def body(self) -> bytes:
         return b"".join(self._pieces)

@@ -53,7 +53,7 @@ async def answer_body(
         with Presence(request.receive, sink):
             settled = await live(desk, ask, sink, work)
             error = settled.error
-            if sink.started:
+            if request.started:
                 # A cut stream ends with an error in the client's dialect, never with its closing mark.
                 await sink.close(dialect.error_event(error) if error is not None else b"")
             elif error is not None:

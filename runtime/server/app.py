@@ -60,6 +60,8 @@ class App:
         self.tasks.add(task)
         counted = access_log.Counted(send) if access_log.log.isEnabledFor(logging.INFO) else None
         request = ClientRequest(scope, receive, counted or send, self._desk.clock())
+        if counted is not None:
+            request.write_now = None  # it would go past the counting
         try:
             await self._with_a_floor(request)
         finally:

@@ -20,6 +20,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Pairs = Iterable[tuple[bytes, bytes]]
 
+WRITE_NOW = "hearth.write_now"
+"""ASGI extension of our own server: writes a part of a chunked body at once; False where it would have to wait."""
+
 JSON = (b"content-type", b"application/json")
 _MOST_HEADER_BYTES = 4096  # of one value that we send
 _UNFIT = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")  # what no header value may hold
@@ -46,6 +49,7 @@ class ClientRequest:
         "scope",
         "send",
         "started",
+        "write_now",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, arrived: float) -> None:
@@ -61,6 +65,8 @@ class ClientRequest:
         self.caller: Caller = STRANGER
         self.peer: str | None = client[0] if (client := scope.get("client")) else None
         self.started = False
+        extensions = scope.get("extensions") or {}
+        self.write_now: Callable[[bytes], bool] | None = extensions.get(WRITE_NOW)
 
     @property
     def query(self) -> str:

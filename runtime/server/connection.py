@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, ClassVar
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from runtime.server.asgi import WRITE_NOW
 from runtime.server.gathered import Gathered
 
 _OVERHEAD = 16  # bytes of framing that a byte of body may cost: a chunk of one byte takes 6
@@ -197,6 +199,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._upgrade = True  # the message is read again as plain HTTP
             return
         super().on_headers_complete()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["extensions"] = {WRITE_NOW: partial(self._write_now, self.cycle)}
         self.headers = []  # trailers come here, and not among the headers that the application has
 
     def on_body(self, body: bytes) -> None:
@@ -310,6 +314,14 @@ class HttpProtocol(HttpToolsProtocol):
         self.idle[self] = None
         if len(self.idle) > self.limits.idle:
             next(iter(self.idle)).give_way()
+
+    def _write_now(self, cycle: RequestResponseCycle, body: bytes) -> bool:
+        """A part of an answer whose head has left, as a chunk. What `cycle.send` would do, without a coroutine."""
+        started = cycle.response_started and cycle.chunked_encoding
+        if self.flow.write_paused or not started or cycle.response_complete or cycle.disconnected:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
 
     def pause_writing(self) -> None:
         super().pause_writing()

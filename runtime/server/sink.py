@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from runtime.dispatch.job import Head
 from runtime.server.asgi import JSON, ClientRequest, Pairs
 from runtime.wire import sse
@@ -14,11 +12,10 @@ _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-c
 class ClientSink:
     """A `runtime.dispatch.job.Sink`.
 
-    complete: the last byte was handed over: a client that closes now has its answer. writing_since: when the write in
-    progress began, None between two; it lasts where the client does not read.
+    complete: the last byte was handed over: a client that closes now has its answer.
     """
 
-    __slots__ = ("_extra", "_request", "_streaming", "complete", "gone", "writing_since")
+    __slots__ = ("_extra", "_request", "_streaming", "complete", "gone")
 
     def __init__(self, request: ClientRequest, extra: Pairs) -> None:
         self._request = request
@@ -26,12 +23,6 @@ class ClientSink:
         self._streaming = False
         self.complete = False
         self.gone = False
-        self.writing_since: float | None = None
-
-    @property
-    def started(self) -> bool:
-        """True once the head has left."""
-        return self._request.started
 
     async def start(self, head: Head) -> None:
         self._streaming = head.length is None
@@ -50,9 +41,11 @@ class ClientSink:
     async def write(self, data: bytes) -> None:
         if data:
             self.complete = not self._streaming
-            self.writing_since = monotonic()
             await self._request.send({"type": "http.response.body", "body": data, "more_body": self._streaming})
-            self.writing_since = None
+
+    def write_now(self, data: bytes) -> bool:
+        """False where the client does not keep up, or where the server cannot write without waiting."""
+        return self._streaming and self._request.write_now is not None and self._request.write_now(data)
 
     async def close(self, last: bytes = b"") -> None:
         """Ends a stream, after its last event where one is pending. A whole answer ended with its only write."""

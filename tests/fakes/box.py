@@ -68,6 +68,10 @@ class MemorySink:
         self.head = head
         self.starts += 1
 
+    def write_now(self, data: bytes) -> bool:
+        """A client that is always written to by the task."""
+        return False
+
     async def write(self, data: bytes) -> None:
         if self._on_write is not None:
             self._on_write(data)

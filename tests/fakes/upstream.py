@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cloud.openai.compatible import OpenAICodec
 from runtime.contract.codec import Codec
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import MOST_BODY, HttpCall, rest_of
+from runtime.contract.hop import MOST_BODY, HttpCall, relay_chunks, rest_of
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
 
 CUT = HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "the answer was cut"))
@@ -101,6 +101,9 @@ class ScriptedReply:
                 raise piece
             return piece
         return b""
+
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        return await relay_chunks(self, take)
 
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         return await rest_of(self, at_most)

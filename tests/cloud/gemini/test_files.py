@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,6 +43,9 @@ class Answer:
     async def chunk(self) -> bytes:
         piece, self.body = self.body[:65_536], self.body[65_536:]
         return piece
+
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        raise NotImplementedError
 
     async def read(self, at_most: int = MOST_BODY) -> bytes:
         return await rest_of(self, at_most)

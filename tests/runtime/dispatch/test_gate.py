@@ -1,4 +1,4 @@
-"""The commit point: bytes are held until they are good, or until a whole answer is complete, and never beyond a bound."""
+"""The gate: bytes held back until the commit point, and how many of them."""
 
 from __future__ import annotations
 
@@ -8,91 +8,41 @@ from runtime.contract.failures import HopError, Kind
 from runtime.dispatch.gate import Gate
 
 
-class Client:
-    """Remembers commits and writes, in order."""
-
-    def __init__(self, *, refuses: bool = False) -> None:
-        self.seen: list[object] = []
-        self._refuses = refuses
-
-    async def write(self, data: bytes) -> None:
-        self.seen.append(data)
-
-    async def commit(self, length: int | None) -> None:
-        if self._refuses:
-            raise RuntimeError
-        self.seen.append(("commit", length))
-
-    def gate(self, *, whole: bool = False, open: bool = False, most: int = 100) -> Gate:
-        return Gate(self.write, self.commit, whole=whole, open=open, most=most)
+def test_a_stream_may_pass_once_its_content_is_good() -> None:
+    """What came before the first content leaves with it, in order."""
+    gate = Gate(whole=False)
+    assert not gate.hold(b"role ", good=False)
+    assert gate.hold(b"text", good=True)
+    assert not gate.open
+    assert gate.release() == b"role text"
+    assert gate.open
 
 
-async def test_a_stream_passes_from_its_first_good_content_on() -> None:
-    """What was held goes first, in one write, after one commit without a length."""
-    client = Client()
-    gate = client.gate()
-    await gate.forward(b"role", good=False)
-    assert client.seen == [] and not gate.open
-    await gate.forward(b" text", good=True)
-    await gate.forward(b" more", good=True)
-    await gate.finish(b"", stream=True)
-    assert client.seen == [("commit", None), b"role text", b" more"] and gate.open
+def test_a_whole_answer_waits_for_its_end() -> None:
+    """Good content alone opens nothing: every cut can still be rescued."""
+    gate = Gate(whole=True)
+    assert not gate.hold(b"a", good=True)
+    assert not gate.hold(b"b", good=True)
+    assert gate.size == 2
+    assert gate.release() == b"ab"
 
 
-async def test_a_whole_answer_passes_at_its_end_with_its_length() -> None:
-    """Good content does not open it."""
-    client = Client()
-    gate = client.gate(whole=True)
-    await gate.forward(b"one", good=True)
-    assert client.seen == []
-    await gate.finish(b"two", stream=False)
-    assert client.seen == [("commit", 6), b"onetwo"]
+def test_what_was_released_is_gone() -> None:
+    """Nothing is written twice, and the bound begins anew."""
+    gate = Gate(whole=False, most=3)
+    gate.hold(b"abc", good=True)
+    gate.release()
+    assert gate.size == 0
+    gate.hold(b"def", good=True)
+    assert gate.release() == b"def"
+    assert gate.release() == b""
 
 
-async def test_a_stream_that_is_held_whole_announces_no_length() -> None:
-    """`delivery: whole` on a stream."""
-    client = Client()
-    gate = client.gate(whole=True)
-    await gate.forward(b"event", good=True)
-    await gate.finish(b"mark", stream=True)
-    assert client.seen == [("commit", None), b"eventmark"]
-
-
-async def test_a_gate_that_was_open_commits_nothing() -> None:
-    """A resumed answer was committed before; an empty rest is not written."""
-    client = Client()
-    gate = client.gate(open=True)
-    await gate.forward(b"more", good=False)
-    await gate.finish(b"", stream=True)
-    await gate.finish(b"mark", stream=True)
-    assert client.seen == [b"more", b"mark"]
-
-
-@pytest.mark.parametrize("whole", [True, False])
-async def test_what_is_held_has_a_bound(whole: bool) -> None:
-    """Bytes without end and without content, or a whole answer without end, fail as garbled."""
-    client = Client()
-    gate = client.gate(whole=whole, most=100)
-    with pytest.raises(HopError) as garbled:
+def test_an_endless_answer_is_not_held() -> None:
+    """Past the bound the attempt fails as garbled, and memory is what it was."""
+    gate = Gate(whole=True, most=100)
+    with pytest.raises(HopError) as raised:
         for _ in range(1000):
-            await gate.forward(b"x" * 10, good=whole)
-    assert garbled.value.failure.kind is Kind.GARBLED and client.seen == []
-
-
-async def test_an_open_gate_has_no_bound() -> None:
-    """Only what is held counts."""
-    client = Client()
-    gate = client.gate(most=10)
-    await gate.forward(b"x", good=True)
-    for _ in range(100):
-        await gate.forward(b"x" * 10, good=True)
-    assert len(client.seen) == 102
-
-
-async def test_a_refused_commit_writes_nothing() -> None:
-    """Another attempt was first: this one's bytes go nowhere."""
-    client = Client(refuses=True)
-    gate = client.gate()
-    with pytest.raises(RuntimeError):
-        await gate.forward(b"text", good=True)
-    assert client.seen == [] and not gate.open
+            gate.hold(b"x" * 10, good=True)
+    assert raised.value.failure.kind is Kind.GARBLED
+    assert gate.size <= 110
