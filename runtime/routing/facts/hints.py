@@ -66,8 +66,8 @@ def read_hints(body: Mapping[str, Any], headers: Mapping[str, str]) -> Hints:
 def _take(members: dict[str, Any], name: str, place: str, value: Any) -> None:
     reader = _READERS.get(name)
     if reader is None:
-        near = get_close_matches(name, _READERS, n=1)
-        raise BadHint(place, f"unknown hint, did you mean {near[0]!r}?" if near else "unknown hint")
+        near = get_close_matches(name[:_LONGEST], _READERS, n=1)
+        raise BadHint(place[:_LONGEST], f"unknown hint, did you mean {near[0]!r}?" if near else "unknown hint")
     if value is None:
         return
     read = reader(place, value)

@@ -83,6 +83,13 @@ def test_a_wrong_hint_is_refused_with_its_place(body: dict[str, Any], headers: d
     assert refused.value.place == place
 
 
+def test_a_long_unknown_hint_is_quoted_cut() -> None:
+    """Megabytes of a name are neither compared nor sent back."""
+    with pytest.raises(BadHint) as refused:
+        read_hints({"hearth": {"requires" * 1_000_000: 1}}, {})
+    assert len(str(refused.value)) < 400
+
+
 def test_a_misspelt_hint_is_told_the_right_name() -> None:
     """The nearest name is in the message."""
     with pytest.raises(BadHint, match="requires"):
