@@ -196,8 +196,8 @@ class Box:
         return RoutingPolicy(self.escalation, (), routes, directory)
 
 
-async def asked(app: App, path: str, body: dict[str, Any], *, gone: asyncio.Event | None = None) -> Exchanged:
-    """One POST through the application, in memory. gone: set, the client hangs up; otherwise it stays."""
+async def asked(app: App, path: str, body: dict[str, Any] | bytes, *, gone: asyncio.Event | None = None) -> Exchanged:
+    """One POST through the application, in memory. body: JSON. gone: set, the client hangs up; otherwise it stays."""
     scope = {
         "type": "http",
         "method": "POST",
@@ -207,7 +207,7 @@ async def asked(app: App, path: str, body: dict[str, Any], *, gone: asyncio.Even
         "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
         "client": ("127.0.0.1", 5000),
     }
-    seen, pending = Exchanged(), [json.dumps(body).encode()]
+    seen, pending = Exchanged(), [body if isinstance(body, bytes) else json.dumps(body).encode()]
     away = gone or asyncio.Event()
 
     async def receive() -> Message:

@@ -115,6 +115,8 @@ def planted(seam: Seam, nth: int, error: Callable[[], BaseException], *, late: b
     owner, name = seam
     original = inspect.getattr_static(owner, name)
     fault = Planted()
+    if error is asyncio.CancelledError and not inspect.iscoroutinefunction(original):
+        error = ERRORS[0]  # a cancellation arrives only where something is awaited
 
     def due() -> bool:
         fault.calls += 1
