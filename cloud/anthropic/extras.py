@@ -71,13 +71,8 @@ def own(extra: Extra, names: Collection[str]) -> dict[str, Any]:
 
 
 def tools(request: Request) -> list[dict[str, Any]]:
-    """The tools that run at the vendor. Raises Unsupported for another vendor's."""
-    lists = [each.get("tools") for each in request.extra.values() if isinstance(each, Mapping)]
-    found = [tool for listed in lists if isinstance(listed, list | tuple) for tool in listed]
-    for tool in found:
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        if not isinstance(kind, str) or not _SERVER_TOOL.fullmatch(kind):
-            raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
+    """The tools that run at the vendor. Those of other vendors are left out."""
+    found = [tool for tool in _listed(request) if _known(tool)]
     # OpenAI's search is the vendor's own, near the place that the client gives for its user.
     for given in request.extra.values():
         options = given.get(_SEARCH) if isinstance(given, Mapping) else None
@@ -87,6 +82,25 @@ def tools(request: Request) -> list[dict[str, Any]]:
             where = {"user_location": {"type": "approximate", **near}} if isinstance(near, Mapping) else {}
             found.append(_SEARCH_TOOL | where)
     return found
+
+
+def check_tools(request: Request, losses: Losses) -> None:
+    """Names `tools` if another vendor's are left out. Raises Unsupported where the model must call one of them."""
+    foreign = [tool for tool in _listed(request) if not _known(tool)]
+    if foreign and request.demands_vendor_tool and not tools(request):
+        kind = foreign[0].get("type") if isinstance(foreign[0], dict) else None
+        raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
+    losses.add_if(bool(foreign), "tools")
+
+
+def _listed(request: Request) -> list[Any]:
+    lists = [each.get("tools") for each in request.extra.values() if isinstance(each, Mapping)]
+    return [tool for listed in lists if isinstance(listed, list | tuple) for tool in listed]
+
+
+def _known(tool: Any) -> bool:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    return isinstance(kind, str) and _SERVER_TOOL.fullmatch(kind) is not None
 
 
 def runs_there(body: Mapping[str, Any]) -> bool:

@@ -35,6 +35,7 @@ def declared(request: Request, can: Capabilities, losses: Losses) -> list[dict[s
             except schema.Unshapable:
                 losses.add("strict")
         out.append(blocks.cached(made, tool.cache))
+    extras.check_tools(request, losses)
     return out + extras.tools(request)
 
 

@@ -61,12 +61,13 @@ def members(request: Request, losses: Losses) -> Table:
     return out
 
 
-def tools(request: Request) -> list[Table]:
-    """The tools that run at the vendor. Raises Unsupported for another vendor's.
+def tools(request: Request, losses: Losses) -> list[Table]:
+    """The tools that run at the vendor. Those of another vendor are left out and named; Unsupported if one must be called.
 
     A client writes one as the wire does (`{"google_search": {}}`), or with its name as a type.
     """
     out: list[Table] = []
+    foreign: list[Any] = []
     for wire, given in request.extra.items():
         if wire == WIRE or not isinstance(given, Mapping):
             continue
@@ -85,10 +86,14 @@ def tools(request: Request) -> list[Table]:
                 if name not in _SERVER_TOOLS or not marked:
                     found = {}
                     break
-            if not found:
-                raise Unsupported(f"a tool of type {kind!r} is not this vendor's", "tools")
-            out.append(found)
+            if found:
+                out.append(found)
+            else:
+                foreign.append(kind)
         out += [{"googleSearch": {}}] if given.get(_SEARCH) is not None else []
+    if foreign and not out and request.demands_vendor_tool:
+        raise Unsupported(f"a tool of type {foreign[0]!r} is not this vendor's", "tools")
+    losses.add_if(bool(foreign), "tools")
     return out
 
 

@@ -70,5 +70,5 @@ def config(request: Request, can: Capabilities, losses: Losses) -> Table:
 
 def holds_format(request: Request, can: Capabilities) -> bool:
     """True if the wire holds the model to the wanted format; otherwise it is asked for in words."""
-    with_tools = bool(request.tools or extras.tools(request))
+    with_tools = bool(request.tools or extras.tools(request, Losses()))
     return request.format is None or (can.structured_output and (can.structured_with_tools or not with_tools))

@@ -30,7 +30,7 @@ def write_request(request: Request, target: Target, api_version: str) -> Encoded
     declared = tools.declared(request)
     members: Table = {
         "systemInstruction": {"parts": system} if system else None,
-        "tools": ([{"functionDeclarations": declared}] if declared else []) + extras.tools(request),
+        "tools": ([{"functionDeclarations": declared}] if declared else []) + extras.tools(request, losses),
         "toolConfig": tools.config(request, can, losses),
         "generationConfig": generation.config(request, can, losses),
     }

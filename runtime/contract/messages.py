@@ -167,6 +167,7 @@ class Request:
 
     extra: whole-request members only one wire knows, by that wire's name (OpenAI's seed, logit_bias, … stand in their own
     field where two wires share them). prompt_tokens: the estimated length of the prompt; never reported as its counted length.
+    dropped: names of the client's parameters that its own wire's reader lost or weakened.
     """
 
     model: str
@@ -194,4 +195,13 @@ class Request:
     stream: bool = False
     include_usage: bool = False
     prompt_tokens: int = 0
+    dropped: tuple[str, ...] = ()
     extra: Extra = field(default_factory=dict)
+
+    @property
+    def demands_vendor_tool(self) -> bool:
+        """True if the model must call a tool that is not among `tools`: one that only its vendor can run."""
+        choice = self.tool_choice
+        if choice is None or choice.mode not in ("required", "named"):
+            return False
+        return not self.tools if choice.mode == "required" else all(tool.name != choice.name for tool in self.tools)

@@ -58,4 +58,4 @@ def translated(job: Job, target: Target, codec: Codec, request: Request) -> Aske
     writer = job.dialect.write_answer(replace(request, prompt_tokens=job.facts.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
     meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
-    return Asked(encoded.call, meter, encoded.dropped)
+    return Asked(encoded.call, meter, tuple(dict.fromkeys((*request.dropped, *encoded.dropped))))

@@ -537,8 +537,11 @@ def test_a_server_tool_reaches_the_vendor_behind_the_functions() -> None:
     search = {"type": "web_search_20250305", "name": "web_search"}
     out = body(ask(tools=(TOOL,), extra={"openai_chat": {"tools": [search]}}))
     assert [tool["name"] for tool in out["tools"]] == ["look", "web_search"]
+    foreign = {"openai_chat": {"tools": [{"type": "code_interpreter"}]}}
+    assert dropped(ask(extra=foreign)) == ("tools",)
+    assert "tools" not in body(ask(extra=foreign))
     with pytest.raises(Unsupported) as caught:
-        body(ask(extra={"openai_chat": {"tools": [{"type": "code_interpreter"}]}}))
+        body(ask(extra=foreign, tool_choice=ToolChoice("required")))
     assert caught.value.param == "tools"
 
 

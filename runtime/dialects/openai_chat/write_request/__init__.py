@@ -157,14 +157,19 @@ def tool_entry(tool: Tool, profile: ChatProfile) -> dict[str, Any]:
 
 
 def _left_behind(request: Request) -> list[str]:
-    """Names of members that only another wire knows. Raises Unsupported for tools that a vendor runs itself."""
+    """Names of members that only another wire knows, `tools` for those that a vendor runs itself.
+
+    Raises Unsupported where the model must call such a tool.
+    """
     names = []
     for wire, extra in request.extra.items():
         if wire == WIRE or not isinstance(extra, Mapping):
             continue
         if extra.get("tools"):
-            kinds = sorted({str(tool.get("type")) for tool in extra["tools"] if isinstance(tool, Mapping)})
-            raise Unsupported(f"tools of another vendor's own ({', '.join(kinds)}) cannot be run here", "tools")
+            if request.demands_vendor_tool:
+                kinds = sorted({str(tool.get("type")) for tool in extra["tools"] if isinstance(tool, Mapping)})
+                raise Unsupported(f"tools of another vendor's own ({', '.join(kinds)}) cannot be run here", "tools")
+            names.append("tools")
         names += [name for name, value in extra.items() if value not in (None, False) and name not in _MEANINGLESS]
     return names
 

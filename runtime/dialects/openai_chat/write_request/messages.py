@@ -38,7 +38,7 @@ class Messages:
         self._profile, self._dropped = profile, dropped
 
     def written(self, messages: Sequence[Message]) -> list[Json]:
-        """Raises Unsupported."""
+        """A message of which nothing can be written is left out. Raises Unsupported."""
         out: list[Json] = []
         begun = False  # a message other than instructions has been written
         for message in messages:
@@ -52,15 +52,24 @@ class Messages:
                 continue
             begun = True
             if message.role is Role.ASSISTANT:
-                out.append(self._assistant(message) | named)
+                turn = self._assistant(message)
+                if turn.keys() > {"role", "content"} or turn["content"] or not message.parts:
+                    out.append(turn | named)
                 continue
             results = [part for part in message.parts if isinstance(part, ToolResult)]
-            own: list[Part] = [part for part in message.parts if not isinstance(part, ToolResult)]
+            own: list[Part] = [part for part in message.parts if not isinstance(part, ToolResult) and self._known(part)]
             media: list[Part] = [part for result in results for part in result.content if isinstance(part, Media)]
             out += [self._result(result) for result in results]
-            if media or own or not results:
+            if media or own or not message.parts:
                 out.append({"role": "user", "content": self._content(media + own, "\n\n")} | named)
         return out
+
+    def _known(self, part: Part) -> bool:
+        """False, and a name among the dropped, for a part that only another wire knows."""
+        if not isinstance(part, Opaque) or part.wire == WIRE:
+            return True
+        self._dropped.append("messages")
+        return False
 
     def _result(self, result: ToolResult) -> Json:
         """The text of a result; a failure is marked in its JSON, because the wire has no member for it."""

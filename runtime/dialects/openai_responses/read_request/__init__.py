@@ -9,7 +9,7 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Message, Request, Role, Text, Thinking
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_responses.read_request.items import messages
-from runtime.dialects.openai_responses.read_request.tools import answer_format, tool_choice, tools
+from runtime.dialects.openai_responses.read_request.tools import ClientTools, answer_format, tool_choice
 from runtime.dialects.openai_responses.words import NAME
 from runtime.dialects.seam import HINTS
 from runtime.wire import members
@@ -66,17 +66,17 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         raise BadBody("the response that 'previous_response_id' names is not stored here", "previous_response_id")
     instructions = members.text(data, "instructions")
     head = (Message(Role.SYSTEM, (Text(instructions),)),) if instructions else ()
-    conversation = messages(data.get("input"), signatures)
+    tools = ClientTools(data)
+    conversation, unread = messages(data.get("input"), tools, signatures)
     if not conversation:
         raise BadBody("'input' must be a text or a list with at least one item", "input")
-    functions, vendor_tools = tools(data)
     top_logprobs = members.whole(data, "top_logprobs", 0)
     wants_logprobs = bool(top_logprobs) or _LOGPROBS in members.items(data, "include")
     return Request(
         model=members.text(data, "model") or "",
         messages=(*head, *conversation),
-        tools=functions,
-        tool_choice=tool_choice(data, {tool.name for tool in functions}),
+        tools=tools.functions,
+        tool_choice=tool_choice(data, tools),
         parallel_tool_calls=members.flag(data, "parallel_tool_calls"),
         max_tokens=members.whole(data, "max_output_tokens", 1),
         temperature=members.number(data, "temperature"),
@@ -96,7 +96,8 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         metadata=_metadata(data),
         stream=members.flag(data, "stream") or False,
         include_usage=True,
-        extra=_extra(data, vendor_tools),
+        dropped=(*(("tools",) if tools.grammars else ()), *(("input",) if unread else ())),
+        extra=_extra(data, tools.vendors),
     )
 
 

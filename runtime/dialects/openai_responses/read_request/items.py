@@ -26,35 +26,66 @@ from runtime.contract.messages import (
 from runtime.dialects.openai_chat.read_request.turn import EchoedReasoning, arranged
 from runtime.dialects.openai_chat.signatures import SignatureCache, call_key, origin
 from runtime.dialects.openai_responses.read_request.parts import content
-from runtime.dialects.openai_responses.read_request.tools import INPUT
+from runtime.dialects.openai_responses.read_request.tools import INPUT, SEARCH, ClientTools
 from runtime.dialects.openai_responses.signatures import Carried, is_foreign, part_of, read_foreign
 from runtime.dialects.openai_responses.words import NAME, UNDECODABLE
+from runtime.dialects.tool_results import results_in_place
 from runtime.wire import data_url, members
 from runtime.wire.raw_body import BadBody
 
 _ROLES = {"user": Role.USER, "system": Role.SYSTEM, "developer": Role.SYSTEM, "assistant": Role.ASSISTANT}
-_CALL = frozenset({"type", "call_id", "name", "arguments", "status", "id"})
+_CALL = frozenset({"type", "call_id", "name", "namespace", "arguments", "input", "status", "id", "execution"})
+# Items that only servers of this wire understand. Items of a type that stands nowhere are dropped.
+_VENDORS = frozenset(
+    {
+        "apply_patch_call",
+        "apply_patch_call_output",
+        "code_interpreter_call",
+        "compaction",
+        "computer_call",
+        "computer_call_output",
+        "file_search_call",
+        "local_shell_call",
+        "local_shell_call_output",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "mcp_call",
+        "mcp_list_tools",
+        "shell_call",
+        "shell_call_output",
+        "tool_search_call",
+        "tool_search_output",
+        "web_search_call",
+    }
+)
 
 
-def messages(given: Any, signatures: SignatureCache | None) -> tuple[Message, ...]:
-    """`input`: a string or a list of items. Raises BadBody with the item's place."""
+def messages(given: Any, tools: ClientTools, signatures: SignatureCache | None) -> tuple[tuple[Message, ...], bool]:
+    """`input`, a string or a list of items; True if an item was dropped. Raises BadBody with the item's place.
+
+    tools: of the same request, for the names of earlier calls.
+    """
     if isinstance(given, str):
-        return (Message(Role.USER, (Text(given),)),)
+        return (Message(Role.USER, (Text(given),)),), False
     if not isinstance(given, list):
         raise members.wrong("input", "a string or a list of items")
-    reader = _Items()
+    reader = _Items(tools)
     for place, item in enumerate(given):
         at = f"input[{place}]"
         if not isinstance(item, dict):
             raise members.wrong(at, "an object")
         reader.read(item, at)
-    return tuple(_with_signatures(message, signatures) for message in reader.messages())
+    found = results_in_place(reader.messages())
+    return tuple(_with_signatures(message, signatures) for message in found), reader.dropped
 
 
 class _Items:
-    """Reads items in order; knows the calls made so far."""
+    """Reads items in order; knows the calls made so far. dropped: True if an item was of no known type."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: ClientTools) -> None:
+        self.dropped = False
+        self._tools = tools
+        self._skipped: set[str] = set()  # ids of calls that were not read
         self._turns: list[tuple[Role, list[Part]]] = []
         self._calls: dict[str, str] = {}  # id -> name
         self._signed: dict[str, Carried] = {}  # call id -> signature
@@ -84,6 +115,11 @@ class _Items:
             case "custom_tool_call":
                 text = members.text(item, "input", at) or ""
                 self._call(item, at, msgspec.json.encode({INPUT: text}).decode())
+            case "tool_search_call" if item.get("execution") == "client":
+                arguments = members.table(item, "arguments", at) or {}
+                self._call(item | {"name": SEARCH}, at, msgspec.json.encode(arguments).decode())
+            case "tool_search_output" if str(item.get("call_id")) in self._calls:
+                self._result(item | {"output": msgspec.json.encode(item.get("tools")).decode()}, at)
             case "function_call_output" | "custom_tool_call_output":
                 self._result(item, at)
             case "image_generation_call":  # of the model's; without data it failed
@@ -93,8 +129,15 @@ class _Items:
                     self._add_to_turn(Media("image", mime, data=data))
             case "item_reference":
                 raise BadBody(f"the item {item.get('id')!r} is not stored here: send it whole", f"{at}.id")
+            case "additional_tools":  # read with the tools
+                pass
             case str():
-                self._add_to_turn(Opaque(NAME, item))
+                if isinstance(item.get("call_id"), str):
+                    self._skipped.add(item["call_id"])
+                if kind in _VENDORS:
+                    self._add_to_turn(Opaque(NAME, item))
+                else:
+                    self.dropped = True
             case _:
                 raise members.wrong(f"{at}.type", "a string")
 
@@ -142,14 +185,17 @@ class _Items:
 
     def _call(self, item: dict[str, Any], at: str, arguments: str) -> None:
         call_id, name = members.needed_text(item, "call_id", at), members.needed_text(item, "name", at)
-        self._calls[call_id] = name
-        kept = members.rest(item, _CALL | {"input"})
-        if item.get("type") == "custom_tool_call":
-            kept["type"] = "custom_tool_call"
+        name = self._calls[call_id] = self._tools.flat(members.text(item, "namespace", at) or "", name)
+        kept = members.rest(item, _CALL)
+        if item.get("type") != "function_call":
+            kept["type"] = item["type"]
         self._add_to_turn(ToolCall(call_id, name, arguments, extra={NAME: kept} if kept else {}))
 
     def _result(self, item: dict[str, Any], at: str) -> None:
         call_id = members.needed_text(item, "call_id", at)
+        if call_id not in self._calls and call_id in self._skipped:
+            self.dropped = True
+            return
         if call_id not in self._calls:
             raise BadBody(f"{call_id!r} is the id of no call before it", f"{at}.call_id")
         output = content(item.get("output"), f"{at}.output")
@@ -183,6 +229,8 @@ def _arguments(value: Any, at: str) -> str:
         parsed = msgspec.json.decode(value)
     except UNDECODABLE as error:
         raise BadBody(f"{at!r} is not valid JSON: {error}", at) from error
+    if parsed is None:
+        return "{}"
     if not isinstance(parsed, dict):
         raise BadBody(f"{at!r} must be the JSON text of an object", at)
     return value

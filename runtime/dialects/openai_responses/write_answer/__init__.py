@@ -12,14 +12,14 @@ from runtime.contract.events import Event, Start, Stop, UsageReport
 from runtime.contract.messages import Request
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_chat.signatures import SignatureCache, call_key
-from runtime.dialects.openai_responses.read_request.tools import is_custom
+from runtime.dialects.openai_responses.read_request.tools import kind_of, namespaced
 from runtime.dialects.openai_responses.write_answer.envelope import (
     StreamProgress,
     echo_from,
     final_response,
     new_response,
 )
-from runtime.dialects.openai_responses.write_answer.output import Output
+from runtime.dialects.openai_responses.write_answer.output import CalledTool, Output
 from runtime.wire import sse
 
 _encode = msgspec.json.encode
@@ -46,8 +46,8 @@ class _Answer:
 
     def __init__(self, request: Request, frame: Frame) -> None:
         self.request, self.frame = request, frame
-        custom = {tool.name for tool in request.tools if is_custom(tool)}
-        self.output = Output(frame.new_id, custom, request.logprobs)
+        kinds = {tool.name: CalledTool(kind_of(tool), namespaced(tool)) for tool in request.tools}
+        self.output = Output(frame.new_id, kinds, request.logprobs)
         self.usage: Usage | None = None
         self.stop: Stop | None = None
         self._echo = echo_from(request) if frame.echo is None else frame.echo

@@ -8,7 +8,7 @@ from typing import Any
 from runtime.contract.events import Stop
 from runtime.contract.messages import Request
 from runtime.contract.usage import Usage
-from runtime.dialects.openai_responses.read_request.tools import is_custom
+from runtime.dialects.openai_responses.read_request.tools import kind_of
 from runtime.dialects.openai_responses.words import CUT_SHORT, NAME, usage_object
 
 Json = dict[str, Any]
@@ -65,7 +65,7 @@ def echo_from(request: Request) -> Json:
     tools: list[Json] = []
     for tool in request.tools:
         entry: Json = {"type": "function", "name": tool.name, "description": tool.description}
-        if is_custom(tool):
+        if kind_of(tool) == "custom":
             entry["type"] = "custom"
         else:
             entry |= {"parameters": tool.schema, "strict": bool(tool.strict)}

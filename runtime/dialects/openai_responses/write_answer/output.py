@@ -6,8 +6,8 @@ comes between. Numbers the items; sequence numbers and the response belong to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,7 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Reasoning
 from runtime.dialects.openai_chat.signatures import Bound, ModelTurn
-from runtime.dialects.openai_responses.read_request.tools import INPUT
+from runtime.dialects.openai_responses.read_request.tools import INPUT, Namespaced
 from runtime.dialects.openai_responses.signatures import Carried, read_native, write_foreign
 from runtime.dialects.openai_responses.words import UNDECODABLE
 from runtime.wire import logprobs as openai_logprobs
@@ -38,6 +38,12 @@ WireEvents = list[Json]
 """Events of the wire without their sequence numbers."""
 
 NO_ARGUMENTS = "{}"
+# Type of a tool -> type of its calls, prefix of their ids, the member with the arguments and its value while they grow.
+_CALLS: Mapping[str, tuple[str, str, str, Any]] = {
+    "function": ("function_call", "fc", "arguments", ""),
+    "custom": ("custom_tool_call", "ctc", INPUT, ""),
+    "tool_search": ("tool_search_call", "tsc", "arguments", {}),
+}
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
 
@@ -58,18 +64,31 @@ class _Open:
         return self.event(kind, content_index=len(self.item["content"]) - 1, **members)
 
 
+class CalledTool(NamedTuple):
+    """A tool as the client knows it. kind: its type. origin: its namespace and its name there; None if it is in none."""
+
+    kind: Literal["function", "custom", "tool_search"] = "function"
+    origin: Namespaced | None = None
+
+
+_PLAIN = CalledTool()
+_NO_TOOLS: Mapping[str, CalledTool] = {}
+
+
 class Output:
-    """Takes every event of one answer. custom: names of the tools that are called with free text.
+    """Takes every event of one answer. tools: by the name under which the model calls them; any other is a function.
 
     rivals: the most alternatives that are reported of a token; None: all.
     """
 
-    def __init__(self, new_id: Callable[[str], str], custom: Collection[str] = (), rivals: int | None = None) -> None:
+    def __init__(
+        self, new_id: Callable[[str], str], tools: Mapping[str, CalledTool] = _NO_TOOLS, rivals: int | None = None
+    ) -> None:
         self._rivals = rivals
         self.items: list[Json] = []
         self.model: str | None = None
         self._new_id = new_id
-        self._custom = custom
+        self._tools = tools
         self._message: _Open | None = None
         self._last_message: Json | None = None
         self._reasoning: _Open | None = None
@@ -90,8 +109,8 @@ class Output:
                 call = self._calls[index]
                 call.text.append(text)
                 # Free text is reported when it is complete, because its pieces are pieces of JSON.
-                custom = call.item["type"] == "custom_tool_call"
-                return [] if custom else [call.event("function_call_arguments.delta", delta=text)]
+                plain = call.item["type"] == "function_call"
+                return [] if not plain else [call.event("function_call_arguments.delta", delta=text)]
             case ToolCallStart():
                 return self._call(event)
             case BlockEnd(index=index) if index in self._calls:
@@ -280,11 +299,16 @@ class Output:
         if event.signature:
             self._signatures[event.id] = event.signature
             out += self._carry(Carried(model=self.model, signature=event.signature, call_id=event.id))
-        custom = event.name in self._custom
-        kind, given = ("custom_tool_call", INPUT) if custom else ("function_call", "arguments")
-        item = {"type": kind, "id": self._new_id("ctc" if custom else "fc"), "status": "in_progress"}
-        item |= {"call_id": event.id, "name": event.name, given: ""}
-        self._calls[event.index], added = self._add(event.index, item)
+        tool = self._tools.get(event.name, _PLAIN)
+        kind, prefix, given, empty = _CALLS[tool.kind]
+        item = {"type": kind, "id": self._new_id(prefix), "status": "in_progress", "call_id": event.id}
+        if tool.kind == "tool_search":
+            item["execution"] = "client"
+        elif tool.origin is not None:
+            item |= {"name": tool.origin.name, "namespace": tool.origin.namespace}
+        else:
+            item["name"] = event.name
+        self._calls[event.index], added = self._add(event.index, item | {given: empty})
         self._call_count += 1
         return out + added
 
@@ -298,6 +322,9 @@ class Output:
                 opened.event("custom_tool_call_input.done", input=text),
             ]
             return [*out, *self._done(opened, status)]
+        if opened.item["type"] == "tool_search_call":
+            opened.item["arguments"] = _object(written)
+            return self._done(opened, status)
         out = []
         if not written.strip():
             written = NO_ARGUMENTS
@@ -313,6 +340,14 @@ class Output:
         opened, added = self._add(-1, item | {"result": None, "output_format": form})
         opened.item["result"] = data
         return [*out, *added, opened.event("image_generation_call.completed"), *self._done(opened)]
+
+
+def _object(arguments: str) -> Json:
+    try:
+        value = msgspec.json.decode(arguments)
+    except UNDECODABLE:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _free_text(arguments: str) -> str:

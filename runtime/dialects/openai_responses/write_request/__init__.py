@@ -17,7 +17,7 @@ from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request, Thinking, Tool
 from runtime.dialects.format import instructed
 from runtime.dialects.openai_responses.profile import ResponsesProfile
-from runtime.dialects.openai_responses.read_request.tools import is_custom
+from runtime.dialects.openai_responses.read_request.tools import kind_of, own_members
 from runtime.dialects.openai_responses.words import NAME
 from runtime.dialects.openai_responses.write_request.items import Items
 from runtime.wire import limits
@@ -60,6 +60,7 @@ def write_request(request: Request, model: str, profile: ResponsesProfile) -> En
         if wire != NAME and isinstance(foreign, Mapping):
             kept = ((name, value) for name, value in foreign.items() if name not in _MEANINGLESS)
             dropped += [name for name, value in kept if value not in (None, False)]
+            dropped += ["tools"] if foreign.get("tools") else []
     written = msgspec.json.encode({name: value for name, value in body.items() if value is not None})
     return Encoded(HttpCall(PATH, written), tuple(dict.fromkeys(dropped)))
 
@@ -86,7 +87,7 @@ def _refuse(request: Request) -> None:
             continue
         if extra.get("audio") or extra.get("modalities") not in (None, ["text"]):
             raise Unsupported("this wire answers in text alone", "modalities")
-        if wire != NAME and extra.get("tools"):
+        if wire != NAME and extra.get("tools") and request.demands_vendor_tool:
             kinds = [tool.get("type") for tool in extra["tools"] if isinstance(tool, dict)]
             raise Unsupported(f"tools of the types {kinds} belong to another vendor", "tools")
 
@@ -106,7 +107,7 @@ def _tools(request: Request, profile: ResponsesProfile, vendor_tools: list[Any])
         return found
     if not profile.forced_tools and choice.mode in ("required", "named"):
         raise Unsupported("the model cannot be made to call a tool", "tool_choice")
-    kinds = {tool.name: "custom" for tool in request.tools if is_custom(tool)}
+    kinds = {tool.name: "custom" for tool in request.tools if kind_of(tool) == "custom"}
     if choice.mode == "named":
         found["tool_choice"] = {"type": kinds.get(choice.name or "", "function"), "name": choice.name}
     elif choice.allowed and profile.allowed_tools:
@@ -119,12 +120,12 @@ def _tools(request: Request, profile: ResponsesProfile, vendor_tools: list[Any])
 
 def _tool(tool: Tool) -> dict[str, Any]:
     """A function always states `strict`, because this wire takes its absence for true."""
-    if is_custom(tool):
+    if kind_of(tool) == "custom":
         entry: dict[str, Any] = {"type": "custom", "name": tool.name, "description": tool.description}
     else:
         parameters = _NO_PARAMETERS if tool.schema is None else tool.schema
         entry = {"type": "function", "name": tool.name, "description": tool.description}
-        entry |= {"parameters": parameters, "strict": bool(tool.strict), **tool.extra.get(NAME, {})}
+        entry |= {"parameters": parameters, "strict": bool(tool.strict), **own_members(tool)}
     return {name: value for name, value in entry.items() if value is not None}
 
 

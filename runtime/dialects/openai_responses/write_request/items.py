@@ -53,7 +53,9 @@ class Items:
                 continue
             # Results of tools come before the text that the user adds to them.
             found += [self._result(part) for part in message.parts if isinstance(part, ToolResult)]
-            rest = [part for part in message.parts if not isinstance(part, ToolResult)]
+            rest = [part for part in message.parts if not isinstance(part, ToolResult | Opaque)]
+            if any(isinstance(part, Opaque) for part in message.parts):
+                self._dropped.append("messages")
             if rest or message.role is Role.SYSTEM:
                 role = self._profile.system if message.role is Role.SYSTEM else "user"
                 content: Any = [self._part(part) for part in rest]
@@ -80,9 +82,12 @@ class Items:
                     text = msgspec.json.decode(part.arguments).get(INPUT)
                     yield {"type": "custom_tool_call", "call_id": part.id, "name": part.name, "input": text}
                 case ToolCall():
-                    call = {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
-                    kept = part.extra.get(NAME, {})
-                    yield call | ({"namespace": kept["namespace"]} if "namespace" in kept else {})
+                    yield {
+                        "type": "function_call",
+                        "call_id": part.id,
+                        "name": part.name,
+                        "arguments": part.arguments,
+                    }
                 case Reasoning():
                     yield from self._reasoning(part)
                 case Opaque(wire=wire, value=value) if wire == NAME and isinstance(value, dict):

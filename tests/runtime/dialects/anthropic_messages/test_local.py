@@ -101,13 +101,18 @@ def test_requests_reach_the_engine(plain: list[recordings.Recorded]) -> None:
     assert refused < len(plain) / 3
 
 
-def test_what_only_the_vendor_runs_is_refused() -> None:
-    """A search the vendor runs is no hint: without it the answer would be another."""
+def test_what_only_the_vendor_runs_is_left_out_and_named() -> None:
+    """It was offered, and the model may do without; a choice that demands it is refused."""
     ask: dict[str, Any] = {"model": "local", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
     searching = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
     for members in (searching, {"mcp_servers": [{"type": "url", "name": "x", "url": "https://a.example"}]}):
-        with pytest.raises(Unsupported):
-            write_request(MESSAGES.read_request(RawBody(json.dumps(ask | members).encode())), "engine", VLLM)
+        written = write_request(MESSAGES.read_request(RawBody(json.dumps(ask | members).encode())), "engine", VLLM)
+        assert "tools" in written.dropped
+        assert b'"tools"' not in written.call.body
+        for choice in ({"type": "any"}, {"type": "tool", "name": "web_search"}):
+            body = RawBody(json.dumps(ask | members | {"tool_choice": choice}).encode())
+            with pytest.raises(Unsupported):
+                write_request(MESSAGES.read_request(body), "engine", VLLM)
 
 
 def test_what_the_engine_does_not_know_is_named() -> None:

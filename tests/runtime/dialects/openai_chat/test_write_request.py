@@ -272,10 +272,13 @@ def test_what_changes_the_meaning_is_refused(members: dict[str, Any], param: str
 
 
 def test_what_only_another_wire_knows() -> None:
-    """A tool that another vendor runs is refused; a wish of another wire's is left out and named."""
-    with pytest.raises(Unsupported) as caught:
-        dropped(extra={"other": {"tools": [{"type": "search"}]}})
-    assert caught.value.param == "tools"
+    """A tool that another vendor runs is left out and named, and refused if it must be called; so are hints, named alone."""
+    search = {"other": {"tools": [{"type": "search"}]}}
+    assert dropped(extra=search) == ("tools",)
+    for forced in (ToolChoice("required"), ToolChoice("named", "search")):
+        with pytest.raises(Unsupported) as caught:
+            dropped(extra=search, tool_choice=forced)
+        assert caught.value.param == "tools"
     assert dropped(extra={"other": {"diagnostics": {"a": 1}}}) == ("diagnostics",)
 
 

@@ -270,7 +270,6 @@ def test_a_wrong_member_is_refused_with_its_place(members: dict[str, Any], place
     [
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "p"}}, "prompt"),
-        ({"tools": [{"type": "custom", "name": "x", "format": {"type": "grammar"}}]}, "tools"),
         ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
     ],
 )

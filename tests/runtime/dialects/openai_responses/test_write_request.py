@@ -208,6 +208,8 @@ def test_plain_thinking_goes_back_in_words_where_it_is_wanted() -> None:
         ({"thinking": Thinking(budget=4000)}, ("reasoning_effort",)),
         ({"extra": {"openai_chat": {"prediction": {"x": 1}, "stream_options": {}}}}, ("prediction",)),
         ({"messages": (Message(Role.ASSISTANT, (Opaque("other", {}), Text("x"))), HI)}, ("messages",)),
+        ({"messages": (Message(Role.USER, (Opaque("other", {}), Text("x"))),)}, ("messages",)),
+        ({"extra": {"gemini": {"tools": [{"type": "google_search"}]}}}, ("tools",)),
     ],
 )
 def test_hints_that_go_are_named(more: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -227,7 +229,10 @@ def test_hints_that_go_are_named(more: dict[str, Any], names: tuple[str, ...]) -
         ({"messages": (Message(Role.USER, (Media("audio", "audio/wav", data="AAAA"),)),)}, "messages"),
         ({"messages": (Message(Role.USER, (Media("video", url="https://x"),)),)}, "messages"),
         ({"extra": {"openai_chat": {"modalities": ["audio"]}}}, "modalities"),
-        ({"extra": {"gemini": {"tools": [{"type": "google_search"}]}}}, "tools"),
+        (
+            {"extra": {"gemini": {"tools": [{"type": "s"}]}}, "tools": (), "tool_choice": ToolChoice("required")},
+            "tools",
+        ),
     ],
 )
 def test_what_would_change_the_meaning_is_refused(more: dict[str, Any], param: str) -> None:

@@ -1,0 +1,48 @@
+"""The order of calls and results that strict servers demand: all results of a turn right after it, before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from runtime.contract.messages import Message, Part, Role, ToolCall, ToolResult
+
+
+def results_in_place(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The conversation with each result in the message after the turn of its call.
+
+    Agents put other things between the two: instructions, a word of the user, text of the model, results of other calls. These
+    keep their order, behind the results. A result without a call stays where it is.
+    """
+    callers: dict[str, int] = {}  # call id -> place of the turn that made the call last
+    late: dict[int, list[Part]] = {}  # place of a turn -> its results that stand too far behind it
+    rest: dict[int, tuple[Part, ...]] = {}  # place of a message -> its parts without those
+    for place, message in enumerate(messages):
+        kept: list[Part] = []
+        for part in message.parts:
+            caller = callers.get(part.call_id) if isinstance(part, ToolResult) else None
+            if caller is None or caller == place - 1:
+                kept.append(part)
+            else:
+                late.setdefault(caller, []).append(part)
+            if isinstance(part, ToolCall):
+                callers[part.id] = place
+        if len(kept) < len(message.parts):
+            rest[place] = tuple(kept)
+    if not late:
+        return tuple(messages)
+    out: list[Message] = []
+    pending: list[Part] = []
+    for place, message in enumerate(messages):
+        parts = rest.get(place, message.parts)
+        if pending:
+            # They join the results that stand right after the turn.
+            early = [part for part in parts if isinstance(part, ToolResult)]
+            out.append(Message(Role.USER, (*early, *pending)))
+            parts = tuple(part for part in parts if not isinstance(part, ToolResult))
+            if parts or not message.parts:
+                out.append(replace(message, parts=parts))
+        elif parts or not message.parts:
+            out.append(replace(message, parts=parts) if place in rest else message)
+        pending = late.get(place, [])
+    return (*out, Message(Role.USER, tuple(pending))) if pending else tuple(out)
