@@ -30,12 +30,13 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     refused: str | None
     pending: Sequence[str]
     chores: Sequence[ChoreView]
+    troubles: Sequence[str | None] = ()  # of the stores on disk
 
 
 def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.StatusReport:
     """The status at this moment."""
     fleet, wall = desk.fleet, desk.wall()
-    notes = [desk.store.trouble] if desk.store.trouble else []
+    notes = [each for each in process.troubles if each]
     notes += [f"{each.name}: {each.trouble}" for each in process.chores if each.trouble]
     return status.StatusReport(
         version=__version__,

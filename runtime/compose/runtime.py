@@ -22,6 +22,7 @@ from runtime.contract.engine import Engine
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
+from runtime.dialects.format import CHECKS
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_completions import COMPLETIONS
@@ -161,6 +162,7 @@ class Runtime:
     async def aclose(self) -> None:
         """Closes the connections to clouds and the records. The decisions written last reach the disk first."""
         await self._cloud_client.aclose()
+        CHECKS.close()
         self.responses.close()
         await asyncio.to_thread(self.store.close)
 
@@ -173,6 +175,7 @@ class Runtime:
             refused=self.refused(),
             pending=pending(self.settings),
             chores=self.chores.views(),
+            troubles=(self.store.trouble, self.responses.trouble),
         )
         return report(self.desk, self.settings, process)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from runtime.contract.targets import Target
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import read_hints
@@ -14,6 +16,7 @@ from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import Auto, Lent, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
+from runtime.routing.plan.rules import demanded
 
 
 class Pictured(Protocol):
@@ -42,10 +45,15 @@ class Planner:
     def read(
         self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str], requires: frozenset[str] = frozenset()
     ) -> RoutingQuery:
-        """requires: certificates demanded besides those of the hints. Raises BadHint."""
+        """requires: certificates demanded besides those of the hints and the rules. Raises BadHint."""
         hints = read_hints(body, headers)
         hints = replace(hints, requires=hints.requires | requires) if requires else hints
-        return read_query(dialect, body, hints, headers, self.tokens)
+        query = read_query(dialect, body, hints, headers, self.tokens)
+        rules = self.policy.rules
+        if not rules or (more := demanded(query, rules)) <= hints.requires:
+            return query
+        hints = replace(hints, requires=hints.requires | more)
+        return RoutingQuery(structs.replace(query.facts, hints=hints), query.text)
 
     def plan(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
         """The plan for a request. look: for an explanation, which changes nothing in the fleet."""

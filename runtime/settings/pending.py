@@ -47,7 +47,6 @@ PENDING = (
     Pending(("targets", "*", "region"), "the provider chooses"),
     Pending(("targets", "*", "daily_usd"), "cloud spending is not limited"),
     Pending(("routes", "complex"), "no prompt leaves for its score"),
-    Pending(("rules", "*", "requires"), "the rule requires nothing; send the hint `requires` with the request"),
     Pending(("rules", "*", "when", "task"), "no prompt is recognised as such", _NO_TASK),
     Pending(("batch", "*"), "there are no batches"),
     Pending(("budget", "*"), "cloud spending is not limited"),

@@ -17,6 +17,11 @@ def first_match(query: RoutingQuery, rules: Sequence[Rule]) -> tuple[int, Rule] 
     return None
 
 
+def demanded(query: RoutingQuery, rules: Sequence[Rule]) -> frozenset[str]:
+    """The certificates that rules demand of a request: of every rule that matches, for none may be lost to another."""
+    return frozenset([each for rule in rules if rule.requires and matches(query, rule.when) for each in rule.requires])
+
+
 def matches(query: RoutingQuery, when: When) -> bool:
     """True if every condition that `when` sets holds."""
     facts, text = query.facts, query.text

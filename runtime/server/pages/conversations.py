@@ -6,7 +6,7 @@ from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.conversation import stored_response
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.life.desk import Desk
-from runtime.routing.facts.hints import BadHint, read_hints
+from runtime.routing.facts.hints import BadHint
 from runtime.server.answer import answer_body, body_of, invalid
 from runtime.server.asgi import ClientRequest, Pairs
 from runtime.wire.api_error import ApiError
@@ -32,7 +32,7 @@ class Conversations:
         own = await body_of(self._desk, request, self._dialect)
         owner = request.caller.id
         try:
-            asked = read_hints(own.data, request.headers).requires
+            asked = self._desk.planner.read(self._dialect.name, own.data, request.headers).facts.hints.requires
             body, inherited = await self._store.resume(own, owner)
         except BadBody as error:
             raise invalid(error) from error

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.routing.plan.rules import first_match, holds_word, matches
+from runtime.routing.plan.rules import demanded, first_match, holds_word, matches
 from runtime.settings import Rule, When
 from tests.runtime.routing.boxes import chat, query_of
 
@@ -45,6 +45,16 @@ def test_a_rule_without_targets_decides_nothing() -> None:
     """One that only requires a certificate leaves the request to the rules behind it."""
     rules = [Rule(when=When(), requires=("hipaa",)), Rule(when=When(), to=("local",))]
     assert first_match(query_of(BODY, HEADERS), rules) == (2, rules[1])
+
+
+def test_every_rule_that_matches_binds_by_its_certificates() -> None:
+    """The first rule decides where a request goes; no rule's demand is lost to it."""
+    rules = [
+        Rule(when=When(), to=("local",), requires=("zdr",)),
+        Rule(when=When(), requires=("hipaa",)),
+        Rule(when=When(model="another"), requires=("soc2",)),
+    ]
+    assert demanded(query_of(BODY, HEADERS), rules) == {"zdr", "hipaa"}
 
 
 @pytest.mark.parametrize(
