@@ -10,6 +10,7 @@ from cloud.anthropic.names import WIRE
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Extra, Request
+from runtime.dialects.openai_chat.read_request.tools import WIRE as CHAT
 
 _OURS = frozenset(
     {
@@ -28,7 +29,18 @@ _OURS = frozenset(
 )
 _BETAS = frozenset({"betas", "anthropic_beta"})
 # Read elsewhere, or without meaning for a model.
-_MEANINGLESS = frozenset({"stream_options", "tools", "functions", "function_call", "continue_final_message"})
+_MEANINGLESS = frozenset(
+    {
+        "stream_options",
+        "tools",
+        "functions",
+        "function_call",
+        "continue_final_message",
+        "enable_thinking",
+        "thinking_budget",
+    }
+)
+_READ_OF_CHAT = frozenset({"thinking"})  # members of this wire that chat's reader has read
 _SEARCH = "web_search_options"  # the member of OpenAI's chat that asks for a search
 _SEARCH_TOOL = {"type": "web_search_20250305", "name": "web_search"}
 _BETA_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -53,6 +65,8 @@ def members(request: Request, losses: Losses) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for wire, given in request.extra.items():
         for name, value in given.items() if isinstance(given, Mapping) else ():
+            if wire == CHAT and name in _READ_OF_CHAT:
+                continue
             if name in _OURS or (wire == WIRE and name not in _MEANINGLESS | _BETAS):
                 out[name] = value
             elif name == "audio" or (name == "modalities" and value != ["text"]):

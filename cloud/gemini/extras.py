@@ -25,7 +25,8 @@ _OF_GENERATION = frozenset(
 # Objects in which clients put this vendor's members: Hearth's, and that of the vendor's own OpenAI-like endpoint.
 _SPACES = frozenset({WIRE, "google"})
 _NESTS = frozenset({"extra_body"})
-_MEANINGLESS = frozenset({"stream_options", "functions", "tools"})  # tools are read on their own
+# Read elsewhere, or without meaning for a model.
+_MEANINGLESS = frozenset({"stream_options", "functions", "tools", "thinking", "enable_thinking", "thinking_budget"})
 _SERVER_TOOLS = frozenset(
     {
         "codeExecution",

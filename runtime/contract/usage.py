@@ -13,3 +13,12 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cached: int = 0
     cache_write: int = 0
     reasoning: int = 0
+
+
+def counted(prompt: int, completion: int, cached: int, cache_write: int, reasoning: int) -> Usage:
+    """The counts of a server whose `prompt` should include what is cached.
+
+    Some servers count it beside the prompt. More cached than in the prompt can only mean that.
+    """
+    beside = cached + cache_write if cached > prompt else 0
+    return Usage(prompt + beside, completion, cached, cache_write, reasoning)

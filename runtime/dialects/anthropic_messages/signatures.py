@@ -106,6 +106,8 @@ def _native_block(raw: bytes) -> bytes | None:
             own = [each for each in cited if not (isinstance(each, dict) and is_foreign(each.get("encrypted_index")))]
             if len(own) == len(cited):
                 return raw
+            if not own and not data.get("text"):
+                return None
             return block.spliced({"citations": msgspec.json.encode(own)} if own else {}, () if own else ("citations",))
         case _:
             return raw

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from runtime.contract.failures import Failure
-from runtime.contract.usage import Usage
+from runtime.contract.usage import Usage, counted
 from runtime.dialects.meter import PartialAnswer, StreamMeter, WholeMeter, broken, garbled
 from runtime.wire import sse
 from runtime.wire.chunk_template import ChunkTemplate
@@ -43,7 +43,7 @@ def usage_of(value: Any) -> Usage | None:
         return None
     prompt_details = _dict(value.get("prompt_tokens_details"))
     cached = prompt_details.get("cached_tokens")
-    return Usage(
+    return counted(
         prompt=_count(value.get("prompt_tokens")),
         completion=_count(value.get("completion_tokens")),
         cached=_count(value.get("prompt_cache_hit_tokens") if cached is None else cached),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from runtime.contract.events import Finish
-from runtime.contract.usage import Usage
+from runtime.contract.usage import Usage, counted
 
 NAME = "openai_responses"
 
@@ -39,7 +39,7 @@ def usage_of(value: Any) -> Usage | None:
     if not isinstance(value, dict):
         return None
     read, written = _table(value.get("input_tokens_details")), _table(value.get("output_tokens_details"))
-    return Usage(
+    return counted(
         prompt=_count(value.get("input_tokens")),
         completion=_count(value.get("output_tokens")),
         cached=_count(read.get("cached_tokens")),

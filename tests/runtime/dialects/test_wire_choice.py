@@ -29,6 +29,8 @@ TOOLS = [{"type": "function", "function": {"name": "f"}}]
         ("openai_chat", {"tools": []}, PICKY, False),
         ("openai_chat", {"tools": TOOLS}, CALM, False),
         ("openai_chat", {"tools": TOOLS, "reasoning_effort": "low"}, CALM, True),
+        ("openai_chat", {"tools": TOOLS, "reasoning": {"max_tokens": 2000}}, CALM, True),
+        ("openai_chat", {"tools": TOOLS, "reasoning": {"max_tokens": 0}}, PICKY, False),
         ("openai_responses", {"tools": TOOLS}, PICKY, False),
     ],
 )
@@ -47,3 +49,18 @@ def test_a_request_takes_the_wire_that_can_carry_it() -> None:
     assert [wire_for(each, PICKY, "usual") for each in (plain, tools, quiet)] == ["usual", "openai_responses", "usual"]
     assert wire_for(quiet, STUBBORN, "usual") == "openai_responses"
     assert wire_for(tools, Capabilities(), "usual") == "usual"
+
+
+@pytest.mark.parametrize(
+    ("thinking", "wire"),
+    [
+        (Thinking(budget=2000), "openai_responses"),
+        (Thinking(budget=1, show=True), "openai_responses"),
+        (Thinking("low"), "openai_responses"),
+        (Thinking(budget=0), "usual"),
+        (Thinking(show=True), "usual"),
+    ],
+)
+def test_a_budget_asks_for_reasoning_like_an_effort(thinking: Thinking, wire: str) -> None:
+    """A budget becomes an effort, which such a model refuses beside tools on chat."""
+    assert wire_for(Request("m", (), tools=(Tool("f"),), thinking=thinking), CALM, "usual") == wire

@@ -222,7 +222,7 @@ class Composer:
         return []
 
     def _citation(self, event: Citation) -> list[WireEvent]:
-        """A citation of open or pending text; ignored if its block is closed. One of another wire is marked foreign."""
+        """A citation, of a text without words if its own block is closed. One of another wire is marked foreign."""
         cited = event.extra.get(NAME)
         if not isinstance(cited, dict):
             if event.url is None:  # this wire has no form for it
@@ -234,9 +234,10 @@ class Composer:
                 "cited_text": event.cited or "",
                 "encrypted_index": signatures.foreign_signature(None),
             }
-        if self.open_text(event.index) is None and self._pending(event.index, "text") is None:
-            return []
-        return self._put(event.index, "text", [{"type": "citations_delta", "citation": cited}])
+        index = event.index
+        if self._open is not None and self._open.kind == "text" and self._pending(index, "text") is None:
+            index = self._open.index
+        return self._put(index, "text", [{"type": "citations_delta", "citation": cited}])
 
     def _whole(self, index: int, value: Any) -> list[WireEvent]:
         """A block without deltas."""
@@ -277,6 +278,10 @@ class Composer:
 
     def _end_of(self, index: int) -> list[WireEvent]:
         if self._open is not None and self._open.index == index:
+            if self._open.kind == "text" and not self._waiting:
+                # It closes when another begins: some wires name the sources of a text behind its end.
+                self._open.ended = True
+                return []
             return [*self._close(), *self._advance()]
         for block in self._waiting:
             block.ended = block.ended or block.index == index

@@ -104,13 +104,26 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
 
 
 def _thinking(data: Table) -> Thinking | None:
-    """`reasoning_effort`, or the `reasoning` object that several servers of this wire take."""
+    """`reasoning_effort`, the `reasoning` object that several servers of this wire take, or a vendor's own switch.
+
+    Switches: DeepSeek's and Anthropic's `thinking` object, Qwen's `enable_thinking` and `thinking_budget`.
+    """
     effort = members.text(data, "reasoning_effort")
     reasoning = members.table(data, "reasoning") or {}
     effort = effort or members.text(reasoning, "effort", "reasoning")
     budget = members.whole(reasoning, "max_tokens", 0)
     if effort is None and budget is None and (enabled := members.flag(reasoning, "enabled", "reasoning")) is not None:
         effort = "medium" if enabled else "none"
+    switch, on = data.get("thinking"), data.get("enable_thinking")
+    if isinstance(switch, dict) and isinstance(kind := switch.get("type"), str):
+        on = kind not in ("disabled", "between_tools")
+    more = switch.get("budget_tokens") if isinstance(switch, dict) else data.get("thinking_budget")
+    if on is False:
+        effort, budget = "none", None
+    elif budget is None and isinstance(more, int) and not isinstance(more, bool) and more >= 0:
+        budget = more
+    if on is True and effort is None and budget is None:
+        effort = "medium"
     hidden = members.flag(reasoning, "exclude", "reasoning")
     if effort is None and budget is None and hidden is None:
         return None

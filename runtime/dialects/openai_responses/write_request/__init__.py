@@ -29,7 +29,8 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _BUDGETS = ((2_048, "low"), (8_192, "medium"))  # up to so many tokens a budget is this effort; above: high
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
-_MEANINGLESS = frozenset({"stream_options", "functions", "tools"})  # members of other wires that are not lost here
+# Members of other wires that are not lost here.
+_MEANINGLESS = frozenset({"stream_options", "functions", "tools", "thinking", "enable_thinking", "thinking_budget"})
 
 
 def write_request(request: Request, model: str, profile: ResponsesProfile) -> Encoded:
