@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -24,6 +24,7 @@ _HEALTHY_AFTER_S = 60.0  # a run this long forgives the failures before it
 _log = logging.getLogger("hearth.chores")
 
 ChoreState = Literal["running", "waiting", "done", "failed"]
+CHORE_STATES: tuple[ChoreState, ...] = get_args(ChoreState)
 Work = Callable[[], Awaitable[None]]
 
 

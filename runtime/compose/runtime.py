@@ -192,4 +192,5 @@ class Runtime:
             {fleet.backend(name).target.label: state for name, state in states.items()},
             fleet.in_flight,
             self.store.dropped,
+            self.chores.views(),
         )

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from runtime.chores import CHORE_STATES, ChoreView
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
 from runtime.record.counters import OTHER, RequestCounters, Timing
 from runtime.record.decisions import Decision
@@ -33,6 +34,7 @@ class Gauges:
     breakers: Mapping[str, str] = field(default_factory=dict)
     in_flight: Mapping[str, int] = field(default_factory=dict)
     decisions_dropped: int = 0
+    chores: tuple[ChoreView, ...] = ()
 
 
 class Metrics:
@@ -148,6 +150,10 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
         label = counters.label(who)
         running[label] = running.get(label, 0) + number
     yield _gauge("hearth_in_flight", "Requests running now", ("target",), _rows(running))
+    chores = [((each.name, state), float(each.state == state)) for each in gauges.chores for state in CHORE_STATES]
+    yield _gauge("hearth_chore_state", "1 for the state a background task is in", ("chore", "state"), chores)
+    again = [((each.name,), each.restarts) for each in gauges.chores]
+    yield _counter("hearth_chore_restarts", "Restarts of a background task that failed", ("chore",), again)
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
 

@@ -132,6 +132,10 @@ def test_the_status_names_the_background_tasks(tmp_path: Path, engine: str) -> N
         hearth.until("ready:")
         chores = {each["name"]: each["state"] for each in hearth.get("/hearth/status")["chores"]}
         assert {"server", "telemetry", "settings"} <= {name for name, state in chores.items() if state == "running"}
+        with urllib.request.urlopen(f"http://127.0.0.1:{hearth.port}/metrics", timeout=10) as answer:
+            metrics = answer.read().decode()
+        assert 'hearth_chore_state{chore="telemetry",state="running"} 1.0' in metrics
+        assert 'hearth_chore_restarts_total{chore="telemetry"} 0.0' in metrics
         assert hearth.stop() == 0
 
 
