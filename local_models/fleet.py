@@ -9,7 +9,7 @@ from dataclasses import replace
 from local_models.engine import LocalEngine
 from local_models.facts.fit import Box, Wish
 from local_models.facts.footprint import split_args
-from local_models.host import procfs
+from local_models.host import procfs, visible
 from local_models.host.gpu import GpuProbe, GpuReader, NoGpu, NvmlProbe
 from local_models.replica import command, environment
 from local_models.replica.instance import ReplicaFault
@@ -34,7 +34,7 @@ def local_engine(
     """The engine the spec asks for. secrets: names of variables no engine may inherit. clock: monotonic seconds."""
     if probe is None:
         without = spec.urls or spec.device == command.CPU
-        probe = NoGpu("the settings say so") if without else NvmlProbe(clock)
+        probe = NoGpu("the settings say so") if without else NvmlProbe(clock, environ.get(visible.VARIABLE))
     gpus = GpuReader(probe)
     plan = planner(spec, gpus, environ, secrets)
     return LocalEngine(spec, prepare=prepare or fetcher(spec, gpus, environ), plan=plan, gpus=gpus, clock=clock)
@@ -46,10 +46,12 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
     async def plan(model: PreparedModel, place: ReplicaPlace, extra: Mapping[str, str]) -> StartPlan:
         gpus, found = await _look(spec, reader, environ)
         try:
-            names: tuple[str, ...] = ()
+            group: tuple[Gpu, ...] = ()
             if found.kind == command.CUDA:
                 size = command.gpus_per_replica((*model.args, *spec.args))
-                names = command.group_gpus(command.visible(gpus, environ), spec.replicas, size)[place.index]
+                fixed = command.says_parallel(spec.args)
+                group = command.group_gpus(gpus, spec.replicas, size, unequal=fixed)[place.index]
+            names = command.cuda_names(group)
             launch = command.EngineLaunch(
                 python=found.python,
                 device=found.kind,
@@ -65,10 +67,12 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
             )
             ready = command.build(launch, environ)
         except command.EngineArgsError as error:
-            raise ReplicaFault(str(error), deterministic=True) from error
+            # A GPU that is lost may come back.
+            raise ReplicaFault("; ".join((str(error), *reader.faults)), deterministic=not reader.faults) from error
         about = f"GPU {', '.join(names)}" if names else f"the CPU ({reader.reason})"  # never a slower device silently
+        about = "; ".join((about, *reader.faults)) if names else about
         key = f"{model.path} {found.kind} {len(names)}"
-        return StartPlan(ready.argv, ready.env, command.indices(names), key, about)
+        return StartPlan(ready.argv, ready.env, tuple(gpu.index for gpu in group), key, about)
 
     return plan
 
@@ -91,8 +95,13 @@ def _split(spec: EngineSpec, model: PreparedModel, gpus: tuple[Gpu, ...]) -> tup
     """Over how many GPUs a model is spread that one cannot hold; what the user says of it stands."""
     if not gpus or command.says_parallel((*model.args, *spec.args)):
         return ()
-    box = Box(min(gpu.memory_total for gpu in gpus), len(gpus) // spec.replicas, spec.gpu_memory_utilization)
-    return split_args(model.path, box, Wish(context=spec.max_model_len or _WISHED_CONTEXT, concurrency=1))
+    wish = Wish(context=spec.max_model_len or _WISHED_CONTEXT, concurrency=1)
+    boxes = [
+        Box(min(gpu.memory_total for gpu in kind), len(kind) // spec.replicas, spec.gpu_memory_utilization)
+        for kind in command.equal_gpus(gpus)
+        if len(kind) >= spec.replicas
+    ]
+    return split_args(model.path, boxes, wish)
 
 
 async def _look(
@@ -104,8 +113,14 @@ async def _look(
             f"{reader.reason} within {_FIRST_READING_S:g} s; `nvidia-smi` will tell more, a reboot may help"
         )
     found = await asyncio.to_thread(
-        environment.find_engine, spec.device, gpus, reader.reason, env=environ, python=spec.python
+        environment.find_engine,
+        spec.device,
+        gpus,
+        reader.reason,
+        env=environ,
+        faults=reader.faults,
+        python=spec.python,
     )
     if isinstance(found, environment.NotFound):
-        raise ReplicaFault(found.reason, deterministic=True)
+        raise ReplicaFault(found.reason, deterministic=not reader.faults)
     return gpus, found

@@ -6,7 +6,7 @@ Finds the facts; the arithmetic over them is `fit.py`'s. Knows no GPU.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,24 @@ async def footprint(
             return _of_files(repo, config, weights, dtype, kv_dtype)
 
 
-def split_args(folder: Path, box: Box, wish: Wish) -> tuple[str, ...]:
-    """vLLM's flag for a model that one GPU of the box cannot hold; () where one is enough, or nothing is known of it.
+def split_args(folder: Path, boxes: Sequence[Box], wish: Wish) -> tuple[str, ...]:
+    """vLLM's flag for a model that one GPU cannot hold; () where one is enough, or nothing is known of it.
 
-    Where not even all of them are enough it is split over as many as it can be: the engine's own error says what is missing.
-    Blocking: reads the folder's config and the size of its weights.
+    boxes: the kinds of GPUs to choose from, the first that does is taken. Where none does, the model is split over as many
+    as it can be of the kind with the most memory: the engine's own error says what is missing. Blocking: reads the
+    folder's config and the size of its weights.
     """
     try:
         model = _of_files(folder.name, _config(folder), _weights(folder), None, "bf16")
     except NotAModelError:
         return ()
-    context = min(wish.context, model.architecture.context)
-    size = judge(model, box, Wish(context, wish.concurrency)).tensor_parallel
+    wish = Wish(min(wish.context, model.architecture.context), wish.concurrency)
+    verdicts = [(judge(model, box, wish), box) for box in boxes]
+    if not verdicts:
+        return ()
+    fitting = (verdict for verdict, _ in verdicts if verdict.fits)
+    most, _ = max(verdicts, key=lambda pair: pair[0].tensor_parallel * pair[1].memory)
+    size = next(fitting, most).tensor_parallel
     return ("--tensor-parallel-size", str(size)) if size > 1 else ()
 
 

@@ -69,6 +69,13 @@ def working_cpu_s(session: int) -> float | None:
     return sum(member.cpu_s for member in workers) if workers else None
 
 
+def memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
+    """(all, used) bytes of this machine's memory; caches that the kernel gives back on demand are not used."""
+    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    total, free = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    return total, total - free
+
+
 def pid_namespace() -> str:
     return str(Path("/proc/self/ns/pid").readlink())
 

@@ -23,6 +23,8 @@ KEEP_ALIVE_S = 120  # vLLM's own 5 s races pooled clients
 # Sequences decoded together. vLLM's defaults (256, 1024 on large GPUs) let latency go bad before anything waits.
 _MAX_NUM_SEQS = {CUDA: 128, CPU: 16}
 _CPU_KV_GIB = 2
+_ALIKE = 0.1  # share by which the memory of equal GPUs may differ
+_GIB = 1 << 30
 
 _MODULES: Mapping[str, tuple[str, ...]] = {
     # The module behind the `vllm` script. The CPU wheel's script dies of its own name (PackageNotFoundError: vllm); this older
@@ -58,7 +60,7 @@ class EngineArgsError(ValueError):
 class EngineLaunch:
     """One engine to be started.
 
-    device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `group_gpus` gave it; () on CPU.
+    device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `cuda_names` gave it; () on CPU.
     max_num_seqs: sequences decoded together; None: a default by device. args: the user's, last and winning.
     dtype: the numbers a CPU computes with (`cpu_dtype`); a GPU takes the model's own.
     environ: added to the child's environment over all else (the orphan marker). secrets: more names not inherited.
@@ -94,21 +96,6 @@ def build(launch: EngineLaunch, inherited: Mapping[str, str]) -> EngineCommand:
     return EngineCommand(_argv(launch), _env(launch, inherited))
 
 
-def visible(gpus: Sequence[Gpu], inherited: Mapping[str, str]) -> tuple[str, ...]:
-    """The usable GPUs, as CUDA_VISIBLE_DEVICES names them: its present value, else every GPU."""
-    if not gpus:
-        return ()
-    allowed = inherited.get("CUDA_VISIBLE_DEVICES")
-    if allowed is None:
-        return tuple(str(gpu.index) for gpu in gpus)
-    return tuple(name for name in map(str.strip, allowed.split(",")) if name and name != "-1")
-
-
-def indices(group: Sequence[str]) -> tuple[int, ...]:
-    """NVML's numbers of a group's GPUs, as far as they are named by number."""
-    return tuple(int(name) for name in group if name.isdecimal())
-
-
 def gpus_per_replica(args: Sequence[str]) -> int:
     """GPUs one engine of these arguments runs on: tensor times pipeline parallel size, the last of each counts."""
     tensor = _last_number(args, "--tensor-parallel-size", "-tp") or 1
@@ -135,15 +122,49 @@ def _last_number(args: Sequence[str], *names: str) -> int | None:
     return found
 
 
-def group_gpus(gpus: Sequence[str], replicas: int, per_replica: int) -> tuple[tuple[str, ...], ...]:
-    """One group of neighbours per replica, in order. Raises EngineArgsError where there are too few."""
-    wanted = replicas * per_replica
-    if wanted > len(gpus):
+def equal_gpus(gpus: Sequence[Gpu]) -> list[list[Gpu]]:
+    """GPUs sorted into kinds of (nearly) equal memory, the largest first: a model is split over equal ones alone.
+
+    A MIG slice is a kind by itself: a process sees one slice only.
+    """
+    kinds = list[list[Gpu]]()
+    for gpu in sorted(gpus, key=lambda gpu: (-gpu.memory_total, gpu.index)):
+        alike = len(kinds) > 0 and gpu.memory_total >= kinds[-1][0].memory_total * (1 - _ALIKE)
+        if alike and not gpu.cuda_name.startswith("MIG-"):
+            kinds[-1].append(gpu)
+        else:
+            kinds.append([gpu])
+    return [sorted(kind, key=lambda gpu: gpu.index) for kind in kinds]
+
+
+def group_gpus(
+    gpus: Sequence[Gpu], replicas: int, per_replica: int, *, unequal: bool = False
+) -> tuple[tuple[Gpu, ...], ...]:
+    """One group of equal GPUs per replica, neighbours together, the largest GPUs first. Raises EngineArgsError.
+
+    unequal: the user fixed the size of a group: if the equal ones are too few, unequal ones do as well.
+    """
+    kinds = equal_gpus(gpus)
+    if unequal and sum(len(kind) // per_replica for kind in kinds) < replicas:
+        kinds = [list(gpus)]
+    groups = [
+        tuple(kind[start : start + per_replica])
+        for kind in kinds
+        for start in range(0, len(kind) - per_replica + 1, per_replica)
+    ]
+    if replicas > len(groups):
+        unequal = " of equal memory" if len(gpus) >= replicas * per_replica else ""
         raise EngineArgsError(
-            f"{replicas} replica(s) of {per_replica} GPU(s) each need {wanted}, and {len(gpus)} can be used: "
+            f"{replicas} replica(s) of {per_replica} GPU(s) each need {replicas * per_replica}{unequal}, and {len(gpus)} "
+            f"can be used: {', '.join(f'GPU {gpu.index} ({gpu.memory_total / _GIB:.0f} GiB)' for gpu in gpus) or 'none'}; "
             "lower [engine] replicas or the tensor parallel size, or look at CUDA_VISIBLE_DEVICES"
         )
-    return tuple(tuple(gpus[i * per_replica : (i + 1) * per_replica]) for i in range(replicas))
+    return tuple(groups[:replicas])
+
+
+def cuda_names(group: Sequence[Gpu]) -> tuple[str, ...]:
+    """The GPUs as CUDA_VISIBLE_DEVICES names them."""
+    return tuple(gpu.cuda_name or str(gpu.index) for gpu in group)
 
 
 def _argv(launch: EngineLaunch) -> tuple[str, ...]:
@@ -181,8 +202,9 @@ def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_CPU_KV_GIB))
         env["CUDA_VISIBLE_DEVICES"] = ""
     else:
-        if "CUDA_VISIBLE_DEVICES" not in inherited:
-            env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order NVML counts in
+        env.setdefault(
+            "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
+        )  # the order NVML counts in: a number names the GPU that was judged
         env["CUDA_VISIBLE_DEVICES"] = ",".join(launch.gpus)
     return env | dict(launch.environ)
 

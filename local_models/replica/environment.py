@@ -75,10 +75,15 @@ def read_versions(python: Path, said: Mapping[str, Sequence[str] | None]) -> Fou
     return Found(python, CPU if built_for_cpu else CUDA, vllm[1])
 
 
-def pick_device(setting: str, gpus: Sequence[Gpu], why_none: str | None) -> str | NotFound:
-    """setting: "auto", "cuda" or "cpu". why_none: the probe's reason where it saw no GPU."""
+def pick_device(setting: str, gpus: Sequence[Gpu], why_none: str | None, faults: Sequence[str] = ()) -> str | NotFound:
+    """setting: "auto", "cuda" or "cpu". why_none: the probe's reason where it saw no GPU. faults: of the driver and of GPUs."""
     if setting == CUDA and not gpus:
         return NotFound(f'[engine] device is "cuda", but {why_none or "no GPU is seen"}; `hearth doctor` looks closer')
+    if setting == AUTO and faults and not gpus:
+        return NotFound(
+            f"{'; '.join(faults)}: `nvidia-smi` will tell more; to leave the GPU unused on purpose, "
+            'set [engine] device = "cpu"'
+        )
     if setting == AUTO:
         return CUDA if gpus else CPU
     return setting
@@ -90,11 +95,12 @@ def find_engine(
     why_none: str | None,
     *,
     env: Mapping[str, str],
+    faults: Sequence[str] = (),
     python: str | None = None,
     ask: Ask = ask_python,
 ) -> Found | NotFound:
-    """Device and interpreter together. python: of the settings. Blocking."""
-    device = pick_device(setting, gpus, why_none)
+    """Device and interpreter together. faults: of the probe. python: of the settings. Blocking."""
+    device = pick_device(setting, gpus, why_none, faults)
     if isinstance(device, NotFound):
         return device
     found = find_python(device, env=env, cache_home=cache_home(env), setting=python, ask=ask)

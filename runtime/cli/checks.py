@@ -39,19 +39,33 @@ def python_row(version: tuple[int, int, int], system: str, machine: str) -> Chec
     return CheckRow("python", OK, words)
 
 
-def gpu_rows(device: str, gpus: Sequence[Gpu], why_none: str | None, driver: str | None) -> Iterator[CheckRow]:
-    """driver: the NVIDIA kernel module's version, None where it is not loaded."""
+def gpu_fault_rows(device: str, faults: Sequence[str]) -> Iterator[CheckRow]:
+    """The driver and the GPUs that do not answer. They do not matter to an engine that is set to the CPU."""
+    for fault in faults:
+        if "version mismatch" in fault:
+            todo = "the driver was updated while it was loaded: reboot, or unload and load its kernel modules"
+        elif "CUDA_VISIBLE_DEVICES" in fault:
+            todo = "correct or unset CUDA_VISIBLE_DEVICES; `nvidia-smi -L` lists the GPUs"
+        else:
+            todo = 'see `nvidia-smi` and `dmesg | grep -i xid`; a reboot may help; or set [engine] device = "cpu"'
+        yield CheckRow("gpu", WARN if device == "cpu" else FAIL, fault, todo)
+
+
+def gpu_rows(
+    device: str, gpus: Sequence[Gpu], why_none: str | None, driver: str | None, faults: Sequence[str] = ()
+) -> Iterator[CheckRow]:
+    """driver: the NVIDIA kernel module's version, None where it is not loaded. faults: reported by rows of their own."""
     for gpu in gpus:
         free = amount(gpu.memory_total - gpu.memory_used)
         yield CheckRow(
             f"gpu {gpu.index}", OK, f"{gpu.name}, {free} of {amount(gpu.memory_total)} free, driver {driver or '?'}"
         )
-    if gpus:
+    if gpus or faults:
         return
     why = why_none or "no GPU is seen"
     if device == "cuda":
         yield CheckRow("gpu", FAIL, why, 'install the NVIDIA driver, or set [engine] device = "cpu"')
-    elif driver:
+    elif driver and "hides every GPU" not in why:
         yield CheckRow(
             "gpu", FAIL, f"driver {driver} is loaded, but {why}", "make the GPU visible (container: --gpus all)"
         )

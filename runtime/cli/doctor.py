@@ -14,7 +14,8 @@ import msgspec
 import typer
 
 from cloud.providers import NAMES as PROVIDER_NAMES
-from local_models.host.gpu import GpuProbe, NvmlProbe
+from local_models.host import visible
+from local_models.host.gpu import GpuProbe, NvmlProbe, survey
 from local_models.replica.environment import find_engine
 from local_models.weights.cache import cache_home
 from runtime.cli import box, checks
@@ -38,7 +39,7 @@ def doctor(
 ) -> None:
     """Check this box: GPU, driver, vLLM, weights, keys, port, disk. Exit code 1 when something must be done."""
     env = environment()
-    rows = list(examine(settings_file(path, config), env, NvmlProbe(time.monotonic)))
+    rows = list(examine(settings_file(path, config), env, NvmlProbe(time.monotonic, env.get(visible.VARIABLE))))
     if as_json:
         sys.stdout.write(msgspec.json.encode({"ok": not _failed(rows), "checks": rows}).decode() + "\n")
     else:
@@ -77,16 +78,19 @@ def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iter
         key = said.key.value if said.key else None
         yield from (checks.attached_row(url, *box.ask_server(url, key)) for url in said.url)
         return
-    gpus = probe.read()
-    found = box.engines()
-    yield from checks.gpu_rows(said.device, gpus, probe.reason, box.driver_version())
-    yield from checks.other_work_rows(gpus, probe.processes() if gpus else (), found.living)
-    yield checks.engine_row(find_engine(said.device, gpus, probe.reason, env=env, python=said.python))
-    seen = box.look_for_weights(said.model, env)
-    if seen.fault:
-        yield CheckRow("weights", FAIL, seen.fault, seen.todo)
+    seen, found = survey(probe), box.engines()
+    gpus = seen.gpus
+    yield from checks.gpu_fault_rows(said.device, seen.faults)
+    yield from checks.gpu_rows(said.device, gpus, seen.reason, box.driver_version(), seen.faults)
+    yield from checks.other_work_rows(gpus, seen.processes, found.living)
+    yield checks.engine_row(
+        find_engine(said.device, gpus, seen.reason, env=env, faults=seen.faults, python=said.python)
+    )
+    kept = box.look_for_weights(said.model, env)
+    if kept.fault:
+        yield CheckRow("weights", FAIL, kept.fault, kept.todo)
     else:
-        yield checks.weights_row(said.model, seen.place, seen.size, offline=said.offline)
+        yield checks.weights_row(said.model, kept.place, kept.size, offline=said.offline)
     yield checks.shm_row(box.shm_size(), groups=len(gpus) > said.replicas)
     yield checks.orphans_row(found.orphaned)
 

@@ -20,8 +20,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from local_models.facts import fit
 from local_models.facts.catalogue import Entry, catalogue
 from local_models.facts.footprint import footprint, of_entry
-from local_models.host.gpu import NvmlProbe
-from local_models.replica import environment
+from local_models.host import visible
+from local_models.host.gpu import NvmlProbe, survey
+from local_models.replica import command, environment
 from local_models.replica.prepared import PreparedModel, PrepareError
 from local_models.weights import hub, weights
 from local_models.weights.cache import cache_home
@@ -201,8 +202,8 @@ def _engine_python(name: str) -> str | None:
     """The interpreter that converts the built-in model; nothing else needs one."""
     if not isinstance(weights.resolve(name), weights.Builtin):
         return None
-    probe = NvmlProbe(time.monotonic)
-    found = environment.find_engine("auto", probe.read(), probe.reason, env=os.environ)
+    seen = survey(_probe())
+    found = environment.find_engine("auto", seen.gpus, seen.reason, env=os.environ, faults=seen.faults)
     return None if isinstance(found, environment.NotFound) else str(found.python)
 
 
@@ -210,15 +211,27 @@ def _box(gpus: int | None, memory: float | None, share: float) -> tuple[fit.Box,
     """The box to judge by, and a sentence on the source of its figures."""
     if memory is not None:
         return fit.Box(int(memory * fit.GIB), gpus or 1, share), ""
-    probe = NvmlProbe(time.monotonic)
-    found = probe.read()
-    if found:
-        smallest = min(gpu.memory_total for gpu in found)
-        return fit.Box(smallest, gpus or len(found), share), f"this box has {len(found)} x {found[0].name}"
+    seen = survey(_probe())
+    if seen.gpus:
+        kinds = command.equal_gpus(seen.gpus)
+        kind = max(kinds, key=lambda kind: sum(gpu.memory_total for gpu in kind))
+        others = len(seen.gpus) - len(kind)
+        about = f"this box has {len(kind)} x {kind[0].name}" + (
+            f" (and {others} of other sizes, left out)" * bool(others)
+        )
+        return fit.Box(min(gpu.memory_total for gpu in kind), gpus or len(kind), share), "; ".join(
+            (about, *seen.faults)
+        )
+    if seen.faults:
+        raise CommandError(f"{'; '.join(seen.faults)}: say how much memory a GPU has with --memory GIB")
     if gpus is not None:
-        raise CommandError(f"{probe.reason}: say how much memory each has with --memory GIB", Exit.USAGE)
-    about = f"{probe.reason}: judged by this machine's memory, for an engine on the CPU; --memory GIB judges a GPU"
+        raise CommandError(f"{seen.reason}: say how much memory each has with --memory GIB", Exit.USAGE)
+    about = f"{seen.reason}: judged by this machine's memory, for an engine on the CPU; --memory GIB judges a GPU"
     return fit.Box(psutil.virtual_memory().total, 1, share, cpu=True), about
+
+
+def _probe() -> NvmlProbe:
+    return NvmlProbe(time.monotonic, os.environ.get(visible.VARIABLE))
 
 
 def _verdict(model: fit.Footprint, box: fit.Box, verdict: fit.FitVerdict, about: str) -> dict[str, Any]:

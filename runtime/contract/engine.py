@@ -73,7 +73,10 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU at one moment. Memory in bytes; utilization 0..1: the share of time any kernel ran, not how full it was."""
+    """One GPU at one moment. Memory in bytes; utilization 0..1: the share of time any kernel ran, not how full it was.
+
+    cuda_name: its name in CUDA_VISIBLE_DEVICES (a number, a UUID, a MIG slice); "": its index.
+    """
 
     index: int
     name: str
@@ -81,6 +84,7 @@ class Gpu:
     memory_used: int
     utilization: float
     at: float
+    cuda_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

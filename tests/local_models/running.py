@@ -86,6 +86,7 @@ class SlowDriver:
     """A GPU whose memory comes back only when a test says so."""
 
     reason: str | None = None
+    faults: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.used = 0

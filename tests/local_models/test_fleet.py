@@ -25,11 +25,12 @@ class Gpus:
 
     reason: str | None = None
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, *, gib: tuple[int, ...] = (), faults: tuple[str, ...] = ()) -> None:
+        self._gib = gib or (80,) * count
+        self.faults = faults
 
     def read(self) -> tuple[Gpu, ...]:
-        return tuple(Gpu(i, "H100", 80 << 30, 1 << 30, 0.0, 0.0) for i in range(self._count))
+        return tuple(Gpu(i, "H100", gib << 30, 1 << 30, 0.0, 0.0) for i, gib in enumerate(self._gib))
 
     def processes(self) -> tuple[GpuProcess, ...]:
         return ()
@@ -89,6 +90,29 @@ async def test_a_wanted_gpu_that_is_not_there_is_no_cpu(tmp_path: Path, python: 
     with pytest.raises(ReplicaFault, match="no driver") as raised:
         await planned(spec, NoGpu("no driver"))
     assert raised.value.deterministic
+
+
+@pytest.mark.parametrize(
+    "fault", ["the NVIDIA driver does not answer: Driver/library version mismatch", "GPU 0 is lost"]
+)
+async def test_a_driver_fault_is_no_cpu(tmp_path: Path, python: Python, fault: str) -> None:
+    """`auto` takes the CPU only where there is no driver; the fault may pass, so the start is tried again."""
+    with pytest.raises(ReplicaFault, match=fault) as raised:
+        await planned(EngineSpec("m", tmp_path, python=python("cpu")), Gpus(0, faults=(fault,)))
+    assert not raised.value.deterministic
+
+
+async def test_a_lost_gpu_is_named_beside_those_in_use(tmp_path: Path, python: Python) -> None:
+    """The engine starts on the others."""
+    plan = await planned(EngineSpec("m", tmp_path, python=python("cuda")), Gpus(1, faults=("GPU 1 is lost",)))
+    assert (plan.about, plan.gpus) == ("GPU 0; GPU 1 is lost", (0,))
+
+
+async def test_a_small_gpu_is_left_out(tmp_path: Path, python: Python) -> None:
+    """An 80 GB GPU beside a 4 GB one: the large one is used, and no model is split over both."""
+    spec = EngineSpec("m", tmp_path, python=python("cuda"))
+    plan = await planned(spec, Gpus(2, gib=(4, 80)))
+    assert (plan.gpus, plan.env["CUDA_VISIBLE_DEVICES"]) == ((1,), "1")
 
 
 async def test_the_cpu_is_named_with_the_reason(tmp_path: Path, python: Python) -> None:

@@ -164,11 +164,13 @@ def test_a_folder_too_large_for_one_gpu_is_split(tmp_path: Path) -> None:
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(entry.weight_bytes)  # sparse: the size is all that counts
     wish = Wish(8192, 1)
-    assert split_args(tmp_path, Box(80 * GIB, gpus=8), wish) == ("--tensor-parallel-size", "2")
-    assert split_args(tmp_path, Box(80 * GIB, gpus=8), Wish(8192, 16)) == ("--tensor-parallel-size", "4")
-    assert split_args(tmp_path, Box(200 * GIB, gpus=8), wish) == ()
-    assert split_args(tmp_path, Box(8 * GIB, gpus=2), wish) == ("--tensor-parallel-size", "2")
-    assert split_args(tmp_path / "nowhere", Box(80 * GIB, gpus=8), wish) == ()
+    assert split_args(tmp_path, [Box(80 * GIB, gpus=8)], wish) == ("--tensor-parallel-size", "2")
+    assert split_args(tmp_path, [Box(80 * GIB, gpus=8)], Wish(8192, 16)) == ("--tensor-parallel-size", "4")
+    assert split_args(tmp_path, [Box(200 * GIB, gpus=8)], wish) == ()
+    assert split_args(tmp_path, [Box(8 * GIB, gpus=2)], wish) == ("--tensor-parallel-size", "2")
+    assert split_args(tmp_path, [Box(200 * GIB), Box(80 * GIB, gpus=4)], wish) == ()
+    assert split_args(tmp_path, [Box(100 * GIB), Box(80 * GIB, gpus=4)], wish) == ("--tensor-parallel-size", "2")
+    assert split_args(tmp_path / "nowhere", [Box(80 * GIB, gpus=8)], wish) == ()
 
 
 CONFIG: dict[str, Any] = {

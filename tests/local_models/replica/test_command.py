@@ -15,11 +15,11 @@ from local_models.replica.command import (
     EngineLaunch,
     build,
     cpu_dtype,
+    cuda_names,
+    equal_gpus,
     gpus_per_replica,
     group_gpus,
-    indices,
     slots,
-    visible,
 )
 from local_models.replica.environment import Found, cache_home, find_python
 from local_models.replica.prepared import PreparedModel
@@ -139,23 +139,54 @@ def test_offline_means_offline() -> None:
     assert "HF_HUB_OFFLINE" not in build(launch(), {}).env
 
 
+def box_of(*gib: int, names: tuple[str, ...] = ()) -> tuple[Gpu, ...]:
+    """GPUs of so many GiB, with these names for CUDA."""
+    return tuple(Gpu(i, "g", size << 30, 0, 0.0, 0.0, *names[i : i + 1]) for i, size in enumerate(gib))
+
+
+def numbers(groups: tuple[tuple[Gpu, ...], ...]) -> list[list[int]]:
+    return [[gpu.index for gpu in group] for group in groups]
+
+
 def test_one_group_of_gpus_per_replica() -> None:
     """Neighbours together; too few is an error that says what to do."""
-    names = visible(gpus(4), {})
-    assert group_gpus(names, 2, 2) == (("0", "1"), ("2", "3"))
-    assert group_gpus(names, 1, 1) == (("0",),)
+    assert numbers(group_gpus(gpus(4), 2, 2)) == [[0, 1], [2, 3]]
+    assert numbers(group_gpus(gpus(4), 1, 1)) == [[0]]
     with pytest.raises(EngineArgsError, match="need 8, and 4 can be used"):
-        group_gpus(names, 2, 4)
+        group_gpus(gpus(4), 2, 4)
+    with pytest.raises(EngineArgsError, match="CUDA_VISIBLE_DEVICES"):
+        group_gpus((), 1, 1)
 
 
-def test_a_users_choice_of_gpus_binds() -> None:
-    """CUDA_VISIBLE_DEVICES is obeyed, by number or by id, and its order of counting left alone."""
-    assert visible(gpus(4), {"CUDA_VISIBLE_DEVICES": "2, GPU-5a"}) == ("2", "GPU-5a")
-    assert visible(gpus(4), {"CUDA_VISIBLE_DEVICES": ""}) == ()
-    assert visible(gpus(4), {"CUDA_VISIBLE_DEVICES": "-1"}) == ()
-    assert visible((), {"CUDA_VISIBLE_DEVICES": "0"}) == ()
-    assert indices(("2", "GPU-5a")) == (2,)
-    assert "CUDA_DEVICE_ORDER" not in build(launch("cuda"), {"CUDA_VISIBLE_DEVICES": "2"}).env
+def test_groups_are_of_equal_gpus_the_largest_first() -> None:
+    """An 80 GB GPU beside a 4 GB one: one engine runs on the large one, and no model is split over both."""
+    assert numbers(group_gpus(box_of(4, 80), 1, 1)) == [[1]]
+    assert numbers(group_gpus(box_of(24, 80, 24, 80, 24, 24), 2, 2)) == [[1, 3], [0, 2]]
+    assert [len(kind) for kind in equal_gpus(box_of(24, 80, 23, 80))] == [2, 2]
+    with pytest.raises(
+        EngineArgsError, match=r"need 2 of equal memory, and 2 can be used: GPU 0 \(4 GiB\), GPU 1 \(80 GiB\)"
+    ):
+        group_gpus(box_of(4, 80), 1, 2)
+
+
+def test_a_size_the_user_fixed_may_take_unequal_gpus() -> None:
+    """Equal ones come first where there are enough."""
+    assert numbers(group_gpus(box_of(24, 48), 1, 2, unequal=True)) == [[0, 1]]
+    assert numbers(group_gpus(box_of(24, 48, 24), 1, 2, unequal=True)) == [[0, 2]]
+
+
+def test_no_model_is_split_over_slices() -> None:
+    """A process sees one MIG slice only."""
+    slices = box_of(10, 10, names=("MIG-a", "MIG-b"))
+    assert [cuda_names(group) for group in group_gpus(slices, 2, 1)] == [("MIG-a",), ("MIG-b",)]
+    with pytest.raises(EngineArgsError):
+        group_gpus(slices, 1, 2)
+
+
+def test_a_number_names_the_gpu_that_was_judged() -> None:
+    """CUDA counts as NVML does unless the user says otherwise."""
+    assert build(launch("cuda"), {"CUDA_VISIBLE_DEVICES": "2"}).env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert build(launch("cuda"), {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}).env["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,16 @@ def test_a_gpu_asked_for_and_not_there_is_an_error() -> None:
     assert pick_device("cuda", GPU, None) == "cuda"
 
 
+def test_a_driver_fault_is_no_reason_for_the_cpu() -> None:
+    """Only the absence of a driver is; the fault and the way to use the CPU on purpose are named."""
+    found = pick_device("auto", (), "why", ("Driver/library version mismatch",))
+    assert isinstance(found, NotFound)
+    assert "version mismatch" in found.reason
+    assert 'device = "cpu"' in found.reason
+    assert pick_device("cpu", (), "why", ("GPU is lost",)) == "cpu"
+    assert pick_device("auto", GPU, None, ("GPU 1 is lost",)) == "cuda"
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [

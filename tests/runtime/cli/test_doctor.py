@@ -74,6 +74,24 @@ def test_gpus_are_described_and_their_absence_is_judged_by_the_wish() -> None:
     assert verdicts(list(checks.gpu_rows("auto", [], "not visible", "550.1"))) == [FAIL]
 
 
+def test_a_gpu_that_does_not_answer_is_never_ok() -> None:
+    """Each fault is a row with what to do, and "the engine runs on the CPU" is not said."""
+    mismatch = "the NVIDIA driver does not answer: Driver/library version mismatch"
+    (row,) = checks.gpu_fault_rows("auto", [mismatch])
+    assert (row.verdict, row.words) == (FAIL, mismatch)
+    assert "reboot" in row.todo
+    assert not list(checks.gpu_rows("auto", [], mismatch, None, [mismatch]))
+    (unknown,) = checks.gpu_fault_rows("cuda", ["CUDA_VISIBLE_DEVICES=7: 7 is no GPU of this box"])
+    assert "nvidia-smi -L" in unknown.todo
+    assert verdicts(list(checks.gpu_fault_rows("cpu", ["GPU 0 does not answer: GPU is lost"]))) == [WARN]
+
+
+def test_gpus_hidden_on_purpose_are_fine() -> None:
+    """An empty CUDA_VISIBLE_DEVICES means the CPU, driver or not."""
+    (row,) = checks.gpu_rows("auto", [], "CUDA_VISIBLE_DEVICES= hides every GPU", "550.1")
+    assert (row.verdict, "runs on the CPU" in row.words) == (OK, True)
+
+
 def test_others_on_the_gpu_are_named_and_our_engines_are_not() -> None:
     """Small residents are passed over; unknown sizes are not."""
     work = [GpuProcess(0, 10, 30 * GIB), GpuProcess(0, 11, 20 * GIB), GpuProcess(1, 12, 70 * GIB)]

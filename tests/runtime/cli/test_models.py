@@ -27,9 +27,14 @@ def empty_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _nvml(*memory: int) -> SimpleNamespace:
-    """NVML with GPUs of so many bytes."""
+    """NVML with GPUs of so many bytes; without one there is no driver."""
+
+    def begin() -> None:
+        if not memory:
+            raise RuntimeError("NVML Shared Library Not Found")
+
     return SimpleNamespace(
-        nvmlInit=lambda: None,
+        nvmlInit=begin,
         nvmlDeviceGetCount=lambda: len(memory),
         nvmlDeviceGetHandleByIndex=lambda index: index,
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=memory[handle], used=0),
@@ -44,7 +49,9 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts GPUs of the given bytes into the box."""
 
     def put(*memory: int) -> None:
-        monkeypatch.setattr(models, "NvmlProbe", lambda clock: NvmlProbe(clock, load=lambda: _nvml(*memory)))
+        monkeypatch.setattr(
+            models, "NvmlProbe", lambda clock, visible: NvmlProbe(clock, visible, load=lambda: _nvml(*memory))
+        )
 
     return put
 
@@ -109,12 +116,12 @@ def test_a_verdict_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_memory_the_boxs_own_gpus_are_judged(
     gpus: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The smallest of them counts."""
-    gpus(80 * GIB, 24 * GIB)
+    """Those of equal memory with the most of it together: a model is not split over unequal ones."""
+    gpus(24 * GIB, 80 * GIB, 24 * GIB)
     code, _ = hearth("fit", "llama-3.1-8b", "--concurrency", "2", "--json")
     verdict = json.loads(capsys.readouterr().out)
-    assert (code, verdict["memory_bytes"], verdict["device"]) == (Exit.OK, 24 * GIB, "cuda")
-    assert "this box has 2 x Test GPU" in verdict["reasons"]
+    assert (code, verdict["memory_bytes"], verdict["device"]) == (Exit.OK, 80 * GIB, "cuda")
+    assert "this box has 1 x Test GPU (and 2 of other sizes, left out)" in verdict["reasons"]
 
 
 def test_without_a_gpu_the_machines_memory_is_judged_and_said(
@@ -125,8 +132,33 @@ def test_without_a_gpu_the_machines_memory_is_judged_and_said(
     code, _ = hearth("fit", "smollm2-135m", "--context", "2048", "--concurrency", "1")
     out = capsys.readouterr().out
     assert code == Exit.OK
-    assert "the NVIDIA driver shows no GPU: judged by this machine's memory" in out
+    assert "no NVIDIA driver on this machine: judged by this machine's memory" in out
     assert "smollm2-135m fits this machine's memory" in out
+
+
+def test_a_driver_fault_is_not_judged_as_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The box has a GPU, only its driver does not answer."""
+
+    def broken() -> SimpleNamespace:
+        raise RuntimeError("Driver/library version mismatch")
+
+    monkeypatch.setattr(models, "NvmlProbe", lambda clock, visible: NvmlProbe(clock, visible, load=broken))
+    code, err = hearth("fit", "smollm2-135m")
+    assert code == Exit.FAILED
+    assert "Driver/library version mismatch" in err
+    assert "--memory GIB" in err
+
+
+def test_only_visible_gpus_are_judged(
+    gpus: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CUDA_VISIBLE_DEVICES leaves one of four."""
+    gpus(80 * GIB, 80 * GIB, 80 * GIB, 80 * GIB)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    code, _ = hearth("fit", "llama-3.3-70b", "--json")
+    verdict = json.loads(capsys.readouterr().out)
+    assert (code, verdict["tensor_parallel"]) == (Exit.FAILED, 1)
+    assert "this box has 1 x Test GPU" in verdict["reasons"]
 
 
 def test_gpus_that_are_not_here_need_a_size(gpus: Callable[..., None]) -> None:
