@@ -153,9 +153,9 @@ def group_gpus(
         for start in range(0, len(kind) - per_replica + 1, per_replica)
     ]
     if replicas > len(groups):
-        unequal = " of equal memory" if len(gpus) >= replicas * per_replica else ""
+        which = " of equal memory" if len(gpus) >= replicas * per_replica else ""
         raise EngineArgsError(
-            f"{replicas} replica(s) of {per_replica} GPU(s) each need {replicas * per_replica}{unequal}, and {len(gpus)} "
+            f"{replicas} replica(s) of {per_replica} GPU(s) each need {replicas * per_replica}{which}, and {len(gpus)} "
             f"can be used: {', '.join(f'GPU {gpu.index} ({gpu.memory_total / _GIB:.0f} GiB)' for gpu in gpus) or 'none'}; "
             "lower [engine] replicas or the tensor parallel size, or look at CUDA_VISIBLE_DEVICES"
         )
