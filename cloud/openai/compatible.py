@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from cloud.errors import error_of, message_of, retry_after
+from cloud.openai.limits import encoded_within, restoring
 from runtime.contract.codec import Decoder, Encoded, Unsupported
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Request
@@ -40,13 +41,14 @@ class OpenAICodec:
         return PATHS[dialect]
 
     def encode(self, request: Request, target: Target) -> Encoded:
+        profile = fitted(self._profile, target.capabilities)
         try:
-            return write_request(request, target.model, fitted(self._profile, target.capabilities))
+            return encoded_within(request, lambda short: write_request(short, target.model, profile))
         except RecursionError as error:
             raise Unsupported("the request is nested too deeply") from error
 
     def decoder(self, request: Request) -> Decoder:
-        return ChatAnswerReader()
+        return restoring(ChatAnswerReader(), request)
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return ()

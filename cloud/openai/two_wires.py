@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 
 from cloud.openai.compatible import OpenAICodec
+from cloud.openai.limits import encoded_within, restoring
 from runtime.contract.codec import Decoder, Encoded, Unsupported
 from runtime.contract.events import Event, Failed
 from runtime.contract.failures import Failure
@@ -44,13 +45,14 @@ class OpenAITwoWires:
     def encode(self, request: Request, target: Target) -> Encoded:
         if wire_for(request, target.capabilities, CHAT) != NAME:
             return self._chat.encode(request, target)
+        profile = fitted(self._responses, target.capabilities)
         try:
-            return write_request(request, target.model, fitted(self._responses, target.capabilities))
+            return encoded_within(request, lambda short: write_request(short, target.model, profile))
         except RecursionError as error:
             raise Unsupported("the request is nested too deeply") from error
 
     def decoder(self, request: Request) -> Decoder:
-        return EitherDecoder()
+        return restoring(EitherDecoder(), request)
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return self._chat.headers(client)
