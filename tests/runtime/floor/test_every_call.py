@@ -45,6 +45,7 @@ from runtime.load.ledger import InFlight, Ledger
 from runtime.record.decisions import Decision
 from runtime.server.app import App
 from runtime.server.asgi import ClientRequest
+from runtime.server.sink import ClientSink
 from runtime.settings import Retries
 from tests.fakes.box import LEAVE, Box, Exchanged
 from tests.fakes.box import asked as asked_in_memory
@@ -73,8 +74,10 @@ MORE: tuple[Seam, ...] = (
     (InFlight, "__enter__"),
     (Candidates, "each_candidate"),
     (Race, "won"),
-    (Gate, "forward"),
-    (Gate, "finish"),
+    (Gate, "hold"),
+    (Gate, "release"),
+    (ScriptedReply, "relay"),
+    (ClientSink, "write_now"),
     (Claim, "ended"),
     *(
         (reader, name)
