@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 
 from msgspec import structs
@@ -23,6 +24,7 @@ from runtime.contract.usage import Usage
 from runtime.dialects.format import CheckedMeter, repair
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dispatch.alarm import Alarm
+from runtime.dispatch.aside import aside
 from runtime.dispatch.asking import Asked, passed, passes, translated
 from runtime.dispatch.gate import Gate
 from runtime.dispatch.job import Job, Run, Turn, milliseconds
@@ -117,14 +119,15 @@ class Attempt:
         job, backend, target = self._job, self._turn.backend, self._turn.target
         if passing:
             return passed(job, target, backend.codec, self._lane.model, self.before)
-        request = job.dialect.read_request(job.body)
+        size = len(job.body.raw)
+        request = await aside(partial(job.dialect.read_request, job.body), size)
         fetching = self._run.effects.fetching
         async with asyncio.timeout(self._left):
             if fetching is not None:
                 request = await fetching.settled(request, target.capabilities)
             if backend.uploads is not None:
                 request = await backend.uploads.settled(request, connect_s=target.timeouts.connect)
-        return translated(job, self._target, backend.codec, request)
+        return await aside(partial(translated, job, self._target, backend.codec, request), size)
 
     @property
     def _left(self) -> float:

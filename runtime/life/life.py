@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from runtime.contract.reasons import Reason
 from runtime.dispatch import errors
+from runtime.dispatch.aside import aside
 from runtime.dispatch.job import Job, Outcome, Sink, milliseconds
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
@@ -45,7 +47,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     plan: Plan | None = None
     error: ApiError | None
     try:
-        query = desk.planner.read(ask.dialect.name, ask.body.data, ask.headers, ask.requires)
+        reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, ask.requires)
+        query = await aside(reading, len(ask.body.raw))
         plan = desk.planner.plan(query, desk.fleet, ask.arrived)
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)

@@ -38,7 +38,7 @@ from runtime.routing.plan.names import Lent
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
-from runtime.server.asgi import Message, Page
+from runtime.server.asgi import WRITE_NOW, Message, Page
 from runtime.server.hosts_and_origins import Origins
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
@@ -198,7 +198,7 @@ class Box:
 
 async def asked(app: App, path: str, body: dict[str, Any] | bytes, *, gone: asyncio.Event | None = None) -> Exchanged:
     """One POST through the application, in memory. body: JSON. gone: set, the client hangs up; otherwise it stays."""
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "method": "POST",
         "path": path,
@@ -225,6 +225,11 @@ async def asked(app: App, path: str, body: dict[str, Any] | bytes, *, gone: asyn
         seen.body += message.get("body", b"")
         seen.ended = not message.get("more_body", False)
 
+    def write_now(data: bytes) -> bool:
+        seen.body += data
+        return True
+
+    scope["extensions"] = {WRITE_NOW: write_now}
     await app(scope, receive, send)
     return seen
 
