@@ -95,11 +95,10 @@ def _settle(
     desk: Desk, ask: Ask, query: RoutingQuery | None, plan: Plan | None, outcome: Outcome, status: int
 ) -> Decision:
     """One record, the counters, and what the answer teaches about tokens. Never raises."""
-    times = (desk.wall() - (desk.clock() - ask.arrived), milliseconds(desk.clock() - ask.arrived))
+    times = (0.0, 0.0)
     try:
-        usage = outcome.meter.usage if outcome.meter is not None else None
-        if usage is not None and query is not None and not query.facts.media:
-            desk.planner.learn(query.facts, usage.prompt)
+        took = desk.clock() - ask.arrived
+        times = (desk.wall() - took, milliseconds(took))
         decision = decision_of(ask, query, plan, outcome, status, times)
     except Exception as fault:  # noqa: BLE001 - a record that cannot be made in full is made of what is certain
         _log.error("the record of decision %s is incomplete\n%s", ask.id, stack_of(fault))
@@ -112,7 +111,13 @@ def _settle(
             status=status,
             total_ms=times[1],
         )
-    for listener in desk.settled:
+
+    def learn(_: Decision) -> None:
+        usage = outcome.meter.usage if outcome.meter is not None else None
+        if usage is not None and query is not None and not query.facts.media:
+            desk.planner.learn(query.facts, usage.prompt)
+
+    for listener in (learn, *desk.settled):
         try:
             listener(decision)
         except Exception as fault:  # noqa: BLE001 - one listener's fault must not cost the others their decision

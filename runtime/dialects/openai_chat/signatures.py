@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,7 +155,8 @@ class SignatureCache:
     def recall(self, key: str) -> ModelTurn | None:
         turn = self._turns.get(key)
         if turn is not None:
-            self._turns.move_to_end(key)
+            with suppress(KeyError):  # a large body is read in a thread: the turn may have been dropped meanwhile
+                self._turns.move_to_end(key)
         return turn
 
     def _forget(self, key: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -129,5 +130,6 @@ class Makers:
         """The model's name; None if it is not known, or no longer."""
         model = self._made.get(item)
         if model is not None:
-            self._made.move_to_end(item)
+            with suppress(KeyError):  # a large body is read in a thread: the item may have been dropped meanwhile
+                self._made.move_to_end(item)
         return model

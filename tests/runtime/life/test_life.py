@@ -170,8 +170,8 @@ async def test_a_listener_that_raises_costs_the_others_nothing(caplog: pytest.Lo
     assert box.records.rows == heard == [settled.decision] and SECRET not in caplog.text
 
 
-async def test_a_fault_while_learning_leaves_a_record_of_what_is_certain() -> None:
-    """The answer was given, so that the status stays 200."""
+async def test_a_fault_while_learning_costs_the_record_nothing() -> None:
+    """The answer was given, and the record has its tokens and its exchange."""
     box = good()
 
     class Broken(TokenEstimate):
@@ -181,6 +181,16 @@ async def test_a_fault_while_learning_leaves_a_record_of_what_is_certain() -> No
     box.desk.planner.tokens = Broken()
     settled, _ = await box.live(box.ask(stream=True))
     assert settled.error is None and [row.status for row in box.records.rows] == [200]
+    assert settled.decision.completion_tokens == 2 and settled.decision.model == "auto"
+
+
+async def test_a_record_that_cannot_be_made_is_made_of_what_is_certain() -> None:
+    """A clock that raises: the status, the id and the dialect are on record."""
+    box = good()
+    box.desk.wall = lambda: 1 / 0
+    settled, _ = await box.live(box.ask(stream=True))
+    assert settled.error is None
+    assert [(row.id, row.status, row.dialect) for row in box.records.rows] == [("dec_1", 200, "openai_chat")]
 
 
 @pytest.mark.parametrize("stream", [True, False])
