@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.conversation import stored_response
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dispatch.aside import LARGE
 from runtime.life.desk import Desk
 from runtime.routing.facts.hints import BadHint
 from runtime.server.answer import answer_body, body_of, invalid
@@ -30,6 +33,8 @@ class Conversations:
         response is stored before its last bytes are sent, so that a client's next turn finds it.
         """
         own = await body_of(self._desk, request, self._dialect)
+        if len(own.raw) >= LARGE:
+            await asyncio.sleep(0)  # reading a large body was a turn of the loop; what follows is another
         owner = request.caller.id
         try:
             asked = self._desk.planner.read(self._dialect.name, own.data, request.headers).facts.hints.requires
