@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cloud.errors import SHOWN, error_of, retry_after
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.dialects.refusals import Subject, subject_of
 
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
 
@@ -36,16 +37,22 @@ _BY_STATUS: dict[int, _Verdict] = {
     404: (Kind.DENIED, _NEXT),
     408: (Kind.DOWN, _HERE),
     409: (Kind.DOWN, _HERE),
+    410: (Kind.DENIED, _NEXT),
     413: (Kind.TOO_LONG, _NEXT),
+    424: (Kind.DOWN, _NEXT),
     429: (Kind.BUSY, _HERE),
     529: (Kind.BUSY, _HERE),
 }
 _SPENT_CODES = frozenset({"enforced_spend_limit_reached"})
-# Two faults that the vendor reports as invalid_request_error; only the message distinguishes them.
+# Faults that the vendor reports as invalid_request_error; only the message distinguishes them.
 _SPENT = re.compile(r"credit balance is too low|usage limits?\b.*\breached|spend(ing)? limit", re.IGNORECASE)
-_TOO_LONG = re.compile(
-    r"prompt is too long|exceeds? (the |your )?(model's )?(maximum )?context|context (window|limit)", re.IGNORECASE
-)
+_BY_SUBJECT: dict[Subject, _Verdict] = {
+    Subject.FILTER: (Kind.FILTERED, _TELL),
+    Subject.OVERFLOW: (Kind.TOO_LONG, _NEXT),
+    Subject.ACCOUNT: (Kind.DENIED, _NEXT),
+    Subject.PARAMETER: (Kind.REJECTED, _NEXT),
+    Subject.MODEL: (Kind.DENIED, _NEXT),
+}
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable[[], datetime]) -> Failure:
@@ -56,12 +63,14 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable
     named = (details.get("error_code") if isinstance(details, dict) else None) or kind
     code = str(named)[:SHOWN] if named else None
     message = str(error.get("message") or "no message")[:SHOWN]
-    plain = (Kind.REJECTED, _TELL) if 400 <= status < 500 else (Kind.DOWN, _HERE)
+    # What is neither 400 nor 422 is about this target, not about the caller's body alone.
+    refused = (Kind.REJECTED, _TELL if status in (400, 422) else _NEXT)
+    plain = refused if 400 <= status < 500 else (Kind.DOWN, _HERE)
     verdict = _BY_TYPE.get(str(kind)) or _BY_STATUS.get(status) or plain
     if code in _SPENT_CODES or (kind == "invalid_request_error" and _SPENT.search(message)):
         verdict = Kind.DENIED, _NEXT
-    elif kind == "invalid_request_error" and _TOO_LONG.search(message):
-        verdict = Kind.TOO_LONG, _NEXT
+    elif (kind == "invalid_request_error" or verdict is refused) and (subject := subject_of(message)):
+        verdict = _BY_SUBJECT[subject]
     if verdict[1] is _HERE and headers.get("x-should-retry") == "false":
         verdict = (verdict[0], _NEXT)
     request_id = whole.get("request_id") or headers.get("request-id")

@@ -9,6 +9,7 @@ from typing import Any
 
 from cloud.errors import SHOWN, error_of, message_of, retry_after
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.dialects.refusals import Subject, subject_of
 
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
 _OK = 200
@@ -27,6 +28,13 @@ _SPENT = re.compile(
 _CALLERS_FILE = re.compile(r"\bfiles?/|access the file|cached ?content", re.IGNORECASE)
 _NOT_YET = re.compile(r"not in an active state", re.IGNORECASE)
 _FULL = re.compile(r"overloaded|high demand|no capacity", re.IGNORECASE)
+_BY_SUBJECT = {
+    Subject.FILTER: (Kind.FILTERED, _TELL),
+    Subject.OVERFLOW: (Kind.TOO_LONG, _NEXT),
+    Subject.ACCOUNT: (Kind.DENIED, _NEXT),
+    Subject.PARAMETER: (Kind.REJECTED, _NEXT),
+    Subject.MODEL: (Kind.DENIED, _NEXT),
+}
 # The status of an error inside a stream, whose answer has status 200.
 _STATUS = {
     "INVALID_ARGUMENT": 400,
@@ -111,8 +119,14 @@ def _verdict(status: int, error: _Error, reasons: Sequence[str], wait: float | N
             return Kind.BUSY, _HERE
         case 408 | 409 | 499:
             return Kind.DOWN, _HERE
+        case 424:
+            return Kind.DOWN, _NEXT
+        case 400 | 422:
+            subject = subject_of(words)
+            return _BY_SUBJECT[subject] if subject else (Kind.REJECTED, _TELL)
         case _ if 400 <= status < 500:
-            return Kind.REJECTED, _TELL
+            # Any other status is about this target, not about the caller's body alone.
+            return Kind.REJECTED, _NEXT
         case 503 if _FULL.search(words):
             return Kind.BUSY, _HERE
         case 504:

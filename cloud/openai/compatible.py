@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from cloud.errors import error_of, message_of, retry_after
+from cloud.openai import faults
 from cloud.openai.limits import encoded_within, restoring
 from runtime.contract.codec import Decoder, Encoded, Unsupported
-from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 from runtime.dialects.openai_chat.profile import PLAIN, ChatProfile, fitted
@@ -20,11 +20,6 @@ PATHS = {
     "openai_completions": "/completions",
     "openai_embeddings": "/embeddings",
 }
-# Codes and types that are more precise than the status.
-_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
-_FILTERED = frozenset({"content_filter", "content_policy_violation"})
-_HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
 
 
 class OpenAICodec:
@@ -54,37 +49,4 @@ class OpenAICodec:
         return ()
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        error, _ = error_of(body)
-        named = error.get("code") or error.get("type")
-        code = None if named is None else str(named)[:200]
-        kind, disposition = _verdict(status, code, headers.get("x-should-retry"))
-        return Failure(
-            kind,
-            disposition,
-            f"HTTP {status}: {message_of(error) or 'no message'}",
-            status=status,
-            retry_after=None if code in _SPENT else retry_after(headers, self._now),
-            code=code,
-            body=body,
-        )
-
-
-def _verdict(status: int, code: str | None, should_retry: str | None) -> tuple[Kind, Disposition]:
-    match status:
-        case _ if code in _TOO_LONG:
-            return Kind.TOO_LONG, _NEXT
-        case _ if code in _FILTERED:
-            return Kind.FILTERED, _TELL
-        case 429 if code in _SPENT:
-            return Kind.DENIED, _NEXT
-        case 429:
-            return Kind.BUSY, _NEXT if should_retry == "false" else _HERE
-        case 401 | 402 | 403 | 404:
-            # Our key, our account, our model name: nothing the caller can mend in this body.
-            return Kind.DENIED, _NEXT
-        case 408 | 409:
-            return Kind.DOWN, _HERE
-        case _ if 400 <= status < 500:
-            return Kind.REJECTED, _TELL
-        case _:
-            return Kind.DOWN, _NEXT if should_retry == "false" else _HERE
+        return faults.classify(status, headers, body, self._now)

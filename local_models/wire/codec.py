@@ -6,10 +6,15 @@ dialect, to which Hearth may be attached. Knows nothing of connections: a call w
     full admission queue      503, type "Service Unavailable"          busy: alive, has no room
     dead engine core          500, "EngineCore encountered an issue"   down
     another 5xx               500                                      down, one more try here
-    context overflow          400, param input_tokens, max_tokens, …   too long
-    model not served          404, param "model"                       the lane is not what it was: next candidate
+    context overflow          400, param input_tokens, max_tokens, …   too long; by its words on other servers, under any status
+    model not served          404, param "model", or in words          the lane is not what it was: next candidate
+    a parameter or an ability that this engine has not                 next candidate
     another 4xx               400, 404, 422                            the caller's own
     error object in a stream  200, then {"error": {…}}, then [DONE]    by its code, else a broken stream
+
+Other servers, from their sources as of 2026-11: SGLang (`BadRequestError` without param; 503 "queue is full"), TGI (422
+`validation`, 424 `generation`, 429 `overloaded`), llama.cpp (400 `exceed_context_size_error`, 501 `not_supported_error`, 503
+`unavailable_error` while it loads), Ollama (400, 404 `not_found_error`, 503 "server busy"), LM Studio (400, words alone).
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from runtime.contract.targets import Target
 from runtime.dialects.openai_chat.profile import VLLM
 from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.openai_chat.write_request import write_request
+from runtime.dialects.refusals import Subject, subject_of
 
 PATHS: Mapping[str, str] = {
     "openai_chat": "/chat/completions",
@@ -40,11 +46,13 @@ PATHS: Mapping[str, str] = {
 
 _BODY_MOST = 64 * 1024  # bytes of an error body that are kept
 _BUSY_TYPE = "Service Unavailable"
+_MISSING = frozenset({"NotFoundError", "not_found_error"})
 _DEAD = ("EngineCore", "EngineDead", "engine is dead")
-_WINDOW_PARAMS = frozenset({"input_tokens", "input_text", "max_tokens", "max_completion_tokens", "max_output_tokens"})
-_WINDOW_CODE = "context_length_exceeded"  # of attached servers that follow OpenAI more closely
+# Codes and types of attached servers: those that follow OpenAI more closely, and llama.cpp.
+_WINDOW_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTER_CODE = "content_filter"
-_WINDOW_WORDS = ("max_model_len", "maximum context length", "maximum model length")
+_FULL = re.compile(r"queue is full|server (is )?busy|maximum pending requests|model is overloaded", re.IGNORECASE)
+_CALLERS = frozenset({400, 404, 405, 413, 415, 422})  # statuses that may be about the body; any other 4xx is not
 _PARAMETER = re.compile(
     r"\(parameter=(\w+)"
 )  # the Anthropic dialect has no place for `param`: it stands in the message
@@ -56,7 +64,7 @@ _DOWN_ONCE: _Verdict = (Kind.DOWN, Disposition.RETRY_HERE)
 _DENIED: _Verdict = (Kind.DENIED, Disposition.NEXT_CANDIDATE)
 _TOO_LONG: _Verdict = (Kind.TOO_LONG, Disposition.NEXT_CANDIDATE)
 _FILTERED: _Verdict = (Kind.FILTERED, Disposition.TELL_CALLER)
-_NOT_SERVED: _Verdict = (Kind.REJECTED, Disposition.NEXT_CANDIDATE)
+_NOT_SERVED: _Verdict = (Kind.REJECTED, Disposition.NEXT_CANDIDATE)  # this engine alone refuses it
 _REJECTED: _Verdict = (Kind.REJECTED, Disposition.TELL_CALLER)
 _BROKEN: _Verdict = (Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE)
 _GARBLED: _Verdict = (Kind.GARBLED, Disposition.NEXT_CANDIDATE)
@@ -117,20 +125,28 @@ class _Word:
 
 
 def _judge(status: int, word: _Word) -> _Verdict:
-    if status == 429 or (status == 503 and word.type == _BUSY_TYPE):
+    # (1) No room, whatever the server calls it.
+    if status == 429 or (status == 503 and (word.type == _BUSY_TYPE or _FULL.search(word.message))):
         return _BUSY
+    # (2) Overflow and filters, by code or words. vLLM, and servers like it, report an overflow under 400, 413, 422 or 500.
+    subject = subject_of(word.message)
+    if word.code == _FILTER_CODE or subject is Subject.FILTER:
+        return _FILTERED
+    if status == 413 or _WINDOW_CODES & {word.code, word.type} or (status < 503 and subject is Subject.OVERFLOW):
+        return _TOO_LONG
+    # (3) An ability that the server has not, and its own faults.
+    if status == 501:
+        return _NOT_SERVED
     if status >= 500:
         return _DOWN_ONCE if status == 500 and not any(sign in word.message for sign in _DEAD) else _DOWN
-    if status in (401, 403):
+    if status in (401, 402, 403):
         return _DENIED
-    in_words = word.param in _WINDOW_PARAMS and any(words in word.message for words in _WINDOW_WORDS)
-    if status == 413 or in_words or word.code == _WINDOW_CODE:
-        return _TOO_LONG
-    if word.code == _FILTER_CODE:
-        return _FILTERED
-    if status == 404 and (word.param == "model" or word.type == "NotFoundError"):
+    if status == 424:
+        return _DOWN  # TGI: the generation failed
+    # (4) A model or a parameter that only this engine refuses, then the caller's own fault.
+    if status == 404 and (word.param == "model" or word.type in _MISSING):
         return _NOT_SERVED
-    return _REJECTED
+    return _REJECTED if status in _CALLERS and subject is None else _NOT_SERVED
 
 
 def _read(body: bytes) -> _Word:

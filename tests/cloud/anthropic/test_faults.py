@@ -35,7 +35,9 @@ def judged(
         (529, "overloaded_error", (Kind.BUSY, HERE)),
         (200, "api_error", (Kind.DOWN, HERE)),
         (503, "never_heard_of", (Kind.DOWN, HERE)),
-        (418, "never_heard_of", (Kind.REJECTED, TELL)),
+        (400, "never_heard_of", (Kind.REJECTED, TELL)),
+        (418, "never_heard_of", (Kind.REJECTED, NEXT)),
+        (424, "never_heard_of", (Kind.DOWN, NEXT)),
         (529, "never_heard_of", (Kind.BUSY, HERE)),
     ],
 )
@@ -104,3 +106,20 @@ def test_whatever_stands_in_front_of_the_vendor_is_classified_too(body: bytes) -
     failure = codec().classify(502, {"request-id": "req_2"}, body)
     assert (failure.kind, failure.disposition) == (Kind.DOWN, HERE)
     assert "req_2" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        ("This model does not support effort level 'xhigh'. Supported levels: high, low.", (Kind.REJECTED, NEXT)),
+        ("`temperature` is deprecated for this model.", (Kind.REJECTED, NEXT)),
+        ("max_tokens: 200000 > 64000, which is the maximum allowed number of output tokens", (Kind.REJECTED, NEXT)),
+        ("This organization has been disabled.", (Kind.DENIED, NEXT)),
+        ("Output blocked by content filtering policy", (Kind.FILTERED, TELL)),
+        ("messages.0.content.0: tool_use ids must be unique", (Kind.REJECTED, TELL)),
+    ],
+)
+def test_an_invalid_request_is_judged_by_its_words(message: str, verdict: tuple[Kind, Disposition]) -> None:
+    """A parameter that only this model refuses leads to the next candidate; a filter is never routed around."""
+    failure = judged(400, "invalid_request_error", message)
+    assert (failure.kind, failure.disposition) == verdict

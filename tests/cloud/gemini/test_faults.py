@@ -53,6 +53,9 @@ def quota(**violation: str) -> dict[str, Any]:
             NEXT,
         ),
         (400, "Request payload size exceeds the limit: 20971520 bytes.", "INVALID_ARGUMENT", Kind.TOO_LONG, NEXT),
+        (400, "Thinking level MINIMAL is not supported for this model.", "INVALID_ARGUMENT", Kind.REJECTED, NEXT),
+        (418, "teapot", "", Kind.REJECTED, NEXT),
+        (424, "dependency", "", Kind.DOWN, NEXT),
         (401, "Request had invalid authentication credentials.", "UNAUTHENTICATED", Kind.DENIED, NEXT),
         (403, "Your API key was reported as leaked.", "PERMISSION_DENIED", Kind.DENIED, NEXT),
         (

@@ -13,6 +13,8 @@ ANSWERS = Path(__file__).parent / "answers"
 
 TOO_LONG = (Kind.TOO_LONG, Disposition.NEXT_CANDIDATE)
 REJECTED = (Kind.REJECTED, Disposition.TELL_CALLER)
+NOT_HERE = (Kind.REJECTED, Disposition.NEXT_CANDIDATE)
+FILTERED = (Kind.FILTERED, Disposition.TELL_CALLER)
 BUSY = (Kind.BUSY, Disposition.NEXT_CANDIDATE)
 DOWN = (Kind.DOWN, Disposition.NEXT_CANDIDATE)
 
@@ -79,6 +81,29 @@ def test_an_error_event_inside_a_stream_is_a_broken_stream() -> None:
         (400, b'{"object":"error","message":"bad","type":"BadRequestError","param":null,"code":400}', REJECTED),
         (400, b'{"error":{"message":"max_tokens must be at least 1","param":"max_tokens"}}', REJECTED),
         (400, b"[1]", REJECTED),
+        (
+            400,
+            b'{"object":"error","message":"This model\'s maximum context length is 2048 tokens. However, you"}',
+            TOO_LONG,
+        ),
+        (
+            400,
+            b'{"object":"error","message":"The input (9 tokens) is longer than the model\'s context length (8)"}',
+            TOO_LONG,
+        ),
+        (422, b'{"error":"`inputs` must have less than 8 tokens. Given: 9","error_type":"validation"}', TOO_LONG),
+        (400, b'{"error":{"code":400,"message":"too big","type":"exceed_context_size_error","n_ctx":8}}', TOO_LONG),
+        (500, b'{"error":"prompt too long; exceeded max context length by 5 tokens"}', TOO_LONG),
+        (400, b'{"error":"Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)"}', TOO_LONG),
+        (400, b'{"error":{"message":"x does not support tools","type":"api_error"}}', NOT_HERE),
+        (404, b'{"error":{"message":"model \'x\' not found","type":"not_found_error"}}', NOT_HERE),
+        (501, b'{"error":{"code":501,"message":"no embeddings","type":"not_supported_error"}}', NOT_HERE),
+        (418, b"", NOT_HERE),
+        (424, b'{"error":"Request failed during generation","error_type":"generation"}', DOWN),
+        (503, b'{"error":"server busy, please try again. maximum pending requests exceeded"}', BUSY),
+        (503, b'{"object":"error","message":"The request queue is full.","code":503}', BUSY),
+        (503, b'{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}', DOWN),
+        (400, b'{"error":{"message":"flagged as violating","code":"content_filter"}}', FILTERED),
         (200, b'{"error":{"message":"full","type":"Service Unavailable","code":503}}', BUSY),
         (200, b'{"error":{"message":"bad","type":"BadRequestError","code":400}}', REJECTED),
         (200, b'{"error":"died"}', (Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE)),
