@@ -12,9 +12,9 @@ docs.together.ai/docs/error-codes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 from cloud.errors import Table, error_of, message_of, retry_after
 from runtime.contract.failures import Disposition, Failure, Kind
@@ -116,17 +116,23 @@ _BY_STATUS: dict[int, _Verdict] = {
 _WORDED = frozenset({400, 403, 404, 413, 422, 500, 501})
 _TOO_MUCH_AT_ONCE = 413  # with this code: Groq's tokens per minute, which this request alone goes past
 _RATE = "rate_limit_exceeded"
+_STATUS = re.compile(r"[45][0-9]{2}")
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable[[], datetime]) -> Failure:
-    """status 200: an error inside a stream, `body` its data."""
+    """status 200: an error inside a stream, `body` its data, which may name a status itself (OpenRouter's and Groq's do)."""
     error, whole = error_of(body)
-    metadata = error.get("metadata")  # OpenRouter's
+    metadata, inner = error.get("metadata"), error.get("innererror")  # OpenRouter's, Azure's
     about: Table = metadata if isinstance(metadata, dict) else {}
-    names = [name for name in _names(error, about, whole) if isinstance(name, str)]
-    message = message_of(error)
-    told = status if status != 200 else _status_in(error)
-    verdict = _verdict(told, names, f"{error.get('message') or message} {about.get('raw') or ''}", about)
+    # The machine-readable names, the most exact first. The last but one is TGI's.
+    named = [error.get("code"), error.get("type"), about.get("error_type"), error.get("error_type")]
+    named += [whole.get("error_type"), inner.get("code") if isinstance(inner, dict) else None]
+    names = [name for name in named if isinstance(name, str)]
+    message, given = message_of(error), status
+    if status == 200:
+        numbers = (str(error.get(member))[:4] for member in ("status_code", "code", "status"))
+        given = next((int(number) for number in numbers if _STATUS.fullmatch(number)), 500)
+    verdict = _verdict(given, names, f"{error.get('message') or message} {about.get('raw') or ''}", about)
     if verdict[1] is _HERE and headers.get("x-should-retry") == "false":
         verdict = verdict[0], _NEXT
     code = error.get("code") or error.get("type") or next(iter(names), None)
@@ -139,23 +145,6 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: Callable
         code=None if code is None else str(code)[:200],
         body=body,
     )
-
-
-def _names(error: Table, about: Table, whole: Table) -> Iterator[Any]:
-    """The machine-readable names of an error, the most exact first."""
-    inner = error.get("innererror")  # Azure's
-    yield from (error.get("code"), error.get("type"), about.get("error_type"), error.get("error_type"))
-    yield whole.get("error_type")  # TGI's
-    yield inner.get("code") if isinstance(inner, dict) else None
-
-
-def _status_in(error: Table) -> int:
-    """The status that an error inside a stream names itself, as OpenRouter's and Groq's do; 500 if none."""
-    for value in (error.get("status_code"), error.get("code"), error.get("status")):
-        number = int(value) if isinstance(value, str) and len(value) == 3 and value.isdecimal() else value
-        if isinstance(number, int) and 400 <= number < 600:
-            return number
-    return 500
 
 
 def _verdict(status: int, names: list[str], words: str, about: Table) -> _Verdict:
