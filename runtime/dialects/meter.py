@@ -15,6 +15,7 @@ import msgspec
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.usage import Usage
 from runtime.wire import sse
+from runtime.wire.cut_characters import mended
 
 KEPT_ERROR_BYTES = 4096
 WHOLE_LIMIT = 64 << 20  # bytes of a whole answer: a dozen generated images in base64
@@ -114,7 +115,11 @@ class StreamMeter(MeterState, ABC):
                     forward.append(event.raw)
                 continue
             try:
-                seen = self.read(event, event.data)
+                try:
+                    seen = self.read(event, event.data)
+                except UNDECODABLE:
+                    # Half of a character, whose other half the next event brings, is read as U+FFFD and forwarded as it is.
+                    seen = self.read(event, mended(event.data))
             except UNDECODABLE as error:
                 self.failure = garbled(f"an event of the stream is not valid: {error}", event.data)
                 break
@@ -164,7 +169,10 @@ class WholeMeter(MeterState, ABC):
             return b""
         body = b"".join(self._pieces)
         try:
-            self.failure = self.read(body)
+            try:
+                self.failure = self.read(body)
+            except UNDECODABLE:
+                self.failure = self.read(mended(body))
         except UNDECODABLE as error:
             self.failure = garbled(f"the answer is not valid JSON: {error}", body)
         if self.failure is not None:

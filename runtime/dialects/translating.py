@@ -26,6 +26,7 @@ from runtime.contract.events import (
 )
 from runtime.dialects.meter import MeterState, broken, garbled
 from runtime.wire import sse
+from runtime.wire.cut_characters import CutCharacters
 
 ANSWER_LIMIT = 256 << 20  # bytes of a provider's stream: half a million tokens in chunks of their own
 _CONTENT = (TextDelta, ReasoningDelta, ToolCallStart, ArgumentsDelta, MediaOut, RefusalDelta, OpaqueBlock)
@@ -46,11 +47,12 @@ class Writer(Protocol):
 class TranslatingMeter(MeterState):
     """A `runtime.dialects.meter.Meter` made of a decoder and a writer. limit: bytes, because writers keep the answer."""
 
-    __slots__ = ("_decoder", "_events", "_left", "_limit", "_writer")
+    __slots__ = ("_characters", "_decoder", "_events", "_left", "_limit", "_writer")
 
     def __init__(self, decoder: Decoder, writer: Writer, limit: int = ANSWER_LIMIT) -> None:
         super().__init__()
         self._events = sse.Events()
+        self._characters = CutCharacters()
         self._decoder = decoder
         self._writer = writer
         self._limit = self._left = limit
@@ -70,7 +72,8 @@ class TranslatingMeter(MeterState):
             if self.failure is not None:
                 break
             if event.data is not None:
-                out.append(self._take(self._decoder.feed(event.name.decode("latin-1"), event.data)))
+                data = self._characters.joined(event.data)
+                out.append(self._take(self._decoder.feed(event.name.decode("latin-1"), data)))
         return b"".join(out)
 
     def end(self) -> bytes:
