@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runtime.contract.codec import Decoder, Encoded
 from runtime.contract.events import Event, ToolCallStart
-from runtime.contract.messages import Message, Part, Request, ToolCall, ToolResult
+from runtime.contract.messages import Part, Request, ToolCall, ToolResult
 
 MOST = 64  # characters (platform.openai.com/docs/api-reference)
 _OUTSIDE = re.compile(r"[^a-zA-Z0-9_-]")
@@ -30,11 +30,10 @@ def short_id(call_id: str) -> str:
 
 def encoded_within(request: Request, encode: Callable[[Request], Encoded]) -> Encoded:
     """The request encoded with names and ids within the limits. A longer id of the user becomes its digest, and is named."""
-    known = {tool.name for tool in request.tools} | {
-        part.name for message in request.messages for part in message.parts if isinstance(part, ToolCall)
-    }
-    ids = (_id_of(part) for message in request.messages for part in message.parts)
-    if any(short_name(name) != name for name in known) or any(len(each) > MOST for each in ids):
+    parts = [part for message in request.messages for part in message.parts]
+    calls = [part for part in parts if isinstance(part, ToolCall)]
+    names = {tool.name for tool in request.tools} | {call.name for call in calls}
+    if any(short_name(name) != name for name in names) or any(len(call.id) > MOST for call in calls):
         request = _renamed(request)
     if request.user is None or len(request.user) <= MOST:
         return encode(request)
@@ -75,12 +74,8 @@ def _renamed(request: Request) -> Request:
         request,
         tools=tuple(replace(tool, name=short_name(tool.name)) for tool in request.tools),
         tool_choice=choice,
-        messages=tuple(_message(message) for message in request.messages),
+        messages=tuple(replace(message, parts=tuple(map(_part, message.parts))) for message in request.messages),
     )
-
-
-def _message(message: Message) -> Message:
-    return replace(message, parts=tuple(map(_part, message.parts)))
 
 
 def _part(part: Part) -> Part:
@@ -92,10 +87,6 @@ def _part(part: Part) -> Part:
             return replace(part, call_id=short_id(part.call_id), name=name)
         case _:
             return part
-
-
-def _id_of(part: Part) -> str:
-    return part.id if isinstance(part, ToolCall) else part.call_id if isinstance(part, ToolResult) else ""
 
 
 def _digest(text: str) -> str:

@@ -41,20 +41,17 @@ class CutCharacters:
             try:
                 data.decode()
             except UnicodeDecodeError:
-                data = self._joined_bytes(data, last)
+                if self._bytes:
+                    data = _REST.sub(b'"' + self._bytes, data, count=1)
+                    self._bytes = b""
+                half = None if last else _HALF.search(data)
+                if half is not None:
+                    self._bytes = half.group()
+                    data = data[: half.start()] + data[half.end() :]
+                data = data.decode(errors="replace").encode()
         if b"\\ud" in data or b"\\uD" in data:
             data = self._joined_escapes(data, last)
         return data
-
-    def _joined_bytes(self, data: bytes, last: bool) -> bytes:
-        if self._bytes:
-            data = _REST.sub(b'"' + self._bytes, data, count=1)
-            self._bytes = b""
-        half = None if last else _HALF.search(data)
-        if half is not None:
-            self._bytes = half.group()
-            data = data[: half.start()] + data[half.end() :]
-        return data.decode(errors="replace").encode()
 
     def _joined_escapes(self, data: bytes, last: bool) -> bytes:
         held, self._escape = self._escape, b""

@@ -82,7 +82,7 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         temperature=members.number(data, "temperature"),
         top_p=members.number(data, "top_p"),
         top_k=members.whole(data, "top_k"),
-        stop=_stop(data),
+        stop=members.texts(data, "stop"),  # not a member of OpenAI's own; other servers of this wire take it
         seed=members.whole(data, "seed"),
         presence_penalty=members.number(data, "presence_penalty"),
         frequency_penalty=members.number(data, "frequency_penalty"),
@@ -99,15 +99,6 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         dropped=(*(("tools",) if tools.grammars else ()), *(("input",) if unread else ())),
         extra=_extra(data, tools.vendors),
     )
-
-
-def _stop(data: Table) -> tuple[str, ...]:
-    """Not a member of OpenAI's own; other servers of this wire take it."""
-    value = data.get("stop")
-    words = [value] if isinstance(value, str) else members.items(data, "stop")
-    if not all(isinstance(word, str) for word in words):
-        raise members.wrong("stop", "a string or a list of strings")
-    return tuple(word for word in words if word)
 
 
 def _metadata(data: Table) -> Mapping[str, str] | None:

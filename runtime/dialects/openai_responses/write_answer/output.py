@@ -6,6 +6,7 @@ comes between. Numbers the items; sequence numbers and the response belong to th
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -323,7 +324,8 @@ class Output:
             ]
             return [*out, *self._done(opened, status)]
         if opened.item["type"] == "tool_search_call":
-            opened.item["arguments"] = _object(written)
+            with contextlib.suppress(*UNDECODABLE):
+                opened.item["arguments"] = msgspec.json.decode(written or NO_ARGUMENTS)
             return self._done(opened, status)
         out = []
         if not written.strip():
@@ -340,14 +342,6 @@ class Output:
         opened, added = self._add(-1, item | {"result": None, "output_format": form})
         opened.item["result"] = data
         return [*out, *added, opened.event("image_generation_call.completed"), *self._done(opened)]
-
-
-def _object(arguments: str) -> Json:
-    try:
-        value = msgspec.json.decode(arguments)
-    except UNDECODABLE:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _free_text(arguments: str) -> str:
