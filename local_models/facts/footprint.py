@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local_models.facts.architecture import UnknownArchitectureError, read
+from local_models.facts.architecture import read
 from local_models.facts.catalogue import Entry
+from local_models.facts.config import UnknownArchitectureError, text_fields
 from local_models.facts.fit import WIDTHS, Box, Footprint, Wish, judge
 from local_models.weights import hub
 from local_models.weights.errors import NotAModelError
+from local_models.weights.shards import weight_bytes
 from local_models.weights.weights import Builtin, Folder, Hub, resolve
 
 _NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8_e4m3fn": "fp8"}
@@ -28,7 +30,7 @@ async def footprint(
         case Builtin(entry=entry) | Hub(entry=Entry() as entry):
             return of_entry(entry, dtype, kv_dtype)
         case Folder(path=path) as folder:
-            return _of_files(folder.name, _config(path), _weights(path), dtype, kv_dtype)
+            return _of_files(folder.name, _config(path), weight_bytes(path), dtype, kv_dtype)
         case Hub(repo=repo):
             config, weights = await hub.facts(repo, environ=environ)
             return _of_files(repo, config, weights, dtype, kv_dtype)
@@ -42,7 +44,7 @@ def split_args(folder: Path, boxes: Sequence[Box], wish: Wish) -> tuple[str, ...
     folder's config and the size of its weights.
     """
     try:
-        model = _of_files(folder.name, _config(folder), _weights(folder), None, "bf16")
+        model = _of_files(folder.name, _config(folder), weight_bytes(folder), None, "bf16")
     except NotAModelError:
         return ()
     wish = Wish(min(wish.context, model.architecture.context), wish.concurrency)
@@ -61,32 +63,27 @@ def of_entry(entry: Entry, dtype: str | None = None, kv_dtype: str = "bf16") -> 
     return Footprint(entry.name, entry.architecture, entry.parameters * WIDTHS[dtype], dtype, kv_dtype)
 
 
-def _of_files(name: str, config: Mapping[str, Any], weights: int, dtype: str | None, kv_dtype: str) -> Footprint:
-    method = (config.get("quantization_config") or {}).get("quant_method")
-    text = {**config, **config.get("text_config", {})}
+def _of_files(name: str, config: Any, weights: int, dtype: str | None, kv_dtype: str) -> Footprint:
+    """Raises NotAModelError for a config that cannot be judged, whatever is in it."""
+    try:
+        text, architecture = text_fields(config), read(config)
+    except UnknownArchitectureError as error:
+        raise NotAModelError(
+            f"{name} cannot be judged: {error}", "vLLM itself says at start whether it fits"
+        ) from error
+    quantization = text.get("quantization_config")
+    method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
     plain = str(text.get("dtype") or text.get("torch_dtype") or "bfloat16")
     published = str(method) if method else _NAMES.get(plain, plain)
     if dtype and dtype != published:
         if published not in WIDTHS:
             raise NotAModelError(f"{name} is published in {published}", f"it cannot be reckoned in {dtype}")
         weights = weights * WIDTHS[dtype] // WIDTHS[published]
-    try:
-        return Footprint(name, read(config), weights, dtype or published, kv_dtype)
-    except UnknownArchitectureError as error:
-        raise NotAModelError(
-            f"{name} cannot be judged: {error}", "vLLM itself says at start whether it fits"
-        ) from error
+    return Footprint(name, architecture, weights, dtype or published, kv_dtype)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> Any:
     try:
-        return dict(json.loads((folder / "config.json").read_text()))
-    except (OSError, ValueError) as error:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise NotAModelError(f"{folder / 'config.json'} cannot be read: {error}", "fetch the model again") from error
-
-
-def _weights(folder: Path) -> int:
-    total = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    if not total:
-        raise NotAModelError(f"{folder} has no *.safetensors files", "fetch the model again")
-    return total

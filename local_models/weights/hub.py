@@ -53,10 +53,10 @@ async def download(
     return Path(str(last["path"]))
 
 
-async def facts(repo: str, *, environ: Mapping[str, str], revision: str | None = None) -> tuple[dict[str, Any], int]:
-    """The repository's config.json and the bytes of its weight files. Raises WeightsError."""
+async def facts(repo: str, *, environ: Mapping[str, str], revision: str | None = None) -> tuple[Any, int]:
+    """The repository's config.json, whatever is in it, and the bytes of its weight files. Raises WeightsError."""
     last = await _ask({"repo": repo, "revision": revision, "facts": True}, environ, lambda at: None)
-    return dict(last["config"]), int(last["weights"])
+    return last["config"], int(last["weights"])
 
 
 async def _ask(

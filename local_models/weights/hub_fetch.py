@@ -42,6 +42,7 @@ from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 ALLOWED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")
 IGNORED = ("original/*", "consolidated*", "metal/*", "onnx/*", "figures/*", "assets/*")
+INDEX = "model.safetensors.index.json"
 _EVERY_S = 0.5
 _AT_ONCE = 4  # files
 _SPARE = 1 << 30  # bytes left free: a full disk harms more than this download
@@ -184,19 +185,26 @@ def check_room(need: int, folder: Path) -> None:
 
 
 def facts(repo: str, revision: str | None) -> dict[str, Any]:
-    """config.json, and the bytes of the weight files, without fetching them."""
+    """config.json, and the bytes of the weight files, without fetching them: those its index names, where it has one."""
     files = snapshot_download(
         repo,
         revision=revision,
-        allow_patterns=["*.safetensors"],
+        allow_patterns=["*.safetensors", INDEX],
         ignore_patterns=list(IGNORED),
         dry_run=True,
         tqdm_class=SilentBar,
     )
-    if not files:
+    sizes = {file.filename: file.file_size or 0 for file in files if file.filename.endswith(".safetensors")}
+    if any(file.filename == INDEX for file in files):
+        index = json.loads(Path(hf_hub_download(repo, INDEX, revision=revision)).read_text())
+        named = set(index["weight_map"].values())
+        if missing := sorted(named - sizes.keys()):
+            raise FaultError("weights", f"its index names {missing[0]}, which is not in the repository")
+        sizes = {name: size for name, size in sizes.items() if name in named}
+    if not sizes:
         raise FaultError("weights", "no safetensors file in the repository")
     config = json.loads(Path(hf_hub_download(repo, "config.json", revision=revision)).read_text())
-    return {"config": config, "weights": sum(file.file_size or 0 for file in files)}
+    return {"config": config, "weights": sum(sizes.values())}
 
 
 # The hub's exceptions and what they mean; the first that fits, so the particular before the general.

@@ -21,11 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_models.facts.catalogue import Catalogue, Entry, Wheel, catalogue
+from local_models.facts.config import context_of
 from local_models.host import child
 from local_models.replica.prepared import PreparedModel
 from local_models.weights import hub, wheel
 from local_models.weights.cache import Shelf, cache_home
 from local_models.weights.errors import ConversionError, NoSpaceError, NotAModelError, OfflineError, UnknownModelError
+from local_models.weights.shards import weight_bytes
 from runtime.contract.targets import Capabilities
 
 CONVERTER = Path(__file__).with_name("convert_gguf.py")
@@ -239,18 +241,13 @@ def _prepared(entry: Entry, folder: Path, max_model_len: int | None = None) -> P
 def _unlisted(folder: Path, name: str) -> PreparedModel:
     """A model that is not in the catalogue, from its own files. Its tool-call parser is not known, so it has no tools.
 
-    Raises NotAModelError for a folder without weights.
+    Raises NotAModelError for a folder without whole weights. Its config may be anything: vLLM judges it.
     """
-    if not list(folder.glob("*.safetensors")):
-        raise NotAModelError(
-            f"{folder} has no *.safetensors files",
-            "a download may be unfinished: hearth models pull NAME resumes it",
-        )
+    weight_bytes(folder)
     embeds = (folder / "modules.json").is_file()
     context = None
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        config = json.loads((folder / "config.json").read_text())
-        context = int({**config, **config.get("text_config", {})}["max_position_embeddings"])
+    with suppress(OSError, ValueError, RecursionError):
+        context = context_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     return PreparedModel(
         folder,
         name,

@@ -12,6 +12,7 @@ from local_models.facts.architecture import UnknownArchitectureError, read
 from local_models.facts.catalogue import catalogue
 from local_models.facts.fit import GIB, Box, Footprint, Wish, judge, splits
 from local_models.facts.footprint import of_entry, split_args
+from tests.local_models.weights.safetensors import write_safetensors
 
 
 def model(name: str) -> Footprint:
@@ -161,8 +162,7 @@ def test_a_folder_too_large_for_one_gpu_is_split(tmp_path: Path) -> None:
     entry = catalogue().find("llama-3.3-70b")
     assert entry is not None
     (tmp_path / "config.json").write_text(json.dumps(dict(entry.config)))
-    with (tmp_path / "model.safetensors").open("wb") as file:
-        file.truncate(entry.weight_bytes)  # sparse: the size is all that counts
+    write_safetensors(tmp_path / "model.safetensors", entry.weight_bytes)
     wish = Wish(8192, 1)
     assert split_args(tmp_path, [Box(80 * GIB, gpus=8)], wish) == ("--tensor-parallel-size", "2")
     assert split_args(tmp_path, [Box(80 * GIB, gpus=8)], Wish(8192, 16)) == ("--tensor-parallel-size", "4")
@@ -174,6 +174,7 @@ def test_a_folder_too_large_for_one_gpu_is_split(tmp_path: Path) -> None:
 
 
 CONFIG: dict[str, Any] = {
+    "model_type": "llama",
     "num_hidden_layers": 4,
     "hidden_size": 64,
     "intermediate_size": 128,

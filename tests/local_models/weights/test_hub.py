@@ -22,9 +22,11 @@ from local_models.weights.errors import (
 )
 from local_models.weights.weights import prepare
 from tests.local_models.fake_hub import REPO, FakeHub
+from tests.local_models.weights.safetensors import safetensors_head
 
 CONFIG = json.dumps({"model_type": "llama", "max_position_embeddings": 4096}).encode()
-WEIGHTS = bytes(range(256)) * 4096 * 24  # 24 MiB
+_NUMBERS = bytes(range(256)) * 4096 * 24  # 24 MiB
+WEIGHTS = safetensors_head(len(_NUMBERS) + 208) + _NUMBERS
 HALF = 20 << 20  # two of the pieces the downloader writes
 
 
@@ -149,6 +151,21 @@ async def test_the_facts_of_an_unknown_model_cost_no_download(fake: FakeHub, env
     assert config["max_position_embeddings"] == 4096
     assert weights == len(WEIGHTS)
     assert hub.cached(REPO, environ) is None
+
+
+async def test_the_weights_of_an_unknown_model_are_those_of_its_index(fake: FakeHub, environ: dict[str, str]) -> None:
+    """A file that the index does not name is not counted."""
+    fake.files["extra.safetensors"] = b"x" * 1000
+    fake.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"w": "model.safetensors"}}).encode()
+    _, weights = await hub.facts(REPO, environ=environ)
+    assert weights == len(WEIGHTS)
+
+
+async def test_a_file_of_the_index_that_the_hub_lacks_is_named(fake: FakeHub, environ: dict[str, str]) -> None:
+    """It is not counted as nothing."""
+    fake.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"w": "gone.safetensors"}}).encode()
+    with pytest.raises(NotAModelError, match=r"names gone\.safetensors"):
+        await hub.facts(REPO, environ=environ)
 
 
 def test_a_full_disk_is_told_in_gibibytes() -> None:

@@ -28,6 +28,7 @@ from local_models.weights.errors import (
     UnknownModelError,
 )
 from local_models.weights.weights import Builtin, Folder, Hub, Workshop, prepare, prepare_builtin, resolve, shelf
+from tests.local_models.weights.safetensors import write_safetensors
 
 GGUF = b"GGUF" * 1000
 MEMBER = "parcel/model.gguf"
@@ -161,7 +162,7 @@ async def test_a_folder_is_prepared_from_its_own_files(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"text_config": {"max_position_embeddings": 77}}))
     with pytest.raises(NotAModelError, match="safetensors"):
         await prepare(str(tmp_path), notice=print)
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    write_safetensors(tmp_path / "model.safetensors")
     made = await prepare(str(tmp_path), notice=print)
     assert (made.path, made.capabilities.context_tokens, made.capabilities.tools) == (tmp_path, 77, False)
     assert not made.embeds
@@ -171,7 +172,7 @@ async def test_a_folder_of_an_embedding_model_says_so(tmp_path: Path) -> None:
     """Sentence-transformers' own mark: vLLM serves it for embeddings only."""
     for name in ("config.json", "modules.json"):
         (tmp_path / name).write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    write_safetensors(tmp_path / "model.safetensors")
     made = await prepare(str(tmp_path), notice=print)
     assert made.embeds
     assert made.capabilities.embeddings

@@ -14,6 +14,7 @@ from local_models.host.gpu import NvmlProbe
 from runtime.cli import models
 from runtime.cli.exits import Exit
 from runtime.cli.group import run
+from tests.local_models.weights.safetensors import write_safetensors
 
 GIB = 1 << 30
 
@@ -179,14 +180,40 @@ def test_weights_in_another_type_are_reckoned(capsys: pytest.CaptureFixture[str]
 
 def test_a_folder_is_judged_by_its_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its config and the size of its weights."""
-    config = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = {
+        "model_type": "llama",
+        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
     sizes = {"vocab_size": 10, "max_position_embeddings": 8192, "intermediate_size": 128, "dtype": "bfloat16"}
-    (tmp_path / "config.json").write_text(json.dumps(config | sizes))
-    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"} | config | sizes))
+    write_safetensors(tmp_path / "model.safetensors", 1000)
     code, _ = hearth("fit", str(tmp_path), "--memory", "8", "--concurrency", "1", "--json")
     need = json.loads(capsys.readouterr().out)["need_bytes"]
     assert code == Exit.OK
     assert (need["weights"], need["cache"]) == (1000, 8192 * 2 * 2 * 2 * 16 * 2)
+
+
+@pytest.mark.parametrize("config", [{"model_type": "llama", "intermediate_size": {}}, {"text_config": None}, [], None])
+def test_an_odd_config_ends_in_a_sentence(tmp_path: Path, config: object) -> None:
+    """Never in a traceback, and never in a number."""
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    write_safetensors(tmp_path / "model.safetensors")
+    code, err = hearth("fit", str(tmp_path), "--memory", "8")
+    assert code == Exit.FAILED
+    assert "cannot be judged" in err
+
+
+def test_pointers_are_no_weights(tmp_path: Path) -> None:
+    """A folder cloned without Git LFS does not fit, it is no model."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    for command in ("fit", "pull"):
+        code, err = hearth(command, str(tmp_path))
+        assert code == Exit.FAILED
+        assert "git lfs pull" in err
 
 
 @pytest.mark.parametrize("command", ["fit", "pull"])
@@ -200,7 +227,7 @@ def test_an_unknown_name_is_answered_with_its_neighbours(command: str) -> None:
 def test_pulling_a_folder_says_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output is the path, for scripts."""
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    write_safetensors(tmp_path / "model.safetensors")
     assert hearth("pull", str(tmp_path)) == (Exit.OK, "")
     assert capsys.readouterr().out.strip() == str(tmp_path)
     hearth("pull", str(tmp_path), "--json")
