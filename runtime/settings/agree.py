@@ -64,7 +64,11 @@ def disagreements(
 ) -> Iterator[SettingsFault]:
     """Every fault between keys of a parsed file. override: what HEARTH_MODEL names."""
     known = KnownNames(list(_table(tree.get("targets"))), providers)
-    yield from _exposure(_table(tree.get("server")))
+    server = _table(tree.get("server"))
+    host, keyed = server.get("host", Server().host), server.get("keys") or server.get("admin_keys")
+    if isinstance(host, str) and lets_strangers_in(host, socket=server.get("socket"), keyed=keyed):
+        advice = f'set server.keys = ["env:{API_KEY}"] and give {API_KEY} a value, or listen on "127.0.0.1"'
+        yield SettingsFault(("server", "host"), f'"{host}" lets other machines in, and no key is set: {advice}')
     yield from _targets(_table(tree.get("targets")), known)
     for name in _table(tree.get("models")):
         if name in (AUTO, LOCAL) or not _NAME.fullmatch(name):
@@ -90,21 +94,9 @@ def on_this_machine(host: str) -> bool:
         return False
 
 
-def _exposure(server: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    host = server.get("host", Server().host)
-    if server.get("socket"):
-        return  # only local users reach it, and its folder decides which
-    if (
-        isinstance(host, str)
-        and host
-        and not (server.get("keys") or server.get("admin_keys"))
-        and not on_this_machine(host)
-    ):
-        yield SettingsFault(
-            ("server", "host"),
-            f'"{host}" lets other machines in, and no key is set: set server.keys = ["env:{API_KEY}"] '
-            f'and give {API_KEY} a value, or listen on "127.0.0.1"',
-        )
+def lets_strangers_in(host: str, *, socket: object, keyed: object) -> bool:
+    """True if other machines reach the server and no key is asked for. Only local users reach a Unix socket."""
+    return bool(host) and not socket and not keyed and not on_this_machine(host)
 
 
 def _targets(targets: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:

@@ -1,6 +1,7 @@
 """Reload of the settings while the runtime runs: file watching, and the keys that wait for a restart.
 
-A reading that fails changes nothing. Knows no signal (SIGHUP calls `reload`) and no clock (`watch` takes its sleep).
+A reading that fails changes nothing. New settings are judged as they would be in force: together with the keys that keep
+their old values until a restart. Knows no signal (SIGHUP calls `reload`) and no clock (`watch` takes its sleep).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.settings.faults import SettingsError, dotted
+from runtime.settings.agree import lets_strangers_in
+from runtime.settings.faults import Problem, SettingsError, dotted
 from runtime.settings.model import Settings
 from runtime.settings.places import Key
 from runtime.settings.read import Loaded
@@ -88,16 +90,27 @@ class Live:
             return True
 
     async def _take(self, loaded: Loaded) -> None:
+        file = self.loaded.file
+        if loaded.file != file and file is not None and not file.exists():
+            # Another default file, or none, was found instead: that is no change anybody has written.
+            raise SettingsError([Problem(str(file), "", "the file is gone; put it back, or restart without it")])
+        settings = under_way(self.settings, loaded.settings)
+        server = settings.server
+        if lets_strangers_in(server.host, socket=server.socket, keyed=server.keys or server.admin_keys):
+            source = str(loaded.file or "the settings")
+            words = (
+                f'without a key, everybody reaches "{server.host}", which is listened on until a restart: restart first'
+            )
+            raise SettingsError([Problem(source, "server.keys", words)])
         changes = diff(self.settings, loaded.settings)
+        if changes.live:
+            await self._apply(settings, changes)
+            self.settings = settings
+            self._notice(f"settings reloaded: {', '.join(changes.live)}")
         self.loaded = loaded
         if not changes:
             self._notice("settings read again: nothing changed")
             return
-        if changes.live:
-            settings = under_way(self.settings, loaded.settings)
-            await self._apply(settings, changes)
-            self.settings = settings
-            self._notice(f"settings reloaded: {', '.join(changes.live)}")
         if changes.restart:
             self._notice(f"in force after a restart: {', '.join(changes.restart)}")
         for warning in loaded.warnings:

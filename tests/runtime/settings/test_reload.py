@@ -15,14 +15,17 @@ from tests.runtime.settings.readings import TARGET, settings
 class Runtime:
     """A running Hearth as far as settings go: a file, what was applied, and what was said."""
 
-    def __init__(self, folder: Path, text: str = "") -> None:
+    def __init__(
+        self, folder: Path, text: str = "", *, env: dict[str, str] | None = None, default: bool = False
+    ) -> None:
         self.file = folder / "hearth.toml"
         self.write(text)
-        self.env: dict[str, str] = {}
+        self.env = env or {}
+        named = None if default else self.file
         self.applied: list[tuple[Settings, Changes]] = []
         self.said: list[str] = []
         self.applying: ValueError | None = None  # what putting settings in force comes to
-        self.live = Live(load(self.file, self.env), lambda: load(self.file, self.env), self.apply, self.said.append)
+        self.live = Live(load(named, self.env), lambda: load(named, self.env), self.apply, self.said.append)
 
     async def apply(self, settings: Settings, changes: Changes) -> None:
         if self.applying is not None:
@@ -98,6 +101,72 @@ async def test_a_file_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     runtime.file.unlink()
     assert not await runtime.live.reload()
     assert runtime.live.settings.escalation.queue_depth == 3
+
+
+OPEN = '[server]\nhost = "0.0.0.0"\nkeys = ["env:K"]\n'
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        '[server]\nhost = "127.0.0.1"\n',
+        '[server]\nsocket = "/run/hearth.sock"\n',
+        "",
+        "[escalation]\nqueue_depth = 3\n",
+    ],
+)
+async def test_keys_stay_while_the_address_of_the_network_is_listened_on(tmp_path: Path, new: str) -> None:
+    """A new address waits for a restart, so that keys removed at once would open the old one to everybody."""
+    runtime = Runtime(tmp_path, env={"K": "secret"}, text=OPEN)
+    runtime.write(new)
+    assert not await runtime.live.reload()
+    assert runtime.live.settings.server.keys
+    assert not runtime.applied
+    assert 'everybody reaches "0.0.0.0", which is listened on until a restart' in (runtime.live.refused or "")
+    runtime.write(OPEN + "drain = 1")
+    assert await runtime.live.reload()
+
+
+@pytest.mark.parametrize("text", ['[server]\nhost = "0.0.0.0"\nadmin_keys = ["env:K"]\n', OPEN])
+async def test_one_kind_of_key_may_replace_the_other(tmp_path: Path, text: str) -> None:
+    """Either kind keeps strangers out, whatever address the new file names."""
+    runtime = Runtime(tmp_path, env={"K": "secret"}, text=text)
+    runtime.write('[server]\nadmin_keys = ["env:K"]\ndrain = 1')
+    assert await runtime.live.reload()
+
+
+async def test_a_socket_without_keys_stays_one_until_a_restart(tmp_path: Path) -> None:
+    """The file's address of the network comes with keys; until the restart only local users come in."""
+    runtime = Runtime(tmp_path, env={"K": "secret"}, text='[server]\nsocket = "/run/hearth.sock"\n')
+    runtime.write(OPEN)
+    assert await runtime.live.reload()
+    assert runtime.live.settings.server.socket == "/run/hearth.sock"
+
+
+@pytest.mark.parametrize("own", [None, "[escalation]\nqueue_depth = 9"])
+async def test_a_default_file_that_vanishes_is_a_fault_and_still_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    """Neither the defaults nor the user's own file replace it, and its return is noticed."""
+    monkeypatch.chdir(tmp_path)
+    env = {"XDG_CONFIG_HOME": str(tmp_path / "home")}
+    if own is not None:
+        (tmp_path / "home/hearth").mkdir(parents=True)
+        (tmp_path / "home/hearth/hearth.toml").write_text(own)
+    runtime, ticks = Runtime(tmp_path, env=env, text="[escalation]\nqueue_depth = 3", default=True), Ticks()
+    task = asyncio.create_task(watch(runtime.live, ticks.sleep))
+    await ticks.step()
+    runtime.file.rename(tmp_path / "away")
+    for _ in range(3):
+        await ticks.step()
+    assert runtime.live.settings.escalation.queue_depth == 3
+    assert "the file is gone" in (runtime.live.refused or "")
+    runtime.write("[escalation]\nqueue_depth = 4")
+    for _ in range(3):
+        await ticks.step()
+    assert (runtime.live.settings.escalation.queue_depth, runtime.live.refused) == (4, None)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_the_same_settings_are_not_applied_again(tmp_path: Path) -> None:
