@@ -5,11 +5,15 @@ LabelError      the labels given cannot be used; its text says what to do
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 MOST_LABELS = 128  # every label stands in every prompt, and vLLM lists at most 128 named tokens a step
 LONGEST_LABEL = 200  # characters; every character may cost a token of the answer
+
+# Control characters, line and paragraph separators, halves of a pair. Joiners and wide spaces are part of many scripts.
+_REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class LabelError(ValueError):
@@ -31,7 +35,10 @@ def checked(labels: Sequence[str]) -> tuple[str, ...]:
         raise LabelError("at least two labels are needed: --labels spam,ham, or --label once per label")
     if any(not label for label in labels):
         raise LabelError("an empty label: look for a doubled or trailing comma in --labels")
-    twice = [label for label, count in Counter(labels).items() if count > 1]
+    # Two encodings of one text look the same to people and to most models.
+    twice = [
+        label for label, count in Counter(unicodedata.normalize("NFC", each) for each in labels).items() if count > 1
+    ]
     if twice:
         raise LabelError(f"the label {twice[0]!r} is given twice: name each label once")
     if len(labels) > MOST_LABELS:
@@ -42,7 +49,7 @@ def checked(labels: Sequence[str]) -> tuple[str, ...]:
                 f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: shorten it, say the rest with "
                 f"--describe"
             )
-        if not label.isprintable():
+        if any(unicodedata.category(character) in _REFUSED for character in label):
             raise LabelError(f"the label {label!r} holds a line break or control character: remove it")
     return tuple(labels)
 

@@ -6,6 +6,7 @@ asking, scoring and the journal are elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import typer
 from local_models.classification.labels import LabelError, descriptions_from, labels_from
 from local_models.classification.question import INSTRUCTIONS, Prompt
 from runtime.cli.bulk.job import BulkJob, BulkOutcome, NoRuntimeError, perform
-from runtime.cli.bulk.journal import JournalError
+from runtime.cli.bulk.journal import JournalError, state_files
 from runtime.cli.bulk.meter import NoMeter, ProgressMeter, meter_for
 from runtime.cli.bulk.rows import FileFormat, InputError, Source, format_of
 from runtime.cli.client import address_of
@@ -63,6 +64,7 @@ def classify(
 
     Killed or interrupted, the same command goes on where it stopped: no row is lost and none stands twice.
     """
+    _check_out(out, file, template, config)
     address = address_of(url, config, environment())
     prompt = _prompt(labels or [], label or [], describe or [], instructions, template)
     with tempfile.TemporaryDirectory(prefix="hearth-classify-") as spool:
@@ -88,13 +90,29 @@ def classify(
     raise typer.Exit(Exit.FAILED if outcome.stopped or outcome.done.errors else Exit.OK)
 
 
+def _check_out(out: Path, file: str, template: str | None, config: Path | None) -> None:
+    """Raises CommandError where writing OUT, or the state beside it, would overwrite a file that the command reads.
+
+    Files are compared by device and inode, so that links, hard links, `/dev/stdin` and redirections count.
+    """
+    inputs = [Path("/dev/stdin" if file == _STDIN else file)]
+    inputs += [Path(template[1:])] if template is not None and template.startswith("@") else []
+    inputs += [config] if config is not None else []
+    for written in (out, *state_files(out)):
+        for read in inputs:
+            with contextlib.suppress(OSError):
+                if written.is_file() and written.samefile(read):
+                    words = f"{read} and the output {written} are the same file, which would be overwritten"
+                    raise CommandError(f"{words}: choose another -o", Exit.USAGE)
+
+
 def _prompt(
     labels: list[str], label: list[str], describe: list[str], instructions: str, template: str | None
 ) -> Prompt:
     try:
         names = labels_from(labels, label)
         if template is not None and template.startswith("@"):
-            template = Path(template[1:]).read_text(encoding="utf-8")
+            template = Path(template[1:]).read_text(encoding="utf-8-sig")
         return Prompt(names, descriptions_from(describe, names), instructions, template)
     except LabelError as error:
         raise CommandError(str(error), Exit.USAGE) from error

@@ -89,9 +89,11 @@ def perform(job: BulkJob, meter_for: MeterFor) -> BulkOutcome:
         identity, known = _identity(job), journal.known()
         _check(job, known, identity)
         if journal.done.repaired:
-            print(f"{job.out}: the last line was cut off; its row is done again", file=sys.stderr)
+            print(f"{job.out}: the last line is cut off; its row is done again", file=sys.stderr)
         outcome = BulkOutcome(total, journal.done.rows, journal.done, model=known.model if known else "")
-        if journal.done.rows < total:
+        if journal.done.rows == total and not job.restart:
+            journal.cut()
+        else:
             run = _Run(job, journal, known, identity, outcome)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(run.run(meter_for(total, outcome.before)))

@@ -2,8 +2,8 @@
 
 Beside OUT lies OUT.state: the input, labels, prompt and model of the lines. A run resumes only if all of them are
 the same. OUT is locked by the process that writes it. A last line that was cut when its writer was killed is
-removed, and its row done again. Rows stand in the input's order, so that progress is one number and memory does not
-grow with it.
+removed, and its row done again. OUT is cut only once a runtime has answered, so that a mistyped command loses nothing.
+Rows stand in the input's order, so that progress is one number and memory does not grow with it.
 
     JournalError    OUT cannot be continued; its text says what to do
 """
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 
 import msgspec
 
-_VERSION = 1
+_VERSION = 2
 _RESTART = "--restart begins anew and throws away what {out} holds; or choose another -o"
 
 
@@ -72,17 +72,18 @@ _line_decoder = msgspec.json.Decoder(_Line)
 
 
 class Journal:
-    """OUT, open and locked. Not safe for two threads."""
+    """OUT, open and locked. Not safe for two threads. keep: bytes that stay when OUT is cut; None: all."""
 
-    def __init__(self, out: Path, file: BinaryIO, done: Done) -> None:
+    def __init__(self, out: Path, file: BinaryIO, done: Done, keep: int | None = None) -> None:
         self.out = out
         self.done = done
         self._file = file
+        self._keep = keep
         self._dirty = False
 
     @classmethod
     def open(cls, out: Path, *, restart: bool) -> Self:
-        """Opens, locks and repairs OUT.
+        """Opens and locks OUT, and reads its rows; with `restart` it counts as empty. Nothing is written yet.
 
         Raises JournalError where another process writes it or its lines are not a journal's.
         """
@@ -93,9 +94,9 @@ class Journal:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if restart:
-                file.truncate(0)
-                state_path(out).unlink(missing_ok=True)
-            return cls(out, file, _repaired(file, out))
+                return cls(out, file, Done(), keep=0)
+            done, whole = _finished(file, out)
+            return cls(out, file, done, keep=whole if done.repaired else None)
         except BlockingIOError as error:
             file.close()
             raise JournalError(
@@ -121,10 +122,16 @@ class Journal:
                 f"{state_path(self.out)} is not readable ({error}): {_RESTART.format(out=self.out)}"
             ) from error
 
+    def cut(self) -> None:
+        """Removes what does not stay: a torn last line, or everything on a restart."""
+        if self._keep is not None:
+            self._file.truncate(self._keep)
+            self._keep = None
+
     def belongs_to(self, identity: Identity) -> None:
-        """Writes the identity of OUT, whole or not at all."""
-        path = state_path(self.out)
-        draft = path.with_name(path.name + ".new")
+        """Cuts OUT, then writes its identity, whole or not at all. In this order a crash between leaves no foreign rows."""
+        self.cut()
+        path, draft = state_files(self.out)
         with draft.open("wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n")
             file.flush()
@@ -151,6 +158,12 @@ class Journal:
 
 def state_path(out: Path) -> Path:
     return out.with_name(out.name + ".state")
+
+
+def state_files(out: Path) -> tuple[Path, Path]:
+    """The files that are written beside OUT: its state, and the draft that replaces it."""
+    state = state_path(out)
+    return state, state.with_name(state.name + ".new")
 
 
 def difference(then: Identity, now: Identity, *, prefix: str, whole_lines: bool) -> str | None:
@@ -187,10 +200,10 @@ def line(row: int, row_id: Any, rest: dict[str, Any]) -> bytes:
     return msgspec.json.encode({"row": row, "id": row_id, **rest}) + b"\n"
 
 
-def _repaired(file: BinaryIO, out: Path) -> Done:
-    """Reads the finished rows and removes a torn last line. Raises JournalError if the lines are not rows 1, 2, 3, ….
+def _finished(file: BinaryIO, out: Path) -> tuple[Done, int]:
+    """The finished rows and their bytes, without a torn last line. Raises JournalError if they are not rows 1, 2, 3, ….
 
-    Nothing is removed from a file without a state file beside it: it may be anything.
+    A torn line in a file without a state file beside it raises too: the file may be anything.
     """
     done, good = Done(), 0
     file.seek(0)
@@ -209,6 +222,4 @@ def _repaired(file: BinaryIO, out: Path) -> Done:
                 )
             done.add(None if found.error is not None else found.label)
             good += len(text)
-    if done.repaired:
-        file.truncate(good)
-    return done
+    return done, good

@@ -1,15 +1,18 @@
 """Rows of an input file, one at a time: JSON lines, CSV, TSV, or a text a line. Knows files; knows nothing of models.
 
 A row's number is its line (CSV and TSV: its record below the header), from 1, and is the same on every reading. Blank
-lines at the end of a file are no rows; a blank line between others is a bad one, so that numbers stay lines.
+lines at the end of a file are no rows; a blank line between others is a bad one, so that numbers stay lines. In CSV and
+TSV no blank line is a row, and a record has exactly the header's columns: any other could be misread, and is bad.
 
     InputError      the file as a whole cannot be read; its text says what to do
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +24,7 @@ import msgspec
 LONGEST_ROW = 8 * 1024 * 1024  # bytes; a longer line is a bad row, so that memory stays bounded
 TEXT_FIELDS = ("text", "prompt")
 _PART = 1024 * 1024
-_BOM = b"\xef\xbb\xbf"
+_BOM = codecs.BOM_UTF8
 
 
 class InputError(Exception):
@@ -109,34 +112,54 @@ class Source:
         return _row(number, number if row_id is None else row_id, value[name])
 
     def _records(self, lines: Iterator[bytes]) -> Iterator[list[str] | csv.Error]:
-        """Records with the header first; blank lines are none. A record csv cannot read comes as its error."""
+        """Records with the header first; blank lines are none. A line that begins no record comes as its error.
+
+        After an error reading begins anew with the next line: a quote that is never closed costs its own line and no other.
+        """
         csv.field_size_limit(LONGEST_ROW)
-        text = (line.decode("utf-8", "surrogateescape") for line in lines)
-        reader = csv.reader(text, delimiter="\t" if self.format is FileFormat.TSV else ",")
+        delimiter = "\t" if self.format is FileFormat.TSV else ","
+        ahead: deque[bytes] = deque()  # lines of a failed record, to be read again
+        taken: list[bytes] = []
+
+        def feed() -> Iterator[str]:
+            size = 0
+            while (line := ahead.popleft() if ahead else next(lines, None)) is not None:
+                size = len(line) if not taken else size + len(line)
+                taken.append(line)
+                if size > LONGEST_ROW:
+                    raise csv.Error(f"longer than {LONGEST_ROW // 1024 // 1024} MiB, or a quote is never closed")
+                yield line.decode("utf-8", "surrogateescape")
+
+        reader = csv.reader(feed(), delimiter=delimiter, strict=True)
         while True:
+            taken.clear()
             try:
                 record = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield error
+                ahead.extendleft(reversed(taken[1:]))
+                reader = csv.reader(feed(), delimiter=delimiter, strict=True)
+                unclosed = csv.Error("a quote is never closed")
+                yield unclosed if "unexpected end" in str(error) else error
                 continue
             if record:
                 yield record
 
     def _from_records(self, records: Iterator[list[str] | csv.Error]) -> Iterator[InputRow | BadRow]:
         header = next(records, [])
-        names = header if isinstance(header, list) else []
-        text_at, id_at = self._columns(names)
+        if isinstance(header, csv.Error):
+            raise InputError(f"{self.path}: the first line is no header: {header}")
+        text_at, id_at = self._columns(header)
         for number, record in enumerate(records, 1):
             if isinstance(record, csv.Error):
                 yield BadRow(number, number, "not_csv", f"not a record: {record}")
-                continue
-            row_id: Any = record[id_at] if id_at is not None and id_at < len(record) else number
-            if text_at >= len(record):
-                yield BadRow(number, row_id, "no_text", f"{len(record)} columns where the header has {len(names)}")
+            elif len(record) != len(header):
+                # Which of the columns is the text cannot be known: often an unquoted separator stands in it.
+                counts = f"{len(record)} columns where the header has {len(header)}"
+                yield BadRow(number, number, "not_csv", f"{counts}: a text that holds a separator must stand in quotes")
             else:
-                yield _row(number, row_id, record[text_at])
+                yield _row(number, number if id_at is None else record[id_at], record[text_at])
 
     def _columns(self, names: list[str]) -> tuple[int, int | None]:
         wanted = (self.text_field,) if self.text_field is not None else TEXT_FIELDS
@@ -146,6 +169,9 @@ class Source:
                 f"{self.path}: the first line names no column {' or '.join(map(repr, wanted))}; it names "
                 f"{', '.join(names[:12]) or 'nothing'}: say which holds the text with --text-field"
             )
+        for name in (names[text_at], self.id_field):
+            if names.count(name) > 1:
+                raise InputError(f"{self.path}: the first line names two columns {name!r}: rename one of them")
         return text_at, names.index(self.id_field) if self.id_field in names else None
 
 
@@ -182,6 +208,8 @@ def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
     """
     left = size
     start = file.read(min(left, len(_BOM)))
+    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise InputError(f"{file.name}: the file is UTF-16, not UTF-8: convert it with iconv")
     if start != _BOM:
         file.seek(0)
     else:

@@ -461,3 +461,90 @@ def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str], tmp_path: P
     code, _, err = classify(capsys, tmp_path / "nowhere.csv", *LABELS, "-o", out)
     assert code == Exit.USAGE
     assert "nowhere.csv: No such file" in err
+
+
+@pytest.mark.parametrize("way", ["same", "link", "hard", "state", "template", "config"])
+def test_an_output_that_is_an_input_is_refused(
+    capsys: pytest.CaptureFixture[str], rows: Path, tmp_path: Path, way: str
+) -> None:
+    """Every file the command reads stays as it is, under whatever name the output has."""
+    out, read, more = tmp_path / "other", rows, ["--restart"]
+    if way == "same":
+        out = rows
+    elif way == "link":
+        out.symlink_to(rows)
+    elif way == "hard":
+        out.hardlink_to(rows)
+    elif way == "state":
+        read = rows.rename(tmp_path / "other.state")
+    elif way == "template":
+        out.write_text("Sort {text} into {labels}")
+        more += ["--template", f"@{out}"]
+    else:
+        out.write_text("[server]")
+        more += ["--config", str(out)]
+    before = (read.read_bytes(), out.read_bytes() if out.exists() else None)
+    with fake_runtime(LabelRuntime()) as fake:
+        code, _, err = classify(capsys, read, *LABELS, "-o", out, "--url", fake.url, *more)
+    assert code == Exit.USAGE
+    assert "are the same file" in err
+    assert before == (read.read_bytes(), out.read_bytes() if out.exists() else None)
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_an_output_that_is_standard_input_is_refused(rows: Path, name: str) -> None:
+    """`hearth classify - -o rows.jsonl < rows.jsonl`, as a shell starts it."""
+    before = rows.read_bytes()
+    command = [sys.executable, "-m", "runtime.cli", "classify", name, *LABELS, "-o", str(rows), "--restart"]
+    with rows.open("rb") as opened:
+        ended = subprocess.run(
+            [*command, "--url", "http://127.0.0.1:9"], cwd=ROOT, stdin=opened, capture_output=True, check=False
+        )
+    assert ended.returncode == Exit.USAGE
+    assert b"are the same file" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+    assert rows.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["dead", "key", "model"])
+def test_a_restart_throws_nothing_away_before_a_runtime_answers(
+    capsys: pytest.CaptureFixture[str], rows: Path, out: Path, kind: str
+) -> None:
+    """A dead runtime, a wrong key and an engine that cannot be asked leave the old rows and their state."""
+    finished(capsys, rows, out)
+    state = out.with_name("out.jsonl.state")
+    before = out.read_bytes(), state.read_bytes()
+    refused = {"key": error(401, "no key"), "model": error(400, "no such parameter"), "dead": error(500, "")}[kind]
+    with fake_runtime(lambda asked: refused) as fake:
+        if kind != "dead":
+            code, _, _ = classify(capsys, rows, *LABELS, "-o", out, "--url", fake.url, "--restart")
+    if kind == "dead":
+        code, _, _ = classify(capsys, rows, *LABELS, "-o", out, "--url", fake.url, "--restart")
+    assert code != Exit.OK
+    assert (out.read_bytes(), state.read_bytes()) == before
+    finished(capsys, rows, out, "--restart", model="local/other")
+    assert [line["row"] for line in lines(out)] == list(range(1, 41))
+
+
+def test_a_torn_line_stays_until_a_runtime_answers(capsys: pytest.CaptureFixture[str], rows: Path, out: Path) -> None:
+    """It may be a file of somebody's own that was put in the output's place."""
+    finished(capsys, rows, out)
+    out.write_bytes(b"notes without a line end")
+    classify(capsys, rows, *LABELS, "-o", out, "--url", "http://127.0.0.1:9")
+    assert out.read_bytes() == b"notes without a line end"
+
+
+def test_a_malformed_table_loses_no_row(capsys: pytest.CaptureFixture[str], tmp_path: Path, out: Path) -> None:
+    """An open quote in the first row and a comma in the third are two bad rows of four, and exit code 1."""
+    rows = tmp_path / "in.csv"
+    rows.write_text('id,text\n1,"the handle broke\n2,fine\n3,good, but slow\n4,fine too\n')
+    with fake_runtime(runtime := LabelRuntime()) as fake:
+        code, _, _ = classify(capsys, rows, *LABELS, "-o", out, "--url", fake.url)
+    assert code == Exit.FAILED
+    assert [(line["row"], line.get("code")) for line in lines(out)] == [
+        (1, "not_csv"),
+        (2, None),
+        (3, "not_csv"),
+        (4, None),
+    ]
+    assert "good" not in runtime.texts

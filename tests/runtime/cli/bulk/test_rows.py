@@ -40,7 +40,7 @@ def test_csv_records_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> N
         (1, "1", 'a, "b"\nc'),
         (2, "2", "d"),
         (3, "3", "!empty"),
-        (4, 4, "short"),
+        (4, 4, "!not_csv"),
     ]
 
 
@@ -48,8 +48,60 @@ def test_tsv_keeps_commas(tmp_path: Path) -> None:
     """The tab is the only divider."""
     assert shown(source(tmp_path, b"id\ttext\n1\ta, b\n2\n", FileFormat.TSV)) == [
         (1, "1", "a, b"),
-        (2, "2", "!no_text"),
+        (2, 2, "!not_csv"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (
+            b'id,text\n1,"the handle broke\n2,fine\n3,"quoted, too"\n4,last\n',
+            [(1, 1, "!not_csv"), (2, "2", "fine"), (3, "3", "quoted, too"), (4, "4", "last")],
+        ),
+        (b'id,text\n1,fine\n2,"open\n3,c\n', [(1, "1", "fine"), (2, 2, "!not_csv"), (3, "3", "c")]),
+        (b'id,text\n1,"open', [(1, 1, "!not_csv")]),
+        (b"id,text\n1,good, but slow\n2,bad\n", [(1, 1, "!not_csv"), (2, "2", "bad")]),
+        (b"text,id\r\ngood, but slow,1\r\n\r\nbad,2\r\n", [(1, 1, "!not_csv"), (2, "2", "bad")]),
+        (b"text\ngood, but slow\nbad\n", [(1, 1, "!not_csv"), (2, 2, "bad")]),
+        (b'id,text\n1,"a" b\n2,"c\r\nd"\n', [(1, 1, "!not_csv"), (2, "2", "c\r\nd")]),
+        (b'id,text\n1,5" pipe\n2,\xff\n3,x\n', [(1, "1", '5" pipe'), (2, "2", "!not_utf8"), (3, "3", "x")]),
+        (
+            '\ufeffid,text\r\n١,"مرحبا، أهلا"\r\n2,"好，坏"\r\n3,हिन्दी\r\n4,👩\u200d👩\r\n'.encode(),
+            [(1, "١", "مرحبا، أهلا"), (2, "2", "好，坏"), (3, "3", "हिन्दी"), (4, "4", "👩\u200d👩")],
+        ),
+    ],
+)
+def test_a_malformed_record_is_bad_alone(tmp_path: Path, content: bytes, found: list[tuple[int, object, str]]) -> None:
+    """Each bad record is named, the rows after it are read, and none is read as another text."""
+    assert shown(source(tmp_path, content, FileFormat.CSV)) == found
+    tabs = content.replace(b",", b"\t")
+    assert [number for number, _, text in shown(source(tmp_path, tabs, FileFormat.TSV)) if text == "!not_csv"] == [
+        number for number, _, text in found if text == "!not_csv"
+    ]
+
+
+def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than the longest row is read ahead, and no line behind it is lost."""
+    monkeypatch.setattr(module, "LONGEST_ROW", 64)
+    found = shown(source(tmp_path, b'id,text\n1,"open\n' + b"2,fine\n" * 500, FileFormat.CSV))
+    assert found[0] == (1, 1, "!not_csv")
+    assert [text for _, _, text in found[1:]] == ["fine"] * 500
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'id,"text\n1,a\n', "no header"),
+        (b"text,text\na,b\n", "two columns 'text'"),
+        (b"id,text,id\n1,a,2\n", "two columns 'id'"),
+        ("id,text\n1,a\n".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_header_that_could_be_misread_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    """No row is guessed."""
+    with pytest.raises(InputError, match=words):
+        list(source(tmp_path, content, FileFormat.CSV).rows())
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n"])
