@@ -9,7 +9,7 @@ from dataclasses import replace
 from local_models.engine import LocalEngine
 from local_models.facts.fit import Box, Wish
 from local_models.facts.footprint import split_args
-from local_models.host import procfs, visible
+from local_models.host import visible
 from local_models.host.gpu import GpuProbe, GpuReader, NoGpu, NvmlProbe
 from local_models.replica import command, environment
 from local_models.replica.instance import ReplicaFault
@@ -59,7 +59,6 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
                 socket=place.socket,
                 gpus=names,
                 gpu_memory_utilization=spec.gpu_memory_utilization,
-                dtype=command.cpu_dtype(procfs.cpu_flags()),
                 args=spec.args,
                 offline=spec.offline,
                 environ=extra,

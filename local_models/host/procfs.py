@@ -78,13 +78,3 @@ def memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
 
 def pid_namespace() -> str:
     return str(Path("/proc/self/ns/pid").readlink())
-
-
-def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The feature flags of this machine's processors, as the kernel names them; empty if it names none."""
-    try:
-        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.partition(":")[2].split())

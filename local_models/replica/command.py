@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +62,6 @@ class EngineLaunch:
 
     device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `cuda_names` gave it; () on CPU.
     max_num_seqs: sequences decoded together; None: a default by device. args: the user's, last and winning.
-    dtype: the numbers a CPU computes with (`cpu_dtype`); a GPU takes the model's own.
     environ: added to the child's environment over all else (the orphan marker). secrets: more names not inherited.
     """
 
@@ -73,7 +72,6 @@ class EngineLaunch:
     gpus: tuple[str, ...] = ()
     gpu_memory_utilization: float = 0.9
     max_num_seqs: int | None = None
-    dtype: str = "bfloat16"
     args: tuple[str, ...] = ()
     offline: bool = False
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -176,18 +174,15 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
     if not model.embeds:
         argv += ["--enable-prefix-caching"]
     length = model.max_model_len
-    if launch.device == CPU:  # eager always: the compiled path gives wrong text on CPUs, and takes minutes to start
+    if launch.device == CPU:
+        # Eager, because the compiled path gives wrong text on CPUs and takes minutes to start. float32, because bfloat16
+        # gives wrong text on CPUs with AMX (vLLM 0.32) and is 3 to 8 times slower on those without bfloat16 of their own.
         length = length or min(CPU_CONTEXT, model.capabilities.context_tokens or CPU_CONTEXT)
-        argv += ["--enforce-eager", "--dtype", launch.dtype, "--max-model-len", str(length)]
+        argv += ["--enforce-eager", "--dtype", "float32", "--max-model-len", str(length)]
     else:  # "auto": the model's own context, or the longest that fits the GPU's memory
         argv += ["--gpu-memory-utilization", f"{launch.gpu_memory_utilization:g}"]
         argv += ["--max-model-len", str(length) if length is not None else "auto"]
     return (*argv, *model.args, *launch.args)
-
-
-def cpu_dtype(flags: Collection[str]) -> str:
-    """The fastest dtype of a CPU with these flags: without native bfloat16 it is several times slower in it."""
-    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 
 def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:

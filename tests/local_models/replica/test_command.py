@@ -14,7 +14,6 @@ from local_models.replica.command import (
     EngineArgsError,
     EngineLaunch,
     build,
-    cpu_dtype,
     cuda_names,
     equal_gpus,
     gpus_per_replica,
@@ -46,13 +45,13 @@ def gpus(count: int) -> tuple[Gpu, ...]:
 
 
 def test_cpu() -> None:
-    """Eager, bfloat16, a short context, the module that the CPU wheel has."""
+    """Eager, float32, a short context, the module that the CPU wheel has."""
     command = build(launch(), {"PATH": "/usr/bin"})
     assert command.argv == (
         *("/opt/e/bin/python", "-m", "vllm.entrypoints.openai.api_server", "--model", "/models/m"),
         *("--uds", "/run/h/e.sock", "--served-model-name", "llama-3.2-1b", "--max-num-seqs", "16"),
         *("--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--enable-prefix-caching"),
-        *("--enforce-eager", "--dtype", "bfloat16", "--max-model-len", "2048"),
+        *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
         *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     )
     assert command.env == {
@@ -242,7 +241,7 @@ def test_the_installed_vllm_understands_every_argument() -> None:
         assert one["enable_prompt_tokens_details"]
         assert one["disable_uvicorn_access_log"]
     of_cpu, of_cuda = said["args"]
-    assert (of_cpu["max_model_len"], of_cpu["enforce_eager"], of_cpu["dtype"]) == (2048, True, "bfloat16")
+    assert (of_cpu["max_model_len"], of_cpu["enforce_eager"], of_cpu["dtype"]) == (2048, True, "float32")
     assert (of_cuda["max_model_len"], of_cuda["gpu_memory_utilization"]) == (-1, 0.9)
     assert {name for name in (*cpu.env, *cuda.env) if name.startswith("VLLM_")} <= set(said["envs"])
 
@@ -252,9 +251,3 @@ def test_slots_are_what_the_last_word_says() -> None:
     assert slots(("--max-num-seqs", "16", "--max-num-seqs=2")) == 2
     assert slots(("--max-num-seqs", "16")) == 16
     assert slots(()) is None
-
-
-def test_a_cpu_computes_in_what_it_is_fast_at() -> None:
-    """bfloat16 only where the processor has it: elsewhere it is emulated, several times slower."""
-    assert cpu_dtype({"avx2", "avx512_bf16"}) == "bfloat16" == cpu_dtype({"amx_bf16"})
-    assert cpu_dtype({"avx2", "avx512f"}) == "float32" == cpu_dtype(())
