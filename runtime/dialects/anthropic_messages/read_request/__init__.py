@@ -11,6 +11,7 @@ from runtime.dialects.anthropic_messages.read_request.blocks import Blocks
 from runtime.dialects.anthropic_messages.read_request.tools import Tools, tool_choice, tools
 from runtime.dialects.anthropic_messages.words import NAME
 from runtime.dialects.seam import HINTS
+from runtime.dialects.tool_results import results_in_place
 from runtime.wire import members
 from runtime.wire.raw_body import BadBody, RawBody
 
@@ -101,7 +102,7 @@ def _messages(data: Mapping[str, Any]) -> tuple[tuple[Message, ...], list[dict[s
         parts = _instructions(parts, changes) if role is Role.SYSTEM else parts
         if parts:
             messages.append(Message(role, parts))
-    return tuple(messages), changes
+    return results_in_place(messages), changes
 
 
 def _instructions(parts: tuple[Part, ...], changes: list[dict[str, Any]]) -> tuple[Part, ...]:

@@ -26,6 +26,7 @@ from runtime.dialects.openai_chat.signatures import (
     origin,
     read_call_extra,
 )
+from runtime.dialects.tool_results import results_in_place
 from runtime.wire import members
 from runtime.wire.raw_body import BadBody
 
@@ -40,7 +41,7 @@ def messages(raw: Sequence[Any], signatures: SignatureCache | None) -> tuple[Mes
         if not isinstance(message, dict):
             raise members.wrong(at, "an object")
         reader.read(message, at)
-    return tuple(reader.messages)
+    return results_in_place(reader.messages)
 
 
 class _Conversation:
@@ -164,6 +165,8 @@ def _function_call(inner: dict[str, Any], call_id: str, at: str, mark: Cache | N
         parsed = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadBody(f"{at!r} is not valid JSON: {error}", at) from error
+    if parsed is None:
+        return ToolCall(call_id, name, "{}", cache=mark)
     if not isinstance(parsed, dict):
         raise BadBody(f"{at!r} must be the JSON text of an object", at)
     return ToolCall(call_id, name, value, cache=mark)
