@@ -7,6 +7,7 @@ like one that passes through: the same commit point, the same verdicts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from runtime.contract.codec import Decoder
@@ -27,6 +28,7 @@ from runtime.contract.events import (
 from runtime.dialects.meter import MeterState, broken, garbled
 from runtime.wire import sse
 from runtime.wire.cut_characters import CutCharacters
+from runtime.wire.cut_json import breaks_off
 
 ANSWER_LIMIT = 256 << 20  # bytes of a provider's stream: half a million tokens in chunks of their own
 _CONTENT = (TextDelta, ReasoningDelta, ToolCallStart, ArgumentsDelta, MediaOut, RefusalDelta, OpaqueBlock)
@@ -47,11 +49,12 @@ class Writer(Protocol):
 class TranslatingMeter(MeterState):
     """A `runtime.dialects.meter.Meter` made of a decoder and a writer. limit: bytes, because writers keep the answer."""
 
-    __slots__ = ("_characters", "_decoder", "_events", "_left", "_limit", "_writer")
+    __slots__ = ("_arguments", "_characters", "_decoder", "_events", "_left", "_limit", "_writer")
 
     def __init__(self, decoder: Decoder, writer: Writer, limit: int = ANSWER_LIMIT) -> None:
         super().__init__()
         self._events = sse.Events()
+        self._arguments: dict[int, list[str]] = {}  # of each call, by block
         self._characters = CutCharacters()
         self._decoder = decoder
         self._writer = writer
@@ -100,11 +103,18 @@ class TranslatingMeter(MeterState):
             if isinstance(event, _CONTENT):
                 self.began = True
                 self.tokens += 1
+                if isinstance(event, ArgumentsDelta):
+                    self._arguments.setdefault(event.index, []).append(event.text)
             elif isinstance(event, UsageReport):
                 self.usage = event.usage
             elif isinstance(event, Stop):
-                self.finish = event.finish
+                # A call whose arguments break off was cut by a limit, whatever the server says: no client may run it.
+                cut = any(map(breaks_off, map("".join, self._arguments.values())))
+                stop = replace(event, finish="length") if cut and event.finish in ("tool_calls", "stop") else event
+                self.finish = stop.finish
                 self.finished = self.began = True
+                out.append(self._writer.feed(stop))
+                continue
             elif isinstance(event, Start):
                 self.model = event.model
             elif isinstance(event, Failed):

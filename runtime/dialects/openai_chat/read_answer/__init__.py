@@ -45,6 +45,7 @@ _FINISH: dict[str, Finish] = {
     "stop_sequence": "stop",
     "length": "length",
     "max_tokens": "length",
+    "max_output_tokens": "length",
     "model_length": "length",
     "tool_calls": "tool_calls",
     "tool_use": "tool_calls",
@@ -65,6 +66,7 @@ class _Choice(msgspec.Struct):
     message: Any = None
     logprobs: Any = None
     finish_reason: Any = None
+    native_finish_reason: Any = None
     stop_reason: Any = None
 
 
@@ -173,7 +175,10 @@ class ChatAnswerReader:
         if not isinstance(reason, str) or reason in _ABORTED:
             events += self._fail(broken(f"the model's run ended with {reason!r}"))
             return
-        self._stop(reason, choice.stop_reason, events)
+        # The word of the server behind a router is more precise: an answer that was cut is no finished call.
+        native = choice.native_finish_reason
+        cut = isinstance(native, str) and _FINISH.get(native.lower()) == "length"
+        self._stop("length" if cut else reason, choice.stop_reason, events)
 
     def _stop(self, reason: str, matched: Any, events: list[Event]) -> None:
         self._stopped = True

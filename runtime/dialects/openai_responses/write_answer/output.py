@@ -33,6 +33,7 @@ from runtime.dialects.openai_responses.read_request.tools import INPUT, Namespac
 from runtime.dialects.openai_responses.signatures import Carried, read_native, write_foreign
 from runtime.dialects.openai_responses.words import UNDECODABLE
 from runtime.wire import logprobs as openai_logprobs
+from runtime.wire.cut_json import breaks_off
 
 Json = dict[str, Any]
 WireEvents = list[Json]
@@ -332,6 +333,7 @@ class Output:
             written = NO_ARGUMENTS
             out = [opened.event("function_call_arguments.delta", delta=written)]
         opened.item["arguments"] = written
+        status = "incomplete" if breaks_off(written) else status
         out.append(opened.event("function_call_arguments.done", arguments=written, name=opened.item["name"]))
         return [*out, *self._done(opened, status)]
 
