@@ -8,16 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _DEAD = frozenset("ZX")
+_COMPILER_NAMES = (
+    "as c++ cc cc1 cc1plus cicc clang clang++ collect2 cudafe++ g++ gcc ld ld.lld lld ninja nvcc nvlink ptxas"
+)
+_COMPILERS = frozenset(_COMPILER_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """state: one letter. start: clock ticks from boot. cpu_s: user and system time in seconds."""
+    """name: of the program, cut to 15 characters. state: one letter. start: clock ticks from boot.
+
+    cpu_s: user and system time in seconds; ended_s: that of its children that have ended, and of theirs.
+    """
 
     pid: int
+    name: str
     state: str
     session: int
     cpu_s: float
+    ended_s: float
     start: int
 
     @property
@@ -29,11 +38,12 @@ class Stat:
 def stat(pid: int) -> Stat | None:
     """None for a process that is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        head, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
     except OSError:
         return None
-    ticks = os.sysconf("SC_CLK_TCK")
-    return Stat(pid, fields[0], int(fields[3]), (int(fields[11]) + int(fields[12])) / ticks, int(fields[19]))
+    fields, ticks = rest.split(), os.sysconf("SC_CLK_TCK")
+    own, ended = (sum(map(int, fields[first : first + 2])) / ticks for first in (11, 13))
+    return Stat(pid, head.partition("(")[2], fields[0], int(fields[3]), own, ended, int(fields[19]))
 
 
 def pids() -> Iterator[int]:
@@ -58,15 +68,27 @@ def variable(pid: int, name: str) -> str | None:
     return None if found is None else found[len(prefix) :].decode("utf-8", "replace")
 
 
-def working_cpu_s(session: int) -> float | None:
-    """Processor seconds of a session's processes without its leader, or of the leader where it is alone; None: all are
-    gone.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Processor seconds of a session's workers. compiling_s: the part of compilers, and of children that have ended."""
 
-    vLLM's leader is its HTTP front, which is busy with probes even while the engine core is stopped.
+    cpu_s: float
+    compiling_s: float
+
+
+def work_of(session: int) -> Work | None:
+    """The work of a session's processes without its leader, or of the leader where it is alone; None: all are gone.
+
+    vLLM's leader is its HTTP front, which is busy with probes even while the engine core is stopped; its ended children
+    count all the same. Kernels are compiled in children that end.
     """
     members = [found for pid in pids() if (found := stat(pid)) is not None and found.session == session]
+    if not members:
+        return None
     workers = [member for member in members if member.pid != session] or members
-    return sum(member.cpu_s for member in workers) if workers else None
+    ended = sum(member.ended_s for member in members)
+    compilers = sum(worker.cpu_s for worker in workers if worker.name in _COMPILERS)
+    return Work(sum(worker.cpu_s for worker in workers) + ended, compilers + ended)
 
 
 def memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from local_models.host.procfs import Work
 from local_models.replica.canary import CanaryQuestion, ask, chat, completion, embedding
 from local_models.replica.hang import CanaryAnswer
 from local_models.replica.instance import ReplicaFault, Served, WatchedHop
@@ -55,7 +56,7 @@ class AttachedServer:
     pid: int | None = None
     estimate_s: float = 5.0
 
-    def cpu_s(self) -> float | None:
+    def work(self) -> Work | None:
         return None
 
     async def bring_up(self, run: int, notice: Notice) -> Served:

@@ -28,6 +28,17 @@ def completion(model: str) -> CanaryQuestion:
     return CanaryQuestion("/v1/completions", _body(model=model, prompt="1", max_tokens=1, temperature=0))
 
 
+def log_probabilities(model: str) -> CanaryQuestion:
+    """A warm-up, not a canary: log probabilities of the answer's token and of several tokens of the prompt.
+
+    vLLM compiles for one row and for several separately.
+    """
+    return CanaryQuestion(
+        "/v1/completions",
+        _body(model=model, prompt="1 2 3 4", max_tokens=1, temperature=0, logprobs=1, prompt_logprobs=1),
+    )
+
+
 def chat(model: str) -> CanaryQuestion:
     return CanaryQuestion(
         "/v1/chat/completions", _body(model=model, messages=[{"role": "user", "content": "1"}], max_tokens=1)

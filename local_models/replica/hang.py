@@ -3,7 +3,8 @@
 Silence alone proves nothing: a whole answer sends no byte until it is done, and a long prefill starves the canary (the
 scheduler gives all of a step's tokens to what already runs). A good /health proves nothing either: the front answers it
 while the core is stopped, and so it does with the 503 of a full queue. Life is proved by the canary's answer,
-by bytes, by counters that moved. Processor time of the engine's processes counts for a while, and so do processes that
+by bytes, by counters that moved, by compilers at work (the first log probabilities compile for a minute and more on a
+busy machine, in children that end). Processor time of the engine's processes counts for a while, and so do processes that
 cannot be seen; a deadlock that spins computes too, hence the patience.
 """
 
@@ -36,11 +37,13 @@ class Evidence:
 
     tokens: prompt and generated, from its counters; None if /metrics was not read.
     cpu_s: processor time of its working processes, the front excluded; None if they cannot be seen.
+    compiling_s: the part of it that compilers and children that have ended used: no deadlock starts children.
     last_byte_at: time of the last bytes of any reply.
     """
 
     tokens: int | None = None
     cpu_s: float | None = None
+    compiling_s: float | None = None
     last_byte_at: float | None = None
 
 
@@ -53,6 +56,9 @@ def judge(
     if answer is CanaryAnswer.GIVEN or after.last_byte_at != before.last_byte_at:
         return HangVerdict.ALIVE
     if before.tokens is not None and after.tokens is not None and after.tokens != before.tokens:
+        return HangVerdict.ALIVE
+    compiled = (after.compiling_s or 0.0) - (before.compiling_s or 0.0)
+    if compiled >= _COMPUTES * window_s > 0:
         return HangVerdict.ALIVE
     if before.cpu_s is not None and after.cpu_s is not None and after.cpu_s - before.cpu_s < _COMPUTES * window_s:
         return HangVerdict.HUNG

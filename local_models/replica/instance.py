@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
+from local_models.host.procfs import Work
 from local_models.replica.canary import CanaryQuestion, Probing
 from local_models.replica.prepared import Notice
 from runtime.contract.hop import Hop
@@ -93,6 +94,6 @@ class Instance(Protocol):
         """SIGKILL to everything the last run started, without waiting: the last resort of a stop that took too long."""
         ...
 
-    def cpu_s(self) -> float | None:
-        """Processor seconds used by its working processes; None if they cannot be seen. Blocks for milliseconds."""
+    def work(self) -> Work | None:
+        """Processor time of its working processes; None if they cannot be seen. Blocks for milliseconds."""
         ...

@@ -19,7 +19,7 @@ from local_models.host.log_ring import LogRing
 from local_models.host.process import KILL, TERM, Child, Spawn
 from local_models.replica import command, progress
 from local_models.replica import diagnosis as faults
-from local_models.replica.canary import CanaryQuestion, ask, completion, embedding
+from local_models.replica.canary import CanaryQuestion, ask, completion, embedding, log_probabilities
 from local_models.replica.hang import CanaryAnswer
 from local_models.replica.instance import ReplicaFault, Served, WatchedHop
 from local_models.replica.prepared import Notice, PreparedModel, PrepareError
@@ -113,8 +113,8 @@ class OwnedEngine:
     def estimate_s(self) -> float:
         return self.world.starts.estimate(self._key)
 
-    def cpu_s(self) -> float | None:
-        return procfs.working_cpu_s(self._child.pid) if self._child is not None else None
+    def work(self) -> procfs.Work | None:
+        return procfs.work_of(self._child.pid) if self._child is not None else None
 
     # -- up
 
@@ -181,10 +181,16 @@ class OwnedEngine:
             await asyncio.gather(ready, dead, return_exceptions=True)
 
     async def _until_answering(self, model: PreparedModel) -> Served:
-        """Ready is a real answer: the socket exists long before the model is loaded."""
+        """Ready is a real answer: the socket exists long before the model is loaded.
+
+        The first log probabilities compile, for half a minute and more: they are asked for before anybody waits for them.
+        """
         while await self._health() != 200 or (question := await self._answered(model)) is None:
             await self.world.sleep(_LOOK_S)
         self.canary = question
+        if question == completion(model.name):
+            # A refusal is no fault: it only means that no answer will have log probabilities.
+            await ask(self.hop, log_probabilities(model.name), self.place.start_timeout_s)
         try:
             status, body = await self.hop.probe("/v1/models", _FIRST_ANSWER_S)
         except HopError:

@@ -319,5 +319,6 @@ class Supervisor:
 
     async def _look(self) -> Evidence:
         tokens = await self._scrape()
-        cpu_s = await in_daemon_thread(self._instance.cpu_s, f"{self._instance.name} processor time")
-        return Evidence(tokens, cpu_s, self._instance.hop.last_byte_at)
+        work = await in_daemon_thread(self._instance.work, f"{self._instance.name} processor time")
+        cpu_s, compiling_s = (work.cpu_s, work.compiling_s) if work is not None else (None, None)
+        return Evidence(tokens, cpu_s, compiling_s, self._instance.hop.last_byte_at)

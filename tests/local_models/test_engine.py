@@ -53,6 +53,14 @@ async def test_it_starts_answers_and_stops(folder: Path) -> None:
     assert json.loads((folder / "engine-starts.json").read_text())["fake"][0] < 20
 
 
+async def test_log_probabilities_are_compiled_before_it_is_ready(folder: Path) -> None:
+    """Of one token of an answer and of several of a prompt: nobody waits for a compiler later."""
+    async with running(fake_engine(folder), folder) as engine:
+        asked = (await fake_state(hop(engine)))["asked"]
+        bodies = [json.loads(each["body"]) if isinstance(each["body"], str) else each["body"] for each in asked]
+        assert [body["prompt_logprobs"] for body in bodies if body and body.get("logprobs")] == [1]
+
+
 async def test_the_socket_is_there_long_before_the_model(folder: Path) -> None:
     """While /health says no, it is starting, with an estimate of when it will be ready."""
     engine = fake_engine(folder, {"start_s": 0.5})

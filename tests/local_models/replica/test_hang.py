@@ -6,7 +6,7 @@ import pytest
 
 from local_models.replica.hang import CanaryAnswer, Evidence, HangVerdict, judge
 
-STILL = Evidence(tokens=100, cpu_s=50.0, last_byte_at=7.0)
+STILL = Evidence(tokens=100, cpu_s=50.0, compiling_s=5.0, last_byte_at=7.0)
 
 CASES: list[tuple[str, CanaryAnswer, Evidence, float, HangVerdict]] = [
     ("the canary answers", CanaryAnswer.GIVEN, STILL, 20, HangVerdict.ALIVE),
@@ -16,35 +16,55 @@ CASES: list[tuple[str, CanaryAnswer, Evidence, float, HangVerdict]] = [
     (
         "whole answers fill every slot: tokens move",
         CanaryAnswer.SILENT,
-        Evidence(130, 59.0, 7.0),
+        Evidence(130, 59.0, 5.0, 7.0),
         20,
         HangVerdict.ALIVE,
     ),
-    ("a stream moved meanwhile", CanaryAnswer.SILENT, Evidence(100, 50.0, 9.0), 20, HangVerdict.ALIVE),
+    ("a stream moved meanwhile", CanaryAnswer.SILENT, Evidence(100, 50.0, 5.0, 9.0), 20, HangVerdict.ALIVE),
     (
         "a long prefill starves the canary: it computes",
         CanaryAnswer.SILENT,
-        Evidence(100, 59.5, 7.0),
+        Evidence(100, 59.5, 5.0, 7.0),
         20,
         HangVerdict.WAIT,
     ),
-    ("a deadlock that spins is found in the end", CanaryAnswer.SILENT, Evidence(100, 60.0, 7.0), 130, HangVerdict.HUNG),
-    ("/metrics is too slow: it computes", CanaryAnswer.SILENT, Evidence(None, 59.0, 7.0), 20, HangVerdict.WAIT),
+    (
+        "a deadlock that spins is found in the end",
+        CanaryAnswer.SILENT,
+        Evidence(100, 60.0, 5.0, 7.0),
+        130,
+        HangVerdict.HUNG,
+    ),
+    ("/metrics is too slow: it computes", CanaryAnswer.SILENT, Evidence(None, 59.0, 5.0, 7.0), 20, HangVerdict.WAIT),
     (
         "/metrics is silent too, and nothing computes",
         CanaryAnswer.SILENT,
-        Evidence(None, 50.0, 7.0),
+        Evidence(None, 50.0, 5.0, 7.0),
         20,
         HangVerdict.HUNG,
     ),
     (
         "somebody else's server without metrics gets time",
         CanaryAnswer.SILENT,
-        Evidence(None, None, 7.0),
+        Evidence(None, None, None, 7.0),
         20,
         HangVerdict.WAIT,
     ),
-    ("but not for ever", CanaryAnswer.SILENT, Evidence(None, None, 7.0), 130, HangVerdict.HUNG),
+    (
+        "a compiler at work is no deadlock, however long it takes",
+        CanaryAnswer.SILENT,
+        Evidence(100, 60.0, 15.0, 7.0),
+        400,
+        HangVerdict.ALIVE,
+    ),
+    (
+        "compilers that have ended long ago prove nothing",
+        CanaryAnswer.SILENT,
+        Evidence(100, 60.0, 5.1, 7.0),
+        400,
+        HangVerdict.HUNG,
+    ),
+    ("but not for ever", CanaryAnswer.SILENT, Evidence(None, None, None, 7.0), 130, HangVerdict.HUNG),
 ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from local_models.host.procfs import Work
 from local_models.replica import telemetry
 from local_models.replica.canary import CanaryQuestion
 from local_models.replica.instance import ReplicaFault, Served
@@ -60,6 +61,7 @@ class TellingInstance:
         self.launched: list[float] = []
         self.taken_down: list[float] = []
         self.cpu = 0.0
+        self.compiling = 0.0
         self.kills = 0
         self.ends_never = False
         self.end_error: Exception | None = None
@@ -93,8 +95,8 @@ class TellingInstance:
     def kill(self) -> None:
         self.kills += 1
 
-    def cpu_s(self) -> float | None:
-        return self.cpu
+    def work(self) -> Work | None:
+        return Work(self.cpu, self.compiling)
 
 
 UP = Served(("llama",), 2048)
@@ -210,6 +212,22 @@ async def test_a_long_prefill_is_not_a_hang(clock: FakeClock) -> None:
             await asyncio.sleep(0.001)
         assert hop.canaries >= 2
         assert running.state is ReplicaState.READY
+
+
+async def test_a_compiler_at_work_outlasts_patience(clock: FakeClock) -> None:
+    """The first log probabilities on a busy machine: no byte, no token and no canary for minutes, and no hang."""
+    async with Running(clock, UP, watch=Watch(idle=None, patience=30.0)) as running:
+        hop = running.instance.hop
+        hop.in_flight, hop.quiet_since, hop.canary = 1, clock(), None
+        for _ in range(400):
+            running.instance.cpu += 0.5
+            running.instance.compiling += 0.5
+            await clock.advance(0.5)
+            await asyncio.sleep(0.001)
+        assert hop.canaries >= 2
+        assert running.state is ReplicaState.READY
+        await judged(clock, running)  # the compiler has ended, and nothing else moves
+        assert "hung: no sign of life" in (running.supervisor.view().cause or "")
 
 
 async def test_whole_answers_that_fill_every_slot_are_not_a_hang(clock: FakeClock) -> None:
