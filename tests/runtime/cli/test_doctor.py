@@ -19,6 +19,7 @@ from runtime.cli.checks import FAIL, OK, WARN, CheckRow
 from runtime.cli.doctor import examine
 from runtime.cli.group import run
 from runtime.contract.engine import Gpu
+from tests.local_models.weights.safetensors import write_safetensors
 from tests.runtime.cli.fake_runtime import as_json, fake_runtime
 
 GIB = 1 << 30
@@ -146,13 +147,16 @@ def test_the_drivers_version_is_read(tmp_path: Path) -> None:
 
 
 def test_weights_are_looked_for_where_they_would_be(tmp_path: Path) -> None:
-    """A folder is there, a built-in is not yet, and a name that means nothing says what to do."""
+    """A folder with true weights is there, a built-in is not yet, and a name that means nothing says what to do."""
     env = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
     builtin = box.look_for_weights("smollm2-135m", env)
     assert (builtin.place, builtin.fault) == (None, None)
     assert builtin.size
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "config.json").write_text("{}")
+    (tmp_path / "m" / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert "Git LFS pointer" in (box.look_for_weights(str(tmp_path / "m"), env).fault or "")
+    write_safetensors(tmp_path / "m" / "model.safetensors")
     assert box.look_for_weights(str(tmp_path / "m"), env).place == str(tmp_path / "m")
     assert "hearth models list" in box.look_for_weights("nosuch", env).todo
 
