@@ -98,7 +98,7 @@ class Target:
     certified: what the account's contract allows ("hipaa", "zdr").
     on_box: data sent to it never leaves this machine.
     dialects: wires it speaks itself, so that bytes pass through.
-    label: PROVIDER/MODEL, as `x-hearth-target` shows it.
+    label: PROVIDER/MODEL, as `x-hearth-target` shows it. local: True for the box's own engine.
     """
 
     name: str
@@ -112,10 +112,8 @@ class Target:
     price: Price | None = None
     notes: tuple[str, ...] = field(default=())
     label: str = field(init=False, compare=False, default="")
+    local: bool = field(init=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", f"{self.provider}/{self.model}")
-
-    @property
-    def local(self) -> bool:
-        return self.provider == LOCAL
+        object.__setattr__(self, "local", self.provider == LOCAL)

@@ -84,7 +84,18 @@ class LiveFleet:
             states[name] = TargetState(target, available=False, why=why, absent=True)
         if lent is not None and lent.target not in states and self.clouds.lend is not None:
             states[lent.target] = self._state(self._borrowed(lent, look=look).target, now)
-        return Fleet(self._local_state(facts.prompt_tokens, now, look=look), states)
+        ready = [lane for lane in self.local.lanes if lane.ready]
+        if not ready:
+            return Fleet(self._local_down(now), states)
+        load = self._lanes.judged(ready, facts.prompt_tokens, now, look=look)
+        local = LocalState(
+            self.local.target,
+            replicas_ready=len(ready),
+            pressure=load.pressure,
+            predicted_ttft_s=load.reading.predicted_ttft_s,
+            wait_s=max(1.0, load.reading.backlog_s),
+        )
+        return Fleet(local, states)
 
     def _state(self, target: Target, now: float) -> TargetState:
         breaker = self._breakers.get(target.name)
@@ -93,19 +104,6 @@ class LiveFleet:
         wait = breaker.retry_in(now)
         why = f"{target.name} failed again and again; the next try is in {wait:.0f} s"
         return TargetState(target, available=False, why=why, until=now + wait)
-
-    def _local_state(self, prompt_tokens: int, now: float, *, look: bool) -> LocalState:
-        ready = [lane for lane in self.local.lanes if lane.ready]
-        if not ready:
-            return self._local_down(now)
-        load = self._lanes.judged(ready, prompt_tokens, now, look=look)
-        return LocalState(
-            self.local.target,
-            replicas_ready=len(ready),
-            pressure=load.pressure,
-            predicted_ttft_s=load.reading.predicted_ttft_s,
-            wait_s=max(1.0, load.reading.backlog_s),
-        )
 
     def _local_down(self, now: float) -> LocalState:
         views = self.engine.views()
@@ -148,7 +146,8 @@ class LiveFleet:
         ready = [lane for lane in backend.lanes if lane.ready]
         if len(ready) > 1:
             ready = [lane for lane in ready if lane.name != avoid]
-        return self._lanes.best(ready, prompt_tokens) if ready else None
+            return self._lanes.best(ready, prompt_tokens)
+        return ready[0] if ready else None
 
     def ledger(self, lane: Lane) -> Ledger:
         return self._lanes.ledger(lane)

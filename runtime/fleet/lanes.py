@@ -24,11 +24,6 @@ class LaneLoad(msgspec.Struct, frozen=True):
     pressure: Pressure
 
 
-class _Watched(msgspec.Struct):
-    ledger: Ledger
-    saturation: Saturation
-
-
 class Lanes:
     """alone: all of the engine's work comes from this process."""
 
@@ -36,18 +31,23 @@ class Lanes:
         self._escalation = escalation
         self._clock = clock
         self._alone = alone
-        self._watched: dict[str, _Watched] = {}
+        self._ledgers: dict[str, Ledger] = {}
+        self._saturations: dict[str, Saturation] = {}  # of the same lanes
         self._runs: dict[str, int] = {}  # which run of a replica a ledger belongs to
         self._gpu: tuple[float, float] | None = None
 
     def reload(self, escalation: Escalation) -> None:
         """Takes other thresholds over; what was learned of the lanes is kept."""
         self._escalation = escalation
-        for watched in self._watched.values():
-            watched.saturation = Saturation(escalation)
+        self._saturations = {name: Saturation(escalation) for name in self._saturations}
 
     def ledger(self, lane: Lane) -> Ledger:
-        return self._watch(lane).ledger
+        """The ledger of a lane, made when the lane is first seen."""
+        ledger = self._ledgers.get(lane.name)
+        if ledger is None:
+            ledger = self._ledgers[lane.name] = Ledger(lane.slots, alone=self._alone)
+            self._saturations[lane.name] = Saturation(self._escalation)
+        return ledger
 
     def best(self, lanes: Sequence[Lane], prompt_tokens: int) -> Lane:
         """The lane with the least predicted time to a first token."""
@@ -60,17 +60,19 @@ class Lanes:
 
         look: nothing changes by it.
         """
-        watched = self._watch(self.best(ready, prompt_tokens))
-        reading = read(watched.ledger, prompt_tokens, now, self._gpu)
-        judge = watched.saturation.look if look else watched.saturation.update
+        best = ready[0] if len(ready) == 1 else self.best(ready, prompt_tokens)
+        reading = read(self.ledger(best), prompt_tokens, now, self._gpu)
+        saturation = self._saturations[best.name]
+        judge = saturation.look if look else saturation.update
         return LaneLoad(reading, judge(reading, now))
 
     def seen(self, ready: Sequence[Lane]) -> LaneLoad:
         """The same for a request of usual length, for a person: nothing changes by looking."""
         now = self._clock()
-        watched = self._watch(self.best(ready, 0))
-        reading = read(watched.ledger, watched.ledger.typical_prompt, now, self._gpu)
-        return LaneLoad(reading, watched.saturation.look(reading, now))
+        best = self.best(ready, 0)
+        ledger = self.ledger(best)
+        reading = read(ledger, ledger.typical_prompt, now, self._gpu)
+        return LaneLoad(reading, self._saturations[best.name].look(reading, now))
 
     def room_in(self, ready: Sequence[Lane]) -> float | None:
         """Seconds until a lane is predicted to have room; None with none ready."""
@@ -82,19 +84,16 @@ class Lanes:
         for view in views:
             if self._runs.setdefault(view.name, view.run) != view.run:
                 self._runs[view.name] = view.run
-                self._watched.pop(view.name, None)
-            elif view.telemetry is not None and view.name in self._watched:
-                self._watched[view.name].ledger.observe(view.telemetry)
+                self._forget(view.name)
+            elif view.telemetry is not None and view.name in self._ledgers:
+                self._ledgers[view.name].observe(view.telemetry)
         self._gpu = max([(gpu.utilization, gpu.at) for gpu in gpus], default=None)
 
     def forget(self, lanes: Sequence[Lane]) -> None:
         """Drops what was learned of lanes that nobody can ask any more."""
         for lane in lanes:
-            self._watched.pop(lane.name, None)
+            self._forget(lane.name)
 
-    def _watch(self, lane: Lane) -> _Watched:
-        watched = self._watched.get(lane.name)
-        if watched is None:
-            watched = _Watched(Ledger(lane.slots, alone=self._alone), Saturation(self._escalation))
-            self._watched[lane.name] = watched
-        return watched
+    def _forget(self, name: str) -> None:
+        self._ledgers.pop(name, None)
+        self._saturations.pop(name, None)

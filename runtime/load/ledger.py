@@ -63,25 +63,88 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
     area: float = 0.0
 
     def __enter__(self) -> InFlight:
-        self.ledger._admit(self, self.clock())
+        ledger, now = self.ledger, self.clock()
+        if ledger._queue:
+            ledger._begin_due(now)
+        backlog = ledger._backlog_s(self.prompt, now) if ledger._flights and ledger._prefill.known else 0.0
+        self.admitted = now
+        self.expected = backlog + ledger._prefill.at(1, self.prompt) if backlog else 0.0
+        ledger._flights.add(self)
+        ledger._queue[self] = None
+        ledger._ahead += self.prompt
+        ledger._kv += self.prompt
+        if self.limit is not None:
+            ledger._limited += 1
+            ledger._limits += self.limit
+        ledger._typical += (_TYPICAL if ledger._typical else 1.0) * (self.prompt - ledger._typical)
         return self
 
     def first_token(self, now: float) -> None:
         """Its first token came. A second call changes nothing."""
-        self.ledger._first_token(self, now)
+        ledger = self.ledger
+        if self not in ledger._queue:
+            return
+        # (1) The engine reads in order: whole answers queued before this one have begun too.
+        for other in list(ledger._queue):
+            if other is self:
+                break
+            if other.whole:
+                ledger._begin(other, now)
+        if self.expected:
+            ledger._margin.learn(now - self.admitted - self.expected)
+        # (2) One observation per step of the engine: the prompts whose first tokens came together, and their time.
+        batch = ledger._batch
+        if batch is not None and now - batch.end <= _SAME_STEP_S:
+            batch.count += 1
+            batch.tokens += self.prompt
+        else:
+            if batch is not None:
+                ledger._prefill.learn(batch.count, batch.tokens, batch.end - batch.start)
+            ledger._batch = _Batch(ledger._service_start(self), now, 1, self.prompt)
+        ledger._served_at = now
+        ledger._begin(self, now)
+        # (3) More answers seen to run than there were thought to be slots: there are more slots.
+        if ledger.slots is not None and not ledger._slots_given:
+            ledger.slots = max(ledger.slots, ledger.running - ledger._unseen)
+        ledger._kv += 1
+        self.out += 1
+        ledger._lengths.generated(1)
 
     def tokens(self, n: int, now: float) -> None:
         """`n` more tokens of its answer."""
-        self.ledger._tokens(self, n, now)
+        ledger = self.ledger
+        if self in ledger._flights:
+            self.out += n
+            self.last = now
+            ledger._kv += n
+            ledger._lengths.generated(n)
 
     def done(self, usage: Usage | None = None) -> None:
-        """Its answer is whole. `usage` corrects the count of chunks."""
-        self.ledger._finish(self, self.clock(), usage)
+        """Its answer is whole: teaches its length, and the mean step against the mean batch it ran in.
+
+        `usage` corrects the count of chunks.
+        """
+        ledger, now = self.ledger, self.clock()
+        if ledger._queue:
+            ledger._begin_due(now)
+        if not ledger._remove(self, now) or self.first is None:
+            return
+        out = usage.completion if usage and usage.completion else self.out
+        ledger._lengths.ended(out - self.out)
+        if self.whole:
+            ledger._wholes.learn(1.0, out, now - self.admitted)
+        lasted = (now if self.whole else self.last) - self.first
+        if out >= (_LEAST_WHOLE if self.whole else _LEAST_ANSWER) and lasted > 0:
+            ledger._decode.learn(1.0, max(1.0, (ledger._area - self.area) / lasted), lasted / (out - 1))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.ledger._drop(self, self.clock())
+        """Its place is free. Tokens it generated without an end leave the mean length again: they teach nothing of it."""
+        ledger = self.ledger
+        if self in ledger._flights:
+            ledger._remove(self, self.clock())
+            ledger._lengths.retracted(self.out)
 
 
 class _Batch(msgspec.Struct, gc=False):
@@ -96,13 +159,14 @@ class _Batch(msgspec.Struct, gc=False):
 class Ledger:
     """One replica's requests in flight.
 
-    slots: sequences it runs at a time (`max_num_seqs`), None: learned. kv_capacity: tokens, None: learned from its
+    slots: sequences it runs at a time (`max_num_seqs`), None until learned. kv_capacity: tokens, None: learned from its
     gauges. alone: True if all its work comes from this process; if not, its own gauge of waiting requests counts too.
+    running: requests whose answer has begun.
     """
 
     def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
         self.alone = alone
-        self._slots = slots
+        self.slots = slots
         self._slots_given = slots is not None
         self._capacity = kv_capacity
         self._flights: set[InFlight] = set()
@@ -112,7 +176,7 @@ class Ledger:
         self._kv_ratio = 1.0  # the engine's own count over ours: prefixes are shared
         self._limited = 0  # requests in flight with a limit to their answer,
         self._limits = 0  # and the sum of those limits
-        self._running = 0
+        self.running = 0
         self._unseen = 0  # of them, those whose first token was assumed
         self._area = 0.0  # integral of the batch over time
         self._area_at = 0.0
@@ -137,77 +201,6 @@ class Ledger:
         """
         return InFlight(self, clock, prompt_tokens, expected_output, whole)
 
-    # The life of a request, for `InFlight` alone
-
-    def _admit(self, flight: InFlight, now: float) -> None:
-        self._begin_due(now)
-        backlog = self._backlog_s(flight.prompt, now) if self._prefill.known else 0.0
-        flight.admitted = now
-        flight.expected = backlog + self._prefill.at(1, flight.prompt) if backlog else 0.0
-        self._flights.add(flight)
-        self._queue[flight] = None
-        self._ahead += flight.prompt
-        self._kv += flight.prompt
-        if flight.limit is not None:
-            self._limited += 1
-            self._limits += flight.limit
-        self._typical += (_TYPICAL if self._typical else 1.0) * (flight.prompt - self._typical)
-
-    def _first_token(self, flight: InFlight, now: float) -> None:
-        if flight not in self._queue:
-            return
-        # (1) The engine reads in order: whole answers queued before this one have begun too.
-        for other in list(self._queue):
-            if other is flight:
-                break
-            if other.whole:
-                self._begin(other, now)
-        if flight.expected:
-            self._margin.learn(now - flight.admitted - flight.expected)
-        # (2) One observation per step of the engine: the prompts whose first tokens came together, and their time.
-        batch = self._batch
-        if batch is not None and now - batch.end <= _SAME_STEP_S:
-            batch.count += 1
-            batch.tokens += flight.prompt
-        else:
-            if batch is not None:
-                self._prefill.learn(batch.count, batch.tokens, batch.end - batch.start)
-            self._batch = _Batch(self._service_start(flight), now, 1, flight.prompt)
-        self._served_at = now
-        self._begin(flight, now)
-        # (3) More answers seen to run than there were thought to be slots: there are more slots.
-        if self._slots is not None and not self._slots_given:
-            self._slots = max(self._slots, self._running - self._unseen)
-        self._kv += 1
-        flight.out += 1
-        self._lengths.generated(1)
-
-    def _tokens(self, flight: InFlight, n: int, now: float) -> None:
-        if flight in self._flights:
-            flight.out += n
-            flight.last = now
-            self._kv += n
-            self._lengths.generated(n)
-
-    def _finish(self, flight: InFlight, now: float, usage: Usage | None) -> None:
-        """Teaches the length of the answer, and the mean step against the mean batch it ran in."""
-        self._begin_due(now)
-        if not self._remove(flight, now) or flight.first is None:
-            return
-        out = usage.completion if usage and usage.completion else flight.out
-        self._lengths.ended()
-        self._lengths.generated(out - flight.out)
-        if flight.whole:
-            self._wholes.learn(1.0, out, now - flight.admitted)
-        lasted = (now if flight.whole else flight.last) - flight.first
-        if out >= (_LEAST_WHOLE if flight.whole else _LEAST_ANSWER) and lasted > 0:
-            self._decode.learn(1.0, max(1.0, (self._area - flight.area) / lasted), lasted / (out - 1))
-
-    def _drop(self, flight: InFlight, now: float) -> None:
-        """Its place is free. Tokens it generated are taken out of the mean length: its answer had no end to learn from."""
-        if self._remove(flight, now):
-            self._lengths.retracted(flight.out)
-
     def observe(self, telemetry: Telemetry) -> None:
         """Takes in the engine's gauges. The same telemetry a second time teaches nothing."""
         before = self._last
@@ -224,7 +217,7 @@ class Ledger:
         # Requests wait although there is KV room, twice with as many running: that many are its slots.
         steady = before.running == telemetry.running > 0
         if steady and min(before.waiting, telemetry.waiting) > 0 and telemetry.kv_cache < _KV_TIGHT:
-            self._slots = telemetry.running
+            self.slots = telemetry.running
 
     # What is in flight
 
@@ -232,16 +225,6 @@ class Ledger:
     def waiting(self) -> int:
         """Requests without a first token."""
         return len(self._queue)
-
-    @property
-    def running(self) -> int:
-        """Requests whose answer has begun."""
-        return self._running
-
-    @property
-    def slots(self) -> int | None:
-        """Sequences the engine runs at a time, given or learned."""
-        return self._slots
 
     @property
     def typical_prompt(self) -> int:
@@ -258,8 +241,8 @@ class Ledger:
         """`waiting`, or the engine's fresh gauge if that is more and may know more (others' requests, whole answers)."""
         all_seen = self.alone and not self._unseen
         if all_seen or self._last is None or now - self._last.at > FRESH_S:
-            return self.waiting
-        return max(self.waiting, self._last.waiting)
+            return len(self._queue)
+        return max(len(self._queue), self._last.waiting)
 
     # What that means
 
@@ -280,7 +263,7 @@ class Ledger:
         """Seconds until the engine would begin to read a request sent now, long enough for nine in ten; 0.0 if nothing is
         before it.
         """
-        backlog = self._backlog_s(prompt_tokens, now)
+        backlog = self._backlog_s(prompt_tokens, now) if self._flights else 0.0
         return backlog + self._margin.seconds if backlog else 0.0
 
     def backlogs_s(self, one: int, other: int, now: float) -> tuple[float, float]:
@@ -297,8 +280,7 @@ class Ledger:
         return max(1.0, self.backlog_s(self.typical_prompt, now))
 
     def _backlog_s(self, prompt_tokens: int, now: float) -> float:
-        if not self._flights:
-            return 0.0
+        """The same without the margin. Something is in flight."""
         # (1) The prompts ahead. A head that is overdue may stay so as long again as it already was.
         ahead = 0.0
         head = next(iter(self._queue), None)
@@ -309,14 +291,14 @@ class Ledger:
             ahead = max(work, elapsed - expected)
         # (2) Answers that must end first: for one more sequence, and for its KV, where each frees the mean of what one holds.
         flights = len(self._flights)
-        ends = 0.0 if self._slots is None else flights - self._slots + 1.0
+        ends = 0.0 if self.slots is None else flights - self.slots + 1.0
         if self._capacity:
             missing = (self._kv + prompt_tokens) * self._kv_ratio - self._capacity
             ends = max(ends, missing / max(1.0, self._kv * self._kv_ratio / flights))
-        if ends <= 0 or not self._running:
+        if ends <= 0 or not self.running:
             return ahead
         # (3) A batch generates the mean answer once for each of them; limits bound the mean if all answers have one.
-        mean, batch = self._lengths.mean, float(self._running)
+        mean, batch = self._lengths.mean, float(self.running)
         if self._limited == flights:
             mean = min(mean, self._limits / self._limited)
         return max(ahead, ends * mean * self._decode.at(1.0, batch) / batch)
@@ -325,7 +307,7 @@ class Ledger:
 
     @property
     def _full(self) -> bool:
-        return self._slots is not None and self._running >= self._slots
+        return self.slots is not None and self.running >= self.slots
 
     def _service_start(self, flight: InFlight) -> float:
         """When the engine could begin to read it: sent, those before it done, a slot free."""
@@ -371,8 +353,8 @@ class Ledger:
 
     def _grow(self, now: float, change: int) -> None:
         """The batch grows or shrinks by one."""
-        self._area += self._running * (now - self._area_at)
+        self._area += self.running * (now - self._area_at)
         self._area_at = now
         if self._full and change < 0:
             self._full_until = now
-        self._running += change
+        self.running += change

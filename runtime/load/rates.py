@@ -23,11 +23,12 @@ class Plane:
     units).
 
     For prefill: seconds = per_request * requests + per_token * tokens. For decode: step = fixed * 1 + per_sequence *
-    batch.
+    batch. known: observed often enough to be believed.
     """
 
     lean: tuple[float, float]
     seen: int = 0
+    known: bool = False
     _s11: float = 0.0
     _s12: float = 0.0
     _s22: float = 0.0
@@ -45,6 +46,7 @@ class Plane:
         self._s1y = _FORGET * self._s1y + x1 * y
         self._s2y = _FORGET * self._s2y + x2 * y
         self.seen += 1
+        self.known = self.seen >= _ENOUGH
         # The normal equations. A coefficient below zero becomes zero, and the other is fitted alone.
         s11 = self._s11 + self.lean[0] ** 2
         s22 = self._s22 + self.lean[1] ** 2
@@ -56,10 +58,6 @@ class Plane:
         elif b < 0:
             a, b = max(0.0, self._s1y / s11), 0.0
         self._fit = a, b
-
-    @property
-    def known(self) -> bool:
-        return self.seen >= _ENOUGH
 
     def at(self, x1: float, x2: float) -> float:
         """The y expected there; 0.0 while not known."""
@@ -83,9 +81,9 @@ class Lengths:
         """Tokens of any answer."""
         self._tokens += tokens
 
-    def ended(self) -> None:
-        """The end of one whole answer."""
-        self._tokens *= _FORGET
+    def ended(self, more: int = 0) -> None:
+        """The end of one whole answer. more: tokens of it that `generated` does not know."""
+        self._tokens = _FORGET * self._tokens + more
         self._ends = _FORGET * self._ends + 1
 
     def retracted(self, tokens: int) -> None:

@@ -69,6 +69,8 @@ class Saturation:
 
     def __init__(self, escalation: Escalation) -> None:
         self._escalation = escalation
+        self._queue_limit, self._kv_limit = escalation.queue_limit, escalation.kv_limit
+        self._gpu_limit = escalation.gpu_limit
         self._over: frozenset[Reason] = frozenset()
         self._gpu_since: float | None = None  # since when the GPU was never read below its threshold
 
@@ -95,15 +97,15 @@ class Saturation:
         # (1) The GPU counts once it was busy for five seconds, with requests running. Crossed, the release point ends it.
         since = None
         if busy is not None and reading.running:
-            floor = limits.gpu_limit * (limits.release if Reason.GPU in before else 1.0)
+            floor = self._gpu_limit * (limits.release if Reason.GPU in before else 1.0)
             if busy >= floor:
                 since = self._gpu_since if self._gpu_since is not None else now
         # (2) The engine's value over its threshold, for every threshold that can be judged.
-        ratios = {Reason.QUEUE_DEPTH: reading.waiting / limits.queue_limit if limits.queue_limit else 1.0}
+        ratios = {Reason.QUEUE_DEPTH: reading.waiting / self._queue_limit if self._queue_limit else 1.0}
         if reading.kv_cache is not None:
-            ratios[Reason.KV_CACHE] = reading.kv_cache / limits.kv_limit
+            ratios[Reason.KV_CACHE] = reading.kv_cache / self._kv_limit
         if busy is not None and since is not None and now - since >= GPU_SUSTAINED_S:
-            ratios[Reason.GPU] = busy / limits.gpu_limit
+            ratios[Reason.GPU] = busy / self._gpu_limit
         # Without a backlog it is this prompt that is slow, not the engine that is full.
         ratios[Reason.TTFT] = reading.typical_ttft_s * 1000 / limits.ttft_ms if reading.backlog_s > 0 else 0.0
         # (3) Hysteresis.
@@ -127,12 +129,12 @@ class Saturation:
         value, limit = {
             Reason.QUEUE_DEPTH: (
                 f"{waiting} request{' waits' if waiting == 1 else 's wait'} for a first token",
-                f"{limits.queue_limit}",
+                f"{self._queue_limit}",
             ),
-            Reason.KV_CACHE: (f"{reading.kv_cache or 0:.0%} of the KV cache is in use", f"{limits.kv_limit:.0%}"),
+            Reason.KV_CACHE: (f"{reading.kv_cache or 0:.0%} of the KV cache is in use", f"{self._kv_limit:.0%}"),
             Reason.GPU: (
                 f"the GPU was {reading.gpu_utilization or 0:.0%} busy for {GPU_SUSTAINED_S:.0f} s",
-                f"{limits.gpu_limit:.0%}",
+                f"{self._gpu_limit:.0%}",
             ),
             Reason.TTFT: (
                 f"first token predicted in {reading.predicted_ttft_s * 1000:.0f} ms",

@@ -43,7 +43,7 @@ async def test_invented_names_leave_no_more_than_the_bound() -> None:
         assert claim is not None
         with claim, box.fleet.ledger(backend.lanes[0]).claim(1, None, box.clock):
             claim.ended(None)
-    assert len(box.fleet._lent) == 16 and len(box.fleet._breakers) <= 17 and len(box.fleet._lanes._watched) <= 17
+    assert len(box.fleet._lent) == 16 and len(box.fleet._breakers) <= 17 and len(box.fleet._lanes._ledgers) <= 17
     assert box.fleet.in_flight == {} and len(box.fleet.breakers()) == 17
 
 
@@ -52,7 +52,7 @@ async def test_requests_for_invented_names_stay_within_the_bound_too() -> None:
     box = lending()
     for number in range(200):
         await box.live(box.ask(model=f"vendor/{'down' if number % 2 else 'm'}-{number}", stream=True))
-    assert len(box.fleet._lent) == 4 and len(box.fleet._breakers) <= 5 and len(box.fleet._lanes._watched) <= 5
+    assert len(box.fleet._lent) == 4 and len(box.fleet._breakers) <= 5 and len(box.fleet._lanes._ledgers) <= 5
     assert len(box.records.rows) == 200 and box.fleet.in_flight == {}
 
 
@@ -82,7 +82,7 @@ async def test_an_answer_of_a_lent_model_that_gave_way_is_still_relayed() -> Non
     gate.open()
     _, sink = await task
     assert sink.text == "Hello" and box.fleet.in_flight == {} and set(box.fleet.breakers()) == {"first", "vendor/m-2"}
-    assert len(box.fleet._breakers) <= 2 and len(box.fleet._lanes._watched) <= 2
+    assert len(box.fleet._breakers) <= 2 and len(box.fleet._lanes._ledgers) <= 2
 
 
 async def test_a_reload_keeps_the_breakers_of_targets_that_stay() -> None:

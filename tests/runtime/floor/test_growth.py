@@ -115,7 +115,7 @@ async def floods(crowd: Crowd, count: int, most: int) -> None:
         tracemalloc.stop()
     fleet = crowd.box.fleet
     assert grown < most, f"{grown / MIB:.1f} MiB"
-    assert len(fleet._lent) <= 256 and len(fleet._breakers) <= 257 and len(fleet._lanes._watched) <= 258
+    assert len(fleet._lent) <= 256 and len(fleet._breakers) <= 257 and len(fleet._lanes._ledgers) <= 258
     assert fleet.in_flight == {} and len(crowd.box.desk.latest) <= 10
     latest = min([await p99(crowd) for _ in range(3)])
     assert latest < 2 * before, f"p99 {before * 1000:.2f} ms before, {latest * 1000:.2f} ms after"

@@ -12,6 +12,7 @@ from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.desk import Desk
 from runtime.life.life import CLIENT_GONE
+from runtime.load.ledger import InFlight
 from runtime.record.decisions import Decision
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.plan import Plan
@@ -195,7 +196,9 @@ async def test_a_record_that_cannot_be_made_is_made_of_what_is_certain() -> None
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("fault", [RuntimeError, MemoryError, asyncio.CancelledError])
-async def test_a_fault_behind_the_last_byte_takes_no_answer_back(fault: type[BaseException], stream: bool) -> None:
+async def test_a_fault_behind_the_last_byte_takes_no_answer_back(
+    monkeypatch: pytest.MonkeyPatch, fault: type[BaseException], stream: bool
+) -> None:
     """The ledger raises while it learns from the answer: the caller has it whole, and the record says so."""
     box = Box(engine_backend((Turn(told("Hello") if stream else [whole("Hello")]),)))
     ledger = box.fleet.ledger(box.local.lanes[0])
@@ -203,7 +206,7 @@ async def test_a_fault_behind_the_last_byte_takes_no_answer_back(fault: type[Bas
     def raising(*_: object) -> None:
         raise fault
 
-    ledger._finish = raising  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(InFlight, "done", raising)
     settled, sink = await box.live(box.ask(stream=stream))
     assert settled.error is None and sink.text == "Hello" and [row.status for row in box.records.rows] == [200]
     assert box.fleet.in_flight == {} and (ledger.waiting, ledger.running) == (0, 0)
