@@ -33,9 +33,9 @@ def passes(job: Job, target: Target) -> bool:
     if job.dialect.name not in target.dialects:
         return False
     can = target.capabilities
-    return (can.structured_output or not job.facts.structured) and not must_translate(
-        job.dialect.name, job.body.data, can
-    )
+    if job.facts.structured and not can.structured_output:
+        return False
+    return can.tools_over is None or not must_translate(job.dialect.name, job.body.data, can)
 
 
 def passed(job: Job, target: Target, codec: Codec, model: str, before: PartialAnswer | None) -> Asked:
@@ -44,7 +44,8 @@ def passed(job: Job, target: Target, codec: Codec, model: str, before: PartialAn
     model: what this lane calls it.
     """
     can = target.capabilities
-    body = limits.lowered(job.body, can.max_output_tokens)
+    most = can.max_output_tokens
+    body = job.body if most is None else limits.lowered(job.body, most)
     passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before)
     headers = (_JSON, *codec.headers(job.headers))
     dropped = () if body is job.body else (limits.NAME,)

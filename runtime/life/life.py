@@ -115,7 +115,7 @@ def _settle(
     def learn(_: Decision) -> None:
         usage = outcome.meter.usage if outcome.meter is not None else None
         if usage is not None and query is not None and not query.facts.media:
-            desk.planner.learn(query.facts, usage.prompt)
+            desk.planner.tokens.learn(query.facts.plain, usage.prompt)
 
     for listener in (learn, *desk.settled):
         try:

@@ -10,10 +10,10 @@ from msgspec import structs
 
 from runtime.contract.targets import Target
 from runtime.routing.facts.facts import Facts
-from runtime.routing.facts.hints import read_hints
+from runtime.routing.facts.hints import MEMBER, NO_HINTS, PREFIX, read_hints
 from runtime.routing.facts.query import RoutingQuery, read_query
 from runtime.routing.facts.tokens import TokenEstimate
-from runtime.routing.plan.names import Auto, Lent, resolve
+from runtime.routing.plan.names import AUTO, Auto, Lent, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
 from runtime.routing.plan.rules import demanded
@@ -46,7 +46,8 @@ class Planner:
         self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str], requires: frozenset[str] = frozenset()
     ) -> RoutingQuery:
         """requires: certificates demanded besides those of the hints and the rules. Raises BadHint."""
-        hints = read_hints(body, headers)
+        hinted = MEMBER in body or any(name.startswith(PREFIX) for name in headers)
+        hints = read_hints(body, headers) if hinted else NO_HINTS
         hints = replace(hints, requires=hints.requires | requires) if requires else hints
         query = read_query(dialect, body, hints, headers, self.tokens)
         rules = self.policy.rules
@@ -57,13 +58,11 @@ class Planner:
 
     def plan(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
         """The plan for a request. look: for an explanation, which changes nothing in the fleet."""
-        named = resolve(query.facts.model, self.policy.directory)
+        model, directory = query.facts.model, self.policy.directory
+        named = directory.auto if model == AUTO else resolve(model, directory)
         first = named.first if isinstance(named, Auto) else named
         lent = first if isinstance(first, Lent) else None
         return plan(query, named, fleet.picture(query.facts, now, lent, look=look), self.policy, now)
-
-    def learn(self, facts: Facts, prompt_tokens: int) -> None:
-        self.tokens.learn(facts.plain, prompt_tokens)
 
 
 @dataclass(slots=True)

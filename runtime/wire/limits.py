@@ -11,10 +11,8 @@ NAME = "max_tokens"  # the name among the weakened parameters, whatever the clie
 MEMBERS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
-def lowered(body: RawBody, most: int | None) -> RawBody:
-    """The body with no limit above `most` tokens; the same body if it has none above. most: None if not known."""
-    if most is None:
-        return body
+def lowered(body: RawBody, most: int) -> RawBody:
+    """The body with no limit above `most` tokens; the same body if it has none above."""
     above = [name for name in MEMBERS if type(limit := body.data.get(name)) is int and limit > most]
     return RawBody(body.spliced(dict.fromkeys(above, str(most).encode()))) if above else body
 

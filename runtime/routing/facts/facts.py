@@ -1,6 +1,6 @@
 """The facts of a request: the numbers and names a decision is made from, and all that may be kept of it.
 
-They hold no text of the prompt, no header and no value of the client's metadata: those are in `text.PromptText`. A decision
+They hold no text of the prompt, no header and no value of the client's metadata: those are in `query.PromptText`. A decision
 can be recorded, compared and replayed from facts alone.
 """
 
@@ -18,6 +18,7 @@ from runtime.routing.facts.tokens import TokenEstimate
 from runtime.wire import limits
 
 LONGEST_NAME = 256  # characters of a model's name; a longer one is kept cut, with an ellipsis
+_FORMATS = frozenset({"response_format", "output_config", "text", "output_format"})  # members that may ask for a format
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
 
@@ -60,12 +61,12 @@ def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptSc
         dialect=dialect,
         model=name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…",
         prompt_tokens=tokens.of(scan.plain) + scan.media_tokens,
-        max_tokens=next((limit for each in limits.MEMBERS if (limit := _whole(body.get(each))) is not None), None),
+        max_tokens=next((n for each in limits.MEMBERS if each in body and (n := _whole(body[each])) is not None), None),
         modalities=scan.modalities,
         tools=bool(body.get("tools") or body.get("functions")),
-        structured=bool(outputs) or _has_format(body),
+        structured=bool(outputs) or (not _FORMATS.isdisjoint(body) and _has_format(body)),
         logprobs=bool(body.get("logprobs") or body.get("top_logprobs") or listed),
-        n=_whole(body.get("n")) or 1,
+        n=(_whole(body["n"]) if "n" in body else None) or 1,
         stream=body.get("stream") is True,
         labelled=isinstance(outputs, dict) and bool(outputs.get("choice")),
         hints=hints,

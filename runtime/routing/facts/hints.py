@@ -17,7 +17,8 @@ from typing import Any, Literal, cast
 Delivery = Literal["live", "whole"]
 Priority = Literal["interactive", "batch"]
 
-_PREFIX = "x-hearth-"
+MEMBER = "hearth"  # of the body
+PREFIX = "x-hearth-"  # of header names
 _LONGEST = 256  # characters of a text
 _MOST_NAMES = 32  # certificates of one request
 
@@ -51,10 +52,10 @@ def read_hints(body: Mapping[str, Any], headers: Mapping[str, str]) -> Hints:
     """The hints of a request. `headers` has lower-case names. Raises BadHint."""
     members: dict[str, Any] = {}
     for name, value in headers.items():
-        if name.startswith(_PREFIX):
-            member = name.removeprefix(_PREFIX).replace("-", "_")
+        if name.startswith(PREFIX):
+            member = name.removeprefix(PREFIX).replace("-", "_")
             _take(members, member, name, _FromHeader(value.strip()))
-    given = body.get("hearth")
+    given = body.get(MEMBER)
     if given is not None:
         if not isinstance(given, dict):
             raise BadHint("hearth", "must be an object")

@@ -48,17 +48,13 @@ class PromptScan(msgspec.Struct):
     modalities: frozenset[str] = frozenset({TEXT})
     _media: set[str] = set()
 
-    def add_text(self, text: str) -> None:
-        self.plain += plain_tokens(text)
-
     def add_media(self, modality: str, tokens: float) -> None:
         self._media.add(modality)
         self.media_tokens += int(tokens)
 
     def add_structure(self, value: Any) -> None:
-        """A schema or a call, if there is one."""
-        if value:
-            self.plain += _structure(value, _DEPTH)
+        """A schema or a call."""
+        self.plain += _structure(value, _DEPTH)
 
     def add_message(self, seen: str, *, asked: str) -> None:
         """A message by its texts. asked: the user's own words in it, empty if it is somebody else's."""
@@ -93,14 +89,16 @@ def read_chat(body: Mapping[str, Any]) -> PromptScan:
         if isinstance(message, dict):
             _message(scan, message)
     for name in ("tools", "functions", "response_format"):
-        scan.add_structure(body.get(name))
+        if structure := body.get(name):
+            scan.add_structure(structure)
     return scan.close()
 
 
 def _message(scan: PromptScan, message: Mapping[str, Any]) -> None:
     texts = _parts(scan, message.get("content"))
     scan.plain += MESSAGE_TOKENS
-    scan.add_structure(message.get("tool_calls"))
+    if calls := message.get("tool_calls"):
+        scan.add_structure(calls)
     seen = bounded("\n".join(bounded(text) for text in texts))
     scan.add_message(seen, asked=seen if message.get("role") == "user" else "")
 
@@ -108,13 +106,13 @@ def _message(scan: PromptScan, message: Mapping[str, Any]) -> None:
 def _parts(scan: PromptScan, given: Any) -> list[str]:
     """The texts of a message's content, which is a string or a list of parts; media are counted on the way."""
     if isinstance(given, str):
-        scan.add_text(given)
+        scan.plain += plain_tokens(given)
         return [given]
     texts: list[str] = []
     for part in given if isinstance(given, list) else ():
         text = part.get("text") if isinstance(part, dict) else part
         if isinstance(text, str):
-            scan.add_text(text)
+            scan.plain += plain_tokens(text)
             texts.append(text)
         if isinstance(part, dict) and part.get("type") != "text":
             _media_part(scan, part)
@@ -203,20 +201,21 @@ def read_messages(body: Mapping[str, Any]) -> PromptScan:
     config = body.get("output_config")
     schema = config.get("format") if isinstance(config, dict) else None
     for structure in (body.get("tools"), schema or body.get("output_format")):
-        scan.add_structure(structure)
+        if structure:
+            scan.add_structure(structure)
     return scan.close()
 
 
 def _blocks(scan: PromptScan, given: Any) -> list[str]:
     """The texts of a string or a list of blocks; all else is counted on the way, tool results aside."""
     if isinstance(given, str):
-        scan.add_text(given)
+        scan.plain += plain_tokens(given)
         return [given]
     texts: list[str] = []
     for block in given if isinstance(given, list) else ():
         text = block.get("text") if isinstance(block, dict) else None
         if isinstance(text, str):
-            scan.add_text(text)
+            scan.plain += plain_tokens(text)
             texts.append(text)
         elif isinstance(block, dict):
             _silent_block(scan, block)
@@ -230,7 +229,7 @@ def _silent_block(scan: PromptScan, block: Mapping[str, Any]) -> None:
         scan.add_media("image", IMAGE_TOKENS)
     elif kind == "thinking":
         thought = block.get("thinking")
-        scan.add_text(thought if isinstance(thought, str) else "")
+        scan.plain += plain_tokens(thought if isinstance(thought, str) else "")
     elif kind == "document":
         # By its source: plain text, blocks, or pages.
         source = block.get("source")
@@ -238,7 +237,7 @@ def _silent_block(scan: PromptScan, block: Mapping[str, Any]) -> None:
         data = source.get("data")
         text = data if isinstance(data, str) else ""
         if source.get("type") == "text":
-            scan.add_text(text)
+            scan.plain += plain_tokens(text)
         elif source.get("type") == "content":
             _blocks(scan, source.get("content"))
         else:
@@ -255,7 +254,7 @@ def read_responses(body: Mapping[str, Any]) -> PromptScan:
     scan = PromptScan()
     instructions = body.get("instructions")
     if isinstance(instructions, str) and instructions:
-        scan.add_text(instructions)
+        scan.plain += plain_tokens(instructions)
         scan.plain += MESSAGE_TOKENS
         scan.add_message(instructions, asked="")
     given = body.get("input")
@@ -276,7 +275,8 @@ def read_responses(body: Mapping[str, Any]) -> PromptScan:
             scan.plain += _structure({name: value for name, value in item.items() if name != "type"}, _DEPTH)
     text = body.get("text")
     for structure in (body.get("tools"), text.get("format") if isinstance(text, dict) else None):
-        scan.add_structure(structure)
+        if structure:
+            scan.add_structure(structure)
     return scan.close()
 
 
@@ -298,7 +298,7 @@ def _prompt(given: Any) -> PromptScan:
     texts: list[str] = []
     for piece in given if isinstance(given, list) else (given,):
         if isinstance(piece, str):
-            scan.add_text(piece)
+            scan.plain += plain_tokens(piece)
             texts.append(bounded(piece) if len(texts) < _MOST_SAMPLED else "")
         elif isinstance(piece, int):
             scan.plain += 1

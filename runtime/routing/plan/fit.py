@@ -53,7 +53,9 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
         missing = facts.modalities - can.modalities
         found.append(Obstacle(Reason.MODALITY, f"{target.name} does not read {_and(missing)}"))
     # (3) The window. A limit above the longest answer is lowered on the way. None: the client set no limit.
-    asked = limits.least(facts.max_tokens, can.max_output_tokens)
+    asked = facts.max_tokens
+    if asked is not None:
+        asked = limits.least(asked, can.max_output_tokens)
     window, most = can.context_tokens, asked or 0
     if window is not None and facts.prompt_tokens + most > window:
         output = f" and {most} of output" if most else ""
@@ -85,7 +87,7 @@ def cloud_obstacles(facts: Facts, state: TargetState) -> list[Obstacle]:
 def local_obstacles(facts: Facts, state: LocalState) -> list[Obstacle]:
     """Those of the engine as it is now."""
     found = obstacles(facts, state.target)
-    if not state.ready:
+    if not state.replicas_ready:
         found.append(Obstacle(Reason.ENGINE_DOWN, down_words(state), passing=True))
     return found
 

@@ -31,10 +31,6 @@ class LocalState(msgspec.Struct, frozen=True):
     wait_s: float | None = None
     why: str = ""
 
-    @property
-    def ready(self) -> bool:
-        return self.replicas_ready > 0
-
 
 class TargetState(msgspec.Struct, frozen=True):
     """One cloud target.

@@ -29,7 +29,7 @@ from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
 from runtime.routing.plan.names import Auto, Directory, Named, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
-from runtime.routing.plan.refusals import PlanRefusal, absent, overloaded, refusal, unknown
+from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_of, route_targets, words_of
 from runtime.settings import Escalation, Routes, Rule
 
@@ -94,13 +94,17 @@ class RoutingPolicy:
 
 
 class _Case(msgspec.Struct, frozen=True):
-    """The material of one decision. obstacles: of every target by name, those of the engine under "local"."""
+    """The material of one decision. obstacles: of every target by name, those of the engine under "local".
+
+    full: the refusal of a request that only the engine could take, if its queue is full.
+    """
 
     query: RoutingQuery
     fleet: Fleet
     policy: RoutingPolicy
     now: float
     obstacles: Mapping[str, list[Obstacle]]
+    full: PlanRefusal | None
 
     def able(self, name: str) -> bool:
         """True if no certain obstacle stands between the request and a target."""
@@ -152,7 +156,10 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         state = fleet.targets.get(name)
         if state is not None and name not in obstacles:
             obstacles[name] = cloud_obstacles(query.facts, state)
-    case = _Case(query, fleet, policy, now, obstacles)
+    local, full = fleet.local, None
+    if local is not None and local.predicted_ttft_s >= local.target.timeouts.total:
+        full = queue_full(local)
+    case = _Case(query, fleet, policy, now, obstacles, full)
     if pinned is not None:
         return replace(_pinned(case, pinned), pinned=True)
     wish = _wish(case, first)
@@ -168,8 +175,8 @@ def _pinned(case: _Case, name: str) -> Plan:
     key = LOCAL if local else name
     if not case.able(key):
         return case.refused(key)
-    if local and (full := overloaded(case.fleet.local)):
-        return _refused(full)
+    if local and case.full:
+        return _refused(case.full)
     words = f"the request names {name}"
     return Plan((Candidate(case.target(key), Reason.PINNED, words),), Reason.PINNED, words)
 
@@ -182,7 +189,7 @@ def _wish(case: _Case, first: str | None) -> _Wish | None:
         start = LOCAL if first == case.policy.directory.local else first
         return _Wish(Reason.DEFAULT, f"HEARTH_MODEL moves automatic traffic to {first}", (start, *case.route()))
     # (3) The first rule that matches, unless neither its targets nor the engine can take the request.
-    found = first_match(case.query, case.policy.rules)
+    found = first_match(case.query, case.policy.rules) if case.policy.rules else None
     if found is not None:
         number, rule = found
         if rule.to == (LOCAL,):
@@ -231,8 +238,8 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
         candidates = (Candidate(able[0], chosen.reason, chosen.words), *behind)
         return Plan(candidates, chosen.reason, chosen.words, considered=rejected)
     # (4) Only the engine is left: by wish,
-    if full := overloaded(case.fleet.local):
-        return _refused(full, rejected)
+    if case.full:
+        return _refused(case.full, rejected)
     reason, words, degraded = chosen.reason, chosen.words, tuple[str, ...]()
     if wish is not None and wish.chain[:1] != (LOCAL,):
         # (5) or for want of another. The caller's own demand keeps it here without weakening the answer.
@@ -254,8 +261,8 @@ def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
         )
     if not case.able(LOCAL):
         return replace(case.refused(LOCAL), advice=advice)
-    if full := overloaded(case.fleet.local):
-        return replace(_refused(full), advice=advice)
+    if case.full:
+        return replace(_refused(case.full), advice=advice)
     reason = Reason.RULE if wish and wish.reason is Reason.RULE and not leaving else Reason.DEFAULT
     words = f'mode is "{mode}": nothing leaves the box'
     return Plan((Candidate(case.target(LOCAL), reason, words),), reason, words, advice=advice)

@@ -54,12 +54,8 @@ def absent(state: TargetState) -> PlanRefusal:
     )
 
 
-def overloaded(local: LocalState | None) -> PlanRefusal | None:
-    """429 if the engine's first token is predicted later than the whole answer may take. For requests with no other
-    candidate.
-    """
-    if local is None or local.predicted_ttft_s < local.target.timeouts.total:
-        return None
+def queue_full(local: LocalState) -> PlanRefusal:
+    """429: the engine's first token is predicted later than the whole answer may take, and nobody else can answer."""
     wait = local.wait_s if local.wait_s is not None else local.predicted_ttft_s - local.target.timeouts.total
     words = (
         f"the engine's queue is full: the first token is predicted in {local.predicted_ttft_s:.0f} s, "

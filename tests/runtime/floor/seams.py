@@ -35,6 +35,7 @@ from runtime.load.ledger import InFlight, Ledger
 from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
+from runtime.routing.facts.tokens import TokenEstimate
 from runtime.server.asgi import ClientRequest
 from runtime.server.sink import ClientSink
 from tests.fakes.upstream import ScriptedHop, ScriptedReply
@@ -54,7 +55,7 @@ BEFORE_LIFE: tuple[Seam, ...] = (
 IN_LIFE: tuple[Seam, ...] = (
     (Planner, "read"),
     (Planner, "plan"),
-    (Planner, "learn"),
+    (TokenEstimate, "learn"),
     (LiveFleet, "picture"),
     (LiveFleet, "backend"),
     (LiveFleet, "lane"),

@@ -12,8 +12,7 @@ from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Capabilities, Target
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import Hints
-from runtime.routing.facts.query import RoutingQuery
-from runtime.routing.facts.text import PromptText
+from runtime.routing.facts.query import PromptText, RoutingQuery
 from runtime.routing.plan.fit import UNCERTAIN
 from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -101,7 +100,7 @@ def test_no_candidate_fails_a_hard_constraint(asked: RoutingQuery, box: tuple[Fl
         if candidate.target.name != LOCAL:
             assert fleet.targets[candidate.target.name].available
         else:
-            assert fleet.local and fleet.local.ready
+            assert fleet.local and fleet.local.replicas_ready
 
 
 @settings(max_examples=50, **CALM)
