@@ -64,17 +64,16 @@ class Meter(Protocol):
 
 
 class MeterState:
-    """The fields of a `Meter`."""
+    """The fields of a `Meter`, as they are before the answer begins."""
 
-    __slots__ = ("began", "done", "failure", "finish", "finished", "model", "tokens", "usage")
-
-    def __init__(self) -> None:
-        self.began = self.finished = self.done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.failure: Failure | None = None
-        self.tokens = 0
+    began: bool = False
+    finished: bool = False
+    done: bool = False
+    finish: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    failure: Failure | None = None
+    tokens: int = 0
 
     @property
     def partial(self) -> PartialAnswer | None:
@@ -89,7 +88,6 @@ class StreamMeter(MeterState, ABC):
     closing: ClassVar[bytes] = b""
 
     def __init__(self) -> None:
-        super().__init__()
         self._events = sse.Events()
 
     @abstractmethod
@@ -144,7 +142,6 @@ class WholeMeter(MeterState, ABC):
     __slots__ = ("_limit", "_pieces", "_size")
 
     def __init__(self, limit: int = WHOLE_LIMIT) -> None:
-        super().__init__()
         self._pieces: list[bytes] = []
         self._size = 0
         self._limit = limit

@@ -52,7 +52,6 @@ class TranslatingMeter(MeterState):
     __slots__ = ("_arguments", "_characters", "_decoder", "_events", "_left", "_limit", "_writer")
 
     def __init__(self, decoder: Decoder, writer: Writer, limit: int = ANSWER_LIMIT) -> None:
-        super().__init__()
         self._events = sse.Events()
         self._arguments: dict[int, list[str]] = {}  # of each call, by block
         self._characters = CutCharacters()

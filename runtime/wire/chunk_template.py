@@ -6,18 +6,17 @@ them, and every token takes this path.
 
 from __future__ import annotations
 
+import msgspec
 
-class ChunkTemplate:
+
+class ChunkTemplate(msgspec.Struct, frozen=True, gc=False):
     """The bytes of a parsed chunk around its text. A chunk with the same bytes there differs in its text alone.
 
     That holds because a text without quotes, backslashes and control characters is a JSON string as it stands.
     """
 
-    __slots__ = ("_head", "_tail")
-
-    def __init__(self, head: bytes, tail: bytes) -> None:
-        self._head = head
-        self._tail = tail
+    head: bytes
+    tail: bytes
 
     @classmethod
     def of(cls, data: bytes, member: bytes, text: str) -> ChunkTemplate | None:
@@ -31,9 +30,9 @@ class ChunkTemplate:
 
     def text(self, data: bytes) -> str | None:
         """The text of a chunk that fits; None for any other, and for one whose text is empty or not plain."""
-        if not (data.startswith(self._head) and data.endswith(self._tail)):
+        if not (data.startswith(self.head) and data.endswith(self.tail)):
             return None
-        plain = data[len(self._head) : -len(self._tail)]
+        plain = data[len(self.head) : -len(self.tail)]
         if not plain or b'"' in plain or b"\\" in plain:
             return None
         try:

@@ -35,26 +35,23 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     data: bytes | None
 
 
-class Events:
+class Events(msgspec.Struct, eq=False):
     """Splits one stream into events, whatever its pieces. limit: bytes of an event that has not ended."""
 
-    __slots__ = ("_limit", "_pending")
-
-    def __init__(self, limit: int = EVENT_LIMIT) -> None:
-        self._limit = limit
-        self._pending = bytearray()
+    limit: int = EVENT_LIMIT
+    pending: bytearray = msgspec.field(default_factory=bytearray)
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that end in this piece. Raises EventTooLongError."""
-        pending = self._pending
+        pending = self.pending
         if pending:
             # An end that was not there before can only begin in the last bytes of what is pending.
             start = max(0, len(pending) - _LONGEST_END + 1)
             pending += piece
             if _END.search(pending, start) is None:
-                if len(pending) > self._limit:
+                if len(pending) > self.limit:
                     pending.clear()
-                    raise EventTooLongError(f"an event is longer than {self._limit} bytes")
+                    raise EventTooLongError(f"an event is longer than {self.limit} bytes")
                 return []
             piece = bytes(pending)
             pending.clear()
@@ -82,7 +79,7 @@ class Events:
                     break
                 events.append(Event(block + b"\r\n\r\n", b"", block[6:]))
             else:
-                self._pending += rest
+                self.pending += rest
                 return events
         # (2) Any other. A lone CR at the end may be half of a CRLF: it stays pending.
         limit = len(piece) - 1 if piece.endswith(b"\r") else len(piece)
@@ -90,13 +87,13 @@ class Events:
         for end in _END.finditer(piece, 0, limit):
             events.append(parse(piece[at : end.end()], piece[at : end.start()]))
             at = end.end()
-        self._pending += piece[at:]
+        self.pending += piece[at:]
         return events
 
     @property
     def rest(self) -> bytes:
         """The bytes after the last whole event."""
-        return bytes(self._pending)
+        return bytes(self.pending)
 
 
 def parse(raw: bytes, block: bytes, line_limit: int = LINE_LIMIT) -> Event:

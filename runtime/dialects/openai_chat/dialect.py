@@ -13,7 +13,7 @@ from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_body import asks_usage, check_members, for_model
 from runtime.dialects.openai_chat.continuation import continuation
 from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
-from runtime.dialects.openai_chat.own_members import without_own_members
+from runtime.dialects.openai_chat.own_members import IN_JSON, without_own_members
 from runtime.dialects.openai_chat.read_request import read_request
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_chat.write_answer import write_answer
@@ -50,8 +50,9 @@ class ChatDialect:
         self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
     ) -> Passing:
         """See `Dialect.passing`. Members that Hearth added to earlier answers are taken out."""
-        body = without_own_members(body)
-        if not self.streams(body):
+        if IN_JSON in body.raw:
+            body = without_own_members(body)
+        if body.data.get("stream") is not True:
             return Passing(for_model(body, model), ChatWholeMeter())
         asked, choices = asks_usage(body), body.data.get("n") or 1
         meter: Meter = ChatStreamMeter(choices=choices, hide_usage=not asked, keep_text=keep_text, partial=partial)

@@ -41,28 +41,22 @@ def usage_of(value: Any) -> Usage | None:
     """Token counts of an OpenAI usage object; DeepSeek-style cache counts too. None where there is none."""
     if not isinstance(value, dict):
         return None
-    prompt_details = _dict(value.get("prompt_tokens_details"))
-    cached = prompt_details.get("cached_tokens")
-    return counted(
-        prompt=_count(value.get("prompt_tokens")),
-        completion=_count(value.get("completion_tokens")),
-        cached=_count(value.get("prompt_cache_hit_tokens") if cached is None else cached),
-        cache_write=_count(prompt_details.get("cache_write_tokens")),
-        reasoning=_count(_dict(value.get("completion_tokens_details")).get("reasoning_tokens")),
+    read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    read, written = [each if isinstance(each, dict) else {} for each in (read, written)]
+    cached = read.get("cached_tokens")
+    given = (
+        value.get("prompt_tokens"),
+        value.get("completion_tokens"),
+        value.get("prompt_cache_hit_tokens") if cached is None else cached,
+        read.get("cache_write_tokens"),
+        written.get("reasoning_tokens"),
     )
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return counted(*[count if isinstance(count, int) and count > 0 else 0 for count in given])
 
 
 def error_failure(error: Any, raw: bytes) -> Failure:
     """An error object inside an answer that began well."""
-    detail = _dict(error)
+    detail = error if isinstance(error, dict) else {}
     message = str(detail.get("message") or error)[:500]
     code = detail.get("code") or detail.get("type")
     return broken(f"the stream broke off with an error: {message}", None if code is None else str(code), raw)
@@ -140,8 +134,11 @@ class ChatStreamMeter(StreamMeter):
             self.usage = usage or self.usage
         self._accounted = answer.usage is not None
         if not answer.choices:
-            return b"" if self._hide_usage and self._accounted else self._rewritten(event, data)
-        return self._rewritten(event, data) if self._chunk(answer.choices, data) else b""
+            if self._hide_usage and self._accounted:
+                return b""
+        elif not self._chunk(answer.choices, data):
+            return b""
+        return event.raw if self._resumed is None else self._resuming(event, data)
 
     def _chunk(self, choices: list[_Choice], data: bytes) -> bool:
         """Takes note of a chunk's choices; True if the client may see it."""
@@ -184,9 +181,9 @@ class ChatStreamMeter(StreamMeter):
             self._room -= len(text)
             self._text = self._text if self._room >= 0 else None
 
-    def _rewritten(self, event: sse.Event, data: bytes) -> bytes:
-        """The event; in a run that resumes an answer, with the usage of the whole answer."""
-        if self._resumed is None or self.usage is None or b'"usage"' not in data:
+    def _resuming(self, event: sse.Event, data: bytes) -> bytes:
+        """An event of a run that resumes an answer, with the usage of the whole answer."""
+        if self.usage is None or b'"usage"' not in data:
             return event.raw
         chunk = msgspec.json.decode(data)
         if isinstance(chunk.get("usage"), dict):

@@ -14,14 +14,14 @@ import msgspec
 from runtime.dialects.openai_chat.signatures import EXTRA, HEARTH
 from runtime.wire.raw_body import BadBody, RawBody
 
-_EXTRA_IN_JSON = b'"extra_content"'
+IN_JSON = b'"extra_content"'  # in the bytes of every body that holds such members
 _ADDED = (EXTRA, "reasoning_content", "images", "files")  # members of a translated answer that the plain wire has not
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def without_own_members(body: RawBody) -> RawBody:
     """The body itself if none of its messages has such a member."""
-    if _EXTRA_IN_JSON not in body.raw or not isinstance(body.data.get("messages"), list):
+    if not isinstance(body.data.get("messages"), list):
         return body
     messages = body.data["messages"]
     raw = [bytes(item) for item in _items.decode(body.value("messages"))]
@@ -40,7 +40,7 @@ def _message(message: Any, written: bytes) -> bytes:
         if isinstance(message.get("tool_calls"), list):
             calls = [bytes(call) for call in _items.decode(raw.value("tool_calls"))]
             put["tool_calls"] = _list(
-                [RawBody(call).spliced({}, (EXTRA,)) if _EXTRA_IN_JSON in call else call for call in calls]
+                [RawBody(call).spliced({}, (EXTRA,)) if IN_JSON in call else call for call in calls]
             )
         return raw.spliced(put, _ADDED)
     except BadBody:
