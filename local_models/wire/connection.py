@@ -61,21 +61,6 @@ class PooledConnection(asyncio.Protocol):
         if self.reply is not None:
             self.reply.cut(exc)
 
-    def usable(self, loop: asyncio.AbstractEventLoop) -> bool:
-        return not self.lost and self.loop is loop and not self.transport.is_closing()
-
-    def send(self, head: bytes, body: bytes) -> None:
-        if len(body) < _PAUSE_ABOVE:
-            self.transport.write(head + body)
-        else:
-            self.transport.write(head)
-            self.transport.write(body)
-
-    @property
-    def drained(self) -> bool:
-        """True if the whole request has gone out. A reply may be complete before that: the next request would queue."""
-        return self.transport.get_write_buffer_size() == 0
-
     def abort(self) -> None:
         """Closes at once, unsent bytes dropped. Harmless on a lost connection or one whose loop has ended."""
         if not self.lost and not self.loop.is_closed():
@@ -280,7 +265,8 @@ class HopReply:
         connection.reply = None
         if self._complete and self.counted and self.status < 400:
             self._observer.progressed(self)
-        reusable = reusable and not connection.lost and connection.drained
+        # A reply may be complete before the whole request has gone out: the next one would queue behind the rest.
+        reusable = reusable and not connection.lost and connection.transport.get_write_buffer_size() == 0
         if not reusable:
             connection.abort()
         self._observer.ended(self, connection, reusable=reusable)

@@ -22,6 +22,7 @@ from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import HttpCall
 
 _API = "/v1"
+_COPIED = 256 * 1024  # bytes: a shorter body leaves in one write with its head
 _MOST_PROBED = 4 << 20  # bytes of a body; /metrics of vLLM has some 100 KiB
 _OWN_ENGINE_KEEP_S = 110.0  # we start it with VLLM_HTTP_TIMEOUT_KEEP_ALIVE=120
 _ATTACHED_KEEP_S = 4.0  # uvicorn, and so vLLM, closes after 5 s by default
@@ -151,7 +152,11 @@ class EngineHop:
 
     async def _send(self, reply: HopReply, connection: PooledConnection, head: bytes, body: bytes) -> HopReply:
         try:
-            connection.send(head, body)
+            if len(body) < _COPIED:
+                connection.transport.write(head + body)
+            else:
+                connection.transport.write(head)
+                connection.transport.write(body)
             await reply.head()
         except BaseException:
             reply.close()
@@ -171,7 +176,7 @@ class EngineHop:
             connection.abort()
         while idle:
             connection, _ = idle.popitem()
-            if connection.usable(loop):
+            if not connection.lost and connection.loop is loop and not connection.transport.is_closing():
                 return connection
             connection.abort()
         return None
