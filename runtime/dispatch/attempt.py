@@ -27,9 +27,9 @@ from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.aside import aside
 from runtime.dispatch.asking import Asked, passed, passes, translated
 from runtime.dispatch.gate import Gate
-from runtime.dispatch.job import Job, Run, Turn, milliseconds
+from runtime.dispatch.job import Job, Run, Turn
 from runtime.money.cost import cost
-from runtime.record.decisions import CANCELLED, OK, Exchange
+from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
 from runtime.wire.raw_body import BadBody
 
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
@@ -91,7 +91,10 @@ class Attempt:
         started = self._clock()
         failure: Failure | None
         try:
-            asked = await self._asked(passing=passing)
+            if passing:
+                asked = passed(self._job, self._turn.target, self._turn.backend.codec, self._lane.model, self.before)
+            else:
+                asked = await self._translated()
         except HopError as error:
             failure = error.failure
         except TimeoutError:
@@ -114,11 +117,9 @@ class Attempt:
         self._book(started, failure.kind, failure)
         return failure
 
-    async def _asked(self, *, passing: bool) -> Asked:
-        """The call upstream. Raises Unsupported, BadBody; HopError, TimeoutError while media are fetched or uploaded."""
+    async def _translated(self) -> Asked:
+        """The call in the target's wire. Raises Unsupported, BadBody; HopError, TimeoutError while media are settled."""
         job, backend, target = self._job, self._turn.backend, self._turn.target
-        if passing:
-            return passed(job, target, backend.codec, self._lane.model, self.before)
         size = len(job.body.raw)
         request = await aside(partial(job.dialect.read_request, job.body), size)
         fetching = self._run.effects.fetching
@@ -274,7 +275,7 @@ class Attempt:
                 completion_tokens=usage.completion if usage else 0,
                 cached_tokens=usage.cached if usage else 0,
                 reasoning_tokens=usage.reasoning if usage else 0,
-                cost_usd=cost(target, usage),
+                cost_usd=0.0 if target.local else cost(target, usage),
                 estimated=estimated,
             )
         )

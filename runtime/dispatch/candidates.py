@@ -51,15 +51,12 @@ class Dispatcher:
         await Candidates(Run(job, plan, sink, outcome, self._fleet, self.retries, self._effects)).each_candidate()
 
 
-class Candidates:
+class Candidates(msgspec.Struct, eq=False):
     """One request's way through its plan. `_winner` is the turn whose answer is committed; nothing else says so."""
 
-    __slots__ = ("_race", "_run", "_winner")
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._winner: Turn | None = None
-        self._race: Race | None = None
+    _run: Run
+    _winner: Turn | None = None
+    _race: Race | None = None
 
     async def each_candidate(self) -> None:
         """Takes the candidates in order until one of them answers or the caller must be told."""

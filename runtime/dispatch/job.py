@@ -134,10 +134,6 @@ class Turn(msgspec.Struct, eq=False):
     meter: Meter | None = None
 
 
-def milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
 def names(failed: Sequence[tuple[Target, Failure]]) -> str:
     """Every failed attempt in words, each once, for an error that hides none."""
     return "; ".join(dict.fromkeys(f"{target.label}: {failure.message}" for target, failure in failed))

@@ -13,12 +13,12 @@ from functools import partial
 
 from runtime.contract.reasons import Reason
 from runtime.dispatch import errors
-from runtime.dispatch.aside import aside
-from runtime.dispatch.job import Job, Outcome, Sink, milliseconds
+from runtime.dispatch.aside import LARGE, aside
+from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
 from runtime.life.settled import Settled, decision_of
-from runtime.record.decisions import Decision
+from runtime.record.decisions import Decision, milliseconds
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.plan import Plan
@@ -48,7 +48,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     error: ApiError | None
     try:
         reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, ask.requires)
-        query = await aside(reading, len(ask.body.raw))
+        size = len(ask.body.raw)
+        query = reading() if size < LARGE else await aside(reading, size)
         plan = desk.planner.plan(query, desk.fleet, ask.arrived)
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)
@@ -64,7 +65,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
                 whole=query.facts.hints.delivery == "whole",
             )
             await work(desk, job, plan, sink, outcome)
-            error = _error_of(desk, ask, plan, outcome)
+            error = None if outcome.answered else _error_of(desk, ask, plan, outcome)
     except BadHint as wrong:
         raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong
     except asyncio.CancelledError:
@@ -82,9 +83,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
 
 
 def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | None:
-    """The error of a dispatched request: none, of every failed attempt, or of an answer that broke off."""
-    if outcome.answered:
-        return None
+    """The error of a request without a whole answer: of every failed attempt, or of an answer that broke off."""
     if outcome.target is None:
         return errors.of_outcome(outcome, ask.dialect.name, desk.fleet.room_in(), pinned=plan.pinned)
     assert outcome.failure is not None

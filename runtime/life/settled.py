@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from runtime.contract.reasons import Reason
-from runtime.dispatch.job import Outcome, milliseconds
+from runtime.dispatch.job import Outcome
 from runtime.life.ask import Ask
-from runtime.record.decisions import Considered, Decision
+from runtime.record.decisions import Considered, Decision, milliseconds
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
 from runtime.wire.api_error import ApiError

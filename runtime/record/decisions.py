@@ -99,6 +99,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     caller: str = ""
 
 
+def milliseconds(seconds: float) -> float:
+    """A time as records hold it."""
+    return round(seconds * 1000, 3)
+
+
 class DecisionIds:
     """Ids that sort by time: `dec_` and 16 hex digits, the milliseconds above 21 bits of salt and count.
 

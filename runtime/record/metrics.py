@@ -16,7 +16,6 @@ from prometheus_client.registry import Collector
 from runtime.chores import CHORE_STATES, ChoreView
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
 from runtime.record.counters import OTHER, RequestCounters, Timing
-from runtime.record.decisions import Decision
 
 _BREAKER_STATES = ("closed", "half_open", "open")
 
@@ -42,15 +41,12 @@ class Metrics:
 
     def __init__(self, read: Callable[[], Gauges], targets: Iterable[str] = ()) -> None:
         self._counters = RequestCounters(targets)
+        self.settled = self._counters.settled  # counts one finished request
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Collector(self._counters, read))
 
     def know(self, targets: Iterable[str]) -> None:
         self._counters.know(targets)
-
-    def settled(self, decision: Decision) -> None:
-        """Counts one finished request."""
-        self._counters.settled(decision)
 
     def render(self) -> tuple[str, bytes]:
         """Content type and body of `/metrics`."""

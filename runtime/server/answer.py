@@ -16,11 +16,6 @@ from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
 
-async def answer(desk: Desk, request: ClientRequest, dialect: Dialect, extra: Pairs) -> None:
-    """Answers one request in the client's dialect. Raises ApiError for a body or hint that cannot be read."""
-    await answer_body(desk, request, dialect, extra, await body_of(desk, request, dialect))
-
-
 async def body_of(desk: Desk, request: ClientRequest, dialect: Dialect) -> RawBody:
     """The request's body, checked by the dialect. Raises ApiError."""
     if desk.draining:

@@ -18,7 +18,7 @@ from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
 from runtime.server import access_log
 from runtime.server.access_policy import OPEN, AccessPolicy
-from runtime.server.answer import answer
+from runtime.server.answer import answer_body, body_of
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
 from runtime.server.bodies import CODINGS
 from runtime.server.routes import SCOPES, Route
@@ -107,7 +107,8 @@ class App:
         dialect = self._dialects.get(path) if method == "POST" else None
         if dialect is not None:
             policy.admit(request, SCOPES[method, path])
-            await answer(self._desk, request, dialect, extra)
+            body = await body_of(self._desk, request, dialect)
+            await answer_body(self._desk, request, dialect, extra, body)
             return
         route = _route_of("GET" if method == "HEAD" else method, path)
         page = self._pages.get(route)

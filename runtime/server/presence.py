@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import msgspec
 
 from runtime.server.asgi import Receive
 from runtime.server.sink import ClientSink
@@ -10,15 +13,14 @@ from runtime.server.sink import ClientSink
 _LOOK_AFTER_S = 0.2  # most answers are quicker and never pay for a second task
 
 
-class Presence:
+class Presence(msgspec.Struct, eq=False):
     """A context around one answer; sets `sink.gone` before it cancels."""
 
-    __slots__ = ("_handle", "_receive", "_sink", "_task", "_watcher")
-
-    def __init__(self, receive: Receive, sink: ClientSink) -> None:
-        self._receive = receive
-        self._sink = sink
-        self._watcher: asyncio.Task[None] | None = None
+    _receive: Receive
+    _sink: ClientSink
+    _task: asyncio.Task[Any] | None = None
+    _handle: asyncio.TimerHandle | None = None
+    _watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Presence:
         loop = asyncio.get_running_loop()
@@ -27,7 +29,8 @@ class Presence:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._handle.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
 

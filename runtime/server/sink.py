@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from runtime.dispatch.job import Head
 from runtime.server.asgi import JSON, ClientRequest, Pairs
 from runtime.wire import sse
@@ -9,20 +11,17 @@ from runtime.wire import sse
 _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
-class ClientSink:
+class ClientSink(msgspec.Struct, eq=False):
     """A `runtime.dispatch.job.Sink`.
 
     complete: the last byte was handed over: a client that closes now has its answer.
     """
 
-    __slots__ = ("_extra", "_request", "_streaming", "complete", "gone")
-
-    def __init__(self, request: ClientRequest, extra: Pairs) -> None:
-        self._request = request
-        self._extra = extra
-        self._streaming = False
-        self.complete = False
-        self.gone = False
+    _request: ClientRequest
+    _extra: Pairs
+    _streaming: bool = False
+    complete: bool = False
+    gone: bool = False
 
     async def start(self, head: Head) -> None:
         self._streaming = head.length is None

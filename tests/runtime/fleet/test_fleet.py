@@ -134,7 +134,7 @@ def test_a_picture_of_an_engine_that_starts() -> None:
         lane.ready = False
     box.engine.ready_at, box.engine.cause = 30.0, "out of memory"
     state = box.fleet.picture(facts(box), 10.0).local or _none()
-    assert (state.ready, state.starting, state.ready_in_s, state.why) == (False, True, 20.0, "out of memory")
+    assert (state.replicas_ready, state.starting, state.ready_in_s, state.why) == (0, True, 20.0, "out of memory")
     box.engine.down = ReplicaState.GIVEN_UP
     assert (box.fleet.picture(facts(box), 10.0).local or _none()).given_up
 

@@ -32,8 +32,8 @@ from runtime.dialects.translating import TranslatingMeter
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.planning import Planner
 from runtime.load.ledger import InFlight, Ledger
+from runtime.record.counters import RequestCounters
 from runtime.record.decisions import DecisionIds
-from runtime.record.metrics import Metrics
 from runtime.record.store import Store
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.server.asgi import ClientRequest
@@ -87,7 +87,7 @@ IN_LIFE: tuple[Seam, ...] = (
     (ClientRequest, "start"),
     (ResponseStore, "add"),
     (Store, "add"),
-    (Metrics, "settled"),
+    (RequestCounters, "settled"),
 )
 SEAMS = BEFORE_LIFE + IN_LIFE
 
