@@ -31,6 +31,14 @@ from runtime.settings.environment import environment
 LOCAL = "local"
 _STDIN = "-"
 
+_Template = Annotated[
+    str | None, typer.Option("--template", help="the whole prompt with {text} and {labels}, or @FILE that holds it")
+]
+_Format = Annotated[FileFormat | None, typer.Option("--format", help="what FILE is, where its name is silent")]
+_Tolerance = Annotated[
+    float, typer.Option("--tolerance", min=0, max=1, help="probability that need not be asked for exactly")
+]
+
 
 def classify(
     file: Annotated[str, typer.Argument(help="JSON lines, CSV, TSV, or a text a line; - is standard input")],
@@ -39,20 +47,14 @@ def classify(
     label: Annotated[list[str] | None, typer.Option("--label", help="one label, commas and all; repeatable")] = None,
     describe: Annotated[list[str] | None, typer.Option("--describe", help="LABEL=what it means; repeatable")] = None,
     instructions: Annotated[str, typer.Option("--instructions", help="what the model is told to do")] = INSTRUCTIONS,
-    template: Annotated[
-        str | None, typer.Option("--template", help="the whole prompt with {text} and {labels}, or @FILE that holds it")
-    ] = None,
+    template: _Template = None,
     text_field: Annotated[str | None, typer.Option("--text-field", help="column or member with the text")] = None,
     id_field: Annotated[str, typer.Option("--id-field", help="column or member with the row's id")] = "id",
-    format_: Annotated[
-        FileFormat | None, typer.Option("--format", help="what FILE is, where its name is silent")
-    ] = None,
+    format_: _Format = None,
     url: Annotated[str | None, typer.Option("--url", help="the runtime's address; default: the settings' own")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="the settings that say where the runtime is")] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=1024, help="rows at once")] = 32,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0, max=1, help="probability that need not be asked for exactly")
-    ] = 0.01,
+    tolerance: _Tolerance = 0.01,
     patience: Annotated[float, typer.Option("--patience", min=1, help="seconds without any answer, then stop")] = 300.0,
     strict: Annotated[bool, typer.Option("--strict", help="stop at the first bad row")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="throw away what OUT holds")] = False,

@@ -13,10 +13,9 @@ from difflib import get_close_matches
 from typing import NamedTuple, NoReturn, TextIO
 
 from runtime import __version__
-from runtime.cli import streams
 from runtime.cli.exits import STOPPED, CommandError, Exit
 from runtime.cli.paint import Paint, paint_for
-from runtime.cli.streams import ClosedOutputError, Stdout
+from runtime.cli.streams import ClosedOutputError, Stdout, standard
 
 PROGRAM = "hearth"
 _LAUNCH = "runtime.cli.launch"  # the one module that imports typer
@@ -47,7 +46,7 @@ _BY_NAME = {command.name: command for command in COMMANDS}
 
 def main() -> None:
     """The console script."""
-    out, err = streams.standard()
+    out, err = standard()
     sys.exit(ended(sys.argv[1:], out, err))
 
 

@@ -51,7 +51,10 @@ def usage_of(value: Any) -> Usage | None:
         read.get("cache_write_tokens"),
         written.get("reasoning_tokens"),
     )
-    return counted(*[count if isinstance(count, int) and count > 0 else 0 for count in given])
+    prompt, completion, hit, put, reasoning = [count if isinstance(count, int) and count > 0 else 0 for count in given]
+    if hit > prompt:  # it was counted beside the prompt
+        return counted(prompt, completion, hit, put, reasoning)
+    return Usage(prompt, completion, hit, put, reasoning)
 
 
 def error_failure(error: Any, raw: bytes) -> Failure:
