@@ -110,7 +110,7 @@ class GeminiAnswerReader:
         self._mint = mint
         self._left = most_answer
         self._started = self._over = False
-        self._stopped = False
+        self._stopped = self._finished = False  # nothing has come since a finish reason; there has been one
         self._next = 0
         self._open: tuple[str, int] | None = None
         self._called = 0
@@ -120,6 +120,7 @@ class GeminiAnswerReader:
         self._seen = 0
         self._kept: Table = {}
         self._sources = Sources()
+        self._cited: set[tuple[str | None, str | None, int | None, int | None]] = set()  # emitted already
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:  # events have no names on this wire
         if self._over:
@@ -148,7 +149,7 @@ class GeminiAnswerReader:
         return out
 
     def finish(self) -> Sequence[Event]:
-        if self._over or self._stopped:
+        if self._over or self._finished:
             return ()
         cut = Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "the stream ended without a finish reason")
         return self._fail(cut)
@@ -187,9 +188,8 @@ class GeminiAnswerReader:
         candidate = next((one for one in _tables(chunk.get("candidates")) if not one.get("index")), {})
         for part in _tables(_table(candidate.get("content")).get("parts")):
             empty = not (set(part) - {"text", "thought", "thoughtSignature"}) and not part.get("text")
-            if self._stopped and not empty:
-                out += self._fail(_garbled("content after the finish reason", msgspec.json.encode(chunk)))
-                return
+            # A model that runs code finishes in the middle and goes on: the last finish reason holds.
+            self._stopped = self._stopped and empty
             self._part(part, out)
         # The members beside the parts: some are kept for the end; sources and log probabilities are read.
         for name in _KEPT:
@@ -300,11 +300,14 @@ class GeminiAnswerReader:
 
     def _stop(self, finish: Finish, reason: str, refusal: str | None, out: list[Event]) -> None:
         self._close(out)
-        out += self._sources.citations(max(0, self._next - 1))
+        for cited in self._sources.citations(max(0, self._next - 1)):
+            if (source := (cited.url, cited.title, cited.start, cited.end)) not in self._cited:
+                self._cited.add(source)
+                out.append(cited)
         if refusal:
             out.append(RefusalDelta(refusal))
         out.append(Stop(finish, reason, extra={WIRE: self._kept} if self._kept else {}))
-        self._stopped = True
+        self._stopped = self._finished = True
 
     def _fail(self, failure: Failure) -> list[Event]:
         self._over = True

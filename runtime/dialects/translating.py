@@ -49,7 +49,7 @@ class Writer(Protocol):
 class TranslatingMeter(MeterState):
     """A `runtime.dialects.meter.Meter` made of a decoder and a writer. limit: bytes, because writers keep the answer."""
 
-    __slots__ = ("_arguments", "_characters", "_decoder", "_events", "_left", "_limit", "_writer")
+    __slots__ = ("_arguments", "_characters", "_decoder", "_events", "_left", "_limit", "_stop", "_writer")
 
     def __init__(self, decoder: Decoder, writer: Writer, limit: int = ANSWER_LIMIT) -> None:
         self._events = sse.Events()
@@ -58,6 +58,7 @@ class TranslatingMeter(MeterState):
         self._decoder = decoder
         self._writer = writer
         self._limit = self._left = limit
+        self._stop: Stop | None = None  # waits for the end: more content may follow it, and the last one holds
 
     def feed(self, piece: bytes) -> bytes:
         """See `Meter.feed`."""
@@ -93,7 +94,10 @@ class TranslatingMeter(MeterState):
         pending = self._take(self._decoder.finish())
         if self.failure is None and not self.finished:
             self.failure = broken("the stream ended without a finish reason")
-        return pending if self.failure is None else None
+        if self.failure is not None:
+            return None
+        stop, self._stop = self._stop, None
+        return pending + self._writer.feed(stop) if stop is not None else pending
 
     def _take(self, events: Sequence[Event]) -> bytes:
         """Takes note of events and writes them."""
@@ -112,7 +116,7 @@ class TranslatingMeter(MeterState):
                 stop = replace(event, finish="length") if cut and event.finish in ("tool_calls", "stop") else event
                 self.finish = stop.finish
                 self.finished = self.began = True
-                out.append(self._writer.feed(stop))
+                self._stop = stop
                 continue
             elif isinstance(event, Start):
                 self.model = event.model

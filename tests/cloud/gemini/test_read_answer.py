@@ -206,11 +206,32 @@ def test_garbage_is_a_failure(data: bytes) -> None:
     assert failure(list(events)).kind is Kind.GARBLED
 
 
-def test_words_after_the_end_are_a_failure_and_counts_are_not() -> None:
-    """Text after the end would otherwise be lost silently."""
+def test_content_after_a_finish_reason_is_part_of_the_answer() -> None:
+    """A model that runs code finishes in a middle chunk; all of it comes, and the last finish and usage hold."""
+    code = {"executableCode": {"language": "PYTHON", "code": "print(1)"}}
+    first = chunk({"text": "a"}, code, finishReason="STOP") | {"usageMetadata": {"candidatesTokenCount": 3}}
+    last = chunk({"text": "b"}, finishReason="MAX_TOKENS") | {"usageMetadata": {"candidatesTokenCount": 9}}
+    found = read(first, chunk({"text": "mid"}), last)
+    assert not any(isinstance(event, Failed) for event in found)
+    assert "".join(event.text for event in found if isinstance(event, TextDelta)) == "amidb"
+    assert [event.finish for event in found if isinstance(event, Stop)] == ["stop", "length"]
+    assert [event.usage.completion for event in found if isinstance(event, UsageReport)] == [3, 9]
+    # A finish reason in every chunk.
+    each = read(*(chunk({"text": text}, finishReason="STOP") for text in "xyz"))
+    assert "".join(event.text for event in each if isinstance(event, TextDelta)) == "xyz"
+    # More text without a second reason is whole: the first one holds.
+    late = read(chunk({"text": "a"}, finishReason="STOP"), chunk({"text": "late"}))
+    assert [type(event) for event in late[-2:]] == [Stop, TextDelta]
+
+
+def test_counts_after_the_end_are_read_and_a_source_is_cited_once() -> None:
+    """Counts may come alone; a second finish repeats no citation."""
     end = chunk({"text": "a"}, finishReason="STOP")
-    assert failure(read(end, chunk({"text": "late"}))).kind is Kind.GARBLED
-    assert isinstance(read(end, chunk({"text": ""}), {"usageMetadata": {"promptTokenCount": 1}})[-1], UsageReport)
+    late = read(end, {"usageMetadata": {"candidatesTokenCount": 4}})[-1]
+    assert isinstance(late, UsageReport) and late.usage.completion == 4
+    grounds = {"groundingChunks": [{"web": {"uri": "http://a", "title": "A"}}]}
+    found = read(chunk({"text": "a"}, finishReason="STOP", groundingMetadata=grounds), end)
+    assert len([event for event in found if isinstance(event, Citation)]) == 1
 
 
 def test_sources_point_at_characters_of_the_answer() -> None:
