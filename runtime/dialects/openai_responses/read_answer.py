@@ -29,9 +29,9 @@ from runtime.contract.events import (
     UsageReport,
 )
 from runtime.contract.messages import Opaque
+from runtime.dialects.custom_tools import INPUT
 from runtime.dialects.meter import broken, garbled
 from runtime.dialects.openai_responses.meter import ENDINGS, FAILURES, failure_of
-from runtime.dialects.openai_responses.read_request.tools import INPUT
 from runtime.dialects.openai_responses.signatures import native_signature
 from runtime.dialects.openai_responses.words import NAME, UNDECODABLE, finish_of, usage_of
 

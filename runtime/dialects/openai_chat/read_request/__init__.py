@@ -58,7 +58,6 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
     """
     data = body.data
     functions, foreign = tools(data)
-    choice = tool_choice(data, {tool.name for tool in functions})
     given = members.items(data, "messages")
     if not given:
         raise BadBody("'messages' must be a list with at least one message", "messages")
@@ -78,7 +77,7 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         model=members.text(data, "model") or "",
         messages=messages(given, signatures),
         tools=functions,
-        tool_choice=choice,
+        tool_choice=tool_choice(data, {tool.name for tool in functions}),
         parallel_tool_calls=parallel,
         max_tokens=members.whole(data, "max_tokens", 0) if limit is None else limit,
         temperature=members.number(data, "temperature"),
@@ -99,6 +98,7 @@ def read_request(body: RawBody, signatures: SignatureCache | None = None) -> Req
         metadata=_each(data, "metadata", members.text),
         stream=members.flag(data, "stream") or False,
         include_usage=members.flag(options, "include_usage", "stream_options") or False,
+        dropped=("tools",) if any(tool.extra.get(WIRE, {}).get("grammar") for tool in functions) else (),
         extra={WIRE: extra} if extra else {},
     )
 

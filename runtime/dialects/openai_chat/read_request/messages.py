@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Cache, Message, Part, Refusal, Role, Text, ToolCall, ToolResult
+from runtime.dialects.custom_tools import CUSTOM, INPUT, arguments_of
 from runtime.dialects.openai_chat.read_request.parts import Content, content
 from runtime.dialects.openai_chat.read_request.tools import cache
 from runtime.dialects.openai_chat.read_request.turn import EchoedReasoning, arranged, echoed_reasoning
@@ -132,9 +132,10 @@ class _Conversation:
             here = f"{at}.tool_calls[{place}]"
             if not isinstance(entry, dict):
                 raise members.wrong(here, "an object")
-            if entry.get("type") == "custom" or "custom" in entry:
-                raise Unsupported("calls of custom (grammar) tools exist on OpenAI's own wire alone", "messages")
             inner = members.table(entry, "function", here)
+            if inner is None and (custom := members.table(entry, CUSTOM, here)) is not None:
+                text = members.text(custom, INPUT, f"{here}.{CUSTOM}") or ""
+                inner = {"name": custom.get("name"), "arguments": arguments_of(text)}
             if inner is None:
                 raise members.wrong(f"{here}.function", "an object")
             call_id = members.needed_text(entry, "id", here)

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Cache, Format, Json, Tool, ToolChoice
+from runtime.dialects.custom_tools import CUSTOM, SCHEMA, grammar_in_words
 from runtime.wire import members
 from runtime.wire.members import Table
 from runtime.wire.raw_body import BadBody
@@ -28,8 +29,9 @@ def tools(data: Table) -> tuple[tuple[Tool, ...], list[Json]]:
         if not isinstance(entry, dict):
             raise members.wrong(at, "an object")
         kind = entry.get("type", "function" if "function" in entry else None)
-        if kind == "custom":
-            raise Unsupported("custom (grammar) tools exist on OpenAI's own wire alone", "tools")
+        if kind == CUSTOM:
+            functions.append(_custom(members.table(entry, CUSTOM, at) or entry, at))
+            continue
         if kind != "function":
             foreign.append(entry)
             continue
@@ -40,6 +42,19 @@ def tools(data: Table) -> tuple[tuple[Tool, ...], list[Json]]:
     old = [_tool(entry, {}, f"functions[{place}]") for place, entry in enumerate(members.items(data, "functions"))]
     functions += [replace(tool, extra={WIRE: dict(tool.extra.get(WIRE, {})) | {OLD: True}}) for tool in old]
     return tuple(functions), foreign
+
+
+def _custom(inner: dict[str, Any], at: str) -> Tool:
+    """A tool called with free text; `grammar` in its extra marks one whose grammar is kept in words alone."""
+    grammar = grammar_in_words(inner, at)
+    words = (members.text(inner, "description", at), grammar)
+    extra = {CUSTOM: True} | ({"grammar": True} if grammar else {})
+    description = "\n\n".join(each for each in words if each) or None
+    return Tool(members.needed_text(inner, "name", at), description, SCHEMA, extra={WIRE: extra})
+
+
+def is_custom(tool: Tool) -> bool:
+    return bool(tool.extra.get(WIRE, {}).get(CUSTOM))
 
 
 def speaks_of_functions(given: Sequence[Tool]) -> bool:
@@ -89,8 +104,8 @@ def tool_choice(data: Table, known: Collection[str]) -> ToolChoice | None:
     if not isinstance(choice, dict):
         raise members.wrong(member, "a string or an object")
     kind = choice.get("type", "function")
-    if kind == "function":
-        return ToolChoice("named", _known(choice.get("function"), f"{member}.function", known))
+    if kind in ("function", CUSTOM):
+        return ToolChoice("named", _known(choice.get(kind), f"{member}.{kind}", known))
     if kind == "allowed_tools":
         return _allowed(choice, known)
     raise Unsupported(f"a tool choice of type {kind!r} exists on OpenAI's own wire alone", "tool_choice")
@@ -104,7 +119,7 @@ def _allowed(choice: dict[str, Any], known: Collection[str]) -> ToolChoice:
         raise members.wrong(f"{at}.mode", "auto or required")
     names = []
     for place, entry in enumerate(members.items(inner, "tools", at)):
-        function = entry.get("function", entry) if isinstance(entry, dict) else None
+        function = entry.get("function", entry.get(CUSTOM, entry)) if isinstance(entry, dict) else None
         names.append(_known(function, f"{at}.tools[{place}]", known))
     if not names:
         raise members.wrong(f"{at}.tools", "a list with at least one function")

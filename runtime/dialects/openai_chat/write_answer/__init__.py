@@ -27,8 +27,9 @@ from runtime.contract.events import (
     ToolCallStart,
 )
 from runtime.contract.messages import Request
+from runtime.dialects.custom_tools import CUSTOM, INPUT, text_of
 from runtime.dialects.openai_chat.meter import DONE
-from runtime.dialects.openai_chat.read_request.tools import speaks_of_functions
+from runtime.dialects.openai_chat.read_request.tools import is_custom, speaks_of_functions
 from runtime.dialects.openai_chat.signatures import EXTRA, SignatureCache, message_extra
 from runtime.dialects.openai_chat.write_answer.answer import NO_ARGUMENTS, ChatAnswer, call_head, usage_members
 from runtime.dialects.translating import Writer
@@ -66,7 +67,11 @@ class ChatWholeWriter:
         answer.remember(request, self._signatures, turn)
         legacy = speaks_of_functions(request.tools)
         refusal = "".join(answer.refusal) or None
-        calls = [call_head(call, "".join(call.arguments) or NO_ARGUMENTS) for call in answer.calls.values()]
+        custom = {tool.name for tool in request.tools if is_custom(tool)}
+        calls = [
+            call_head(call, "".join(call.arguments) or NO_ARGUMENTS, custom=call.name in custom)
+            for call in answer.calls.values()
+        ]
         silent = not answer.text and (calls or refusal)
         function = calls.pop(0)["function"] if calls and legacy else None
         if_any = {
@@ -110,7 +115,8 @@ class ChatStreamWriter:
         self._legacy = speaks_of_functions(request.tools)
         self._paired = request.logprobs is not None  # a text waits for the next event: its log probabilities
         self._waiting = b""  # the delta of a text that waits
-        self._silent: set[int] = set()  # blocks of calls that have no arguments yet
+        self._custom = {tool.name for tool in request.tools if is_custom(tool)}  # called with free text, written whole
+        self._silent: set[int] = set()  # blocks of calls whose arguments are not written yet
         self._head = self._tail = b""  # around the choices of every chunk
         self._text_head = self._text_tail = b""  # around the text of a chunk that is text alone
 
@@ -158,7 +164,8 @@ class ChatStreamWriter:
                 call = answer.calls[index]
                 if self._legacy and call.place == 0:
                     return self._delta({"function_call": {"name": call.name, "arguments": ""}})
-                return self._delta({"tool_calls": [{"index": call.place - self._legacy} | call_head(call, "")]})
+                head = call_head(call, "", custom=call.name in self._custom)
+                return self._delta({"tool_calls": [{"index": call.place - self._legacy} | head]})
             case RefusalDelta(text=text):
                 return self._delta({"refusal": text}) if text else b""
             case Logprobs():
@@ -204,7 +211,7 @@ class ChatStreamWriter:
 
     def _arguments(self, index: int, text: str) -> bytes:
         call = self._answer.calls.get(index)
-        if call is None:
+        if call is None or call.name in self._custom:
             return b""
         self._silent.discard(index)
         if self._legacy and call.place == 0:
@@ -212,9 +219,14 @@ class ChatStreamWriter:
         return self._delta({"tool_calls": [{"index": call.place - self._legacy, "function": {"arguments": text}}]})
 
     def _no_arguments(self, index: int) -> bytes:
-        """A call whose block ends without arguments gets "{}"."""
+        """The arguments of a call whose block ends: "{}" if it has none, the text of a custom tool."""
         if index not in self._silent:
             return b""
+        call = self._answer.calls[index]
+        if call.name in self._custom:
+            self._silent.discard(index)
+            text = text_of("".join(call.arguments))
+            return self._delta({"tool_calls": [{"index": call.place, CUSTOM: {INPUT: text}}]})
         self._answer.calls[index].arguments.append(NO_ARGUMENTS)
         return self._arguments(index, NO_ARGUMENTS)
 

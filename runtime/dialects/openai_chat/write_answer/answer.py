@@ -23,6 +23,7 @@ from runtime.contract.events import (
 )
 from runtime.contract.messages import Reasoning, Request
 from runtime.contract.usage import Usage
+from runtime.dialects.custom_tools import CUSTOM, INPUT, text_of
 from runtime.dialects.openai_chat.signatures import (
     Bound,
     ModelTurn,
@@ -165,13 +166,19 @@ def annotation(event: Citation) -> dict[str, Any]:
     return {"type": "url_citation", "url_citation": cited}
 
 
-def call_head(call: Call, arguments: str) -> dict[str, Any]:
-    """A call as a member of a message."""
+def call_head(call: Call, arguments: str, *, custom: bool = False) -> dict[str, Any]:
+    """A call as a member of a message. custom: of a tool that is called with free text."""
     head: dict[str, Any] = {
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     }
+    if custom:
+        head = {
+            "id": call.id,
+            "type": CUSTOM,
+            CUSTOM: {"name": call.name, INPUT: "" if arguments == NO_ARGUMENTS else text_of(arguments)},
+        }
     if call.signature:
         head["extra_content"] = call_extra(call.signature)
     return head

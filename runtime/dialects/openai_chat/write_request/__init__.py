@@ -15,6 +15,7 @@ import msgspec
 from runtime.contract.codec import Encoded, Unsupported
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request, Thinking, Tool
+from runtime.dialects.custom_tools import CUSTOM
 from runtime.dialects.format import instructed
 from runtime.dialects.openai_chat.profile import EFFORTS, ChatProfile, cache_mark
 from runtime.dialects.openai_chat.read_request.tools import OLD, WIRE
@@ -148,7 +149,8 @@ def tool_entry(tool: Tool, profile: ChatProfile) -> dict[str, Any]:
     """A function among `tools`."""
     own = dict(tool.extra.get(WIRE, {}))
     beside = own.pop("function", {})
-    own.pop(OLD, None)
+    for mark in (OLD, CUSTOM, "grammar"):
+        own.pop(mark, None)
     function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
     if profile.strict:
         function["strict"] = tool.strict

@@ -23,10 +23,11 @@ from runtime.contract.messages import (
     ToolCall,
     ToolResult,
 )
+from runtime.dialects.custom_tools import arguments_of
 from runtime.dialects.openai_chat.read_request.turn import EchoedReasoning, arranged
 from runtime.dialects.openai_chat.signatures import SignatureCache, call_key, origin
 from runtime.dialects.openai_responses.read_request.parts import content
-from runtime.dialects.openai_responses.read_request.tools import INPUT, SEARCH, ClientTools
+from runtime.dialects.openai_responses.read_request.tools import SEARCH, ClientTools
 from runtime.dialects.openai_responses.signatures import Carried, is_foreign, part_of, read_foreign
 from runtime.dialects.openai_responses.words import NAME, UNDECODABLE
 from runtime.dialects.tool_results import results_in_place
@@ -114,7 +115,7 @@ class _Items:
                 self._call(item, at, _arguments(item.get("arguments"), f"{at}.arguments"))
             case "custom_tool_call":
                 text = members.text(item, "input", at) or ""
-                self._call(item, at, msgspec.json.encode({INPUT: text}).decode())
+                self._call(item, at, arguments_of(text))
             case "tool_search_call" if item.get("execution") == "client":
                 arguments = members.table(item, "arguments", at) or {}
                 self._call(item | {"name": SEARCH}, at, msgspec.json.encode(arguments).decode())

@@ -11,12 +11,12 @@ from typing import Any, Literal, NamedTuple, cast
 
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Format, Json, Tool, ToolChoice
+from runtime.dialects.custom_tools import SCHEMA, grammar_in_words
 from runtime.dialects.openai_responses.words import NAME
 from runtime.wire import members
 from runtime.wire.members import Table
 from runtime.wire.raw_body import BadBody
 
-INPUT = "input"  # the one argument of a custom tool on other wires
 SEARCH = "tool_search"  # type of the tool by which a client finds more tools; its name on other wires
 
 _TOOL = frozenset({"type", "name", "description", "parameters", "strict"})
@@ -96,9 +96,9 @@ class ClientTools:
         key = Namespaced(namespace, members.needed_text(entry, "name", at))
         described = [about, members.text(entry, "description", at)]
         if entry.get("type") == "custom":
-            schema: Any = {"type": "object", "properties": {INPUT: {"type": "string"}}, "required": [INPUT]}
+            schema: Any = SCHEMA
             strict, extra = None, dict[str, Any](type="custom")
-            if (grammar := _grammar(entry, at)) is not None:
+            if (grammar := grammar_in_words(entry, at)) is not None:
                 described.append(grammar)
                 self.grammars = True
         else:
@@ -119,16 +119,6 @@ def _joined(namespace: str, name: str) -> str:
         return name
     between = "" if namespace.endswith("__") else "__"
     return _NOT_IN_A_NAME.sub("_", f"{namespace}{between}{name}")
-
-
-def _grammar(entry: dict[str, Any], at: str) -> str | None:
-    """The grammar of a custom tool in words; None if it takes any text."""
-    form = members.table(entry, "format", at) or {}
-    if form.get("type", "text") != "grammar":
-        return None
-    inner = members.table(form, "grammar", f"{at}.format") or form  # chat's spelling
-    syntax, definition = (members.text(inner, name, f"{at}.format") for name in ("syntax", "definition"))
-    return f"The text must match this grammar ({syntax or 'lark'}):\n{definition}" if definition else None
 
 
 def namespaced(tool: Tool) -> Namespaced | None:

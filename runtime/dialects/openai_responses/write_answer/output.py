@@ -28,8 +28,9 @@ from runtime.contract.events import (
     ToolCallStart,
 )
 from runtime.contract.messages import Reasoning
+from runtime.dialects.custom_tools import INPUT, text_of
 from runtime.dialects.openai_chat.signatures import Bound, ModelTurn
-from runtime.dialects.openai_responses.read_request.tools import INPUT, Namespaced
+from runtime.dialects.openai_responses.read_request.tools import Namespaced
 from runtime.dialects.openai_responses.signatures import Carried, read_native, write_foreign
 from runtime.dialects.openai_responses.words import UNDECODABLE
 from runtime.wire import logprobs as openai_logprobs
@@ -317,7 +318,7 @@ class Output:
     def _end_call(self, opened: _Open, status: str) -> WireEvents:
         written = "".join(opened.text)
         if opened.item["type"] == "custom_tool_call":
-            text = _free_text(written)
+            text = text_of(written)
             opened.item[INPUT] = text
             out = [
                 opened.event("custom_tool_call_input.delta", delta=text),
@@ -344,13 +345,3 @@ class Output:
         opened, added = self._add(-1, item | {"result": None, "output_format": form})
         opened.item["result"] = data
         return [*out, *added, opened.event("image_generation_call.completed"), *self._done(opened)]
-
-
-def _free_text(arguments: str) -> str:
-    """The text that a custom tool was called with; the arguments as they are if they hold none."""
-    try:
-        value = msgspec.json.decode(arguments)
-    except UNDECODABLE:
-        return arguments
-    text = value.get(INPUT) if isinstance(value, Mapping) else None
-    return text if isinstance(text, str) else arguments

@@ -24,8 +24,8 @@ from runtime.contract.messages import (
     ToolCall,
     ToolResult,
 )
+from runtime.dialects.custom_tools import INPUT
 from runtime.dialects.openai_responses.profile import ResponsesProfile
-from runtime.dialects.openai_responses.read_request.tools import INPUT
 from runtime.dialects.openai_responses.signatures import read_native
 from runtime.dialects.openai_responses.words import NAME
 from runtime.wire import data_url
