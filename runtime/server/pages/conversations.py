@@ -8,11 +8,12 @@ from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.conversation import stored_response
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dispatch.aside import LARGE
+from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.desk import Desk
-from runtime.routing.facts.hints import BadHint
+from runtime.life.life import generate
+from runtime.routing.plan.plan import Plan
 from runtime.server.answer import answer_body, body_of, invalid
 from runtime.server.asgi import ClientRequest, Pairs
-from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody
 
 PATH = "/v1/responses"
@@ -37,17 +38,20 @@ class Conversations:
             await asyncio.sleep(0)  # reading a large body was a turn of the loop; what follows is another
         owner = request.caller.id
         try:
-            asked = self._desk.planner.read(self._dialect.name, own.data, request.headers).facts.hints.requires
             body, inherited = await self._store.resume(own, owner)
         except BadBody as error:
             raise invalid(error) from error
-        except BadHint as error:
-            raise ApiError(400, str(error), "invalid_hint", error.place) from error
+        required = inherited
+
+        async def noting(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcome) -> None:
+            nonlocal required
+            required = job.facts.hints.requires  # of the request, its conversation and the rules
+            await generate(desk, job, plan, sink, outcome)
 
         def store(response: bytes) -> None:
-            stored = stored_response(own, response, asked | inherited)
+            stored = stored_response(own, response, required)
             if stored is not None:
                 self._store.add(stored, owner)
 
         dialect = self._dialect.session(own, store)
-        await answer_body(self._desk, request, dialect, extra, body, requires=inherited)
+        await answer_body(self._desk, request, dialect, extra, body, requires=inherited, work=noting)
