@@ -42,10 +42,11 @@ class ModelConfig:
         return found
 
     def optional(self, *keys: str) -> int | None:
-        """As `number`, None where none of the keys is there."""
-        for key in keys:
-            if (found := self.value(key)) is not None:
-                return whole(found, key)
+        """As `number`, None where none of the keys is there. Any key of the file comes before a default."""
+        for fields in (self.fields, self.defaults):
+            for key in keys:
+                if (found := fields.get(key)) is not None:
+                    return whole(found, key)
         return None
 
     def flag(self, key: str, default: bool) -> bool:

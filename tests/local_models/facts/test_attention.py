@@ -262,6 +262,13 @@ def test_keys_the_file_leaves_out_are_the_configuration_classs() -> None:
     assert shape.kv_bytes(100_000) == (5 * 100_000 + 29 * 1024) * 2 * 4 * 256 * 2
 
 
+def test_an_older_name_in_the_file_comes_before_a_default() -> None:
+    """Nemotron-H files say `attention_head_dim` where the configuration class has `head_dim`."""
+    published = config("nemotron_h", 52, 32, 8, **NEMOTRON_H_8B | {"attention_head_dim": 64})
+    growth = read(published).kv_bytes(1616) - read(published).kv_bytes(16)
+    assert growth == 1600 * 4 * 2 * 8 * 64 * 2
+
+
 def test_states_are_split_over_gpus_and_do_not_grow() -> None:
     """A Mamba layer keeps as much for one token as for many, a quarter of it on each of 4 GPUs."""
     published = config("nemotron_h", 52, 32, 8, **NEMOTRON_H_8B)
