@@ -32,6 +32,13 @@ _KINDS = {
     "mlp": NOTHING,
     "moe": NOTHING,
 }
+# transformers now writes "linear_attention" for every kind of state-space layer.
+_NAMED_ALIKE = {
+    "nemotron_h": {"linear_attention": MAMBA},
+    "granitemoehybrid": {"linear_attention": MAMBA},
+    "bamba": {"linear_attention": MAMBA},
+    "jamba": {"linear_attention": MAMBA_1, "mamba": MAMBA_1},
+}
 _LETTERS = {"M": MAMBA, "*": FULL, "-": NOTHING, "E": NOTHING}  # Nemotron-H's hybrid_override_pattern
 
 # Models whose layers all keep grouped-query caches, with a window where the file has one.
@@ -173,7 +180,8 @@ def layer_kinds(config: ModelConfig) -> list[str]:
     if config.model_type == "falcon_h1":
         return [FULL, MAMBA] * layers
     if listed := config.listed("layer_types") or config.listed("layers_block_type"):
-        kinds = [_KINDS.get(kind, "") if isinstance(kind, str) else "" for kind in listed]
+        names = _KINDS | _NAMED_ALIKE.get(config.model_type, {})
+        kinds = [names.get(kind, "") if isinstance(kind, str) else "" for kind in listed]
         return _checked(config, kinds)
     pattern = config.value("hybrid_override_pattern")
     if isinstance(pattern, str) and config.model_type == "nemotron_h":

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_models.facts.architecture import UnknownArchitectureError, read
+from local_models.facts.attention import layer_kinds
+from local_models.facts.config import ModelConfig
 from local_models.facts.fit import GIB, Box, Footprint, Wish, judge
 from local_models.facts.footprint import footprint, split_args
 from local_models.weights import weights
@@ -260,6 +262,16 @@ def test_keys_the_file_leaves_out_are_the_configuration_classs() -> None:
     shape = read({"model_type": "gemma3", "text_config": text})
     assert (shape.vocab, shape.context) == (262_208, 131_072)
     assert shape.kv_bytes(100_000) == (5 * 100_000 + 29 * 1024) * 2 * 4 * 256 * 2
+
+
+@pytest.mark.parametrize("name", ["nemotron-h-8b", "jamba-v0.1", "granite-4.0-h-small"])
+def test_state_space_layers_go_by_a_newer_name_too(name: str) -> None:
+    """transformers saves them all as "linear_attention"."""
+    published = dict(next(hand[1] for hand in HAND if hand[0].startswith(name)))
+    kinds = layer_kinds(ModelConfig(published, {}))
+    newer = {"mamba 2": "linear_attention", "mamba 1": "linear_attention", "full": "full_attention", "nothing": "mlp"}
+    saved = published | {"layer_types": [newer[kind] for kind in kinds], "hybrid_override_pattern": None}
+    assert read(saved).kv_bytes(4096) == read(published).kv_bytes(4096)
 
 
 def test_an_older_name_in_the_file_comes_before_a_default() -> None:
