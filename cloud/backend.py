@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from cloud.catalogue import known, plain
 from cloud.client import CloudClient
@@ -95,4 +96,8 @@ def connect(client: CloudClient, target: Target, account: Account, now: Callable
     hop = CloudHop(client, base_url, {header: f"Bearer {key}" if header == BEARER else key} if key else {})
     lane = CloudLane(target.label, provider.around(hop) if provider.around else hop, target.model)
     uploads = provider.uploads(hop, base_url, account.api_version) if provider.uploads else None
-    return CloudBackend(target, provider.codec(now, account.api_version), (lane,), uploads)
+    # An address below the vendor's own domain (a region's) is the vendor too.
+    home = "." + ".".join((urlsplit(provider.base_url).hostname or "").split(".")[-2:])
+    own = not account.base_url or base_url.split("://")[-1].partition("/")[0].partition(":")[0].endswith(home)
+    make = provider.codec if own or provider.elsewhere is None else provider.elsewhere
+    return CloudBackend(target, make(now, account.api_version), (lane,), uploads)

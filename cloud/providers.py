@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud.anthropic.codec import AUTHORIZATION as ANTHROPIC_KEY
@@ -41,6 +41,7 @@ class Provider:
     """base_url: the default of the vendor's own SDK. dialects: wires it speaks, on which bytes pass through.
 
     key_header: "authorization" takes the key as a bearer token, any other as it is. around: wraps the hop of its lanes.
+    elsewhere: the codec of other servers of the dialect, behind a base URL of the settings.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Provider:
     key_header: str = BEARER
     uploads: MakeUploads | None = None
     around: Callable[[Hop], Hop] | None = None
+    elsewhere: MakeCodec | None = None
 
 
 def _openai(profile: ChatProfile = PLAIN) -> MakeCodec:
@@ -59,6 +61,87 @@ def _openai(profile: ChatProfile = PLAIN) -> MakeCodec:
 _ALL = frozenset({OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS})
 _CHAT = frozenset({OPENAI_CHAT})
 
+# github.com/openai/openai-openapi, CreateChatCompletionRequest; any other member is refused as an unknown parameter.
+_OPENAI_MEMBERS = frozenset(
+    {
+        "model",
+        "messages",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "functions",
+        "function_call",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "stop",
+        "n",
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "response_format",
+        "reasoning_effort",
+        "verbosity",
+        "user",
+        "safety_identifier",
+        "service_tier",
+        "metadata",
+        "stream",
+        "stream_options",
+        "audio",
+        "modalities",
+        "prediction",
+        "store",
+        "web_search_options",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+        "moderation",
+    }
+)
+# console.groq.com/docs/api-reference: any other property is refused as unsupported.
+_GROQ_MEMBERS = frozenset(
+    {
+        "model",
+        "messages",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "functions",
+        "function_call",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "stop",
+        "n",
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "response_format",
+        "reasoning_effort",
+        "user",
+        "service_tier",
+        "metadata",
+        "stream",
+        "stream_options",
+        "store",
+        "include_reasoning",
+        "reasoning_format",
+        "citation_options",
+        "compound_custom",
+        "documents",
+        "disable_tool_validation",
+        "exclude_domains",
+        "include_domains",
+        "search_settings",
+    }
+)
 OPENAI = ChatProfile(
     limit="max_completion_tokens",
     efforts=EFFORTS,
@@ -69,8 +152,12 @@ OPENAI = ChatProfile(
     tiers=frozenset({"auto", "default", "flex", "priority"}),
     files=True,
     file_ids=True,
+    developer=True,
+    members=_OPENAI_MEMBERS,
 )
-GROQ = ChatProfile(limit="max_completion_tokens", efforts=("none", "low", "medium", "high"))
+ELSEWHERE = replace(OPENAI, developer=False, renames=False, members=None)
+"""A server of one's own behind a base URL: it may know more members, and fewer roles."""
+GROQ = ChatProfile(limit="max_completion_tokens", members=_GROQ_MEMBERS, efforts=("none", "low", "medium", "high"))
 DEEPSEEK = ChatProfile(schema=False, echo="reasoning_content", efforts=("none", "low", "medium", "high", "max"))
 OPENROUTER = ChatProfile(efforts=EFFORTS, marks=True, files=True, top_k=True)
 
@@ -98,6 +185,7 @@ PROVIDERS = {
             "https://api.openai.com/v1",
             _ALL | {OPENAI_RESPONSES},
             lambda now, version: OpenAITwoWires(now, OPENAI),
+            elsewhere=lambda now, version: OpenAITwoWires(now, ELSEWHERE),
         ),
         Provider("groq", "https://api.groq.com/openai/v1", _CHAT, _openai(GROQ)),
         Provider("together", "https://api.together.xyz/v1", _ALL, _openai()),

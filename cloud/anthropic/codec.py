@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from cloud.anthropic import faults
 from cloud.anthropic.names import API_VERSION, COUNTING, WIRE
 from cloud.anthropic.pauses import PausingCall
 from cloud.anthropic.read_answer import ClaudeAnswerReader
 from cloud.anthropic.write_request import write_request
-from runtime.contract.codec import Decoder, Encoded, Unsupported
+from runtime.contract.codec import AS_IT_IS, Decoder, Encoded, Fit, Unsupported
 from runtime.contract.failures import Failure
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
@@ -24,6 +25,7 @@ PATHS = {
 }
 _JSON = ("content-type", "application/json")
 _VERSION, _BETA = "anthropic-version", "anthropic-beta"
+_SAMPLING = ("temperature", "top_p", "top_k")
 _MOST_VALUE = 4096  # characters of a header that is passed through
 
 
@@ -53,6 +55,13 @@ class AnthropicCodec:
 
     def decoder(self, request: Request) -> Decoder:
         return ClaudeAnswerReader(request, self._now)
+
+    def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
+        """Without sampling for a model that refuses it."""
+        if pinned or target.capabilities.sampling:
+            return AS_IT_IS
+        lost = tuple(name for name in _SAMPLING if body.get(name) is not None)
+        return Fit(drop=frozenset(lost), dropped=lost)
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """The version and the betas that the client wrote its body for. A value that no header can hold is dropped."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from secrets import token_hex
+from typing import Any
 
 from cloud.gemini import faults
 from cloud.gemini.names import API_VERSION, WIRE, path
 from cloud.gemini.read_answer import GeminiAnswerReader
 from cloud.gemini.write_request import write_request
-from runtime.contract.codec import Decoder, Encoded, Unsupported
+from runtime.contract.codec import AS_IT_IS, Decoder, Encoded, Fit, Unsupported
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
@@ -43,6 +44,9 @@ class GeminiCodec:
     def decoder(self, request: Request) -> Decoder:
         seed = self._draw()
         return GeminiAnswerReader(lambda place: f"call_{hashlib.sha256(f'{seed} {place}'.encode()).hexdigest()[:24]}")
+
+    def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
+        return AS_IT_IS
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """None: no client's bytes pass through."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from cloud.openai import faults
 from cloud.openai.limits import encoded_within, restoring
-from runtime.contract.codec import Decoder, Encoded, Unsupported
+from runtime.contract.codec import AS_IT_IS, Decoder, Encoded, Fit, Unsupported
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
+from runtime.dialects.openai_chat.fitting import fitted_body
 from runtime.dialects.openai_chat.profile import PLAIN, ChatProfile, fitted
 from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.openai_chat.write_request import write_request
@@ -20,6 +23,9 @@ PATHS = {
     "openai_completions": "/completions",
     "openai_embeddings": "/embeddings",
 }
+
+
+CHAT = "openai_chat"
 
 
 class OpenAICodec:
@@ -44,6 +50,12 @@ class OpenAICodec:
 
     def decoder(self, request: Request) -> Decoder:
         return restoring(ChatAnswerReader(), request)
+
+    def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
+        """The member changes of `fitted_body` for a chat body that was not sent to this target by name."""
+        profile = fitted(self._profile, target.capabilities)
+        fit = AS_IT_IS if pinned or dialect != CHAT else fitted_body(body, profile)
+        return fit if profile.developer else replace(fit, developer=False)
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return ()

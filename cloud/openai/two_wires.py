@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from cloud.openai.compatible import OpenAICodec
+from cloud.openai.compatible import CHAT, OpenAICodec
 from cloud.openai.limits import encoded_within, restoring
-from runtime.contract.codec import Decoder, Encoded, Unsupported
+from runtime.contract.codec import Decoder, Encoded, Fit, Unsupported
 from runtime.contract.events import Event, Failed
 from runtime.contract.failures import Failure
 from runtime.contract.messages import Request
@@ -27,7 +29,6 @@ from runtime.dialects.openai_responses.words import NAME
 from runtime.dialects.openai_responses.write_request import PATH, write_request
 from runtime.dialects.wire_choice import wire_for
 
-CHAT = "openai_chat"
 # platform.openai.com/docs/api-reference/responses: fewer output tokens than this are refused.
 OPENAI = ResponsesProfile(least_output=16, breakpoints=True, file_ids=True)
 
@@ -53,6 +54,12 @@ class OpenAITwoWires:
 
     def decoder(self, request: Request) -> Decoder:
         return restoring(EitherDecoder(), request)
+
+    def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
+        if dialect != NAME or pinned or target.capabilities.sampling:
+            return self._chat.fit(dialect, body, target, pinned=pinned)
+        lost = tuple(name for name in ("temperature", "top_p") if body.get(name) is not None)
+        return replace(self._chat.fit(dialect, body, target, pinned=pinned), drop=frozenset(lost), dropped=lost)
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return self._chat.headers(client)

@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.contract.codec import Decoder, Encoded
+from runtime.contract.codec import Decoder, Encoded, Fit
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
@@ -57,6 +57,8 @@ _PARAMETER = re.compile(
     r"\(parameter=(\w+)"
 )  # the Anthropic dialect has no place for `param`: it stands in the message
 
+_NO_DEVELOPER = Fit(developer=False)
+
 _Verdict = tuple[Kind, Disposition]
 _BUSY: _Verdict = (Kind.BUSY, Disposition.NEXT_CANDIDATE)
 _DOWN: _Verdict = (Kind.DOWN, Disposition.NEXT_CANDIDATE)
@@ -82,6 +84,10 @@ class EngineCodec:
 
     def decoder(self, request: Request) -> Decoder:
         return ChatAnswerReader()
+
+    def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
+        """Chat templates raise on a role they do not know."""
+        return _NO_DEVELOPER
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return ()

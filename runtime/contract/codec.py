@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from runtime.contract.events import Event
 from runtime.contract.failures import Failure
@@ -19,6 +19,23 @@ class Encoded:
 
     call: HttpCall
     dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Changes to a client's body, so that a target of the same wire takes it.
+
+    put: members with their new values; drop: members left out; dropped: those of both that were lost or weakened. developer:
+    False if the target does not know that role.
+    """
+
+    put: Mapping[str, Any] = field(default_factory=dict)
+    drop: frozenset[str] = frozenset()
+    dropped: tuple[str, ...] = ()
+    developer: bool = True
+
+
+AS_IT_IS = Fit()
 
 
 class Unsupported(Exception):
@@ -64,6 +81,10 @@ class Codec(Wire, Protocol):
         ...
 
     def decoder(self, request: Request) -> Decoder: ...
+
+    def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
+        """The changes to a client's body that passes to this target. pinned: the client named it, and keeps its members."""
+        ...
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """The client's headers that go upstream when its bytes pass through (versions, betas), lower-case names."""

@@ -40,6 +40,7 @@ class Capabilities:
     thinks_unasked: bool = False
     thinking_bound: bool = False  # rejects replayed reasoning if earlier turns were edited
     penalties: bool = True  # presence and frequency
+    stops: bool = True  # stop sequences
     media_results: bool = True  # media inside a tool's result
     media_urls: bool = True  # fetches media by their address itself
     media_addresses: tuple[str, ...] = ()  # prefixes, lower case, of the addresses it takes if it fetches no others

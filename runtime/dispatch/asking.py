@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+import msgspec
+
 from runtime.contract.codec import Codec
 from runtime.contract.hop import HttpCall
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 from runtime.dialects.format import CheckedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
+from runtime.dialects.roles import developer_as_system
 from runtime.dialects.translating import TranslatingMeter
 from runtime.dialects.wire_choice import must_translate
 from runtime.dispatch.job import Job
 from runtime.wire import limits
+from runtime.wire.raw_body import RawBody
 
+_CONVERSATIONS = {"openai_chat": "messages", "openai_responses": "input"}  # members that hold items with roles
 _JSON = ("content-type", "application/json")
 _FORMAT = "response_format"  # among the dropped: the model was only told of it in words
 
@@ -38,18 +43,26 @@ def passes(job: Job, target: Target) -> bool:
     return can.tools_over is None or not must_translate(job.dialect.name, job.body.data, can)
 
 
-def passed(job: Job, target: Target, codec: Codec, model: str, before: PartialAnswer | None) -> Asked:
+def passed(
+    job: Job, target: Target, codec: Codec, model: str, before: PartialAnswer | None, *, pinned: bool = False
+) -> Asked:
     """The client's own bytes (with no limit above the model's), and what reads an answer of its own wire.
 
-    model: what this lane calls it.
+    model: what this lane calls it. pinned: the client named the target, and its members stay.
     """
     can = target.capabilities
     most = can.max_output_tokens
     body = job.body if most is None else limits.lowered(job.body, most)
+    lowered = () if body is job.body else (limits.NAME,)
+    fit = codec.fit(job.dialect.name, body.data, target, pinned=pinned)
+    if fit.put or fit.drop:
+        put = {name: msgspec.json.encode(value) for name, value in fit.put.items()}
+        body = RawBody(body.spliced(put, fit.drop))
+    if not fit.developer and b'"developer"' in body.raw and (member := _CONVERSATIONS.get(job.dialect.name)):
+        body = developer_as_system(body, member)
     passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before)
     headers = (_JSON, *codec.headers(job.headers))
-    dropped = () if body is job.body else (limits.NAME,)
-    return Asked(HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter, dropped)
+    return Asked(HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter, (*lowered, *fit.dropped))
 
 
 def translated(job: Job, target: Target, codec: Codec, request: Request) -> Asked:

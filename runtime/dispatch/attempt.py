@@ -92,7 +92,8 @@ class Attempt:
         failure: Failure | None
         try:
             if passing:
-                asked = passed(self._job, self._turn.target, self._turn.backend.codec, self._lane.model, self.before)
+                turn, pinned = self._turn, self._run.plan.pinned
+                asked = passed(self._job, turn.target, turn.backend.codec, self._lane.model, self.before, pinned=pinned)
             else:
                 asked = await self._translated()
         except HopError as error:

@@ -35,6 +35,8 @@ class ChatProfile:
     text_parts: whether a message of several texts may be a list.
     files: documents may be sent; file_ids, file_urls: by id, by URL. videos: `video_url` is known.
     sounds: formats of `input_audio`, empty for any.
+    developer: whether it knows that role. renames: whether `limit` is the only name it knows for the bound. members: those
+    of a body that it knows, if it refuses others; None if it does not.
     """
 
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -67,6 +69,9 @@ class ChatProfile:
     file_urls: bool = False
     videos: bool = False
     sounds: frozenset[str] = frozenset({"wav", "mp3"})
+    developer: bool = False
+    renames: bool = True
+    members: frozenset[str] | None = None
 
 
 PLAIN = ChatProfile()
@@ -80,6 +85,7 @@ VLLM = ChatProfile(
     stops=None,
     videos=True,
     sounds=frozenset(),
+    renames=False,
 )
 """The local engine. Its chat templates decide which reasoning the model sees again."""
 
@@ -102,4 +108,5 @@ def fitted(profile: ChatProfile, can: Capabilities) -> ChatProfile:
         schema=profile.schema and can.structured_output,
         logprobs=profile.logprobs and can.logprobs,
         longest=can.max_output_tokens,
+        stops=profile.stops if can.stops else 0,
     )

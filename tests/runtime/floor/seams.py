@@ -3,7 +3,7 @@
 the door        ids, body, head of the answer, bytes of the answer, its end
 reading         the planner's facts and plan, the fleet's picture
 choosing        backend, lane, claim, ledger
-calling         codec (path, headers, encode, decoder, classify), hop, reply
+calling         codec (path, headers, fit, encode, decoder, classify), hop, reply
 translating     dialect (check, streams, passing, read_request, write_answer, error_body, error_event), meters, writers
 settling        learning, the record's store, the metrics, stored responses
 """
@@ -66,7 +66,7 @@ IN_LIFE: tuple[Seam, ...] = (
     (Ledger, "backlog_s"),
     (InFlight, "first_token"),
     (InFlight, "done"),
-    *((codec, name) for codec in _CODECS for name in ("path", "headers", "encode", "decoder", "classify")),
+    *((codec, name) for codec in _CODECS for name in ("path", "headers", "fit", "encode", "decoder", "classify")),
     (ScriptedHop, "open"),
     (ScriptedReply, "chunk"),
     *(

@@ -55,9 +55,12 @@ class _Body:
         request, profile = self._request, self._profile
         own = dict(request.extra.get(WIRE, {}))
         foreign = own.pop("tools", [])
+        known = profile.members
+        self.dropped += [name for name in own if known is not None and name not in known]
+        own = {name: value for name, value in own.items() if known is None or name in known}
         if request.logit_bias and not profile.biases:
             raise Unsupported("the model takes no logit_bias", "logit_bias")
-        if profile.stops is not None and len(request.stop) > profile.stops:
+        if profile.stops and len(request.stop) > profile.stops:
             raise Unsupported(f"the model takes at most {profile.stops} stop sequences", "stop")
         limit = limits.least(request.max_tokens, profile.longest)
         if limit != request.max_tokens:
@@ -68,7 +71,7 @@ class _Body:
             **self._tools(foreign),
             "response_format": self._format(),
             profile.limit: limit,
-            "stop": list(request.stop) or None,
+            "stop": self._hint("stop", list(request.stop) or None, profile.stops != 0),
             "temperature": self._hint("temperature", request.temperature, profile.sampling),
             "top_p": self._hint("top_p", request.top_p, profile.sampling),
             "presence_penalty": self._hint("presence_penalty", request.presence_penalty, profile.penalties),
