@@ -20,6 +20,7 @@ from local_models.weights import hub, weights
 from local_models.weights.cache import cache_home
 from local_models.weights.errors import WeightsError
 from local_models.weights.shards import weight_bytes
+from runtime.cli.client import proxy_variable, unusable_proxy
 
 _NVIDIA = Path("/proc/driver/nvidia/version")
 _SHM = Path("/dev/shm")
@@ -136,10 +137,14 @@ def answers_like_hearth(url: str) -> bool:
     return False
 
 
-def ask_server(url: str, key: str | None) -> tuple[int | None, str]:
-    """(status of GET /models, why there is none)."""
+def ask_server(url: str, key: str | None, env: Mapping[str, str]) -> tuple[int | None, str]:
+    """(status of GET /models, the reason without one). Proxies of the environment are for other machines only."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
+    variable = proxy_variable(url, env)
     try:
-        return httpx.get(f"{url.rstrip('/')}/models", headers=headers, timeout=_WAIT_S).status_code, ""
-    except httpx.HTTPError as fault:
-        return None, str(fault)
+        models = f"{url.rstrip('/')}/models"
+        return httpx.get(models, headers=headers, timeout=_WAIT_S, trust_env=variable is not None).status_code, ""
+    except (httpx.HTTPError, httpx.InvalidURL) as fault:
+        return None, f"{fault}{f' (through the proxy that {variable} names)' if variable else ''}"
+    except (ImportError, ValueError):  # SOCKS, or a proxy's address that is none
+        return None, unusable_proxy(variable)

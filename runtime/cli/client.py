@@ -6,19 +6,20 @@ Knows addresses and errors, no endpoint.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment
 
 import httpx
 import msgspec
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.settings import Settings
-from runtime.settings.environment import API_KEY
+from runtime.settings.agree import on_this_machine
+from runtime.settings.environment import API_KEY, environment
 from runtime.settings.faults import SettingsError
 from runtime.settings.read import load
 
@@ -35,12 +36,7 @@ class Address:
 
     @property
     def on_this_machine(self) -> bool:
-        host = urlsplit(self.url).hostname or ""
-        if host == "localhost":
-            return True
-        with contextlib.suppress(ValueError):
-            return ipaddress.ip_address(host).is_loopback
-        return False
+        return on_this_machine(urlsplit(self.url).hostname or "")
 
 
 def settings_from(config: Path | None, env: Mapping[str, str]) -> Settings:
@@ -70,30 +66,71 @@ def address_of(url: str | None, config: Path | None, env: Mapping[str, str]) -> 
 
 
 def client(address: Address, *, read_s: float | None = 30.0) -> httpx.Client:
-    """read_s: the longest silence between two pieces of an answer; None waits for ever."""
+    """read_s: the longest silence between two pieces of an answer; None waits for ever.
+
+    The environment's proxies hold, but never for an address on this machine. Raises CommandError for an unusable one.
+    """
     headers = {"authorization": f"Bearer {address.key}"} if address.key else {}
-    timeout = httpx.Timeout(read_s, connect=5.0)
     transport = httpx.HTTPTransport(uds=address.socket) if address.socket else None
-    trust_env = not address.on_this_machine
-    return httpx.Client(
-        base_url=address.url, headers=headers, timeout=timeout, trust_env=trust_env, transport=transport
-    )
+    variable = proxy_variable(address.url, environment())
+
+    def not_the_proxys(reply: httpx.Response) -> None:
+        kind = reply.headers.get("content-type", "")
+        if variable and reply.is_error and "json" not in kind:
+            words = f"the proxy that {variable} names answered {reply.status_code} in the runtime's place"
+            raise CommandError(f"{words}: {_around(address.url)}", Exit.NO_RUNTIME)
+
+    try:
+        return httpx.Client(
+            base_url=address.url,
+            headers=headers,
+            timeout=httpx.Timeout(read_s, connect=5.0),
+            trust_env=not address.on_this_machine,
+            transport=transport,
+            event_hooks={"response": [not_the_proxys]},
+        )
+    except (ImportError, ValueError) as fault:  # SOCKS, or a proxy's address that is none
+        raise CommandError(f"{unusable_proxy(variable)}, or {_around(address.url)}", Exit.USAGE) from fault
+
+
+def proxy_variable(url: str, env: Mapping[str, str]) -> str | None:
+    """The variable that names the proxy for an address; None without one, and always for this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if on_this_machine(host) or proxy_bypass_environment(host):
+        return None
+    names = (f"{parts.scheme}_proxy", "all_proxy")
+    return next((spelt for name in names for spelt in (name, name.upper()) if env.get(spelt)), None)
+
+
+def unusable_proxy(variable: str | None) -> str:
+    """The sentence for a proxy that no client here speaks. Its address is not shown, because it may hold a password."""
+    return f"the proxy that {variable or 'the environment'} names cannot be used: name one that begins with http://"
+
+
+def _around(url: str) -> str:
+    return f"put {urlsplit(url).hostname} into NO_PROXY to go around it"
 
 
 @contextlib.contextmanager
 def faults_in_words(address: Address) -> Iterator[None]:
     """Turns httpx errors into a CommandError."""
+    variable = proxy_variable(address.url, environment())
+    through = f" through the proxy that {variable} names; {_around(address.url)}" if variable else ""
     try:
         yield
+    except httpx.ProxyError as fault:
+        words = f"the proxy that {variable} names did not connect to {address.url} ({fault})"
+        raise CommandError(f"{words}: {_around(address.url)}", Exit.NO_RUNTIME) from fault
     except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
         start = "; start it with: hearth serve" if address.on_this_machine else f" ({fault})"
-        raise CommandError(f"no runtime answers at {address.url}{start}", Exit.NO_RUNTIME) from fault
+        raise CommandError(f"no runtime answers at {address.url}{start}{through}", Exit.NO_RUNTIME) from fault
     except httpx.TimeoutException as fault:
-        raise CommandError(f"{address.url} was silent too long", Exit.NO_RUNTIME) from fault
+        raise CommandError(f"{address.url} was silent too long{through}", Exit.NO_RUNTIME) from fault
     except (httpx.RemoteProtocolError, httpx.ReadError) as fault:
-        raise CommandError(f"{address.url} cut the answer: {fault}", Exit.CUT) from fault
+        raise CommandError(f"{address.url} cut the answer: {fault}{through}", Exit.CUT) from fault
     except httpx.HTTPError as fault:
-        raise CommandError(f"{address.url}: {fault}", Exit.NO_RUNTIME) from fault
+        raise CommandError(f"{address.url}: {fault}{through}", Exit.NO_RUNTIME) from fault
 
 
 def refusal(status: int, body: bytes) -> CommandError:
@@ -112,6 +149,7 @@ _ADVICE = {
     401: f"; put a key the runtime knows into {API_KEY}",
     404: "; `hearth status` lists the targets",
     405: "; is this address a Hearth?",
+    407: "; a proxy on the way asks for a login: correct HTTP_PROXY, or name the host in NO_PROXY",
 }
 
 

@@ -76,7 +76,7 @@ def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iter
     said = settings.engine
     if said.url:
         key = said.key.value if said.key else None
-        yield from (checks.attached_row(url, *box.ask_server(url, key)) for url in said.url)
+        yield from (checks.attached_row(url, *box.ask_server(url, key, env)) for url in said.url)
         return
     seen, found = survey(probe), box.engines()
     gpus = seen.gpus
