@@ -12,6 +12,7 @@ import asyncio
 import io
 import ssl
 from collections.abc import Callable, Mapping
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,7 +24,8 @@ _COPIED_AT_ONCE = 1 << 20  # bytes of a body; aiohttp writes a larger one in pie
 def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
     """The proxy for a URL, or None. Lower-case names win over upper-case ones, NO_PROXY over the others.
 
-    NO_PROXY: "*", or host names, each with all names below it and with or without a port, between commas. Raises ValueError.
+    NO_PROXY: "*", or host names, each with all names below it and with or without a port, between commas. This machine's
+    loopback addresses have none. Raises ValueError for a proxy that is not spoken to over HTTP.
     """
 
     def value(name: str) -> str:
@@ -31,14 +33,29 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
 
     at = urlsplit(url)
     address = value(f"{at.scheme}_proxy") or value("all_proxy")
-    if not address:
+    if not address or _is_loopback(at.hostname or ""):
         return None
     hosts = (at.hostname or "", f"{at.hostname}:{at.port}")
     for rule in value("no_proxy").lower().replace(" ", "").split(","):
         name = rule.removeprefix("*").strip(".[]")
         if rule == "*" or (name and any(host == name or host.endswith(f".{name}") for host in hosts)):
             return None
-    return address if "://" in address else f"http://{address}"
+    scheme, separator, _ = address.partition("://")
+    if separator and scheme.lower() not in ("http", "https"):
+        variables = f"{at.scheme}_proxy or all_proxy".upper()
+        advice = f"name one that begins with http://, or put {at.hostname} into NO_PROXY"
+        raise ValueError(f"the proxy that {variables} names speaks {scheme}, which is not supported: {advice}")
+    return address if separator else f"http://{address}"
+
+
+def _is_loopback(host: str) -> bool:
+    """True for `localhost` and the loopback addresses, also for an IPv4 address written as IPv6."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 class CloudClient:

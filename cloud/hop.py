@@ -82,7 +82,9 @@ def _unreached(error: Exception) -> HopError:
     match error:
         case TimeoutError():
             return HopError(Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, "no connection within its time-out"))
-        case aiohttp.ClientHttpProxyError() | ssl.SSLError() | aiohttp.ClientSSLError():
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return HopError(Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, f"not reached through the proxy: {words}"))
+        case ssl.SSLError() | aiohttp.ClientSSLError():
             return HopError(Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, f"not reached: {words}"))
         case _ if isinstance(error, _NOT_HTTP):
             return _garbled(f"the answer is not HTTP: {words}")

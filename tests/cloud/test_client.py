@@ -396,9 +396,20 @@ P = "http://p:3128"
         ("https://a.com:8444/v1", {"HTTPS_PROXY": P, "NO_PROXY": "a.com:8443"}, P),
         ("https://[::1]:1/v1", {"HTTPS_PROXY": P, "NO_PROXY": "[::1]"}, None),
         ("https://[::1]:1/v1", {"HTTPS_PROXY": P, "NO_PROXY": "localhost,::1"}, None),
-        ("https://127.0.0.1/v1", {"HTTPS_PROXY": P, "NO_PROXY": ""}, P),
+        ("https://127.0.0.1/v1", {"HTTPS_PROXY": P, "NO_PROXY": ""}, None),
+        ("http://localhost:8000/v1", {"HTTP_PROXY": P}, None),
+        ("http://[::ffff:127.0.0.1]:8000/v1", {"ALL_PROXY": "socks5://p"}, None),
+        ("https://10.0.0.1/v1", {"HTTPS_PROXY": P}, P),
     ],
 )
 def test_the_proxy_of_an_address(url: str, environ: dict[str, str], proxy: str | None) -> None:
     """Scheme, host, port and exemptions decide, as in other programs."""
     assert proxy_of(url, environ) == proxy
+
+
+@pytest.mark.parametrize("name", ["ALL_PROXY", "https_proxy"])
+def test_a_proxy_that_is_not_spoken_to_over_http_is_named(name: str) -> None:
+    """The sentence says which variable to change, and shows no password."""
+    with pytest.raises(ValueError, match=r"ALL_PROXY names speaks socks5.*NO_PROXY") as raised:
+        proxy_of("https://a.com/v1", {name: "socks5://user:hidden@p:1080"})
+    assert "hidden" not in str(raised.value)
