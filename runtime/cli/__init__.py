@@ -1,5 +1,5 @@
 """The commands: thin, over the runtime's own modules. Importing this package imports none of them."""
 
-from runtime.cli.group import main
+from runtime.cli.entry import main
 
 __all__ = ["main"]

@@ -1,5 +1,5 @@
 """`python -m runtime.cli` is `hearth`."""
 
-from runtime.cli.group import main
+from runtime.cli.entry import main
 
 main()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -47,7 +48,9 @@ _BY_NAME = {command.name: command for command in COMMANDS}
 def main() -> None:
     """The console script."""
     out, err = standard()
-    sys.exit(ended(sys.argv[1:], out, err))
+    code = ended(sys.argv[1:], out, err)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to stop; the interpreter's end prints no traceback
+    sys.exit(code)
 
 
 def ended(arguments: Sequence[str], out: Stdout, err: TextIO) -> int:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,9 @@ def engine() -> Iterator[str]:
 class Served:
     """One `hearth serve`; `stderr` is the reading end of its pipe."""
 
-    def __init__(self, folder: Path, engine: str, *arguments: str, **more: str) -> None:
+    def __init__(
+        self, folder: Path, engine: str, *arguments: str, program: tuple[str, ...] = ("-m", "runtime.cli"), **more: str
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -53,7 +56,7 @@ class Served:
         }
         settings = folder / "hearth.toml"
         settings.write_text("")
-        command = [sys.executable, "-m", "runtime.cli", "serve", "--config", str(settings), *arguments]
+        command = [sys.executable, *program, "serve", "--config", str(settings), *arguments]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -86,8 +89,10 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, engine: str, *arguments: str, **more: str) -> Iterator[Served]:
-    hearth = Served(folder, engine, *arguments, **more)
+def served(
+    folder: Path, engine: str, *arguments: str, program: tuple[str, ...] = ("-m", "runtime.cli"), **more: str
+) -> Iterator[Served]:
+    hearth = Served(folder, engine, *arguments, program=program, **more)
     try:
         yield hearth
     finally:
@@ -154,3 +159,48 @@ def test_an_engine_that_cannot_be_started_is_said_and_tried_again(tmp_path: Path
             if causes or any(each["trouble"] for each in report["chores"]):
                 break
         assert hearth.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["responses.sqlite3", "decisions.sqlite3", "breakers.json"])
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\x00" + b"\xff" * 5000, None])
+def test_a_damaged_state_file_does_not_keep_it_from_starting(
+    tmp_path: Path, engine: str, name: str, content: bytes | None
+) -> None:
+    """Garbage, a torn database, or a folder in the file's place: it serves, and nothing on stderr is a traceback."""
+    if content is None:
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with served(tmp_path, engine) as hearth:
+        lines = hearth.until("ready:")
+        assert hearth.get("/health/live") == {"status": "live"}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{hearth.port}/v1/responses",
+            json.dumps({"model": "local", "input": "hi", "store": True}).encode(),
+            {"content-type": "application/json"},
+        )
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+        assert hearth.stop() == 0
+        assert "Traceback" not in "".join(lines) + hearth.stderr.read()
+
+
+_SMALL_DISK = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+runpy.run_module("runtime.cli", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("most", "serves"), [("0", False), ("10", True), ("4096", True)])
+def test_a_full_disk_at_the_start_is_a_sentence(tmp_path: Path, engine: str, most: str, serves: bool) -> None:
+    """Without room for the lock nothing starts; with room for it alone the runtime serves and keeps decisions in memory."""
+    with served(tmp_path, engine, program=("-c", _SMALL_DISK, most)) as hearth:
+        if serves:
+            lines = hearth.until("ready:")
+            assert hearth.stop() == 0
+        else:
+            lines = [hearth.stderr.readline()]
+            assert hearth.process.wait(DRAIN_S + ENDS_WITHIN_S) == 1
+            assert "cannot be used" in lines[0]
+        assert "Traceback" not in "".join(lines) + hearth.stderr.read()

@@ -116,6 +116,47 @@ def test_ctrl_c_is_one_sentence_and_130(arguments: tuple[str, ...]) -> None:
     assert err == b"hearth: stopped\n"
 
 
+# Runs the console script, and sends SIGINT to itself where the named module is about to be imported.
+_INTERRUPTED_AT = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+module = sys.argv.pop(1)
+sys.meta_path.insert(0, Finder())
+from runtime.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("runtime.cli.group", ["--help"]),
+        ("difflib", ["status"]),
+        ("runtime.cli.streams", ["serve"]),
+        ("runtime.cli.launch", ["config", "show"]),
+        ("runtime.cli.serve", ["serve"]),
+        ("uvicorn", ["serve"]),
+        ("pydantic", ["doctor"]),
+        ("httpx", ["status"]),
+        ("local_models.classification.labels", ["classify", "in.csv", "-o", "out"]),
+    ],
+)
+def test_ctrl_c_while_modules_load_is_one_sentence(module: str, arguments: list[str]) -> None:
+    """The first second of a command is spent on imports."""
+    command = [sys.executable, "-c", _INTERRUPTED_AT, module, *arguments]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert ended.stderr == b"hearth: stopped\n"
+    assert ended.returncode in (
+        130,
+        -signal.SIGINT,
+    )  # Python itself ends by the signal where a C import was interrupted
+    assert ended.stdout == b""
+
+
 class _Dead(io.RawIOBase):
     name = "dead"
 
