@@ -10,6 +10,7 @@ from runtime.server.access_policy import AccessPolicy
 from runtime.server.connection import ConnectionLimits
 from runtime.server.hosts_and_origins import Hosts, Origins, Proxies
 from runtime.settings import Settings
+from runtime.settings.accounts import secrets
 from runtime.trust.admin_key import local_admin_key
 from runtime.trust.keys import Keys
 
@@ -51,6 +52,5 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 def log(settings: Settings) -> None:
     """Puts the settings of the log in force."""
     server = settings.server
-    keys = [*server.keys, *server.admin_keys, settings.engine.key, *(each.key for each in settings.targets.values())]
-    secrets = [key.reveal() for key in keys if key is not None and key.value is not None]
-    logs.configure(server.log_level, server.log_format, access_log=server.access_log, secrets=secrets)
+    hidden = [secret.reveal() for _, secret in secrets(settings) if secret.value is not None]
+    logs.configure(server.log_level, server.log_format, access_log=server.access_log, secrets=hidden)

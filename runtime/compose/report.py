@@ -13,7 +13,7 @@ from runtime.compose.targets import retiring
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.desk import Desk
 from runtime.server import status
-from runtime.settings import Settings
+from runtime.settings import Server, Settings
 
 _LOG_LINES = 20
 
@@ -42,7 +42,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         version=__version__,
         started_at=process.started_at,
         uptime_s=wall - process.started_at,
-        address=f"http://{settings.server.host}:{settings.server.port}",
+        address=address_of(settings.server),
         engine=_engine(fleet, desk.clock(), "attached" if settings.engine.url else settings.engine.device),
         load=_load(fleet),
         targets=_targets(fleet),
@@ -53,6 +53,14 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         notes=(*notes, *retiring(settings, datetime.fromtimestamp(wall, UTC).date())),
         chores=tuple(process.chores),
     )
+
+
+def address_of(server: Server) -> str:
+    """The address that clients use: the Unix socket if there is one, else host and port."""
+    if server.socket:
+        return f"unix:{server.socket}"
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"http://{host}:{server.port}{server.path_prefix}"
 
 
 def _engine(fleet: LiveFleet, now: float, device: str) -> status.EngineStatus:

@@ -57,7 +57,15 @@ def opened(document: Document, model_override: str | None, keyring: Keyring) -> 
         if key := getattr(table, name):
             values[section] = table.model_copy(update={name: keyring.open(key)})
     settings = Settings.model_construct(_fields_set=set(document.model_fields_set), **values)
-    return settings, list(_refusals(settings))
+    faults: list[SettingsFault] = []
+    for place, key in secrets(settings):
+        # A target without its key is set aside instead; an engine that is started here needs none.
+        if key.trouble and place[0] != "targets" and (place[0] != "engine" or settings.engine.url):
+            or_without = ", or take it out" if place[0] == "server" else ""
+            kind, _, where = key.reference.partition(":")
+            remedy = f"set {where} in the environment" if kind == "env" else f"write the key into {where}"
+            faults.append(SettingsFault(place, f"{key.reference} {key.trouble}: {remedy}{or_without}"))
+    return settings, faults
 
 
 def _account(target: TargetSettings, keyring: Keyring) -> tuple[TargetSettings, str | None]:
@@ -77,16 +85,6 @@ def _account(target: TargetSettings, keyring: Keyring) -> tuple[TargetSettings, 
 def usual_key(provider: str) -> str:
     """The variable with a provider's key, for targets that name none."""
     return f"{re.sub(r'[^A-Za-z0-9]', '_', provider).upper()}_API_KEY"
-
-
-def _refusals(settings: Settings) -> Iterator[SettingsFault]:
-    for place, key in secrets(settings):
-        # A target without its key is set aside instead; an engine that is started here needs none.
-        if key.trouble and place[0] != "targets" and (place[0] != "engine" or settings.engine.url):
-            or_without = ", or take it out" if place[0] == "server" else ""
-            kind, _, where = key.reference.partition(":")
-            remedy = f"set {where} in the environment" if kind == "env" else f"write the key into {where}"
-            yield SettingsFault(place, f"{key.reference} {key.trouble}: {remedy}{or_without}")
 
 
 def secrets(document: Document) -> Iterator[tuple[Key, Secret]]:

@@ -69,7 +69,15 @@ def disagreements(
     if isinstance(host, str) and lets_strangers_in(host, socket=server.get("socket"), keyed=keyed):
         advice = f'set server.keys = ["env:{API_KEY}"] and give {API_KEY} a value, or listen on "127.0.0.1"'
         yield SettingsFault(("server", "host"), f'"{host}" lets other machines in, and no key is set: {advice}')
-    yield from _targets(_table(tree.get("targets")), known)
+    for name, target in _table(tree.get("targets")).items():
+        if name in (AUTO, LOCAL):
+            words = f'"{name}" is a name of Hearth\'s own: call the target something else'
+            yield SettingsFault(("targets", name), words)
+        elif not _NAME.fullmatch(name):
+            yield SettingsFault(("targets", name), 'a target\'s name is letters, digits, ".", "_" and "-" only')
+        provider = _table(target).get("provider")
+        if isinstance(provider, str) and provider and (trouble := known.no_provider(provider)):
+            yield SettingsFault(("targets", name, "provider"), trouble)
     for name in _table(tree.get("models")):
         if name in (AUTO, LOCAL) or not _NAME.fullmatch(name):
             yield SettingsFault(
@@ -99,19 +107,6 @@ def on_this_machine(host: str) -> bool:
 def lets_strangers_in(host: str, *, socket: object, keyed: object) -> bool:
     """True if other machines reach the server and no key is asked for. Only local users reach a Unix socket."""
     return bool(host) and not socket and not keyed and not on_this_machine(host)
-
-
-def _targets(targets: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:
-    for name, target in targets.items():
-        if name in (AUTO, LOCAL):
-            yield SettingsFault(
-                ("targets", name), f'"{name}" is a name of Hearth\'s own: call the target something else'
-            )
-        elif not _NAME.fullmatch(name):
-            yield SettingsFault(("targets", name), 'a target\'s name is letters, digits, ".", "_" and "-" only')
-        for _, provider in _texts([_table(target).get("provider")]):
-            if trouble := provider and known.no_provider(provider):
-                yield SettingsFault(("targets", name, "provider"), trouble)
 
 
 def _references(tree: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:

@@ -63,7 +63,13 @@ def overlay(tree: dict[str, Any], env: Mapping[str, str]) -> Overrides:
     if env.get(ENGINE_PYTHON):
         _put(tree, ("engine", "python"), env[ENGINE_PYTHON])
         overrides.variables["engine", "python"] = ENGINE_PYTHON
-    for variable, words in _variables(env):
+    named = [
+        (name, name.removeprefix(PREFIX).split("__"))
+        for name in env
+        if name.startswith(PREFIX) and name not in RESERVED and env[name]
+    ]
+    # Whole tables before single keys, and targets last: how their names are spelled is learned from the routes.
+    for variable, words in sorted(named, key=lambda entry: (entry[1][0] == "TARGETS", len(entry[1]), entry[0])):
         try:
             key = _key(words, tree)
         except LookupError as error:
@@ -76,16 +82,6 @@ def overlay(tree: dict[str, Any], env: Mapping[str, str]) -> Overrides:
     return overrides
 
 
-def _variables(env: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Whole tables before single keys, and targets last: how their names are spelled is learned from the routes."""
-    named = [
-        (name, name.removeprefix(PREFIX).split("__"))
-        for name in sorted(env)
-        if name.startswith(PREFIX) and name not in RESERVED and env[name]
-    ]
-    return sorted(named, key=lambda entry: (entry[1][0] == "TARGETS", len(entry[1])))
-
-
 def _key(words: list[str], tree: Mapping[str, Any]) -> Key | None:
     """The key a variable sets; None if it cannot be a setting. Raises LookupError with the reason for a wrong key."""
     if len(words) == 1 and words[0].lower() not in Document.model_fields:
@@ -95,7 +91,9 @@ def _key(words: list[str], tree: Mapping[str, Any]) -> Key | None:
         here = at(key)
         known = fields_of(here)
         if entry_of(here) is not None and word:
-            key = (*key, _spelled(word, key, tree))
+            # A free name as the file spells it, or as a route or rule does; else in lower case as it stands.
+            spelled = (name for name in _names(key, tree) if re.sub(r"[^A-Za-z0-9]", "_", name).upper() == word.upper())
+            key = (*key, next(spelled, word.lower()))
         elif word.lower() in known:
             key = (*key, word.lower())
         elif known:
@@ -107,13 +105,8 @@ def _key(words: list[str], tree: Mapping[str, Any]) -> Key | None:
     return key
 
 
-def _spelled(word: str, table: Key, tree: Mapping[str, Any]) -> str:
-    """A free name as the file spells it, or as a route or rule does; else in lower case as it stands."""
-    spelled = (name for name in _names(table, tree) if re.sub(r"[^A-Za-z0-9]", "_", name).upper() == word.upper())
-    return next(spelled, word.lower())
-
-
 def _names(table: Key, tree: Mapping[str, Any]) -> Iterator[str]:
+    """The names that the file uses in a table; for targets, those that routes and rules name too."""
     here: Any = tree
     for part in table:
         here = here.get(part) if isinstance(here, Mapping) else None

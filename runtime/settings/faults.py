@@ -1,6 +1,6 @@
 """Faults of the settings, each with a place and a message that says what to do.
 
-    SettingsFault           a key and what is wrong there
+    SettingsFault   a key and the sentence for it
     Problem         a fault with its place: a line of a file, or a variable
     SettingsError   every problem of one reading
 
@@ -70,7 +70,7 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-# What the validator calls an error -> what a person is told. Braces are filled from the error's own context.
+# The validator's name of an error -> the message. Braces are filled from the error's own context.
 _WORDS: Mapping[str, str] = {
     "string_type": "must be text in quotes",
     "int_type": "must be a whole number",
@@ -106,23 +106,19 @@ def _fault(finding: Mapping[str, Any]) -> SettingsFault:
         case "value_error":
             return SettingsFault(key, str(context["error"]))
         case "literal_error":
-            return SettingsFault(key, _choice(key, finding["input"]))
+            choices, given = [str(choice) for choice in choices_of(at(key))], finding["input"]
+            near = nearest(given, choices) if isinstance(given, str) else ""
+            return SettingsFault(key, f"must be one of {', '.join(choices)}{_instead(key, given)}{near}")
     words = _WORDS[kind].format(**context) if kind in _WORDS else str(finding["msg"]).lower()
     return SettingsFault(key, words + ("" if finding["input"] == "" else _instead(key, finding["input"])))
 
 
 def unknown(key: Key) -> str:
-    """That a key is none, and which one may have been meant: in its own table, or elsewhere under the same name."""
+    """The message for an unknown key, with the nearest known one: in its own table, or elsewhere under the same name."""
     word = str(key[-1])
     near = nearest(word, fields_of(at(key[:-1])))
     homes = [name for name, field in Document.model_fields.items() if word in fields_of(field.annotation)]
     return "unknown key" + (near or (f"; it belongs in [{homes[0]}]" if homes and len(key) <= 2 else ""))
-
-
-def _choice(key: Key, given: object) -> str:
-    choices = [str(choice) for choice in choices_of(at(key))]
-    near = nearest(given, choices) if isinstance(given, str) else ""
-    return f"must be one of {', '.join(choices)}{_instead(key, given)}{near}"
 
 
 def _instead(key: Key, given: object) -> str:

@@ -62,7 +62,14 @@ def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collec
     tree = _parse(text, name)
     sheet = _Sheet(name, places(text))
     sheet.overrides = overlay(tree, env)
-    document, faults = _validated(tree)
+    faults: list[SettingsFault] = []
+    try:
+        document = Document.model_validate(tree)
+    except ValidationError as error:
+        # The sections without a fault are checked on, so that all faults are reported together.
+        faults = faults_of(error)
+        wrong = {fault.key[0] for fault in faults}
+        document = Document.model_validate({name: section for name, section in tree.items() if name not in wrong})
     override: str | None = env.get(MODEL, "").strip()
     if override in ("", AUTO):
         override = None
@@ -146,16 +153,6 @@ class _Sheet:
             if key[:end] in self.places:
                 return f"{Path(self.name).name}:{self.places[key[:end]].line}"
         return self.name
-
-
-def _validated(tree: Mapping[str, Any]) -> tuple[Document, list[SettingsFault]]:
-    """The document and its faults. With faults, it holds only the sections without any."""
-    try:
-        return Document.model_validate(tree), []
-    except ValidationError as error:
-        faults = faults_of(error)
-    wrong = {fault.key[0] for fault in faults}
-    return Document.model_validate({name: section for name, section in tree.items() if name not in wrong}), faults
 
 
 def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> Iterator[str]:

@@ -85,6 +85,7 @@ def test_no_configured_secret_reaches_the_log(tmp_path: Path, capsys: pytest.Cap
     """Keys of the door, of the engine and of targets alike."""
     text = """[server]
 keys = ["env:A"]
+admin_keys = ["env:D"]
 log_format = "json"
 [engine]
 url = ["http://127.0.0.1:1/v1"]
@@ -93,8 +94,10 @@ key = "env:B"
 provider = "openai"
 model = "m"
 key = "env:C"
+[fleet]
+key = "env:E"
 """
-    env = {"A": "door-secret", "B": "engine-secret", "C": "target-secret"}
+    env = {name: f"{name}-secret" for name in "ABCDE"}
     root, raises = logging.getLogger(), logging.raiseExceptions
     before = list(root.handlers)
     try:
@@ -106,4 +109,4 @@ key = "env:C"
         logging.getLogger(logs.OURS).setLevel(logging.NOTSET)
         logging.getLogger("hearth.access").setLevel(logging.NOTSET)
     shown = capsys.readouterr().err
-    assert "sent *** *** ***" in shown and "secret" not in shown
+    assert "sent *** *** *** *** ***" in shown and "secret" not in shown
