@@ -25,18 +25,22 @@ _HEAD = """\
 
 <!-- Written by `python -m scripts.configuration_docs` from runtime/settings. Change it there. -->
 
-Hearth reads one TOML file, and an empty one works. `--config FILE` names it; left out, it is `./hearth.toml`, else
+Hearth reads one TOML file, which may be empty. `--config FILE` names it; without it, Hearth takes `./hearth.toml`, else
 `hearth.toml` in `$XDG_CONFIG_HOME/hearth` (`~/.config/hearth`), else every setting has its default.
+
+A changed file is read again while Hearth runs (also on SIGHUP). It is judged as it would be in force: with the address, the
+engine and the records as they are until a restart. A file with a fault, one without keys while other machines reach the
+running address, and a file that has vanished change nothing; `hearth status` shows the reason.
 
 | command | does |
 | --- | --- |
 | `hearth config init [PATH]` | writes a file that shows every setting, commented out |
-| `hearth config check` | tells every fault with file, line and the nearest right name; then what has no effect yet |
-| `hearth config show` | prints what is in force and where each value comes from, without secrets |
+| `hearth config check` | lists every fault with file, line and the nearest valid name, then the keys without effect yet |
+| `hearth config show` | prints every setting with its source, without secrets |
 
 ## Environment
 
-Each value can be set as `HEARTH_SECTION__KEY`, and the environment beats the file. Lists and tables are JSON; `-` and
+Each value can be set as `HEARTH_SECTION__KEY`; the environment overrides the file. Lists and tables are JSON; `-` and
 `.` in a name are written `_`; an empty variable sets nothing.
 
 ```sh
@@ -47,13 +51,13 @@ HEARTH_ALIASES='{"gpt-4o": "auto"}'              # a whole section
 ```
 
 A name that is not in the file is spelled as the routes and rules spell it, else in lower case as it stands. A wrong key
-is an error; a `HEARTH_` variable that cannot be a setting is only told of. Reserved are:
+is an error; a `HEARTH_` variable that cannot be a setting is a warning. Reserved names:
 
 | variable | means |
 | --- | --- |
-| `HEARTH_API_KEY` | the key that `hearth ask` shows; the server asks for it where `server.keys` names it |
-| `HEARTH_STATE_DIR` | where decisions and the engine's marker live, else `~/.local/state/hearth` (XDG) |
-| `HEARTH_MODEL` | where all `auto` traffic goes: `local`, `local/NAME`, `PROVIDER/MODEL` or a target |
+| `HEARTH_API_KEY` | the key that `hearth ask` sends; the server asks for it where `server.keys` names it |
+| `HEARTH_STATE_DIR` | the folder of decisions and the engine's marker, else `~/.local/state/hearth` (XDG) |
+| `HEARTH_MODEL` | the target of all `auto` traffic: `local`, `local/NAME`, `PROVIDER/MODEL` or a target |
 | `HEARTH_ENGINE_PYTHON` | the Python that has vLLM, as `engine.python` |
 | `HEARTH_SHARED` | used by the tests alone |
 

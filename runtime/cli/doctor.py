@@ -61,7 +61,12 @@ def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Ite
     for line in (*loaded.warnings, *pending(loaded.settings)):
         yield CheckRow("settings", WARN, line)
     yield from _engine(loaded.settings, env, probe)
-    yield from _targets(loaded.settings)
+    # Targets without an adapter are reported among the settings.
+    called = {name: said for name, said in loaded.settings.targets.items() if said.provider in ADAPTERS}
+    absent = {name: why for name, why in loaded.settings.absent.items() if name in called}
+    usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in absent}
+    ending = retiring(loaded.settings, datetime.now(UTC).date())
+    yield from checks.target_rows(usable, absent, loaded.settings.escalation.mode, ending)
     if loaded.settings.server.port == 0:
         yield CheckRow("port", OK, "any free one")
     else:
@@ -93,15 +98,6 @@ def _engine(settings: Settings, env: Mapping[str, str], probe: GpuProbe) -> Iter
         yield checks.weights_row(said.model, kept.place, kept.size, offline=said.offline)
     yield checks.shm_row(box.shm_size(), groups=len(gpus) > said.replicas)
     yield checks.orphans_row(found.orphaned)
-
-
-def _targets(settings: Settings) -> Iterator[CheckRow]:
-    """Targets without an adapter are reported among the settings."""
-    called = {name: said for name, said in settings.targets.items() if said.provider in ADAPTERS}
-    usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in settings.absent}
-    absent = {name: why for name, why in settings.absent.items() if name in called}
-    ending = retiring(settings, datetime.now(UTC).date())
-    return checks.target_rows(usable, absent, settings.escalation.mode, ending)
 
 
 def _port(settings: Settings, config: Path | None, env: Mapping[str, str]) -> CheckRow:

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NamedTuple, NoReturn, TextIO
+from typing import NamedTuple, TextIO
 
 from runtime import __version__
 from runtime.cli.exits import STOPPED, CommandError, Exit
@@ -82,7 +82,12 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
         out.write(f"{PROGRAM} {__version__}\n")
         return Exit.OK
     try:
-        command = _BY_NAME.get(first) or _unknown(first)
+        command = _BY_NAME.get(first)
+        if command is None:
+            near = get_close_matches(first, _BY_NAME, n=1, cutoff=0.5)
+            guess = f"did you mean `{PROGRAM} {near[0]}`?" if near else f"`{PROGRAM} --help` lists the commands"
+            kind = "option" if first.startswith("-") else "command"
+            raise CommandError(f"there is no {kind} `{first}`; {guess}", Exit.USAGE)
         try:
             module = importlib.import_module(command.module)
         except ImportError as fault:
@@ -112,10 +117,3 @@ def overview(paint: Paint) -> str:
             "",
         )
     )
-
-
-def _unknown(name: str) -> NoReturn:
-    near = get_close_matches(name, _BY_NAME, n=1, cutoff=0.5)
-    guess = f"did you mean `{PROGRAM} {near[0]}`?" if near else f"`{PROGRAM} --help` lists the commands"
-    kind = "option" if name.startswith("-") else "command"
-    raise CommandError(f"there is no {kind} `{name}`; {guess}", Exit.USAGE)

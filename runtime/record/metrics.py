@@ -64,8 +64,7 @@ class _Collector(Collector):
         yield from _requests(self._counters)
         yield from _times_and_tokens(self._counters)
         gauges = self._read()
-        yield from _engine(gauges)
-        yield from _replica_load(gauges)
+        yield from _replicas(gauges)
         yield from _gpus(gauges)
         yield from _runtime(gauges, self._counters)
 
@@ -96,31 +95,18 @@ def _times_and_tokens(counters: RequestCounters) -> Iterator[Metric]:
     yield _counter("hearth_cost_usd", "Dollars for all exchanges with a target", ("target",), paid)
 
 
-def _engine(gauges: Gauges) -> Iterator[Metric]:
+def _replicas(gauges: Gauges) -> Iterator[Metric]:
     every = [
         ((view.name, str(state)), float(view.state is state)) for view in gauges.replicas for state in ReplicaState
     ]
     yield _gauge("hearth_engine_state", "1 for the state a replica is in", ("replica", "state"), every)
     restarts = [((view.name,), view.restarts) for view in gauges.replicas]
     yield _counter("hearth_engine_restarts", "Restarts of a replica", ("replica",), restarts)
-
-
-def _replica_load(gauges: Gauges) -> Iterator[Metric]:
     reporting = [((view.name,), view.telemetry) for view in gauges.replicas if view.telemetry]
     one = ("replica",)
     waiting, running = [(n, t.waiting) for n, t in reporting], [(n, t.running) for n, t in reporting]
-    yield _gauge(
-        "hearth_queue_waiting",
-        "Requests waiting in the engine, as it reports them",
-        one,
-        waiting,
-    )
-    yield _gauge(
-        "hearth_queue_running",
-        "Requests running in the engine, as it reports them",
-        one,
-        running,
-    )
+    yield _gauge("hearth_queue_waiting", "Requests waiting in the engine, as it reports them", one, waiting)
+    yield _gauge("hearth_queue_running", "Requests running in the engine, as it reports them", one, running)
     yield _gauge("hearth_kv_cache_ratio", "KV cache in use, 0 to 1", one, [(n, t.kv_cache) for n, t in reporting])
     inside = [((view.name,), view.in_flight) for view in gauges.replicas]
     yield _gauge("hearth_replica_in_flight", "Requests sent to a replica and not yet answered", one, inside)

@@ -186,9 +186,19 @@ class Store:
                 if not self._writing:
                     break
                 self._save(self._open())
-            self._forget_old()
+            now = self._clock()
+            if self._retention_s and now >= self._next_retention:
+                self._next_retention = now + _RETENTION_EVERY_S
+                if self._open().forget_before(now - self._retention_s):
+                    self._open().give_back()
         except (sqlite3.Error, DamagedError, OSError) as fault:
-            self._put_back()
+            # The batch returns to the queue, as far as there is room: the oldest are dropped.
+            with self._lock:
+                room = self._most_waiting - len(self._waiting)
+                kept = self._writing[max(0, len(self._writing) - room) :]
+                self._dropped += len(self._writing) - len(kept)
+                self._waiting.extendleft(reversed(kept))
+                self._writing = ()
             self._close_after(fault)
             return False
         except Exception as fault:  # noqa: BLE001 - whatever one batch does, the writer lives on to write the next
@@ -214,15 +224,6 @@ class Store:
             self._writing = ()
             self._idle.notify_all()
 
-    def _put_back(self) -> None:
-        """Returns the batch to the queue, as far as there is room: the oldest are dropped."""
-        with self._lock:
-            room = self._most_waiting - len(self._waiting)
-            kept = self._writing[max(0, len(self._writing) - room) :]
-            self._dropped += len(self._writing) - len(kept)
-            self._waiting.extendleft(reversed(kept))
-            self._writing = ()
-
     def _open(self) -> Database:
         if self._database is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -235,13 +236,6 @@ class Store:
                 self._recent.extendleft(older[: _RECENT - len(self._recent)])
         return self._database
 
-    def _forget_old(self) -> None:
-        now = self._clock()
-        if self._retention_s and now >= self._next_retention:
-            self._next_retention = now + _RETENTION_EVERY_S
-            if self._open().forget_before(now - self._retention_s):
-                self._open().give_back()
-
     def _close_after(self, fault: Exception) -> None:
         """Closes the file and reports the fault once. A damaged file is moved aside; the next turn begins a new one."""
         if self._database is not None:
@@ -249,7 +243,11 @@ class Store:
                 self._database.close()
             self._database = None
         if database.damaged(fault):
-            words = self._move_aside(fault)
+            words = f"{self.path} is damaged ({fault})"
+            try:
+                words += f"; it was moved to {sqlite_files.set_aside(self.path).name} and a new one begun"
+            except OSError as refused:
+                words += f" and cannot be moved aside: {refused}; decisions are not saved"
         elif sqlite_files.busy(fault):
             words = f"{self.path} is locked by another process; decisions wait in memory until it lets go"
         elif isinstance(fault, sqlite3.Error | OSError):
@@ -260,13 +258,6 @@ class Store:
         if words != self._trouble:
             self._say(words)
         self._trouble = words
-
-    def _move_aside(self, fault: Exception) -> str:
-        try:
-            place = sqlite_files.set_aside(self.path)
-        except OSError as refused:
-            return f"{self.path} is damaged ({fault}) and cannot be moved aside: {refused}; decisions are not saved"
-        return f"{self.path} is damaged ({fault}); it was moved to {place.name} and a new one begun"
 
     def _say(self, words: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a closed log must not end the writer

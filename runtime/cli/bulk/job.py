@@ -167,7 +167,11 @@ class _Run:
             preparing.cancel()
             return
         sorter = await preparing
-        self._bind(patience.model)
+        # OUT belongs to the model too: one that an earlier run had not is refused before anything is written.
+        model = self.outcome.model = patience.model
+        if self.known is not None and self.known.model != model:
+            raise refusal(self.job.out, f"the model was {self.known.model}, now it is {model}")
+        self.journal.belongs_to(msgspec.structs.replace(self.identity, model=model))
 
         async def sort(text: str) -> dict[str, Any]:
             return fields_of(await sorter.sort(text))
@@ -200,14 +204,6 @@ class _Run:
         except UnanswerableError as error:
             raise HopelessError(f"the engine does not take the question: {error}") from error
         return sorter
-
-    def _bind(self, model: str) -> None:
-        """Writes down what OUT belongs to, the model included. Raises JournalError where an earlier run had another model."""
-        self.outcome.model = model
-        identity = msgspec.structs.replace(self.identity, model=model)
-        if self.known is not None and self.known.model != model:
-            raise refusal(self.job.out, f"the model was {self.known.model}, now it is {model}")
-        self.journal.belongs_to(identity)
 
     async def _shown(self, meter: ProgressMeter, patience: Patience) -> None:
         while True:

@@ -76,7 +76,13 @@ class Patience:
                     except AnswerError as error:
                         wait = Wait(backoff(attempt), str(error), maybe_row=True)
                     else:
-                        self._answered_by(reply.target or found.model)
+                        model = reply.target or found.model
+                        self.model = self.model or model
+                        if model != self.model:
+                            words = f"the runtime now answers with {model}, the rows so far are by {self.model}"
+                            advice = "start it with that model again, or begin anew with --restart"
+                            raise HopelessError(f"{words}: {advice}")
+                        self.last_answer, self.trouble = self.clock(), ""
                         return found
                 case Bad(code, message):
                     raise UnanswerableError(code, message)
@@ -93,12 +99,3 @@ class Patience:
                 raise HopelessError(f"no answer for {silent:.0f} s, and {wait.seconds:.0f} s more to wait: {wait.why}")
             self.waits += 1
             await self.sleep(wait.seconds)
-
-    def _answered_by(self, model: str) -> None:
-        self.model = self.model or model
-        if model != self.model:
-            raise HopelessError(
-                f"the runtime now answers with {model}, the rows so far are by {self.model}: start it with that "
-                "model again, or begin anew with --restart"
-            )
-        self.last_answer, self.trouble = self.clock(), ""
