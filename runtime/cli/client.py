@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass
 
 import httpx
 import msgspec
@@ -97,7 +97,7 @@ def proxy_variable(url: str, env: Mapping[str, str]) -> str | None:
     """The variable that names the proxy for an address; None without one, and always for this machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if on_this_machine(host) or proxy_bypass_environment(host):
+    if on_this_machine(host) or proxy_bypass(host):
         return None
     names = (f"{parts.scheme}_proxy", "all_proxy")
     return next((spelt for name in names for spelt in (name, name.upper()) if env.get(spelt)), None)

@@ -150,7 +150,11 @@ def test_an_engine_that_cannot_be_started_is_said_and_tried_again(tmp_path: Path
     state.mkdir()
     for name in ("engine", "engines", "sock", "sockets"):
         (state / name).write_text("in the way")
-    more = {"HEARTH_STATE_DIR": str(state), "HEARTH_ENGINE__URL": "[]", "HEARTH_ENGINE__PYTHON": sys.executable}
+    more: dict[str, Any] = {
+        "HEARTH_STATE_DIR": str(state),
+        "HEARTH_ENGINE__URL": "[]",
+        "HEARTH_ENGINE__PYTHON": sys.executable,
+    }
     with served(tmp_path, engine, **more) as hearth:
         hearth.until("Hearth listens")
         while True:
