@@ -82,7 +82,7 @@ class Live:
         async with self._turn:
             try:
                 await self._take(self._read())
-            except (SettingsError, ValueError) as error:
+            except (SettingsError, OSError, ValueError) as error:  # OSError: a folder on the way is gone or closed
                 self.refused = str(error)
                 self._notice(f"settings not reloaded, the old ones stay:\n{error}")
                 return False

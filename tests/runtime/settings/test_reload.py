@@ -169,6 +169,20 @@ async def test_a_default_file_that_vanishes_is_a_fault_and_still_watched(
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_working_folder_that_is_gone_is_a_fault_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default file is looked for there; the old settings stay."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    runtime = Runtime(folder, text="[escalation]\nqueue_depth = 3", env={"HOME": str(tmp_path)}, default=True)
+    runtime.file.unlink()
+    folder.rmdir()
+    assert not await runtime.live.reload()
+    assert runtime.live.settings.escalation.queue_depth == 3
+    assert runtime.live.refused
+    monkeypatch.chdir(tmp_path)
+
+
 async def test_the_same_settings_are_not_applied_again(tmp_path: Path) -> None:
     """A comment changes nothing."""
     runtime = Runtime(tmp_path, "# one")
