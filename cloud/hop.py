@@ -9,6 +9,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from cloud.client import CloudClient
+from cloud.unpacking import CODINGS, Unpacking, UnpackingError
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import MOST_BODY, HttpCall, relay_chunks, rest_of
 
@@ -26,10 +27,16 @@ class CloudReply:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        self._next = (
+            Unpacking(response.content.readany, coding).piece if coding in CODINGS else response.content.readany
+        )
 
     async def chunk(self) -> bytes:
         try:
-            return await self._response.content.readany()
+            return await self._next()
+        except UnpackingError as error:
+            raise _garbled(str(error)) from error
         except _FOREIGN as error:
             failure = Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, f"the answer was cut: {_words(error)}")
             raise HopError(failure) from error
@@ -66,8 +73,8 @@ class CloudHop:
             )
         except _FOREIGN as error:
             raise _unreached(error) from error
-        coding = response.headers.get("content-encoding", "identity")
-        if coding != "identity":
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity" and coding not in CODINGS:
             response.close()
             raise _garbled(f"the answer is compressed ({coding[:40]}), which nobody asked for")
         return CloudReply(response)
