@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -52,6 +53,9 @@ class CloudBackend:
     uploads: Uploads | None = None
 
 
+# Models without an entry, by name: those that embed, and OpenAI's that do not, wherever they are served.
+_EMBEDS = re.compile(r"embed", re.IGNORECASE)
+_CHATS = re.compile(r"(gpt|chatgpt|o\d)-", re.IGNORECASE)
 NO_PRICE = "no price is known for this model"
 
 
@@ -84,8 +88,13 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     catalogued = known(provider, model)
     if catalogued is not None:
         return catalogued.capabilities
-    spoken = PROVIDERS[provider].dialects if own_server else frozenset()
-    return replace(plain(provider), completions=OPENAI_COMPLETIONS in spoken, embeddings=OPENAI_EMBEDDINGS in spoken)
+    spoken = PROVIDERS[provider].dialects
+    embeds = _EMBEDS.search(model) is not None or (own_server and _CHATS.match(model) is None)
+    return replace(
+        plain(provider),
+        completions=own_server and OPENAI_COMPLETIONS in spoken,
+        embeddings=embeds and OPENAI_EMBEDDINGS in spoken,
+    )
 
 
 def connect(client: CloudClient, target: Target, account: Account, now: Callable[[], datetime]) -> Backend:

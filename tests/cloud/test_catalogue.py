@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cloud.backend import plain_capabilities
 from cloud.catalogue import known
 from runtime.contract.targets import Price
 
@@ -38,3 +39,22 @@ def test_most_prices_are_the_same_for_every_prompt() -> None:
     found = known("anthropic", "claude-sonnet-5-5")
     assert found is not None and found.price is not None
     assert found.price.of(900_000) is found.price
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "own_server", "embeds"),
+    [
+        ("openai", "gpt-4o", False, False),
+        ("openai", "gpt-4o", True, False),
+        ("openai", "o3-mini", True, False),
+        ("openai", "gpt-6-luna", True, False),
+        ("openai", "text-embedding-3-small", False, True),
+        ("together", "BAAI/bge-embed", False, True),
+        ("openai", "bge-m3", True, True),
+        ("groq", "nomic-embed-text", False, False),
+        ("together", "llama", False, False),
+    ],
+)
+def test_models_that_embed(provider: str, model: str, own_server: bool, embeds: bool) -> None:
+    """A chat model is never asked for embeddings; an embedding model of the vendor can be."""
+    assert plain_capabilities(provider, model, own_server=own_server).embeddings is embeds
