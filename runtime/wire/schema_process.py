@@ -52,9 +52,10 @@ class SchemaProcess:
         self._limit_s, self._patience_s, self._most_waiting = limit_s, patience_s, most_waiting
         self._text_limit, self._clock = text_limit, clock
         self._program = (*program, str(limit_s), str(idle_s))
-        self._threads = ThreadPoolExecutor(children, thread_name_prefix="schema-check")
+        self._children = children
+        self._threads: ThreadPoolExecutor | None = None  # made by the first check, and by the first after `close`
         self._waiting = 0
-        self._closed = False
+        self._ended = 0  # times `close` was called: a child of an earlier time is not used again
         self._idle: list[subprocess.Popen[bytes]] = []
 
     async def violation(self, text: str, schema: Any) -> SchemaViolation | None:
@@ -69,21 +70,25 @@ class SchemaProcess:
             raise UncheckedError(str(error)) from error
         if len(question) > self._text_limit:
             raise UncheckedError(f"schema and answer are longer than {self._text_limit} bytes")
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._children, thread_name_prefix="schema-check")
         self._waiting += 1
         try:
-            job = self._threads.submit(self._ask, question, self._clock() + self._patience_s)
+            job = self._threads.submit(self._ask, question, self._clock() + self._patience_s, self._ended)
             return await asyncio.wrap_future(job)
         finally:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Ends every child: an idle one now, another after its check."""
-        self._closed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Ends every child: an idle one now, another after its check. A later check starts new ones."""
+        self._ended += 1
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
         while self._idle:
             _end(self._idle.pop())
 
-    def _ask(self, question: bytes, latest: float) -> SchemaViolation | None:
+    def _ask(self, question: bytes, latest: float, ended: int) -> SchemaViolation | None:
         """Runs in a thread. Only a child that answered is used again."""
         if self._clock() > latest:
             raise UncheckedError(f"the check waited {self._patience_s:g} s for its turn")
@@ -107,11 +112,11 @@ class SchemaProcess:
             answered = True
         except (OSError, msgspec.DecodeError) as error:
             if _end(child) == 0 and used is not None:  # it had been idle for too long, just now
-                return self._ask(question, latest)
+                return self._ask(question, latest, ended)
             raise UncheckedError(f"the check did not end within {self._limit_s:g} s") from error
         finally:
             watchdog.cancel()
-            if answered and not self._closed:
+            if answered and ended == self._ended:
                 self._idle.append(child)
             else:
                 _end(child)

@@ -165,3 +165,12 @@ async def test_more_text_than_the_limit_is_not_checked() -> None:
         with pytest.raises(UncheckedError, match="longer than 100"):
             await pool.violation(text, schema)
     pool.close()
+
+
+async def test_it_can_be_closed_and_used_again(checks: SchemaProcess, children: Children) -> None:
+    """Closing ends the children that are there; it is no end of checking."""
+    assert await checks.violation("1", {"type": "integer"}) is None
+    checks.close()
+    assert children() == []
+    assert await checks.violation("1", {"type": "integer"}) is None
+    assert len(children()) == 1
