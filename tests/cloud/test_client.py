@@ -179,11 +179,12 @@ async def test_redirects_are_not_followed() -> None:
         reply.close()
 
 
-async def test_a_compressed_answer_is_refused() -> None:
-    """Nothing is ever unpacked, so no answer can be a bomb."""
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br"])
+async def test_an_answer_in_a_packing_that_is_not_read_is_refused(coding: str) -> None:
+    """`identity` was asked for: gzip and deflate are unpacked all the same, and nothing else."""
 
     async def answer(exchange: Exchange) -> None:
-        await exchange.say(b"\x1f\x8b", headers={"content-encoding": "gzip"})
+        await exchange.say(b"\x1f\x8b", headers={"content-encoding": coding})
 
     async with served(answer) as url, opened(CloudClient({})) as client:
         error = await refused(CloudHop(client, url, {}))
