@@ -65,8 +65,8 @@ class ClientRequest:
         self.caller: Caller = STRANGER
         self.peer: str | None = client[0] if (client := scope.get("client")) else None
         self.started = False
-        extensions = scope.get("extensions") or {}
-        self.write_now: Callable[[bytes], bool] | None = extensions.get(WRITE_NOW)
+        # Taken out of the scope: it knows the scope's own connection, a circle that only the collector would find.
+        self.write_now: Callable[[bytes], bool] | None = (scope.get("extensions") or {}).pop(WRITE_NOW, None)
 
     @property
     def query(self) -> str:

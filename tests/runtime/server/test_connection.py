@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 import uvloop
 
-from runtime.server.asgi import ClientGone, ClientRequest, Receive, Scope, Send
+from runtime.server.asgi import WRITE_NOW, ClientGone, ClientRequest, Receive, Scope, Send
 from runtime.server.connection import ConnectionLimits, HttpProtocol, http_protocol
 from runtime.server.listening import listening
 from runtime.wire.api_error import ApiError
@@ -447,3 +447,20 @@ async def _hang_up() -> None:
             await asyncio.gather(*(one() for _ in range(20)))
         while any("run_asgi" in repr(task) for task in asyncio.all_tasks()):
             await asyncio.sleep(0.01)
+
+
+async def test_a_request_takes_its_way_out_of_the_scope() -> None:
+    """What writes at once knows the connection, and the connection the scope: left there, each request would be a circle."""
+
+    async def nothing(*_: object) -> dict[str, object]:
+        return {}
+
+    scope: dict[str, object] = {
+        "method": "GET",
+        "path": "/",
+        "headers": [],
+        "extensions": {WRITE_NOW: lambda data: True},
+    }
+    request = ClientRequest(scope, nothing, nothing, 0.0)
+    assert request.write_now is not None
+    assert scope["extensions"] == {}
