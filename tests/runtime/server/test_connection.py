@@ -452,8 +452,10 @@ async def _hang_up() -> None:
 async def test_a_request_takes_its_way_out_of_the_scope() -> None:
     """What writes at once knows the connection, and the connection the scope: left there, each request would be a circle."""
 
-    async def nothing(*_: object) -> dict[str, object]:
+    async def receive() -> dict[str, object]:
         return {}
+
+    async def send(message: object) -> None: ...
 
     scope: dict[str, object] = {
         "method": "GET",
@@ -461,6 +463,6 @@ async def test_a_request_takes_its_way_out_of_the_scope() -> None:
         "headers": [],
         "extensions": {WRITE_NOW: lambda data: True},
     }
-    request = ClientRequest(scope, nothing, nothing, 0.0)
+    request = ClientRequest(scope, receive, send, 0.0)
     assert request.write_now is not None
     assert scope["extensions"] == {}
