@@ -29,6 +29,7 @@ from runtime.contract.failures import HopError
 
 _LOOK_S = 0.2  # between two looks at an engine that is starting
 _FIRST_ANSWER_S = 120.0  # the first completion compiles and warms up
+_CLOSED = 0  # in place of a status: the socket refuses
 _HEALTH_S = 1.0  # between two looks at /health of a ready engine
 _LAST_WORDS_S = 0.5  # a dying engine gets to exit by itself, so that its log is whole
 _TOLD_TO_END = "[shutdown] API server: shutdown triggered"  # logged on SIGTERM and SIGINT alone
@@ -95,6 +96,7 @@ class OwnedEngine:
     _key: str = ""
     _gpus: tuple[int, ...] = ()
     _before: tuple[Gpu, ...] = ()
+    _closed: bool = False  # a ready engine that refuses connections has begun to end, whatever its log says
     _told_to_end: bool = False  # somebody sent it SIGTERM: it takes no new connection, but may go on with open ones
 
     @property
@@ -145,7 +147,7 @@ class OwnedEngine:
         if sockets.remove_stale(self.place.socket):
             notice(f"{self.name}: removed the socket a dead engine left")
         self.log.mark()
-        self._told_to_end = False
+        self._closed = self._told_to_end = False
         seconds = self.world.starts.last(self._key)
         last_time = "" if seconds is None else f" ({seconds:.0f} s last time)"
         notice(f"{self.name}: starting vLLM with {model.name} on {plan.about}{last_time}")
@@ -211,11 +213,11 @@ class OwnedEngine:
         raise ReplicaFault(f"it answers neither completions nor embeddings: {words}", deterministic=True)
 
     async def _health(self) -> int | None:
-        """The status of /health; None without an answer, which by itself proves nothing."""
+        """The status of /health; None without an answer, which by itself proves nothing; `_CLOSED` where nobody listens."""
         try:
             return (await self.hop.probe("/health", 5.0))[0]
-        except HopError:
-            return None
+        except HopError as error:
+            return _CLOSED if isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError) else None
 
     # -- down
 
@@ -225,7 +227,9 @@ class OwnedEngine:
         dead = asyncio.create_task(child.wait(), name=f"{self.name} exit")
         try:
             while not dead.done():
-                if await self._health() == 503 or self._told_to_end:
+                health = await self._health()
+                self._closed = health == _CLOSED
+                if health == 503 or self._closed or self._told_to_end:
                     await asyncio.wait((dead,), timeout=_LAST_WORDS_S)
                     return self._death(dead.result() if dead.done() else None, "while it served")
                 await asyncio.wait((dead,), timeout=_HEALTH_S)
@@ -237,9 +241,12 @@ class OwnedEngine:
         """The cause of an end nobody asked for; exit code 0 is no excuse."""
         if any(_TOLD_TO_END in line for line in self.log.flush()) or self._told_to_end:
             return ReplicaFault(f"vLLM was told to end (SIGTERM), and not by Hearth, {when}")
-        how = (
-            "its engine core died" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        )
+        if code is not None:
+            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        elif self._closed:
+            how = "its endpoint closed: its engine core died, or somebody else sent a SIGTERM"
+        else:
+            how = "its engine core died"
         found = faults.diagnose(self.log.since_mark)
         if found is not None:
             return ReplicaFault(f"{found.cause} ({how} {when})", deterministic=found.deterministic)

@@ -157,7 +157,8 @@ def test_explain_live_says_why(serving: Serving) -> None:
     command = [sys.executable, "-m", "runtime.cli", "explain", "hello", "--live", "--config", str(serving.config)]
 
     async def ask() -> str:
-        filling = asyncio.create_task(burst(serving.url, 8, max_tokens=1500, model="local"))
+        # Streams: what waits for a first token is then seen, not inferred from the time a whole answer takes.
+        filling = asyncio.create_task(burst(serving.url, 8, max_tokens=1500, model="local", stream=True))
         await asyncio.to_thread(_until, lambda: serving.status()["in_flight"] == 8, 30, "eight are in flight")
         told = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=True)
         filling.cancel()

@@ -175,7 +175,8 @@ async def test_a_term_from_outside_with_a_stream_open(rig: Rig) -> None:
     os.kill(run["front"], signal.SIGTERM)
     assert await asyncio.wait_for(stream, 60) in ("error event", "cut")
     await rig.back(restarts)
-    assert (rig.engine.views()[0].cause or "").startswith("vLLM was told to end")
+    cause = rig.engine.views()[0].cause or ""
+    assert cause.startswith("vLLM was told to end") or "its endpoint closed" in cause, cause
     assert [procfs.start_of(pid) for pid in run.values()] == [None, None]
 
 

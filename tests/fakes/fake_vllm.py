@@ -28,6 +28,7 @@ The script (a JSON object; unknown members are refused), also changed live with 
     health_s       seconds /health takes
     ignore_term    true: SIGTERM is ignored by both processes
     end_s          seconds between SIGTERM, from which on it takes no connection, and its end
+    quiet_end      true: it does not log that it was told to end
     grandchild     true: a process that leaves the session and outlives both, as a stray worker does
 
 GET /_fake/state: {"front", "core", "grandchild", "open": requests being answered, "left": requests whose client went
@@ -67,6 +68,7 @@ DEFAULTS: dict[str, Any] = {
     "health_s": 0.0,
     "ignore_term": False,
     "end_s": 0.0,
+    "quiet_end": False,
     "grandchild": False,
 }
 _DEAD_CORE = {"error": {"message": "EngineCore encountered an issue.", "type": "InternalServerError", "code": 500}}
@@ -160,6 +162,7 @@ class Front:
         self.asked: list[dict[str, Any]] = []
         self.open = 0
         self.left = 0
+        self.ending = False  # told to: each connection is closed behind its answer
         self.prompt_tokens = 0
         self.generated = 0
         self.over = asyncio.Event()
@@ -189,6 +192,7 @@ class Front:
             await exchange.say(_DEAD_CORE, 500)
         finally:
             self.open -= 1
+            exchange.open = exchange.open and not self.ending
 
     def _route(self, path: str) -> Answer:
         routes: dict[str, Answer] = {
@@ -349,7 +353,9 @@ async def serve(
 
     def told_to_end() -> None:
         if not script["ignore_term"]:
-            print("(APIServer pid=1) INFO [shutdown] API server: shutdown triggered", flush=True)
+            if not script["quiet_end"]:
+                print("(APIServer pid=1) INFO [shutdown] API server: shutdown triggered", flush=True)
+            front.ending = True
             server.close()
             loop.call_later(script["end_s"], front.over.set)
 

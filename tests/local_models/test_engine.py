@@ -157,6 +157,18 @@ async def test_a_term_from_outside_is_a_crash_with_its_own_cause(
         assert (only(engine).cause or "").startswith("vLLM was told to end (SIGTERM), and not by Hearth")
 
 
+async def test_an_engine_that_closes_its_endpoint_is_ending_whatever_it_logs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing in the log, the process lives on, its socket refuses: it is ended and started again as such, not as hung."""
+    monkeypatch.setattr("local_models.engine._GRACE_S", 0.3)
+    script = {"end_s": 60.0, "quiet_end": True}
+    async with running(fake_engine(folder, script), folder) as engine:
+        os.kill((await fake_state(hop(engine)))["front"], signal.SIGTERM)
+        await restarted(engine)
+        assert "its endpoint closed" in (only(engine).cause or "")
+
+
 async def test_a_slow_health_is_not_death(folder: Path) -> None:
     """An engine whose /health takes long goes on serving."""
     async with running(fake_engine(folder), folder) as engine:
