@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cloud.anthropic import faults
+from cloud.anthropic.fitting import fitted_body
 from cloud.anthropic.names import API_VERSION, COUNTING, WIRE
 from cloud.anthropic.pauses import PausingCall
 from cloud.anthropic.read_answer import ClaudeAnswerReader
@@ -25,7 +26,6 @@ PATHS = {
 }
 _JSON = ("content-type", "application/json")
 _VERSION, _BETA = "anthropic-version", "anthropic-beta"
-_SAMPLING = ("temperature", "top_p", "top_k")
 _MOST_VALUE = 4096  # characters of a header that is passed through
 
 
@@ -57,11 +57,8 @@ class AnthropicCodec:
         return ClaudeAnswerReader(request, self._now)
 
     def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
-        """Without sampling for a model that refuses it."""
-        if pinned or target.capabilities.sampling:
-            return AS_IT_IS
-        lost = tuple(name for name in _SAMPLING if body.get(name) is not None)
-        return Fit(drop=frozenset(lost), dropped=lost)
+        """The changes of `fitted_body` for a body that was not sent to this target by name."""
+        return AS_IT_IS if pinned else fitted_body(body, target.capabilities)
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """The version and the betas that the client wrote its body for. A value that no header can hold is dropped."""

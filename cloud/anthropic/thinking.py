@@ -11,7 +11,7 @@ from runtime.contract.targets import Capabilities
 
 PARAM = "reasoning_effort"
 
-_ORDER = ("minimal", "low", "medium", "high", "xhigh", "max")
+ORDER = ("minimal", "low", "medium", "high", "xhigh", "max")  # of efforts, from the least thinking to the most
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 49152}  # tokens
 _LEAST_BUDGET = 1024
 
@@ -40,7 +40,7 @@ def plan(asked: Thinking | None, can: Capabilities, max_tokens: int, barred: boo
     # Without a budget of the client's own at most half of the answer's tokens: the answer needs room.
     tokens = asked.budget or min(_BUDGETS[asked.effort or "medium"], max_tokens // 2)
     budget = min(max(tokens, _LEAST_BUDGET), max_tokens - 1)
-    effort = _nearest(asked, can, losses) if can.thinking_levels else None
+    effort = nearest(asked, can, losses) if can.thinking_levels else None
     return Thought({"type": "enabled", "budget_tokens": budget}, effort)
 
 
@@ -61,15 +61,15 @@ def _level(asked: Thinking | None, can: Capabilities, losses: Losses) -> Thought
         return Thought(on, can.thinking_levels[0])
     if asked is None or not _wanted(asked):
         return Thought(on if can.thinks_unasked else None)
-    return Thought(on, _nearest(asked, can, losses))
+    return Thought(on, nearest(asked, can, losses))
 
 
-def _nearest(asked: Thinking, can: Capabilities, losses: Losses) -> str:
+def nearest(asked: Thinking, can: Capabilities, losses: Losses) -> str:
     """The strongest level the model has that is not above the one asked for, else its weakest."""
     tokens = asked.budget or 0
     of_budget = next((level for level in ("low", "medium") if tokens <= _BUDGETS[level]), "high")
     effort = asked.effort or of_budget
-    below = [level for level in can.thinking_levels if _ORDER.index(level) <= _ORDER.index(effort)]
+    below = [level for level in can.thinking_levels if ORDER.index(level) <= ORDER.index(effort)]
     level = below[-1] if below else can.thinking_levels[0]
     losses.add_if(level != effort, PARAM)
     return level

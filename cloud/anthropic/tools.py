@@ -61,9 +61,8 @@ def forces(request: Request) -> bool:
     return request.tool_choice is not None and request.tool_choice.mode in ("required", "named") and _offered(request)
 
 
-def nudge(request: Request) -> str:
-    """The instruction for a model that cannot be forced to call."""
-    name = request.tool_choice.name if request.tool_choice else None
+def nudge(name: str | None) -> str:
+    """The instruction for a model that cannot be forced to call. name: of the one tool that is wanted."""
     which = f"the tool {tool_name(name)}" if name else "one of the tools"
     return f"Answer by calling {which}. Do not answer in words alone."
 

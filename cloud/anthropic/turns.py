@@ -14,7 +14,7 @@ from cloud.anthropic.media import Block
 from cloud.losses import Losses
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Message, Role
-from runtime.contract.targets import Target
+from runtime.contract.targets import Capabilities, Target
 
 Turn = dict[str, Any]
 
@@ -86,11 +86,11 @@ def turns(messages: Sequence[Message], first: int, target: Target, losses: Losse
     return out or [_user_turn(_OPENING)]
 
 
-def ended(out: list[Turn], target: Target, losses: Losses) -> list[Turn]:
+def ended(out: list[Turn], can: Capabilities, losses: Losses) -> list[Turn]:
     """The turns with an end that the model takes: a model that cannot continue its own last turn is asked to by a user."""
     if out[-1]["role"] != "assistant":
         return out
-    if not target.capabilities.prefill:
+    if not can.prefill:
         losses.add("messages")
         return [*out, _user_turn(_CONTINUE)]
     last = _content(out[-1])[-1]
@@ -113,9 +113,9 @@ def instructed(out: list[Turn], text: str, target: Target) -> list[Turn]:
 def bars_budget(out: Sequence[Turn]) -> bool:
     """True if the model continues from a turn of its own, text or calls, that does not begin with thinking."""
     spoken = [turn for turn in out if turn["role"] != "system"]
-    if spoken[-1]["role"] == "assistant":
+    if spoken and spoken[-1]["role"] == "assistant":
         return True
-    if not _results(spoken[-1]):
+    if len(spoken) < 2 or all(block["type"] != "tool_result" for block in _content(spoken[-1])):
         return False
     return _content(spoken[-2])[0]["type"] not in _THINKING
 

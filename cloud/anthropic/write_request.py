@@ -101,9 +101,10 @@ def _conversation(request: Request, target: Target, losses: Losses) -> dict[str,
     asked = any(isinstance(each, dict) and each.get("continue_final_message") for each in request.extra.values())
     if asked and not (can.prefill and out[-1]["role"] == "assistant"):
         raise Unsupported("this model does not continue a turn of its own", "continue_final_message")
-    out = turns.ended(out, target, losses)
+    out = turns.ended(out, can, losses)
     if tools.forces(request) and not can.forced_tools:
-        out = turns.instructed(out, tools.nudge(request), target)
+        wanted = request.tool_choice.name if request.tool_choice else None
+        out = turns.instructed(out, tools.nudge(wanted), target)
     # A form of the answer that the wire cannot hold the model to is asked for in words.
     if request.format is not None and _native(request, can) is None:
         losses.add("response_format")

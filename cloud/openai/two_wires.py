@@ -26,7 +26,7 @@ from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from runtime.dialects.openai_responses.profile import ResponsesProfile, fitted
 from runtime.dialects.openai_responses.read_answer import ResponsesAnswerReader
 from runtime.dialects.openai_responses.words import NAME
-from runtime.dialects.openai_responses.write_request import PATH, write_request
+from runtime.dialects.openai_responses.write_request import PATH, nearest, write_request
 from runtime.dialects.wire_choice import wire_for
 
 # platform.openai.com/docs/api-reference/responses: fewer output tokens than this are refused.
@@ -56,10 +56,24 @@ class OpenAITwoWires:
         return restoring(EitherDecoder(), request)
 
     def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
-        if dialect != NAME or pinned or target.capabilities.sampling:
-            return self._chat.fit(dialect, body, target, pinned=pinned)
-        lost = tuple(name for name in ("temperature", "top_p") if body.get(name) is not None)
-        return replace(self._chat.fit(dialect, body, target, pinned=pinned), drop=frozenset(lost), dropped=lost)
+        """For a responses body that Hearth moved: without sampling where it is refused, with an effort that the model has."""
+        fit = self._chat.fit(dialect, body, target, pinned=pinned)
+        if dialect != NAME or pinned:
+            return fit
+        profile, put = fitted(self._responses, target.capabilities), dict[str, Any]()
+        lost = tuple([name for name in ("temperature", "top_p") if body.get(name) is not None and not profile.sampling])
+        given, limit = body.get("reasoning"), body.get("max_output_tokens")
+        reasoning: dict[str, Any] = given if isinstance(given, dict) else {}
+        effort = reasoning.get("effort")
+        weakened: tuple[str, ...] = ()
+        if isinstance(effort, str) and profile.efforts and effort not in profile.efforts:
+            put["reasoning"], weakened = (
+                {**reasoning, "effort": nearest(effort, profile.efforts)},
+                ("reasoning_effort",),
+            )
+        if isinstance(limit, int) and limit < profile.least_output:
+            put["max_output_tokens"], weakened = profile.least_output, (*weakened, "max_output_tokens")
+        return replace(fit, put=put, drop=frozenset(lost), dropped=(*lost, *weakened))
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return self._chat.headers(client)

@@ -75,6 +75,10 @@ class Candidates(msgspec.Struct, eq=False):
             hedged = retries.hedge_after and left and not run.plan.pinned
             if await (self._raced(turn, left) if hedged else self._repeated(turn, bool(left))):
                 return
+            # A prompt too long for one window is too long for every smaller one; those of unknown size are asked.
+            if outcome.failed and (window := verdict.outgrown(*outcome.failed[-1])) is not None:
+                windows = [(each, each.target.capabilities.context_tokens) for each in left]
+                left = deque([each for each, size in windows if size is None or size > window])
             wait = outcome.failure.retry_after if outcome.failure is not None else None
             if postponed is None and wait is not None and longest >= wait > retries.wait_here_up_to:
                 postponed = (clock() + wait, turn)

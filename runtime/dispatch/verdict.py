@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.targets import Target
 from runtime.dialects.format import FORMAT_NOT_KEPT
 from runtime.settings import Retries
 
@@ -55,6 +57,15 @@ def judge(failure: Failure, standing: Standing, retries: Retries) -> Verdict:
     if passing and may_repeat and wait < standing.left_s and not (failure.kind is Kind.BUSY and standing.others):
         return Verdict(Step.HERE, f"trying the same target again in {wait:.2f} s", wait)
     return _next(standing)
+
+
+def outgrown(target: Target, failure: Failure) -> int | None:
+    """Tokens of the target's window, if that is what the prompt was too long for; None if not, or not known.
+
+    A 413 speaks of bytes, and no window says how many of them another target takes.
+    """
+    too_long = failure.kind is Kind.TOO_LONG and failure.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return target.capabilities.context_tokens if too_long else None
 
 
 def backoff(tries: int, spread: float) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.reasons import Reason
-from runtime.contract.targets import Timeouts
+from runtime.contract.targets import Capabilities, Timeouts
 from runtime.fleet.breaker import BreakerState
 from runtime.settings import Retries
 from tests.fakes.box import LEAVE, Box, MemorySink
@@ -90,6 +90,47 @@ async def test_a_refusal_behind_a_failure_asks_the_next() -> None:
     box = leaving(cloud("first", error(401)), cloud("second", error(400, "no prefill")), cloud("third", FINE))
     _, sink = await box.live(box.ask(stream=True))
     assert sink.text == "fine" and box.calls == [0, 1, 1, 1]
+
+
+FULL = error(400, "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.")
+
+
+def window(tokens: int | None) -> Capabilities:
+    return Capabilities(context_tokens=tokens)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "windows", "calls"),
+    [
+        (FULL, (4096, 4096, 200_000), [0, 1, 0, 1]),
+        (FULL, (200_000, 8192, 1_000_000), [0, 1, 0, 1]),
+        (FULL, (4096, None, 200_000), [0, 1, 1, 0]),
+        (FULL, (None, 4096, 200_000), [0, 1, 1, 0]),
+        (error(400, "`inputs` must have less than 1024 tokens. Given: 1050"), (4096, 2048, 8192), [0, 1, 0, 1]),
+        (error(413, "the body is too large"), (200_000, 8192, 1_000_000), [0, 1, 1, 0]),
+    ],
+)
+async def test_a_prompt_too_long_goes_on_to_a_larger_window(
+    refusal: Turn, windows: tuple[int | None, int | None, int | None], calls: list[int]
+) -> None:
+    """Smaller windows and equal ones are passed over; one of unknown size is asked, and bytes are no tokens."""
+    first, second, third = windows
+    box = leaving(
+        cloud("first", refusal, capabilities=window(first)),
+        cloud("second", FINE, capabilities=window(second)),
+        cloud("third", FINE, capabilities=window(third)),
+    )
+    _, sink = await box.live(box.ask(stream=True))
+    assert sink.text == "fine" and box.calls == calls
+
+
+async def test_a_prompt_too_long_for_every_window_is_the_callers_to_know() -> None:
+    """The first refusal's words, with the code that clients shorten their history for."""
+    box = leaving(cloud("first", FULL, capabilities=window(4096)), cloud("second", FINE, capabilities=window(4096)))
+    settled, _ = await box.live(box.ask(stream=True))
+    assert settled.error is not None and box.calls == [0, 1, 0]
+    assert (settled.error.status, settled.error.code) == (400, "context_length_exceeded")
+    assert "maximum context length is 4096" in settled.error.message
 
 
 async def test_a_full_engine_is_no_health_problem_of_it() -> None:

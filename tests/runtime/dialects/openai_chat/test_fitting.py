@@ -151,3 +151,24 @@ def test_sampling_on_other_wires(name: str, dialect: str) -> None:
     assert codec.fit(dialect, body, refusing, pinned=False).dropped == ("temperature",)
     assert codec.fit(dialect, body, refusing, pinned=True).drop == frozenset()
     assert codec.fit(dialect, body, facts("t", account, "m", Capabilities(), None), pinned=False).drop == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("members", "put", "dropped"),
+    [
+        ({"reasoning": {"effort": "max", "summary": "auto"}}, {"reasoning": {"effort": "xhigh", "summary": "auto"}}, 1),
+        ({"reasoning": {"effort": "minimal"}, "max_output_tokens": 5}, {"max_output_tokens": 16}, 2),
+        ({"reasoning": {"effort": "low"}, "max_output_tokens": 50}, {}, 0),
+        ({"reasoning": [], "max_output_tokens": None}, {}, 0),
+    ],
+)
+def test_efforts_on_the_responses_wire(members: dict[str, Any], put: dict[str, Any], dropped: int) -> None:
+    """A moved body asks for the nearest effort that the model has, and for no fewer tokens than OpenAI takes."""
+    backend = vendor("openai", "gpt-6.1-sol")
+    fit = backend.codec.fit(
+        "openai_responses", {"model": "auto", "input": "Hi"} | members, backend.target, pinned=False
+    )
+    assert {name: fit.put[name] for name in put} == put
+    assert len(fit.dropped) == dropped
+    pinned = backend.codec.fit("openai_responses", {"model": "first"} | members, backend.target, pinned=True)
+    assert pinned.put == {} and pinned.dropped == ()
