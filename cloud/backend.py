@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from cloud.catalogue import known, plain
+from cloud.catalogue import known, listed, plain
 from cloud.client import CloudClient
 from cloud.hop import CloudHop
 from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS
@@ -81,6 +81,19 @@ def facts(name: str, account: Account, model: str, capabilities: Capabilities | 
         price=price,
         notes=notes if price else (*notes, NO_PRICE),
     )
+
+
+def offered(accounts: Mapping[str, Account]) -> tuple[Target, ...]:
+    """The catalogued models of every provider, on its account where there is one. accounts: by provider.
+
+    A server with a base URL of its own may have none of them.
+    """
+    made: list[Target] = []
+    for provider, model in listed():
+        account = accounts.get(provider) or Account(provider, None, None)
+        if account.base_url is None:
+            made.append(facts(f"{provider}/{model}", account, model, None, None))
+    return tuple(made)
 
 
 def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabilities:

@@ -47,6 +47,12 @@ def known(provider: str, model: str) -> CataloguedModel | None:
     return _known(_entry(models, max(families, key=len))) if families else None
 
 
+def listed() -> tuple[tuple[str, str], ...]:
+    """Every (provider, model) with an entry of its own whose end is not announced."""
+    names = [(provider, model) for provider, models in _table().items() for model in models if not model.endswith(_ANY)]
+    return tuple(each for each in names if (found := known(*each)) and found.capabilities.retires_on is None)
+
+
 def plain(provider: str) -> Capabilities:
     """The capabilities of a provider's models without an entry."""
     models = _table().get(provider, {})

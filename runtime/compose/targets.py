@@ -92,7 +92,10 @@ def policy(settings: Settings, local: Target, known: Targets) -> RoutingPolicy:
     """Raises ValueError where HEARTH_MODEL names nothing of this box."""
     usable, absent = known
     every = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
-    directory = names.build(local, every, settings.aliases, absent=tuple(absent), override=settings.model_override)
+    offered = cloud.offered({each.account.provider: each.account for each in reversed(usable.values())})
+    directory = names.build(
+        local, every, settings.aliases, absent=tuple(absent), override=settings.model_override, offered=offered
+    )
     return RoutingPolicy(settings.escalation, settings.rules, settings.routes, directory)
 
 

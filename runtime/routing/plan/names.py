@@ -77,6 +77,7 @@ class Directory:
 
     order: names of the configured cloud targets as the settings list them.
     exact: a name as written -> the target's name. lenders: provider -> the target whose account it lends.
+    offered: models that no setting names, by which a refusal can say who could.
     """
 
     local: str | None = None
@@ -85,6 +86,7 @@ class Directory:
     lenders: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     auto: Auto = _AUTO
+    offered: tuple[Target, ...] = ()
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -100,6 +102,7 @@ def build(
     local_names: Iterable[str] = (),
     absent: Iterable[str] = (),
     override: str | None = None,
+    offered: Iterable[Target] = (),
 ) -> Directory:
     """The directory of a box.
 
@@ -119,6 +122,7 @@ def build(
         exact=_exact(local, clouds, tuple(local_names)),
         lenders=lenders,
         aliases=dict(aliases),
+        offered=tuple(offered),
     )
     if not override or override == AUTO:
         return directory

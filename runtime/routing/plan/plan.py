@@ -130,7 +130,8 @@ class _Case(msgspec.Struct, frozen=True):
     def refused(self, only: str | None = None) -> Plan:
         """The refusal of a request that no target can take, or not the only one it may go to."""
         known = {name: found for name, found in self.obstacles.items() if only in (None, name)}
-        return _refused(refusal(self.query.facts, self.fleet, known, self.now), self.rejected(known))
+        offered = self.policy.directory.offered
+        return _refused(refusal(self.query.facts, self.fleet, known, self.now, offered), self.rejected(known))
 
 
 class _Wish(msgspec.Struct, frozen=True):

@@ -6,13 +6,13 @@ what no window holds (400 `context_length_exceeded`), what no target can do (400
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runtime.contract.reasons import Reason
-from runtime.contract.targets import LOCAL
+from runtime.contract.targets import LOCAL, Target
 from runtime.routing.facts.facts import Facts
-from runtime.routing.plan.fit import Obstacle
+from runtime.routing.plan.fit import Obstacle, obstacles
 from runtime.routing.plan.names import Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 
@@ -66,13 +66,16 @@ def queue_full(local: LocalState) -> PlanRefusal:
     )
 
 
-def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> PlanRefusal:
-    """The reason why none of `known`, targets with their obstacles, can take the request."""
+def refusal(facts: Facts, fleet: Fleet, known: Known, now: float, offered: Sequence[Target] = ()) -> PlanRefusal:
+    """The reason why none of `known`, targets with their obstacles, can take the request, and the names of others that could.
+
+    offered: models that no setting names, of every provider.
+    """
     # (1) There is nothing to ask.
     if not known or not any(known.values()):
         return PlanRefusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
     # (2) Some obstacles pass by themselves: come again after the shortest of the known waits.
-    passing = [name for name, found in known.items() if all(item.passing or item.doubtful for item in found)]
+    passing = [name for name, found in known.items() if found and all(item.passing or item.doubtful for item in found)]
     if passing:
         due: list[float] = []
         for name in passing:
@@ -87,7 +90,7 @@ def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> PlanRefusal
         return PlanRefusal(503, code, words, max(1.0, min(due)) if due else None, reason)
     firsts = [found[0] for found in known.values() if found]
     asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
-    words = asked + "; ".join(dict.fromkeys(item.words for item in firsts))
+    words = asked + "; ".join(dict.fromkeys(item.words for item in firsts)) + able(facts, fleet, offered)
     # (3) A target would do but for one reason, and for a certificate.
     for reason, status, code in _LADDER:
         for found in known.values():
@@ -96,6 +99,23 @@ def refusal(facts: Facts, fleet: Fleet, known: Known, now: float) -> PlanRefusal
                 return PlanRefusal(status, code, words, reason=reason)
     # (4) No target can.
     return PlanRefusal(400, UNSUPPORTED, words, reason=firsts[0].reason)
+
+
+def able(facts: Facts, fleet: Fleet, offered: Sequence[Target], most: int = 3) -> str:
+    """The end of a refusal: up to `most` models that nothing speaks against. Those on an account of this box come first."""
+    states = [state.target for state in fleet.targets.values() if not state.absent]
+    here = [fleet.local.target, *states] if fleet.local else states
+    accounts = {target.provider for target in states}
+    lent = [target for target in offered if target.provider in accounts]
+    named = [target.name for target in (*here, *lent) if not obstacles(facts, target)]
+    if named:
+        return f"; {_or(named[:most])} could, asked for by name"
+    others = [target.label for target in offered if not obstacles(facts, target)]
+    return f"; {_or(others[:most])} could, with a usable target of that provider" if others else ""
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(dict.fromkeys(names))
 
 
 _LADDER = (

@@ -72,9 +72,10 @@ def policy_of(
     routes: Routes | None = None,
     aliases: Mapping[str, str] | None = None,
     override: str | None = None,
+    offered: Sequence[Target] = (),
     **escalation: Any,
 ) -> RoutingPolicy:
-    directory = build(LOCAL, targets, aliases or {}, override=override)
+    directory = build(LOCAL, targets, aliases or {}, override=override, offered=offered)
     return RoutingPolicy(Escalation(**escalation), tuple(rules), routes or Routes(), directory)
 
 

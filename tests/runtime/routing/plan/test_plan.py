@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from runtime.contract.pressure import Pressure
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import NO_TARGET, Plan
 from runtime.settings import Routes, Rule, When
@@ -304,9 +306,75 @@ def test_tools_stay_with_who_calls_tools() -> None:
 
 def test_embeddings_are_not_asked_of_chat_models() -> None:
     """400 where no target makes any."""
-    query = query_of({"model": "auto", "input": "text"}, dialect="openai_embeddings")
-    made = planned(query, fleet_of(CLAUDE), policy_of((CLAUDE,)), 0.0)
+    made = planned(EMBED, fleet_of(CLAUDE), policy_of((CLAUDE,)), 0.0)
     assert made.refusal and made.refusal.code == "unsupported"
+
+
+EMBED = query_of({"model": "auto", "input": "text"}, dialect="openai_embeddings")
+EMBEDDER = Target("openai/embed-3", "openai", "embed-3", Capabilities(chat=False, embeddings=True))
+GPT = Target("gpt", "openai", "gpt", Capabilities())
+
+
+@pytest.mark.parametrize(
+    ("configured", "pinned", "named"),
+    [
+        ((CLAUDE,), "auto", "; openai/embed-3 could, with a usable target of that provider"),
+        ((CLAUDE, GPT), "auto", "; openai/embed-3 could, asked for by name"),
+        ((CLAUDE, EMBEDDER), "claude", "; openai/embed-3 could, asked for by name"),
+    ],
+)
+def test_a_refusal_names_who_could_embed(configured: tuple[Target, ...], pinned: str, named: str) -> None:
+    """A target of this box, a model on one of its accounts, or a provider that is not configured yet."""
+    asked = query_of({"model": pinned, "input": "text"}, dialect="openai_embeddings")
+    made = planned(asked, fleet_of(*configured), policy_of(configured, offered=(EMBEDDER, GEMINI)), 0.0)
+    assert made.refusal and made.refusal.message.endswith(named)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "named"),
+    [
+        (
+            chat(messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]),
+            400,
+            "gemini/flash",
+        ),
+        (
+            chat(model="local", tools=[{"type": "function", "function": {"name": "f"}}]),
+            400,
+            "small or claude or gemini",
+        ),
+        (chat("word " * 90_000, model="small"), 400, "claude or gemini"),
+        (chat(model="gemini", hearth={"requires": ["hipaa"]}), 403, "local or claude"),
+    ],
+)
+def test_a_refusal_of_any_kind_names_who_could(body: dict[str, Any], reason: int, named: str) -> None:
+    """Media, tools, a window, a certificate: whoever has no obstacle is named, those of the settings first."""
+    small = Target("small", "openai", "small", Capabilities(context_tokens=8192))
+    toolless = LocalState(replace(LOCAL, capabilities=Capabilities(tools="tools" not in body, context_tokens=8192)))
+    fleet = fleet_of(small, CLAUDE, GEMINI, local=toolless)
+    policy = policy_of((small, CLAUDE), offered=(GEMINI,))
+    made = planned(query_of(body), fleet, replace(policy, directory=build(LOCAL, (small, CLAUDE, GEMINI), {})), 0.0)
+    if body["model"] == "auto":
+        made = planned(query_of(body), fleet_of(small, CLAUDE, local=toolless), policy, 0.0)
+    assert made.refusal and made.refusal.status == reason
+    assert f"; {named} could" in made.refusal.message
+
+
+def test_an_able_target_off_the_route_is_named() -> None:
+    """The settings keep it out of the way, and the refusal says that it is there."""
+    image = chat(IMAGE)
+    down = LocalState(LOCAL, replicas_ready=0)
+    routes = Routes(multimodal=("claude",), default=("claude",))
+    made = decide(image, fleet_of(CLAUDE, GEMINI, local=down), routes=routes)
+    assert made.refusal and made.refusal.code == "unsupported"
+    assert made.refusal.message.endswith("; gemini could, asked for by name")
+
+
+def test_a_refusal_names_nobody_where_nobody_could() -> None:
+    """No empty promise, and an absent target is no help."""
+    absent = TargetState(EMBEDDER, available=False, absent=True)
+    made = planned(EMBED, fleet_of(CLAUDE, absent), policy_of((CLAUDE, EMBEDDER)), 0.0)
+    assert made.refusal and "could" not in made.refusal.message
 
 
 def test_the_first_rule_that_matches_decides_before_load() -> None:
