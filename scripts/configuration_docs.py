@@ -61,7 +61,8 @@ is an error; a `HEARTH_` variable that cannot be a setting is a warning. Reserve
 | `HEARTH_ENGINE_PYTHON` | the Python that has vLLM, as `engine.python` |
 | `HEARTH_SHARED` | used by the tests alone |
 
-`HEARTH_MODEL=PROVIDER/MODEL` needs no target of that provider: the provider's usual key is enough.
+`HEARTH_MODEL=PROVIDER/MODEL` needs no target of that provider: the provider's usual key is enough. `escalation.prefer` does the
+same from the file, without a restart; where both are set, the variable holds.
 
 ## Secrets
 
@@ -133,8 +134,7 @@ def _meaning(field: FieldInfo, key: Key) -> str:
     words = (field.description or "").replace("|", "\\|")
     if without_force is None:
         return words
-    some = f" for {', '.join(sorted(without_force.values))}" if without_force.values else ""
-    return f"{words} *(not in force yet{some}: {without_force.instead})*"
+    return f"{words} *(not in force yet: {without_force.instead})*"
 
 
 _KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Secret: "reference"}

@@ -89,12 +89,18 @@ def clouds(known: Targets, client: CloudClient) -> Clouds:
 
 
 def policy(settings: Settings, local: Target, known: Targets) -> RoutingPolicy:
-    """Raises ValueError where HEARTH_MODEL names nothing of this box."""
+    """Raises ValueError where HEARTH_MODEL or `prefer` names nothing of this box."""
     usable, absent = known
     every = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
     offered = cloud.offered({each.account.provider: each.account for each in reversed(usable.values())})
     directory = names.build(
-        local, every, settings.aliases, absent=tuple(absent), override=settings.model_override, offered=offered
+        local,
+        every,
+        settings.aliases,
+        absent=tuple(absent),
+        override=settings.model_override,
+        prefer=settings.escalation.prefer,
+        offered=offered,
     )
     return RoutingPolicy(settings.escalation, settings.rules, settings.routes, directory)
 

@@ -39,10 +39,11 @@ class Keyring:
 def opened(document: Document, model_override: str | None, keyring: Keyring) -> tuple[Settings, list[SettingsFault]]:
     """The settings with every secret's value, and a fault for each key without which Hearth must not start."""
     keys = {name: tuple(map(keyring.open, getattr(document.server, name))) for name in SERVER_KEYS}
-    # HEARTH_MODEL=PROVIDER/MODEL makes a target, with the provider's usual key, where that provider has none.
+    # HEARTH_MODEL=PROVIDER/MODEL, and `prefer`, make a target with the provider's usual key where that provider has none.
     targets = dict(document.targets)
-    provider, _, model = (model_override or "").partition("/")
-    lent = model_override if model and provider != LOCAL else None
+    moved = model_override or document.escalation.prefer
+    provider, _, model = moved.partition("/")
+    lent = moved if model and provider != LOCAL else None
     if lent and lent not in targets and all(target.provider != provider for target in targets.values()):
         targets[lent] = TargetSettings(provider=provider, model=model)
     accounts = {name: _account(target, keyring) for name, target in targets.items()}

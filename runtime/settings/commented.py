@@ -47,8 +47,7 @@ def lines_of(section: Any, key: Key) -> Iterator[Line]:
     for name, field in fields_of(section).items():
         if isinstance(field.default, Section) and not field.examples:
             continue  # a section of its own
-        entry = pending((*key, name))
-        words = f"{field.description or ''}{' (not in force yet)' if entry and not entry.values else ''}"
+        words = f"{field.description or ''}{' (not in force yet)' if pending((*key, name)) else ''}"
         shown = field.examples[0] if field.examples and not has_default(field) else field.default
         yield Line(name, shown, words, has_default(field))
 

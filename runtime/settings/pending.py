@@ -13,20 +13,14 @@ from runtime.settings.places import Key
 
 
 class Pending(NamedTuple):
-    """A key without effect, and what happens instead. "*" in the key stands for every name and number.
-
-    values: the only values without effect; empty: all.
-    """
+    """A key without effect, and what happens instead. "*" in the key stands for every name and number."""
 
     key: Key
     instead: str
-    values: frozenset[str] = frozenset()
 
     def covers(self, key: Key) -> bool:
         return len(key) == len(self.key) and all(a in ("*", b) for a, b in zip(self.key, key, strict=True))
 
-
-_NO_TASK = frozenset({"summary", "document", "multimodal", "tool"})
 
 PENDING = (
     Pending(("engine", "kind"), "each url is one engine"),
@@ -35,9 +29,6 @@ PENDING = (
     Pending(("engine", "watts"), "local tokens have no price"),
     Pending(("engine", "kwh_usd"), "local tokens have no price"),
     Pending(("models", "*", "*"), "only the engine's own model is started"),
-    Pending(("escalation", "prefer"), "set HEARTH_MODEL"),
-    Pending(("escalation", "tasks"), "no prompt leaves for its task, except by a rule"),
-    Pending(("escalation", "complexity"), "no prompt leaves for its score"),
     Pending(("escalation", "cloud_share"), "no threshold is moved"),
     Pending(("escalation", "classifier"), "the local model is not asked"),
     Pending(("escalation", "confidence"), "no local answer is judged as it begins"),
@@ -46,8 +37,6 @@ PENDING = (
     Pending(("escalation", "admit_ttft_ms"), "the engine takes every request"),
     Pending(("targets", "*", "region"), "the provider chooses"),
     Pending(("targets", "*", "daily_usd"), "cloud spending is not limited"),
-    Pending(("routes", "complex"), "no prompt leaves for its score"),
-    Pending(("rules", "*", "when", "task"), "no prompt is recognised as such", _NO_TASK),
     Pending(("batch", "*"), "there are no batches"),
     Pending(("budget", "*"), "cloud spending is not limited"),
     Pending(("privacy", "*"), "personal data is not looked for"),
@@ -63,8 +52,8 @@ def not_in_force(settings: Settings, adapters: Collection[str] | None = None) ->
     """A sentence for each key that is set and has no effect yet. adapters: providers that can be called; None: all."""
     without_effect = [
         f"{dotted(key)} is not in force in this version ({entry.instead})"
-        for key, value in _set(settings)
-        if (entry := pending(key)) and (not entry.values or value in entry.values)
+        for key in _set(settings)
+        if (entry := pending(key))
     ]
     without_adapter = [
         f"targets.{name} cannot be used in this version ({target.provider} is not spoken yet)"
@@ -79,8 +68,8 @@ def pending(key: Key) -> Pending | None:
     return next((entry for entry in PENDING if entry.covers(key)), None)
 
 
-def _set(value: object, key: Key = ()) -> Iterator[tuple[Key, object]]:
-    """Every value that the file or the environment sets; sections are walked, other tables are values."""
+def _set(value: object, key: Key = ()) -> Iterator[Key]:
+    """The key of every value that the file or the environment sets; sections are walked, other tables are values."""
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             if name in value.model_fields_set:
@@ -92,4 +81,4 @@ def _set(value: object, key: Key = ()) -> Iterator[tuple[Key, object]]:
         for name, entry in value.items():
             yield from _set(entry, (*key, name))
     else:
-        yield key, value
+        yield key

@@ -24,7 +24,7 @@ from runtime.routing.facts.scan import (
     read_messages,
     read_responses,
 )
-from runtime.routing.facts.scores import score_of
+from runtime.routing.facts.scores import moving_words, score_of
 from runtime.routing.facts.tasks import language_of, task_of, words_of
 from runtime.routing.facts.tokens import TokenEstimate
 
@@ -81,8 +81,12 @@ class RoutingQuery(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def score(self) -> float:
-        """Percentile in [0, 1] on the reference sample; not acted upon yet."""
-        return score_of(len(self.text.ask.split()))
+        """Percentile in [0, 1) on the reference sample, whatever the task."""
+        return score_of(self.text.ask, self.task)
+
+    def moving_words(self) -> tuple[tuple[str, float], ...]:
+        """The words that move the score most, for an explanation: they are the client's own."""
+        return moving_words(self.text.ask, self.task)
 
     @cached_property
     def language(self) -> str | None:

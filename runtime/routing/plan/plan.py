@@ -1,12 +1,14 @@
 """The decision: facts, the fleet and the settings -> an ordered list of candidates, each with its reason in words.
 
     1 name        pinned: that target or a refusal, nothing else
-    2 override    HEARTH_MODEL moves what is automatic
+    2 override    HEARTH_MODEL, or `prefer`, moves what is automatic
     3 rule        the first that matches
     4 inability   the engine lacks it (certificate, operation, tools, modality, window), or is not up
-    5 context     prompts past `context_tokens`
-    6 hurry       the caller's own `ttft_ms`
-    7 load        queue depth, KV cache, GPU, predicted TTFT
+    5 task        one of `tasks`
+    6 context     prompts past `context_tokens`
+    7 complexity  the score reaches the task's threshold; labelling and reading out of a given text never leave for it
+    8 hurry       the caller's own `ttft_ms`
+    9 load        queue depth, KV cache, GPU, predicted TTFT
 
 The first line that applies says where a request goes. Hard constraints filter every line: a target that fails one is no
 candidate, whatever names it. Local is first if nothing applies, with the fitting route behind it, and last if something
@@ -30,7 +32,7 @@ from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
 from runtime.routing.plan.names import Auto, Directory, Named, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
-from runtime.routing.plan.rules import first_match, route_of, route_targets, words_of
+from runtime.routing.plan.rules import first_match, route_targets, words_of
 from runtime.settings import Escalation, Routes, Rule
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
+EXTRACTION = "extraction"  # the task that no score sends away
 NO_TARGET = "no_target"  # degraded: it would have left the box, and no target could take it
 
 
@@ -115,12 +118,15 @@ class _Case(msgspec.Struct, frozen=True):
         """By its name in the fleet, or "local"."""
         return self.fleet.local.target if name == LOCAL and self.fleet.local else self.fleet.targets[name].target
 
-    def route(self) -> tuple[str, ...]:
-        """Names of the targets that take such a request when it leaves the box, in order."""
-        if not self.policy.directory.order:
-            return ()
-        route = route_of(self.query, self.policy.escalation.context_tokens)
-        return route_targets(route, self.policy.routes, self.policy.directory.order)
+    def route(self, *, scored: bool = False) -> tuple[str, ...]:
+        """Names of the targets that take such a request when it leaves the box, in order. scored: it leaves for its score."""
+        policy = self.policy
+        order = policy.directory.order
+        return (
+            route_targets(self.query, policy.routes, order, policy.escalation.context_tokens, scored=scored)
+            if order
+            else ()
+        )
 
     def rejected(self, names: Iterable[str]) -> tuple[Rejected, ...]:
         """Every target with a certain obstacle, and the first of them."""
@@ -151,9 +157,9 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
     if isinstance(named, Unknown):
         return _refused(unknown(named))
     pinned = None if isinstance(named, Auto) else named.target
-    first = named.first.target if isinstance(named, Auto) and named.first else None
+    first = named.first if isinstance(named, Auto) else None
     obstacles = {LOCAL: local_obstacles(query.facts, fleet.local)} if fleet.local else {}
-    for name in (*policy.directory.order, pinned or first or ""):
+    for name in (*policy.directory.order, pinned or (first.target if first else "")):
         state = fleet.targets.get(name)
         if state is not None and name not in obstacles:
             obstacles[name] = cloud_obstacles(query.facts, state)
@@ -163,7 +169,7 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
     case = _Case(query, fleet, policy, now, obstacles, full)
     if pinned is not None:
         return replace(_pinned(case, pinned), pinned=True)
-    wish = _wish(case, first)
+    wish = _wish(case, named if isinstance(named, Auto) else Auto())
     return _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
 
 
@@ -182,13 +188,14 @@ def _pinned(case: _Case, name: str) -> Plan:
     return Plan((Candidate(case.target(key), Reason.PINNED, words),), Reason.PINNED, words)
 
 
-def _wish(case: _Case, first: str | None) -> _Wish | None:
-    """The first line of the ladder that applies; None if the request may stay. first: the target of HEARTH_MODEL."""
+def _wish(case: _Case, auto: Auto) -> _Wish | None:
+    """The first line of the ladder that applies; None if the request may stay."""
     facts, local, escalation = case.query.facts, case.fleet.local, case.policy.escalation
     # (2) The override.
-    if first is not None:
+    if auto.first is not None:
+        first = auto.first.target
         start = LOCAL if first == case.policy.directory.local else first
-        return _Wish(Reason.DEFAULT, f"HEARTH_MODEL moves automatic traffic to {first}", (start, *case.route()))
+        return _Wish(Reason.DEFAULT, f"{auto.by} moves automatic traffic to {first}", (start, *case.route()))
     # (3) The first rule that matches, unless neither its targets nor the engine can take the request.
     found = first_match(case.query, case.policy.rules) if case.policy.rules else None
     if found is not None:
@@ -203,16 +210,25 @@ def _wish(case: _Case, first: str | None) -> _Wish | None:
     if obstacles := case.obstacles[LOCAL]:
         worst = min(obstacles, key=lambda obstacle: obstacle.passing)
         return _Wish(worst.reason, worst.words, case.route())
-    # (5) A long prompt.
+    # (5) A task that leaves. Vectors of two models have nothing in common: embeddings leave for no task and no score.
+    judged = bool(case.policy.directory.order) and facts.dialect != "openai_embeddings"
+    if judged and escalation.tasks and case.query.task in escalation.tasks:
+        return _Wish(Reason.TASK, f"its task is {case.query.task}, which leaves the box", case.route())
+    # (6) A long prompt.
     if facts.prompt_tokens > escalation.context_tokens:
         words = f"about {facts.prompt_tokens} prompt tokens, the threshold is {escalation.context_tokens}"
         return _Wish(Reason.CONTEXT, words, case.route())
-    # (6) The caller wants a first token sooner than the engine is predicted to give it.
+    # (7) A prompt from which a stronger model is expected to make more.
+    task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
+    threshold = escalation.threshold(task)
+    if task != EXTRACTION and threshold < 1 and (score := case.query.score) >= threshold:
+        return _Wish(Reason.COMPLEXITY, f"score {score:.2f}, the threshold is {threshold:g}", case.route(scored=True))
+    # (8) The caller wants a first token sooner than the engine is predicted to give it.
     wanted, predicted = facts.hints.ttft_ms, local.predicted_ttft_s * 1000
     if wanted is not None and predicted > wanted:
         words = f"first token predicted in {predicted:.0f} ms, the request wants {wanted:g} ms"
         return _Wish(Reason.TTFT, words, case.route())
-    # (7) A threshold is crossed.
+    # (9) A threshold is crossed.
     if local.pressure.over is not None:
         return _Wish(local.pressure.over, local.pressure.words, case.route())
     return None

@@ -74,18 +74,20 @@ def words_of(number: int, rule: Rule) -> str:
     return f"rule {number} ({', '.join(conditions)})" if conditions else f"rule {number} (every request)"
 
 
-def route_of(query: RoutingQuery, context_tokens: int) -> str:
-    """The name of the fitting route: a capability the target needs comes before a strength it has."""
-    if query.facts.media:
-        return "multimodal"
-    if query.facts.prompt_tokens > context_tokens:
-        return "long_context"
-    return "code" if query.task == "code" else "default"
+def route_targets(
+    query: RoutingQuery, routes: Routes, configured: Sequence[str], context_tokens: int, *, scored: bool = False
+) -> tuple[str, ...]:
+    """Names of the targets that take a request off the box, in order. scored: it leaves for its score.
 
-
-def route_targets(route: str, routes: Routes, configured: Sequence[str]) -> tuple[str, ...]:
-    """Names of the route's targets in order, those of `default` behind them; with no `default`, every configured
-    target.
+    A capability the target needs comes before a strength it has. Those of `default` stand behind the fitting route; with no
+    `default`, every configured target.
     """
-    own: tuple[str, ...] = getattr(routes, route)
-    return tuple(dict.fromkeys((*own, *(routes.default or configured))))
+    facts = query.facts
+    if facts.media:
+        own = routes.multimodal
+    elif facts.prompt_tokens > context_tokens:
+        own = routes.long_context
+    else:
+        own = routes.code if routes.code and query.task == "code" else ()
+    by_score = routes.complex if scored else ()
+    return tuple(dict.fromkeys((*own, *by_score, *(routes.default or configured))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -19,6 +20,8 @@ from runtime.settings.kinds import (
 )
 from runtime.settings.sections.section import Section
 
+DEFAULT_COMPLEXITY = 0.62
+
 
 class Escalation(Section):
     """When a request leaves the box."""
@@ -26,12 +29,14 @@ class Escalation(Section):
     mode: Literal["act", "advise", "off"] = Field(
         default="act", description="act | advise (log what it would do, stay local) | off (never leave the box)"
     )
-    prefer: str = Field(default="", description="PROVIDER/MODEL that takes all `auto` traffic, like HEARTH_MODEL")
+    prefer: str = Field(
+        default="", description="the target of all `auto` traffic, like HEARTH_MODEL, which goes before it"
+    )
     tasks: Tasks = Field(
         default=(), description="tasks that always leave if a target can take them", examples=[["code"]]
     )
     complexity: Complexity = Field(
-        default=0.62,
+        default=DEFAULT_COMPLEXITY,
         description="score at and above which a prompt leaves; 1: off; or by task: { default = 0.62, code = 0.5 }",
     )
     cloud_share: Share = Field(
@@ -65,6 +70,13 @@ class Escalation(Section):
     admit_ttft_ms: Positive = Field(
         default=30_000, description="predicted time to the first token, in ms, beyond which the box answers 429"
     )
+
+    def threshold(self, task: str) -> float:
+        """The score at and above which a prompt of a task leaves."""
+        wanted = self.complexity
+        if not isinstance(wanted, Mapping):
+            return wanted
+        return wanted.get(task, wanted.get("default", DEFAULT_COMPLEXITY))
 
     # Until the prediction leads, "auto" stands for these.
 

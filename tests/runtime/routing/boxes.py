@@ -72,10 +72,13 @@ def policy_of(
     routes: Routes | None = None,
     aliases: Mapping[str, str] | None = None,
     override: str | None = None,
+    prefer: str = "",
     offered: Sequence[Target] = (),
     **escalation: Any,
 ) -> RoutingPolicy:
-    directory = build(LOCAL, targets, aliases or {}, override=override, offered=offered)
+    """Without `complexity`, no prompt leaves for its score."""
+    directory = build(LOCAL, targets, aliases or {}, override=override, prefer=prefer, offered=offered)
+    escalation.setdefault("complexity", 1)
     return RoutingPolicy(Escalation(**escalation), tuple(rules), routes or Routes(), directory)
 
 

@@ -21,7 +21,7 @@ def test_defaults_are_not_spoken_of() -> None:
 
 def test_each_pending_key_is_named_when_it_is_set() -> None:
     """At its default value too: the file that shows every key names all of them."""
-    every = settings(uncommented().replace('{ task = "code"', '{ task = "tool"'), KEYS)
+    every = settings(uncommented(), KEYS)
     named = [line.split(" is not in force")[0] for line in not_in_force(every)]
     keys = [tuple(re.findall(r"[\w-]+", name)) for name in named]
     for entry in PENDING:
@@ -31,7 +31,7 @@ def test_each_pending_key_is_named_when_it_is_set() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "key"),
     [
-        ("HEARTH_ESCALATION__COMPLEXITY", '{"default": 0.6, "code": 0.5}', "escalation.complexity"),
+        ("HEARTH_QUALITY__SETS", '["a.toml"]', "quality.sets"),
         ("HEARTH_MODELS__SMALL", '{"model": "m", "load": "manual"}', "models.small.model"),
         ("HEARTH_QUALITY__SAMPLE__KEEP", "true", "quality.sample.keep"),
         ("HEARTH_FLEET__PEERS", "dns:hearth.internal:8000", "fleet.peers"),

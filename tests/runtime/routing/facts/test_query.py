@@ -65,7 +65,7 @@ def test_a_request_in_a_log_line_shows_no_text(query: RoutingQuery) -> None:
 def test_task_and_score_are_read_when_asked_for(query: RoutingQuery) -> None:
     """A record takes what the decision needed, and costs no reading of its own."""
     before, score = query.already_read, query.score
-    assert (before, query.already_read) == ((None, None), (None, score))
+    assert (before, query.already_read) == ((None, None), ("extraction", score))
 
 
 def test_a_long_name_is_kept_cut() -> None:

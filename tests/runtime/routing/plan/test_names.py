@@ -102,7 +102,7 @@ def test_the_override_changes_what_auto_does() -> None:
     """And nothing a name pins."""
     box = build(LOCAL, TARGETS, {"gpt-4o": "auto"}, override="anthropic/claude-opus-5-5")
     lent = Lent("anthropic", "claude-opus-5-5", "claude")
-    assert resolve("auto", box) == resolve("gpt-4o", box) == Auto(lent)
+    assert resolve("auto", box) == resolve("gpt-4o", box) == Auto(lent, "HEARTH_MODEL")
     assert resolve("local", box) == Pinned("local")
 
 

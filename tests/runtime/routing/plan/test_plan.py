@@ -13,7 +13,7 @@ from runtime.contract.targets import Capabilities, Price, Target, Timeouts
 from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import NO_TARGET, Plan
-from runtime.settings import Routes, Rule, When
+from runtime.settings import Escalation, Routes, Rule, When
 from tests.runtime.routing.boxes import CLAUDE, GEMINI, LOCAL, attached, chat, fleet_of, planned, policy_of, query_of
 
 BUSY = LocalState(
@@ -437,3 +437,111 @@ def test_local_time_outs_bound_a_pinned_queue_too() -> None:
     tight = Target("local", "local", "smollm2-135m", on_box=True, timeouts=Timeouts(total=10.0))
     made = decide(chat(model="local"), fleet=fleet_of(local=LocalState(tight, predicted_ttft_s=30.0)))
     assert made.refusal and (made.refusal.status, made.pinned) == (429, True)
+
+
+CODE = "Fix this:\n```python\nprint(1\n```"
+LABELS = "Classify the sentiment of this review as positive or negative: the phone broke after two days."
+
+
+def test_a_task_of_the_settings_always_leaves() -> None:
+    """By the route of its kind, with the engine last; another task stays."""
+    routes = Routes(code=("gemini",), complex=("claude",), default=("claude",))
+    made = decide(chat(CODE), tasks=("code",), routes=routes)
+    assert (names(made), made.reason) == (["gemini", "claude", "local"], Reason.TASK)
+    assert "code" in made.words
+    assert names(decide(chat("Hello"), tasks=("code",), routes=routes)) == ["local", "claude"]
+
+
+def test_a_task_that_no_target_may_take_stays() -> None:
+    """A certificate keeps it here unharmed; a missing key keeps it here with a mark."""
+    kept = decide(chat(CODE, hearth={"requires": ["zdr"]}), tasks=("code",))
+    assert (names(kept), kept.reason, kept.degraded) == (["local"], Reason.REQUIRES, ())
+    absent = TargetState(CLAUDE, available=False, why="claude has no key", absent=True)
+    lacking = decide(chat(CODE), fleet=fleet_of(absent), targets=(CLAUDE,), tasks=("code",))
+    assert (names(lacking), lacking.reason, lacking.degraded) == (["local"], Reason.TASK, (NO_TARGET,))
+
+
+def test_a_score_at_the_threshold_leaves_by_the_complex_route() -> None:
+    """Others of the same box stay."""
+    routes = Routes(complex=("gemini",), default=("claude",))
+    body = chat("Why does ice float on water?")
+    score = query_of(body).score
+    made = decide(body, complexity=score, routes=routes)
+    assert (names(made), made.reason) == (["gemini", "claude", "local"], Reason.COMPLEXITY)
+    assert f"{score:.2f}" in made.words
+    assert names(decide(body, complexity=score + 0.001, routes=routes)) == ["local", "claude"]
+
+
+def test_the_threshold_may_differ_by_task() -> None:
+    """A task that is not named has the default's."""
+    by_task = {"default": 1, "code": 0}
+    assert decide(chat(CODE), complexity=by_task).reason is Reason.COMPLEXITY
+    assert decide(chat("Hello"), complexity=by_task).reason is Reason.DEFAULT
+    assert Escalation(complexity={"code": 0.5}).threshold("chat") == Escalation().threshold("chat") == 0.62
+
+
+def test_code_that_leaves_for_its_score_goes_where_code_goes() -> None:
+    """The named route first, the complex one behind it."""
+    made = decide(chat(CODE), complexity=0, routes=Routes(code=("gemini",), complex=("claude",)))
+    assert names(made) == ["gemini", "claude", "local"]
+
+
+def test_a_threshold_of_one_is_off() -> None:
+    """No score reaches it."""
+    assert decide(chat("word " * 3_000), complexity=1, context_tokens=100_000).reason is Reason.DEFAULT
+    assert decide(chat("word " * 3_000), complexity={"default": 1.0}, context_tokens=100_000).reason is Reason.DEFAULT
+
+
+def test_no_score_sends_labelling_away() -> None:
+    """Its score is the same as any other prompt's; `tasks`, rules and load may send it."""
+    assert query_of(chat(LABELS)).score > 0
+    assert decide(chat(LABELS), complexity=0).reason is Reason.DEFAULT
+    assert decide(chat(LABELS), complexity={"extraction": 0}).reason is Reason.DEFAULT
+    assert decide(chat(LABELS), tasks=("extraction",)).reason is Reason.TASK
+    assert decide(chat(LABELS), fleet=fleet_of(CLAUDE, GEMINI, local=BUSY)).reason is Reason.QUEUE_DEPTH
+
+
+def test_embeddings_leave_for_no_score() -> None:
+    """The vectors of two models cannot be compared."""
+    local = replace(LOCAL, capabilities=Capabilities(embeddings=True))
+    query = query_of({"model": "auto", "input": "text"}, dialect="openai_embeddings")
+    made = planned(query, fleet_of(CLAUDE, local=LocalState(local)), policy_of((CLAUDE,), complexity=0), 0.0)
+    assert made.reason is Reason.DEFAULT
+
+
+def test_without_a_target_nothing_is_read_for_its_score() -> None:
+    """There is nothing to decide: neither a reading nor a mark."""
+    query = query_of(chat())
+    made = planned(query, fleet_of(), policy_of((), complexity=0), 0.0)
+    assert (names(made), made.degraded, query.already_read) == (["local"], (), (None, None))
+
+
+@pytest.mark.parametrize(
+    ("body", "fleet", "policy", "reason"),
+    [
+        (chat(CODE, model="local"), {}, {"prefer": "claude"}, Reason.PINNED),
+        (chat(CODE), {}, {"prefer": "claude", "rules": [Rule(when=When(), to=("gemini",))]}, Reason.DEFAULT),
+        (chat(CODE), {"replicas_ready": 0}, {"rules": [Rule(when=When(), to=("gemini",))]}, Reason.RULE),
+        (chat(CODE, max_tokens=9000), {"replicas_ready": 0}, {}, Reason.CONTEXT),
+        (chat(CODE), {"replicas_ready": 0}, {"tasks": ("code",)}, Reason.ENGINE_DOWN),
+        (chat(CODE), {}, {"tasks": ("code",), "context_tokens": 1, "complexity": 0}, Reason.TASK),
+        (chat(CODE), {}, {"context_tokens": 1, "complexity": 0}, Reason.CONTEXT),
+        (chat(CODE, hearth={"ttft_ms": 1}), {"predicted_ttft_s": 9.0}, {"complexity": 0}, Reason.COMPLEXITY),
+        (chat(CODE, hearth={"ttft_ms": 1}), {"predicted_ttft_s": 9.0, "pressure": BUSY.pressure}, {}, Reason.TTFT),
+        (chat(CODE), {"predicted_ttft_s": 9.0, "pressure": BUSY.pressure}, {}, Reason.QUEUE_DEPTH),
+    ],
+)
+def test_the_lines_of_the_ladder_stand_in_this_order(
+    body: dict[str, Any], fleet: dict[str, Any], policy: dict[str, Any], reason: Reason
+) -> None:
+    """Pin, prefer, rule, inability, engine down, task, context, complexity, the caller's hurry, load."""
+    made = decide(body, fleet=fleet_of(CLAUDE, GEMINI, local=LocalState(LOCAL, **fleet)), **policy)
+    assert made.reason is reason
+    if "prefer" in policy and reason is Reason.DEFAULT:
+        assert names(made)[0] == "claude" and "escalation.prefer" in made.words
+
+
+def test_the_environment_goes_before_the_file() -> None:
+    """HEARTH_MODEL before `prefer`."""
+    made = decide(override="gemini", prefer="claude")
+    assert names(made)[0] == "gemini" and "HEARTH_MODEL" in made.words
