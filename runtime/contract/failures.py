@@ -24,6 +24,7 @@ class Kind(StrEnum):
     BROKEN_STREAM = "broken_stream"  # cut, aborted, an error event, no finish reason
     GARBLED = "garbled"  # not the wire it claims to be
     SILENT = "silent"  # accepted, then nothing within its time-out
+    UNSURE = "unsure"  # the local model's early confidence in its answer is too low
 
 
 class Disposition(StrEnum):
@@ -32,7 +33,7 @@ class Disposition(StrEnum):
     TELL_CALLER = "tell_caller"
 
 
-_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED})
+_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.UNSURE})
 
 
 @dataclass(frozen=True, slots=True)

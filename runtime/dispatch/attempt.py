@@ -26,7 +26,7 @@ from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.aside import aside
 from runtime.dispatch.asking import Asked, passed, passes, translated
-from runtime.dispatch.gate import Gate
+from runtime.dispatch.gate import GOOD, Gate
 from runtime.dispatch.job import Job, Run, Turn
 from runtime.money.cost import cost
 from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
@@ -79,7 +79,7 @@ class Attempt:
         self._ledger = run.fleet.ledger(lane)
         self._status: int | None = None
         self._stream = self._job.dialect.streams(self._job.body)  # the client wants a stream
-        self.gate = Gate(self._job.whole, open=before is not None)
+        self.gate = Gate(self._job.whole or not self._stream, open=before is not None)
         self.before = before
         self.dropped: tuple[str, ...] = ()
         self.first_token: float | None = None
@@ -186,11 +186,13 @@ class Attempt:
         if isinstance(meter, CheckedMeter):
             await meter.check()
         rest = b"" if meter.done else meter.end()
-        if meter.failure is None:
+        ruling = self.gate.ruling(meter, ended=True)
+        failure = ruling if isinstance(ruling, Failure) else meter.failure
+        if failure is None:
             if rest or not self.gate.open:
                 await self._let_through(None if self._stream else self.gate.size + len(rest), rest)
             self._run.outcome.answered = True
-        return meter.failure
+        return failure
 
     async def _read(self, reply: Reply, meter: Meter, alarm: Alarm, end: float) -> Failure | None:
         """Relays what arrives until the end of the reply; None at a good one. end: loop time."""
@@ -209,7 +211,7 @@ class Attempt:
                 self.first_token = self._clock()
                 self._work.first_token(self.first_token)
             if out and not (gate.open and write_now(out)):
-                due = gate.hold(out, good=self.first_token is not None) or gate.open
+                due = gate.hold(out, meter) is GOOD
             if self.first_token is not None:
                 alarm.move(min(end, now() + (_AFTER_FINISH_S if meter.finished else idle)))
             return not due and not meter.done and meter.failure is None

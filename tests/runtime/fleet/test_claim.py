@@ -11,7 +11,7 @@ from runtime.fleet.breaker import Breaker, BreakerPolicy, BreakerState
 from runtime.fleet.claim import Claim
 
 AGAINST = [Kind.DOWN, Kind.DENIED, Kind.BROKEN_STREAM, Kind.GARBLED, Kind.SILENT]
-HARMLESS = [Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED]
+HARMLESS = [Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.UNSURE]
 
 
 def failed(kind: Kind) -> Failure:
