@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from local_models.facts.catalogue import catalogue
+from local_models.facts.catalogue import catalogue, known_as
 from local_models.replica.attached import is_loopback
 from local_models.wire.codec import EngineCodec
 from runtime.contract.backend import Lane
@@ -21,7 +21,7 @@ def idle_target(spec: EngineSpec, certified: frozenset[str], timeouts: Timeouts)
     known = entry.capabilities if entry else Capabilities(completions=True)
     window = spec.max_model_len or known.context_tokens
     on_box = all(map(is_loopback, spec.urls))
-    return _target(spec.model, replace(known, context_tokens=window), certified, timeouts, on_box=on_box)
+    return _target(known_as(spec.model), replace(known, context_tokens=window), certified, timeouts, on_box=on_box)
 
 
 def _target(

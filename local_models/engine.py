@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from local_models.facts.catalogue import known_as
 from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
 from local_models.host.log_ring import LogRing
@@ -144,11 +145,20 @@ class LocalEngine:
 
     @property
     def model(self) -> str:
-        """The model of the settings; if the attached servers do not have it, the one they serve."""
-        served = next((view.models for view in self.views() if view.models), ())
-        if not self._spec.urls or not served or self._spec.model in served:
-            return self._spec.model
-        return served[0]
+        """The model of the settings; if the attached servers do not have it, the one they use. A folder has its own name."""
+        used = next((view.models for view in self.views() if view.models), ())
+        if not self._spec.urls or not used or self._spec.model in used:
+            return known_as(self._spec.model)
+        return known_as(used[0])
+
+    @property
+    def served(self) -> Mapping[str, str | None]:
+        """An id as the engine writes it is a name too, so that a folder has two."""
+        found: dict[str, str | None] = {}
+        for view in self.views():
+            for place, name in enumerate(view.models):
+                found[name] = found[known_as(name)] = name if place else None
+        return found
 
     @property
     def revision(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 from local_models.facts.architecture import Architecture, read
@@ -114,6 +115,11 @@ class Catalogue:
     def nearest(self, name: str) -> list[str]:
         """Up to three names that look like `name`, best first."""
         return difflib.get_close_matches(name.casefold(), [entry.name for entry in self.entries], n=3, cutoff=0.5)
+
+
+def known_as(model: str) -> str:
+    """The name of a model of the settings or of an engine, for people: its own, or the last of a folder's path."""
+    return PurePath(model).name or model if model.startswith(("/", "./", "../", "~")) else model
 
 
 @cache

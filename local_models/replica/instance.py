@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +26,10 @@ class ReplicaFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The models of a ready engine. max_model_len: tokens. slots: sequences it runs at a time, None if unknown."""
+    """The models of a ready engine, the one to use first.
+
+    max_model_len: tokens of that one. slots: sequences the engine runs at a time, None if unknown.
+    """
 
     models: tuple[str, ...]
     max_model_len: int | None = None
@@ -78,8 +82,8 @@ class Instance(Protocol):
         """
         ...
 
-    async def ended(self) -> ReplicaFault:
-        """Returns when it has ended without being asked to."""
+    async def ended(self, changed: Callable[[Served], None]) -> ReplicaFault:
+        """Returns when it has ended without being asked to. changed: called with what it serves whenever that changes."""
         ...
 
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:

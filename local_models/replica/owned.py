@@ -197,7 +197,8 @@ class OwnedEngine:
             status, body = await self.hop.probe("/v1/models", _FIRST_ANSWER_S)
         except HopError:
             status, body = 0, b""
-        return models_in(body) if status == 200 else Served((model.name,), model.max_model_len)
+        lengths = models_in(body) if status == 200 else {model.name: model.max_model_len}
+        return Served(tuple(lengths), lengths.get(model.name))
 
     async def _answered(self, model: PreparedModel) -> CanaryQuestion | None:
         """The canary that got a good answer; None if one may come later. Raises ReplicaFault if none ever will."""
@@ -221,7 +222,7 @@ class OwnedEngine:
 
     # -- down
 
-    async def ended(self) -> ReplicaFault:
+    async def ended(self, changed: Callable[[Served], None]) -> ReplicaFault:
         child = self._child
         assert child is not None
         dead = asyncio.create_task(child.wait(), name=f"{self.name} exit")
@@ -283,15 +284,17 @@ class OwnedEngine:
             self._child.signal_group(KILL)
 
 
-def models_in(body: bytes) -> Served:
-    """The models in a reply of /v1/models; none if it is not one."""
+def models_in(body: bytes, most: int = 1000) -> dict[str, int | None]:
+    """The models in a reply of /v1/models and their windows in tokens, None if not known; none if it is not a list of models.
+
+    most: names that are kept.
+    """
     try:
         entries = [entry for entry in json.loads(body)["data"] if isinstance(entry["id"], str)]
-        lengths = [entry.get("max_model_len") for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return Served(())
-    known = [length for length in lengths if isinstance(length, int)]
-    return Served(tuple(entry["id"] for entry in entries), min(known) if known else None)
+        lengths = {entry["id"]: entry.get("max_model_len") for entry in entries[:most] if entry["id"].isprintable()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {name: length if isinstance(length, int) else None for name, length in lengths.items()}
 
 
 async def _first_of(timeout_s: float, *works: Coroutine[Any, Any, object]) -> None:

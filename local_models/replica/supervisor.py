@@ -127,7 +127,7 @@ class Supervisor:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The ids it answered to when it was last ready, the one to use first."""
+        """The ids it answers to, the one to use first; those it last had while it is not ready."""
         return self._served.models
 
     @property
@@ -230,7 +230,7 @@ class Supervisor:
 
     async def _first_fault(self) -> ReplicaFault:
         """Watches a ready replica until one of its watches reports a fault; the others are cancelled."""
-        watches = {"end": self._instance.ended(), "hang": self._hung(), "metrics": self._scrape_on()}
+        watches = {"end": self._instance.ended(self._serves), "hang": self._hung(), "metrics": self._scrape_on()}
         tasks = [
             asyncio.create_task(watch, name=f"{self._instance.name} {name} watch") for name, watch in watches.items()
         ]
@@ -241,6 +241,13 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _serves(self, served: Served) -> None:
+        """Takes over what a ready engine now serves: its server may load another model at any moment."""
+        if served != self._served:
+            self._served = served
+            self._changed()
+            self._notice(f"{self._instance.name}: serves {served.models[0]} now")
 
     async def _end(self, run: int, grace: float) -> None:
         try:

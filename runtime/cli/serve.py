@@ -159,6 +159,7 @@ class _Serving:
         server = _server(runtime)
         serving = chores.start("server", lambda: server.serve(sockets=[listener]), once=True, vital=True)
         chores.start("telemetry", runtime.listen)
+        chores.start("names", runtime.follow_names)
         chores.start("settings", follow)
         chores.start("reload", reload)
         chores.start("engine", start_engine, once=True)

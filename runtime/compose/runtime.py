@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 import time
@@ -139,8 +140,9 @@ class Runtime:
 
         Raises ValueError, and changes nothing, where what runs cannot take them.
         """
-        known = targets(settings)
-        callable_clouds, decides = clouds(known, self._cloud_client), policy(settings, self.fleet.local.target, known)
+        known, local = targets(settings), self.fleet.local.target
+        callable_clouds = clouds(known, self._cloud_client)
+        decides = policy(settings, local, known, self.engine.served)
         self.fleet.reload(callable_clouds, settings.escalation)
         self.desk.planner.policy = decides
         self.desk.dispatcher.retries = settings.retries
@@ -158,6 +160,18 @@ class Runtime:
             self.fleet.listen()
             self._breaker_file.write(self.fleet.open_breakers(), time.time())
             await asyncio.sleep(_LISTEN_S)
+
+    async def follow_names(self) -> None:
+        """Takes the names of the engine's models in as they change, until cancelled."""
+        seen = -1
+        while True:
+            seen = await self.engine.changed(seen)
+            with contextlib.suppress(
+                ValueError
+            ):  # HEARTH_MODEL names a model that the engine has no more: the old names hold
+                decides = policy(self.settings, self.fleet.local.target, targets(self.settings), self.engine.served)
+                self.desk.planner.policy = decides
+            self.desk.metrics.know(self._labels(self.fleet.clouds))
 
     async def aclose(self) -> None:
         """Closes the connections to clouds and the records. The decisions written last reach the disk first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -88,8 +88,11 @@ def clouds(known: Targets, client: CloudClient) -> Clouds:
     return Clouds(backends, known.absent, lend)
 
 
-def policy(settings: Settings, local: Target, known: Targets) -> RoutingPolicy:
-    """Raises ValueError where HEARTH_MODEL or `prefer` names nothing of this box."""
+def policy(
+    settings: Settings, local: Target, known: Targets, served: Mapping[str, str | None] | None = None
+) -> RoutingPolicy:
+    """served: names that the engine answers to now. Raises ValueError where HEARTH_MODEL or
+    `prefer` names nothing of this box."""
     usable, absent = known
     every = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
     offered = cloud.offered({each.account.provider: each.account for each in reversed(usable.values())})
@@ -97,6 +100,7 @@ def policy(settings: Settings, local: Target, known: Targets) -> RoutingPolicy:
         local,
         every,
         settings.aliases,
+        served=served,
         absent=tuple(absent),
         override=settings.model_override,
         prefer=settings.escalation.prefer,

@@ -6,7 +6,7 @@ The process, its sockets and its logs stay behind `Engine`; the runtime knows no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -122,6 +122,14 @@ class Engine(Protocol):
     @property
     def model(self) -> str:
         """The catalogue name, hub id or folder name by which users know it: NAME of `local/NAME`."""
+        ...
+
+    @property
+    def served(self) -> Mapping[str, str | None]:
+        """The names that its replicas answer to now, adapters and those of a server for many models included.
+
+        NAME -> the id to be sent; None for the model that `local` means, for which each replica has its own.
+        """
         ...
 
     @property

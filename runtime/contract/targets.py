@@ -99,6 +99,7 @@ class Target:
     certified: what the account's contract allows ("hipaa", "zdr").
     on_box: data sent to it never leaves this machine.
     dialects: wires it speaks itself, so that bytes pass through.
+    served: the engine's id of a model it serves beside the one that `local` means; None: each lane's own.
     label: PROVIDER/MODEL, as `x-hearth-target` shows it. local: True for the box's own engine.
     """
 
@@ -112,6 +113,7 @@ class Target:
     timeouts: Timeouts = Timeouts()
     price: Price | None = None
     notes: tuple[str, ...] = field(default=())
+    served: str | None = None
     label: str = field(init=False, compare=False, default="")
     local: bool = field(init=False, compare=False, default=False)
 

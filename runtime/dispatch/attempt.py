@@ -93,7 +93,8 @@ class Attempt:
         try:
             if passing:
                 turn, pinned = self._turn, self._run.plan.pinned
-                asked = passed(self._job, turn.target, turn.backend.codec, self._lane.model, self.before, pinned=pinned)
+                model = turn.target.served or self._lane.model
+                asked = passed(self._job, turn.target, turn.backend.codec, model, self.before, pinned=pinned)
             else:
                 asked = await self._translated()
         except HopError as error:
@@ -139,7 +140,7 @@ class Attempt:
     @property
     def _target(self) -> Target:
         """The target, under the model id of this lane."""
-        return replace(self._turn.target, model=self._lane.model)
+        return replace(self._turn.target, model=self._turn.target.served or self._lane.model)
 
     async def _exchange(self, asked: Asked, *, streamed: bool) -> Failure | None:
         """One request upstream and its answer, relayed and booked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from runtime.contract.backend import Lane
 from runtime.contract.engine import STOP_WITHIN_S, Gpu, ReplicaState, ReplicaView
@@ -19,6 +19,7 @@ class FakeEngine:
         self.down = ReplicaState.STARTING
         self.runs: dict[str, int] = {}  # by lane name; 1 where a test sets none
         self.stopped = False
+        self.others: dict[str, str | None] = {}
         self._revision = 0
         self._change = asyncio.Event()
 
@@ -31,6 +32,10 @@ class FakeEngine:
     @property
     def model(self) -> str:
         return self._backend.target.model
+
+    @property
+    def served(self) -> Mapping[str, str | None]:
+        return self.others
 
     @property
     def revision(self) -> int:

@@ -15,6 +15,7 @@ The script (a JSON object; unknown members are refused), also changed live with 
     tokens         pieces of an answer where the request does not ask for fewer
     token_s        seconds per piece
     text           the pieces, repeated as needed
+    models         ids that it lists and answers to, instead of that of --model
     crash_after    pieces after which the front dies by SIGKILL
     exit_after     [pieces, code] after which the front exits
     core_dies_after  pieces after which the core dies
@@ -56,6 +57,7 @@ DEFAULTS: dict[str, Any] = {
     "tokens": 8,
     "token_s": 0.0,
     "text": ["Paris", " is", " the", " capital", " of", " France", "."],
+    "models": [],
     "crash_after": None,
     "exit_after": None,
     "core_dies_after": None,
@@ -168,6 +170,10 @@ class Front:
         self.over = asyncio.Event()
 
     @property
+    def _names(self) -> list[str]:
+        return self.script["models"] or [self.model]
+
+    @property
     def up(self) -> bool:
         return time.monotonic() - self.began >= float(self.script["start_s"])
 
@@ -237,8 +243,8 @@ class Front:
         await exchange.say("".join(f"{name}{labels} {float(value)}\n" for name, value in values.items()))
 
     async def models(self, exchange: Exchange) -> None:
-        entry = {"id": self.model, "object": "model", "owned_by": "vllm", "max_model_len": 2048}
-        await exchange.say({"object": "list", "data": [entry]})
+        entry = {"object": "model", "owned_by": "vllm", "max_model_len": 2048}
+        await exchange.say({"object": "list", "data": [{"id": name, **entry} for name in self._names]})
 
     async def tokenize(self, exchange: Exchange) -> None:
         body = json.loads(exchange.body)
@@ -265,7 +271,7 @@ class Front:
 
     async def generate(self, exchange: Exchange) -> None:
         body = json.loads(exchange.body)
-        if body.get("model") != self.model:
+        if body.get("model") not in self._names:
             error = {
                 "message": f"The model `{body.get('model')}` does not exist.",
                 "type": "NotFoundError",

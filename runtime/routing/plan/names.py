@@ -32,9 +32,13 @@ _ALIAS_STEPS = 8  # an alias of an alias of …; a ring ends here
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """One target and no other. `target` is its name in the directory."""
+    """One target and no other. `target` is its name in the directory.
+
+    served: the engine's id of a model it serves beside its first; None for the target's own.
+    """
 
     target: str
+    served: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class Directory:
 
     order: names of the configured cloud targets as the settings list them.
     exact: a name as written -> the target's name. lenders: provider -> the target whose account it lends.
-    offered: models that no setting names, by which a refusal can say who could.
+    offered: models that no setting names, by which a refusal can say who could. served: names of the engine's own models, as
+    `build` takes them.
     """
 
     local: str | None = None
@@ -89,6 +94,7 @@ class Directory:
     aliases: Mapping[str, str] = field(default_factory=dict)
     auto: Auto = _AUTO
     offered: tuple[Target, ...] = ()
+    served: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -101,7 +107,7 @@ def build(
     targets: Iterable[Target],
     aliases: Mapping[str, str],
     *,
-    local_names: Iterable[str] = (),
+    served: Mapping[str, str | None] | None = None,
     absent: Iterable[str] = (),
     override: str | None = None,
     prefer: str = "",
@@ -109,7 +115,7 @@ def build(
 ) -> Directory:
     """The directory of a box.
 
-    local_names: other names of the engine's model (its catalogue name, its id in `/v1/models`, its folder).
+    served: names that the engine answers to now -> the id to be sent, None for its first model's.
     absent: names of targets without a usable key; they are known, but lend nothing.
     override: the value of HEARTH_MODEL; prefer: that of the settings, where there is no override. Raises ValueError when
     it names nothing.
@@ -123,10 +129,11 @@ def build(
     directory = Directory(
         local=local.name if local else None,
         order=tuple(target.name for target in clouds),
-        exact=_exact(local, clouds, tuple(local_names)),
+        exact=_exact(local, clouds, tuple(served or ())),
         lenders=lenders,
         aliases=dict(aliases),
         offered=tuple(offered),
+        served={name.lower(): each for name, each in (served or {}).items()} | dict(served or {}),
     )
     wanted, by = (override, "HEARTH_MODEL") if override else (prefer, "escalation.prefer")
     if not wanted or wanted == AUTO:
@@ -149,7 +156,8 @@ def resolve(name: str, directory: Directory) -> Named:
         # (2) A name of the settings.
         exact = directory.exact.get(seen) or directory.exact.get(seen.lower())
         if exact:
-            return Pinned(exact)
+            bare = seen.removeprefix(f"{LOCAL}/") if exact == directory.local else ""
+            return Pinned(exact, directory.served.get(bare) or directory.served.get(bare.lower()))
         # (3) An alias: the operator wrote it, which is more than a guess at a model of that provider.
         if seen in directory.aliases:
             seen = directory.aliases[seen]

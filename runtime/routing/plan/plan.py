@@ -19,8 +19,10 @@ Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 import msgspec
 from msgspec.structs import replace
@@ -29,7 +31,7 @@ from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
-from runtime.routing.plan.names import Auto, Directory, Named, Unknown
+from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_targets, words_of
@@ -168,13 +170,13 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         full = queue_full(local)
     case = _Case(query, fleet, policy, now, obstacles, full)
     if pinned is not None:
-        return replace(_pinned(case, pinned), pinned=True)
+        return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
     wish = _wish(case, named if isinstance(named, Auto) else Auto())
     return _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
 
 
-def _pinned(case: _Case, name: str) -> Plan:
-    """(1) The target that the request names, whatever the load, or a refusal."""
+def _pinned(case: _Case, name: str, served: str | None) -> Plan:
+    """(1) The target that the request names, whatever the load, or a refusal. served: another model of the engine."""
     state = case.fleet.targets.get(name)
     if state is not None and state.absent:
         return _refused(absent(state))
@@ -184,8 +186,12 @@ def _pinned(case: _Case, name: str) -> Plan:
         return case.refused(key)
     if local and case.full:
         return _refused(case.full)
-    words = f"the request names {name}"
-    return Plan((Candidate(case.target(key), Reason.PINNED, words),), Reason.PINNED, words)
+    target, words = case.target(key), f"the request names {name}"
+    if served is not None:
+        shown = PurePath(served).name if served.startswith("/") else served
+        target = dataclasses.replace(target, model=shown, served=served)
+        words = f"the request names {target.label}"
+    return Plan((Candidate(target, Reason.PINNED, words),), Reason.PINNED, words)
 
 
 def _wish(case: _Case, auto: Auto) -> _Wish | None:

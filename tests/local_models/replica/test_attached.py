@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from local_models.replica.attached import is_loopback, without_secrets
 from local_models.replica.prepared import Notice, PreparedModel
 from local_models.replica.supervisor import Watch
 from runtime.contract.engine import EngineSpec, ReplicaState
+from runtime.contract.failures import Disposition, HopError
 from runtime.contract.hop import HttpCall
 from tests.fakes.local_engine import ROOT, FakePlan
 
@@ -110,6 +112,66 @@ async def test_their_model_is_discovered_and_used(tmp_path: Path, servers: Serve
         body = json.dumps({"model": "their/model", "messages": [], "max_tokens": 1}).encode()
         reply = await engine.lanes[0].hop.open(HttpCall("/chat/completions", body), connect_s=2)
         assert (reply.status, json.loads(await reply.read())["choices"][0]["message"]["content"]) == (200, "Paris")
+
+
+def script(port: int, **members: Any) -> None:
+    """Changes a running server's script."""
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://127.0.0.1:{port}/_fake/script", json.dumps(members).encode()), timeout=10
+    ) as answer:
+        assert json.load(answer) == {"unknown": []}
+
+
+async def test_another_model_of_the_server_is_used_as_soon_as_it_says_so(tmp_path: Path, servers: Servers) -> None:
+    """Its owner loads another model: the lane sends its id, and the engine is known by it; no restart, no loss."""
+    port = free_port()
+    servers.start(port)
+    async with attach(tmp_path, port) as engine:
+        assert await engine.wait_ready(15)
+        run = engine.views()[0].run
+        await asyncio.to_thread(script, port, models=["/host/path/newer"])
+        await until(lambda: engine.lanes[0].model == "/host/path/newer")
+        assert engine.model == "newer"
+        assert engine.served == {"/host/path/newer": None, "newer": None}
+        (view,) = engine.views()
+        assert (view.state, view.run, view.max_model_len) == (ReplicaState.READY, run, 2048)
+
+
+async def test_its_404_is_a_reason_to_look_at_once(
+    tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks the request is sent again under the new name; a 404 of another cause is passed on."""
+    monkeypatch.setattr(attached, "_LOOK_S", 3600)
+    port = free_port()
+    servers.start(port)
+    async with attach(tmp_path, port) as engine:
+        assert await engine.wait_ready(15)
+        await asyncio.to_thread(script, port, models=["second"])
+        hop = engine.lanes[0].hop
+        call = HttpCall("/chat/completions", b'{"model":"their/model","messages":[]}')
+        with pytest.raises(HopError) as raised:
+            await hop.open(call, connect_s=2)
+        assert raised.value.failure.disposition is Disposition.RETRY_HERE
+        assert engine.lanes[0].model == "second"
+        reply = await hop.open(call, connect_s=2)
+        assert reply.status == 404
+        reply.close()
+
+
+async def test_adapters_and_every_other_listed_model_have_names(tmp_path: Path, servers: Servers) -> None:
+    """The model of the settings is the first wherever it stands in the list, and stays in use while it is listed."""
+    port = free_port()
+    servers.start(port, models=["other", "smollm2-135m", "sql-lora", "/adapters/odd\nname"])
+    async with attach(tmp_path, port) as engine:
+        assert await engine.wait_ready(15)
+        assert engine.lanes[0].model == engine.model == "smollm2-135m"
+        assert engine.served == {"smollm2-135m": None, "other": "other", "sql-lora": "sql-lora"}
+        await asyncio.to_thread(script, port, models=["a", "smollm2-135m"])
+        await until(lambda: "a" in engine.served)
+        assert engine.lanes[0].model == "smollm2-135m"
+        await asyncio.to_thread(script, port, answers={"/v1/models": {"body": {"data": []}}})
+        await asyncio.sleep(0.5)
+        assert engine.lanes[0].ready and engine.lanes[0].model == "smollm2-135m"
 
 
 async def test_a_server_without_completions_or_metrics_is_used_all_the_same(tmp_path: Path, servers: Servers) -> None:

@@ -77,7 +77,7 @@ class TellingInstance:
         self._end = asyncio.get_running_loop().create_future()
         return start
 
-    async def ended(self) -> ReplicaFault:
+    async def ended(self, changed: Callable[[Served], None]) -> ReplicaFault:
         assert self._end is not None
         return await self._end
 

@@ -144,6 +144,47 @@ def test_the_status_names_the_background_tasks(tmp_path: Path, engine: str) -> N
         assert hearth.stop() == 0
 
 
+def asked(hearth: Served, model: str) -> tuple[int, str, str]:
+    """(status, x-hearth-target, the model that answered or the error's code) of a short chat."""
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{hearth.port}/v1/chat/completions", body)
+    request.add_header("content-type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.headers["x-hearth-target"], json.load(answer)["model"]
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers.get("x-hearth-target", ""), json.load(error)["error"]["code"]
+
+
+def test_names_of_an_attached_engine_are_what_it_says_now(tmp_path: Path) -> None:
+    """Without a model in the settings: its own ids are listed, answered to and sent; another model of tomorrow too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = json.dumps({"models": ["/host/path/base", "sql-lora"]})
+    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as engine:
+        try:
+            with served(tmp_path, f"http://127.0.0.1:{port}/v1") as hearth:
+                hearth.until("ready: base answers")
+                listed = [row["id"] for row in hearth.get("/v1/models")["data"]]
+                assert listed == ["auto", "local/base", "local/sql-lora"]
+                for name in ("auto", "local", "local/base", "base", "/host/path/base", "local//host/path/base"):
+                    assert asked(hearth, name)[:2] == (200, "local/base"), name
+                for name in ("local/sql-lora", "sql-lora", "local/SQL-LoRA"):
+                    assert asked(hearth, name)[:2] == (200, "local/sql-lora"), name
+                assert asked(hearth, "local/smollm2-135m") == (404, "", "model_not_found")
+                change = urllib.request.Request(f"http://127.0.0.1:{port}/_fake/script", b'{"models": ["newer"]}')
+                urllib.request.urlopen(change, timeout=10).close()
+                assert asked(hearth, "auto")[0] == 200
+                hearth.until("serves newer now")
+                assert asked(hearth, "local/newer")[:2] == (200, "local/newer")
+                assert asked(hearth, "local/base") == (404, "", "model_not_found")
+                assert hearth.stop() == 0
+        finally:
+            os.killpg(engine.pid, signal.SIGKILL)
+
+
 def test_an_engine_that_cannot_be_started_is_said_and_tried_again(tmp_path: Path, engine: str) -> None:
     """A file where the folder of the engine's sockets should be: the cause stands in the status, the door stays open."""
     state = tmp_path / "state"

@@ -18,7 +18,7 @@ BOX = build(
     LOCAL,
     TARGETS,
     {"gpt-4o": "auto", "smart": "claude", "ring": "gnir", "gnir": "ring", "openai/o9": "auto", "fast": "claude"},
-    local_names=("smollm2-135m",),
+    served={"smollm2-135m": None, "SQL-adapter": "/adapters/sql"},
 )
 
 
@@ -30,6 +30,8 @@ BOX = build(
         ("local/smollm2-135m", Pinned("local")),
         ("local/HuggingFaceTB/SmolLM2-135M", Pinned("local")),
         ("smollm2-135m", Pinned("local")),
+        ("local/SQL-adapter", Pinned("local", "/adapters/sql")),
+        ("SQL-adapter", Pinned("local", "/adapters/sql")),
         ("claude", Pinned("claude")),
         ("claude-sonnet-5-5", Pinned("claude")),
         ("anthropic/claude-sonnet-5-5", Pinned("claude")),
