@@ -9,14 +9,14 @@
 # PYTHON=/path/to/python   the Python to build with              ENGINE=auto|cpu|cuda|none   which vLLM; none: [engine] url is set
 # ARGS="…"                 handed to hearth serve, pytest or the benchmarks
 #
-# Nothing is installed twice: scripts/install.py compares locks with what is there. Several makes at once wait for each other.
+# Nothing is installed twice: locks are compared with what is there. Several makes at once wait for each other.
 
 SHELL := /bin/sh
 # What the settings in the environment ask for already.
 ENGINE ?= $(if $(HEARTH_ENGINE__URL),none,$(or $(HEARTH_ENGINE__DEVICE),auto))
 ARGS ?=
 VENV := .venv/bin
-PY = python=$$(scripts/find-python) && "$$python"
+PY = python=$$(local_models/installer/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
@@ -33,8 +33,8 @@ core:
 dev:
 	@$(PY) -m scripts.install dev
 
-engine:
-	@$(PY) -m scripts.install engine --device $(ENGINE)
+engine: core
+	@$(VENV)/hearth engine install --device $(ENGINE)
 
 test: test-fast test-clients-ci test-engine
 

@@ -13,8 +13,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts import environments, progress
-from scripts.install import LOCKS, PIP_INSTALL, UnfitBoxError, make_venv, only_one
+from local_models.installer import progress
+from local_models.installer.install import PIP_INSTALL, UnfitBoxError, make_venv, only_one
+from local_models.installer.places import complete
+from local_models.weights.cache import cache_home
+from scripts import environments
+from scripts.install import LOCKS
 
 NPM_INSTALL = ("ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund", "--loglevel=error")
 _PACKAGE_FILES = ("package.json", "package-lock.json")
@@ -56,18 +60,18 @@ def npm() -> str:
 
 
 def _folder(name: str, *lock: bytes) -> Path:
-    cache = environments.cache_home(os.environ, Path.home())
+    cache = cache_home(os.environ)
     return cache / f"{name}-{environments.digest(*lock)[:12]}"
 
 
 @contextlib.contextmanager
 def _made_once(folder: Path) -> Iterator[bool]:
     """Whether it is to be made, with what was left unfinished removed; complete once the block ends well."""
-    if environments.complete(folder):
+    if complete(folder):
         yield False
         return
     with only_one(folder.with_name(f"{folder.name}.lock")):
-        missing = not environments.complete(folder)
+        missing = not complete(folder)
         if missing:
             shutil.rmtree(folder, ignore_errors=True)
         yield missing

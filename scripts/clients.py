@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from scripts import apart, progress
-from scripts.install import ROOT, UnfitBoxError
+from local_models.installer import progress
+from local_models.installer.install import UnfitBoxError
+from scripts import apart
+from scripts.install import ROOT
 from scripts.lock import CLIENTS
 
 PACKAGES = ROOT / "tests" / "clients" / "node"

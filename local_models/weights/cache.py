@@ -24,9 +24,13 @@ _POLL_S = 0.2  # a file lock cannot be awaited
 
 
 def cache_home(environ: Mapping[str, str]) -> Path:
-    """The folder for files that Hearth can fetch again: `$XDG_CACHE_HOME/hearth`, or `~/.cache/hearth`."""
-    if base := environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "hearth"
+    """The folder for files that Hearth can fetch again: `$XDG_CACHE_HOME/hearth`, or `~/.cache/hearth`.
+
+    A relative XDG_CACHE_HOME is ignored, as its specification asks.
+    """
+    base = Path(environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():
+        return base / "hearth"
     return Path(environ.get("HOME") or Path.home()) / ".cache" / "hearth"
 
 

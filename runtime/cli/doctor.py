@@ -22,6 +22,7 @@ from runtime.cli import box, checks
 from runtime.cli.checks import FAIL, OK, WARN, CheckRow
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
+from runtime.cli.installation import installation
 from runtime.cli.paint import Paint, columns, paint_for
 from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.compose.runtime import pending
@@ -52,6 +53,7 @@ def doctor(
 def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Iterator[CheckRow]:
     """Every check, in the order in which a start would meet them."""
     yield checks.python_row(sys.version_info[:3], platform.system(), platform.machine())
+    yield CheckRow("installed", OK, str(installation(env)))
     try:
         loaded = load(config, env, PROVIDER_NAMES)
     except (SettingsError, OSError) as fault:

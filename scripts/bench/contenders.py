@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts import apart, environments
+from local_models.installer.install import engine_python
+from local_models.installer.kinds import ENGINES
+from scripts import apart
 from scripts.bench.processes import free_port
 from scripts.bench.stub import MODEL
-from scripts.install import engine_python
 
 HEARTH = "hearth"
 HEARTH_AGAIN = "hearth again"  # the same program beside itself: how far apart noise puts two equal ones
@@ -96,4 +97,4 @@ CONTENDERS: Mapping[str, Callable[[Place], Start]] = {
 
 def environment(name: str) -> Path:
     """The environment of the lock of that name. Their wheels are there for the engine's Python."""
-    return apart.python_environment(name, engine_python(environments.ENGINES["cpu"]))
+    return apart.python_environment(name, engine_python(ENGINES["cpu"]))

@@ -25,7 +25,7 @@ from pathlib import Path
 import uvloop
 
 from local_models.host.sockets import socket_folder
-from scripts import progress
+from local_models.installer import progress
 from scripts.bench import load
 from scripts.bench.load import Result, p99
 from scripts.bench.processes import ROOT, Running, free_port
@@ -110,7 +110,7 @@ def compare(direct: Side, through: Side) -> Added:
     )
 
 
-def measure(folder: Path, rounds: int, seconds: float, line: progress.Line) -> Added:
+def measure(folder: Path, rounds: int, seconds: float, line: progress.StepLine) -> Added:
     port, settings, state = free_port(), folder / "hearth.toml", folder / "state"
     settings.write_text(f'[engine]\nmodel = "{_MODEL}"\nargs = ["--max-num-seqs", "{_SLOTS}"]\n')
     env = {"HEARTH_STATE_DIR": str(state), "HEARTH_SERVER__PORT": str(port)}
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         shown = stack.enter_context(Path("/dev/null").open("w")) if options.quiet else sys.stderr
-        line = progress.Line("In front of vLLM", shown)
+        line = progress.StepLine("In front of vLLM", shown)
         found = measure(folder, rounds, seconds, line)
         line.end("done")
     if options.json:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts import progress
+from local_models.installer import progress
 from scripts.bench.contenders import CONTENDERS, DIRECT, HEARTH, HEARTH_AGAIN, LITELLM, SGLANG_ROUTER, Place
 from scripts.bench.load import Result
 from scripts.bench.processes import ROOT, NeverReadyError, Running, free_port
@@ -121,7 +121,9 @@ class Entrant:
             self.score.add(phase, 1000 * (self.running.cpu_s() - before) / result.count)
 
 
-def compete(names: Sequence[str], rounds: int, seconds: float, folder: Path, line: progress.Line) -> dict[str, Score]:
+def compete(
+    names: Sequence[str], rounds: int, seconds: float, folder: Path, line: progress.StepLine
+) -> dict[str, Score]:
     """Starts the contenders one after another, lets them take turns, ends them."""
     with contextlib.ExitStack() as stack:
         port = free_port()
@@ -154,7 +156,7 @@ def join(name: str, upstream: str, folder: Path, stack: contextlib.ExitStack) ->
     return entrant
 
 
-def take_turns(entrants: Sequence[Entrant], turn: int, seconds: float, line: progress.Line) -> None:
+def take_turns(entrants: Sequence[Entrant], turn: int, seconds: float, line: progress.StepLine) -> None:
     """Every one once in every phase; who begins changes from round to round."""
     first = turn % len(entrants)
     for phase in PHASES:
@@ -233,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rounds, seconds = (3, 1.0) if options.quick else (options.rounds, options.seconds)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         shown = stack.enter_context(Path("/dev/null").open("w")) if options.quiet else sys.stderr
-        line = progress.Line("Gateway cost", shown)
+        line = progress.StepLine("Gateway cost", shown)
         try:
             scores = compete(names, rounds, seconds, Path(folder), line)
         except NeverReadyError as error:

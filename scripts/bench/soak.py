@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts import progress
+from local_models.installer import progress
 from scripts.bench.load import Result
 from scripts.bench.processes import ROOT, Running
 from scripts.bench.upstream import stubbed_hearth
@@ -37,7 +37,7 @@ def ask(url: str, body: str, requests: int) -> Result:
     return Result(**json.loads(ended.stdout))
 
 
-def soak(running: Running, url: str, requests: int, line: progress.Line) -> tuple[list[float], list[float], int]:
+def soak(running: Running, url: str, requests: int, line: progress.StepLine) -> tuple[list[float], list[float], int]:
     """Requests so far and MiB at each sample, and how many requests failed."""
     done, memory, failed = [0.0], [running.rss_mib()], 0
     for sample in range(_SAMPLES):
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         shown = stack.enter_context(Path("/dev/null").open("w")) if options.quiet else sys.stderr
         running, url = stack.enter_context(stubbed_hearth(folder))
-        line = progress.Line("Soak", shown)
+        line = progress.StepLine("Soak", shown)
         done, memory, failed = soak(running, url, options.requests, line)
         line.end("done")
     slope = rise(done, memory)

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts import progress
+from local_models.installer import progress
 from scripts.bench.load import Result
 from scripts.bench.processes import ROOT, Running
 from scripts.bench.upstream import stubbed_hearth
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         running, url = stack.enter_context(stubbed_hearth(folder, settings()))
-        line = progress.Line("Translated", sys.stderr)
+        line = progress.StepLine("Translated", sys.stderr)
         for number in range(options.rounds):
             for name in _TARGETS:
                 cost, result = ask(running, url, name, options.seconds)

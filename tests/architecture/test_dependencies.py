@@ -14,7 +14,9 @@ from tests.architecture import house
 from tests.architecture.source import parse, read
 
 PROJECT = tomllib.loads((house.ROOT / "pyproject.toml").read_text())
-LOCKS = sorted((house.ROOT / "scripts" / "locks").glob("*.txt"))
+LOCKS = sorted(
+    path for folder in ("scripts", "local_models/installer") for path in (house.ROOT / folder / "locks").glob("*.txt")
+)
 
 # Distributions whose import has another name.
 IMPORTED_AS = {
@@ -80,6 +82,15 @@ def test_every_pin_has_a_hash(lock: Path) -> None:
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines
     assert [line[:60] for line in lines if "==" not in line or "--hash=sha256:" not in line] == []
+
+
+def test_dev_has_the_pins_of_core() -> None:
+    """The tests run on the versions that users get, and one `.venv` can be both."""
+    core, dev = ((house.ROOT / "scripts" / "locks" / f"{name}.txt").read_text() for name in ("core", "dev"))
+    pins = [
+        {line.split(" ")[0] for line in text.splitlines() if re.match(r"[a-z0-9].*==", line)} for text in (core, dev)
+    ]
+    assert pins[0] - pins[1] == set()
 
 
 @pytest.mark.parametrize("lock", ["core", "dev"])

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from scripts.install import UnfitBoxError
+from local_models.installer.install import UnfitBoxError
 from tests.clients.clients import Client
 from tests.clients.serving import Outcomes, Served, run, serving
 from tests.conftest import foreign

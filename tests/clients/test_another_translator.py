@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from local_models.installer.install import UnfitBoxError
 from scripts.differential.__main__ import compared
 from scripts.differential.exceptions import Finding
 from scripts.differential.run import Report
-from scripts.install import UnfitBoxError
 from tests.conftest import shared_folder
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]

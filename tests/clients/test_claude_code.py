@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from local_models.installer.install import UnfitBoxError
 from scripts import clients
-from scripts.install import UnfitBoxError
 from tests.clients.clients import MODELS
 from tests.clients.serving import Served, run
 from tests.fakes.script import PLAIN

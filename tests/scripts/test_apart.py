@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import apart, progress
-from scripts.install import UnfitBoxError
+from local_models.installer import progress
+from local_models.installer.install import UnfitBoxError
+from scripts import apart
 
 
 @pytest.fixture

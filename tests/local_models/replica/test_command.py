@@ -20,8 +20,9 @@ from local_models.replica.command import (
     group_gpus,
     slots,
 )
-from local_models.replica.environment import Found, cache_home, find_python
+from local_models.replica.environment import Found, find_python
 from local_models.replica.prepared import PreparedModel
+from local_models.weights.cache import cache_home
 from runtime.contract.engine import Gpu
 from runtime.contract.targets import Capabilities
 
@@ -222,7 +223,7 @@ print("\\n" + json.dumps(said))
 @pytest.mark.engine
 def test_the_installed_vllm_understands_every_argument() -> None:
     """Flags drift from release to release: vLLM's own parser reads what we build."""
-    found = find_python("cpu", env=os.environ, cache_home=cache_home(os.environ))
+    found = find_python("cpu", env=os.environ, cache=cache_home(os.environ))
     if not isinstance(found, Found):
         pytest.skip(found.reason)
     cpu = build(launch(), {})

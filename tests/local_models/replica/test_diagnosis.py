@@ -72,7 +72,7 @@ def test_real_deaths_are_understood(name: str, words: list[str], deterministic: 
         ("huggingface_hub.errors.GatedRepoError: 403 Client Error.", "HF_TOKEN", True),
         ("huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.", "hub knows no such model", True),
         ("OSError: [Errno 28] No space left on device", "disk is full", False),
-        ("RuntimeError: operator torchvision::nms does not exist", "make run", True),
+        ("RuntimeError: operator torchvision::nms does not exist", "hearth engine install", True),
         ("ModuleNotFoundError: No module named 'vllm'", "No module named 'vllm'", True),
         ("/usr/bin/python: No module named vllm", "lacks vllm", True),
         ("RuntimeError: CUDA error: an illegal memory access was encountered", "illegal memory access", False),

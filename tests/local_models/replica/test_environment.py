@@ -15,7 +15,6 @@ from local_models.replica.environment import (
     Found,
     NotFound,
     ask_python,
-    cache_home,
     find_engine,
     find_python,
     installed,
@@ -30,7 +29,7 @@ OWN = Path(sys.executable)
 
 def environment(home: Path, name: str, *, complete: bool = True, age: float = 0) -> Path:
     """An installed engine environment, `age` seconds old."""
-    folder = home / "hearth" / name
+    folder = home / name
     (folder / "bin").mkdir(parents=True)
     python = folder / "bin" / "python"
     python.touch()
@@ -58,7 +57,7 @@ def test_an_installed_environment_is_found_newest_first(tmp_path: Path) -> None:
     newest = environment(tmp_path, "engine-cpu-bbbbbbbbbbbb", age=10)
     environment(tmp_path, "engine-cpu-cccccccccccc", complete=False)
     environment(tmp_path, "engine-cuda-dddddddddddd")
-    assert find_python("cpu", env={}, cache_home=tmp_path, ask=asked({})) == Found(newest, "cpu", "0.32.0")
+    assert find_python("cpu", env={}, cache=tmp_path, ask=asked({})) == Found(newest, "cpu", "0.32.0")
     assert len(installed(tmp_path, "cpu")) == 2
 
 
@@ -67,8 +66,8 @@ def test_a_named_python_comes_first(tmp_path: Path) -> None:
     environment(tmp_path, "engine-cpu-aaaaaaaaaaaa")
     ask = asked({Path("/s/python"): "cpu", Path("/v/python"): "cpu"})
     env = {VARIABLE: "/v/python"}
-    by_setting = find_python("cpu", env=env, cache_home=tmp_path, setting="/s/python", ask=ask)
-    by_variable = find_python("cpu", env=env, cache_home=tmp_path, ask=ask)
+    by_setting = find_python("cpu", env=env, cache=tmp_path, setting="/s/python", ask=ask)
+    by_variable = find_python("cpu", env=env, cache=tmp_path, ask=ask)
     assert by_setting == Found(Path("/s/python"), "cpu", "0.32.0")
     assert by_variable == Found(Path("/v/python"), "cpu", "0.32.0")
 
@@ -77,32 +76,32 @@ def test_a_named_python_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
     """It is not quietly replaced by one that would."""
     environment(tmp_path, "engine-cuda-aaaaaaaaaaaa")
     ask = asked({Path("/v/python"): "cpu"})
-    wrong_kind = find_python("cuda", env={VARIABLE: "/v/python"}, cache_home=tmp_path, ask=ask)
-    without = find_python("cuda", env={}, cache_home=tmp_path, setting="/none", ask=ask)
+    wrong_kind = find_python("cuda", env={VARIABLE: "/v/python"}, cache=tmp_path, ask=ask)
+    without = find_python("cuda", env={}, cache=tmp_path, setting="/none", ask=ask)
     assert isinstance(wrong_kind, NotFound)
     assert "built for cpu, not cuda" in wrong_kind.reason
     assert isinstance(without, NotFound)
     assert "/none" in without.reason
-    assert "make run" in without.reason
+    assert "hearth engine install" in without.reason
 
 
 def test_our_own_python_comes_last(tmp_path: Path) -> None:
     """Where vLLM was installed beside Hearth."""
-    assert find_python("cuda", env={}, cache_home=tmp_path, ask=asked({OWN: "cuda"})) == Found(OWN, "cuda", "0.32.0")
+    assert find_python("cuda", env={}, cache=tmp_path, ask=asked({OWN: "cuda"})) == Found(OWN, "cuda", "0.32.0")
 
 
 def test_nothing_found_says_what_to_do(tmp_path: Path) -> None:
-    """`make run` installs it; a python of one's own can be named."""
-    found = find_python("cpu", env={}, cache_home=tmp_path, ask=asked({}))
+    """`hearth engine install` installs it; a python of one's own can be named."""
+    found = find_python("cpu", env={}, cache=tmp_path, ask=asked({}))
     assert isinstance(found, NotFound)
-    assert "make run" in found.reason
+    assert "hearth engine install" in found.reason
     assert VARIABLE in found.reason
 
 
 @pytest.mark.parametrize("setting", ["auto", "cuda"])
 def test_a_gpu_is_never_silently_left_for_the_cpu(tmp_path: Path, setting: str) -> None:
     """A GPU and only a CPU engine: a reason, and how to leave the GPU unused on purpose."""
-    environment(tmp_path, "engine-cpu-aaaaaaaaaaaa")
+    environment(tmp_path / "hearth", "engine-cpu-aaaaaaaaaaaa")
     env = {"XDG_CACHE_HOME": str(tmp_path)}
     found = find_engine(setting, GPU, None, env=env, ask=asked({}))
     assert isinstance(found, NotFound)
@@ -112,8 +111,8 @@ def test_a_gpu_is_never_silently_left_for_the_cpu(tmp_path: Path, setting: str) 
 
 def test_each_device_gets_its_engine(tmp_path: Path) -> None:
     """Auto takes the GPU where there is one; "cpu" leaves it on purpose."""
-    cpu = environment(tmp_path, "engine-cpu-aaaaaaaaaaaa")
-    cuda = environment(tmp_path, "engine-cuda-aaaaaaaaaaaa")
+    cpu = environment(tmp_path / "hearth", "engine-cpu-aaaaaaaaaaaa")
+    cuda = environment(tmp_path / "hearth", "engine-cuda-aaaaaaaaaaaa")
     env = {"XDG_CACHE_HOME": str(tmp_path)}
     assert find_engine("auto", GPU, None, env=env, ask=asked({})) == Found(cuda, "cuda", "0.32.0")
     assert find_engine("auto", (), "no driver", env=env, ask=asked({})) == Found(cpu, "cpu", "0.32.0")
@@ -162,9 +161,3 @@ def test_an_interpreter_is_really_asked(tmp_path: Path) -> None:
     assert (ask_python(OWN) is not None) is (find_spec("vllm") is not None)
     assert ask_python(tmp_path / "absent") is None
     assert ask_python(nonsense) is None
-
-
-def test_the_cache_folder() -> None:
-    """XDG's, if absolute."""
-    assert cache_home({"XDG_CACHE_HOME": "/c", "HOME": "/h"}) == Path("/c")
-    assert cache_home({"XDG_CACHE_HOME": "c", "HOME": "/h"}) == Path("/h/.cache")

@@ -333,6 +333,7 @@ async def test_without_an_engine_it_cannot_be_converted(builtin: Builtin, shop: 
 def test_the_cache_is_where_xdg_says() -> None:
     """Or below the home folder."""
     assert cache_home({"XDG_CACHE_HOME": "/big/cache"}) == Path("/big/cache/hearth")
+    assert cache_home({"XDG_CACHE_HOME": "relative", "HOME": "/home/me"}) == Path("/home/me/.cache/hearth")
     assert cache_home({"HOME": "/home/me"}) == Path("/home/me/.cache/hearth")
 
 

@@ -38,7 +38,7 @@ def verdicts(rows: Sequence[CheckRow]) -> list[str]:
         (checks.python_row((3, 12, 1), "Linux", "aarch64"), WARN, "x86-64"),
         (checks.python_row((3, 12, 1), "Darwin", "arm64"), FAIL, "[engine] url"),
         (checks.engine_row(Found(Path("/v/python"), "cuda", "0.32.0")), OK, "vLLM 0.32.0 for cuda"),
-        (checks.engine_row(NotFound("no engine is installed: make run")), FAIL, "make run"),
+        (checks.engine_row(NotFound("no engine is installed: hearth engine install")), FAIL, "hearth engine install"),
         (checks.attached_row("http://x/v1", 200, ""), OK, "attached"),
         (checks.attached_row("http://x/v1", 401, ""), FAIL, "[engine] key"),
         (checks.attached_row("http://x/v1", None, "refused"), FAIL, "refused"),
@@ -166,8 +166,8 @@ def test_bad_settings_end_the_examination_with_their_place(tmp_path: Path) -> No
     file = tmp_path / "hearth.toml"
     file.write_text("[server]\nprot = 1\n")
     rows = list(examine(file, {}, NoGpu()))
-    assert verdicts(rows) == [OK, FAIL]
-    assert f"{file}:2" in rows[1].words
+    assert verdicts(rows) == [OK, OK, FAIL]
+    assert f"{file}:2" in rows[2].words
 
 
 def test_attached_servers_are_asked_and_nothing_local_is(tmp_path: Path) -> None:

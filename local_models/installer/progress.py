@@ -61,7 +61,7 @@ class StepFailedError(Exception):
 
 
 def advice(log: str) -> str:
-    """What to do about a failed installation, "" where nothing is known."""
+    """Advice for a failed installation, "" where nothing is known."""
     return next((what for sign, what in ADVICE if sign in log), "")
 
 
@@ -70,18 +70,23 @@ def errors(log: str) -> str:
     return "\n".join(line for line in log.splitlines() if line.strip() and not line.lstrip().startswith(_CHATTER))
 
 
-def doing(log: str) -> str:
-    """The last line of the log that says what is going on, short enough for one line of a terminal."""
+def doing(log: str, packages: int = 0) -> str:
+    """The last line of the log that says what is going on, short enough for one line of a terminal.
+
+    packages: how many pip was asked for; with it the number fetched so far is shown.
+    """
     telling = [line.strip() for line in log.splitlines() if line.lstrip().startswith(_TELLING)]
     if not telling:
         return "starting"
     if telling[-1].startswith("Installing collected"):
         return "unpacking"
     words = telling[-1].split(" --hash")[0].split(" (from")[0]
-    return words if len(words) <= 60 else words[:59] + "…"
+    words = words if len(words) <= 60 else words[:59] + "…"
+    begun = sum(1 for line in telling if line.startswith("Collecting "))
+    return f"{begun} of {packages}  {words}" if packages else words
 
 
-class Line:
+class StepLine:
     """The one line that shows how far a step is."""
 
     def __init__(self, title: str, out: TextIO) -> None:
@@ -107,15 +112,18 @@ class Line:
         self._out.flush()
 
 
-def run(title: str, command: Sequence[str], log: Path, out: TextIO = sys.stdout) -> None:
-    """Runs the command to its end, its output in `log`. Raises StepFailedError with all that went wrong."""
-    line = Line(title, out)
+def run(title: str, command: Sequence[str], log: Path, out: TextIO | None = None, *, packages: int = 0) -> None:
+    """Runs the command to its end, its output in `log`. Raises StepFailedError with all that went wrong.
+
+    out: where the step is shown, stdout by default. packages: how many pip was asked for.
+    """
+    line = StepLine(title, out or sys.stdout)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as sink:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
     try:
         while not _ended(child, 0.5):
-            line.update(doing(_read(log)))
+            line.update(doing(_read(log), packages))
     except BaseException:
         child.terminate()
         child.wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import progress
+from local_models.installer import progress
 
 
 def run(script: str, log: Path) -> str:
@@ -62,11 +62,11 @@ def test_an_interrupted_step_leaves_no_child(tmp_path: Path, monkeypatch: pytest
     """Ctrl-C ends the child before it is passed on."""
     seen = []
 
-    def interrupt(line: progress.Line, what: str) -> None:
+    def interrupt(line: progress.StepLine, what: str) -> None:
         seen.append(what)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress.Line, "update", interrupt)
+    monkeypatch.setattr(progress.StepLine, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run("import time; print('never', flush=True); time.sleep(600)", tmp_path / "log")
     assert seen == ["starting"]

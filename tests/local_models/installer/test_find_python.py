@@ -1,4 +1,4 @@
-"""scripts/find-python takes a Python that can do the work, and says how to get one where there is none."""
+"""local_models/installer/find-python takes a Python that can do the work, and says how to get one where there is none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FINDER = Path(__file__).resolve().parents[2] / "scripts" / "find-python"
+FINDER = Path(__file__).resolve().parents[3] / "local_models" / "installer" / "find-python"
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
