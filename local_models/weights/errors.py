@@ -11,6 +11,8 @@
         ConversionError       the engine's interpreter could not turn the file into a folder
         NoSpaceError          the disk is full, or would be
         OfflineError          offline, and the files are not here
+        NotHereError          to be removed, and not on this disk
+        InUseError            to be removed, and a process uses it
 
 None of them is a crash: the supervisor shows `cause` and waits or gives up.
 """
@@ -60,3 +62,9 @@ class NoSpaceError(WeightsError): ...
 
 
 class OfflineError(WeightsError): ...
+
+
+class NotHereError(WeightsError): ...
+
+
+class InUseError(WeightsError): ...

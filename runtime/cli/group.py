@@ -38,7 +38,7 @@ COMMANDS = (
         "classify", "runtime.cli.classify", "label a file's rows on the local engine; resumes where it stopped"
     ),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
-    CommandEntry("models", "runtime.cli.models", "list, fetch and size the models this box could serve"),
+    CommandEntry("models", "runtime.cli.models", "list, fetch, size and remove the models this box could serve"),
     CommandEntry("engine", "runtime.cli.engine", "install, list and remove vLLM's own environments"),
     CommandEntry("config", "runtime.cli.config", "write, check and show the settings"),
     CommandEntry("doctor", "runtime.cli.doctor", "check this box and say what to do about each fault"),

@@ -1,4 +1,4 @@
-"""`hearth models`: the catalogue, the fit of a model on this box, and its download. Thin, over `local_models`."""
+"""`hearth models`: the catalogue, the fit of a model on this box, its download and its removal. Thin, over `local_models`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Coroutine, Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import psutil
@@ -24,8 +23,7 @@ from local_models.host import visible
 from local_models.host.gpu import NvmlProbe, survey
 from local_models.replica import command, environment
 from local_models.replica.prepared import PreparedModel, PrepareError
-from local_models.weights import hub, weights
-from local_models.weights.cache import cache_home
+from local_models.weights import disk, hub, weights
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import amount, columns, paint_for
 
@@ -36,9 +34,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="List, fetch and size the models this box could serve.\n\n"
+    help="List, fetch, size and remove the models this box could serve.\n\n"
     "\b\nExamples:\n  hearth models list\n  hearth models fit llama-3.1-8b --context 16384 --concurrency 8\n"
-    "  hearth models pull llama-3.1-8b",
+    "  hearth models pull llama-3.1-8b\n  hearth models remove llama-3.1-8b",
 )
 
 # What "needs" is reckoned for, and the boxes it is looked for in, smallest first.
@@ -65,18 +63,23 @@ def list_models(as_json: Json = False) -> None:
 
     \b
     "needs" is for 4 requests of 8,192 tokens at once: GPUs and the memory of each. `hearth models fit` says more.
+    "on disk" is what its files take here; `hearth models remove` gives it back. Other models in the hub's cache stand last.
 
     \b
     Examples:
       hearth models list
       hearth models list --json
     """
-    entries = catalogue().entries
+    entries, kept = catalogue().entries, {model.name: model for model in disk.every(os.environ)}
+    sizes = {name: model.size() for name, model in kept.items()}
+    others = [model for name, model in kept.items() if name not in {entry.name for entry in entries}]
     if as_json:
-        typer.echo(json.dumps([_facts(entry, os.environ) for entry in entries], indent=2, ensure_ascii=False))
+        known = [_facts(entry) | _kept(kept.get(entry.name), sizes) for entry in entries]
+        unknown = [dict.fromkeys(known[0]) | {"name": m.name, "hub": m.name} | _kept(m, sizes) for m in others]
+        typer.echo(json.dumps([*known, *unknown], indent=2, ensure_ascii=False))
         return
     paint = paint_for(sys.stdout, os.environ)
-    head = [(word, "dim") for word in ("name", "size", "weights", "context", "needs", "tools", "licence", "here")]
+    head = [(word, "dim") for word in ("name", "size", "weights", "context", "needs", "tools", "licence", "on disk")]
     rows = [head]
     for entry in entries:
         box = _smallest(entry)
@@ -88,11 +91,14 @@ def list_models(as_json: Json = False) -> None:
             f"{box.gpus} x {box.memory // fit.GIB} GiB" if box else "more than 8 GPUs",
             "yes" if entry.tools else "with a template" if entry.tool_parser else "no",
             entry.licence + ("*" if entry.gated else ""),
-            "yes" if _here(entry, os.environ) else "",
+            _on_disk(kept.get(entry.name), sizes),
         )
         rows.append([(text, "") for text in texts])
+    rows += [[(text, "") for text in (model.name, *[""] * 6, _on_disk(model, sizes))] for model in others]
     for line in columns(rows, paint, indent=""):
         typer.echo(line)
+    if kept:
+        typer.echo(paint(f"on disk: {amount(sum(sizes.values()))} in {len(kept)} models", "dim"))
     typer.echo(paint("* gated: accept the licence on the hub and set HF_TOKEN before `hearth models pull`", "dim"))
 
 
@@ -125,6 +131,41 @@ def pull(
         typer.echo(json.dumps(facts, ensure_ascii=False))
     else:
         typer.echo(str(prepared.path))
+
+
+@app.command()
+def remove(
+    name: Model,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a model's files from this disk. Refused while an engine or a download uses them.
+
+    What Hearth fetched from the hub lies in the hub's own cache: other programs that use it there lose it too.
+
+    \b
+    Examples:
+      hearth models remove llama-3.1-8b
+      hearth models remove Qwen/Qwen3-8B --yes
+    """
+    try:
+        model = disk.kept(name, os.environ)
+        if model is None:
+            raise CommandError(f"{name} is not on this disk; hearth models list shows what is")
+        size = model.size()
+        if not yes:
+            if as_json or sys.stdin is None or not sys.stdin.isatty():
+                raise CommandError(f"{name} has {amount(size)} in {model.folder}: say --yes to remove it", Exit.USAGE)
+            typer.echo(f"Remove {name}, {amount(size)} in {model.folder}? [y/N] ", nl=False, err=True)
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+                raise CommandError("nothing was removed")
+        disk.remove(model)
+    except PrepareError as error:
+        raise CommandError(error.cause) from error
+    facts = {"name": model.name, "path": str(model.folder), "freed_bytes": size}
+    typer.echo(
+        json.dumps(facts, ensure_ascii=False) if as_json else f"{model.name} removed: {amount(size)} are free again"
+    )
 
 
 @app.command("fit")
@@ -266,17 +307,22 @@ def _smallest(entry: Entry) -> fit.Box | None:
     return next((box for box in BOXES if fit.judge(model, box, USUAL).fits), None)
 
 
-def _here(entry: Entry, environ: Mapping[str, str]) -> Path | None:
-    """The folder of its files on this machine; None if it is not here."""
-    source = weights.resolve(entry.name)
-    if isinstance(source, weights.Builtin):
-        kept = weights.shelf(source, cache_home(environ))
-        return kept.folder if kept.whole() else None
-    return hub.cached(entry.hub, environ) if entry.hub else None
+def _on_disk(model: disk.KeptModel | None, sizes: Mapping[str, int]) -> str:
+    """The size of a model's files in words; "" for one that is not here."""
+    if model is None:
+        return ""
+    return amount(sizes[model.name]) + ("" if model.whole else " (unfinished)")
 
 
-def _facts(entry: Entry, environ: Mapping[str, str]) -> dict[str, Any]:
-    box, here = _smallest(entry), _here(entry, environ)
+def _kept(model: disk.KeptModel | None, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """The same for programs. path: the folder to serve, None for one that is not here or unfinished."""
+    if model is None:
+        return {"path": None, "disk_bytes": 0}
+    return {"path": str(model.whole) if model.whole else None, "disk_bytes": sizes[model.name]}
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    box = _smallest(entry)
     return {
         "name": entry.name,
         "title": entry.title,
@@ -296,7 +342,6 @@ def _facts(entry: Entry, environ: Mapping[str, str]) -> dict[str, Any]:
         "reasoning_parser": entry.reasoning_parser,
         "engine_args": list(entry.engine_args),
         "needs": {"gpus": box.gpus, "memory_gib": box.memory // fit.GIB} if box else None,
-        "path": str(here) if here else None,
         "notes": list(entry.notes),
         "source": entry.source,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from local_models.host.gpu import NvmlProbe
+from local_models.weights import weights
 from runtime.cli import models
 from runtime.cli.exits import Exit
 from runtime.cli.group import run
@@ -241,13 +244,154 @@ def test_pulling_offline_what_is_not_here_says_so() -> None:
     assert "hearth models pull smollm2-135m" in err
 
 
+REPO = "org/some-model"
+
+
+def fetched(cache: Path, repo: str = REPO, size: int = 5000, *, finished: bool = True) -> Path:
+    """A repository as the hub's own library keeps it: blobs, and snapshots of links to them."""
+    folder = cache / "huggingface" / "hub" / f"models--{repo.replace('/', '--')}"
+    snapshot = folder / "snapshots" / "abc"
+    for made in (snapshot, folder / "refs", folder / "blobs", folder.parent / ".locks" / folder.name):
+        made.mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    write_safetensors(folder / "blobs" / "weights", size)
+    (folder / "blobs" / "config").write_text("{}")
+    (snapshot / "config.json").symlink_to("../../blobs/config")
+    if finished:
+        (snapshot / "model.safetensors").symlink_to("../../blobs/weights")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def test_the_list_shows_what_is_on_the_disk(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Models of the catalogue and others, whole and unfinished; links are not counted twice."""
+    fetched(cache, "meta-llama/Llama-3.2-1B-Instruct", 3 << 20)
+    fetched(cache, size=2 << 20, finished=False)
+    (cache / "huggingface" / "hub" / "datasets--a--b").mkdir()
+    assert hearth("list") == (Exit.OK, "")
+    out = capsys.readouterr().out
+    assert [line.split()[-2:] for line in out.splitlines() if line.startswith("llama-3.2-1b")] == [["3", "MiB"]]
+    assert [line.split() for line in out.splitlines() if line.startswith(REPO)] == [[REPO, "2", "MiB", "(unfinished)"]]
+    assert "on disk: 5 MiB in 2 models" in out
+    hearth("list", "--json")
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["llama-3.2-1b"]["disk_bytes"] == (3 << 20) + 2 + 3  # config.json and refs/main
+    assert rows["llama-3.2-1b"]["path"].endswith("/snapshots/abc")
+    assert (rows[REPO]["disk_bytes"], rows[REPO]["path"]) == ((2 << 20) + 5, None)
+    assert rows["smollm2-135m"]["disk_bytes"] == 0
+    assert {len(row) for row in rows.values()} == {len(rows["smollm2-135m"])}
+
+
+def test_removing_frees_the_disk(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of the repository goes, its locks too, and what an interrupted removal left; the neighbour stays."""
+    folder, other = fetched(cache), fetched(cache, "org/other")
+    (folder.parent / ".hearth-removing-models--org--gone-1").mkdir()
+    assert hearth("remove", REPO, "--yes") == (Exit.OK, "")
+    assert capsys.readouterr().out == f"{REPO} removed: 0 MiB are free again\n"
+    assert sorted(each.name for each in folder.parent.iterdir()) == [".locks", other.name]
+    assert [each.name for each in (folder.parent / ".locks").iterdir()] == [other.name]
+    assert hearth("remove", "org/other", "--yes", "--json") == (Exit.OK, "")
+    assert json.loads(capsys.readouterr().out) == {"name": "org/other", "path": str(other), "freed_bytes": 5005}
+
+
+def test_a_built_in_model_is_removed_from_hearths_own_cache(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole or not."""
+    source = weights.resolve("smollm2-135m")
+    assert isinstance(source, weights.Builtin)
+    folder = weights.shelf(source, cache / "hearth").folder
+    folder.mkdir(parents=True)
+    write_safetensors(folder / "model.safetensors", 4000)
+    assert hearth("remove", "smollm2-135m", "--yes", "--json") == (Exit.OK, "")
+    assert json.loads(capsys.readouterr().out)["freed_bytes"] == 4000
+    assert list(folder.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("use", ["argument", "option", "open"])
+def test_what_a_process_uses_is_not_removed(cache: Path, use: str) -> None:
+    """An engine names the folder on its command line; a download holds a file open."""
+    folder = fetched(cache)
+    words = {"argument": ["--model", str(folder / "snapshots" / "abc")], "option": [f"--model={folder}"], "open": []}
+    program = "import sys; file = open(sys.stdin.readline().strip()); print('up', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, *words[use]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(f"{folder / 'blobs' / 'weights' if use == 'open' else '/dev/null'}\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        code, err = hearth("remove", REPO, "--yes")
+        assert code == Exit.FAILED
+        assert f"{REPO} is in use by process {process.pid}; stop it first" in err
+        assert folder.is_dir()
+        process.stdin.close()
+    assert hearth("remove", REPO, "--yes")[0] == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("org/never-fetched", "--yes"), Exit.FAILED, "is not on this disk"),
+        (("llama-3.1-9b", "--yes"), Exit.FAILED, "did you mean llama-3.1-8b"),
+        (("./mine", "--yes"), Exit.FAILED, "there is no folder"),
+        ((REPO,), Exit.USAGE, "say --yes to remove it"),
+        ((REPO, "--json"), Exit.USAGE, "say --yes to remove it"),
+        ((), Exit.USAGE, ""),
+    ],
+)
+def test_a_removal_that_cannot_be_says_why(cache: Path, arguments: tuple[str, ...], code: Exit, words: str) -> None:
+    """One sentence, and nothing is touched."""
+    folder = fetched(cache)
+    found, err = hearth("remove", *arguments)
+    assert found == code
+    assert words in err
+    assert folder.is_dir()
+
+
+def test_a_folder_of_the_users_own_is_not_removed(tmp_path: Path) -> None:
+    """Hearth removes only what it fetched."""
+    (tmp_path / "config.json").write_text("{}")
+    code, err = hearth("remove", str(tmp_path), "--yes")
+    assert code == Exit.FAILED
+    assert "is a folder of your own" in err
+    assert (tmp_path / "config.json").is_file()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", Exit.OK), ("n\n", Exit.FAILED), ("", Exit.FAILED)])
+def test_on_a_terminal_it_asks(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, code: Exit
+) -> None:
+    """Anything but yes keeps the files; the end of the input is no yes."""
+    folder, stdin = fetched(cache), io.StringIO(answer)
+    monkeypatch.setattr(stdin, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert hearth("remove", REPO)[0] == code
+    assert f"Remove {REPO}, 0 MiB in {folder}? [y/N]" in capsys.readouterr().err
+    assert folder.is_dir() is (code != Exit.OK)
+
+
+def test_a_folder_that_may_not_be_written_is_a_sentence(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of somebody else's, or a read-only disk."""
+
+    def refused(path: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    fetched(cache)
+    monkeypatch.setattr(Path, "rename", refused)
+    code, err = hearth("remove", REPO, "--yes")
+    assert code == Exit.FAILED
+    assert "cannot be removed: Permission denied" in err
+
+
 @pytest.mark.parametrize("arguments", [("fit", "llama-3.1-8b", "--context", "0"), ("fit",), ("sit",)])
 def test_a_senseless_command_line_ends_with_two(arguments: tuple[str, ...]) -> None:
     """As everywhere."""
     assert hearth(*arguments)[0] == Exit.USAGE
 
 
-@pytest.mark.parametrize("command", ["list", "pull", "fit"])
+@pytest.mark.parametrize("command", ["list", "pull", "fit", "remove"])
 def test_every_command_shows_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Help is where one learns it."""
     assert hearth(command, "--help")[0] == Exit.OK
