@@ -34,7 +34,9 @@ def free_port() -> int:
 class Running:
     """One process with all its descendants, its output in `log`. A context: leaving it ends them all."""
 
-    def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+    ) -> None:
         self.log = log
         self.started = time.perf_counter()
         with log.open("wb") as out:
@@ -43,7 +45,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                cwd=ROOT,
+                cwd=cwd,
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
             )
