@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 from cloud.catalogue import known, listed, plain
 from cloud.client import CloudClient
 from cloud.hop import CloudHop
+from cloud.prices import price as charged
 from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS
 from runtime.contract.backend import Backend, Lane, Uploads
 from runtime.contract.codec import Codec
 from runtime.contract.hop import Hop
-from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+from runtime.contract.prices import Price
+from runtime.contract.targets import Capabilities, Target, Timeouts
 from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
 
@@ -60,14 +62,14 @@ NO_PRICE = "no price is known for this model"
 
 
 def facts(name: str, account: Account, model: str, capabilities: Capabilities | None, price: Price | None) -> Target:
-    """The target of a model on an account. capabilities, price: override the catalogue's.
+    """The target of a model on an account. capabilities, price: override the catalogue's and the price lists'.
 
     Bytes pass through on the wires that the provider speaks. A server with a base URL of its own is not expected to speak
     OpenAI's responses wire, because hardly any does.
     """
     catalogued = known(account.provider, model)
     usual = plain_capabilities(account.provider, model, own_server=account.base_url is not None)
-    price = price or (catalogued.price if catalogued else None)
+    price = price or charged(account.provider, model)
     notes = () if catalogued else (f"{model} is in no catalogue: it has the plain capabilities of {account.provider}",)
     spoken = PROVIDERS[account.provider].dialects
     return Target(
@@ -100,7 +102,7 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     """A model's capabilities before the settings override them. A server of one's own (own_server) may take all three calls."""
     catalogued = known(provider, model)
     if catalogued is not None:
-        return catalogued.capabilities
+        return catalogued
     spoken = PROVIDERS[provider].dialects
     embeds = _EMBEDS.search(model) is not None or (own_server and _CHATS.match(model) is None)
     return replace(

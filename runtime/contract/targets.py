@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from runtime.contract.prices import Price
+
 LOCAL = "local"  # the provider of the box's own engine
 
 TEXT = "text"
@@ -50,37 +52,6 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class LongPrompt:
-    """The price of requests with prompts of more than `above` tokens, the whole of them: factors of the plain price.
-
-    input: of the whole prompt, cached or not; output: of the answer.
-    """
-
-    above: int
-    input: float
-    output: float
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Dollars per million tokens."""
-
-    input: float
-    output: float
-    cache_read: float | None = None
-    cache_write: float | None = None
-    long: LongPrompt | None = None
-
-    def of(self, prompt: int) -> Price:
-        """The price of a request with so many tokens of prompt, cached ones included."""
-        if self.long is None or prompt <= self.long.above:
-            return self
-        into, out = self.long.input, self.long.output
-        read, write = (None if each is None else each * into for each in (self.cache_read, self.cache_write))
-        return Price(self.input * into, self.output * out, read, write)
-
-
-@dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds."""
 
@@ -100,6 +71,7 @@ class Target:
     on_box: data sent to it never leaves this machine.
     dialects: wires it speaks itself, so that bytes pass through.
     served: the engine's id of a model it serves beside the one that `local` means; None: each lane's own.
+    price: None: not known. Of the box's own engine, what its tokens cost at the throughput measured last.
     label: PROVIDER/MODEL, as `x-hearth-target` shows it. local: True for the box's own engine.
     """
 

@@ -6,13 +6,18 @@ import msgspec
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens. `prompt` is the total, cached included; `completion` includes reasoning."""
+    """Tokens. `prompt` is the total, cached included; `completion` includes reasoning.
+
+    cache_write: of the prompt, newly written to the provider's cache; cache_write_1h: of these, to be kept for an hour
+    instead of five minutes.
+    """
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
     cache_write: int = 0
     reasoning: int = 0
+    cache_write_1h: int = 0
 
 
 def counted(prompt: int, completion: int, cached: int, cache_write: int, reasoning: int) -> Usage:

@@ -28,7 +28,7 @@ from runtime.dispatch.aside import aside
 from runtime.dispatch.asking import Asked, passed, passes, translated
 from runtime.dispatch.gate import GOOD, Gate
 from runtime.dispatch.job import Job, Run, Turn
-from runtime.money.cost import cost
+from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
 from runtime.wire.raw_body import BadBody
 
@@ -264,12 +264,18 @@ class Attempt:
             # The upstream was cut before it had counted: the answer by its pieces, the prompt by our estimate.
             estimated = True
             usage = structs.replace(usage or Usage(job.facts.prompt_tokens + before), completion=meter.tokens)
+        now, micro = self._clock(), None
+        if target.price is not None:
+            asked = job.body.data
+            tier = asked.get("service_tier") or asked.get("speed")
+            at = self._run.effects.wall() - (now - started)
+            micro = cost(target, usage, at, tier if isinstance(tier, str) else "")
         self._run.outcome.exchanges.append(
             Exchange(
                 target=target.label,
                 lane=self._lane.name,
                 started_ms=milliseconds(started - job.arrived),
-                ended_ms=milliseconds(self._clock() - job.arrived),
+                ended_ms=milliseconds(now - job.arrived),
                 outcome=result,
                 first_token_ms=None if first is None or first < started else milliseconds(first - job.arrived),
                 status=self._status,
@@ -279,8 +285,9 @@ class Attempt:
                 completion_tokens=usage.completion if usage else 0,
                 cached_tokens=usage.cached if usage else 0,
                 reasoning_tokens=usage.reasoning if usage else 0,
-                cost_usd=0.0 if target.local else cost(target, usage),
+                cost_usd=None if micro is None else micro / MICRO,
                 estimated=estimated,
+                price_date=target.price.date or None if target.price else None,
             )
         )
 

@@ -9,6 +9,7 @@ Turn      one candidate's turn within a run
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -100,12 +101,13 @@ class Outcome(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The window on the world. clock: monotonic seconds. random: [0, 1). fetching: media by address."""
+    """The window on the world. clock: monotonic seconds. random: [0, 1). fetching: media by address. wall: unix seconds."""
 
     clock: Callable[[], float]
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     fetching: Fetching | None = None
+    wall: Callable[[], float] = time.time
 
 
 class Run(msgspec.Struct):

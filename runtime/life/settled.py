@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from runtime.contract.reasons import Reason
+from runtime.contract.usage import Usage
 from runtime.dispatch.job import Outcome
 from runtime.life.ask import Ask
+from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Considered, Decision, milliseconds
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
@@ -29,10 +31,9 @@ def decision_of(
     """
     facts = query.facts if query is not None else None
     exchanges, meter = outcome.exchanges, outcome.meter
-    costs = [each.cost_usd for each in exchanges if each.cost_usd is not None]
+    costs = [round(each.cost_usd * MICRO) for each in exchanges if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
     words = plan.words if plan is not None else ""
-    planned: tuple[Candidate | Rejected, ...] = (*plan.candidates, *plan.considered) if plan is not None else ()
     requires = facts.hints.requires | ask.requires if facts is not None else ask.requires
     task, score = query.already_read if query is not None else (None, None)
     return Decision(
@@ -48,7 +49,7 @@ def decision_of(
             *outcome.dropped,
             *(("resumed",) if outcome.resumed else ()),
         ),
-        considered=tuple([Considered(each.target.label, each.reason, each.words) for each in planned]),
+        considered=considered(plan, outcome, times[0]),
         attempts=tuple(exchanges),
         prompt_tokens=sum([each.prompt_tokens for each in exchanges]),
         completion_tokens=sum([each.completion_tokens for each in exchanges]),
@@ -63,8 +64,22 @@ def decision_of(
         total_ms=times[1],
         requires=tuple(sorted(requires)),
         session=facts.hints.session if facts is not None else None,
-        cost_usd=sum(costs) if costs else None,
+        cost_usd=sum(costs) / MICRO if costs else None,
         advice=(plan.advice or None) if plan is not None else None,
         finish=meter.finish if meter else None,
         caller=ask.caller.id,
     )
+
+
+def considered(plan: Plan | None, outcome: Outcome, at: float) -> tuple[Considered, ...]:
+    """Every target of the plan, and what the answer's tokens would have cost where it did not come from. at: unix seconds."""
+    planned: tuple[Candidate | Rejected, ...] = (*plan.candidates, *plan.considered) if plan is not None else ()
+    used = outcome.meter.usage if outcome.meter is not None else None
+    if used is not None:  # what is cached at one target is not at another
+        used = Usage(used.prompt, used.completion, reasoning=used.reasoning)
+    places = []
+    for each in planned:
+        micro = cost(each.target, used, at) if each.target is not outcome.target else None
+        dollars = None if micro is None else micro / MICRO
+        places.append(Considered(each.target.label, each.reason, each.words, dollars))
+    return tuple(places)

@@ -23,11 +23,16 @@ _STEP_BITS = _SALT_BITS + 1
 
 
 class Considered(msgspec.Struct, frozen=True, gc=False):
-    """A target's place in the plan. words: one plain sentence for a person."""
+    """A target's place in the plan. words: one plain sentence for a person.
+
+    cost_usd: dollars that the tokens of this answer would have cost there, nothing of the prompt cached; None where no
+    price is known, and of the target that answered.
+    """
 
     target: str
     reason: str
     words: str = ""
+    cost_usd: float | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +40,8 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 
     Times are milliseconds since the request arrived; retry_after is seconds, as the upstream asked. Tokens are as the
     target counted them, with `prompt_tokens` including cached ones and `completion_tokens` including reasoning; where
-    it reported none they are what the runtime counted, and `estimated` is set. cost_usd: None where no price is known.
+    it reported none they are what the runtime counted, and `estimated` is set. cost_usd: whole micro-dollars, None where
+    no price is known. price_date: the day on which that price was read, ISO 8601.
     """
 
     target: str
@@ -53,6 +59,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     reasoning_tokens: int = 0
     cost_usd: float | None = None
     estimated: bool = False
+    price_date: str | None = None
 
     @property
     def ok(self) -> bool:

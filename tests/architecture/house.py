@@ -50,6 +50,7 @@ HEAVY = ("torch", "vllm", "transformers", "pynvml", "gguf", "accelerate")
 
 # Where an import inside a function is right, and of what.
 LATE_IMPORTS: Mapping[str, tuple[str, ...]] = {
+    "cloud": ("cloud.snapshot",),  # the price lists: a third of a second, for nothing where no cloud is configured
     "local_models": HEAVY,  # probes and engine modules: the package must load where none of these is installed
     "runtime.cli": (
         "<computed>",

@@ -90,7 +90,7 @@ def test_a_hostile_request_is_written_or_refused(provider: str, name: str) -> No
     """No other exception leaves a codec, the body is JSON, and the event loop stands still for less than a second."""
     model = MODELS[provider]
     entry = known(provider, model)
-    target = Target("t", provider, model, capabilities=entry.capabilities if entry else plain(provider))
+    target = Target("t", provider, model, capabilities=entry or plain(provider))
     codec: Codec = PROVIDERS[provider].codec(lambda: NOW, None)
     began = time.process_time()
     with contextlib.suppress(Unsupported):
@@ -141,7 +141,7 @@ def test_odd_members_are_written_or_refused(provider: str, wire: str) -> None:
     """A member of a wire with a value of any other type never raises anything but a refusal."""
     model = MODELS[provider]
     entry = known(provider, model)
-    target = Target("t", provider, model, capabilities=entry.capabilities if entry else plain(provider))
+    target = Target("t", provider, model, capabilities=entry or plain(provider))
     codec: Codec = PROVIDERS[provider].codec(lambda: NOW, None)
     tool = Tool("f", schema={"type": "object", "properties": {"a": {"type": "string"}}})
     for name in MEMBERS:
@@ -174,7 +174,7 @@ def test_odd_media_are_written_or_refused(provider: str, kind: Any) -> None:
     """An address that is none, or content that is no base64, never raises anything but a refusal."""
     model = MODELS[provider]
     entry = known(provider, model)
-    target = Target("t", provider, model, capabilities=entry.capabilities if entry else plain(provider))
+    target = Target("t", provider, model, capabilities=entry or plain(provider))
     codec: Codec = PROVIDERS[provider].codec(lambda: NOW, None)
     media = [Media(kind, url=address) for address in ADDRESSES]
     media += [

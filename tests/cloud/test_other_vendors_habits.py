@@ -33,7 +33,7 @@ CLAUDE = AnthropicCodec(lambda: NOW)
 def target(provider: str, model: str) -> Target:
     catalogued = known(provider, model)
     assert catalogued is not None
-    return Target("t", provider, model, catalogued.capabilities)
+    return Target("t", provider, model, catalogued)
 
 
 @pytest.mark.parametrize(

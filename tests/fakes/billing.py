@@ -9,7 +9,8 @@ from typing import Any
 
 from cloud.openai.two_wires import OpenAITwoWires
 from runtime.contract.hop import HttpCall
-from runtime.contract.targets import Capabilities, Price, Target
+from runtime.contract.prices import Price
+from runtime.contract.targets import Capabilities, Target
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_chat.profile import ChatProfile
 from tests.fakes.upstream import (

@@ -46,12 +46,14 @@ def usage_of(value: Any) -> Usage | None:
     cached = sum(_count(each.get("cache_read_input_tokens")) for each in spent)
     written = sum(_count(each.get("cache_creation_input_tokens")) for each in spent)
     details = value.get("output_tokens_details")
+    kept = [each.get("cache_creation") for each in spent]
     return Usage(
         prompt=sum(_count(each.get("input_tokens")) for each in spent) + cached + written,
         completion=sum(_count(each.get("output_tokens")) for each in spent),
         cached=cached,
         cache_write=written,
         reasoning=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
+        cache_write_1h=sum(_count(each.get("ephemeral_1h_input_tokens")) for each in kept if isinstance(each, dict)),
     )
 
 
@@ -62,6 +64,10 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.completion,
     }
+    if usage.cache_write_1h:
+        shorter = max(0, usage.cache_write - usage.cache_write_1h)
+        kept = {"ephemeral_5m_input_tokens": shorter, "ephemeral_1h_input_tokens": usage.cache_write_1h}
+        written["cache_creation"] = kept
     if usage.reasoning:
         written["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return written

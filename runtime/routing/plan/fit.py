@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import Target
+from runtime.contract.usage import Usage
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.picture import LocalState, TargetState
 from runtime.wire import limits
@@ -68,8 +69,8 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
         if target.price is None:
             found.append(Obstacle(Reason.BUDGET, f"no price is known for {target.name}, {allowed}"))
         else:
-            price, expected = target.price.of(facts.prompt_tokens), _USUAL_OUTPUT if asked is None else asked
-            cost = (facts.prompt_tokens * price.input + expected * facts.n * price.output) / 1e6
+            expected = _USUAL_OUTPUT if asked is None else asked
+            cost = target.price.most(Usage(facts.prompt_tokens, expected * facts.n)) / 1e6
             if cost > hints.max_cost_usd:
                 found.append(Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, {allowed}"))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from runtime.contract import targets as contract
+from runtime.contract.prices import Price
 from runtime.settings.kinds import Certificates, Dollars, Modalities, Positive, Reference, Seconds, Text, Url
 from runtime.settings.sections.section import Section
 
@@ -41,10 +42,20 @@ class PriceSettings(Section):
     output: Dollars = Field(description="generated tokens, reasoning included")
     cache_read: Dollars | None = Field(default=None, description="prompt tokens read from the provider's cache")
     cache_write: Dollars | None = Field(default=None, description="prompt tokens written to the provider's cache")
+    cache_write_1h: Dollars | None = Field(default=None, description="of these, those it keeps for an hour")
+    reasoning: Dollars | None = Field(default=None, description="reasoning tokens; left out: as other generated ones")
 
     @property
-    def contract(self) -> contract.Price:
-        return contract.Price(self.input, self.output, self.cache_read, self.cache_write)
+    def contract(self) -> Price:
+        return Price(
+            self.input,
+            self.output,
+            self.cache_read,
+            self.cache_write,
+            self.cache_write_1h,
+            self.reasoning,
+            source="the settings",
+        )
 
 
 class TargetSettings(Section):

@@ -54,7 +54,7 @@ def codec() -> GeminiCodec:
 
 def target(model: str) -> Target:
     entry = known("gemini", model)
-    return Target(f"gemini/{model}", "gemini", model, entry.capabilities if entry else plain("gemini"))
+    return Target(f"gemini/{model}", "gemini", model, entry or plain("gemini"))
 
 
 def decoded(pieces: Iterable[bytes], decoder: Decoder | None = None) -> list[Event]:

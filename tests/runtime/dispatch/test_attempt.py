@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.targets import Price, Timeouts
+from runtime.contract.prices import Price
+from runtime.contract.targets import Timeouts
 from runtime.dialects.anthropic_messages.dialect import MESSAGES as MESSAGES_DIALECT
 from runtime.settings import Retries
 from tests.fakes.box import LEAVE, Box, MemorySink

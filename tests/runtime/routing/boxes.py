@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import HealthCheck
 
-from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+from runtime.contract.prices import Price
+from runtime.contract.targets import Capabilities, Target, Timeouts
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import read_hints
 from runtime.routing.facts.query import RoutingQuery, read_query

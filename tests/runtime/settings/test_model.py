@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from runtime.contract.targets import Capabilities, Price
+from runtime.contract.prices import Price
+from runtime.contract.targets import Capabilities
 from runtime.contract.targets import Timeouts as ContractTimeouts
 from runtime.settings import Server, Settings, TargetSettings
 from tests.runtime.settings.readings import TARGET, problem, settings
@@ -117,7 +118,7 @@ def test_a_price_becomes_the_contracts() -> None:
     """Prices are dollars per million tokens on both sides."""
     found = settings(f"{TARGET}price = {{ input = 3, output = 15.5, cache_read = 0.3 }}").targets["cloud"].price
     assert found is not None
-    assert found.contract == Price(3.0, 15.5, 0.3, None)
+    assert found.contract == Price(3.0, 15.5, 0.3, source="the settings")
 
 
 @pytest.mark.parametrize(

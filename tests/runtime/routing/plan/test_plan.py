@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from runtime.contract.pressure import Pressure
+from runtime.contract.prices import Price
 from runtime.contract.reasons import Reason
-from runtime.contract.targets import Capabilities, Price, Target, Timeouts
+from runtime.contract.targets import Capabilities, Target, Timeouts
 from runtime.routing.plan.names import build
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import NO_TARGET, Plan
