@@ -99,6 +99,10 @@ class Claude:
             "input_tokens": used.prompt - used.cached - used.cache_write,
             "cache_read_input_tokens": used.cached,
             "cache_creation_input_tokens": used.cache_write,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": used.cache_write - used.cache_write_1h,
+                "ephemeral_1h_input_tokens": used.cache_write_1h,
+            },
             "output_tokens": used.completion,
             "output_tokens_details": {"thinking_tokens": used.reasoning},
         }

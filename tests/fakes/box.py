@@ -120,6 +120,7 @@ class Box:
     lend: Callable[[Lent], FakeBackend] | None = None
     clock: Callable[[], float] = time.monotonic
     most_lent: int = 256
+    wall: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
         self.slept: list[float] = []
@@ -132,14 +133,14 @@ class Box:
         self.desk = Desk(
             planner=Planner(self._policy()),
             dispatcher=Dispatcher(
-                self.fleet, self.retries, Effects(self.clock, lambda: 0.5, self._sleep, self.fetching)
+                self.fleet, self.retries, Effects(self.clock, lambda: 0.5, self._sleep, self.fetching, self.wall)
             ),
             fleet=self.fleet,
             store=cast("Store", self.records),
             metrics=metrics,
             ids=DecisionIds(time.time, 1),
             clock=self.clock,
-            wall=time.time,
+            wall=self.wall,
             total_s=self.total_s,
             max_body=4_000_000,
         )
