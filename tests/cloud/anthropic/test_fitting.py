@@ -29,7 +29,7 @@ OFF = {"type": "disabled"}
 def of(model: str) -> Capabilities:
     found = known("anthropic", model)
     assert found is not None
-    return found.capabilities
+    return found
 
 
 def sent(model: str, **members: Any) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -14,6 +14,7 @@ from cloud import prices
 from runtime.contract.usage import Usage
 from runtime.dialects.anthropic_messages.dialect import MESSAGES as MESSAGES_DIALECT
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dialects.seam import Dialect
 from runtime.settings import Retries
 from tests.fakes.billing import Billed, BilledWire, Chat, Claude, Gemini, Responses, documented, streamed, target
 from tests.fakes.box import CHAT, LEAVE, Box
@@ -173,7 +174,8 @@ async def test_a_bill(name: str, stream: bool) -> None:
     cloud = target(wire, "first", price, turn)
     retries = Retries(attempts=1)
     box = Box(engine_backend((error(401),)), [cloud], LEAVE, retries, wall=lambda: bill.at.timestamp() + 1.0)
-    own = {"anthropic_messages": MESSAGES_DIALECT, "openai_responses": ResponsesDialect()}.get(wire.dialect, CHAT)
+    dialects: dict[str, Dialect] = {"anthropic_messages": MESSAGES_DIALECT, "openai_responses": ResponsesDialect()}
+    own = dialects.get(wire.dialect, CHAT)
     settled, _ = await box.live(box.ask(dialect=own, stream=stream, **({"speed": bill.speed} if bill.speed else {})))
     (row,) = settled.decision.attempts
     assert settled.decision.cost_usd == row.cost_usd == pytest.approx(bill.micro / 1e6, abs=0.5e-6)
