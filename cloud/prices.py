@@ -1,4 +1,4 @@
-"""What the clouds charge: the table `prices.toml` beside this file, and behind it the snapshot of the library genai-prices.
+"""The price lists of the clouds: the table `prices.toml` beside this file, and behind it the snapshot of genai-prices.
 
 The library is loaded with the first price that the table does not have.
 """

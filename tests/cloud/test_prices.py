@@ -1,4 +1,4 @@
-"""What the clouds charge: the table, and the snapshot behind it."""
+"""The price lists of the clouds: the table, and the snapshot behind it."""
 
 from __future__ import annotations
 
