@@ -86,10 +86,13 @@ def _given(prices: Any) -> dict[str, Any]:
 def _by_length(
     prices: ModelPrice | Mapping[str, Any], since: float, hours: tuple[int, int] | None, processing: str
 ) -> Iterator[Tariff]:
-    """One tariff for short prompts and one for each length from which a rate changes. None without input and output."""
+    """One tariff for short prompts and one for each length from which a rate changes. None without a price of input.
+
+    A model that has one of input alone embeds: it generates nothing.
+    """
     given = prices if isinstance(prices, Mapping) else _given(prices)
     mine = {name: given[key] for name, key in _KEYS.items() if key in given}
-    if not {"input", "output"} <= mine.keys():
+    if "input" not in mine:
         return
     starts = {0, *(tier.start for each in mine.values() for tier in getattr(each, "tiers", ()))}
     for start in sorted(starts):
@@ -97,7 +100,7 @@ def _by_length(
         for name, each in mine.items():
             due = [tier.price for tier in getattr(each, "tiers", ()) if tier.start <= start]
             rates[name] = float(due[-1] if due else getattr(each, "base", each))
-        yield Tariff(Rates(**rates), start, since, hours, processing=processing)
+        yield Tariff(Rates(**{"output": 0.0, **rates}), start, since, hours, processing=processing)
 
 
 def _when(constraint: Any) -> tuple[float, tuple[int, int] | None]:

@@ -51,6 +51,11 @@ def test_prices_of_long_prompts(provider: str, model: str, above: int, short: Ra
             assert getattr(mine, name) == pytest.approx(getattr(rates, name)), name
 
 
+def test_models_that_embed_have_a_price_of_their_input() -> None:
+    """They generate nothing."""
+    assert price("openai", "text-embedding-3-small").cost(Usage(1_000, 0)) == 20
+
+
 def test_most_prices_are_the_same_for_every_prompt() -> None:
     """They have no price for long prompts."""
     found = price("anthropic", "claude-sonnet-5-5")
