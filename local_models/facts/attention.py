@@ -152,7 +152,10 @@ def _groups(config: ModelConfig) -> Sequence[KvGroup]:
     if config.model_type == "deepseek_v4":
         return _compressed(config)
     plain = config.model_type not in _LISTED | _DELTA_MODELS
-    if foreign := [key for key in (*_FOREIGN, *(_STATEFUL if plain else ())) if config.value(key)]:
+    foreign = [key for key in (*_FOREIGN, *(_STATEFUL if plain else ())) if config.value(key)]
+    if config.model_type == "minimax_m2" and set(map(str, config.listed("attn_type_list") or ())) <= {"1"}:
+        foreign = [key for key in foreign if key != "attn_type_list"]  # 1 is full attention; 0 was their linear one
+    if foreign:
         raise UnknownArchitectureError(f"its attention ({foreign[0]}) keeps a cache that is not computed here")
     if config.model_type in _LATENT:
         return _latent(config)

@@ -105,6 +105,28 @@ def text_fields(config: Any) -> dict[str, Any]:
     return dict(config)
 
 
+def packing_of(quantization: Any) -> str | None:
+    """The type of the numbers in quantised files: fp8, int4, nvfp4, mxfp4, else the method's name; None for plain files.
+
+    The makers of quantised files name it in four ways: by method (mxfp4), by algorithm (modelopt), by format and by bits
+    (compressed-tensors), by bits alone (AWQ, GPTQ).
+    """
+    if not isinstance(quantization, Mapping):
+        return None
+    said = " ".join(str(quantization.get(key, ""))[:100].lower() for key in ("quant_algo", "format", "quant_method"))
+    if known := next((name for name in ("nvfp4", "mxfp4", "mxfp8", "fp8") if name in said), None):
+        return known
+    groups = quantization.get("config_groups")
+    first = next(iter(groups.values()), None) if isinstance(groups, Mapping) else None
+    weights = first.get("weights") if isinstance(first, Mapping) else None
+    scheme = weights if isinstance(weights, Mapping) else quantization
+    bits = scheme.get("num_bits", scheme.get("bits"))
+    if isinstance(bits, int) and 1 <= bits <= 16:
+        return f"{'fp' if scheme.get('type') == 'float' else 'int'}{int(bits)}"
+    method = quantization.get("quant_method")
+    return method[:100] if isinstance(method, str) and method else None
+
+
 def context_of(config: Any) -> int | None:
     """The context of a model in tokens; None where its config does not say."""
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from local_models.facts.architecture import read
 from local_models.facts.catalogue import Entry
-from local_models.facts.config import UnknownArchitectureError, text_fields
+from local_models.facts.config import UnknownArchitectureError, packing_of, text_fields
 from local_models.facts.fit import WIDTHS, Box, Footprint, Wish, judge
 from local_models.weights import hub
 from local_models.weights.errors import NotAModelError
@@ -71,10 +71,8 @@ def _of_files(name: str, config: Any, weights: int, dtype: str | None, kv_dtype:
         raise NotAModelError(
             f"{name} cannot be judged: {error}", "vLLM itself says at start whether it fits"
         ) from error
-    quantization = text.get("quantization_config")
-    method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
     plain = str(text.get("dtype") or text.get("torch_dtype") or "bfloat16")
-    published = str(method) if method else _NAMES.get(plain, plain)
+    published = packing_of(text.get("quantization_config")) or _NAMES.get(plain, plain)
     if dtype and dtype != published:
         if published not in WIDTHS:
             raise NotAModelError(f"{name} is published in {published}", f"it cannot be reckoned in {dtype}")

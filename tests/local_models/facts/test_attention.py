@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from local_models.facts.architecture import UnknownArchitectureError, read
 from local_models.facts.attention import layer_kinds
-from local_models.facts.config import ModelConfig
+from local_models.facts.config import ModelConfig, packing_of
 from local_models.facts.fit import GIB, Box, Footprint, Wish, judge
 from local_models.facts.footprint import footprint, split_args
 from local_models.weights import weights
@@ -41,6 +41,10 @@ NEMOTRON_H_8B = {
     "ssm_state_size": 128,
     "conv_kernel": 4,
     "mamba_ssm_cache_dtype": "float32",
+}
+NEMOTRON_3_NANO = NEMOTRON_H_8B | {
+    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
+    "mamba_num_heads": 64,
 }
 QWEN3_NEXT = {
     "head_dim": 256,
@@ -215,6 +219,63 @@ HAND: list[tuple[str, Mapping[str, Any], int, int]] = [
         100_000 * 62 * 2 * 8 * 128 * 2,
     ),
     (
+        "minimax-m2 as published: a list says that every layer sees everything",
+        config("minimax_m2", 62, 48, 8, head_dim=128, attn_type_list=[1] * 62),
+        100_000,
+        100_000 * 62 * 2 * 8 * 128 * 2,
+    ),
+    (
+        "kimi-k2.6: a text model of latents inside one that reads images",
+        {"model_type": "kimi_k25", "text_config": config("kimi_k2", 61, 64, 64, kv_lora_rank=512, qk_rope_head_dim=64)},
+        262_144,
+        262_144 * 61 * (512 + 64) * 2,
+    ),
+    (
+        "glm-5: 78 layers of latents, each with an indexer's key of 128 in fp8 and its scale",
+        config("glm_moe_dsa", 78, 64, 64, kv_lora_rank=512, qk_rope_head_dim=64, index_head_dim=128),
+        100_000,
+        100_000 * 78 * ((512 + 64) * 2 + 128 + 4),
+    ),
+    (
+        "glm-4.7-flash: 47 layers of latents",
+        config("glm4_moe_lite", 47, 20, 20, kv_lora_rank=512, qk_rope_head_dim=64),
+        100_000,
+        100_000 * 47 * (512 + 64) * 2,
+    ),
+    (
+        "nemotron-3-nano: 6 of 52 layers are attention with 2 heads of 128, 23 Mamba 2 with a state in fp32, 23 experts",
+        config("nemotron_h", 52, 32, 2, **NEMOTRON_3_NANO),
+        262_144,
+        6 * 262_144 * 2 * 2 * 128 * 2 + 23 * (64 * 64 * 128 * 4 + (64 * 64 + 2 * 8 * 128) * 3 * 2),
+    ),
+    (
+        "qwen3.5-9b: 8 of 32 layers are attention with 4 heads of 256, 24 are delta nets in bf16",
+        {"model_type": "qwen3_5", "text_config": config("qwen3_5_text", 32, 16, 4, **QWEN3_NEXT)},
+        65_536,
+        8 * 65_536 * 2 * 4 * 256 * 2 + 24 * (32 * 128 * 128 * 2 + (2 * 16 * 128 + 32 * 128) * 3 * 2),
+    ),
+    (
+        "mistral-small-4: 36 layers of latents of 256",
+        config("mistral4", 36, 32, 32, kv_lora_rank=256, qk_rope_head_dim=64),
+        100_000,
+        100_000 * 36 * (256 + 64) * 2,
+    ),
+    (
+        "llama-4-scout: every fourth of 48 layers sees everything, the others chunks of 8,192",
+        {
+            "model_type": "llama4",
+            "text_config": config("llama4_text", 48, 40, 8, head_dim=128, attention_chunk_size=8192),
+        },
+        100_000,
+        (12 * 100_000 + 36 * 8192) * 2 * 8 * 128 * 2,
+    ),
+    (
+        "deepseek-v3: 61 layers of latents",
+        config("deepseek_v3", 61, 128, 128, kv_lora_rank=512, qk_rope_head_dim=64),
+        163_840,
+        163_840 * 61 * (512 + 64) * 2,
+    ),
+    (
         "glm-4.5-air: 46 layers, 8 heads of 128",
         config("glm4_moe", 46, 96, 8, head_dim=128),
         100_000,
@@ -305,6 +366,8 @@ def test_states_are_split_over_gpus_and_do_not_grow() -> None:
         config("llama", 32, 32, 8, num_key_value_heads=[8] * 32),
         config("", 32, 32, 8),
         config("llama", 32, 32, 8, block_configs=[]),
+        config("minimax_m2", 4, 48, 8, attn_type_list=[0, 1, 1, 1]),
+        config("llama", 4, 48, 8, attn_type_list=[1, 1, 1, 1]),
         config("nemotron_h", 4, 32, 8, layers_block_type=["moe"] * 4),
         config("gemma3n_text", 35, 8, 2, num_kv_shared_layers=35),
     ],
@@ -381,6 +444,20 @@ def test_no_config_ends_in_a_traceback(published: dict[str, Any], odd: dict[str,
         return
     model = Footprint("odd", shape, 1 << 30, "bf16")
     assert judge(model, Box(80 * GIB, gpus=4), Wish(8192, 4)).reasons
+
+
+PACKING = ("quant_method", "quant_algo", "format", "config_groups", "bits", "num_bits", "weights", "type")
+ODD_PACKING = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2**70) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(PACKING), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(ODD_PACKING)
+def test_any_quantisation_has_a_name_or_none(anything: Any) -> None:
+    """Lists, numbers and strings where an object should be."""
+    assert packing_of(anything) is None or isinstance(packing_of(anything), str)
 
 
 @given(ODD)

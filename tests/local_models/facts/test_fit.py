@@ -11,7 +11,7 @@ import pytest
 from local_models.facts.architecture import UnknownArchitectureError, read
 from local_models.facts.catalogue import catalogue
 from local_models.facts.fit import GIB, Box, Footprint, Wish, judge, splits
-from local_models.facts.footprint import of_entry, split_args
+from local_models.facts.footprint import footprint, of_entry, split_args
 from tests.local_models.weights.safetensors import write_safetensors
 
 
@@ -32,6 +32,88 @@ def test_llama_3_1_8b_grouped_query() -> None:
     need = judge(model("llama-3.1-8b"), Box(24 * GIB), Wish(8192, 4)).need
     assert (need.weights, need.cache) == (weights, 4 * 8192 * per_token)
     assert need.cache == 4 * GIB
+
+
+# (name, weights, bytes of cache of one sequence of 8,192 tokens): parameters x bytes, and layers x (key and value) x heads x
+# size x 2 bytes x tokens, with each model's own exceptions.
+T = 8192
+NEEDS = [
+    ("llama-3.2-1b", 2 * 1_235_814_400, 16 * 2 * 8 * 64 * 2 * T),
+    ("llama-3.2-3b", 2 * 3_212_749_824, 28 * 2 * 8 * 128 * 2 * T),
+    ("llama-3.3-70b", 2 * 70_553_706_496, 80 * 2 * 8 * 128 * 2 * T),
+    ("llama-4-scout", 2 * 108_641_793_536, (12 + 36) * 2 * 8 * 128 * 2 * T),
+    ("deepseek-v3.1", 688_586_727_753, 61 * (512 + 64) * 2 * T),
+    ("deepseek-r1-distill-14b", 2 * 14_770_033_664, 48 * 2 * 8 * 128 * 2 * T),
+    ("qwen3-4b", 2 * 4_022_468_096, 36 * 2 * 8 * 128 * 2 * T),
+    ("qwen3-8b", 2 * 8_190_735_360, 36 * 2 * 8 * 128 * 2 * T),
+    ("qwen3-32b", 2 * 32_762_123_264, 64 * 2 * 8 * 128 * 2 * T),
+    ("qwen3-30b-a3b", 2 * 30_532_122_624, 48 * 2 * 4 * 128 * 2 * T),
+    ("qwen3-next-80b-a3b", 2 * 79_674_391_296, 12 * 2 * 2 * 256 * 2 * T + 36 * (32 * 128 * 128 + 8192 * 3) * 2),
+    ("gemma-3-4b", 2 * 4_300_079_472, (5 * T + 29 * 1024) * 2 * 4 * 256 * 2),
+    ("gemma-3-12b", 2 * 12_187_325_040, (8 * T + 40 * 1024) * 2 * 8 * 256 * 2),
+    ("gemma-3-27b", 2 * 27_432_406_640, (10 * T + 52 * 1024) * 2 * 16 * 128 * 2),
+    ("mistral-nemo-12b", 2 * 12_247_782_400, 40 * 2 * 8 * 128 * 2 * T),
+    ("mistral-small-24b", 2 * 23_572_403_200, 40 * 2 * 8 * 128 * 2 * T),
+    ("gpt-oss-20b", 19_110_297_600 * 17 // 32 + 2 * 1_804_459_584, 12 * (T + 128) * 2 * 8 * 64 * 2),
+    ("gpt-oss-120b", 114_661_785_600 * 17 // 32 + 2 * 2_167_371_072, 18 * (T + 128) * 2 * 8 * 64 * 2),
+    (
+        "nemotron-nano-9b-v2",
+        2 * 8_888_227_328,
+        4 * 2 * 8 * 128 * 2 * T + 27 * (128 * 80 * 128 * 4 + (128 * 80 + 2 * 8 * 128) * 3 * 2),
+    ),
+    (
+        "nemotron-3-nano-30b-a3b",
+        2 * 31_577_940_288,
+        6 * 2 * 2 * 128 * 2 * T + 23 * (64 * 64 * 128 * 4 + (64 * 64 + 2 * 8 * 128) * 3 * 2),
+    ),
+    ("command-r7b", 2 * 8_028_033_024, (8 * T + 24 * 4096) * 2 * 8 * 128 * 2),
+    ("phi-4", 2 * 14_659_507_200, 40 * 2 * 10 * 128 * 2 * T),
+    ("phi-4-mini", 2 * 3_836_021_760, 32 * 2 * 8 * 128 * 2 * T),
+    ("glm-4.5-air", 2 * 110_468_824_832, 46 * 2 * 8 * 128 * 2 * T),
+    ("kimi-k2", 1_026_408_232_448 + 2_514_000_000, 61 * (512 + 64) * 2 * T),
+    ("minimax-m2", 227_410_968_576 + 2 * 1_229_193_216, 62 * 2 * 8 * 128 * 2 * T),
+]
+
+
+@pytest.mark.parametrize(("name", "weights", "cache"), NEEDS, ids=[need[0] for need in NEEDS])
+def test_the_memory_a_model_needs_agrees_with_a_computation_by_hand(name: str, weights: int, cache: int) -> None:
+    """Within a hundredth, for one sequence and for sixteen; the estimate of what is beside them is said apart."""
+    for sequences in (1, 16):
+        need = judge(model(name), Box(200 * GIB), Wish(T, sequences)).need
+        assert need.weights + need.cache == pytest.approx(weights + sequences * cache, rel=0.01)
+        assert need.total == need.weights + need.cache + need.overhead
+
+
+@pytest.mark.parametrize(
+    ("quantization", "dtype"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4}}}}, "int4"),
+        ({"quant_method": "awq", "bits": 4}, "int4"),
+        ({"quant_method": "gptq", "bits": 4}, "int4"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4"),
+        ({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}, "nvfp4"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "format": "float-quantized",
+                "config_groups": {"g": {"weights": {"num_bits": 8, "type": "float"}}},
+            },
+            "fp8",
+        ),
+        ({"quant_method": "bitsandbytes"}, "bitsandbytes"),
+        ({"quant_method": "mxfp4"}, "mxfp4"),
+    ],
+)
+async def test_quantised_weights_are_as_large_as_their_files(
+    tmp_path: Path, quantization: dict[str, Any], dtype: str
+) -> None:
+    """Whatever the packing: the files say how large, and the cache keeps the type of its own."""
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"quantization_config": quantization}))
+    write_safetensors(tmp_path / "model.safetensors", 123_456)
+    found = await footprint(str(tmp_path), environ={})
+    assert (found.weights, found.dtype) == (123_456, dtype)
+    assert judge(found, Box(8 * GIB), Wish(160, 1)).need.cache == 4 * 2 * 2 * 16 * 2 * 160
 
 
 def test_llama_3_2_1b_grouped_query_with_small_heads() -> None:
