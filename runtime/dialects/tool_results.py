@@ -6,6 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from runtime.contract.messages import Message, Part, Role, ToolCall, ToolResult
+from runtime.wire.raw_body import RawBody
+
+# Members and types that results alone have, in the bodies of every wire. In a text their quotes would be escaped.
+_RESULTS = (b'"tool_call_id"', b'"tool_result"', b'_call_output"')
+_RESULT_ROLES = ("tool", "function")
+
+
+def holds_results(body: RawBody) -> bool:
+    """True if the conversation holds a result of a tool, in any turn."""
+    messages = body.data.get("messages")
+    return any(sign in body.raw for sign in _RESULTS) or any(
+        isinstance(each, dict) and each.get("role") in _RESULT_ROLES
+        for each in (messages if isinstance(messages, list) else ())
+    )
 
 
 def results_in_place(messages: Sequence[Message]) -> tuple[Message, ...]:

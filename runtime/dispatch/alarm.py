@@ -18,9 +18,9 @@ class Alarm:
 
     __slots__ = ("_due", "_earlier", "_loop", "_rung", "_task", "_timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, due: float | None) -> None:
         self._loop = loop
-        self._due: float | None = due
+        self._due = due
         self._rung = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -28,7 +28,7 @@ class Alarm:
         task = asyncio.current_task(self._loop)
         assert task is not None
         self._task, self._earlier = task, task.cancelling()
-        self._timer = self._loop.call_at(self._due or 0.0, self._ring)
+        self._timer = None if self._due is None else self._loop.call_at(self._due, self._ring)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -13,6 +13,7 @@ from runtime.contract.messages import Request
 from runtime.contract.targets import Target
 from runtime.dialects.format import CheckedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
+from runtime.dialects.openai_chat.early_tokens import TOP, EarlyTokens, with_logprobs
 from runtime.dialects.roles import developer_as_system
 from runtime.dialects.translating import TranslatingMeter
 from runtime.dialects.wire_choice import must_translate
@@ -26,11 +27,12 @@ _FORMAT = "response_format"  # among the dropped: the model was only told of it 
 
 
 class Asked(NamedTuple):
-    """dropped: the client's parameters that the target could not be given."""
+    """dropped: the client's parameters that the target could not be given. early: takes the first tokens out of the answer."""
 
     call: HttpCall
     meter: Meter
     dropped: tuple[str, ...] = ()
+    early: EarlyTokens | None = None
 
 
 def passes(job: Job, target: Target) -> bool:
@@ -44,11 +46,19 @@ def passes(job: Job, target: Target) -> bool:
 
 
 def passed(
-    job: Job, target: Target, codec: Codec, model: str, before: PartialAnswer | None, *, pinned: bool = False
+    job: Job,
+    target: Target,
+    codec: Codec,
+    model: str,
+    before: PartialAnswer | None,
+    *,
+    pinned: bool = False,
+    look: bool = False,
 ) -> Asked:
     """The client's own bytes (with no limit above the model's), and what reads an answer of its own wire.
 
-    model: what this lane calls it. pinned: the client named the target, and its members stay.
+    model: what this lane calls it. pinned: the client named the target, and its members stay. look: the answer's first
+    tokens are wanted, where its wire shows them.
     """
     can = target.capabilities
     most = can.max_output_tokens
@@ -60,16 +70,24 @@ def passed(
         body = RawBody(body.spliced(put, fit.drop))
     if not fit.developer and b'"developer"' in body.raw and (member := _CONVERSATIONS.get(job.dialect.name)):
         body = developer_as_system(body, member)
+    logged = with_logprobs(body, job.dialect.name) if look else None
+    body = body if logged is None else logged.body
     passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before)
-    headers = (_JSON, *codec.headers(job.headers))
-    return Asked(HttpCall(codec.path(job.dialect.name), passing.body, headers), passing.meter, (*lowered, *fit.dropped))
+    call = HttpCall(codec.path(job.dialect.name), passing.body, (_JSON, *codec.headers(job.headers)))
+    early = EarlyTokens(logged.shown) if logged is not None else None
+    return Asked(call, passing.meter, (*lowered, *fit.dropped), early)
 
 
-def translated(job: Job, target: Target, codec: Codec, request: Request) -> Asked:
-    """The request in the target's wire, and what writes its answer in the client's. Raises Unsupported."""
-    encoded = codec.encode(request, target)
+def translated(job: Job, target: Target, codec: Codec, request: Request, *, look: bool = False) -> Asked:
+    """The request in the target's wire, and what writes its answer in the client's. Raises Unsupported.
+
+    look: the answer's first tokens are wanted.
+    """
+    asked = replace(request, logprobs=max(TOP, request.logprobs or 0)) if look else request
+    encoded = codec.encode(asked, target)
     decoder = codec.decoder(request)
     writer = job.dialect.write_answer(replace(request, prompt_tokens=job.facts.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
     meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
-    return Asked(encoded.call, meter, tuple(dict.fromkeys((*request.dropped, *encoded.dropped))))
+    early = EarlyTokens(request.logprobs) if look else None
+    return Asked(encoded.call, meter, tuple(dict.fromkeys((*request.dropped, *encoded.dropped))), early)

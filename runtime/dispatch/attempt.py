@@ -2,12 +2,14 @@
 
 An attempt is one exchange, and a second one where the answer did not keep the format it was asked for. Each exchange is
 booked with its own usage and cost. Nothing reaches the client before the gate opens (the commit point). A failure, the
-upstream's or one the meter finds, ends the attempt as a `Failure`; only cancellation is raised.
+upstream's, one the meter finds, or an early confidence that is too low, ends the attempt as a `Failure`; only cancellation
+is raised.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -23,13 +25,16 @@ from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
 from runtime.dialects.format import CheckedMeter, repair
 from runtime.dialects.meter import Meter, PartialAnswer
+from runtime.dialects.openai_chat.early_tokens import EarlyTokens
+from runtime.dialects.tool_results import holds_results
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.aside import aside
 from runtime.dispatch.asking import Asked, passed, passes, translated
-from runtime.dispatch.gate import GOOD, Gate
+from runtime.dispatch.gate import GOOD, WAIT, Gate, Ruling
 from runtime.dispatch.job import Job, Run, Turn
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
+from runtime.routing.confidence import EarlyLook
 from runtime.wire.raw_body import BadBody
 
 _AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
@@ -88,15 +93,20 @@ class Attempt:
     async def run(self) -> Failure | None:
         """None if the answer was whole and has been relayed."""
         passing = passes(self._job, self._turn.target)
+        look = self._turn.look is not None and self.before is None and not holds_results(self._job.body)
         started = self._clock()
         failure: Failure | None
         try:
+            if look and passing and not self._stream:
+                # Its first tokens are seen in a stream alone. What cannot be translated is not looked at.
+                with contextlib.suppress(Unsupported):
+                    return await self._exchange(await self._translated(look=True), streamed=True)
             if passing:
                 turn, pinned = self._turn, self._run.plan.pinned
-                model = turn.target.served or self._lane.model
-                asked = passed(self._job, turn.target, turn.backend.codec, model, self.before, pinned=pinned)
+                model, codec, look = turn.target.served or self._lane.model, turn.backend.codec, look and self._stream
+                asked = passed(self._job, turn.target, codec, model, self.before, pinned=pinned, look=look)
             else:
-                asked = await self._translated()
+                asked = await self._translated(look=look)
         except HopError as error:
             failure = error.failure
         except TimeoutError:
@@ -119,7 +129,7 @@ class Attempt:
         self._book(started, failure.kind, failure)
         return failure
 
-    async def _translated(self) -> Asked:
+    async def _translated(self, *, look: bool) -> Asked:
         """The call in the target's wire. Raises Unsupported, BadBody; HopError, TimeoutError while media are settled."""
         job, backend, target = self._job, self._turn.backend, self._turn.target
         size = len(job.body.raw)
@@ -130,7 +140,7 @@ class Attempt:
                 request = await fetching.settled(request, target.capabilities)
             if backend.uploads is not None:
                 request = await backend.uploads.settled(request, connect_s=target.timeouts.connect)
-        return await aside(partial(translated, job, self._target, backend.codec, request), size)
+        return await aside(partial(translated, job, self._target, backend.codec, request, look=look), size)
 
     @property
     def _left(self) -> float:
@@ -144,15 +154,17 @@ class Attempt:
 
     async def _exchange(self, asked: Asked, *, streamed: bool) -> Failure | None:
         """One request upstream and its answer, relayed and booked."""
-        call, meter, self.dropped = asked
+        call, meter, self.dropped, early = asked
         self.meter, self._status = meter, None
+        if early is not None and self._turn.look is not None:
+            self.gate.look = partial(_looked, self._turn.look, early)
         job, ledger, started = self._job, self._ledger, self._clock()
         waits = ledger.backlog_s(job.facts.prompt_tokens, started) if streamed else 0.0
         result, failure = _BROKEN, None
         try:
             with ledger.claim(job.facts.prompt_tokens, job.facts.max_tokens, self._clock, whole=not streamed) as work:
                 self._work = work
-                failure = await self._relayed(call, meter, waits, streamed=streamed)
+                failure = await self._relayed(call, meter, waits, early, streamed=streamed)
                 if failure is None:
                     work.tokens(meter.tokens, self._clock())
                     work.done(meter.usage)
@@ -164,7 +176,9 @@ class Attempt:
             self._book(started, result, failure)
         return failure
 
-    async def _relayed(self, call: HttpCall, meter: Meter, waits: float, *, streamed: bool) -> Failure | None:
+    async def _relayed(
+        self, call: HttpCall, meter: Meter, waits: float, early: EarlyTokens | None, *, streamed: bool
+    ) -> Failure | None:
         times, left = self._turn.target.timeouts, self._left
         # The engine's time to a first token runs from its predicted start of service.
         first = min(left, waits + times.first_token) if streamed else left
@@ -174,7 +188,7 @@ class Attempt:
             with Alarm(loop, now + first) as alarm:
                 reply = await self._lane.hop.open(call, connect_s=times.connect)
                 try:
-                    failure = await self._read(reply, meter, alarm, now + left)
+                    failure = await self._read(reply, meter, early, alarm, now + left)
                 finally:
                     reply.close()
         except TimeoutError:
@@ -195,44 +209,75 @@ class Attempt:
             self._run.outcome.answered = True
         return failure
 
-    async def _read(self, reply: Reply, meter: Meter, alarm: Alarm, end: float) -> Failure | None:
+    async def _read(
+        self, reply: Reply, meter: Meter, early: EarlyTokens | None, alarm: Alarm, end: float
+    ) -> Failure | None:
         """Relays what arrives until the end of the reply; None at a good one. end: loop time."""
         codec = self._turn.backend.codec
         self._status = reply.status
         if reply.status != HTTPStatus.OK:
             return codec.classify(reply.status, reply.headers, await error_page(reply))
-        now, idle, gate = asyncio.get_running_loop().time, self._turn.target.timeouts.idle, self.gate
-        write_now, due = self._run.sink.write_now, False
+        loop, idle, gate = asyncio.get_running_loop(), self._turn.target.timeouts.idle, self.gate
+        now, write_now = loop.time, self._run.sink.write_now
+        ruling: Ruling = WAIT
 
         def take(piece: bytes) -> bool:
             """One piece. True if it is dealt with and more is wanted; after the commit point the task sleeps meanwhile."""
-            nonlocal due
-            out = meter.feed(piece)
+            nonlocal ruling
+            out = meter.feed(piece if early is None else early.feed(piece))
             if self.first_token is None and meter.began:
                 self.first_token = self._clock()
                 self._work.first_token(self.first_token)
             if out and not (gate.open and write_now(out)):
-                due = gate.hold(out, meter) is GOOD
+                ruling = gate.hold(out, meter)
+            elif gate.look is not None:
+                ruling = gate.ruling(meter)  # an answer that is wanted whole gives no bytes before its end
             if self.first_token is not None:
                 alarm.move(min(end, now() + (_AFTER_FINISH_S if meter.finished else idle)))
-            return not due and not meter.done and meter.failure is None
+            return ruling is WAIT and not meter.done and meter.failure is None
 
         ended = False
-        while not ended and not meter.done and meter.failure is None:
-            ended = await reply.relay(take)
-            if due:
+        while not ended and ruling is WAIT and not meter.done and meter.failure is None:
+            if early is None or gate.look is None:
+                ended = await reply.relay(take)
+            elif (in_time := await self._early(reply, take, early)) is not None:
+                ended = in_time
+            else:
+                ruling = gate.ruling(meter)  # on the tokens that came in time
+            if ruling is GOOD:
                 # A client that reads slowly is no reason to give the model up: no time-out runs while writing.
                 alarm.move(None)
                 await self._let_through(None)
                 alarm.move(min(end, now() + (_AFTER_FINISH_S if meter.finished else idle)))
-                due = False
+                ruling = WAIT
         failure = meter.failure
         if meter.done and gate.open and failure is None:
             self._run.outcome.answered = True  # the closing mark of a stream has gone out
         if failure is not None and failure.kind is Kind.BROKEN_STREAM and failure.body:
             # An error event inside the stream: its own words say what kind of failure it is.
             return codec.classify(HTTPStatus.OK, {}, failure.body)
-        return failure
+        return ruling if failure is None and isinstance(ruling, Failure) else failure
+
+    async def _early(self, reply: Reply, take: Callable[[bytes], bool], early: EarlyTokens) -> bool | None:
+        """`Reply.relay`, for as long as the first tokens may be waited for; None once that time is over."""
+        loop, look = asyncio.get_running_loop(), self._turn.look
+        assert look is not None
+        until: float | None = None
+
+        def timed(piece: bytes) -> bool:
+            nonlocal until
+            more = take(piece)
+            if until is None and early.tokens:
+                until = loop.time() + look.wait_s
+            window.move(until if self.gate.look is not None else None)
+            return more
+
+        try:
+            with Alarm(loop, None) as window:
+                return await reply.relay(timed)
+        except TimeoutError:
+            early.closed = True
+            return None
 
     async def _let_through(self, length: int | None, rest: bytes = b"") -> None:
         """Commits the answer where that is still to be done, and writes what was held and the rest.
@@ -290,6 +335,17 @@ class Attempt:
                 price_date=target.price.date or None if target.price else None,
             )
         )
+
+
+def _looked(look: EarlyLook, early: EarlyTokens, meter: Meter, ended: bool) -> Ruling:
+    """The ruling on an answer by its first tokens, once they are there. One without any is not judged by them."""
+    if not (early.closed or meter.finished or ended):
+        return WAIT
+    sure = look.map.confidence(early.tokens, meter.finish)
+    if sure is None or sure >= look.least:
+        return GOOD
+    words = f"its early confidence is {sure:.2f} after {len(early.tokens)} tokens, the threshold is {look.least:g}"
+    return Failure(Kind.UNSURE, Disposition.NEXT_CANDIDATE, words)
 
 
 def _silent(after_s: float) -> Failure:

@@ -30,7 +30,7 @@ from runtime.dispatch.hedge import Race
 from runtime.dispatch.job import Effects, Head, Job, Outcome, Run, Sink, Turn
 from runtime.dispatch.verdict import Standing, Step
 from runtime.fleet.fleet import LiveFleet
-from runtime.routing.plan.plan import Plan
+from runtime.routing.plan.plan import NO_TARGET, Plan
 from runtime.settings import Retries
 
 KEEP_ALIVE = b": the model is coming back\n\n"  # a comment: no client reads it, and no connection falls asleep
@@ -68,6 +68,7 @@ class Candidates(msgspec.Struct, eq=False):
                 for place, each in enumerate(run.plan.candidates)
             ]
         )
+        left[0].look = run.plan.look if left[0].target.local else None
         longest = retries.honour_retry_after_up_to
         postponed: tuple[float, Turn] | None = None
         while left:
@@ -75,6 +76,9 @@ class Candidates(msgspec.Struct, eq=False):
             hedged = retries.hedge_after and left and not run.plan.pinned
             if await (self._raced(turn, left) if hedged else self._repeated(turn, bool(left))):
                 return
+            if turn.look is not None and self._unsure is not None:
+                # Nobody else may answer either: then the engine's answer is better than none, however unsure.
+                left.append(Turn(turn.backend, turn.target, Reason.FALLBACK))
             # A prompt too long for one window is too long for every smaller one; those of unknown size are asked.
             if outcome.failed and (window := verdict.outgrown(*outcome.failed[-1])) is not None:
                 windows = [(each, each.target.capabilities.context_tokens) for each in left]
@@ -88,6 +92,11 @@ class Candidates(msgspec.Struct, eq=False):
                 postponed = (deadline, turn)
                 await run.effects.sleep(max(0.0, due - clock()))
                 left.append(Turn(turn.backend, turn.target, turn.reason, turn.tries))
+
+    @property
+    def _unsure(self) -> Failure | None:
+        """The failure for which the engine's answer was given up, if that was its early confidence."""
+        return next((failure for _, failure in self._run.outcome.failed if failure.kind is Kind.UNSURE), None)
 
     async def _raced(self, turn: Turn, left: deque[Turn]) -> bool:
         """A turn with the next one beside it after `hedge_after` seconds without an answer."""
@@ -153,9 +162,14 @@ class Candidates(msgspec.Struct, eq=False):
         if self._race is not None:
             self._race.won(turn)
         run, outcome = self._run, self._run.outcome
-        outcome.target, outcome.reason, outcome.dropped = turn.target, turn.reason, attempt.dropped
-        degraded = (*run.plan.degraded, *attempt.dropped)
-        await run.sink.start(Head(turn.target, turn.reason, len(outcome.exchanges) + 1, length, degraded))
+        reason, dropped = turn.reason, attempt.dropped
+        if run.plan.look is not None and (unsure := self._unsure) is not None:
+            # It left for its confidence, or would have left and nobody else could answer.
+            reason, dropped = (reason, (*dropped, NO_TARGET)) if turn.target.local else (Reason.CONFIDENCE, dropped)
+            outcome.words = f"the engine began to answer, and {unsure.message}"
+        outcome.target, outcome.reason, outcome.dropped = turn.target, reason, dropped
+        degraded = (*run.plan.degraded, *dropped)
+        await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded))
 
     async def _resumed(self, turn: Turn, failure: Failure) -> Failure | None:
         """The committed answer was cut: the same model continues it, on another replica or when the engine is back.

@@ -25,6 +25,7 @@ from runtime.dialects.seam import Dialect
 from runtime.fleet.fleet import LiveFleet
 from runtime.media.fetching import Fetching
 from runtime.record.decisions import Exchange
+from runtime.routing.confidence import EarlyLook
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.plan import Plan
 from runtime.settings import Retries
@@ -80,6 +81,7 @@ class Sink(Protocol):
 class Outcome(msgspec.Struct):
     """How a request went. `target` is set at the commit point; `failure` is None when the answer is whole.
 
+    reason, words: why this target, where that is more than the plan said.
     exchanges: one row per exchange with an upstream, in the order of their ends. failed: each failed attempt's target and
     failure. meter: the reader of the committed answer. first_token: when its first content came. dropped: parameters the
     target could not be given. answered: the last byte of a whole answer went to the sink; no fault and no hang-up after
@@ -91,6 +93,7 @@ class Outcome(msgspec.Struct):
     failure: Failure | None = None
     target: Target | None = None
     reason: Reason | None = None
+    words: str = ""
     meter: Meter | None = None
     first_token: float | None = None
     timed_out: bool = False
@@ -125,7 +128,7 @@ class Run(msgspec.Struct):
 class Turn(msgspec.Struct, eq=False):
     """One candidate's turn: its backend, taken when the plan stood, and what the turn has cost so far.
 
-    meter: the reader of its latest answer with content.
+    meter: the reader of its latest answer with content. look: the condition on its early confidence; None: there is none.
     """
 
     backend: Backend
@@ -134,6 +137,7 @@ class Turn(msgspec.Struct, eq=False):
     tries: int = 0
     last_lane: str = ""
     meter: Meter | None = None
+    look: EarlyLook | None = None
 
 
 def names(failed: Sequence[tuple[Target, Failure]]) -> str:

@@ -33,7 +33,7 @@ def decision_of(
     exchanges, meter = outcome.exchanges, outcome.meter
     costs = [round(each.cost_usd * MICRO) for each in exchanges if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
-    words = plan.words if plan is not None else ""
+    words = outcome.words or (plan.words if plan is not None else "")
     requires = facts.hints.requires | ask.requires if facts is not None else ask.requires
     task, score = query.already_read if query is not None else (None, None)
     return Decision(

@@ -33,6 +33,7 @@ from runtime.media.fetching import Fetching
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
+from runtime.routing.confidence import ConfidenceMap
 from runtime.routing.plan import names
 from runtime.routing.plan.names import Lent
 from runtime.routing.plan.plan import RoutingPolicy
@@ -121,6 +122,7 @@ class Box:
     clock: Callable[[], float] = time.monotonic
     most_lent: int = 256
     wall: Callable[[], float] = time.time
+    confidence: ConfidenceMap | None = None
 
     def __post_init__(self) -> None:
         self.slept: list[float] = []
@@ -194,7 +196,7 @@ class Box:
         targets = [each.target for each in self.clouds]
         directory = names.build(self.local.target, targets, {})
         routes = Routes(default=tuple(target.name for target in targets))
-        return RoutingPolicy(self.escalation, (), routes, directory)
+        return RoutingPolicy(self.escalation, (), routes, directory, self.confidence)
 
 
 async def asked(app: App, path: str, body: dict[str, Any] | bytes, *, gone: asyncio.Event | None = None) -> Exchanged:

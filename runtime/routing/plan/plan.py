@@ -29,6 +29,7 @@ from msgspec.structs import replace
 
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
+from runtime.routing.confidence import ConfidenceMap, EarlyLook
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
 from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
@@ -51,7 +52,8 @@ __all__ = [
 ]
 
 _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
-EXTRACTION = "extraction"  # the task that no score sends away
+EXTRACTION = "extraction"  # the task that no score and no confidence sends away
+_GENERATING = frozenset({"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"})
 NO_TARGET = "no_target"  # degraded: it would have left the box, and no target could take it
 
 
@@ -74,7 +76,8 @@ class Rejected(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """Candidates, best first, or a refusal.
 
-    pinned: the target may be retried and never replaced.
+    pinned: the target may be retried and never replaced. look: at the engine's answer as it begins, where that may send
+    the request to the candidates behind it.
     degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is the same.
     """
 
@@ -86,16 +89,18 @@ class Plan(msgspec.Struct, frozen=True):
     considered: tuple[Rejected, ...] = ()
     pinned: bool = False
     advice: str = ""
+    look: EarlyLook | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingPolicy:
-    """The settings that decide."""
+    """The settings that decide. confidence: the map of the engine's model; None where none was made."""
 
     escalation: Escalation = field(default_factory=Escalation)
     rules: tuple[Rule, ...] = ()
     routes: Routes = field(default_factory=Routes)
     directory: Directory = field(default_factory=Directory)
+    confidence: ConfidenceMap | None = None
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -258,8 +263,10 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     # (3) Somebody off the box is able, first or behind the engine.
     if len(able) > 1 or not able[0].local:
         behind = [Candidate(target, Reason.FALLBACK, f"behind {able[0].name}") for target in able[1:]]
-        candidates = (Candidate(able[0], chosen.reason, chosen.words), *behind)
-        return Plan(candidates, chosen.reason, chosen.words, considered=rejected)
+        look = _look(case) if wish is None else None
+        words = f"{chosen.words}; it leaves if its early confidence is below {look.least:g}" if look else chosen.words
+        candidates = (Candidate(able[0], chosen.reason, words), *behind)
+        return Plan(candidates, chosen.reason, words, considered=rejected, look=look)
     # (4) Only the engine is left: by wish,
     if case.full:
         return _refused(case.full, rejected)
@@ -270,6 +277,16 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
         forbidden = [item.reason for item in rejected if item.reason in _FORBIDS]
         reason, degraded = (forbidden[0], ()) if forbidden else (reason, (NO_TARGET,))
     return Plan((Candidate(able[0], reason, words),), reason, words, degraded, considered=rejected)
+
+
+def _look(case: _Case) -> EarlyLook | None:
+    """The look at an answer of the engine that others stand behind; None if it is not looked at."""
+    facts, escalation, known = case.query.facts, case.policy.escalation, case.policy.confidence
+    if not escalation.confidence or known is None or facts.n != 1 or facts.dialect not in _GENERATING:
+        return None
+    if not case.target(LOCAL).capabilities.logprobs or case.query.task == EXTRACTION:
+        return None
+    return EarlyLook(known, escalation.confidence, escalation.confidence_wait_ms / 1000)
 
 
 def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
