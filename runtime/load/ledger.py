@@ -136,6 +136,7 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
         lasted = (now if self.whole else self.last) - self.first
         if out >= (_LEAST_WHOLE if self.whole else _LEAST_ANSWER) and lasted > 0:
             ledger._decode.learn(1.0, max(1.0, (ledger._area - self.area) / lasted), lasted / (out - 1))
+            ledger.learned = ledger._prefill.known and ledger._decode.known
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -161,7 +162,7 @@ class Ledger:
 
     slots: sequences it runs at a time (`max_num_seqs`), None until learned. kv_capacity: tokens, None: learned from its
     gauges. alone: True if all its work comes from this process; if not, its own gauge of waiting requests counts too.
-    running: requests whose answer has begun.
+    running: requests whose answer has begun. learned: the speeds of reading and of generating are known.
     """
 
     def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
@@ -177,6 +178,7 @@ class Ledger:
         self._limited = 0  # requests in flight with a limit to their answer,
         self._limits = 0  # and the sum of those limits
         self.running = 0
+        self.learned = False  # the speed of reading and of generating are known: the prediction can be believed
         self._unseen = 0  # of them, those whose first token was assumed
         self._area = 0.0  # integral of the batch over time
         self._area_at = 0.0

@@ -102,7 +102,7 @@ class Margin:
     step.
     """
 
-    share: float = 0.9
+    share: float = 0.95
     seconds: float = 0.0
     _spread: float = 0.0
 

@@ -1,5 +1,7 @@
 """Saturation of a replica against the thresholds of the settings, with hysteresis: crossed at a threshold, released below
-`release` of it.
+`release` of it. A prediction that has learned needs no such memory: each request is judged by its own.
+
+Thresholds that are "auto" stand in for the prediction until it has learned; those that are numbers always hold.
 
 It knows readings and when they were taken, and not who reads gauges. A gauge older than two seconds is not judged. Each
 threshold has its own state. Predicted TTFT is judged per request, but its state belongs to the engine: it turns on the
@@ -20,13 +22,14 @@ from runtime.settings import Escalation
 __all__ = ["Pressure", "ReplicaReading", "Saturation", "choose", "read"]
 
 GPU_SUSTAINED_S = 5.0
+OTHERS_WEIGHT = 2.0  # of the seconds that a long prompt adds to the wait of others, on an engine at its threshold
 
 
 class ReplicaReading(msgspec.Struct, frozen=True, gc=False):
     """A replica at one moment, for one request.
 
     predicted_ttft_s: for this prompt; typical_ttft_s: for one of usual length; backlog_s: until the engine would begin to
-    read it. kv_cache, gpu_utilization: 0..1, None without a fresh value.
+    read it. kv_cache, gpu_utilization: 0..1, None without a fresh value. learned: the predictions have evidence.
     """
 
     waiting: int
@@ -36,6 +39,7 @@ class ReplicaReading(msgspec.Struct, frozen=True, gc=False):
     backlog_s: float = 0.0
     kv_cache: float | None = None
     gpu_utilization: float | None = None
+    learned: bool = False
 
 
 def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float] | None = None) -> ReplicaReading:
@@ -50,6 +54,7 @@ def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float
         backlog_s=backlog,
         kv_cache=ledger.kv_share(now),
         gpu_utilization=gpu[0] if gpu is not None and now - gpu[1] <= FRESH_S else None,
+        learned=ledger.learned,
     )
 
 
@@ -71,6 +76,10 @@ class Saturation:
         self._escalation = escalation
         self._queue_limit, self._kv_limit = escalation.queue_limit, escalation.kv_limit
         self._gpu_limit = escalation.gpu_limit
+        # Thresholds that hold only until the prediction has learned.
+        given = {Reason.QUEUE_DEPTH: escalation.queue_depth, Reason.KV_CACHE: escalation.kv_cache}
+        given[Reason.GPU] = escalation.gpu_utilization
+        self._stand_in = frozenset(reason for reason, value in given.items() if value == "auto")
         self._over: frozenset[Reason] = frozenset()
         self._gpu_since: float | None = None  # since when the GPU was never read below its threshold
 
@@ -108,15 +117,26 @@ class Saturation:
             ratios[Reason.GPU] = busy / self._gpu_limit
         # Without a backlog it is this prompt that is slow, not the engine that is full.
         ratios[Reason.TTFT] = reading.typical_ttft_s * 1000 / limits.ttft_ms if reading.backlog_s > 0 else 0.0
+        if reading.learned:
+            for reason in self._stand_in:
+                ratios.pop(reason, None)
         # (3) Hysteresis.
         if not before and max(ratios.values()) < 1.0:
             return since, ratios, before
-        over = [name for name, ratio in ratios.items() if ratio >= 1.0 or (name in before and ratio >= limits.release)]
+        held = before - {Reason.TTFT} if reading.learned else before
+        over = [name for name, ratio in ratios.items() if ratio >= 1.0 or (name in held and ratio >= limits.release)]
         return since, ratios, frozenset(over)
 
     def _pressure(self, reading: ReplicaReading, ratios: dict[Reason, float], over: frozenset[Reason]) -> Pressure:
-        """`ratios`: the engine's; the TTFT among them is replaced by this request's own."""
-        ratios[Reason.TTFT] = own = reading.predicted_ttft_s * 1000 / self._escalation.ttft_ms
+        """`ratios`: the engine's; the TTFT among them is replaced by this request's own.
+
+        A prompt longer than usual makes those behind it wait: the fuller the engine, the more that counts against it.
+        """
+        limit_s, others_s = self._escalation.ttft_ms / 1000, 0.0
+        if reading.learned and reading.backlog_s > 0 and reading.predicted_ttft_s > reading.typical_ttft_s:
+            longer_s = reading.predicted_ttft_s - reading.typical_ttft_s
+            others_s = OTHERS_WEIGHT * longer_s * reading.typical_ttft_s / limit_s
+        ratios[Reason.TTFT] = own = (reading.predicted_ttft_s + others_s) / limit_s
         if own >= 1.0:
             over |= {Reason.TTFT}
         if not over:
@@ -126,6 +146,8 @@ class Saturation:
 
     def _words(self, reason: Reason, reading: ReplicaReading, ratio: float) -> str:
         limits, waiting = self._escalation, reading.waiting
+        others_ms = ratio * limits.ttft_ms - reading.predicted_ttft_s * 1000 if reason is Reason.TTFT else 0.0
+        behind = f", and {others_ms:.0f} ms for those behind so long a prompt" if others_ms >= 1 else ""
         value, limit = {
             Reason.QUEUE_DEPTH: (
                 f"{waiting} request{' waits' if waiting == 1 else 's wait'} for a first token",
@@ -137,7 +159,7 @@ class Saturation:
                 f"{self._gpu_limit:.0%}",
             ),
             Reason.TTFT: (
-                f"first token predicted in {reading.predicted_ttft_s * 1000:.0f} ms",
+                f"first token predicted in {reading.predicted_ttft_s * 1000:.0f} ms{behind}",
                 f"{limits.ttft_ms} ms",
             ),
         }[reason]

@@ -17,29 +17,20 @@ import math
 import os
 import random
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
-
-import msgspec
+from typing import Any, Protocol
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runtime.load.ledger import InFlight, Ledger  # noqa: E402  (a script finds the checkout it stands in)
-from runtime.load.saturation import Saturation, read  # noqa: E402
-from runtime.settings import Escalation  # noqa: E402
+from runtime.settings import Escalation  # noqa: E402  (a script finds the checkout it stands in)
+from scripts.bench.spill_box import Hearth  # noqa: E402
+from scripts.bench.spill_engine import Blind, Engine, Request, Speed, Witness  # noqa: E402
 
 TARGET_S = 1.5
-SLOTS = 24
-STEP_S = 0.012
-STEP_PER_SEQUENCE_S = 0.0006
-PREFILL_PER_S = 5_000
-STEP_TOKENS = 2_048  # prefill and decode together, vLLM's default
-KV_TOKENS = 10_000
 GAUGE_S = 3.0
 CLOUD_TTFT_S, CLOUD_SIGMA = 0.8, 0.12
 PRICE_IN, PRICE_OUT = 3.0, 15.0  # dollars per million tokens
@@ -48,185 +39,38 @@ SCALE, MOST_PROMPT, MOST_OUTPUT = 0.25, 3_500, 400
 WARM_UP_S = 15.0
 
 
-@dataclass(slots=True)
-class Request:
-    """at: seconds of the simulation. done: tokens generated so far; left: prompt tokens still to be read."""
+class Policy(Witness, Protocol):
+    """Decides for each request, and sees what leaves the engines."""
 
-    id: str
-    at: float
-    prompt: int
-    output: int
-    counted: bool
-    done: int = 0
-    left: int = 0
-    first_at: float | None = None
-    cloud: bool = False
-
-    @property
-    def held(self) -> int:
-        return self.prompt + self.done - self.left
+    def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
+        """The engine that takes the request; None: it leaves."""
+        ...
 
 
-class Witness(Protocol):
-    """Who sees what leaves the engine."""
+class Simple(Blind):
+    """A policy that is one expression: it leaves if the test holds for the least busy engine."""
 
-    def first_token(self, id: str, now: float) -> None: ...
-    def tokens(self, id: str, n: int, now: float) -> None: ...
-    def finish(self, id: str, now: float) -> None: ...
+    def __init__(self, test: Callable[[Request, Engine], bool]) -> None:
+        self._test = test
 
-
-class Blind:
-    """Sees nothing."""
-
-    def first_token(self, id: str, now: float) -> None: ...
-    def tokens(self, id: str, n: int, now: float) -> None: ...
-    def finish(self, id: str, now: float) -> None: ...
+    def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
+        least = min(range(len(engines)), key=lambda place: engines[place].in_flight)
+        return None if self._test(request, engines[least]) else least
 
 
-@dataclass(slots=True)
-class Engine:
-    """Continuous batching: FIFO, chunked prefill, a KV cache that preempts the youngest when it overflows."""
+class Gauges(Blind):
+    """`max(waiting/5, kv/0.8)` over gauges that are up to GAUGE_S old. frozen: read once."""
 
-    now: float = 0.0
-    queue: deque[Request] = field(default_factory=deque)
-    active: list[Request] = field(default_factory=list)
+    def __init__(self, *, frozen: bool = False) -> None:
+        self._frozen = frozen
+        self._at, self._values = -math.inf, [0.0]
 
-    @property
-    def kv(self) -> int:
-        return sum(request.held for request in self.active)
-
-    @property
-    def in_flight(self) -> int:
-        return len(self.queue) + len(self.active)
-
-    def send(self, request: Request) -> None:
-        request.left = request.prompt
-        self.queue.append(request)
-
-    def run(self, until: float, witness: Witness) -> None:
-        """Steps that begin before `until`."""
-        while self.now < until and self.in_flight:
-            self._step(witness)
-        self.now = max(self.now, until)
-
-    def drain(self, witness: Witness) -> None:
-        while self.in_flight:
-            self._step(witness)
-
-    def _step(self, witness: Witness) -> None:
-        self._admit()
-        decoding = [request for request in self.active if not request.left]
-        budget, read_now = STEP_TOKENS - len(decoding), 0
-        readers: list[Request] = []
-        for request in self.active:
-            if request.left and budget > 0:
-                part = min(request.left, budget)
-                request.left -= part
-                budget -= part
-                read_now += part
-                readers.append(request)
-        self.now += STEP_S + STEP_PER_SEQUENCE_S * len(decoding) + read_now / PREFILL_PER_S
-        for request in (*decoding, *(request for request in readers if not request.left)):
-            self._emit(request, witness)
-        self._preempt()
-
-    def _admit(self) -> None:
-        held = sum(request.prompt + request.done for request in self.active)
-        while self.queue and len(self.active) < SLOTS:
-            need = self.queue[0].prompt + self.queue[0].done
-            if held + need > KV_TOKENS and self.active:
-                return
-            held += need
-            self.active.append(self.queue.popleft())
-
-    def _emit(self, request: Request, witness: Witness) -> None:
-        request.done += 1
-        if request.first_at is None:
-            request.first_at = self.now
-            witness.first_token(request.id, self.now)
-        else:
-            witness.tokens(request.id, 1, self.now)
-        if request.done >= request.output:
-            self.active.remove(request)
-            witness.finish(request.id, self.now)
-
-    def _preempt(self) -> None:
-        while self.kv > KV_TOKENS and len(self.active) > 1:
-            youngest = self.active.pop()
-            youngest.left = youngest.prompt + youngest.done
-            self.queue.appendleft(youngest)
-
-
-class Policy(Protocol):
-    """Whether a request leaves; it is told what stays."""
-
-    def leaves(self, request: Request, engine: Engine) -> bool: ...
-    @property
-    def witness(self) -> Witness: ...
-
-
-@dataclass(slots=True)
-class Simple:
-    """A policy that is one expression."""
-
-    test: Callable[[Request, Engine], bool]
-    witness: Witness = field(default_factory=Blind)
-
-    def leaves(self, request: Request, engine: Engine) -> bool:
-        return self.test(request, engine)
-
-
-class Gauges:
-    """`max(waiting/5, kv/0.8)` over gauges that are up to GAUGE_S old."""
-
-    def __init__(self) -> None:
-        self.witness: Witness = Blind()
-        self._at, self._value = -math.inf, 0.0
-
-    def leaves(self, request: Request, engine: Engine) -> bool:
-        if request.at - self._at >= GAUGE_S:
+    def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
+        if request.at - self._at >= (math.inf if self._frozen and self._at >= 0 else GAUGE_S):
             self._at = request.at
-            self._value = max(len(engine.queue) / 5, engine.kv / KV_TOKENS / 0.8)
-        return self._value >= 1.0
-
-
-class Ours:
-    """The runtime's ledger and thresholds, without knowing how long answers will be. kv: the KV threshold counts."""
-
-    def __init__(self, escalation: Escalation, *, kv: bool = True) -> None:
-        self._kv = kv
-        self.ledger = Ledger(slots=SLOTS, kv_capacity=KV_TOKENS)
-        self.saturation = Saturation(escalation)
-        self.causes: dict[str, int] = {}
-        self._sent: dict[str, InFlight] = {}
-        self._now = 0.0
-
-    @property
-    def witness(self) -> Witness:
-        return self
-
-    def first_token(self, id: str, now: float) -> None:
-        self._sent[id].first_token(now)
-
-    def tokens(self, id: str, n: int, now: float) -> None:
-        self._sent[id].tokens(n, now)
-
-    def finish(self, id: str, now: float) -> None:
-        self._now = now
-        self._sent.pop(id).done()
-
-    def leaves(self, request: Request, engine: Engine) -> bool:
-        reading = read(self.ledger, request.prompt, request.at)
-        reading = reading if self._kv else msgspec.structs.replace(reading, kv_cache=None)
-        pressure = self.saturation.update(reading, request.at)
-        if pressure.over is None:
-            self._now = request.at
-            sent = self.ledger.claim(request.prompt, None, lambda: self._now)
-            self._sent[request.id] = sent.__enter__()  # its end is an event of the simulation
-            return False
-        if request.counted:
-            self.causes[str(pressure.over)] = self.causes.get(str(pressure.over), 0) + 1
-        return True
+            self._values = [max(len(each.queue) / 5, each.kv / each.speed.kv_tokens / 0.8) for each in engines]
+        least = min(range(len(engines)), key=self._values.__getitem__)
+        return None if self._values[least] >= 1.0 else least
 
 
 def knows_lengths(request: Request, engine: Engine) -> bool:
@@ -270,18 +114,37 @@ class Outcome:
     count: int
 
 
-def simulate(name: str, policy: Policy, asked: Iterable[Request], seed: int) -> Outcome:
-    """Every request through one policy."""
-    engine, chance = Engine(), random.Random(seed)
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The box of a simulation. size: of each engine. slower: (from which second on, how many times) everything takes longer."""
+
+    replicas: int = 1
+    size: float = 1.0
+    slower: tuple[float, float] | None = None
+    frozen: bool = False
+
+    def engines(self) -> list[Engine]:
+        return [Engine(Speed().scaled(self.size), self.slower) for _ in range(self.replicas)]
+
+
+def simulate(
+    name: str, policy: Callable[[Sequence[Engine]], Policy], asked: Iterable[Request], seed: int, scene: Scene = Scene()
+) -> Outcome:
+    """Every request through one policy, made for the engines of a scene."""
+    engines, chance = scene.engines(), random.Random(seed)
+    chosen = policy(engines)
     mine = [copy.copy(request) for request in asked]
     for request in mine:
-        engine.run(request.at, policy.witness)
+        for engine in engines:
+            engine.run(request.at, chosen)
         latency = CLOUD_TTFT_S * math.exp(chance.gauss(0.0, CLOUD_SIGMA))
-        if policy.leaves(request, engine):
+        place = chosen.choose(request, engines)
+        if place is None:
             request.cloud, request.first_at = True, request.at + latency
         else:
-            engine.send(request)
-    engine.drain(policy.witness)
+            engines[place].send(request)
+    for engine in engines:
+        engine.drain(chosen)
     return _outcome(name, [request for request in mine if request.counted])
 
 
@@ -294,29 +157,35 @@ def _outcome(name: str, counted: list[Request]) -> Outcome:
     return Outcome(name, within, len(away) / len(counted), dollars, p99, len(counted))
 
 
-def in_flight_below(limit: int) -> Policy:
-    return Simple(lambda request, engine: engine.in_flight >= limit)
+Make = Callable[[Sequence[Engine]], Policy]
 
 
-def policies(limit: int) -> dict[str, Policy]:
+def in_flight_below(limit: int) -> Make:
+    return lambda engines: Simple(lambda request, engine: engine.in_flight >= limit)
+
+
+def hearth(scene: Scene = Scene(), **escalation: Any) -> Callable[[Sequence[Engine]], Hearth]:
+    """The runtime with the settings of an empty file, but for the time to first token aimed at."""
+    settings = Escalation(ttft_ms=round(TARGET_S * 1000), complexity=1.0, **escalation)
+    return lambda engines: Hearth(settings, engines, (PRICE_IN, PRICE_OUT), frozen=scene.frozen)
+
+
+def policies(limit: int, scene: Scene) -> dict[str, Make]:
     return {
-        "local only": Simple(lambda request, engine: False),
-        "all cloud": Simple(lambda request, engine: True),
-        f"static max(waiting/5, kv/0.8), gauges {GAUGE_S:.0f} s old": Gauges(),
+        "local only": lambda engines: Simple(lambda request, engine: False),
+        "all cloud": lambda engines: Simple(lambda request, engine: True),
+        f"static max(waiting/5, kv/0.8), gauges {GAUGE_S:.0f} s old": lambda engines: Gauges(frozen=scene.frozen),
         f"in-flight count, best by hand ({limit})": in_flight_below(limit),
-        "knows all lengths, not the future": Simple(knows_lengths),
-        "Hearth: ledger, shipped thresholds": Ours(Escalation(ttft_ms=round(TARGET_S * 1000))),
-        "Hearth: ledger, predicted TTFT alone": Ours(
-            Escalation(ttft_ms=round(TARGET_S * 1000), queue_depth=10_000), kv=False
-        ),
+        "knows all lengths, not the future": lambda engines: Simple(knows_lengths),
+        "Hearth": hearth(scene),
     }
 
 
-def best_limit(asked: list[Request], seed: int) -> int:
+def best_limit(asked: list[Request], seed: int, scene: Scene) -> int:
     """The in-flight limit with the fewest leaving among those that keep 99.5 % within the target."""
     ranked: list[tuple[bool, float, int]] = []
-    for limit in range(2, 2 * SLOTS):
-        outcome = simulate("", in_flight_below(limit), asked, seed)
+    for limit in range(2, 2 * Speed().slots):
+        outcome = simulate("", in_flight_below(limit), asked, seed, scene)
         missed = outcome.within < 0.995
         ranked.append((missed, -outcome.within if missed else outcome.cloud, limit))
     return min(ranked)[2]
@@ -330,10 +199,17 @@ def main() -> None:
     parser.add_argument("--keep", type=float, default=0.33)
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one table each; one seed alone says little")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--size", type=float, default=1.0, help="of each engine: slots, cache and speed")
+    parser.add_argument("--slower", type=float, default=1.0, help="times slower, from half-way on")
+    parser.add_argument("--frozen", action="store_true", help="gauges are read once and never again")
     given = parser.parse_args()
+    half = WARM_UP_S + (given.minutes[1] - given.minutes[0]) * 60 / COMPRESS / 2
+    scene = Scene(given.replicas, given.size, (half, given.slower) if given.slower != 1.0 else None, given.frozen)
     for seed in given.seed:
         asked = requests(given.trace, given.minutes, given.keep, seed)
-        outcomes = [simulate(name, policy, asked, seed) for name, policy in policies(best_limit(asked, seed)).items()]
+        limit = best_limit(asked, seed, scene)
+        outcomes = [simulate(name, policy, asked, seed, scene) for name, policy in policies(limit, scene).items()]
         if given.json:
             print(json.dumps({"seed": seed, "outcomes": [asdict(outcome) for outcome in outcomes]}))
         else:

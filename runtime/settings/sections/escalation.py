@@ -55,18 +55,22 @@ class Escalation(Section):
     )
     queue_depth: AutoCount = Field(
         default="auto",
-        description="requests waiting for a first token on the best replica, at and above: leave; 0: always; auto: 5",
+        description="requests waiting for a first token, at and above: leave; 0: always; auto: 5 until ttft_ms can be judged",
     )
     kv_cache: AutoShare = Field(
-        default="auto", description="share of the KV cache in use, at and above: leave; auto: 0.85"
+        default="auto",
+        description="share of the KV cache in use, at and above: leave; auto: 0.85 until then",
     )
     gpu_utilization: AutoShare = Field(
-        default="auto", description="sustained for 5 s, and only together with running requests; auto: 0.95"
+        default="auto", description="sustained for 5 s, and only together with running requests; auto: 0.95 until then"
     )
     wait_usd_per_s: Dollars = Field(
         default=0.0, description="dollars a second of predicted waiting is worth, weighed against the target's price"
     )
-    release: PositiveShare = Field(default=0.7, description="return to local below this share of the thresholds")
+    release: PositiveShare = Field(
+        default=0.7,
+        description="return to local below this share of the thresholds",
+    )
     admit_ttft_ms: Positive = Field(
         default=30_000, description="predicted time to the first token, in ms, beyond which the box answers 429"
     )
@@ -78,7 +82,7 @@ class Escalation(Section):
             return wanted
         return wanted.get(task, wanted.get("default", DEFAULT_COMPLEXITY))
 
-    # Until the prediction leads, "auto" stands for these.
+    # Until the prediction has learned, "auto" stands for these.
 
     @property
     def queue_limit(self) -> int:

@@ -157,3 +157,36 @@ def test_a_reading_takes_only_fresh_gauges() -> None:
     ledger = Ledger()
     assert read(ledger, 10, 10.0, gpu=(0.9, 9.0)).gpu_utilization == 0.9
     assert read(ledger, 10, 10.0, gpu=(0.9, 7.0)).gpu_utilization is None
+
+
+def test_a_learned_prediction_takes_the_place_of_automatic_thresholds() -> None:
+    """Queue, KV cache and GPU decide while nothing is learned; then the predicted time does, and a number is still obeyed."""
+    full = replace(CALM, waiting=9, running=3, kv_cache=0.95, gpu_utilization=1.0)
+    automatic = Saturation(Escalation())
+    assert over(automatic, full) is Reason.QUEUE_DEPTH
+    assert over(automatic, replace(full, learned=True)) is None
+    assert over(saturation(queue_depth=5), replace(full, learned=True)) is Reason.QUEUE_DEPTH
+    assert over(saturation(kv_cache=0.85), replace(full, learned=True)) is Reason.KV_CACHE
+
+
+def test_a_learned_prediction_has_no_memory() -> None:
+    """One that is late leaves, the next that is in time stays; without evidence the old state holds until released."""
+    late = replace(CALM, predicted_ttft_s=2.1, typical_ttft_s=2.1, backlog_s=2.0)
+    soon = replace(CALM, predicted_ttft_s=1.9, typical_ttft_s=1.9, backlog_s=1.8)
+    for learned, after in ((True, None), (False, Reason.TTFT)):
+        state = Saturation(Escalation(ttft_ms=2000))
+        assert over(state, replace(late, learned=learned)) is Reason.TTFT
+        assert over(state, replace(soon, learned=learned)) is after
+
+
+def test_a_long_prompt_counts_for_those_behind_it() -> None:
+    """The more, the fuller the engine is; on an idle one it counts by its own time alone, and so does a short one."""
+    full = replace(CALM, predicted_ttft_s=1.8, typical_ttft_s=1.6, backlog_s=1.5, learned=True)
+    judged = Saturation(Escalation(ttft_ms=2000)).update(full, 0.0)
+    assert judged.over is Reason.TTFT and "behind so long a prompt" in judged.words
+    for calm in (
+        replace(full, typical_ttft_s=0.1, backlog_s=0.05),
+        replace(full, typical_ttft_s=1.9),
+        replace(full, learned=False),
+    ):
+        assert over(Saturation(Escalation(ttft_ms=2000)), calm) is None

@@ -1,0 +1,139 @@
+"""The runtime's own decision over simulated engines: the real fleet, ledgers, thresholds and plan, under a simulated clock.
+
+It knows of the engines what a box knows: their names and, every few seconds, their gauges; not their slots, their speed or
+the length of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from runtime.contract.backend import Backend, Lane
+from runtime.contract.engine import Engine as EngineSeam
+from runtime.contract.engine import ReplicaState, ReplicaView, Telemetry
+from runtime.contract.prices import Price
+from runtime.contract.targets import LOCAL, Capabilities, Target
+from runtime.contract.usage import Usage
+from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.load.ledger import InFlight
+from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.query import PromptText, RoutingQuery
+from runtime.routing.plan.names import build
+from runtime.routing.plan.plan import RoutingPolicy, plan
+from runtime.settings import Escalation
+from scripts.bench.spill_engine import Engine, Request
+
+STALE_S = 3.0  # seconds between two readings of an engine's gauges
+_LISTEN_S = 1.0
+
+
+@dataclass
+class _Lane:
+    name: str
+    slots: int | None = None
+    model: str = "m"
+    ready: bool = True
+    hop: Any = None
+
+
+@dataclass
+class _Backend:
+    target: Target
+    lanes: Sequence[Lane]
+    codec: Any = None
+    uploads: Any = None
+
+
+@dataclass
+class _Views:
+    """The one part of an engine's seam that a fleet reads: its views and its GPUs."""
+
+    engines: Sequence[Engine]
+    latest: list[ReplicaView] = field(default_factory=list)
+
+    def read(self, now: float) -> None:
+        self.latest = [
+            ReplicaView(f"replica-{place}", ReplicaState.READY, 0.0, 1, telemetry=_telemetry(each, now))
+            for place, each in enumerate(self.engines)
+        ]
+
+    def views(self) -> tuple[ReplicaView, ...]:
+        return tuple(self.latest)
+
+    def gpus(self) -> tuple[()]:
+        return ()
+
+
+def _telemetry(engine: Engine, now: float) -> Telemetry:
+    return Telemetry(
+        now,
+        len(engine.queue),
+        len(engine.active),
+        engine.kv / engine.speed.kv_tokens,
+        kv_tokens=engine.speed.kv_tokens,
+    )
+
+
+class Hearth:
+    """A policy: the runtime as it ships. frozen: its gauges are read once and never again."""
+
+    def __init__(
+        self, escalation: Escalation, engines: Sequence[Engine], price: tuple[float, float], *, frozen: bool = False
+    ) -> None:
+        self.now = 0.0
+        self.causes: dict[str, int] = {}
+        self.errors: list[tuple[float, float]] = []  # predicted and seen seconds to a first token
+        self._frozen = frozen
+        self._views = _Views(engines)
+        self._lanes = [_Lane(f"replica-{place}") for place in range(len(engines))]
+        local = Target(LOCAL, LOCAL, "m", Capabilities(), on_box=True)
+        cloud = Target("cloud", "vendor", "m", price=Price(*price))
+        self.fleet = LiveFleet(
+            cast("EngineSeam", self._views),
+            cast("Backend", _Backend(local, cast("Sequence[Lane]", self._lanes))),
+            Clouds({"cloud": cast("Backend", _Backend(cloud, cast("Sequence[Lane]", [_Lane("cloud")])))}),
+            escalation,
+            lambda: self.now,
+        )
+        self._policy = RoutingPolicy(escalation, directory=build(local, [cloud], {}))
+        self._sent: dict[str, tuple[InFlight, float, Request]] = {}
+        self._due = self._read_at = 0.0
+
+    def first_token(self, id: str, now: float) -> None:
+        flight, predicted, request = self._sent[id]
+        flight.first_token(now)
+        self.errors.append((predicted, now - request.at))
+
+    def tokens(self, id: str, n: int, now: float) -> None:
+        self._sent[id][0].tokens(n, now)
+
+    def finish(self, id: str, now: float) -> None:
+        self.now = now
+        flight, _, request = self._sent.pop(id)
+        flight.done(Usage(request.prompt, request.output))
+
+    def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
+        """The replica that takes the request; None: it leaves."""
+        self.now = now = request.at
+        if now >= self._due:
+            self._due = now + _LISTEN_S
+            if not self._read_at or (not self._frozen and now >= self._read_at):
+                self._read_at = now + STALE_S
+                self._views.read(now)
+            self.fleet.listen()
+        facts = Facts("openai_chat", "auto", request.prompt, stream=True)
+        query = RoutingQuery(facts, PromptText())
+        picture = self.fleet.picture(facts, now)
+        decided = plan(query, self._policy.directory.auto, picture, self._policy, now)
+        if not decided.candidates or not decided.candidates[0].target.local:
+            if request.counted:
+                self.causes[decided.reason] = self.causes.get(decided.reason, 0) + 1
+            return None
+        lane = self.fleet.lane(self.fleet.local, request.prompt)
+        assert lane is not None and picture.local is not None
+        flight = self.fleet.ledger(lane).claim(request.prompt, None, lambda: self.now)
+        # Its end is an event of the simulation.
+        self._sent[request.id] = (flight.__enter__(), picture.local.predicted_ttft_s, request)
+        return [each.name for each in self._lanes].index(lane.name)
