@@ -26,8 +26,9 @@ class Facts(msgspec.Struct, frozen=True):
     """Serialisable as it stands.
 
     model: as the client wrote it, bounded. prompt_tokens: estimated, media and tools included. max_tokens: the limit the
-    client set. labelled: the answer is one of a closed list. plain: tokens of the text for an average tokenizer, which is
-    what `TokenEstimate.learn` takes.
+    client set. labelled: the answer is one of a closed list. tool_result: the last message is one. media_asked: the user's
+    last message holds media. attached: characters of text files. plain: tokens of the text for an average tokenizer, which
+    is what `TokenEstimate.learn` takes.
     """
 
     dialect: str
@@ -41,6 +42,9 @@ class Facts(msgspec.Struct, frozen=True):
     n: int = 1
     stream: bool = False
     labelled: bool = False
+    tool_result: bool = False
+    media_asked: bool = False
+    attached: int = 0
     hints: Hints = NO_HINTS
     plain: float = 0.0
 
@@ -68,7 +72,10 @@ def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptSc
         logprobs=bool(body.get("logprobs") or body.get("top_logprobs") or listed),
         n=(_whole(body["n"]) if "n" in body else None) or 1,
         stream=body.get("stream") is True,
-        labelled=isinstance(outputs, dict) and bool(outputs.get("choice")),
+        labelled=bool(body.get("guided_choice")) or (isinstance(outputs, dict) and bool(outputs.get("choice"))),
+        tool_result=scan.answered,
+        media_asked=scan.media_asked,
+        attached=scan.attached,
         hints=hints,
         plain=scan.plain,
     )

@@ -7,7 +7,7 @@ reader in a table; a new dialect is a new row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 
 from runtime.routing.facts.facts import Facts, facts_of
 from runtime.routing.facts.hints import Hints
+from runtime.routing.facts.language import language_of
 from runtime.routing.facts.scan import (
     PromptScan,
     read_chat,
@@ -25,9 +26,10 @@ from runtime.routing.facts.scan import (
     read_responses,
 )
 from runtime.routing.facts.scores import moving_words, score_of
-from runtime.routing.facts.tasks import language_of, task_of, words_of
+from runtime.routing.facts.tasks import CHAT, MULTIMODAL, TOOL, task_of
 from runtime.routing.facts.tokens import TokenEstimate
 
+_TURNS = 4  # of the user's, looked at for a task
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -37,23 +39,28 @@ class PromptText:
     A plain class on purpose: msgspec refuses to encode it, and its repr shows sizes alone, so that neither a record nor
     a log line can hold a prompt or a key by mistake.
 
-    sample: beginning and end of the whole text. ask: of the user's last message. Both are bounded. headers: lower-case
-    names.
+    sample: beginning and end of the whole text. turns: of the user's messages, the latest first. All are bounded. headers:
+    lower-case names.
     """
 
-    __slots__ = ("ask", "headers", "metadata", "sample")
+    __slots__ = ("headers", "metadata", "sample", "turns")
 
     def __init__(
         self,
         sample: str = "",
-        ask: str = "",
+        turns: Sequence[str] = (),
         headers: Mapping[str, str] = _NONE,
         metadata: Mapping[str, str] = _NONE,
     ) -> None:
         self.sample = sample
-        self.ask = ask
+        self.turns = turns
         self.headers = headers
         self.metadata = metadata
+
+    @property
+    def ask(self) -> str:
+        """The user's last words; all of the text where no message is the user's."""
+        return self.turns[0] if self.turns else self.sample
 
     def __repr__(self) -> str:
         return f"PromptText({len(self.sample)} characters, {len(self.headers)} headers, {len(self.metadata)} metadata)"
@@ -71,13 +78,15 @@ class RoutingQuery(msgspec.Struct, frozen=True, dict=True):
         return self.text.sample.lower()
 
     @cached_property
-    def _words(self) -> set[str]:
-        return words_of(self.head)
-
-    @cached_property
     def task(self) -> str:
-        """code | extraction | math | chat."""
-        return task_of(self.text.sample, self.head, self._words, labelled=self.facts.labelled)
+        """One of the settings' closed list; `tasks` says how it is known."""
+        facts = self.facts
+        if facts.tool_result:
+            return TOOL
+        if facts.media_asked:
+            return MULTIMODAL
+        found = task_of(self.text.turns, facts.attached, labelled=facts.labelled)
+        return MULTIMODAL if facts.media and found == CHAT else found  # an earlier image is still talked about
 
     @cached_property
     def score(self) -> float:
@@ -90,7 +99,7 @@ class RoutingQuery(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def language(self) -> str | None:
-        return language_of(self.text.sample, self._words)
+        return language_of(self.text.sample, self.head)
 
     @property
     def already_read(self) -> tuple[str | None, float | None]:
@@ -116,5 +125,6 @@ def read_query(
     given = body.get("metadata")
     metadata = {str(k): text for k, text in given.items() if isinstance(text, str)} if isinstance(given, dict) else {}
     return RoutingQuery(
-        facts_of(dialect, body, hints, scan, tokens), PromptText(scan.sample, scan.ask, headers, metadata)
+        facts_of(dialect, body, hints, scan, tokens),
+        PromptText(scan.sample, scan.turns[: -_TURNS - 1 : -1], headers, metadata),
     )

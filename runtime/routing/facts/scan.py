@@ -37,37 +37,47 @@ _ENDINGS = {
 class PromptScan(msgspec.Struct):
     """Filled while a body is walked; read once.
 
-    plain: tokens of all text for an average tokenizer. ask: sample of the user's last message, which is scored.
-    sample: of the whole text, the last part first to be kept. media_tokens: allowance for everything but text.
+    plain: tokens of all text for an average tokenizer. sample: of the whole text, the last part first to be kept.
+    turns: samples of the user's own messages, in their order. media_tokens: allowance for everything but text.
+    media_asked: the user's last message holds media. attached: characters of text files. answered: the last message is a
+    tool's result.
     """
 
     plain: float = 0.0
     media_tokens: int = 0
-    ask: str = ""
     sample: str = ""
+    turns: list[str] = []
     modalities: frozenset[str] = frozenset({TEXT})
+    media_asked: bool = False
+    attached: int = 0
+    answered: bool = False
     _media: set[str] = set()
+    _parts: int = 0  # of media
+    _before: int = 0  # of them, at the end of the message before
 
     def add_media(self, modality: str, tokens: float) -> None:
         self._media.add(modality)
+        self._parts += 1
         self.media_tokens += int(tokens)
 
     def add_structure(self, value: Any) -> None:
         """A schema or a call."""
         self.plain += _structure(value, _DEPTH)
 
-    def add_message(self, seen: str, *, asked: str) -> None:
-        """A message by its texts. asked: the user's own words in it, empty if it is somebody else's."""
+    def add_message(self, seen: str, *, asked: str | None = None, answered: bool = False) -> None:
+        """A message by its texts. asked: the user's own words in it, None if it is not the user's. answered: it is a tool's."""
         if seen:
             self.sample = bounded(f"{seen}\n{self.sample}") if self.sample else bounded(seen)
         if asked:
-            self.ask = asked
+            self.turns.append(asked)
+        if asked is not None and not answered:
+            self.media_asked = self._parts > self._before
+        self._before = self._parts
+        self.answered = answered
 
     def close(self) -> PromptScan:
         if self._media:
             self.modalities = frozenset({TEXT, *self._media})
-        if not self.ask:
-            self.ask = self.sample
         return self
 
 
@@ -100,7 +110,8 @@ def _message(scan: PromptScan, message: Mapping[str, Any]) -> None:
     if calls := message.get("tool_calls"):
         scan.add_structure(calls)
     seen = bounded("\n".join(bounded(text) for text in texts))
-    scan.add_message(seen, asked=seen if message.get("role") == "user" else "")
+    role = message.get("role")
+    scan.add_message(seen, asked=seen if role == "user" else None, answered=role in ("tool", "function"))
 
 
 def _parts(scan: PromptScan, given: Any) -> list[str]:
@@ -142,6 +153,7 @@ def _media_part(scan: PromptScan, part: Mapping[str, Any]) -> None:
         modality = _ENDINGS.get(name.rpartition(".")[2].lower() if isinstance(name, str) else "", "pdf")
     size = _payload(part, "file", "file_data")
     if modality == TEXT:
+        scan.attached += size * 3 // 4
         scan.plain += size * 3 / 16  # base64 of text: 3 bytes in 4 characters, a token in 4 of those bytes
     elif modality == "image":
         scan.add_media(modality, IMAGE_TOKENS)
@@ -183,7 +195,7 @@ def read_messages(body: Mapping[str, Any]) -> PromptScan:
     system = bounded("\n".join(bounded(text) for text in _blocks(scan, body.get("system"))))
     if system:
         scan.plain += MESSAGE_TOKENS
-        scan.add_message(system, asked="")
+        scan.add_message(system)
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
         if not isinstance(message, dict):
@@ -193,11 +205,13 @@ def read_messages(body: Mapping[str, Any]) -> PromptScan:
         scan.plain += MESSAGE_TOKENS
         # A tool's results are text to be seen, and not the user's question.
         results: list[str] = []
+        answered = False
         for block in given if isinstance(given, list) else ():
             if isinstance(block, dict) and block.get("type") == "tool_result":
+                answered = True
                 results += _blocks(scan, block.get("content"))
         seen = "\n".join(bounded(text) for text in (own, *results) if text)
-        scan.add_message(seen, asked=own if message.get("role") == "user" else "")
+        scan.add_message(seen, asked=own if message.get("role") == "user" else None, answered=answered)
     config = body.get("output_config")
     schema = config.get("format") if isinstance(config, dict) else None
     for structure in (body.get("tools"), schema or body.get("output_format")):
@@ -238,8 +252,9 @@ def _silent_block(scan: PromptScan, block: Mapping[str, Any]) -> None:
         text = data if isinstance(data, str) else ""
         if source.get("type") == "text":
             scan.plain += plain_tokens(text)
+            scan.attached += len(text)
         elif source.get("type") == "content":
-            _blocks(scan, source.get("content"))
+            scan.attached += sum(map(len, _blocks(scan, source.get("content"))))
         else:
             scan.add_media("pdf", max(_LEAST_FILE, len(text) * PDF_TOKENS_PER_BYTE))
     elif kind not in ("tool_result", "redacted_thinking"):
@@ -256,7 +271,7 @@ def read_responses(body: Mapping[str, Any]) -> PromptScan:
     if isinstance(instructions, str) and instructions:
         scan.plain += plain_tokens(instructions)
         scan.plain += MESSAGE_TOKENS
-        scan.add_message(instructions, asked="")
+        scan.add_message(instructions)
     given = body.get("input")
     for item in given if isinstance(given, list) else ({"role": "user", "content": given},):
         if not isinstance(item, dict):
@@ -265,7 +280,7 @@ def read_responses(body: Mapping[str, Any]) -> PromptScan:
         if kind in (None, "message"):
             _message(scan, item)
         elif kind in ("function_call_output", "custom_tool_call_output"):
-            _message(scan, {"content": item.get("output")})
+            _message(scan, {"role": "tool", "content": item.get("output")})
         elif kind == "reasoning":  # its sealed part is not counted
             for parts in (item.get("content"), item.get("summary")):
                 _parts(scan, parts)
@@ -304,5 +319,5 @@ def _prompt(given: Any) -> PromptScan:
             scan.plain += 1
         elif isinstance(piece, list):
             scan.plain += len(piece)
-    scan.sample = scan.ask = bounded("\n".join(texts))
+    scan.add_message(bounded(whole := "\n".join(texts)), asked=whole)
     return scan.close()
