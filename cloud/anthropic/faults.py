@@ -49,6 +49,7 @@ _SPENT = re.compile(r"credit balance is too low|usage limits?\b.*\breached|spend
 _BY_SUBJECT: dict[Subject, _Verdict] = {
     Subject.FILTER: (Kind.FILTERED, _TELL),
     Subject.OVERFLOW: (Kind.TOO_LONG, _NEXT),
+    Subject.FULL: (Kind.BUSY, _HERE),
     Subject.ACCOUNT: (Kind.DENIED, _NEXT),
     Subject.PARAMETER: (Kind.REJECTED, _NEXT),
     Subject.MODEL: (Kind.DENIED, _NEXT),

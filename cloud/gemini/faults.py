@@ -31,6 +31,7 @@ _FULL = re.compile(r"overloaded|high demand|no capacity", re.IGNORECASE)
 _BY_SUBJECT = {
     Subject.FILTER: (Kind.FILTERED, _TELL),
     Subject.OVERFLOW: (Kind.TOO_LONG, _NEXT),
+    Subject.FULL: (Kind.BUSY, _HERE),
     Subject.ACCOUNT: (Kind.DENIED, _NEXT),
     Subject.PARAMETER: (Kind.REJECTED, _NEXT),
     Subject.MODEL: (Kind.DENIED, _NEXT),

@@ -88,6 +88,7 @@ _BY_CODE = _OPENAI | _GROQ | _OTHERS
 _BY_SUBJECT: dict[Subject, _Verdict] = {
     Subject.FILTER: _FILTERED,
     Subject.OVERFLOW: _TOO_LONG,
+    Subject.FULL: _FULL,
     Subject.ACCOUNT: _ACCOUNT,
     Subject.PARAMETER: _NOT_HERE,
     Subject.MODEL: _MODEL,
@@ -113,7 +114,7 @@ _BY_STATUS: dict[int, _Verdict] = {
     499: _DOWN_ONCE,
 }
 # Wordings count under these; elsewhere they describe limits that a status says better.
-_WORDED = frozenset({400, 403, 404, 413, 422, 500, 501})
+_WORDED = frozenset({400, 403, 404, 413, 422, 500, 501, 503})
 _TOO_MUCH_AT_ONCE = 413  # with this code: Groq's tokens per minute, which this request alone goes past
 _RATE = "rate_limit_exceeded"
 _STATUS = re.compile(r"[45][0-9]{2}")

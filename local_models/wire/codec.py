@@ -51,7 +51,6 @@ _DEAD = ("EngineCore", "EngineDead", "engine is dead")
 # Codes and types of attached servers: those that follow OpenAI more closely, and llama.cpp.
 _WINDOW_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTER_CODE = "content_filter"
-_FULL = re.compile(r"queue is full|server (is )?busy|maximum pending requests|model is overloaded", re.IGNORECASE)
 _CALLERS = frozenset({400, 404, 405, 413, 415, 422})  # statuses that may be about the body; any other 4xx is not
 _PARAMETER = re.compile(
     r"\(parameter=(\w+)"
@@ -132,17 +131,17 @@ class _Word:
 
 def _judge(status: int, word: _Word) -> _Verdict:
     # (1) No room, whatever the server calls it.
-    if status == 429 or (status == 503 and (word.type == _BUSY_TYPE or _FULL.search(word.message))):
+    subject = subject_of(word.message)
+    if status == 429 or (status == 503 and (word.type == _BUSY_TYPE or subject is Subject.FULL)):
         return _BUSY
     # (2) Overflow and filters, by code or words. vLLM, and servers like it, report an overflow under 400, 413, 422 or 500.
-    subject = subject_of(word.message)
     if word.code == _FILTER_CODE or subject is Subject.FILTER:
         return _FILTERED
     if status == 413 or _WINDOW_CODES & {word.code, word.type} or (status < 503 and subject is Subject.OVERFLOW):
         return _TOO_LONG
     # (3) An ability that the server has not, and its own faults.
-    if status == 501:
-        return _NOT_SERVED
+    if status == 501 or (status == 500 and subject in (Subject.PARAMETER, Subject.MODEL)):
+        return _NOT_SERVED  # llama.cpp and Ollama report what they have not as 500
     if status >= 500:
         return _DOWN_ONCE if status == 500 and not any(sign in word.message for sign in _DEAD) else _DOWN
     if status in (401, 402, 403):

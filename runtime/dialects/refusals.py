@@ -16,6 +16,7 @@ class Subject(StrEnum):
     FILTER = "filter"  # the content, refused by a filter
     OVERFLOW = "overflow"  # the prompt, or the prompt and the answer asked for, against the model's window
     PARAMETER = "parameter"  # a parameter or an ability that this model or server has not
+    FULL = "full"  # the server's queue: it is alive, and has no room
     ACCOUNT = "account"  # the key, the quota or the account of the settings
     MODEL = "model"  # the model itself: unknown, retired, not loaded
 
@@ -50,11 +51,26 @@ _OVERFLOW = (
     r"reduce the length of (the|your) (messages|prompt|input)",  # Groq, OpenAI
 )
 _PARAMETER = (
-    r"(is|are|was) not (yet )?supported|(does not|doesn't|do not|don't|cannot|can't) support|unsupported",
+    r"\bnot (yet |currently )?supported\b|(does not|doesn't|do not|don't|cannot|can't) support|unsupported",
+    # vLLM without a tool parser ("\"auto\" tool choice requires --enable-auto-tool-choice"), llama.cpp ("tools param requires
+    # --jinja flag"): an ability that its owner has not switched on
+    r"requires? (the )?--[a-z]",
+    # Chat templates: vLLM ("default chat template is no longer allowed"), TGI ("Template error: template not found")
+    r"chat template is (no longer allowed|not)|provide a chat template|template (error|not found)",
+    # Media: vLLM ("is not a multimodal model", "At most 0 image(s) may be provided"), Ollama ("is missing data required for
+    # image input"), llama.cpp ("you may need to provide the mmproj")
+    r"not a multimodal model|at most \d+ \w+(\(s\))? may be provided|missing data required for|\bmmproj\b",
+    # Schemas: vLLM's and SGLang's grammar backends, llama.cpp ("Failed to parse grammar")
+    r"grammar error|unimplemented keys|failed to (parse|initialize|compile) (the )?(grammar|samplers)",
+    r"greater than (the )?max(imum)? allowed",  # vLLM: log probabilities beyond --max-logprobs
     r"unrecogni[sz]ed|unknown (name|field|parameter|argument|variant|key)|unexpected (field|keyword|parameter)",
     r"extra (inputs|fields)|(is|are) (not permitted|not allowed with this model|deprecated for this model)",
     r"maximum allowed number of output tokens|max_(completion_|output_)?tokens.{0,40}(is )?too large",
     r"no endpoints found that (support|can handle)",  # OpenRouter, 404
+)
+_FULL = (
+    r"queue is full|server (is )?(busy|at capacity)|maximum pending requests|model is overloaded",  # SGLang, Ollama, TGI
+    r"engine is currently busy",  # vLLM
 )
 _ACCOUNT = (
     r"insufficient (account )?(balance|credits?|quota|funds)|requires more credits|out of credits|credit balance",
@@ -66,6 +82,10 @@ _ACCOUNT = (
 _MODEL = (
     r"\bmodel\b.{0,160}(does not exist|not exist|not found|decommissioned|no longer (available|supported)|retired)",
     r"\bmodel\b.{0,160}(been (deprecated|removed|shut ?down)|not (currently )?(available|loaded|deployed|served|ready))",
+    # LM Studio: "Failed to load model …", Ollama: "model requires more system memory (5.6 GiB) than is available"
+    r"failed to load (the )?model|insufficient system resources|requires more system memory",
+    # llama-swap: "could not find real modelID", LocalAI: "could not load model"
+    r"could not (load|find) (a |the |real )?(suitable )?model",
     r"no models? (is |are )?(currently )?(loaded|available)|(no such|unknown|invalid|non-serverless) model|no endpoints found",
 )
 _SUBJECTS = tuple(
@@ -73,6 +93,7 @@ _SUBJECTS = tuple(
     for subject, patterns in (
         (Subject.FILTER, _FILTER),
         (Subject.OVERFLOW, _OVERFLOW),
+        (Subject.FULL, _FULL),
         (Subject.ACCOUNT, _ACCOUNT),
         (Subject.PARAMETER, _PARAMETER),
         (Subject.MODEL, _MODEL),
