@@ -33,6 +33,7 @@ from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Opaque, Request
 from runtime.contract.usage import Usage
 from runtime.dialects.anthropic_messages.words import usage_of
+from runtime.wire.finish import finish_reason
 
 _json = msgspec.json.Decoder()
 
@@ -103,7 +104,8 @@ class ClaudeAnswerReader:
         self._open: dict[int, _Open] = {}
         self._text = 0  # characters of the answer's text so far
         self._early: _Block | None = None  # a message whose start already holds its stop reason
-        self._begun = self._stopped = self._over = False
+        self.closed = self._begun = self._over = False
+        self._stopped = self._ended = False  # nothing has come since a stop reason; there has been one
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         if self._over:
@@ -118,7 +120,7 @@ class ClaudeAnswerReader:
             return self._fail(_failure(Kind.GARBLED, f"not an event of this wire: {error}", data))
 
     def finish(self) -> Sequence[Event]:
-        if self._stopped or self._over:
+        if self._ended or self._over:
             return ()
         return self._fail(_failure(Kind.BROKEN_STREAM, "the stream ended without a stop reason"))
 
@@ -138,11 +140,11 @@ class ClaudeAnswerReader:
                 return self._begin(event)
             case "message_delta":
                 used, delta = self._used(event.get("usage")), _object(event.get("delta"))
-                stops = not self._stopped and delta.get("stop_reason") is not None
+                stops = not self._stopped and finish_reason(delta.get("stop_reason"))
                 return (*used, *self._stop(delta)) if stops else used
             case "message_stop":
-                out = self._stop(self._early) if self._early is not None and not self._stopped else ()
-                self._over = self._stopped
+                out = self._stop(self._early) if self._early is not None and not self._ended else ()
+                self.closed, self._over = True, self._ended
                 return out
             case "error":
                 return self._fail(faults.classify(200, {}, msgspec.json.encode(event), self._now))
@@ -172,7 +174,7 @@ class ClaudeAnswerReader:
 
     def _block_begin(self, event: _Block) -> Sequence[Event]:
         index, block = _index(event), _object(event.get("content_block"))
-        self._begun = True
+        self._begun, self._stopped = True, False
         self._open[index] = _Open(block, _text(block, "type"), self._text)
         match block.get("type"):
             case "text":
@@ -253,7 +255,7 @@ class ClaudeAnswerReader:
 
     def _stop(self, holder: _Block) -> Sequence[Event]:
         """The end of the answer. holder: the object with the stop reason and its details."""
-        self._stopped = True
+        self._stopped = self._ended = True
         raw = _text(holder, "stop_reason") or ""
         kept = {name: holder[name] for name in ("stop_details", "container") if holder.get(name) is not None}
         stop = Stop(_FINISH.get(raw, "stop"), raw, _text(holder, "stop_sequence"), {WIRE: kept} if kept else {})

@@ -101,7 +101,7 @@ _plain = msgspec.json.Decoder(_PlainChunk)
 
 
 class GeminiAnswerReader:
-    """`runtime.contract.codec.Decoder`.
+    """`runtime.contract.codec.Decoder`. closed: never, because this wire has no closing mark.
 
     mint: makes an id for a call that has none, from its number in the answer. most_answer: bytes of all chunks of an answer.
     """
@@ -109,7 +109,7 @@ class GeminiAnswerReader:
     def __init__(self, mint: Callable[[int], str], most_answer: int = _MOST_ANSWER) -> None:
         self._mint = mint
         self._left = most_answer
-        self._started = self._over = False
+        self.closed = self._started = self._over = False
         self._stopped = self._finished = False  # nothing has come since a finish reason; there has been one
         self._next = 0
         self._open: tuple[str, int] | None = None

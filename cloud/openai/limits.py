@@ -53,6 +53,10 @@ class _Restoring:
     def __init__(self, decoder: Decoder, names: Mapping[str, str]) -> None:
         self._decoder, self._names = decoder, names
 
+    @property
+    def closed(self) -> bool:
+        return self._decoder.closed
+
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         return [self._restored(event) for event in self._decoder.feed(name, data)]
 

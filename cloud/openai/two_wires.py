@@ -88,6 +88,10 @@ class EitherDecoder:
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
 
+    @property
+    def closed(self) -> bool:
+        return self._decoder is not None and self._decoder.closed
+
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         if self._decoder is None:
             # Events of the responses wire are named, and their data holds the name too, for servers that leave it out.

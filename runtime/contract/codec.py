@@ -52,6 +52,11 @@ class Unsupported(Exception):
 class Decoder(Protocol):
     """Fresh per answer, stateful. Never raises on garbage: it yields `Failed`."""
 
+    @property
+    def closed(self) -> bool:
+        """True once the wire's closing mark has come: nothing follows. A wire without one never closes."""
+        ...
+
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         """One server-sent event: its name ("" without one) and its data."""
         ...

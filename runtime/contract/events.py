@@ -128,7 +128,10 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Every answer that is whole has exactly one. raw: the provider's own word. choice: of several answers (n > 1)."""
+    """Every answer that is whole has one; of several, with content between them, the last one counts.
+
+    raw: the provider's own word. choice: of several answers (n > 1).
+    """
 
     finish: Finish
     raw: str | None = None

@@ -121,11 +121,11 @@ class CheckedMeter(TranslatingMeter):
 
     def end(self) -> bytes:
         """See `Meter.end`. Raises RuntimeError if the answer was not checked."""
-        if self.failure is not None or self.done:
+        if self.failure is not None or self._written:
             return b""
         if not self._checked:
             raise RuntimeError("the answer was not checked")
-        self.done = True
+        self.done = self._written = True
         return b"".join(map(self._into.feed, self._without_fence())) + self._into.end()
 
     def _without_fence(self) -> Sequence[Event]:

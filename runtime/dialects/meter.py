@@ -34,7 +34,7 @@ class Meter(Protocol):
     """Reads one answer.
 
     began: the first content has been seen (text, reasoning, a tool call): the commit point.
-    finished: every choice has its finish reason; what may follow is usage and the closing mark.
+    finished: every choice has its finish reason, and no content has come since: a connection that dies now cuts nothing off.
     done: the wire's closing mark has been seen.
     failure: set when the answer is not what it claims to be; nothing fed after it is forwarded.
     tokens: content deltas seen, about the tokens generated.
@@ -125,11 +125,16 @@ class StreamMeter(MeterState, ABC):
                 forward.append(seen)
         return b"".join(forward) if len(forward) != 1 else forward[0]
 
+    @property
+    def ended(self) -> bool:
+        """True if a regular end here makes the answer whole: every choice has had its finish reason."""
+        return self.finished
+
     def end(self) -> bytes:
         """See `Meter.end`."""
         if self.failure is not None or self.done:
             return b""
-        if not self.finished:
+        if not self.ended:
             self.failure = broken("the stream ended without a finish reason")
             return b""
         self.done = True

@@ -49,7 +49,7 @@ class Writer(Protocol):
 class TranslatingMeter(MeterState):
     """A `runtime.dialects.meter.Meter` made of a decoder and a writer. limit: bytes, because writers keep the answer."""
 
-    __slots__ = ("_arguments", "_characters", "_decoder", "_events", "_left", "_limit", "_stop", "_writer")
+    __slots__ = ("_arguments", "_characters", "_decoder", "_events", "_left", "_limit", "_stop", "_writer", "_written")
 
     def __init__(self, decoder: Decoder, writer: Writer, limit: int = ANSWER_LIMIT) -> None:
         self._events = sse.Events()
@@ -59,6 +59,7 @@ class TranslatingMeter(MeterState):
         self._writer = writer
         self._limit = self._left = limit
         self._stop: Stop | None = None  # waits for the end: more content may follow it, and the last one holds
+        self._written = False  # to the end
 
     def feed(self, piece: bytes) -> bytes:
         """See `Meter.feed`."""
@@ -77,22 +78,23 @@ class TranslatingMeter(MeterState):
             if event.data is not None:
                 data = self._characters.joined(event.data)
                 out.append(self._take(self._decoder.feed(event.name.decode("latin-1"), data)))
+        self.done = self._decoder.closed
         return b"".join(out)
 
     def end(self) -> bytes:
         """See `Meter.end`. The closing marks wait for this, so that late usage is not lost."""
-        if self.failure is not None or self.done:
+        if self.failure is not None or self._written:
             return b""
         pending = self._finish()
         if pending is None:
             return b""
-        self.done = True
+        self.done = self._written = True
         return pending + self._writer.end()
 
     def _finish(self) -> bytes | None:
         """Takes the decoder's last events; None, with `failure` set, if the answer is not whole."""
         pending = self._take(self._decoder.finish())
-        if self.failure is None and not self.finished:
+        if self.failure is None and self._stop is None:
             self.failure = broken("the stream ended without a finish reason")
         if self.failure is not None:
             return None
@@ -105,6 +107,7 @@ class TranslatingMeter(MeterState):
         for event in events:
             if isinstance(event, _CONTENT):
                 self.began = True
+                self.finished = False  # content after a finish reason: the answer goes on
                 self.tokens += 1
                 if isinstance(event, ArgumentsDelta):
                     self._arguments.setdefault(event.index, []).append(event.text)

@@ -37,7 +37,6 @@ from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
 from runtime.routing.confidence import EarlyLook
 from runtime.wire.raw_body import BadBody
 
-_AFTER_FINISH_S = 1.0  # for usage and the closing mark, once every choice has its finish reason
 _BROKEN = "internal_error"  # the outcome of an exchange that a fault of this program ended
 
 
@@ -195,24 +194,31 @@ class Attempt:
             failure = _silent(first if self.first_token is None else times.idle)
         except HopError as error:
             failure = error.failure
-        # Once every choice has its finish reason only the closing mark is missing, and the answer is whole without it.
+        # Once every choice has its finish reason, nothing is cut off but the closing mark: the answer is whole without it.
         if failure is not None and not (meter.finished and meter.failure is None):
             return failure
         if isinstance(meter, CheckedMeter):
             await meter.check()
-        rest = b"" if meter.done else meter.end()
+        rest = meter.end()
         ruling = self.gate.ruling(meter, ended=True)
-        failure = ruling if isinstance(ruling, Failure) else meter.failure
+        if isinstance(ruling, Failure):
+            return ruling
+        failure = meter.failure
         if failure is None:
             if rest or not self.gate.open:
                 await self._let_through(None if self._stream else self.gate.size + len(rest), rest)
-            self._run.outcome.answered = True
+            self._run.outcome.answered = True  # its closing mark has gone out
+        elif failure.kind is Kind.BROKEN_STREAM and failure.body:
+            # An error in place of an answer, or inside one: its own words say what kind of failure it is.
+            return self._turn.backend.codec.classify(HTTPStatus.OK, {}, failure.body)
         return failure
 
     async def _read(
         self, reply: Reply, meter: Meter, early: EarlyTokens | None, alarm: Alarm, end: float
     ) -> Failure | None:
-        """Relays what arrives until the end of the reply; None at a good one. end: loop time."""
+        """Relays what arrives until the end of the reply or a failure of the meter. Returns an error status's failure, and
+        the gate's. end: loop time.
+        """
         codec = self._turn.backend.codec
         self._status = reply.status
         if reply.status != HTTPStatus.OK:
@@ -233,7 +239,7 @@ class Attempt:
             elif gate.look is not None:
                 ruling = gate.ruling(meter)  # an answer that is wanted whole gives no bytes before its end
             if self.first_token is not None:
-                alarm.move(min(end, now() + (_AFTER_FINISH_S if meter.finished else idle)))
+                alarm.move(min(end, now() + idle))
             return ruling is WAIT and not meter.done and meter.failure is None
 
         ended = False
@@ -248,15 +254,9 @@ class Attempt:
                 # A client that reads slowly is no reason to give the model up: no time-out runs while writing.
                 alarm.move(None)
                 await self._let_through(None)
-                alarm.move(min(end, now() + (_AFTER_FINISH_S if meter.finished else idle)))
+                alarm.move(min(end, now() + idle))
                 ruling = WAIT
-        failure = meter.failure
-        if meter.done and gate.open and failure is None:
-            self._run.outcome.answered = True  # the closing mark of a stream has gone out
-        if failure is not None and failure.kind is Kind.BROKEN_STREAM and failure.body:
-            # An error event inside the stream: its own words say what kind of failure it is.
-            return codec.classify(HTTPStatus.OK, {}, failure.body)
-        return ruling if failure is None and isinstance(ruling, Failure) else failure
+        return ruling if isinstance(ruling, Failure) else None
 
     async def _early(self, reply: Reply, take: Callable[[bytes], bool], early: EarlyTokens) -> bool | None:
         """`Reply.relay`, for as long as the first tokens may be waited for; None once that time is over."""

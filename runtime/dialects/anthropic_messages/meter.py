@@ -10,6 +10,7 @@ from runtime.contract.failures import Failure
 from runtime.dialects.anthropic_messages.words import FINISH, usage_of
 from runtime.dialects.meter import StreamMeter, WholeMeter, broken, garbled
 from runtime.wire import sse
+from runtime.wire.finish import finish_reason
 
 STOP_EVENT = sse.encode(b'{"type":"message_stop"}', b"message_stop")
 
@@ -73,16 +74,17 @@ class MessagesStreamMeter(StreamMeter):
                 self.failure = garbled("content came before the message began", data)
             case "content_block_delta":
                 self.began = True
+                self.finished = False  # content after a stop reason: the answer goes on
                 self.tokens += 1
             case "content_block_start":
                 self._begin_block(read.content_block)
             case "message_delta":
                 self._count(read.usage)
-                reason = read.delta.get("stop_reason") if isinstance(read.delta, dict) else None
+                reason = finish_reason(read.delta.get("stop_reason") if isinstance(read.delta, dict) else None)
                 if reason is not None:
-                    self.finish = FINISH.get(str(reason), str(reason))
+                    self.finish = FINISH.get(reason, reason)
                     self.finished = self.began = True
-            case "message_stop" if not self.finished:
+            case "message_stop" if not self.ended:
                 self.failure = broken("the stream said it was done without a stop reason")
             case "message_stop":
                 self.done = True
@@ -91,6 +93,11 @@ class MessagesStreamMeter(StreamMeter):
             case _:  # ping, content_block_stop, and types that this wire may get later
                 pass
         return event.raw if self.failure is None else b""
+
+    @property
+    def ended(self) -> bool:
+        """See `StreamMeter.ended`."""
+        return self.finish is not None
 
     def _begin_block(self, block: Any) -> None:
         """Empty text is no content yet; thinking is, because it may take long and show nothing."""
@@ -119,9 +126,9 @@ class MessagesWholeMeter(WholeMeter):
             return failure_of(message.error, body)
         if message.type != "message" or not isinstance(message.content, list):
             return garbled("the answer is not a message", body)
-        if message.stop_reason is None:
+        reason = finish_reason(message.stop_reason)
+        if reason is None:
             return broken("the answer has no stop reason")
-        reason = str(message.stop_reason)
         self.finish = FINISH.get(reason, reason)
         self.model = message.model if isinstance(message.model, str) else None
         self.usage = usage_of(message.usage)

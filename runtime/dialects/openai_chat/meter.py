@@ -15,13 +15,16 @@ from runtime.contract.usage import Usage, counted
 from runtime.dialects.meter import PartialAnswer, StreamMeter, WholeMeter, broken, garbled
 from runtime.wire import sse
 from runtime.wire.chunk_template import ChunkTemplate
+from runtime.wire.finish import finish_reason
 
 DONE = b"data: [DONE]\n\n"
 TEXT_LIMIT = 4 << 20  # characters kept of an answer
-_ABORTED = frozenset({"abort", "error"})  # finish reasons of a run that did not finish
+# Finish reasons of a run that ended before its answer was complete.
+ABORTED = frozenset({"abort", "error", "insufficient_system_resource", "network_error", "server_error"})
 
 
 class _Choice(msgspec.Struct):
+    index: Any = None
     delta: Any = None
     text: Any = None
     finish_reason: Any = None
@@ -91,7 +94,7 @@ class ChatStreamMeter(StreamMeter):
         self._text: list[str] | None = [partial.text if partial else ""] if keep_text and choices == 1 else None
         self._room = text_limit
         self._choices = choices
-        self._ended = 0
+        self._ended: set[int] = set()  # the choices that have had a finish reason
         self._hide_usage = hide_usage
         self._accounted = False  # the last chunk carried usage
 
@@ -101,6 +104,11 @@ class ChatStreamMeter(StreamMeter):
         if self._text is None:
             return None
         return PartialAnswer("".join(self._text), self.tokens + (self._resumed.tokens if self._resumed else 0))
+
+    @property
+    def ended(self) -> bool:
+        """See `StreamMeter.ended`."""
+        return len(self._ended) >= self._choices
 
     def read(self, event: sse.Event, data: bytes) -> bytes:
         """See `StreamMeter.read`."""
@@ -116,7 +124,7 @@ class ChatStreamMeter(StreamMeter):
             return event.raw
         # (2) The closing mark. Some hosts omit `finish_reason`; a final usage chunk counts as the end.
         if data == b"[DONE]":
-            if self.finished or (self._accounted and self.began):
+            if self.ended or (self._accounted and self.began):
                 self.done = True
                 return event.raw
             self.failure = broken("the stream said it was done without a finish reason")
@@ -149,7 +157,7 @@ class ChatStreamMeter(StreamMeter):
             self._keep(choices[0].delta)
         # A chunk with text in one choice and nothing else is a template for those that follow.
         self._template, first, begun = None, choices[0], False
-        if self._resumed is None and not self._accounted and len(choices) == 1 and first.finish_reason is None:
+        if self._resumed is None and not self._accounted and len(choices) == 1 and not first.finish_reason:
             if isinstance(first.text, str):
                 self._template = ChunkTemplate.of(data, b'"text":', first.text)
             elif isinstance(first.delta, dict) and isinstance(text := first.delta.get("content"), str):
@@ -160,17 +168,18 @@ class ChatStreamMeter(StreamMeter):
             if choice.text or any(value and key != "role" for key, value in delta.items()):
                 begun = True
                 self.began = True
+                self.finished = False  # text after a finish reason: the answer goes on
                 self.tokens += 1
-            if choice.finish_reason is not None:
-                if choice.finish_reason in _ABORTED:
-                    self.failure = broken(f"the model's run ended with {choice.finish_reason!r}")
+            if choice.finish_reason and (reason := finish_reason(choice.finish_reason)) is not None:
+                if reason in ABORTED:
+                    self.failure = broken(f"the model's run ended with {reason!r}")
                     return False
-                self.finish = str(choice.finish_reason)
-                self._ended += 1
-                self.finished = self._ended >= self._choices
+                self.finish = reason
+                self._ended.add(choice.index if isinstance(choice.index, int) else len(self._ended))
+                self.finished = self.ended
                 self.began = self.began or self.finished
         # A run that resumes an answer opens with a chunk of the role alone, which the client has already.
-        return self._resumed is None or begun or first.finish_reason is not None
+        return self._resumed is None or begun or bool(first.finish_reason)
 
     def _keep(self, delta: Any) -> None:
         """Keeps the text. Any other member than the role means that no other run can resume the answer."""
@@ -211,9 +220,10 @@ class ChatWholeMeter(WholeMeter):
         if not answer.choices:
             return garbled("the answer has no choices", body)
         for choice in answer.choices:
-            if choice.finish_reason in _ABORTED or (choice.finish_reason is None and answer.usage is None):
+            reason = finish_reason(choice.finish_reason)
+            if reason in ABORTED or (reason is None and answer.usage is None):
                 return broken(f"the model's run ended with finish reason {choice.finish_reason!r}")
-            self.finish = self.finish or choice.finish_reason
+            self.finish = self.finish or reason
         self.model = answer.model
         self.usage = usage_of(answer.usage)
         return None

@@ -79,7 +79,7 @@ class ResponsesAnswerReader:
         self._items: dict[Any, _Item] = {}
         self._places: dict[str, Any] = {}  # item id -> its key in `_items`
         self._next_block = 0
-        self._started = self._over = False
+        self.closed = self._started = self._over = False
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         if self._over or data == b"[DONE]":
@@ -117,7 +117,7 @@ class ResponsesAnswerReader:
         finish = finish_of(response) if isinstance(response, dict) else None
         if not isinstance(response, dict) or finish is None or response.get("error") is not None:
             return self._fail(Failed(failure_of(response, data)))
-        self._over = True
+        self.closed = self._over = True
         # Output items that appear only in this event. None if any item was streamed before, because servers change item ids.
         if not self._items:
             for place, item in enumerate(_objects(response.get("output"))):

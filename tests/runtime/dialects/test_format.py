@@ -85,6 +85,8 @@ def test_a_fence_is_taken_off_in_linear_time() -> None:
 class Texts:
     """A decoder of plain texts; the end is a stop."""
 
+    closed = False
+
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         return (TextDelta(0, data.decode()),)
 

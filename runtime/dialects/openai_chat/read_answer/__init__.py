@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -31,12 +32,13 @@ from runtime.contract.events import (
 )
 from runtime.contract.failures import Failure
 from runtime.dialects.meter import UNDECODABLE, broken, garbled
-from runtime.dialects.openai_chat.meter import error_failure, usage_of
+from runtime.dialects.openai_chat.meter import ABORTED, error_failure, usage_of
 from runtime.dialects.openai_chat.read_answer.calls import Calls
 from runtime.dialects.openai_chat.read_request.tools import WIRE
 from runtime.wire import data_url
 from runtime.wire import logprobs as openai_logprobs
 from runtime.wire.chunk_template import ChunkTemplate
+from runtime.wire.finish import finish_reason
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -56,8 +58,6 @@ _FINISH: dict[str, Finish] = {
 _COMMON = frozenset({"role", "content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls"})
 _VENDORS_MEMBER = b'"x_'
 _TEXTS = {TextDelta: (b'"content":',), ReasoningDelta: (b'"reasoning_content":', b'"reasoning":')}
-# The run ended before the answer was complete.
-_ABORTED = frozenset({"abort", "error", "insufficient_system_resource", "network_error", "server_error"})
 
 
 class _Choice(msgspec.Struct):
@@ -93,8 +93,11 @@ class ChatAnswerReader:
     def __init__(self, new_id: Callable[[], str] = new_call_id) -> None:
         self._blocks = _Blocks()
         self._calls = Calls(self._blocks.next, new_id)
-        self._started = self._stopped = self._failed = self._thought_plainly = False
+        self.closed = False
+        self._started = self._failed = self._thought_plainly = False
+        self._stopped = self._ended = False  # nothing has come since a finish reason; there has been one
         self._sounds: list[str] = []
+        self._cited: list[Citation] = []  # that came before the text they belong to
         self._accounted = False  # the last chunk carried usage
         self._template: ChunkTemplate | None = None
         self._more: type[TextDelta | ReasoningDelta] = TextDelta  # the event of a chunk that fits the template
@@ -115,18 +118,19 @@ class ChatAnswerReader:
 
     def finish(self) -> Sequence[Event]:
         """See `Decoder.finish`."""
-        if self._failed or self._stopped:
+        if self._failed or self._ended:
             return ()
         return self._fail(broken("the stream ended without a finish reason"))
 
     def _parsed(self, name: str, data: bytes) -> Sequence[Event]:
         """The events of a chunk that has to be parsed."""
-        if self._failed:
+        if self._failed or self.closed:
             return ()
         events: list[Event] = []
         # (1) The closing mark. Some hosts omit `finish_reason`; a final usage chunk counts as the end.
         if data == b"[DONE]":
-            if self._accounted and not self._stopped and (self._blocks.begun or self._calls.open):
+            self.closed = True
+            if self._accounted and not self._ended and (self._blocks.begun or self._calls.open):
                 self._stop("", None, events)
             return events
         # (2) An error in place of a chunk.
@@ -142,7 +146,7 @@ class ChatAnswerReader:
             self._started = True
             events.append(Start(_string(chunk.id), _string(chunk.model)))
         for choice in chunk.choices or ():
-            if not (choice.index or self._stopped or self._failed):
+            if not (choice.index or self._failed):
                 self._read(choice, events)
         if not self._failed and (chunk.usage is not None or _VENDORS_MEMBER in data):
             found = chunk.usage
@@ -161,32 +165,37 @@ class ChatAnswerReader:
 
     def _read(self, choice: _Choice, events: list[Event]) -> None:
         """Reads one choice: its delta, log probabilities and finish reason."""
-        delta = choice.message if choice.delta is None else choice.delta
+        # After a finish reason a whole message repeats the deltas; a delta continues them.
+        delta = choice.message if choice.delta is None and not self._ended else choice.delta
         if isinstance(delta, dict):
+            before = len(events)
             self._delta(delta, events)
+            self._stopped = self._stopped and len(events) == before
             if choice.logprobs and delta.get("content"):
                 # Of text alone: some servers give those of reasoning and calls too, and no wire has a place for them.
                 given = choice.logprobs.get("content") if isinstance(choice.logprobs, dict) else None
                 if tokens := openai_logprobs.read(given):
                     events.append(Logprobs(self._blocks.text, tokens))
-        reason = choice.finish_reason
-        if self._failed or reason is None or reason == "":
+        reason = finish_reason(choice.finish_reason)
+        if self._failed or reason is None:
             return
-        if not isinstance(reason, str) or reason in _ABORTED:
+        if reason in ABORTED:
             events += self._fail(broken(f"the model's run ended with {reason!r}"))
             return
         # The word of the server behind a router is more precise: an answer that was cut is no finished call.
         native = choice.native_finish_reason
         cut = isinstance(native, str) and _FINISH.get(native.lower()) == "length"
-        self._stop("length" if cut else reason, choice.stop_reason, events)
+        if not self._stopped:  # some servers repeat it with the usage
+            self._stop("length" if cut else reason, choice.stop_reason, events)
 
     def _stop(self, reason: str, matched: Any, events: list[Event]) -> None:
-        self._stopped = True
+        self._stopped = self._ended = True
         self._called(self._calls.end(), events)
         if self._failed:
             return
         if self._sounds:
             events.append(MediaOut(self._blocks.next(), "audio/wav", "".join(self._sounds)))
+            self._sounds.clear()
         finish = _FINISH.get(reason.lower(), "stop")
         if finish == "stop" and self._calls.made:
             finish = "tool_calls"  # a call that was forced by name ends with "stop" on this wire
@@ -222,6 +231,9 @@ class ChatAnswerReader:
         """Content is text; some servers give parts, reasoning among them."""
         if isinstance(text, str):
             events.append(TextDelta(self._blocks.open("text", events), text))
+            if self._cited:
+                events += [replace(cited, index=self._blocks.text) for cited in self._cited]
+                self._cited.clear()
             return
         for part in _tables(text):
             if isinstance(part.get("text"), str) and part["text"]:
@@ -249,7 +261,8 @@ class ChatAnswerReader:
                 url, title, words = (_string(cited.get(name)) for name in ("url", "title", "content"))
                 places = (cited.get(name) for name in ("start_index", "end_index"))
                 start, end = (place if isinstance(place, int) else None for place in places)
-                events.append(Citation(self._blocks.text, url, title, start, end, words))
+                citation = Citation(self._blocks.text, url, title, start, end, words)
+                (events if self._blocks.texted else self._cited).append(citation)
         for image in _tables(delta.get("images")):
             inner = image.get("image_url")
             address = inner.get("url") if isinstance(inner, dict) else inner
@@ -265,10 +278,11 @@ class ChatAnswerReader:
 class _Blocks:
     """Numbers blocks in the order they begin. At most one of text and reasoning is open."""
 
-    __slots__ = ("_count", "_kind", "index", "text")
+    __slots__ = ("_count", "_kind", "index", "text", "texted")
 
     def __init__(self) -> None:
         self._count = 0
+        self.texted = False  # a block of text has begun
         self.index = self.text = 0  # of the open block, and of the last one of text
         self._kind = ""
 
@@ -285,7 +299,7 @@ class _Blocks:
             self.close(events)
             self._kind, self.index = kind, self.next()
             if kind == "text":
-                self.text = self.index
+                self.text, self.texted = self.index, True
         return self.index
 
     def close(self, events: list[Event]) -> None:
