@@ -200,18 +200,17 @@ class Attempt:
         if isinstance(meter, CheckedMeter):
             await meter.check()
         rest = meter.end()
+        if (failure := meter.failure) is not None:
+            # An error in place of an answer, or inside one: its own words say what kind of failure it is.
+            typed = failure.kind is Kind.BROKEN_STREAM and failure.body
+            return self._turn.backend.codec.classify(HTTPStatus.OK, {}, failure.body) if typed else failure
         ruling = self.gate.ruling(meter, ended=True)
         if isinstance(ruling, Failure):
             return ruling
-        failure = meter.failure
-        if failure is None:
-            if rest or not self.gate.open:
-                await self._let_through(None if self._stream else self.gate.size + len(rest), rest)
-            self._run.outcome.answered = True  # its closing mark has gone out
-        elif failure.kind is Kind.BROKEN_STREAM and failure.body:
-            # An error in place of an answer, or inside one: its own words say what kind of failure it is.
-            return self._turn.backend.codec.classify(HTTPStatus.OK, {}, failure.body)
-        return failure
+        if rest or not self.gate.open:
+            await self._let_through(None if self._stream else self.gate.size + len(rest), rest)
+        self._run.outcome.answered = True  # its closing mark has gone out
+        return None
 
     async def _read(
         self, reply: Reply, meter: Meter, early: EarlyTokens | None, alarm: Alarm, end: float
