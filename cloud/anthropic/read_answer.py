@@ -33,7 +33,7 @@ from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.messages import Opaque, Request
 from runtime.contract.usage import Usage
 from runtime.dialects.anthropic_messages.words import usage_of
-from runtime.wire.finish import finish_reason
+from runtime.dialects.meter import finish_reason
 
 _json = msgspec.json.Decoder()
 

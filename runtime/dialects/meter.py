@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -182,6 +182,15 @@ class WholeMeter(MeterState, ABC):
         self.tokens = self.usage.completion if self.usage is not None else 0
         self.began = self.finished = self.done = True
         return body
+
+
+def finish_reason(value: Any) -> str | None:
+    """The word that ends an answer, whatever its wire calls the member; None for null, for "" and for all that is no text.
+
+    The one rule for meters and decoders: such a reason, the wire's closing mark and the end of the body end an answer, and
+    nothing else does. What follows a finish reason (usage, citations, more text, an error) is still read.
+    """
+    return value if isinstance(value, str) and value else None
 
 
 def broken(message: str, code: str | None = None, body: bytes = b"") -> Failure:

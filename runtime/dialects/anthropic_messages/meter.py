@@ -8,9 +8,8 @@ import msgspec
 
 from runtime.contract.failures import Failure
 from runtime.dialects.anthropic_messages.words import FINISH, usage_of
-from runtime.dialects.meter import StreamMeter, WholeMeter, broken, garbled
+from runtime.dialects.meter import StreamMeter, WholeMeter, broken, finish_reason, garbled
 from runtime.wire import sse
-from runtime.wire.finish import finish_reason
 
 STOP_EVENT = sse.encode(b'{"type":"message_stop"}', b"message_stop")
 

@@ -12,10 +12,9 @@ from msgspec import structs
 
 from runtime.contract.failures import Failure
 from runtime.contract.usage import Usage, counted
-from runtime.dialects.meter import PartialAnswer, StreamMeter, WholeMeter, broken, garbled
+from runtime.dialects.meter import PartialAnswer, StreamMeter, WholeMeter, broken, finish_reason, garbled
 from runtime.wire import sse
 from runtime.wire.chunk_template import ChunkTemplate
-from runtime.wire.finish import finish_reason
 
 DONE = b"data: [DONE]\n\n"
 TEXT_LIMIT = 4 << 20  # characters kept of an answer

@@ -31,14 +31,13 @@ from runtime.contract.events import (
     UsageReport,
 )
 from runtime.contract.failures import Failure
-from runtime.dialects.meter import UNDECODABLE, broken, garbled
+from runtime.dialects.meter import UNDECODABLE, broken, finish_reason, garbled
 from runtime.dialects.openai_chat.meter import ABORTED, error_failure, usage_of
 from runtime.dialects.openai_chat.read_answer.calls import Calls
 from runtime.dialects.openai_chat.read_request.tools import WIRE
 from runtime.wire import data_url
 from runtime.wire import logprobs as openai_logprobs
 from runtime.wire.chunk_template import ChunkTemplate
-from runtime.wire.finish import finish_reason
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
