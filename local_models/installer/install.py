@@ -1,6 +1,6 @@
 """Makes an engine environment: checks the machine, fetches by hash, tries the result, marks it as whole.
 
-An installation that was interrupted is begun anew with the files it has fetched. Several at once wait for each other.
+An installation that was interrupted is continued behind the last batch that is in. Several at once wait for each other.
 The steps that other environments of the checkout share (a lock held, a venv made) are public. Standard library only.
 """
 
@@ -24,6 +24,7 @@ from local_models.installer.places import EngineEnvironment
 
 FINDER = Path(__file__).resolve().parent / "find-python"
 PIP_INSTALL = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--progress-bar", "off")
+BATCH = 15  # packages that one run of pip installs, and the most that an interruption costs
 TRIAL = "import torch, vllm, transformers, gguf"
 
 
@@ -129,35 +130,58 @@ def install_engine(device: str, cache: Path) -> EngineEnvironment:
 
 
 def build_engine(kind: EngineKind, wanted: EngineEnvironment) -> None:
-    """Makes the environment from nothing. The marker comes last, so a half-made one is never taken for whole."""
-    lock, folder = places.lock_file(kind.device), wanted.folder
-    if folder.exists():
-        print(f"Removing an unfinished engine environment: {folder}", flush=True)
-        shutil.rmtree(folder)
-    print(
-        f"The engine (vLLM, {kind.device}) goes to {folder}, once for all installations of this version; "
-        "this takes some minutes.",
-        flush=True,
-    )
-    make_venv(engine_python(kind), folder)
-    python = str(folder / "bin" / "python")
-    # A cache of its own: what was fetched before an interruption is used again, and nothing is left in the user's.
-    fetched = ["--cache-dir", str(wanted.downloads)]
-    command = [python, *PIP_INSTALL, *fetched, "--no-deps", "--require-hashes", "-r", str(lock)]
-    install_with_late_index(kind, command, folder / "install.log", places.pinned(lock))
-    progress.run("Trying the engine", [python, "-c", TRIAL], folder / "import.log")
-    if wanted.downloads.exists():
-        shutil.rmtree(wanted.downloads)
-    (folder / "complete").write_text(f"{kind.device} {lock.name} {platform.python_version()}\n")
-
-
-def install_with_late_index(kind: EngineKind, command: list[str], log: Path, packages: int = 0) -> None:
-    """From the configured indexes; where those lack the engine's torch, once more with the index that has it."""
-    title = f"The engine's packages ({kind.device})"
+    """Makes the environment, or continues one that was interrupted. The marker comes last: a half-made one is never whole."""
+    folder, count = wanted.folder, wanted.folder / "installed"
+    if not count.exists():
+        print(
+            f"The engine (vLLM, {kind.device}) goes to {folder}, once for all installations of this version; "
+            "this takes some minutes.",
+            flush=True,
+        )
+        make_venv(engine_python(kind), folder)
+        count.write_text("0")
+    install_locked(kind, wanted, count)
     try:
-        progress.run(title, command, log, packages=packages)
-    except progress.StepFailedError as failed:
-        if not (kind.late_index and "No matching distribution found for torch" in str(failed)):
-            raise
-        print(f"The configured indexes do not have this torch; adding {kind.late_index}.", flush=True)
-        progress.run(title, [*command, "--extra-index-url", kind.late_index], log, packages=packages)
+        progress.run("Trying the engine", [str(wanted.python), "-c", TRIAL], folder / "import.log")
+    except progress.StepFailedError:
+        count.unlink()  # the next try begins anew
+        raise
+    (folder / "complete").write_text(f"{kind.device} {places.lock_file(kind.device).name}\n")
+
+
+def install_locked(kind: EngineKind, wanted: EngineEnvironment, count: Path) -> None:
+    """The lock's packages in batches, each written down in `count` once it is in, so that a continuation begins behind it.
+
+    A batch that an interruption cut in two is installed again, over what is there. Where the configured indexes lack the
+    engine's torch, the index that has it is added.
+    """
+    pins = places.pinned(places.lock_file(kind.device).read_text())
+    batch = wanted.folder / "batch.txt"
+    more: list[str] = []
+    done = int(count.read_text())
+    again = ["--force-reinstall"] if done else []
+    with progress.step(f"The engine's packages ({kind.device})") as line:
+        while done < len(pins):
+            # The first package alone: it is torch, the largest, and the one an index may lack.
+            end = min(done + BATCH if done else 1, len(pins))
+            batch.write_text("\n".join(pins[done:end]))
+            command = [
+                str(wanted.python),
+                *PIP_INSTALL,
+                "--no-deps",
+                "--require-hashes",
+                *again,
+                "-r",
+                str(batch),
+                *more,
+            ]
+            try:
+                progress.follow(line, command, wanted.folder / "install.log", f"{done} of {len(pins)}  ")
+            except progress.StepFailedError as failed:
+                if more or not (kind.late_index and "No matching distribution found for torch" in str(failed)):
+                    raise
+                print(f"\nThe configured indexes do not have this torch; adding {kind.late_index}.", flush=True)
+                more = ["--extra-index-url", kind.late_index]
+                continue
+            done, again = end, []
+            count.write_text(str(done))

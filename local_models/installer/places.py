@@ -34,26 +34,18 @@ class EngineEnvironment:
         return self.folder / "bin" / "python"
 
     @property
-    def downloads(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.downloads")
-
-    @property
     def lock(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.lock")
 
     def size(self) -> int:
-        """Bytes on the disk, downloads included. Reads the whole folder: seconds for a cold one."""
-        paths = (
-            Path(at, name) for top in (self.folder, self.downloads) for at, _, names in os.walk(top) for name in names
-        )
+        """Bytes on the disk. Reads the whole folder: seconds for a cold one."""
+        paths = (Path(at, name) for at, _, names in os.walk(self.folder) for name in names)
         return sum(path.lstat().st_blocks * 512 for path in paths)
 
     def remove(self) -> None:
         """Deletes the environment. The marker goes first, so that half of one is never taken for whole."""
         (self.folder / "complete").unlink(missing_ok=True)
-        for folder in (self.folder, self.downloads):
-            if folder.exists():
-                shutil.rmtree(folder)
+        shutil.rmtree(self.folder)
         self.lock.unlink(missing_ok=True)
 
 
@@ -78,7 +70,7 @@ def environments(cache: Path) -> Iterator[EngineEnvironment]:
     found = []
     for device in ENGINES:
         ours = current(cache, device).folder
-        names = {path.name.removesuffix(".downloads") for path in cache.glob(f"engine-{device}-*") if path.is_dir()}
+        names = {path.name for path in cache.glob(f"engine-{device}-*") if path.is_dir()}
         found += [
             EngineEnvironment(cache / name, device, cache / name == ours, complete(cache / name)) for name in names
         ]
@@ -90,9 +82,10 @@ def environments(cache: Path) -> Iterator[EngineEnvironment]:
     yield from sorted(found, key=age)
 
 
-def pinned(lock: Path) -> int:
-    """The number of packages that a lock names."""
-    return sum(1 for line in lock.read_text().splitlines() if "==" in line and not line.startswith("#"))
+def pinned(lock: str) -> list[str]:
+    """The requirements of a lock file in its order, each with its hashes, on one line."""
+    lines = lock.replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
 def complete(folder: Path) -> bool:

@@ -5,10 +5,11 @@ Knows how pip speaks, so that the line says something and a failure says what to
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -70,20 +71,15 @@ def errors(log: str) -> str:
     return "\n".join(line for line in log.splitlines() if line.strip() and not line.lstrip().startswith(_CHATTER))
 
 
-def doing(log: str, packages: int = 0) -> str:
-    """The last line of the log that says what is going on, short enough for one line of a terminal.
-
-    packages: how many pip was asked for; with it the number fetched so far is shown.
-    """
+def doing(log: str) -> str:
+    """The last line of the log that says what is going on, short enough for one line of a terminal."""
     telling = [line.strip() for line in log.splitlines() if line.lstrip().startswith(_TELLING)]
     if not telling:
         return "starting"
     if telling[-1].startswith("Installing collected"):
         return "unpacking"
     words = telling[-1].split(" --hash")[0].split(" (from")[0]
-    words = words if len(words) <= 60 else words[:59] + "…"
-    begun = sum(1 for line in telling if line.startswith("Collecting "))
-    return f"{begun} of {packages}  {words}" if packages else words
+    return words if len(words) <= 60 else words[:59] + "…"
 
 
 class StepLine:
@@ -112,27 +108,42 @@ class StepLine:
         self._out.flush()
 
 
-def run(title: str, command: Sequence[str], log: Path, out: TextIO | None = None, *, packages: int = 0) -> None:
-    """Runs the command to its end, its output in `log`. Raises StepFailedError with all that went wrong.
-
-    out: where the step is shown, stdout by default. packages: how many pip was asked for.
-    """
+@contextlib.contextmanager
+def step(title: str, out: TextIO | None = None) -> Iterator[StepLine]:
+    """One step of several children, shown as one line. out: stdout by default."""
     line = StepLine(title, out or sys.stdout)
+    try:
+        yield line
+    except StepFailedError:
+        line.end("failed")
+        raise
+    line.end("done")
+
+
+def follow(line: StepLine, command: Sequence[str], log: Path, prefix: str = "") -> None:
+    """Runs one child of a step to its end, its output in `log`. Raises StepFailedError with all that went wrong.
+
+    prefix: shown before the child's own progress.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as sink:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
     try:
         while not _ended(child, 0.5):
-            line.update(doing(_read(log), packages))
+            line.update(prefix + doing(_read(log)))
     except BaseException:
         child.terminate()
         child.wait()
         raise
     if child.returncode != 0:
-        line.end("failed")
         text = _read(log)
         raise StepFailedError(f"{errors(text)}\n\n{advice(text)}\nThe whole output: {log}".replace("\n\n\n", "\n\n"))
-    line.end("done")
+
+
+def run(title: str, command: Sequence[str], log: Path, out: TextIO | None = None) -> None:
+    """A step of one child. Raises StepFailedError."""
+    with step(title, out) as line:
+        follow(line, command, log)
 
 
 def _ended(child: subprocess.Popen[bytes], within_s: float) -> bool:

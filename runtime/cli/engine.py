@@ -54,7 +54,7 @@ def install(
 ) -> None:
     """Install the engine (vLLM), by hash, unless it is there. Some minutes and 3.4 GB for a CPU, 10 GB for CUDA.
 
-    An interrupted installation continues with the same command and keeps what it has fetched.
+    An interrupted installation continues with the same command where it stopped.
 
     \b
     Examples:

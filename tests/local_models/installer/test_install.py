@@ -24,43 +24,87 @@ def test_a_fit_engine_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert install.install_engine("cpu", tmp_path).complete
 
 
-def test_a_half_made_engine_is_removed_before_it_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an interrupted installation left is not built upon, and the marker is written last of all."""
-    folder = tmp_path / "engine-cpu-0"
-    folder.mkdir()
-    wanted = EngineEnvironment(folder, "cpu", current=True, complete=False)
-    wanted.downloads.mkdir()
-    (folder / "left-over").touch()
-    steps: list[tuple[str, bool]] = []
+class Pip:
+    """Stands in for the children of an installation: keeps what each pip was asked for; `ends` are their outcomes in order."""
 
-    def step(title: str, command: list[str], log: Path, packages: int = 0) -> None:
-        steps.append((title, (folder / "left-over").exists() or (folder / "complete").exists()))
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batches: list[list[str]] = []
+        self.options: list[list[str]] = []
+        self.ends: list[BaseException | None] = []
+        self.trial: BaseException | None = None
+        monkeypatch.setattr(progress, "follow", self.follow)
+        monkeypatch.setattr(install, "make_venv", lambda python, where: where.mkdir(exist_ok=True))
+        monkeypatch.setattr(install, "engine_python", lambda kind: sys.executable)
 
-    monkeypatch.setattr(progress, "run", step)
-    monkeypatch.setattr(install, "make_venv", lambda python, where: where.mkdir())
-    monkeypatch.setattr(install, "engine_python", lambda kind: sys.executable)
+    def follow(self, line: progress.StepLine, command: list[str], log: Path, prefix: str = "") -> None:
+        if "-r" not in command:
+            end = self.trial
+        else:
+            batch = Path(command[command.index("-r") + 1]).read_text()
+            self.batches.append([each.split("==")[0] for each in batch.splitlines()])
+            self.options.append([word for word in command if word.startswith("--")])
+            end = self.ends.pop(0) if self.ends else None
+        if end is not None:
+            raise end
+
+
+LOCKED = [each.split("==")[0] for each in places.pinned(places.lock_file("cpu").read_text())]
+
+
+def test_the_lock_is_installed_in_batches_and_the_marker_comes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every package once, torch first and alone, by hash and without what they ask for."""
+    wanted, pip = places.current(tmp_path, "cpu"), Pip(monkeypatch)
     install.build_engine(ENGINES["cpu"], wanted)
-    assert steps == [("The engine's packages (cpu)", False), ("Trying the engine", False)]
-    assert places.complete(folder)
-    assert not wanted.downloads.exists()
+    assert pip.batches[0] == ["torch"]
+    assert [name for batch in pip.batches for name in batch] == LOCKED
+    assert all({"--no-deps", "--require-hashes"} <= set(options) for options in pip.options)
+    assert places.complete(wanted.folder)
 
 
-def test_the_late_index_is_asked_only_for_the_missing_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another failure is not made worse by downloading from somewhere else."""
-    commands: list[list[str]] = []
-    failures = ["ERROR: No matching distribution found for torch==2.13.0+cpu", ""]
+def test_an_interrupted_installation_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch that was cut is installed again, over what is there; those before it are not."""
+    wanted, pip = places.current(tmp_path, "cpu"), Pip(monkeypatch)
+    pip.ends = [None, None, KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        install.build_engine(ENGINES["cpu"], wanted)
+    assert not places.complete(wanted.folder)
+    cut = pip.batches.pop()
+    pip.options.pop()
+    monkeypatch.setattr(install, "make_venv", lambda *_: pytest.fail("it was begun anew"))
+    install.build_engine(ENGINES["cpu"], wanted)
+    assert pip.batches[2] == cut
+    assert [name for batch in pip.batches for name in batch] == LOCKED
+    assert ["--force-reinstall" in options for options in pip.options[1:4]] == [False, True, False]
+    assert places.complete(wanted.folder)
 
-    def step(title: str, command: list[str], log: Path, packages: int = 0) -> None:
-        commands.append(command)
-        if failure := failures.pop(0):
-            raise progress.StepFailedError(failure)
 
-    monkeypatch.setattr(progress, "run", step)
-    install.install_with_late_index(ENGINES["cpu"], ["pip"], Path("log"))
-    assert commands == [["pip"], ["pip", "--extra-index-url", "https://download.pytorch.org/whl/cpu"]]
-    failures[:] = ["ERROR: No matching distribution found for numpy==1"]
+def test_an_engine_that_does_not_run_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not whole, and nothing of it is built upon."""
+    wanted, pip = places.current(tmp_path, "cpu"), Pip(monkeypatch)
+    pip.trial = progress.StepFailedError("no module named torch")
     with pytest.raises(progress.StepFailedError):
-        install.install_with_late_index(ENGINES["cpu"], ["pip"], Path("log"))
+        install.build_engine(ENGINES["cpu"], wanted)
+    assert not places.complete(wanted.folder)
+    anew: list[Path] = []
+    monkeypatch.setattr(install, "make_venv", lambda python, where: anew.append(where))
+    pip.trial = None
+    install.build_engine(ENGINES["cpu"], wanted)
+    assert anew == [wanted.folder]
+
+
+def test_the_late_index_is_asked_only_for_the_missing_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another failure is not made worse by downloading from somewhere else."""
+    wanted, pip = places.current(tmp_path, "cpu"), Pip(monkeypatch)
+    pip.ends = [progress.StepFailedError("ERROR: No matching distribution found for torch==2.13.0+cpu")]
+    install.build_engine(ENGINES["cpu"], wanted)
+    assert pip.batches[:2] == [["torch"], ["torch"]]
+    assert ["--extra-index-url" in options for options in pip.options[:3]] == [False, True, True]
+    other = EngineEnvironment(tmp_path / "engine-cpu-other", "cpu", current=False, complete=False)
+    pip.ends = [progress.StepFailedError("ERROR: No matching distribution found for numpy==1")]
+    with pytest.raises(progress.StepFailedError):
+        install.build_engine(ENGINES["cpu"], other)
 
 
 def test_a_broken_driver_is_told_and_not_passed_over(tmp_path: Path) -> None:
@@ -116,31 +160,6 @@ def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
             assert says(second) == f"Another installation is at work ({lock}); waiting for it."
             first.kill()
             assert says(second) == "in"
-
-
-def test_an_interrupted_download_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both tries use one download folder beside the environment, which only the finished one removes."""
-    wanted = places.current(tmp_path, "cpu")
-    caches: list[str] = []
-
-    def step(title: str, command: list[str], log: Path, packages: int = 0) -> None:
-        if "--cache-dir" in command:
-            caches.append(command[command.index("--cache-dir") + 1])
-            (Path(caches[-1])).mkdir(exist_ok=True)
-            (Path(caches[-1]) / f"try-{len(caches)}").touch()
-            assert packages > 100
-            if len(caches) == 1:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(progress, "run", step)
-    monkeypatch.setattr(install, "make_venv", lambda python, where: where.mkdir())
-    monkeypatch.setattr(install, "engine_python", lambda kind: sys.executable)
-    with pytest.raises(KeyboardInterrupt):
-        install.build_engine(ENGINES["cpu"], wanted)
-    assert (wanted.downloads / "try-1").exists() and not places.complete(wanted.folder)
-    install.build_engine(ENGINES["cpu"], wanted)
-    assert caches == [str(wanted.downloads)] * 2
-    assert [path.name for path in tmp_path.iterdir()] == [wanted.folder.name]
 
 
 def test_a_python_without_ensurepip_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,13 +78,11 @@ def test_the_environments_of_a_cache_are_listed(tmp_path: Path) -> None:
     old = environment(tmp_path, "engine-cpu-000000000000", age=50)
     newer = environment(tmp_path, "engine-cpu-111111111111", age=10)
     half = environment(tmp_path, "engine-cuda-222222222222", complete=False)
-    (tmp_path / "engine-cuda-333333333333.downloads").mkdir()
     (tmp_path / "engine-cpu-000000000000.lock").touch()
     found = list(places.environments(tmp_path))
-    fetched = tmp_path / "engine-cuda-333333333333"
-    assert [each.folder for each in found] == [ours, newer, old, half, fetched]
-    assert [each.current for each in found] == [True, False, False, False, False]
-    assert [each.complete for each in found] == [True, True, True, False, False]
+    assert [each.folder for each in found] == [ours, newer, old, half]
+    assert [each.current for each in found] == [True, False, False, False]
+    assert [each.complete for each in found] == [True, True, True, False]
     assert found[0].python == ours / "bin" / "python"
 
 
@@ -98,10 +96,9 @@ def test_the_runtime_takes_the_engine_of_its_own_version(tmp_path: Path) -> None
 
 
 def test_removing_takes_everything_that_belongs_to_it(tmp_path: Path) -> None:
-    """The environment, what it had fetched, its lock file; the marker first."""
+    """The environment and its lock file."""
     there = EngineEnvironment(environment(tmp_path, "engine-cpu-000000000000"), "cpu", current=False, complete=True)
-    there.downloads.mkdir()
-    (there.downloads / "wheel").write_bytes(b"x" * 5000)
+    (there.folder / "module").write_bytes(b"x" * 5000)
     there.lock.touch()
     assert there.size() >= 5000
     there.remove()
@@ -112,4 +109,12 @@ def test_the_locks_are_part_of_the_package() -> None:
     """Each kind has one, and it pins vLLM."""
     for device in ENGINES:
         assert "vllm" in places.lock_file(device).read_text()
-        assert places.pinned(places.lock_file(device)) > 100
+        assert len(places.pinned(places.lock_file(device).read_text())) > 100
+
+
+def test_the_pins_of_a_lock_are_whole() -> None:
+    """Hashes on lines of their own belong to the package before them; comments are none."""
+    lock = "# made by\na==1 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\nb==2 ; python_version < '3.12' --hash=sha256:3\n"
+    first, second = places.pinned(lock)
+    assert first.split() == ["a==1", "--hash=sha256:1", "--hash=sha256:2"]
+    assert second.startswith("b==2 ;")
