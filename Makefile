@@ -2,6 +2,7 @@
 # make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
 # make test-slow   ten times the sizes, and soaks
 # make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, …), installed at pinned versions
+# make test-packaging  the wheel, built and installed; the container image, built and run (as root; needs Debian's mmdebstrap)
 # make check      format, lint, types, architecture              make format       what check would complain about
 # make bench      gateway cost and added latency                 make lock         write scripts/locks again
 # make install    the environments only                          make clean        remove .venv and caches of this checkout
@@ -20,7 +21,7 @@ PY = python=$$(local_models/installer/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-engine check format bench lock clean
+.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine check format bench lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -39,11 +40,11 @@ engine: core
 test: test-fast test-clients-ci test-engine
 
 test-fast: dev
-	@$(VENV)/python -m pytest -n auto --dist loadfile -m "not engine and not clients and not slow" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadfile -m "not engine and not clients and not slow and not packaging" $(ARGS)
 
 # Big sizes and soaks: before a release, not on every change.
 test-slow: dev
-	@$(VENV)/python -m pytest -n auto --dist load -m "slow and not engine and not clients" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist load -m "slow and not engine and not clients and not packaging" $(ARGS)
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients
@@ -53,6 +54,10 @@ test-clients: dev
 test-clients-ci: dev
 	@$(VENV)/python -m scripts.clients --ci
 	@$(VENV)/python -m pytest -m clients_ci $(ARGS)
+
+# What users install. Skipped in words where the machine cannot build an image.
+test-packaging: dev
+	@$(VENV)/python -m pytest -n 2 --dist loadfile -m packaging $(ARGS)
 
 # One at a time on purpose: each starts a vLLM of its own and measures it.
 test-engine: dev engine

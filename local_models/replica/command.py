@@ -40,7 +40,10 @@ OURS = frozenset(
 )
 
 _SECRET = re.compile(r"^HEARTH_.*KEY|_API_KEY$|^HEARTH_.*(TOKEN|SECRET)")
-_NOT_INHERITED = frozenset({"PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "LISTEN_FDS"})
+_NOT_INHERITED = frozenset(
+    {"PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
+    | {"LISTEN_FDS", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}  # between the service manager and this process
+)
 
 _EVERY: Mapping[str, str] = {
     "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": str(KEEP_ALIVE_S),

@@ -40,6 +40,7 @@ COMMANDS = (
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
     CommandEntry("models", "runtime.cli.models", "list, fetch, size and remove the models this box could serve"),
     CommandEntry("engine", "runtime.cli.engine", "install, list and remove vLLM's own environments"),
+    CommandEntry("service", "runtime.cli.service", "install and remove a systemd service of this installation"),
     CommandEntry("config", "runtime.cli.config", "write, check and show the settings"),
     CommandEntry("doctor", "runtime.cli.doctor", "check this box and say what to do about each fault"),
 )

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runtime import __version__
+from runtime.settings.environment import IMAGE
 
 PACKAGE = "hearth-runtime"
-IMAGE = "HEARTH_IMAGE"  # set in the container images: core, cpu or cuda
 
 
 class Installation(NamedTuple):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ import typer
 import uvicorn
 
 from runtime.cli.exits import CommandError, Exit
+from runtime.cli.notify import CHORE as MANAGER
+from runtime.cli.notify import ServiceManager
 from runtime.cli.paint import paint_for
 from runtime.cli.settings_file import FilePath, settings_file
 from runtime.compose import door
@@ -117,6 +120,7 @@ class _Serving:
         self.fault: str | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._manager = ServiceManager(environment(), os.getpid())
 
     async def run(
         self, runtime: Runtime, loaded: Loaded, config: Path | None, listener: socket.socket, *, first_answer: bool
@@ -146,10 +150,8 @@ class _Serving:
             while True:
                 await hangup.wait()
                 hangup.clear()
-                await settings.reload()
-
-        async def follow() -> None:
-            await watch(settings)
+                with self._manager.reloading():
+                    await settings.reload()
 
         async def start_engine() -> None:
             await _start_engine(runtime, base, first_answer=first_answer)
@@ -158,9 +160,11 @@ class _Serving:
         loop.add_signal_handler(signal.SIGHUP, hangup.set)
         server = _server(runtime)
         serving = chores.start("server", lambda: server.serve(sockets=[listener]), once=True, vital=True)
+        if self._manager.address is not None:
+            chores.start(MANAGER, lambda: self._manager.keep(lambda: server.started, lambda: _status(runtime)))
         chores.start("telemetry", runtime.listen)
         chores.start("names", runtime.follow_names)
-        chores.start("settings", follow)
+        chores.start("settings", lambda: watch(settings))
         chores.start("reload", reload)
         chores.start("engine", start_engine, once=True)
         stopped = asyncio.create_task(self._stop.wait(), name="hearth: stop")
@@ -182,15 +186,18 @@ class _Serving:
     async def _end(self, runtime: Runtime, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         """Refuse what is new, let what runs finish, cut what is left with an error, end the engine, close the records."""
         runtime.desk.draining = True
+        self._manager.send("STOPPING=1", f"STATUS={_status(runtime)}")
         await self._quiet(runtime, runtime.settings.server.drain)
         for task in list(runtime.app.tasks):
             task.cancel()
         await self._quiet(runtime, 2.0)
-        await runtime.chores.stop(*(each.name for each in runtime.chores.views() if each.name != "server"))
+        lasting = ("server", MANAGER)  # a slow end is no reason for the watchdog
+        await runtime.chores.stop(*(each.name for each in runtime.chores.views() if each.name not in lasting))
         await runtime.engine.stop(hurry=self._hurry)
         server.should_exit = server.force_exit = True
         await asyncio.wait({serving}, timeout=5.0)
         await runtime.aclose()
+        await runtime.chores.stop(MANAGER)
         notice("stopped")
 
     async def _quiet(self, runtime: Runtime, seconds: float) -> None:
@@ -221,6 +228,13 @@ def _server(runtime: Runtime) -> uvicorn.Server:
             backlog=BACKLOG,
         )
     )
+
+
+def _status(runtime: Runtime) -> str:
+    """One line for the service manager: the model, the states of its replicas, what runs."""
+    states = ", ".join(view.state for view in runtime.engine.views())
+    draining = "draining; " if runtime.desk.draining else ""
+    return f"{draining}{runtime.engine.model} {states}; {len(runtime.app.tasks)} requests in flight"
 
 
 def _greet(runtime: Runtime, base: str) -> None:

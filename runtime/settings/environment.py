@@ -22,7 +22,8 @@ from runtime.settings.spelling import near_name
 PREFIX = "HEARTH_"
 API_KEY, STATE_DIR, MODEL = "HEARTH_API_KEY", "HEARTH_STATE_DIR", "HEARTH_MODEL"
 ENGINE_PYTHON, SHARED = "HEARTH_ENGINE_PYTHON", "HEARTH_SHARED"
-RESERVED = frozenset({API_KEY, STATE_DIR, MODEL, ENGINE_PYTHON, SHARED})
+IMAGE = "HEARTH_IMAGE"  # set in the container images: core, cpu or cuda
+RESERVED = frozenset({API_KEY, STATE_DIR, MODEL, ENGINE_PYTHON, SHARED, IMAGE})
 
 
 def environment() -> Mapping[str, str]:

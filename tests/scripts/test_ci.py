@@ -13,10 +13,12 @@ FAST = "======= 40 passed, 1 skipped in 9.87s ======="
 ENGINE = "======= 7 passed, 40 deselected in 301.20s (0:05:01) ======="
 
 
-def run(folder: Path, check: str, test: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, check: str, test: str, packaging: str = "exit 0") -> subprocess.CompletedProcess[str]:
     """The script with a `make` that runs the given shell lines instead."""
     fake = folder / "make"
-    fake.write_text(f'#!/bin/sh\ncase "$1" in\ncheck) {check} ;;\ntest) {test} ;;\nesac\n')
+    fake.write_text(
+        f'#!/bin/sh\ncase "$1" in\ncheck) {check} ;;\ntest) {test} ;;\ntest-packaging) {packaging} ;;\nesac\n'
+    )
     fake.chmod(0o755)
     env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     return subprocess.run(["bash", str(CI)], capture_output=True, text=True, check=False, env=env)
@@ -40,6 +42,12 @@ def test_a_failing_check_fails_although_the_tests_pass(tmp_path: Path) -> None:
     """The tests are run all the same, so that one run shows both."""
     ended = run(tmp_path, "exit 2", f"echo '{FAST}'")
     assert (ended.returncode != 0, ended.stdout.splitlines()[-1]) == (True, FAST)
+
+
+def test_a_failing_package_fails_although_the_tests_pass(tmp_path: Path) -> None:
+    """Its own closing line does not count for the tests' one."""
+    ended = run(tmp_path, "exit 0", f"echo '{ENGINE}'", f"echo '{FAST}'; exit 1")
+    assert (ended.returncode != 0, ended.stdout.splitlines()[-1]) == (True, ENGINE)
 
 
 def test_a_run_without_tests_fails(tmp_path: Path) -> None:
