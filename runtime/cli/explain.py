@@ -138,7 +138,44 @@ def describe(shown: Mapping[str, Any], paint: Paint) -> str:
         (("-", "dim"), *((each[key], "dim") for key in ("target", "reason", "words"))) for each in shown["considered"]
     ]
     table = columns(rows, paint)
-    foot = f"score {shown['score']:.2f}, task {shown['task']}, about {shown['prompt_tokens']} prompt tokens"
     notes = [paint(f"degraded: {', '.join(shown['degraded'])}", "yellow")] if shown["degraded"] else []
     notes += [f"advice: {shown['advice']}"] if shown.get("advice") else []
-    return "\n".join((head, *table, *notes, paint(foot, "dim"), ""))
+    rest = [
+        (("facts", "dim"), (facts_in_words(shown), "")),
+        (("load", "dim"), (load_in_words(shown.get("load") or {}), "")),
+        *(
+            (
+                ("nearest" if not at else "", "dim"),
+                (f"{each['input']}: {each['target'] or 'refused'}, {each['reason']}", ""),
+            )
+            for at, each in enumerate(shown.get("would_change", ()))
+        ),
+        (("task", "dim"), (shown["task"], "bold")),
+    ]
+    return "\n".join((head, *table, *notes, *columns(rest, paint), score_in_words(shown), ""))
+
+
+def facts_in_words(shown: Mapping[str, Any]) -> str:
+    """The facts: "about 12 tokens, text, language en, tools, requires hipaa"."""
+    facts = shown.get("facts") or {}
+    said = [f"about {shown['prompt_tokens']} prompt tokens", *facts.get("modalities", ())]
+    said += [f"language {facts['language']}"] if facts.get("language") else []
+    said += [name for name in ("tools", "structured") if facts.get(name)]
+    said += [f"at most {facts['max_tokens']} tokens of answer"] if facts.get("max_tokens") is not None else []
+    return ", ".join([*said, *(f"requires {name}" for name in facts.get("requires", ()))])
+
+
+def load_in_words(load: Mapping[str, Any]) -> str:
+    """The engine's load: the crossed threshold, else each value against its own."""
+    if load.get("words"):
+        return str(load["words"])
+    shares = ", ".join(f"{name} at {ratio:.0%} of its threshold" for name, ratio in load.get("ratios", {}).items())
+    return shares or ("idle" if load.get("ready", 1) else "the engine is not ready")
+
+
+def score_in_words(shown: Mapping[str, Any]) -> str:
+    """The score, its threshold and the words that moved it most."""
+    threshold = shown.get("threshold")
+    limit = f"leaves at {threshold:g}" if threshold is not None else "no score sends it away"
+    words = ", ".join(f"{each['word']} {each['weight']:+.2f}" for each in shown.get("moving_words", ()))
+    return f"score {shown['score']:.2f} ({limit})" + (f", moved most by {words}" if words else "")

@@ -14,6 +14,7 @@ from runtime.routing.facts.hints import MEMBER, NO_HINTS, PREFIX, read_hints
 from runtime.routing.facts.query import RoutingQuery, read_query
 from runtime.routing.facts.tokens import TokenEstimate
 from runtime.routing.plan.names import AUTO, Auto, Lent, resolve
+from runtime.routing.plan.nearest import Change, Inputs, nearest
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
 from runtime.routing.plan.rules import demanded
@@ -29,10 +30,11 @@ class Pictured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A plan and the request it was made for."""
+    """A plan with all that it was made from, and the nearest things that would have changed it."""
 
-    query: RoutingQuery
+    inputs: Inputs
     plan: Plan
+    changes: tuple[Change, ...]
 
 
 @dataclass(slots=True)
@@ -58,11 +60,15 @@ class Planner:
 
     def plan(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
         """The plan for a request. look: for an explanation, which changes nothing in the fleet."""
+        return plan(*self.inputs(query, fleet, now, look=look))
+
+    def inputs(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Inputs:
+        """The material of the plan for a request."""
         model, directory = query.facts.model, self.policy.directory
         named = directory.auto if model == AUTO else resolve(model, directory)
         first = named.first if isinstance(named, Auto) else named
         lent = first if isinstance(first, Lent) else None
-        return plan(query, named, fleet.picture(query.facts, now, lent, look=look), self.policy, now)
+        return Inputs(query, named, fleet.picture(query.facts, now, lent, look=look), self.policy, now)
 
 
 @dataclass(slots=True)
@@ -97,5 +103,7 @@ class IdlePlanner:
 
 
 def explain(planner: Planner, fleet: Pictured, query: RoutingQuery, now: float) -> Explanation:
-    """The plan for a request, with the request it was made for."""
-    return Explanation(query, planner.plan(query, fleet, now, look=True))
+    """The plan for a request, and what would have changed it."""
+    inputs = planner.inputs(query, fleet, now, look=True)
+    made = inputs.plan()
+    return Explanation(inputs, made, nearest(inputs, made))

@@ -12,7 +12,7 @@ from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
 from runtime.life.planning import Explanation, explain
 from runtime.routing.facts.hints import BadHint
-from runtime.routing.plan.plan import Candidate, Rejected
+from runtime.routing.plan.plan import EXTRACTION, Candidate, Rejected
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
@@ -44,18 +44,42 @@ class ExplainPage:
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:
-    """An explanation as `/hearth/explain` and `hearth explain --json` show it."""
-    query, plan = explanation.query, explanation.plan
+    """An explanation as `/hearth/explain` and `hearth explain --json` show it.
+
+    threshold: None where no score sends the request away. load: each value over its threshold, by reason.
+    """
+    query, plan = explanation.inputs.query, explanation.plan
+    facts, local = query.facts, explanation.inputs.fleet.local
+    threshold = explanation.inputs.policy.escalation.threshold(query.task)
     shown: dict[str, Any] = {
         "score": query.score,
         "task": query.task,
-        "prompt_tokens": query.facts.prompt_tokens,
+        "threshold": threshold if query.task != EXTRACTION and threshold < 1 else None,
+        "moving_words": [{"word": word, "weight": round(weight, 4)} for word, weight in query.moving_words()],
+        "prompt_tokens": facts.prompt_tokens,
+        "facts": {
+            "language": query.language,
+            "modalities": sorted(facts.modalities),
+            "tools": facts.tools,
+            "structured": facts.structured,
+            "max_tokens": facts.max_tokens,
+            "requires": sorted(facts.hints.requires),
+        },
+        "load": {
+            "ready": local.replicas_ready if local else 0,
+            "words": local.pressure.words if local else "",
+            "ratios": dict(local.pressure.ratios) if local else {},
+            "predicted_ttft_ms": round(local.predicted_ttft_s * 1000, 1) if local else None,
+        },
         "target": plan.candidates[0].target.label if plan.candidates else None,
         "reason": plan.reason,
         "words": plan.words,
         "degraded": plan.degraded,
         "candidates": [_row(item) for item in plan.candidates],
         "considered": [_row(item) for item in plan.considered],
+        "would_change": [
+            {"input": each.words, "target": each.target, "reason": each.reason} for each in explanation.changes
+        ],
     }
     if plan.advice:
         shown["advice"] = plan.advice

@@ -72,8 +72,23 @@ def test_a_prompt_is_explained_in_words(capsys: pytest.CaptureFixture[str], conf
     assert "default" in lines[0]
     assert lines[1].split()[0] == "1."
     assert "big" in lines[2]
-    assert "score" in lines[-1]
+    assert "score" in lines[-1] and "leaves at 0.62" in lines[-1]
+    for shown in ("facts    about", "load     idle", "nearest  ", "task     chat"):
+        assert any(line.strip().startswith(shown) for line in lines), shown
+    assert len(lines) <= 24
     assert "\x1b" not in out
+
+
+def test_the_nearest_changes_are_shown(capsys: pytest.CaptureFixture[str], config: str) -> None:
+    """Two of them, each with its target and reason; labelling has no threshold."""
+    shown = json.loads(explain(capsys, "Hello there", "--config", config, "--json")[1])
+    first, second = shown["would_change"]
+    assert (first["target"], first["reason"], second["target"]) == (BIG, "complexity", BIG)
+    assert (shown["threshold"], shown["facts"]["modalities"], shown["load"]["ready"]) == (0.62, ["text"], 1)
+    labelling = "Classify this review as positive or negative: great phone, works well"
+    shown = json.loads(explain(capsys, labelling, "--config", config, "--json")[1])
+    assert (shown["task"], shown["threshold"]) == ("extraction", None)
+    assert "no score sends it away" in explain(capsys, labelling, "--config", config)[1]
 
 
 def test_json_carries_reasons_and_candidates(capsys: pytest.CaptureFixture[str], config: str) -> None:
