@@ -165,6 +165,7 @@ class _Serving:
         chores.start("telemetry", runtime.listen)
         chores.start("names", runtime.follow_names)
         chores.start("settings", lambda: watch(settings))
+        chores.start("batches", runtime.lane.run)
         chores.start("reload", reload)
         chores.start("engine", start_engine, once=True)
         stopped = asyncio.create_task(self._stop.wait(), name="hearth: stop")

@@ -8,12 +8,15 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from cloud.client import CloudClient
 from cloud.providers import NAMES
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend
+from runtime.batch.lane import BatchLane, DialectFor
+from runtime.batch.store import BatchStore
 from runtime.chores import Chores
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, secret_names
@@ -41,15 +44,19 @@ from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.server.app import App
+from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.counting import Counting
+from runtime.server.pages.files import FilePages
 from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import StatusReport
 from runtime.settings import Loaded, Settings, load, not_in_force
+from runtime.wire.raw_body import RawBody
 
 _LISTEN_S = 1.0
+_BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
 
 
 def load_settings(path: Path | None, env: Mapping[str, str]) -> Loaded:
@@ -60,6 +67,10 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Loaded:
 def pending(settings: Settings) -> list[str]:
     """A sentence for each setting that this version reads and does not act on yet."""
     return not_in_force(settings, ADAPTERS)
+
+
+def _always(dialect: Dialect, _: RawBody) -> Dialect:
+    return dialect
 
 
 class Runtime:
@@ -116,6 +127,7 @@ class Runtime:
             max_body=settings.server.max_body_mb * 1_000_000,
         )
         self.responses = ResponseStore(folder / "responses.sqlite3", time.time)
+        self.batches = BatchStore(folder)
         self.app = self._door()
 
     def _door(self) -> App:
@@ -133,6 +145,11 @@ class Runtime:
             "/v1/embeddings": EMBEDDINGS,
             "/v1/messages": MESSAGES,
         }
+        made: dict[str, DialectFor] = {path: partial(_always, each) for path, each in dialects.items()}
+        made[RESPONSES] = dialect.session
+        self.lane = BatchLane(self.desk, self.batches, made, self.settings.batch, self._room_for_batches)
+        self._files = FilePages(self.desk, self.batches, self.settings.batch)
+        pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
         return App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
 
     def apply(self, settings: Settings) -> None:
@@ -151,6 +168,7 @@ class Runtime:
         self.desk.max_body = settings.server.max_body_mb * 1_000_000
         self.app.policy = access_policy(settings, self._folder)
         self.desk.metrics.know(self._labels(callable_clouds))
+        self.lane.settings = self._files.settings = settings.batch
         self.settings = settings
         self.reloaded_at = time.time()
 
@@ -178,6 +196,7 @@ class Runtime:
         await self._cloud_client.aclose()
         CHECKS.close()
         self.responses.close()
+        self.batches.close()
         await asyncio.to_thread(self.store.close)
 
     def report(self) -> StatusReport:
@@ -189,9 +208,15 @@ class Runtime:
             refused=self.refused(),
             pending=pending(self.settings),
             chores=self.chores.views(),
-            troubles=(self.store.trouble, self.responses.trouble),
+            troubles=(self.store.trouble, self.responses.trouble, self.batches.trouble),
         )
         return report(self.desk, self.settings, process)
+
+    def _room_for_batches(self, own: int) -> int:
+        """Lines that may start now. Those that may leave the box do not wait for an engine that is not up."""
+        if self.settings.batch.escalate and not any(lane.ready for lane in self.fleet.local.lanes):
+            return max(0, _BATCH_IN_CLOUDS - own)
+        return self.fleet.spare(own)
 
     def _labels(self, known: Clouds) -> list[str]:
         return [self.fleet.local.target.label, *(backend.target.label for backend in known.backends.values())]

@@ -106,7 +106,9 @@ def policy(
         prefer=settings.escalation.prefer,
         offered=offered,
     )
-    return RoutingPolicy(settings.escalation, settings.rules, settings.routes, directory)
+    return RoutingPolicy(
+        settings.escalation, settings.rules, settings.routes, directory, batch_leaves=settings.batch.escalate
+    )
 
 
 def retiring(settings: Settings, today: date) -> list[str]:

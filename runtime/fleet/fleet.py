@@ -183,6 +183,10 @@ class LiveFleet:
         """Seconds until the engine is predicted to have room; None with no replica ready."""
         return self._lanes.room_in([lane for lane in self.local.lanes if lane.ready])
 
+    def spare(self, own: int) -> int:
+        """Batch lines that may start on the engine beside `own` that run."""
+        return self._lanes.spare([lane for lane in self.local.lanes if lane.ready], own)
+
     # What is shown
 
     def load(self) -> LaneLoad | None:

@@ -79,6 +79,16 @@ class Lanes:
         now = self._clock()
         return min([self.ledger(lane).wait_estimate(now) for lane in ready], default=None)
 
+    def spare(self, ready: Sequence[Lane], own: int) -> int:
+        """Requests of the batch lane that may start beside `own` that run; none while somebody else's request waits."""
+        now = self._clock()
+        ledgers = [self.ledger(lane) for lane in ready]
+        flights = sum([each.waiting + each.running for each in ledgers])
+        if flights > own and any(each.waiting_now(now) for each in ledgers):
+            return 0
+        begun = max(0, own - flights)  # ours that are on their way to a ledger
+        return sum([max(0, each.spare(now)) for each in ledgers]) - begun
+
     def listen(self, views: Sequence[ReplicaView], gpus: Sequence[Gpu]) -> None:
         """Takes in the engine's latest telemetry. A replica that was restarted begins with an empty ledger."""
         for view in views:

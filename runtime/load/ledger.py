@@ -37,6 +37,8 @@ _HALF_LIFE_S = 30.0  # then they are forgotten by half every so often: somebody 
 _KV_LEARN_SHARE = 0.05  # of the capacity in our count, before it is compared with the engine's gauge
 _KV_WEIGHT = 0.1
 _KV_TIGHT = 0.9
+_KV_SPARE_BELOW = 0.9  # of the capacity; above it batch work does not start
+_SLOTS_UNKNOWN = 8
 
 
 class InFlight(msgspec.Struct, eq=False, gc=False):
@@ -232,6 +234,13 @@ class Ledger:
     def typical_prompt(self) -> int:
         """Mean of the latest prompts, tokens."""
         return round(self._typical)
+
+    def spare(self, now: float) -> int:
+        """Requests that may start while one slot and a tenth of the KV cache stay free for others."""
+        share = self.kv_share(now)
+        if share is not None and share > _KV_SPARE_BELOW:
+            return 0
+        return max(1, (self.slots or _SLOTS_UNKNOWN) - 1) - len(self._flights)
 
     def kv_share(self, now: float) -> float | None:
         """Share of the KV cache in use: our count if the capacity is known, else the engine's gauge while fresh."""

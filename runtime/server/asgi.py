@@ -6,13 +6,14 @@ A framework's routing and objects would cost more than a request's whole decisio
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import msgspec
 
 from runtime.server.bodies import too_large, unpacked
 from runtime.trust.caller import STRANGER, Caller
+from runtime.wire.api_error import ApiError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -102,6 +103,21 @@ class ClientRequest:
         if "content-encoding" in self.headers:
             return await unpacked(body, ",".join(self.values("content-encoding")), limit)
         return body
+
+    async def pieces(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises ApiError 413 past `limit` bytes, 415 for a packed one, ClientGone."""
+        if self.headers.get("content-encoding", "identity") != "identity":
+            raise ApiError(415, "an upload cannot be compressed: send it as it is", "unsupported_encoding")
+        size, more = 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece: bytes = message.get("body", b"")
+            size, more = size + len(piece), message.get("more_body", False)
+            if size > limit:
+                raise ApiError(413, f"the upload is larger than {limit // 1_000_000} MB", "request_too_large")
+            yield piece
 
     async def start(self, status: int, headers: Pairs) -> None:
         """Sends the head. Characters that no header value may hold are replaced: they would cost the client its answer."""

@@ -16,9 +16,10 @@ from runtime.settings.sections.limits import Budget, Records
 from runtime.settings.sections.routing import Routes, Rule, When
 from runtime.settings.sections.server import Server
 from runtime.settings.sections.targets import PriceSettings, TargetSettings, TargetTimeouts, TimeoutSettings
-from runtime.settings.sections.traffic import MediaIn, Retries
+from runtime.settings.sections.traffic import BatchSettings, MediaIn, Retries
 
 __all__ = [
+    "BatchSettings",
     "Budget",
     "Changes",
     "Document",

@@ -21,7 +21,7 @@ from runtime.settings.sections.scale import Autoscale, FleetSettings
 from runtime.settings.sections.section import Section
 from runtime.settings.sections.server import Server
 from runtime.settings.sections.targets import TargetSettings, TargetTimeouts, TimeoutSettings
-from runtime.settings.sections.traffic import Batch, MediaIn, Retries
+from runtime.settings.sections.traffic import BatchSettings, MediaIn, Retries
 
 LOCAL = contract.LOCAL
 AUTO = "auto"
@@ -41,7 +41,7 @@ class Document(Section):
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: Retries = Retries()
     media: MediaIn = MediaIn()
-    batch: Batch = Batch()
+    batch: BatchSettings = BatchSettings()
     budget: Budget = Budget()
     privacy: Privacy = Privacy()
     records: Records = Records()

@@ -37,7 +37,6 @@ PENDING = (
     Pending(("escalation", "admit_ttft_ms"), "the engine takes every request"),
     Pending(("targets", "*", "region"), "the provider chooses"),
     Pending(("targets", "*", "daily_usd"), "cloud spending is not limited"),
-    Pending(("batch", "*"), "there are no batches"),
     Pending(("budget", "*"), "cloud spending is not limited"),
     Pending(("privacy", "*"), "personal data is not looked for"),
     Pending(("quality", "*"), "nothing is evaluated"),

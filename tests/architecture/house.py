@@ -17,7 +17,7 @@ _BESIDE_FLEET = frozenset({"runtime.media", "runtime.trust", "runtime.conversati
 _DISPATCH = _DIALECTS | _DECISIONS | _BESIDE_FLEET | {"runtime.fleet"}
 _LIFE = _DISPATCH | {"runtime.dispatch"}
 _SERVER = _LIFE | {"runtime.life"}
-_EVERYTHING = _SERVER | {"runtime.server", "local_models", "cloud"}
+_EVERYTHING = _SERVER | {"runtime.batch", "runtime.server", "local_models", "cloud"}
 
 # Room -> the rooms it may import besides itself. Siblings of one layer do not know each other.
 ROOMS: Mapping[str, frozenset[str]] = {
@@ -38,7 +38,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "runtime.fleet": _DIALECTS | _DECISIONS,
     "runtime.dispatch": _DISPATCH,
     "runtime.life": _LIFE,
-    "runtime.server": _SERVER,
+    "runtime.batch": _SERVER,
+    "runtime.server": _SERVER | {"runtime.batch"},
     "local_models": _FOUNDATION | {"runtime.wire", "runtime.dialects"},
     "cloud": _FOUNDATION | {"runtime.wire", "runtime.dialects"},
     "runtime.compose": _EVERYTHING,
@@ -77,6 +78,7 @@ TASKS: Mapping[str, str] = {
     "runtime.chores": "the place that starts them",
     "runtime.dispatch.hedge": "a race, and its `finally` ends what still runs",
     "runtime.server.presence": "a watch on the client's connection, ended by its `with`",
+    "runtime.batch.lane": _AWAITED,
     "runtime.cli.bulk.job": _AWAITED,
     "runtime.cli.bulk.run": _AWAITED,
     "runtime.cli.serve": _AWAITED,

@@ -8,11 +8,14 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
 import uvicorn
 
+from runtime.batch.lane import BatchLane, DialectFor
+from runtime.batch.store import BatchStore
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
@@ -36,14 +39,17 @@ from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.connection import ConnectionLimits, http_protocol
 from runtime.server.hosts_and_origins import Origins
+from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.counting import Counting
+from runtime.server.pages.files import FilePages
 from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
-from runtime.settings import Escalation, Retries, Routes, Rule
+from runtime.settings import BatchSettings, Escalation, Retries, Routes, Rule
 from runtime.trust.keys import Keys
+from runtime.wire.raw_body import RawBody
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import FakeBackend
 
@@ -58,6 +64,8 @@ class Door:
     app: App
     engine: FakeEngine
     slept: list[float]
+    lane: BatchLane
+    batches: BatchStore
 
     async def chat(self, text: str = "hi", *, model: str = "auto", **more: object) -> httpx.Response:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
@@ -79,6 +87,11 @@ class Setup:
     total_s: float = 5.0
     max_body: int = 1_000_000
     fetching: Fetching | None = None
+    batch: BatchSettings = field(default_factory=BatchSettings)
+
+
+def _always(dialect: Dialect, _: RawBody) -> Dialect:
+    return dialect
 
 
 class _Server(uvicorn.Server):
@@ -133,19 +146,28 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     pages = own_pages(desk, report, 0.0) | Responses(responses).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count
+    batches = BatchStore(folder)
+    made: dict[str, DialectFor] = {path: partial(_always, each) for path, each in dialects.items()}
+    made[RESPONSES] = ResponsesDialect().session
+    lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
+    pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
     app = App(desk, access, dialects, pages)
     store.start()
     server = _Server(
         uvicorn.Config(app, port=0, http=http_protocol(ConnectionLimits()), lifespan="off", log_config=None, ws="none")
     )
     serving = asyncio.create_task(server.serve())
+    working = asyncio.create_task(lane.run())
     while not server.started:
         await asyncio.sleep(0.005)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
-            yield Door(url, client, desk, app, engine, slept)
+            yield Door(url, client, desk, app, engine, slept, lane, batches)
     finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        batches.close()
         server.should_exit = server.force_exit = True
         await serving
         responses.close()

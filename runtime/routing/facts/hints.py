@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, cast
 
 Delivery = Literal["live", "whole"]
-Priority = Literal["interactive", "batch"]
+Priority = Literal["interactive", "default", "batch"]
 
 MEMBER = "hearth"  # of the body
 PREFIX = "x-hearth-"  # of header names
@@ -146,7 +146,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "requires": _requires,
     "max_cost_usd": _positive,
     "ttft_ms": _positive,
-    "priority": _one_of("interactive", "batch"),
+    "priority": _one_of("interactive", "default", "batch"),
     "session": _text,
     "delivery": _one_of("live", "whole"),
     "explain": _flag,

@@ -101,6 +101,7 @@ class RoutingPolicy:
     routes: Routes = field(default_factory=Routes)
     directory: Directory = field(default_factory=Directory)
     confidence: ConfidenceMap | None = None
+    batch_leaves: bool = False  # whether batch work may leave the box
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -170,13 +171,18 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         state = fleet.targets.get(name)
         if state is not None and name not in obstacles:
             obstacles[name] = cloud_obstacles(query.facts, state)
+    stays = query.facts.hints.priority == "batch" and not policy.batch_leaves
+    if stays:
+        for name in obstacles.keys() - {LOCAL}:
+            obstacles[name].append(Obstacle(Reason.RULE, "batch work stays on the box (batch.escalate is off)"))
     local, full = fleet.local, None
     if local is not None and local.predicted_ttft_s >= local.target.timeouts.total:
         full = queue_full(local)
     case = _Case(query, fleet, policy, now, obstacles, full)
     if pinned is not None:
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
-    wish = _wish(case, named if isinstance(named, Auto) else Auto())
+    home = _Wish(Reason.DEFAULT, "batch work stays on the box", (LOCAL,))
+    wish = home if stays and local else _wish(case, named if isinstance(named, Auto) else Auto())
     return _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
 
 

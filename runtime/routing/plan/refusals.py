@@ -24,6 +24,7 @@ UNSUPPORTED = "unsupported"
 CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
 BUDGET_EXCEEDED = "budget_exceeded"
 QUEUE_FULL = "queue_full"
+BATCH_ESCALATION_OFF = "batch_escalation_off"
 ENGINE_NOT_READY = "engine_not_ready"
 TARGET_NOT_AVAILABLE = "target_not_available"
 
@@ -122,4 +123,5 @@ _LADDER = (
     (Reason.REQUIRES, 403, NO_COMPLIANT_TARGET),
     (Reason.BUDGET, 402, BUDGET_EXCEEDED),
     (Reason.CONTEXT, 400, CONTEXT_LENGTH_EXCEEDED),
+    (Reason.RULE, 400, BATCH_ESCALATION_OFF),
 )

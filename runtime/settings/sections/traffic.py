@@ -43,7 +43,7 @@ class MediaIn(Section):
     timeout: Seconds = Field(default=20.0, description="seconds for all that is fetched for one request")
 
 
-class Batch(Section):
+class BatchSettings(Section):
     """Batches: work that can wait for an idle engine."""
 
     escalate: bool = Field(default=False, description="let batch work leave the box")

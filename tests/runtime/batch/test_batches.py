@@ -1,0 +1,344 @@
+"""Files and batches through the door, asked for by the vendors' own SDKs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from runtime.settings import BatchSettings
+from tests.fakes.door import Door, Setup, opened
+from tests.fakes.upstream import Gate, Turn, cloud, engine_backend, error, told, whole
+
+CHAT: Any = "/v1/chat/completions"
+SDK = openai.AsyncOpenAI
+
+
+def line(custom_id: str, text: str = "hi", *, url: str = CHAT, **more: Any) -> str:
+    body = {"model": "auto", "messages": [{"role": "user", "content": text}], **more}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": body})
+
+
+async def begun(sdk: SDK, lines: Sequence[str], **more: Any) -> str:
+    """The id of a batch of these lines."""
+    file = await sdk.files.create(file=("in.jsonl", "\n".join(lines).encode()), purpose="batch")
+    batch = await sdk.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h", **more)
+    return batch.id
+
+
+async def ended(sdk: SDK, id: str) -> Any:
+    async with asyncio.timeout(20):
+        while True:
+            batch = await sdk.batches.retrieve(id)
+            if batch.status in ("completed", "failed", "expired", "cancelled"):
+                return batch
+            await asyncio.sleep(0.02)
+
+
+async def lines_of(sdk: SDK, file_id: str | None) -> list[dict[str, Any]]:
+    if file_id is None:
+        return []
+    return [json.loads(each) for each in (await sdk.files.content(file_id)).text.splitlines()]
+
+
+def sdk_of(door: Door, key: str = "none") -> SDK:
+    return openai.AsyncOpenAI(base_url=f"{door.url}/v1", api_key=key, max_retries=0)
+
+
+async def test_a_batch_runs_to_its_end(tmp_path: Path) -> None:
+    """Every line is answered once, in the order of the file; the counts, stamps and metadata are there."""
+    async with opened(Setup(engine_backend((Turn([whole("fine")]),))), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line(f"q{n}") for n in range(25)], metadata={"run": "7"})
+        batch = await ended(sdk, id)
+        assert (batch.status, batch.request_counts.total, batch.request_counts.completed) == ("completed", 25, 25)
+        assert batch.completed_at >= batch.in_progress_at >= batch.created_at and batch.metadata == {"run": "7"}
+        rows = await lines_of(sdk, batch.output_file_id)
+        assert [row["custom_id"] for row in rows] == [f"q{n}" for n in range(25)]
+        assert all(row["response"]["body"]["choices"][0]["message"]["content"] == "fine" for row in rows)
+        assert batch.error_file_id is None
+        assert [each.id for each in (await sdk.batches.list()).data] == [id]
+        decision = (await door.client.get(f"/hearth/decisions/{rows[0]['response']['request_id']}")).json()
+        assert (decision["target"], decision["status"]) == ("local/small", 200)
+
+
+async def test_faulty_lines_fail_the_batch_before_anything_runs(tmp_path: Path) -> None:
+    """Each fault is named with its line; the engine was never asked."""
+    backend = engine_backend((Turn([whole("fine")]),))
+    lines = [line("a"), line("a"), "{", line("b", url="/v1/embeddings"), json.dumps({"custom_id": "c"}), "[1]"]
+    async with opened(Setup(backend), tmp_path) as door, sdk_of(door) as sdk:
+        batch = await ended(sdk, await begun(sdk, lines))
+        assert batch.status == "failed" and batch.errors is not None
+        assert [(each.line, each.code) for each in batch.errors.data or []] == [
+            (2, "duplicate_custom_id"),
+            (3, "invalid_json_line"),
+            (4, "mismatched_endpoint"),
+            (5, "invalid_json_line"),
+            (6, "invalid_json_line"),
+        ]
+        assert backend.lanes[0].hop.calls == []
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", "empty_file"), (b"\n \n", "empty_file")])
+async def test_a_file_without_requests_is_refused(tmp_path: Path, content: bytes, code: str) -> None:
+    """Blank lines are no requests."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door, sdk_of(door) as sdk:
+        file = await sdk.files.create(file=("in.jsonl", content), purpose="batch")
+        batch = await sdk.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
+        found = (await ended(sdk, batch.id)).errors
+        assert found is not None and [each.code for each in found.data or []] == [code]
+
+
+async def test_too_many_requests_are_refused(tmp_path: Path) -> None:
+    """`batch.max_requests` holds."""
+    setup = Setup(engine_backend((Turn([whole("x")]),)), batch=BatchSettings(max_requests=2))
+    async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
+        found = (await ended(sdk, await begun(sdk, [line(str(n)) for n in range(3)]))).errors
+        assert found is not None and [each.code for each in found.data or []] == ["too_many_tasks"]
+
+
+async def test_what_a_line_may_not_ask_goes_to_the_error_file(tmp_path: Path) -> None:
+    """A stream, a cloud by name, a bad body: each line fails alone, the others are answered."""
+    lines = [
+        line("ok"),
+        line("stream", stream=True),
+        line("cloud", model="big"),
+        json.dumps({"custom_id": "bad", "url": CHAT, "body": {"model": "auto"}}),
+    ]
+    setup = Setup(engine_backend((Turn([whole("fine")]),)), clouds=[cloud("big", Turn([whole("never")]))])
+    async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
+        batch = await ended(sdk, await begun(sdk, lines))
+        assert (batch.status, batch.request_counts.completed, batch.request_counts.failed) == ("completed", 1, 3)
+        failed = {row["custom_id"]: row["response"] for row in await lines_of(sdk, batch.error_file_id)}
+        assert {name: each["status_code"] for name, each in failed.items()} == {"stream": 400, "cloud": 400, "bad": 400}
+        assert failed["cloud"]["body"]["error"]["code"] == "batch_escalation_off"
+
+
+async def test_batch_work_never_leaves_the_box_unless_it_may(tmp_path: Path) -> None:
+    """A saturated or weaker box sends live traffic away, and keeps the lines of a batch."""
+    away = cloud("big", Turn([whole("cloud")]))
+    setup = Setup(engine_backend((Turn([whole("box")]),)), clouds=[away])
+    async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
+        door.desk.planner.policy = replace_escalation(door, queue_depth=0)
+        assert (await door.chat()).headers["x-hearth-target"] == "vendor/big-model"
+        rows = await lines_of(sdk, (await ended(sdk, await begun(sdk, [line("q")]))).output_file_id)
+        assert rows[0]["response"]["body"]["choices"][0]["message"]["content"] == "box"
+        hinted = await door.chat(hearth={"priority": "batch"})
+        assert hinted.headers["x-hearth-target"] == "local/small"
+
+
+def replace_escalation(door: Door, **members: Any) -> Any:
+    policy = door.desk.planner.policy
+    escalation = policy.escalation.model_copy(update=members)
+    door.desk.fleet.reload(door.desk.fleet.clouds, escalation)
+    return dataclasses.replace(policy, escalation=escalation)
+
+
+async def test_a_line_waits_for_an_engine_that_is_not_up(tmp_path: Path) -> None:
+    """It has no end while the engine is down, and its answer after."""
+    backend = engine_backend((Turn([whole("fine")]),))
+    backend.lanes[0].ready = False
+    async with opened(Setup(backend), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line("q")])
+        async with asyncio.timeout(10):
+            while (batch := await sdk.batches.retrieve(id)).status != "in_progress":
+                await asyncio.sleep(0.02)
+        assert batch.request_counts is not None and batch.request_counts.completed == 0
+        backend.lanes[0].ready = True
+        assert (await ended(sdk, id)).request_counts.completed == 1
+
+
+async def test_a_slot_stays_free_for_others(tmp_path: Path) -> None:
+    """Of three slots the lane takes two; a live request beside them is answered at once."""
+    gate = Gate()
+    backend = engine_backend((Turn([whole("a")], wait=gate), Turn([whole("b")], wait=gate), Turn([whole("live")])))
+    backend.lanes[0].slots = 3
+    async with opened(Setup(backend), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line(str(n)) for n in range(6)])
+        async with asyncio.timeout(10):
+            while door.lane.in_flight < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert len(backend.lanes[0].hop.calls) == 2
+        assert (await door.chat()).json()["choices"][0]["message"]["content"] == "live"
+        gate.open()
+        assert (await ended(sdk, id)).request_counts.completed == 6
+
+
+async def test_cancel_keeps_what_is_done(tmp_path: Path) -> None:
+    """The answered lines are in the output file, the others in the error file."""
+    gate = Gate()
+    backend = engine_backend((Turn([whole("first")]), Turn([whole("second")], wait=gate)))
+    backend.lanes[0].slots = 2
+    async with opened(Setup(backend), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line(str(n)) for n in range(5)])
+        async with asyncio.timeout(10):
+            while len(backend.lanes[0].hop.calls) < 2:
+                await asyncio.sleep(0.01)
+        assert (await sdk.batches.cancel(id)).status == "cancelling"
+        gate.open()
+        batch = await ended(sdk, id)
+        assert (batch.status, batch.request_counts.completed) == ("cancelled", 2)
+        errors = await lines_of(sdk, batch.error_file_id)
+        assert [(row["custom_id"], row["error"]["code"]) for row in errors] == [
+            (str(n), "batch_cancelled") for n in (2, 3, 4)
+        ]
+        with pytest.raises(openai.ConflictError):
+            await sdk.batches.cancel(id)
+
+
+async def test_an_expired_batch_names_the_lines_it_did_not_reach(tmp_path: Path) -> None:
+    """They get their end without being asked."""
+    backend = engine_backend((Turn([whole("late")]),))
+    backend.lanes[0].ready = False
+    async with opened(Setup(backend), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line("q")])
+        wall = door.desk.wall
+        door.desk.wall = lambda: wall() + 25 * 3600
+        door.lane.wake()
+        batch = await ended(sdk, id)
+        assert batch.status == "expired" and batch.expired_at is not None
+        assert [row["error"]["code"] for row in await lines_of(sdk, batch.error_file_id)] == ["batch_expired"]
+
+
+async def test_a_new_process_goes_on_where_the_last_one_died(tmp_path: Path) -> None:
+    """Lines with an answer are not asked again, those without are."""
+    gate = Gate()
+    first = engine_backend((Turn([whole("one")]), Turn([whole("lost")], wait=gate)))
+    first.lanes[0].slots = 2
+    async with opened(Setup(first), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line(str(n)) for n in range(4)])
+        async with asyncio.timeout(10):
+            while len(first.lanes[0].hop.calls) < 2:
+                await asyncio.sleep(0.01)
+    second = engine_backend((Turn([whole("again")]),))
+    async with opened(Setup(second), tmp_path) as door, sdk_of(door) as sdk:
+        rows = await lines_of(sdk, (await ended(sdk, id)).output_file_id)
+        texts = [row["response"]["body"]["choices"][0]["message"]["content"] for row in rows]
+        assert texts == ["one", "again", "again", "again"]
+        assert len(second.lanes[0].hop.calls) == 3
+
+
+async def test_files_and_batches_belong_to_their_key(tmp_path: Path) -> None:
+    """Another key sees, reads, cancels and deletes nothing."""
+    setup = Setup(engine_backend((Turn([whole("fine")]),)), keys=("one", "two"))
+    async with opened(setup, tmp_path) as door, sdk_of(door, "one") as mine, sdk_of(door, "two") as other:
+        id = await begun(mine, [line("q")])
+        batch = await ended(mine, id)
+        assert (await other.batches.list()).data == [] and (await other.files.list()).data == []
+        for call in (
+            other.batches.retrieve(id),
+            other.batches.cancel(id),
+            other.files.retrieve(batch.input_file_id),
+            other.files.delete(batch.input_file_id),
+            other.files.content(batch.output_file_id),
+        ):
+            with pytest.raises(openai.NotFoundError):
+                await call
+        with pytest.raises(openai.BadRequestError):
+            await other.batches.create(input_file_id=batch.input_file_id, endpoint=CHAT, completion_window="24h")
+        assert {each.purpose for each in (await mine.files.list()).data} == {"batch", "batch_output"}
+        assert (await mine.files.delete(batch.input_file_id)).deleted
+
+
+async def test_a_requirement_of_the_file_holds_for_every_line(tmp_path: Path) -> None:
+    """With an escalating lane, a certificate that nobody off the box has keeps the lines on it."""
+    setup = Setup(
+        engine_backend((Turn([whole("box")]),)),
+        clouds=[cloud("big", Turn([whole("cloud")]))],
+        batch=BatchSettings(escalate=True),
+    )
+    async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
+        door.desk.planner.policy = dataclasses.replace(replace_escalation(door, queue_depth=0), batch_leaves=True)
+        free = await ended(sdk, await begun(sdk, [line("q")]))
+        bound = await ended(sdk, await begun(sdk, [line("q")], extra_headers={"x-hearth-requires": "hipaa"}))
+        texts = [
+            (await lines_of(sdk, batch.output_file_id))[0]["response"]["body"]["choices"][0]["message"]["content"]
+            for batch in (free, bound)
+        ]
+        assert texts == ["cloud", "box"]
+
+
+async def test_message_batches_by_the_sdk(tmp_path: Path) -> None:
+    """Made, listed, read, and their results in the messages wire; a bad line is errored alone."""
+    setup = Setup(engine_backend((Turn(told("fine")),)))
+    async with (
+        opened(setup, tmp_path) as door,
+        anthropic.AsyncAnthropic(base_url=door.url, api_key="none", max_retries=0) as sdk,
+    ):
+        good = {"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        made = await sdk.messages.batches.create(
+            requests=[
+                {"custom_id": "a", "params": good},  # type: ignore[typeddict-item]
+                {"custom_id": "b", "params": {"model": "auto", "max_tokens": 9, "messages": "no"}},  # type: ignore[typeddict-item]
+            ]
+        )
+        async with asyncio.timeout(20):
+            while (batch := await sdk.messages.batches.retrieve(made.id)).processing_status != "ended":
+                await asyncio.sleep(0.02)
+        assert (batch.request_counts.succeeded, batch.request_counts.errored) == (1, 1)
+        results = {each.custom_id: each.result async for each in await sdk.messages.batches.results(made.id)}
+        assert results["a"].model_dump()["message"]["content"][0]["text"] == "fine"
+        assert results["b"].model_dump()["error"]["error"]["type"] == "invalid_request_error"
+        assert [each.id async for each in await sdk.messages.batches.list()] == [made.id]
+        assert (await sdk.messages.batches.cancel(made.id)).processing_status == "ended"
+        await sdk.messages.batches.delete(made.id)
+        with pytest.raises(anthropic.NotFoundError):
+            await sdk.messages.batches.retrieve(made.id)
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "status"),
+    [
+        ({"file": ("a.jsonl", b"{}")}, {"purpose": "fine-tune"}, 400),
+        ({"file": ("a.jsonl", b"{}")}, {}, 400),
+        ({"other": ("a.jsonl", b"{}")}, {"purpose": "batch"}, 400),
+        ({"file": ("a.jsonl", b"x" * 3_000_000)}, {"purpose": "batch"}, 413),
+        ({"file": ("a.jsonl", b"{}")}, {"purpose": "batch", "long": "x" * 5000}, 400),
+    ],
+)
+async def test_a_refused_upload_leaves_nothing(
+    tmp_path: Path, files: dict[str, Any], data: dict[str, str], status: int
+) -> None:
+    """Neither a file nor a half-written content."""
+    setup = Setup(engine_backend((Turn([whole("x")]),)), batch=BatchSettings(max_file_mb=2))
+    async with opened(setup, tmp_path) as door:
+        answer = await door.client.post("/v1/files", files=files, data=data)
+        assert answer.status_code == status and answer.json()["error"]["message"]
+        assert (await door.client.get("/v1/files")).json()["data"] == []
+        assert list((tmp_path / "files").iterdir()) == []
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    """A form without its end is refused."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door:
+        body = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nhalf'
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        answer = await door.client.post("/v1/files", content=body, headers=headers)
+        assert answer.status_code == 400 and "cut short" in answer.json()["error"]["message"]
+        assert list((tmp_path / "files").iterdir()) == []
+
+
+async def test_a_line_is_tried_again_when_every_candidate_failed(tmp_path: Path) -> None:
+    """Three times, then its error is its end."""
+    backend = engine_backend((error(500, "boom"),))
+    async with opened(Setup(backend), tmp_path) as door, sdk_of(door) as sdk:
+        batch = await ended(sdk, await begun(sdk, [line("q")]))
+        (row,) = await lines_of(sdk, batch.error_file_id)
+        assert row["response"]["status_code"] == 503 and batch.request_counts.failed == 1
+
+
+async def test_a_content_is_served_in_pieces(tmp_path: Path) -> None:
+    """A file larger than one piece comes back byte for byte, with its length."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door, sdk_of(door) as sdk:
+        content = bytes(range(256)) * 12_000
+        file = await sdk.files.create(file=("in.jsonl", content), purpose="batch")
+        assert file.bytes == len(content)
+        answer = (await sdk.files.content(file.id)).response
+        assert answer.content == content and int(answer.headers["content-length"]) == len(content)
