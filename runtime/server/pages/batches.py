@@ -99,7 +99,7 @@ class BatchPages:
         await request.answer_json(200, batch_object(batch), extra)
 
     async def cancel(self, request: ClientRequest, extra: Pairs) -> None:
-        """What is done is kept, what runs may end. Raises ApiError 409 for a batch that has ended."""
+        """Keeps what is done and lets end what runs. Raises ApiError 409 for a batch that has ended."""
         batch = await self._cancelled(request, PATH, "openai")
         await request.answer_json(200, batch_object(batch), extra)
 
