@@ -27,7 +27,7 @@ from runtime.cli.settings_file import FilePath, settings_file
 from runtime.compose import door
 from runtime.compose.runtime import Runtime, load_settings, pending
 from runtime.compose.state import StateLocked, lock_state
-from runtime.compose.targets import retiring
+from runtime.compose.targets import leaving, retiring
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.life.ask import Ask
 from runtime.life.collected import Collected
@@ -241,7 +241,8 @@ def _status(runtime: Runtime) -> str:
 def _greet(runtime: Runtime, base: str) -> None:
     notice(f"Hearth listens on {base}")
     today = datetime.now(UTC).date()
-    for line in (*runtime.loaded.warnings, *pending(runtime.settings), *retiring(runtime.settings, today)):
+    settings = runtime.settings
+    for line in (*runtime.loaded.warnings, *pending(settings), *leaving(settings), *retiring(settings, today)):
         notice(f"note: {line}")
     for name, (_, why) in runtime.fleet.clouds.absent.items():
         notice(f"note: target {name} is absent: {why}")

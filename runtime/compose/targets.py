@@ -124,6 +124,19 @@ def retiring(settings: Settings, today: date) -> list[str]:
     return lines
 
 
+def leaving(settings: Settings) -> list[str]:
+    """A sentence on the prompts that leave for their score; none where none can."""
+    escalation, routes = settings.escalation, settings.routes
+    order = (*routes.complex, *(routes.default or settings.targets))
+    usable = [name for name in dict.fromkeys(order) if name in settings.usable_targets]
+    limits = escalation.complexity
+    by_task = limits if isinstance(limits, Mapping) else {"default": limits}
+    shown = ", ".join(f"{limit:g}" if task == "default" else f"{limit:g} for {task}" for task, limit in by_task.items())
+    if not usable or escalation.mode != "act" or all(limit >= 1 for limit in by_task.values()):
+        return []
+    return [f"a prompt that scores {shown} or more leaves for {usable[0]}; escalation.complexity = 1 keeps it here"]
+
+
 def offline_planner(settings: Settings, clock: Callable[[], float] = time.monotonic) -> IdlePlanner:
     """Decides as a runtime on an idle box would. Opens no socket, starts nothing."""
     local = idle_target(

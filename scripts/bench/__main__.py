@@ -4,6 +4,7 @@
     idle      memory of thousands of idle streams
     soak      memory over a hundred thousand requests
     translated  CPU time of streams that are translated, beside streams that pass through
+    decision  CPU time of facts, task, score and plan
     instructions  instructions of a request, counted (needs valgrind)
     engine    added time to first token and lost tokens per second in front of a real vLLM
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from scripts.bench import engine, gateway, idle, instructions, soak, translated
+from scripts.bench import decision, engine, gateway, idle, instructions, soak, translated
 
 BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "gateway": gateway.main,
@@ -24,6 +25,7 @@ BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "soak": soak.main,
     "translated": translated.main,
     "engine": engine.main,
+    "decision": decision.main,
     "instructions": instructions.main,
 }
 

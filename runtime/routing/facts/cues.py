@@ -72,26 +72,55 @@ NO_CODE = _cues(
 )
 # Signs of code itself, in the text as it stands: one of the first, or two of the second.
 CODE_SURE = (
+    *("package main", "SELECT * ", "INSERT INTO ", "CREATE TABLE ", "Exception in thread", "NullPointerException"),
+    *("import java", "import numpy", "import pandas", "TypeError", "ValueError", "KeyError", "IndexError", "NameError"),
+    *(
+        "AttributeError",
+        "ImportError",
+        "SyntaxError",
+        "ReferenceError",
+        "git commit",
+        "npm install",
+        "pip install",
+        "sudo ",
+    ),
+    *("System.out.", "public static ", "document.get", "from __future__", "\n    return ", "@@ -", "\ndiff --git"),
+)
+CODE_SURE_MARKED = (
     *(
         "#include",
         "Traceback (most recent",
         "def __",
         "();\n",
         "console.log(",
-        "System.out.",
-        "public static ",
         "<?php",
+        "#!/bin",
+        "std::",
+        "</div>",
+        "<html",
     ),
-    *("#!/bin", "std::", "npm install", "pip install", "sudo ", "</div>", "<html", "document.get", "from __future__"),
-    *("=> {", "){\n", ") {\n", "\n    return ", "package main", "SELECT * ", "INSERT INTO ", "CREATE TABLE "),
-    *("Exception in thread", "NullPointerException", "import java", "import numpy", "import pandas", "func main("),
-    *("@@ -", "\ndiff --git", "TypeError", "ValueError", "KeyError", "IndexError", "AttributeError", "NameError"),
-    *("ImportError", "SyntaxError", "ReferenceError", "int main(", "() => ", "git commit"),
+    *("=> {", "){\n", ") {\n", "func main(", "int main(", "() => "),
 )
+CODE_MARKS = ("(", "{", "=", "<", "[", "`", "#", "->", "::", "&&", "||")  # one of them is in what is looked for below
 CODE_SIGNS = (
-    *("def ", "return ", "import ", "print(", "):\n", "();", "};", " => ", " == ", " != ", "&&", " || ", "</", "/>"),
     *(
+        "def ",
+        "return ",
+        "import ",
+        "print(",
+        "):\n",
+        "();",
+        "};",
+        " => ",
+        " == ",
+        " != ",
+        "&&",
+        " || ",
+        "</",
+        "/>",
         ".then(",
+    ),
+    *(
         "${",
         "const ",
         "null;",
@@ -104,9 +133,9 @@ CODE_SIGNS = (
         " JOIN ",
         "self.",
         "elif ",
+        "lambda ",
     ),
-    *("lambda ", "function(", "()", "range(", "len(", ".map(", ".get(", "&mut", "->", "+=", " = new "),
-    *("for (", "if (", "while ("),
+    *("function(", "()", "range(", "len(", ".map(", ".get(", "&mut", "->", "+=", " = new ", "for (", "if (", "while ("),
 )
 CODE_STARTS = (
     *("import ", "from ", "def ", "class ", "#!/", "SELECT ", "<?php", "package ", "const ", "function ", "public "),
@@ -339,3 +368,24 @@ SMALL_TALK = _cues(
     " hola ",
     " grazie | ciao | obrigad| bedankt |спасибо|привет|谢谢|你好|ありがとう|こんにちは|감사|안녕",
 )
+
+CUES = {
+    "code": CODE,
+    "no_code": NO_CODE,
+    "makes": MAKES,
+    "extraction": EXTRACTION,
+    "source": SOURCE,
+    "here": HERE,
+    "read": READ,
+    "lookup": LOOKUP,
+    "how_to": HOW_TO,
+    "math": MATH,
+    "quantity": QUANTITY,
+    "asked": ASKED,
+    "summary": SUMMARY,
+    "reworked": REWORKED,
+    "document": DOCUMENT,
+    "question": QUESTION,
+    "following": FOLLOWING,
+    "small_talk": SMALL_TALK,
+}

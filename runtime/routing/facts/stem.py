@@ -47,7 +47,9 @@ def stem_of(prompt: str) -> Stem:
     bare = _LEADING.sub("", _ASKING.sub("", prompt))
     bare = (_CLOSING.sub("", bare) if "\n" in bare else bare).strip() or prompt.strip()
     # (1) Options in the line itself: marks that follow each other.
-    inline = [(match[1] or match[2], match) for match in _INLINE.finditer(bare)]
+    inline = (
+        [(match[1] or match[2], match) for match in _INLINE.finditer(bare)] if "B) " in bare or "B. " in bare else []
+    )
     if [letter for letter, _ in inline[:3]] == ["A", "B", "C"][: max(3, len(inline))]:
         return Stem(bare[: inline[0][1].start()].strip(), _MARK.sub("", _INLINE.sub("", bare)))
     lines = [line for line in bare.split("\n") if line.strip()]

@@ -17,9 +17,10 @@ An instruction is told from the text it is about: words of a task count in the i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from runtime.routing.facts import cues
+from runtime.routing.facts.found import cues_in
 from runtime.routing.facts.stem import stem_of
 
 TOOL, MULTIMODAL, EXTRACTION, CODE = "tool", "multimodal", "extraction", "code"
@@ -27,7 +28,9 @@ MATH, DOCUMENT, SUMMARY, CHAT = "math", "document", "summary", "chat"
 
 _MARKS = b".,;:!?()[]{}\"<>*`~|/\\=&@^\n\t\r_'-"
 _BLANKED = bytes.maketrans(_MARKS, b" " * len(_MARKS))
-_WIDE = {ord(mark): " " for mark in "’‘“”«»¿¡…–—。，、；：？！（）「」『』・"}
+_MARKS_OF_LETTERS = "’‘“”„«»¿¡…–—"
+_WIDE_MARKS = _MARKS_OF_LETTERS + "。，、；：？！（）「」『』・"
+_FIRST_WIDE = "\u3040"  # of the scripts that are written without spaces
 _SEAMS = re.compile(r"(?<=[\u3040-\ud7af])(?=[a-z0-9])|(?<=[a-z0-9+#])(?=[\u3040-\ud7af])")
 _QUOTED = re.compile(
     r"\"[^\"\n]{12,}\"|“[^”]{12,}”|«[^»]{12,}»|「[^」]{8,}」|'[^'\n]{24,}'|\"\"\".*?\"\"\"|<(\w+)>.*?</\1>", re.S
@@ -35,12 +38,13 @@ _QUOTED = re.compile(
 _ROLE = re.compile(r"^\s*(?:you are|act as|imagine you are|pretend to be)\b[^.\n:]*[.\n:]\s*(?=\S)", re.I)
 _CUT = re.compile(r":\s|：|\n")
 _SENTENCE = re.compile(r"[.!?:]\s|[。！？：\n]")
-_NUMBER = re.compile(r"(?<![\w.])[$€£]?\d[\d,.]*\d|\d")
-_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
-_EXPRESSION = re.compile(
-    r"\d ?[+*×÷^=] ?[\dxyzn(]|\d [-/−] \d|\d/\d|\b[xyzn] ?[\^=+] ?[\dxyzn-]|\\(?:frac|sqrt|int|sum|boxed|cdot|le|ge)|"
-    r"\b[fgh]\([xn\d]|[√∫∑π²³≤≥]|\(x\)|\d[xyn]\b|\bx\^|[ZRQ]_\d"
-)
+_APART = bytes((*b"\n-/x*+=(:", *range(0x80, 0x100)))  # what stands between two numbers
+_NOT_DIGITS = bytes(mark for mark in range(0x80) if chr(mark) not in "0123456789 " and mark not in _APART)
+_DIGITS = bytes.maketrans(_APART, b" " * len(_APART))
+_SUM = re.compile(r"\d(?: ?[+*×÷^=] ?[\dxyzn(]| [-/−] \d|/\d|[xyn]\b)")
+_FORMULA = re.compile(r"\b[xyzn] ?[\^=+] ?[\dxyzn-]|\b[fgh]\([xn\d]|\(x\)|[ZRQ]_\d")
+_FORMULA_MARKS = ("=", "^", "+", "(", "_")
+_MATH_MARKS = ("√", "∫", "∑", "π", "²", "³", "≤", "≥", "\\cdot", "\\le", "\\ge")
 _LATEX = re.compile(r"\$[A-Za-z(\\|\[][^$\n]{0,120}\$|\\\[|\\begin\{|\\frac|\\sqrt|\\boxed|\\sum|\\int")
 
 _WHOLE = 480  # characters: a shorter text is all instruction
@@ -48,9 +52,14 @@ _LINE = 320  # of a paragraph that may be an instruction
 _LEAD = 200  # of the beginning, where an instruction about a given text stands
 _LONG = 800  # of a text that is called a document
 _VERY_LONG = 1_500  # of one that need not be
-_PUZZLE = 1_500  # a longer text with numbers in it is rarely a sum
+_PUZZLE = 1_000  # a longer text with numbers in it is rarely a sum
+_CODE_HEAD, _CODE_TAIL = 1_500, 500  # of a text that is looked through for code
 _FOLLOWS = 160  # characters of a turn that goes on with an earlier one
+_FEW = 2  # words of a turn that says nothing by itself
+_LEAST_GIVEN = 2  # words beside the instruction
+_PASSAGE = 6  # words of a text that is only pointed at
 _FENCE = "```"
+_ABOUT_TEXT = {"extraction", "summary", "reworked"}
 
 
 def task_of(turns: Sequence[str], size: int = 0, *, labelled: bool = False) -> str:
@@ -69,51 +78,42 @@ def task_of(turns: Sequence[str], size: int = 0, *, labelled: bool = False) -> s
             found = _task_of_turn(stem.doubtful, size, beside, coded=coded, earlier=earlier)
         if found != CHAT:
             return found
-        flat = _flat(turn[:_FOLLOWS])
-        if len(turn) > _FOLLOWS or _has(flat, cues.SMALL_TALK):
+        if not earlier or len(turn) > _FOLLOWS:
             break
-        if flat.count(" ") > 3 and not _has(flat, cues.FOLLOWING):
+        seen, words = _read(turn)
+        if "small_talk" in seen or (len(words) > _FEW and "following" not in seen):
             break
-    return _on_long_text(turns) if turns else CHAT
-
-
-def _on_long_text(turns: Sequence[str]) -> str:
-    """A short question behind a turn that holds a long text is asked of that text."""
-    last, *before = turns
-    long = any(len(turn) >= _VERY_LONG for turn in before)
-    return DOCUMENT if long and len(last) <= _LINE and _has(_flat(last), cues.QUESTION) else CHAT
+    # A short question behind a turn that holds a long text is asked of that text.
+    long = len(turns) > 1 and len(turns[0]) <= _LINE and any(len(turn) >= _VERY_LONG for turn in turns[1:])
+    return DOCUMENT if long and "question" in _read(turns[0])[0] else CHAT
 
 
 def _task_of_turn(text: str, attached: int, beside: int, *, coded: bool, earlier: bool) -> str:
     asked, given = _parts(text)
     given += beside
-    flat = _flat(asked)
-    words = set(flat.split())
-    making = not cues.CODE_WORDS.isdisjoint(words) or _has(flat, cues.CODE)
-    if making and _has(flat, cues.NO_CODE):
-        making = False
+    seen, words = _read(asked)
+    making = ("code" in seen or not cues.CODE_WORDS.isdisjoint(words)) and "no_code" not in seen
     # (1) Labelling and reading out, of a text that is there.
-    reads = _has(flat, cues.EXTRACTION) and not _has(flat, cues.HOW_TO) and (given >= 2 or earlier or attached > 0)
-    if reads and not (making and _has(flat, cues.MAKES)):
+    reads = "extraction" in seen and "how_to" not in seen and (given >= _LEAST_GIVEN or earlier or attached > 0)
+    if reads and not (making and "makes" in seen):
         return EXTRACTION
     long = max(len(text), attached)
-    if long < _LONG * 1.5 and given >= 6 and not coded:
-        if (_has(flat, cues.SOURCE) or _has(text, cues.LABELS)) and _has(flat, cues.LOOKUP):
-            return EXTRACTION
-        if _has(flat, cues.HERE) and _has(flat, cues.READ):
+    if long < _LONG * 1.5 and given >= _PASSAGE and not coded:
+        named = "source" in seen or _has(text, cues.LABELS)
+        if (named and "lookup" in seen) or {"here", "read"} <= seen:
             return EXTRACTION
     # (2) Code.
     if coded or making:
         return CODE
     # (3) Mathematics: sure words, or several signs.
-    reworked = _has(flat, cues.REWORKED)
-    if not reworked and _is_math(text if len(text) <= _PUZZLE else asked, flat, words):
+    reworked = "reworked" in seen
+    if not reworked and _is_math(text if len(text) <= _PUZZLE else asked, seen, words):
         return MATH
     # (4) Summaries name themselves; all else that is asked of a long text is a question on it.
-    if _has(flat, cues.SUMMARY):
+    if "summary" in seen:
         return SUMMARY
-    about = long >= _VERY_LONG or (long >= _LONG and _has(flat, cues.DOCUMENT))
-    return DOCUMENT if about and not reworked and _has(flat, cues.QUESTION) else CHAT
+    about = long >= _VERY_LONG or (long >= _LONG and "document" in seen)
+    return DOCUMENT if about and not reworked and "question" in seen else CHAT
 
 
 def _parts(text: str) -> tuple[str, int]:
@@ -124,7 +124,7 @@ def _parts(text: str) -> tuple[str, int]:
     given = (len(text) - len(plain)) // 6 + (_count(plain[first.end() :]) if first else 0)
     # (1) An instruction about the text behind it.
     cut = _CUT.search(plain, 0, _LEAD)
-    if cut and _has(_flat(head := plain[: cut.end()]), _ABOUT_TEXT) and _count(rest := plain[cut.end() :]) >= 3:
+    if cut and _read(head := plain[: cut.end()])[0] & _ABOUT_TEXT and _count(rest := plain[cut.end() :]) > _LEAST_GIVEN:
         last = rest.rstrip().rpartition("\n")[2]
         return (f"{head}\n{last}" if last.endswith(("?", "？")) and len(last) <= _LINE else head), given
     # (2) A short text is all instruction; of a long one, its first and its last paragraph.
@@ -143,35 +143,56 @@ def _count(text: str) -> int:
 
 def _is_code(text: str) -> bool:
     """True if there is code itself in a text."""
+    if len(text) > _CODE_HEAD + _CODE_TAIL:
+        text = f"{text[:_CODE_HEAD]}\n{text[-_CODE_TAIL:]}"
     if _has(text, cues.CODE_SURE):
         return True
+    if not _has(text, cues.CODE_MARKS):
+        return False
     signs = sum(map(text.__contains__, cues.CODE_SIGNS))
     if signs >= 2 or (signs and (_FENCE in text or text.startswith(cues.CODE_STARTS))):
         return True
     tag = text.partition(_FENCE)[2][:16].lower().split("\n")[0].strip()
-    return tag in cues.CODE_FENCES
+    return tag in cues.CODE_FENCES or _has(text, cues.CODE_SURE_MARKED)
 
 
-def _is_math(text: str, flat: str, words: set[str]) -> bool:
+def _is_math(text: str, seen: Set[str], words: Set[str]) -> bool:
     """True if something is to be computed, solved or proved: sure signs weigh 2, and 2 are enough."""
-    points = 2.0 if _has(flat, cues.MATH) else 0.0
+    # (1) Words.
+    points = 2.0 if "math" in seen else 0.0
     points += min(2, len(words & cues.MATH_WORDS)) + min(3, len(words & cues.MATH_WEAK)) / 2
     if points >= 2:
         return True
-    points += 2 if _LATEX.search(text) else 1.5 if _EXPRESSION.search(text) else 0
-    numbers = len(_NUMBER.findall(text)) - len(_YEAR.findall(text)) + len(words & cues.NUMBERS)
+    # (2) Formulas.
+    if ("$" in text or "\\" in text) and _LATEX.search(text):
+        return True
+    formula = _SUM.search(text) or (_has(text, _FORMULA_MARKS) and _FORMULA.search(text)) or _has(text, _MATH_MARKS)
+    points += 1.5 if formula else 0
+    # (3) Numbers, and a quantity that is asked for. Years are no numbers.
+    found = text.encode("utf-8", "surrogatepass").translate(_DIGITS, _NOT_DIGITS).split()
+    numbers = sum([len(each) != 4 or not b"1500" <= each < b"2100" for each in found]) + len(words & cues.NUMBERS)
     points += 0.5 if numbers else 0
     if points >= 2 or numbers < 2:
         return points >= 2
     flat = _flat(text)
-    return _has(flat, cues.QUANTITY) or (numbers >= 3 and " most likely " not in flat and _has(flat, cues.ASKED))
+    return _has(flat, cues.QUANTITY) or (numbers >= 3 and " likely " not in flat and _has(flat, cues.ASKED))
+
+
+def _read(text: str) -> tuple[Set[str], Set[str]]:
+    """The lists of cues that a text holds words of, and its words in lower case."""
+    flat = _flat(text)
+    words = set(flat.split())
+    return cues_in(flat, words), words
 
 
 def _flat(text: str) -> str:
     """The lower-case words of a text between single spaces. By way of bytes, which are translated in C."""
     lower = text.lower()
     if not lower.isascii():
-        lower = _SEAMS.sub(" ", lower.translate(_WIDE))
+        wide = max(lower) >= _FIRST_WIDE
+        for mark in _WIDE_MARKS if wide else _MARKS_OF_LETTERS:
+            lower = lower.replace(mark, " ")
+        lower = _SEAMS.sub(" ", lower) if wide else lower
     raw = lower.encode("utf-8", "surrogatepass").translate(_BLANKED)
     return f" {' '.join(raw.decode('utf-8', 'surrogatepass').split())} "
 
@@ -179,6 +200,3 @@ def _flat(text: str) -> str:
 def _has(text: str, phrases: Iterable[str]) -> bool:
     """True if any of the phrases occurs. In C: a generator would cost more than the search."""
     return any(map(text.__contains__, phrases))
-
-
-_ABOUT_TEXT = (*cues.EXTRACTION, *cues.SUMMARY, *cues.REWORKED)

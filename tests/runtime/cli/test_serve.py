@@ -249,3 +249,35 @@ def test_a_full_disk_at_the_start_is_a_sentence(tmp_path: Path, engine: str, mos
             assert hearth.process.wait(DRAIN_S + ENDS_WITHIN_S) == 1
             assert "cannot be used" in lines[0]
         assert "Traceback" not in "".join(lines) + hearth.stderr.read()
+
+
+def test_prefer_moves_automatic_traffic_while_it_runs(tmp_path: Path, engine: str) -> None:
+    """A line in the file, and the next answers come from there; the engine runs on."""
+    target = f'[targets.cloud]\nprovider = "openai"\nmodel = "large"\nbase_url = "{engine}"\n'
+    with served(tmp_path, engine) as hearth:
+        hearth.until("ready:")
+        settings = tmp_path / "hearth.toml"
+        settings.write_text(target)
+        hearth.until("settings reloaded")
+        assert answered_by(hearth).startswith("local/")
+        settings.write_text(f'{target}[escalation]\nprefer = "openai/another"\n')
+        hearth.until("settings reloaded: escalation.prefer")
+        assert answered_by(hearth) == "openai/another"
+        settings.write_text(f'{target}[escalation]\nprefer = "nobody"\n')
+        hearth.until("settings not reloaded")
+        assert answered_by(hearth) == "openai/another"
+        settings.write_text(target)
+        hearth.until("settings reloaded: escalation.prefer")
+        assert answered_by(hearth).startswith("local/")
+
+
+def answered_by(hearth: Served) -> str:
+    """The target that answers `auto` now."""
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{hearth.port}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return str(answer.headers["x-hearth-target"])
