@@ -164,7 +164,7 @@ def test_no_body_stops_the_reading(body: dict[str, Any], dialect: str) -> None:
     query = read_query(dialect, body, Hints(), {}, TokenEstimate())
     facts = query.facts
     assert math.isfinite(query.score)
-    assert 0.0 <= query.score <= 1.0
+    assert 0.0 <= query.score < 1.0
     assert facts.prompt_tokens >= 0
     assert facts.n >= 1
     assert isinstance(facts.model, str)
@@ -176,20 +176,7 @@ def test_the_score_of_any_text_is_in_range(text: str) -> None:
     """A percentile, always."""
     score = query_of(chat(text)).score
     assert math.isfinite(score)
-    assert 0.0 <= score <= 1.0
-
-
-@settings(max_examples=60, **CALM)
-@given(st.integers(0, 3000), st.integers(0, 3000))
-def test_more_words_never_score_less(few: int, more: int) -> None:
-    """The score is monotone in its feature."""
-    low, high = sorted((few, more))
-    assert query_of(chat("word " * low)).score <= query_of(chat("word " * high)).score
-
-
-def test_the_score_spreads_the_reference_sample() -> None:
-    """The median prompt of the sample scores about a half."""
-    assert query_of(chat("word " * 40)).score == pytest.approx(0.5, abs=0.15)
+    assert 0.0 <= score < 1.0
 
 
 @pytest.mark.parametrize(("size", "seconds"), [(2_000, 0.002), (100_000, 0.01)])
