@@ -121,7 +121,7 @@ def is_open(reading: Reading) -> bool:
 
 
 def brevity(reading: Reading) -> float:
-    """How short the three longest sentences are."""
+    """The brevity of the three longest sentences: the greater, the shorter."""
     return -log1p(sum(map(len, reading.longest)))
 
 
