@@ -1,7 +1,7 @@
 # make run        install what is missing, get the built-in model, serve on 127.0.0.1:8000, show the first answer
 # make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
 # make test-slow   ten times the sizes, and soaks
-# make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, …), installed at pinned versions
+# make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, Codex, …), installed at pinned versions
 # make test-packaging  the wheel, built and installed; the container image, built and run (as root; needs Debian's mmdebstrap)
 # make check      format, lint, types, architecture              make format       what check would complain about
 # make bench      gateway cost and added latency                 make lock         write scripts/locks again

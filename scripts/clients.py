@@ -1,7 +1,7 @@
 """The real clients that tests run against Hearth: `python -m scripts.clients [--ci] [NAME …]` installs them.
 
 Each Python client has an environment of its own (scripts/locks/clients-*.txt), the JavaScript ones share one
-(tests/clients/node/javascript, with its own Node.js), and Claude Code has its own (tests/clients/node/claude_code).
+(tests/clients/node/javascript, with its own Node.js), and each coding agent has its own beside it (`AGENTS`).
 All at pinned versions, by hash. Knows where their programs are; what they are asked, the tests know. Standard library only.
 """
 
@@ -23,10 +23,15 @@ from scripts.lock import CLIENTS
 PACKAGES = ROOT / "tests" / "clients" / "node"
 PYTHON = tuple(name.removeprefix("clients-") for name in CLIENTS)
 JAVASCRIPT = "javascript"
-CLAUDE_CODE = "claude_code"
-NAMES = (*PYTHON, JAVASCRIPT, CLAUDE_CODE)
+# Agents that are one program, by their folder; where npm puts it.
+AGENTS = {
+    "claude_code": "@anthropic-ai/claude-code-*/claude",
+    "codex": "@openai/codex-*/vendor/*/bin/codex",
+    "opencode": "opencode-*/bin/opencode",
+}
+NAMES = (*PYTHON, JAVASCRIPT, *AGENTS)
 # Few and telling enough for every run of `make test`.
-IN_CI = ("openai", "anthropic", CLAUDE_CODE)
+IN_CI = ("openai", "anthropic", "claude_code", "codex")
 
 
 def python_client(name: str) -> Path:
@@ -48,19 +53,19 @@ def node(folder: Path) -> Path:
     return Path(found)
 
 
-def claude_code() -> Path:
-    """Claude Code's program. Raises UnfitBoxError where there is none for this machine."""
-    folder = apart.node_environment("clients-claude-code", PACKAGES / CLAUDE_CODE)
-    found = sorted(folder.glob("node_modules/@anthropic-ai/claude-code-*/claude"))
+def agent(name: str) -> Path:
+    """The program of one of `AGENTS`. Raises UnfitBoxError where there is none for this machine."""
+    folder = apart.node_environment(f"clients-{name.replace('_', '-')}", PACKAGES / name)
+    found = sorted(folder.glob(f"node_modules/{AGENTS[name]}"))
     if not found:
-        raise UnfitBoxError("Claude Code has no program for this machine in the package registry")
+        raise UnfitBoxError(f"{name} has no program for this machine in the package registry")
     return found[0]
 
 
 INSTALL: Mapping[str, Callable[[], Path]] = {
     **{name: partial(python_client, name) for name in PYTHON},
     JAVASCRIPT: javascript,
-    CLAUDE_CODE: claude_code,
+    **{name: partial(agent, name) for name in AGENTS},
 }
 
 

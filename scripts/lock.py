@@ -53,6 +53,8 @@ CLIENTS = {
     "clients-instructor": "instructor==1.17.0",
     "clients-langchain": "langchain-openai==1.7.3",
     "clients-llm": "llm==0.36",
+    "clients-openai-agents": "openai-agents==0.24.0",
+    "clients-livekit-agents": "livekit-agents[openai]==1.8.9",
 }
 # What plays faulty vendors to Hearth, and judges how it takes them.
 FAULTS = {"faults-llmock": "llmock==0.2.2"}

@@ -23,11 +23,16 @@ def holds_results(body: RawBody) -> bool:
 
 
 def results_in_place(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The conversation with each result in the message after the turn of its call.
+    """The conversation with one result of each call, in the message after the turn of the call.
 
     Agents put other things between the two: instructions, a word of the user, text of the model, results of other calls. These
-    keep their order, behind the results. A result without a call stays where it is.
+    keep their order, behind the results. A result without a call stays where it is. Several results of one call become one:
+    an agent reports what a tool said while it ran, and later how it ended.
     """
+    return tuple(map(_one_result_per_call, _moved(messages)))
+
+
+def _moved(messages: Sequence[Message]) -> Sequence[Message]:
     callers: dict[str, int] = {}  # call id -> place of the turn that made the call last
     late: dict[int, list[Part]] = {}  # place of a turn -> its results that stand too far behind it
     rest: dict[int, tuple[Part, ...]] = {}  # place of a message -> its parts without those
@@ -44,7 +49,7 @@ def results_in_place(messages: Sequence[Message]) -> tuple[Message, ...]:
         if len(kept) < len(message.parts):
             rest[place] = tuple(kept)
     if not late:
-        return tuple(messages)
+        return messages
     out: list[Message] = []
     pending: list[Part] = []
     for place, message in enumerate(messages):
@@ -59,4 +64,19 @@ def results_in_place(messages: Sequence[Message]) -> tuple[Message, ...]:
         elif parts or not message.parts:
             out.append(replace(message, parts=parts) if place in rest else message)
         pending = late.get(place, [])
-    return (*out, Message(Role.USER, tuple(pending))) if pending else tuple(out)
+    return [*out, Message(Role.USER, tuple(pending))] if pending else out
+
+
+def _one_result_per_call(message: Message) -> Message:
+    """The message itself if no call has two results in it."""
+    first: dict[str, ToolResult] = {}
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
+    for part in results:
+        one = first.setdefault(part.call_id, part)
+        if one is not part:
+            together = replace(one, content=one.content + part.content, is_error=one.is_error or part.is_error)
+            first[part.call_id] = together
+    if len(first) == len(results):
+        return message
+    rest = [part for part in message.parts if not isinstance(part, ToolResult)]
+    return replace(message, parts=(*first.values(), *rest))

@@ -1,9 +1,9 @@
 """`hearth serve` as clients meet it, between them and a scripted stand-in for models.
 
-The stand-in is the box's engine (attached by URL, the model name `local`) and three clouds, one on each of the wires it
-speaks (`cloud`: OpenAI's, `claude`: Anthropic's, `gemini`), so that every client meets its own wire and a translation.
-Clients run as processes with an environment of their own making: nothing of the user's settings, keys or proxies reaches
-them.
+The stand-in is the box's engine (attached by URL, the model name `local`) and a cloud on each of the wires it speaks
+(`cloud`: OpenAI's chat, `thinker`: its responses, `claude`: Anthropic's, `gemini`), strict as the vendors are, so that every
+client meets its own wire and a translation. Clients run as processes with an environment of their own making: nothing of the
+user's settings, keys or proxies reaches them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.processes import Running, free_port
-from tests.fakes import scripted_generate, scripted_messages
+from tests.fakes import scripted_generate, scripted_messages, scripted_responses, strict
 
 WINDOW_S = 100.0
 _KEY = "clients-key"
@@ -38,6 +38,10 @@ ttft_ms = 600000
 provider = "openai"
 model = "scripted-cloud"
 base_url = "{upstream}/v1"
+[targets.thinker]
+provider = "openai"
+model = "gpt-6.1-sol"
+base_url = "{upstream}/v1"
 [targets.claude]
 provider = "anthropic"
 model = "claude-haiku-5-5"
@@ -48,6 +52,11 @@ model = "gemini-3.8-flash"
 base_url = "{upstream}"
 [aliases]
 "gpt-4o" = "auto"
+"gpt-5.5" = "claude"
+"gpt-5.6-sol" = "local"
+"gpt-6-sol" = "gemini"
+"gpt-5.6-terra" = "cloud"
+"gpt-6.2-sol" = "thinker"
 """
 
 
@@ -60,7 +69,7 @@ class Served:
     key: str = _KEY
 
     def exchanges(self, mark: str) -> list[dict[str, Any]]:
-        """What reached the stand-in with `mark` in its text, oldest first: {"path", "headers", "body"}."""
+        """What reached the stand-in with `mark` in its text, oldest first: {"path", "headers", "body", "faults"}."""
         with urllib.request.urlopen(f"{self.upstream}/_scripted/asked", timeout=10) as answer:
             every = json.load(answer)
         return [each for each in every if mark in json.dumps(each["body"])]
@@ -98,14 +107,18 @@ def serving(folder: Path) -> Iterator[Served]:
 def _as_chat(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if scripted_generate.is_asked(path):
         return scripted_generate.as_chat(body)
-    return scripted_messages.as_chat(body) if path == "/v1/messages" else body
+    if path == strict.RESPONSES:
+        return scripted_responses.as_chat(body)
+    return scripted_messages.as_chat(body) if path == strict.MESSAGES else body
 
 
 def _hello() -> bytes:
     return json.dumps({"model": "local", "messages": [{"role": "user", "content": "Are you there?"}]}).encode()
 
 
-def run(command: Sequence[str | Path], folder: Path, env: Mapping[str, str], *, ends: int = 0) -> str:
+def run(
+    command: Sequence[str | Path], folder: Path, env: Mapping[str, str], *, ends: int = 0, stdin: str | None = None
+) -> str:
     """A client's output, with its errors where it is to end with one. Fails with all it said where it ends otherwise."""
     (folder / "home").mkdir(parents=True, exist_ok=True)
     own = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1", **env}
@@ -113,7 +126,7 @@ def run(command: Sequence[str | Path], folder: Path, env: Mapping[str, str], *, 
         [str(word) for word in command],
         cwd=folder,
         env=own,
-        stdin=subprocess.DEVNULL,
+        input=stdin or "",
         capture_output=True,
         text=True,
         timeout=WINDOW_S,

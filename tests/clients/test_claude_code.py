@@ -23,7 +23,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def program() -> Path:
     try:
-        return clients.claude_code()
+        return clients.agent("claude_code")
     except UnfitBoxError as unfit:
         pytest.skip(str(unfit))
 

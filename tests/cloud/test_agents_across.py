@@ -232,3 +232,39 @@ def test_a_search_for_tools_that_the_client_runs(query: str, stream: bool) -> No
         body, dropped = sent(wire, again)
         assert len(list(declared(body))) == 2
         assert dropped == ()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_an_output_has_the_kind_of_its_call(wire: str) -> None:
+    """A custom tool's text is answered as such where the wire has both kinds."""
+    called = {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin Patch"}
+    back = {"type": "custom_tool_call_output", "call_id": "c1", "output": "Done."}
+    body, _ = sent(wire, read(tools=[PATCH], input=[{"role": "user", "content": "Go."}, called, back]))
+    if wire == "responses":
+        assert [item.get("type") for item in body["input"]] == [None, "custom_tool_call", "custom_tool_call_output"]
+    else:
+        assert json.dumps(body).count("Done.") == 1
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("later", [False, True])
+def test_several_outputs_of_one_call_are_one(wire: str, later: bool) -> None:
+    """A tool that reports while it runs, and after a word of the user, and at its end has one result, right behind its call."""
+    called = {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin Patch"}
+    outputs = [
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": text} for text in ("Half.", "Done.", "Cleaned.")
+    ]
+    said = {"role": "user", "content": "Go."}
+    between = [said] if later else []
+    items = [said, called, outputs[0], *between, *outputs[1:]]
+    body, _ = sent(wire, read(tools=[PATCH], input=items))
+    written = json.dumps(body)
+    places = [written.index(each["output"]) for each in outputs]
+    assert places == sorted(places)
+    marks = {
+        "local": '"tool_call_id"',
+        "claude": '"tool_use_id"',
+        "gemini": '"functionResponse"',
+        "responses": "call_output",
+    }
+    assert written.count(marks[wire]) == 1

@@ -4,8 +4,8 @@ First match (`answer`; each row but the first two and the last is asked for in t
 
     a tool must be called        the tool that the prompt names, else one not called yet, with arguments that fit its schema;
                                  with `{}` while the prompt says `badly at first` and nothing has come back yet
+    `call NAME with {…}`         those calls, of the tools that are offered; those behind `then` one turn later
     tool results came back       text: `The tools said: …`
-    `call NAME with {…}`         those calls, of the tools that are offered
     a schema, or JSON            an object that fits; so it does when the prompt says `Answer in JSON`
     anything else                text
 
@@ -14,6 +14,7 @@ With `think` in the prompt, calls and text come after reasoning. Bodies are thos
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -55,17 +56,19 @@ class Answer:
 def answer(body: Json) -> Answer:
     messages: list[Json] = body["messages"]
     tools = {tool["function"]["name"]: tool["function"] for tool in body.get("tools") or () if "function" in tool}
-    prompt = _prompt(messages)
+    prompt, done = _prompt(messages)
     results = _results(messages)
+    steps = list(_steps(prompt))[done:]
     ordered = tuple(call for call in _orders(prompt) if call.name in tools)
+    due = tuple(call for call in _orders(steps[0]) if call.name in tools) if steps else ()
     choice = body.get("tool_choice")
     reasoning = THOUGHT if _THINK in prompt else ""
     if tools and (choice == "required" or isinstance(choice, dict)):
         return Answer(calls=(_forced(choice, tools, messages, ordered, bad=_BADLY in prompt and not results),))
+    if due and choice != "none":
+        return Answer(calls=due, reasoning=reasoning)
     if results:
         return Answer("The tools said: " + "; ".join(results))
-    if ordered and choice != "none":
-        return Answer(calls=ordered, reasoning=reasoning)
     wanted = _schema({"type": "json_object"} if _IN_JSON in prompt else body.get("response_format"))
     if wanted is not None:
         return Answer(json.dumps(example(wanted)))
@@ -84,10 +87,24 @@ def _forced(
     return Call(name, "{}" if bad else json.dumps(example(tools[name].get("parameters") or {"type": "object"})))
 
 
-def _prompt(messages: list[Json]) -> str:
-    """The text of the last user message that has any."""
-    texts = [_text(message.get("content")) for message in messages if message["role"] == "user"]
-    return next((text for text in reversed(texts) if text), "")
+def _prompt(messages: list[Json]) -> tuple[str, int]:
+    """The text of the last user message that orders calls, else of the last that has any; the turns of calls since.
+
+    Agents add messages of their own to a task under way; once the model has answered in text, an order is over.
+    """
+    prompt, turns, calling, over = "", 0, False, True
+    for message in messages:
+        text = _text(message.get("content"))
+        if message["role"] == "assistant":
+            calls = bool(message.get("tool_calls"))
+            turns += calls and not calling
+            calling |= calls
+            over = not calling
+            continue
+        calling = False
+        if message["role"] == "user" and text and (over or _ORDER.search(text) or not _ORDER.search(prompt)):
+            prompt, turns = text, 0
+    return prompt, turns
 
 
 def _results(messages: list[Json]) -> list[str]:
@@ -102,10 +119,16 @@ def _text(content: Any) -> str:
     return content or ""
 
 
+def _steps(prompt: str) -> Iterator[str]:
+    """The prompt, cut at each `then` before an order."""
+    return iter(re.split(r"\bthen (?=call \w+ with \{)", prompt))
+
+
 def _orders(prompt: str) -> Iterator[Call]:
     for order in _ORDER.finditer(prompt):
-        given, _ = json.JSONDecoder().raw_decode(prompt[order.end() :])
-        yield Call(order[1], json.dumps(given))
+        with contextlib.suppress(json.JSONDecodeError):  # an order that somebody quotes is none
+            given, _ = json.JSONDecoder().raw_decode(prompt[order.end() :])
+            yield Call(order[1], json.dumps(given))
 
 
 def _schema(wanted: Json | None) -> Json | None:

@@ -1,9 +1,10 @@
-"""A stand-in for models that can call tools: a process that speaks OpenAI's chat wire, Anthropic's and Gemini's.
+"""A stand-in for models that can call tools: a process that speaks both of OpenAI's wires, Anthropic's and Gemini's.
 
     python -m tests.fakes.scripted_model --port N
 
-What it says, `script` says. GET /_scripted/asked gives every body that reached it: [{"path", "headers", "body"}, …],
-canaries included. Usage is always 40 tokens in, 10 of them from a cache, and 8 out. Any model name is served.
+What it says, `script` says; what strict servers refuse, it refuses as they do (`strict`). GET /_scripted/asked gives every body
+that reached it: [{"path", "headers", "body", "faults"}, …], canaries included. Usage is always 40 tokens in, 10 of them from a
+cache, and 8 out. Any model name is served.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import count
 
-from tests.fakes import scripted_generate, scripted_messages
+from tests.fakes import scripted_generate, scripted_messages, scripted_responses, strict
 from tests.fakes.script import PLAIN, Answer, Call, Json, answer, pieces
 from tests.fakes.tiny_http import Exchange, listen
 
@@ -75,6 +76,15 @@ def _event_bytes(chunk: Json) -> bytes:
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
+def _refusal(path: str, message: str) -> Json:
+    if scripted_generate.is_asked(path):
+        return {"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}
+    error: Json = {"type": "invalid_request_error", "message": message}
+    if path == strict.MESSAGES and message == strict.NO_THREADS:
+        error["details"] = {"error_code": "thread_unsupported_request"}
+    return {"type": "error", "error": error} if path == strict.MESSAGES else {"error": error | {"code": None}}
+
+
 # The server
 
 
@@ -93,9 +103,18 @@ class Server:
         if exchange.method != "POST" or not exchange.path.startswith(("/v1/", "/v1beta/")):
             return await exchange.say({"detail": "Not Found"}, 404)
         body = json.loads(exchange.body)
-        self.asked.append({"path": exchange.path, "headers": exchange.headers, "body": body})
+        faults = strict.refused(exchange.path, body)
+        self.asked.append({"path": exchange.path, "headers": exchange.headers, "body": body, "faults": faults})
+        if faults:
+            return await exchange.say(_refusal(exchange.path, "; ".join(faults)), 400)
         if exchange.path == "/v1/chat/completions":
             return await self._chat(exchange, body)
+        if exchange.path == "/v1/responses":
+            said = answer(scripted_responses.as_chat(body))
+            events = list(scripted_responses.events(said, body, self._id()))
+            if not body.get("stream"):
+                return await exchange.say(events[-1]["response"])
+            return await self._stream(exchange, map(scripted_responses.event_bytes, events))
         if exchange.path == "/v1/messages":
             return await self._messages(exchange, body)
         if scripted_generate.is_asked(exchange.path):

@@ -13,7 +13,7 @@ from scripts.lock import CLIENTS
 PAGE = (ROOT / "docs" / "clients.md").read_text()
 PYTHON = [wanted.split("==")[1] for wanted in CLIENTS.values()]
 JAVASCRIPT = [
-    version
+    version.removeprefix("npm:@openai/codex@").partition("-linux")[0]
     for package in sorted(PACKAGES.glob("*/package.json"))
     for kind in ("dependencies", "optionalDependencies")
     for name, version in json.loads(package.read_text()).get(kind, {}).items()

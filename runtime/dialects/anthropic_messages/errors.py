@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from runtime.dialects.anthropic_messages.words import NO_THREADS
 from runtime.wire import sse
 from runtime.wire.api_error import ApiError
 
@@ -36,6 +37,8 @@ def error_body(error: ApiError) -> bytes:
         message = f"{_TOO_LONG_WORDS}: {message}"
     detail: dict[str, Any] = {"type": error_type(error.status), "message": message}
     detail |= {name: value for name, value in (("code", error.code), ("param", error.param)) if value is not None}
+    if NO_THREADS in error.message:  # by the details clients know that they must send the whole conversation
+        detail["details"] = {"error_code": "thread_unsupported_request"}
     return msgspec.json.encode({"type": "error", "error": detail, "request_id": None})
 
 

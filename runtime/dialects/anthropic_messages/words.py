@@ -9,6 +9,7 @@ from runtime.contract.events import Finish, Stop
 from runtime.contract.usage import Usage
 
 NAME = "anthropic_messages"
+NO_THREADS = "this target keeps no threads"  # conversations that a server of this wire stores and continues
 
 FINISH: Mapping[str, Finish] = {
     "end_turn": "stop",

@@ -73,7 +73,12 @@ def signed_tools() -> object:
 
 
 def answered(messages: list[dict], message: openai.types.chat.ChatCompletionMessage) -> str:
-    calls = [call.model_dump(include={"id": True, "type": True, "function": True}) for call in message.tool_calls]
+    wanted = {
+        "id": True,
+        "type": True,
+        "function": {"name", "arguments"},
+    }  # a stream's helper adds what no server knows
+    calls = [call.model_dump(include=wanted) for call in message.tool_calls]
     messages.append({"role": "assistant", "content": message.content, "tool_calls": calls})
     for call in message.tool_calls:
         given = get_weather(**json.loads(call.function.arguments))

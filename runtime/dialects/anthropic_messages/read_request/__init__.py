@@ -9,7 +9,7 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Format, Message, Opaque, Part, Request, Role, Text, Thinking
 from runtime.dialects.anthropic_messages.read_request.blocks import Blocks
 from runtime.dialects.anthropic_messages.read_request.tools import Tools, tool_choice, tools
-from runtime.dialects.anthropic_messages.words import NAME
+from runtime.dialects.anthropic_messages.words import NAME, NO_THREADS
 from runtime.dialects.seam import HINTS
 from runtime.dialects.tool_results import results_in_place
 from runtime.wire import members
@@ -46,6 +46,9 @@ _BILLING = "x-anthropic-billing-header"
 def read_request(body: RawBody, *, stream: bool) -> Request:
     """Raises BadBody with the place; Unsupported if nothing but a warm cache is asked for."""
     data = body.data
+    if data.get("thread") is not None:
+        # The client sends the whole conversation then: another target would serve it no better.
+        raise BadBody(f"{NO_THREADS}: send the whole conversation without 'thread'", "thread")
     limit = members.whole(data, "max_tokens", 0)
     if limit == 0:
         raise Unsupported(

@@ -41,6 +41,7 @@ class Items:
 
     def __init__(self, profile: ResponsesProfile, dropped: list[str]) -> None:
         self._profile, self._dropped = profile, dropped
+        self._kinds: dict[str, str] = {}  # of the calls so far, by id: an output has the kind of its call
 
     def written(self, messages: Sequence[Message]) -> list[Json]:
         """Raises Unsupported."""
@@ -80,8 +81,10 @@ class Items:
             match part:
                 case ToolCall() if part.extra.get(NAME, {}).get("type") == "custom_tool_call":
                     text = msgspec.json.decode(part.arguments).get(INPUT)
+                    self._kinds[part.id] = "custom_tool_call"
                     yield {"type": "custom_tool_call", "call_id": part.id, "name": part.name, "input": text}
                 case ToolCall():
+                    self._kinds[part.id] = "function_call"
                     yield {
                         "type": "function_call",
                         "call_id": part.id,
@@ -119,7 +122,8 @@ class Items:
             output = [self._part(part) for part in result.content]
         elif result.is_error:
             output = msgspec.json.encode({"error": output}).decode()
-        return {"type": "function_call_output", "call_id": result.call_id, "output": output}
+        kind = self._kinds.get(result.call_id, "function_call")
+        return {"type": f"{kind}_output", "call_id": result.call_id, "output": output}
 
     def _part(self, part: Part) -> Json:
         match part:

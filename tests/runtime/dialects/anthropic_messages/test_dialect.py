@@ -150,3 +150,15 @@ def test_the_list_of_models_reads_as_the_vendors() -> None:
     assert listing.page([])["first_id"] is None
     assert listing.wanted(["accept", "anthropic-version"])
     assert not listing.wanted(["accept"])
+
+
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
+def test_a_thread_is_refused_so_that_the_client_sends_everything(thread: dict[str, str]) -> None:
+    """The SDK's tool runner asks for threads unasked; by this error it goes on without one."""
+    ask = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], "thread": thread}
+    body = RawBody(json.dumps(ask).encode())
+    with pytest.raises(BadBody) as caught:
+        MESSAGES.read_request(body)
+    written = MESSAGES.error_body(ApiError(400, str(caught.value), "invalid_body"))
+    assert json.loads(written)["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert json.loads(MESSAGES.passing(body, "m").body)["thread"] == thread
