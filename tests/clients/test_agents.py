@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripts.install import UnfitBoxError
+from local_models.installer.install import UnfitBoxError
 from tests.clients import agents
 from tests.clients.agents import LINE, NEW, NOTE, TARGETS, WORD, Agent, Run
 from tests.clients.serving import Served, run
