@@ -10,7 +10,6 @@ import contextlib
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,10 +18,11 @@ import typer
 
 from local_models.classification.labels import LabelError, descriptions_from, labels_from
 from local_models.classification.question import INSTRUCTIONS, Prompt
-from runtime.cli.bulk.job import BulkJob, BulkOutcome, NoRuntimeError, perform
-from runtime.cli.bulk.journal import JournalError, state_files
-from runtime.cli.bulk.meter import NoMeter, ProgressMeter, meter_for
-from runtime.cli.bulk.rows import FileFormat, InputError, Source, format_of
+from runtime.cli.bulk.command import performed
+from runtime.cli.bulk.job import BulkJob, BulkOutcome
+from runtime.cli.bulk.journal import state_files
+from runtime.cli.bulk.rows import FileFormat, Source, format_of
+from runtime.cli.bulk.sorting import LabelJob
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import duration
@@ -73,19 +73,17 @@ def classify(
         job = BulkJob(
             source=_source(file, format_, text_field, id_field, Path(spool)),
             out=out,
-            prompt=prompt,
-            model=model,
+            question=LabelJob(prompt, model, tolerance),
             url=address.url,
             key=address.key,
             socket=address.socket,
             concurrency=concurrency,
-            tolerance=tolerance,
             patience_s=patience,
             strict=strict,
             restart=restart,
             replayable=file != _STDIN,
         )
-        outcome = _performed(job, quiet)
+        outcome = performed(job, "classify", quiet=quiet)
     print(msgspec.json.encode(_summary(outcome, out)).decode() if json else _words(outcome, out))
     if outcome.interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
@@ -135,23 +133,6 @@ def _source(file: str, format_: FileFormat | None, text_field: str | None, id_fi
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}", Exit.USAGE) from error
     return Source(path, format_ or format_of(path), size, text_field, id_field)
-
-
-def _performed(job: BulkJob, quiet: bool) -> BulkOutcome:
-    def meter(total: int, before: int) -> ProgressMeter:
-        return NoMeter() if quiet else meter_for(sys.stderr, total, before, time.monotonic)
-
-    try:
-        return perform(job, meter)
-    except (JournalError, InputError) as error:
-        raise CommandError(str(error), Exit.FAILED) from error
-    except NoRuntimeError as error:
-        raise CommandError(
-            f"no runtime answers at {job.url} ({error}): start it with: hearth serve; or name another with --url",
-            Exit.NO_RUNTIME,
-        ) from error
-    except OSError as error:
-        raise CommandError(f"{error}: the same command resumes once that is mended", Exit.FAILED) from error
 
 
 def _summary(outcome: BulkOutcome, out: Path) -> dict[str, Any]:

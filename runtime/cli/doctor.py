@@ -60,7 +60,7 @@ def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Ite
         yield CheckRow("settings", FAIL, str(fault), "correct them, then: hearth config check")
         return
     yield CheckRow("settings", OK, str(loaded.file) if loaded.file else "defaults and environment")
-    for line in (*loaded.warnings, *pending(loaded.settings)):
+    for line in (*loaded.warnings, *pending(loaded.settings, env)):
         yield CheckRow("settings", WARN, line)
     yield from _engine(loaded.settings, env, probe)
     # Targets without an adapter are reported among the settings.

@@ -37,6 +37,7 @@ COMMANDS = (
     CommandEntry(
         "classify", "runtime.cli.classify", "label a file's rows on the local engine; resumes where it stopped"
     ),
+    CommandEntry("calibrate", "runtime.cli.calibrate", "measure when the local model's first tokens can be trusted"),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
     CommandEntry("models", "runtime.cli.models", "list, fetch, size and remove the models this box could serve"),
     CommandEntry("engine", "runtime.cli.engine", "install, list and remove vLLM's own environments"),

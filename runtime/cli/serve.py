@@ -242,7 +242,8 @@ def _greet(runtime: Runtime, base: str) -> None:
     notice(f"Hearth listens on {base}")
     today = datetime.now(UTC).date()
     settings = runtime.settings
-    for line in (*runtime.loaded.warnings, *pending(settings), *leaving(settings), *retiring(settings, today)):
+    notes = (*pending(settings, environment()), *leaving(settings), *retiring(settings, today))
+    for line in (*runtime.loaded.warnings, *notes):
         notice(f"note: {line}")
     for name, (_, why) in runtime.fleet.clouds.absent.items():
         notice(f"note: target {name} is absent: {why}")

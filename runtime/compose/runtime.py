@@ -8,6 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from local_models.backend import LocalBackend
 from runtime.batch.lane import BatchLane, DialectFor
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
+from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, secret_names
 from runtime.compose.report import ProcessFacts, report
@@ -64,9 +66,9 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Loaded:
     return load(path, env, NAMES)
 
 
-def pending(settings: Settings) -> list[str]:
-    """A sentence for each setting that this version reads and does not act on yet."""
-    return not_in_force(settings, ADAPTERS)
+def pending(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    """A sentence for each setting that is read and has no effect: in this version, or on this box as it is."""
+    return [*not_in_force(settings, ADAPTERS), *without_map(settings, env)]
 
 
 def _always(dialect: Dialect, _: RawBody) -> Dialect:
@@ -88,7 +90,7 @@ class Runtime:
         fatal: Callable[[str], None],
     ) -> None:
         settings = loaded.settings
-        self.settings, self.loaded, self._folder = settings, loaded, folder
+        self.settings, self.loaded, self._env, self._folder = settings, loaded, env, folder
         self.reloaded_at: float | None = None
         self.refused: Callable[[], str | None] = lambda: None  # why the last reload was refused
         self.started_at = time.time()
@@ -115,7 +117,7 @@ class Runtime:
         )
         effects = Effects(time.monotonic, random.random, asyncio.sleep, self._fetching)
         self.desk = Desk(
-            planner=Planner(policy(settings, local.target, known)),
+            planner=Planner(replace(policy(settings, local.target, known), confidence=read_map(settings, env, folder))),
             dispatcher=Dispatcher(self.fleet, settings.retries, effects),
             fleet=self.fleet,
             store=self.store,
@@ -159,7 +161,9 @@ class Runtime:
         """
         known, local = targets(settings), self.fleet.local.target
         callable_clouds = clouds(known, self._cloud_client)
-        decides = policy(settings, local, known, self.engine.served)
+        decides = replace(
+            policy(settings, local, known, self.engine.served), confidence=self.desk.planner.policy.confidence
+        )
         self.fleet.reload(callable_clouds, settings.escalation)
         self.desk.planner.policy = decides
         self.desk.dispatcher.retries = settings.retries
@@ -173,10 +177,16 @@ class Runtime:
         self.reloaded_at = time.time()
 
     async def listen(self) -> None:
-        """Takes the engine's telemetry in, until cancelled. The breakers are kept for the next start."""
+        """Takes telemetry and new confidence maps in, until cancelled. The breakers are kept for the next start."""
+        maps, seen = maps_folder(self._folder), None
         while True:
             self.fleet.listen()
             self._breaker_file.write(self.fleet.open_breakers(), time.time())
+            # Another revision of the model may be here since the engine started.
+            mark = (maps.stat().st_mtime_ns if maps.is_dir() else 0, self.engine.revision)
+            if mark != seen:
+                seen, found = mark, read_map(self.settings, self._env, self._folder)
+                self.desk.planner.policy = replace(self.desk.planner.policy, confidence=found)
             await asyncio.sleep(_LISTEN_S)
 
     async def follow_names(self) -> None:
@@ -188,7 +198,7 @@ class Runtime:
                 ValueError
             ):  # HEARTH_MODEL names a model that the engine has no more: the old names hold
                 decides = policy(self.settings, self.fleet.local.target, targets(self.settings), self.engine.served)
-                self.desk.planner.policy = decides
+                self.desk.planner.policy = replace(decides, confidence=self.desk.planner.policy.confidence)
             self.desk.metrics.know(self._labels(self.fleet.clouds))
 
     async def aclose(self) -> None:
@@ -206,7 +216,7 @@ class Runtime:
             reloaded_at=self.reloaded_at,
             path=str(self.loaded.file) if self.loaded.file else None,
             refused=self.refused(),
-            pending=pending(self.settings),
+            pending=pending(self.settings, self._env),
             chores=self.chores.views(),
             troubles=(self.store.trouble, self.responses.trouble, self.batches.trouble),
         )

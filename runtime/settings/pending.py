@@ -31,8 +31,6 @@ PENDING = (
     Pending(("models", "*", "*"), "only the engine's own model is started"),
     Pending(("escalation", "cloud_share"), "no threshold is moved"),
     Pending(("escalation", "classifier"), "the local model is not asked"),
-    Pending(("escalation", "confidence"), "no local answer is judged as it begins"),
-    Pending(("escalation", "confidence_wait_ms"), "no local answer is judged as it begins"),
     Pending(("escalation", "wait_usd_per_s"), "waiting is not weighed against prices"),
     Pending(("escalation", "admit_ttft_ms"), "the engine takes every request"),
     Pending(("targets", "*", "region"), "the provider chooses"),

@@ -1,5 +1,5 @@
-"""One classification from file to file: checks that OUT may be continued, tries one sentence, runs the rows, returns
-the outcome.
+"""One question for every row, from file to file: checks that OUT may be continued, tries the question, runs the rows,
+returns the outcome.
 
 JournalError, InputError    nothing was written; the text says what to do
 NoRuntimeError              no runtime answers at the address
@@ -15,26 +15,46 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import uvloop
 
-from local_models.classification.question import LabelQuestion, Prompt
 from runtime.cli.bulk.endpoint import Endpoint
 from runtime.cli.bulk.journal import Done, Identity, Journal, difference, refusal
 from runtime.cli.bulk.meter import ProgressMeter
 from runtime.cli.bulk.patience import HopelessError, Patience, UnanswerableError
 from runtime.cli.bulk.rows import Source, digest, ends_line
 from runtime.cli.bulk.run import BulkRun, after
-from runtime.cli.bulk.sorting import Sorter, fields_of
 
 _SHOWN_EVERY_S = 0.25
-_PROBE = "The weather was fine."
 
 
-class NoRuntimeError(Exception):
-    """No runtime answers at the address; its text says why."""
+class RowAnswers(Protocol):
+    """Answers rows. further: questions beyond a row's first."""
+
+    further: int
+
+    async def fields(self, text: str) -> dict[str, Any]:
+        """The members of the row's line, "label" among them. Raises UnanswerableError and HopelessError."""
+        ...
+
+
+class RowQuestion(Protocol):
+    """A question put to the model for every row. labels: the closed list of answers. fingerprint: of all that it says."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    async def prepared(self, patience: Patience) -> RowAnswers:
+        """Tries the question, so that a dead runtime or a wrong key is found before any row is asked.
+
+        Raises NoRuntimeError, UnanswerableError and HopelessError.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +63,11 @@ class BulkJob:
 
     source: Source
     out: Path
-    prompt: Prompt
-    model: str
+    question: RowQuestion
     url: str
     key: str | None = None
     socket: str = ""
     concurrency: int = 32
-    tolerance: float = 0.01
     patience_s: float = 300.0
     strict: bool = False
     restart: bool = False
@@ -107,8 +125,8 @@ def _identity(job: BulkJob) -> Identity:
         input_bytes=source.size,
         sha256=digest(source.path, [source.size])[source.size] if job.replayable else "",
         reading=f"{source.format}, text {source.text_field or 'text or prompt'}, id {source.id_field}",
-        labels=job.prompt.labels,
-        prompt=job.prompt.fingerprint,
+        labels=job.question.labels,
+        prompt=job.question.fingerprint,
     )
 
 
@@ -148,7 +166,7 @@ class _Run:
                 with meter:
                     shown = asyncio.create_task(self._shown(meter, patience))
                     try:
-                        await self._rows(endpoint, patience)
+                        await self._rows(patience)
                     finally:
                         shown.cancel()
             except HopelessError as error:
@@ -157,28 +175,25 @@ class _Run:
                 self.outcome.seconds = time.monotonic() - began
                 self.outcome.requests, self.outcome.waits = patience.requests, patience.waits
 
-    async def _rows(self, endpoint: Endpoint, patience: Patience) -> None:
-        """Asks for the labels' spelling first, so that a dead runtime, a wrong key or another model is found before any row."""
-        preparing = asyncio.create_task(self._prepared(endpoint, patience))
+    async def _rows(self, patience: Patience) -> None:
+        """Tries the question first, so that a dead runtime, a wrong key or another model is found before any row."""
+        preparing = asyncio.create_task(self._prepared(patience))
         stopped = asyncio.create_task(self.stop.wait())
         await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if not preparing.done():
             preparing.cancel()
             return
-        sorter = await preparing
+        answers = await preparing
         # OUT belongs to the model too: one that an earlier run had not is refused before anything is written.
         model = self.outcome.model = patience.model
         if self.known is not None and self.known.model != model:
             raise refusal(self.job.out, f"the model was {self.known.model}, now it is {model}")
         self.journal.belongs_to(msgspec.structs.replace(self.identity, model=model))
 
-        async def sort(text: str) -> dict[str, Any]:
-            return fields_of(await sorter.sort(text))
-
         run = BulkRun(
             rows=after(self.job.source.rows(), self.journal.done.rows),
-            sort=sort,
+            sort=answers.fields,
             write=self.journal.write,
             sync=self.journal.sync,
             done=self.journal.done.add,
@@ -190,20 +205,13 @@ class _Run:
             await run.run()
         finally:
             self.outcome.now, self.outcome.first_bad = run.progress.finished, run.progress.first_bad
-            self.outcome.further = sorter.further
+            self.outcome.further = answers.further
 
-    async def _prepared(self, endpoint: Endpoint, patience: Patience) -> Sorter:
-        """The sorter, tried on one sentence."""
-        question = LabelQuestion(self.job.prompt, self.job.model)
-        reply = await endpoint.ask(question.spelled(self.job.prompt.labels[0]))
-        if reply.status is None:
-            raise NoRuntimeError(reply.body.decode("utf-8", "replace"))
+    async def _prepared(self, patience: Patience) -> RowAnswers:
         try:
-            sorter = await Sorter.prepare(question, patience, self.job.tolerance)
-            await sorter.sort(_PROBE)
+            return await self.job.question.prepared(patience)
         except UnanswerableError as error:
             raise HopelessError(f"the engine does not take the question: {error}") from error
-        return sorter
 
     async def _shown(self, meter: ProgressMeter, patience: Patience) -> None:
         while True:

@@ -55,18 +55,18 @@ class ProgressMeter(Protocol):
 class Bar:
     """A bar on a terminal."""
 
-    def __init__(self, stream: TextIO, total: int, already: int, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO, total: int, already: int, clock: Callable[[], float], name: str) -> None:
         self._rate = Rate(clock)
         self._total = total
         self._progress = Progress(
-            TextColumn("classify"),
+            TextColumn(name),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[said]}"),
             console=Console(file=stream),
             transient=True,
         )
-        self._task: TaskID = self._progress.add_task("classify", total=total, completed=already, said="")
+        self._task: TaskID = self._progress.add_task(name, total=total, completed=already, said="")
 
     def show(self, finished: int, bad: int, trouble: str) -> None:
         rate = self._rate.at(finished)
@@ -129,6 +129,8 @@ class NoMeter:
         pass
 
 
-def meter_for(stream: TextIO, total: int, already: int, clock: Callable[[], float]) -> ProgressMeter:
-    """The bar on a terminal, lines elsewhere."""
-    return (Bar if stream.isatty() else Lines)(stream, total, already, clock)
+def meter_for(
+    stream: TextIO, total: int, already: int, clock: Callable[[], float], name: str = "classify"
+) -> ProgressMeter:
+    """The bar on a terminal, with the command's name; lines elsewhere."""
+    return Bar(stream, total, already, clock, name) if stream.isatty() else Lines(stream, total, already, clock)

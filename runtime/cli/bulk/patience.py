@@ -33,6 +33,10 @@ class HopelessError(Exception):
     """The run must stop; what is written stays, and the same command resumes later."""
 
 
+class NoRuntimeError(Exception):
+    """No runtime answers at the address; its text says why."""
+
+
 class UnanswerableError(Exception):
     """This row has no answer. code: one word for programs."""
 
@@ -61,6 +65,12 @@ class Patience:
 
     def __post_init__(self) -> None:
         self.last_answer = self.clock()
+
+    async def reached(self, body: bytes) -> None:
+        """Sends one question, whatever its answer. Raises NoRuntimeError without one: a run does not wait for a start."""
+        reply = await self.ask(body)
+        if reply.status is None:
+            raise NoRuntimeError(reply.body.decode("utf-8", "replace"))
 
     async def answer(self, body: bytes, decode: Callable[[bytes], Found]) -> Found:
         """The answer to one question. decode: reads it, or raises AnswerError. Raises UnanswerableError and HopelessError."""

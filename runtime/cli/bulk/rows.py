@@ -69,13 +69,17 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input file and how to read it. size: bytes that count; what is appended later belongs to a later run."""
+    """An input file and how to read it. size: bytes that count; what is appended later belongs to a later run.
+
+    whole: of JSON lines, a row's text is its whole line.
+    """
 
     path: Path
     format: FileFormat
     size: int
     text_field: str | None = None
     id_field: str = "id"
+    whole: bool = False
 
     def rows(self) -> Iterator[InputRow | BadRow]:
         """Every row in order. Raises InputError where the file as a whole is not what it should be."""
@@ -106,6 +110,8 @@ class Source:
         if not isinstance(value, dict):
             return BadRow(number, number, "not_json", "not a JSON object; one object a line is expected")
         row_id = value.get(self.id_field)
+        if self.whole:
+            return _row(number, number if row_id is None else row_id, line)
         name = self.text_field or next((name for name in TEXT_FIELDS if name in value), TEXT_FIELDS[0])
         if name not in value:
             return BadRow(number, number if row_id is None else row_id, "no_text", f"no field {name!r}")

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any, Self
 
 from local_models.classification.answer import AnswerError, decode, decode_prompt
-from local_models.classification.question import LabelQuestion
+from local_models.classification.question import LabelQuestion, Prompt
 from local_models.classification.scoring import LabelTally, Scores
 from local_models.classification.tree import SENTINELS, LabelTree, cuts_from
 from runtime.cli.bulk.patience import Patience, UnanswerableError
 
 _DIGITS = 9
+_PROBE = "The weather was fine."
+
+
+@dataclass(frozen=True, slots=True)
+class LabelJob:
+    """A `runtime.cli.bulk.job.RowQuestion`: which of the labels fits a text. tolerance: see `Sorter`."""
+
+    prompt: Prompt
+    model: str
+    tolerance: float
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.prompt.labels
+
+    @property
+    def fingerprint(self) -> str:
+        return self.prompt.fingerprint
+
+    async def prepared(self, patience: Patience) -> Sorter:
+        """The sorter, tried on one sentence. Raises NoRuntimeError, UnanswerableError and HopelessError."""
+        question = LabelQuestion(self.prompt, self.model)
+        await patience.reached(question.spelled(self.labels[0]))
+        sorter = await Sorter.prepare(question, patience, self.tolerance)
+        await sorter.sort(_PROBE)
+        return sorter
 
 
 class Sorter:
@@ -54,6 +81,10 @@ class Sorter:
         except AnswerError as error:
             raise UnanswerableError("no_label", str(error)) from error
         return tally.scores()
+
+    async def fields(self, text: str) -> dict[str, Any]:
+        """The members of a row's line. Raises UnanswerableError and HopelessError."""
+        return fields_of(await self.sort(text))
 
 
 def fields_of(scores: Scores) -> dict[str, Any]:

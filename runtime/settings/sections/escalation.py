@@ -46,7 +46,8 @@ class Escalation(Section):
         default="off", description="off | engine (the local model judges in one token how hard the prompt is)"
     )
     confidence: Share = Field(
-        default=0.0, description="the local answer's early confidence below which it leaves; 0: do not look"
+        default=0.0,
+        description="the local answer's early confidence below which it leaves (see `hearth calibrate`); 0: do not look",
     )
     confidence_wait_ms: Count = Field(default=400, description="longest wait for that confidence, in ms")
     context_tokens: Count = Field(default=6000, description="longer prompts than this leave")

@@ -46,7 +46,7 @@ def first(box: IdlePlanner, content: str | list[dict[str, Any]]) -> tuple[str, R
 def test_it_is_a_few_lines_and_all_of_it_is_in_force(policy: str) -> None:
     """Nothing in it waits for a later version."""
     settings = read(policy, None, KEYS).settings
-    assert pending(settings) == []
+    assert pending(settings, {}) == []
     assert len([line for line in policy.splitlines() if line.strip()]) <= 20
 
 
