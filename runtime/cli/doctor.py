@@ -19,6 +19,8 @@ from local_models.host.gpu import GpuProbe, NvmlProbe, survey
 from local_models.replica.environment import find_engine
 from local_models.weights.cache import cache_home
 from runtime.cli import box, checks
+from runtime.cli.acceptance.outcome import FAILED, markdown
+from runtime.cli.acceptance.run import acceptance
 from runtime.cli.checks import FAIL, OK, WARN, CheckRow
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
@@ -35,11 +37,26 @@ _STYLE = {OK: "green", WARN: "yellow", FAIL: "red"}
 def doctor(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="The rows as one JSON object.")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Try this box with a real engine, which takes minutes.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="With --gpu: also write the report to PATH.md and PATH.json.")
+    ] = None,
     path: FilePath = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check this box: GPU, driver, vLLM, weights, keys, port, disk. Exit code 1 when something must be done."""
+    """Check this box: GPU, driver, vLLM, weights, keys, port, disk. Exit code 1 when something must be done.
+
+    With --gpu an engine is started on its own, asked, measured, killed and hung, and a report written to paste into an issue.
+
+    \b
+    Examples:
+      hearth doctor
+      hearth doctor --gpu --report this-box
+    """
     env = environment()
+    if gpu:
+        _trial(settings_file(path, config), env, report, as_json=as_json)
+        return
     rows = list(examine(settings_file(path, config), env, NvmlProbe(time.monotonic, env.get(visible.VARIABLE))))
     if as_json:
         sys.stdout.write(msgspec.json.encode({"ok": not _failed(rows), "checks": rows}).decode() + "\n")
@@ -48,6 +65,23 @@ def doctor(
     sys.stdout.flush()
     if _failed(rows):
         raise CommandError(f"{len(_failed(rows))} of {len(rows)} checks failed", Exit.FAILED)
+
+
+def _trial(config: Path | None, env: Mapping[str, str], report: Path | None, *, as_json: bool) -> None:
+    try:
+        engine = load(config, env, PROVIDER_NAMES).settings.engine
+    except SettingsError as fault:
+        raise CommandError(str(fault), Exit.SETTINGS) from fault
+    probe = NvmlProbe(time.monotonic, env.get(visible.VARIABLE))
+    made = acceptance(engine, env, probe, lambda line: typer.echo(line, err=True))
+    texts = {".md": markdown(made), ".json": msgspec.json.format(msgspec.json.encode(made)).decode() + "\n"}
+    for suffix, text in texts.items():
+        if report is not None:
+            report.with_name(report.name + suffix).write_text(text)
+    sys.stdout.write(texts[".json" if as_json else ".md"])
+    sys.stdout.flush()
+    if not made.ok:
+        raise CommandError(f"{sum(each.verdict == FAILED for each in made.checks)} of {len(made.checks)} checks failed")
 
 
 def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Iterator[CheckRow]:

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.install import ROOT
 
-pytestmark = pytest.mark.packaging
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(400)]  # the tools are installed on first use
 COMPOSE = ROOT / "docker" / "compose.yaml"
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -51,8 +50,8 @@ def test_a_second_build_is_the_same_bytes(wheel_tools: Path, wheel: Path, sdist:
 
 def test_the_sdist_builds_the_same_wheel(wheel_tools: Path, wheel: Path, sdist: Path, tmp_path: Path) -> None:
     """Elsewhere, from its own files alone."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "source", filter="data")
+    (tmp_path / "source").mkdir()
+    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path / "source"], check=True)
     (source,) = (tmp_path / "source").iterdir()
     assert digest(build(wheel_tools, source, tmp_path / "made", "-t", "wheel")) == digest(wheel)
 
