@@ -114,7 +114,7 @@ def planned(env: Mapping[str, str], config: Path | None, *, system: bool, run_as
     if not program.exists():
         raise CommandError(f"there is no program {program}: install the package (make install in a checkout)")
     try:
-        settings = load_settings(config, env).settings
+        loaded = load_settings(config, env)
     except SettingsError as fault:
         raise CommandError(str(fault), Exit.SETTINGS) from fault
     user = run_as or env.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
@@ -122,12 +122,13 @@ def planned(env: Mapping[str, str], config: Path | None, *, system: bool, run_as
         home = Path(pwd.getpwnam(user).pw_dir)
     except KeyError:
         raise CommandError(f"there is no user {user}: sudo useradd --system --create-home {user}", Exit.USAGE) from None
+    drains = loaded.settings.server.drain + loaded.settings.engine.drain
     wish = ServiceWish(
         program=program,
-        config=config.resolve() if config else None,
+        config=loaded.file.resolve() if loaded.file else None,  # also one that was found here: a service runs elsewhere
         user=user if system else None,
         cache=home / ".cache",
-        stop_s=int(settings.server.drain + settings.engine.drain) + _MARGIN_S,
+        stop_s=int(drains) + _MARGIN_S,
     )
     return _file(env, system), unit(wish)
 

@@ -84,6 +84,15 @@ def test_an_environment_in_a_cache_is_no_service(folder: Path, monkeypatch: pyte
         service.planned(dict(os.environ), None, system=False, run_as=None)
 
 
+def test_a_file_found_here_is_named_in_the_unit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service runs in another folder, where it would not be found."""
+    (folder / "hearth.toml").write_text("[server]\ndrain = 100.0\n[engine]\ndrain = 20.0\n")
+    monkeypatch.chdir(folder)
+    _, text = service.planned(dict(os.environ), None, system=False, run_as=None)
+    assert f"ExecStart={folder}/bin/hearth serve --config {folder}/hearth.toml" in text.splitlines()
+    assert "TimeoutStopSec=150" in text.splitlines()
+
+
 def test_wrong_settings_make_no_service(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It would only fail to start."""
     settings = folder / "hearth.toml"
