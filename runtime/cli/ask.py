@@ -20,6 +20,7 @@ from runtime.cli.answer import Origin, StreamedAnswer, origin_of
 from runtime.cli.client import Address, address_of, client, faults_in_words, refusal
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, duration, paint_for
+from runtime.cli.streams import as_text
 from runtime.cli.waiting import wait_for_engine
 from runtime.settings.environment import environment
 
@@ -86,7 +87,7 @@ def ask(
 ) -> None:
     """Ask a running runtime one question. The answer goes to stdout, the decision to stderr."""
     env = environment()
-    messages = [{"role": "system", "content": system}] if system else []
+    messages = [{"role": "system", "content": as_text(system)}] if system else []
     messages.append({"role": "user", "content": _prompt(prompt, file, sys.stdin)})
     body: dict[str, Any] = {"model": model, "messages": messages, "stream": stream}
     sampling = {"max_tokens": max_tokens, "temperature": temperature}
@@ -166,12 +167,14 @@ def _line(answer: StreamedAnswer, origin: Origin, first: float | None, total: fl
 
 def _prompt(prompt: str | None, file: str | None, stdin: TextIO) -> str:
     try:
-        text = None if file is None else stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        text = (
+            None if file is None else as_text(stdin.read()) if file == "-" else Path(file).read_text(encoding="utf-8")
+        )
     except OSError as fault:
         raise CommandError(f"{file} cannot be read: {fault.strerror}", Exit.USAGE) from fault
     except UnicodeDecodeError as fault:
         raise CommandError(f"{file} is no UTF-8 text", Exit.USAGE) from fault
-    parts = [part for part in (prompt, text) if part]
+    parts = [part for part in (as_text(prompt or ""), text) if part]
     if not parts:
         raise CommandError('nothing to ask: hearth ask "…", or --file PATH, or --file - for stdin', Exit.USAGE)
     return "\n\n".join(parts)

@@ -26,6 +26,7 @@ from runtime.cli.bulk.sorting import LabelJob
 from runtime.cli.client import address_of
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import duration
+from runtime.cli.streams import as_text
 from runtime.settings.environment import environment
 
 LOCAL = "local"
@@ -110,10 +111,13 @@ def _prompt(
     labels: list[str], label: list[str], describe: list[str], instructions: str, template: str | None
 ) -> Prompt:
     try:
-        names = labels_from(labels, label)
+        names = labels_from(list(map(as_text, labels)), list(map(as_text, label)))
         if template is not None and template.startswith("@"):
             template = Path(template[1:]).read_text(encoding="utf-8-sig")
-        return Prompt(names, descriptions_from(describe, names), instructions, template)
+        elif template is not None:
+            template = as_text(template)
+        described = descriptions_from(list(map(as_text, describe)), names)
+        return Prompt(names, described, as_text(instructions), template)
     except LabelError as error:
         raise CommandError(str(error), Exit.USAGE) from error
     except (OSError, UnicodeDecodeError) as error:

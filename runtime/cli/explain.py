@@ -18,6 +18,7 @@ from runtime.cli.cases import BadLine, Case, dialect_of, prompt_body, read_lines
 from runtime.cli.client import address_of, client, faults_in_words, refusal, settings_from
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
+from runtime.cli.streams import as_text
 from runtime.compose.targets import offline_planner
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.names import AUTO
@@ -63,7 +64,7 @@ def explain(
         else:
             try:
                 if prompt is not None:
-                    body = prompt_body(prompt, model, requires or ())
+                    body = prompt_body(as_text(prompt), as_text(model), requires or ())
                 else:
                     body = request_body(_open(stack, file or "-").read())
                 shown = explainer(body)

@@ -67,6 +67,11 @@ def ended(arguments: Sequence[str], out: Stdout, err: TextIO) -> int:
             return Exit.CLOSED
         err.write(f"{PROGRAM}: stdout cannot be written: {fault}\n")
         return Exit.FAILED
+    except UnicodeEncodeError as fault:
+        # Half a pair, from an argument or a file that this locale cannot decode.
+        odd = fault.object[fault.start : fault.end]
+        err.write(f"{PROGRAM}: {odd!r} is no text in {fault.encoding}: write UTF-8, and set LC_ALL=C.UTF-8\n")
+        return Exit.USAGE
     except KeyboardInterrupt:
         err.write(f"{PROGRAM}: {STOPPED}\n")
         return Exit.INTERRUPTED

@@ -73,6 +73,14 @@ class Stderr(io.TextIOWrapper):
             super().flush()
 
 
+def as_text(argument: str) -> str:
+    """A command-line argument as the text it is in UTF-8, whatever the locale. Not for paths: they are opened as they came.
+
+    Where the locale cannot decode an argument, Python gives its bytes as halves of pairs, which nothing can encode again.
+    """
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def standard() -> tuple[Stdout, Stderr]:
     """Takes stdout and stderr over. A stream that was closed from the start (`>&-`) becomes the null device."""
     out, err = _taken(sys.stdout), _taken(sys.stderr)

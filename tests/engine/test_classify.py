@@ -5,6 +5,7 @@ CLASSIFY_ROWS in the environment says how many rows are classified; the acceptan
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -34,9 +35,27 @@ TOPICS = ("mathematics", "writing", "programming", "knowledge")
 CLOSE = 0.005  # a batch of other rows moves the last digits
 
 
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """A process for each core that never rests."""
+    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for process in burning:
+            process.kill()
+            process.wait()
+
+
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A runtime of its own, on its own engine and port; gone afterwards."""
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty place for what torch compiles, so that nothing is compiled before."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Iterator[str]:
+    """A runtime of its own, on its own engine and port, started while all cores are busy; gone afterwards."""
     found = environment.find_engine("cpu", (), None, env=os.environ)
     if isinstance(found, environment.NotFound):
         pytest.skip(found.reason)
@@ -45,9 +64,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     state = str(tmp_path_factory.mktemp("state"))
     env = {**os.environ, "HEARTH_STATE_DIR": state, "HEARTH_SERVER__PORT": str(port), "HEARTH_ENGINE__DEVICE": "cpu"}
     env["HEARTH_ENGINE__ARGS"] = '["--dtype", "float32"]'  # several times faster where the CPU has no bfloat16
+    env["TORCHINDUCTOR_CACHE_DIR"] = str(compiled)
     child = subprocess.Popen([sys.executable, "-m", "runtime.cli", "serve"], cwd=ROOT, env=env, stderr=sys.stderr)
     try:
-        _ready(f"http://127.0.0.1:{port}", child)
+        with busy():
+            _ready(f"http://127.0.0.1:{port}", child)
         yield f"http://127.0.0.1:{port}"
     finally:
         child.send_signal(signal.SIGTERM)
@@ -89,6 +110,20 @@ def command(url: str, rows: Path, out: Path, labels: tuple[str, ...] = TOPICS) -
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_first_log_probabilities_compile_under_load_and_no_engine_is_killed(
+    url: str, compiled: Path, tmp_path: Path
+) -> None:
+    """Compilers that other programs leave little time are work, not a hang: the first run lives, and classifies."""
+    few = tmp_path / "few.jsonl"
+    few.write_text('{"prompt": "I love it."}\n{"prompt": "The handle broke."}\n')
+    with busy():
+        subprocess.run(command(url, few, tmp_path / "out.jsonl", ("good", "bad")), cwd=ROOT, check=True)
+    assert [set(line["probabilities"]) for line in lines(tmp_path / "out.jsonl")] == [{"good", "bad"}] * 2
+    (replica,) = httpx.get(f"{url}/hearth/status", timeout=30).json()["engine"]["replicas"]
+    assert (replica["state"], replica["restarts"], replica["cause"]) == ("ready", 0, None)
+    assert any(compiled.rglob("*.so")), "nothing was compiled, and nothing proved"
 
 
 def test_every_row_stands_once_after_a_sigkill_and_a_torn_line(url: str, rows: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,8 +41,15 @@ class Served:
     """One `hearth serve`; `stderr` is the reading end of its pipe."""
 
     def __init__(
-        self, folder: Path, engine: str, *arguments: str, program: tuple[str, ...] = ("-m", "runtime.cli"), **more: str
+        self,
+        folder: Path,
+        engine: str,
+        *arguments: str,
+        program: tuple[str, ...] = ("-m", "runtime.cli"),
+        before: Callable[[], None] | None = None,
+        **more: str,
     ) -> None:
+        """before: called in the child, before the program begins."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -65,6 +72,7 @@ class Served:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=before,  # noqa: PLW1509 - no thread of a test holds a lock that the child needs
         )
         assert self.process.stderr is not None
         self.stderr: IO[str] = self.process.stderr
@@ -90,9 +98,14 @@ class Served:
 
 @contextlib.contextmanager
 def served(
-    folder: Path, engine: str, *arguments: str, program: tuple[str, ...] = ("-m", "runtime.cli"), **more: str
+    folder: Path,
+    engine: str,
+    *arguments: str,
+    program: tuple[str, ...] = ("-m", "runtime.cli"),
+    before: Callable[[], None] | None = None,
+    **more: str,
 ) -> Iterator[Served]:
-    hearth = Served(folder, engine, *arguments, program=program, **more)
+    hearth = Served(folder, engine, *arguments, program=program, before=before, **more)
     try:
         yield hearth
     finally:

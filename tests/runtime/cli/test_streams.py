@@ -157,6 +157,20 @@ def test_ctrl_c_while_modules_load_is_one_sentence(module: str, arguments: list[
     assert ended.stdout == b""
 
 
+def test_arguments_are_utf_8_in_every_locale(runtime: FakeRuntime, tmp_path: Path) -> None:
+    """A prompt with umlauts in the C locale; bytes that are no UTF-8 are replaced, and a name made of them is one sentence."""
+    locale = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    for prompt in ("größer", b"\xff\xfe"):
+        line = [*PROGRAM, "explain", prompt, "--json"]
+        ended = subprocess.run(line, cwd=ROOT, env=locale, capture_output=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert json.loads(ended.stdout)["target"].startswith("local/")
+    missing = [*PROGRAM, "config", "check", "größer.toml"]
+    ended = subprocess.run(missing, cwd=ROOT, env=locale, capture_output=True, check=False)
+    assert ended.returncode == 1
+    assert b"Traceback" not in ended.stderr
+
+
 class _Dead(io.RawIOBase):
     name = "dead"
 
