@@ -93,7 +93,11 @@ def _live(stack: ExitStack, url: str | None, config: Path | None, env: Mapping[s
         reply = http.post("/hearth/explain", content=body.raw, headers={"content-type": "application/json"})
         if reply.status_code != 200:
             raise refusal(reply.status_code, reply.content)
-        shown: Mapping[str, Any] = reply.json()
+        try:
+            shown = msgspec.json.decode(reply.content, type=dict[str, Any])
+        except msgspec.DecodeError as fault:
+            words = f"{address.url} does not answer like a Hearth of this version: {fault}"
+            raise CommandError(words, Exit.REFUSED) from fault
         return shown
 
     return explain_one

@@ -67,6 +67,10 @@ def ended(arguments: Sequence[str], out: Stdout, err: TextIO) -> int:
             return Exit.CLOSED
         err.write(f"{PROGRAM}: stdout cannot be written: {fault}\n")
         return Exit.FAILED
+    except OSError as fault:
+        # What a command foresees it says better itself; a full or read-only disk can strike anywhere.
+        err.write(f"{PROGRAM}: {fault}\n")
+        return Exit.FAILED
     except UnicodeEncodeError as fault:
         # Half a pair, from an argument or a file that this locale cannot decode.
         odd = fault.object[fault.start : fault.end]

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from runtime.cli.exits import Exit
 from runtime.cli.group import run
-from tests.runtime.cli.fake_runtime import as_json, fake_runtime
+from tests.runtime.cli.fake_runtime import Reply, as_json, fake_runtime
 
 BIG = "openai/big-model"
 CONFIG = """
@@ -229,6 +230,15 @@ def test_live_asks_the_running_runtime(capsys: pytest.CaptureFixture[str], tmp_p
     with fake_runtime(lambda asked: as_json({"error": {"message": "no", "code": "invalid_hint"}}, 400)) as fake:
         code, out, _ = explain(capsys, "--batch", str(file), "--live", "--url", fake.url)
     assert (code, json.loads(out)["line"]) == (1, 1)
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[1]", b""])
+def test_live_at_another_server_is_one_sentence(capsys: pytest.CaptureFixture[str], body: bytes) -> None:
+    """Whatever listens there, and says 200."""
+    with fake_runtime(lambda asked: Reply(chunks=(body,))) as fake:
+        code, _, err = explain(capsys, "hi", "--live", "--url", fake.url)
+    assert code == Exit.REFUSED
+    assert "does not answer like a Hearth" in err
 
 
 def test_live_without_a_runtime_says_how_to_start_it(capsys: pytest.CaptureFixture[str]) -> None:

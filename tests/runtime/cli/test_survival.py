@@ -112,12 +112,11 @@ class Bench:
 
 LABELS = LabelRuntime()
 PLAN: dict[str, Any] = {
-    "score": None,
-    "task": "chat",
-    "target": "local",
-    "reason": "default",
-    "words": "é",
-    "candidates": [],
+    **dict.fromkeys(("candidates", "considered", "degraded"), ()),
+    **dict.fromkeys(("target", "reason", "words", "task", "advice"), "é"),
+    "score": 0.5,
+    "prompt_tokens": 2,
+    "refusal": None,
 }
 
 
