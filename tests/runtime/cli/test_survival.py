@@ -67,6 +67,7 @@ LINES: Mapping[str, str] = {
     "config check": "config check FOLDER/hearth.toml",
     "config show": "config show --json",
     "engine list": "engine list",
+    "service remove": "service remove",  # of a user who has none
     "doctor": "doctor --config FOLDER/hearth.toml",
     "help": "--help",
 }
@@ -146,7 +147,7 @@ def survived(name: str, ended: Ended, *allowed: int) -> None:
 
 
 # Exit codes of commands whose answer is no on an empty box, whatever is hostile about it.
-NO = {"models pull": 1, "models remove": 1, "doctor": 1}
+NO = {"models pull": 1, "models remove": 1, "service remove": 1, "doctor": 1}
 
 
 def closed_stdout(bench: Bench, name: str) -> None:
