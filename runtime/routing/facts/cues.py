@@ -19,6 +19,14 @@ def _words(text: str) -> frozenset[str]:
 # Code
 
 CODE_WORDS = _words(
+    "cron crontab makefile cmake jest vitest mocha junit eslint vite yarn pnpm pip conda virtualenv venv gradle maven "
+    "hibernate symfony nextjs nuxt svelte vue tailwind scss dom yaml toml protobuf grpc kafka rabbitmq celery airflow "
+    "hadoop bigquery mariadb elasticsearch ec2 aws jenkins ssh scp rsync grep sed chmod chown vim vscode intellij xcode "
+    "flutter dart swiftui solidity wasm opengl cuda opencv sklearn keras matplotlib jupyter parser lexer bytecode jvm "
+    "malloc struct structs enum enums typedef iterator coroutine coroutines goroutine goroutines semaphore multithreading "
+    "concurrency bitwise recursion refactoring linter docstring docstrings boilerplate sdk orm crud oauth jwt csrf cors "
+    "websocket websockets tcp udp stderr argv kwargs arraylist nullptr useeffect usestate setstate javac dotnet foreach "
+    "elif println printf coroutinestackoverflow subprocess webhook webhooks serverless microservice microservices monorepo "
     "python javascript typescript golang c++ c# sql mysql postgresql postgres sqlite mongodb redis regex regexp regexes "
     "bash powershell dockerfile docker kubernetes kubectl terraform ansible nginx graphql webpack refactor debug debugging "
     "debugger compiler traceback stacktrace segfault unittest pytest npm html css php kotlin numpy dataframe pytorch "
@@ -28,6 +36,18 @@ CODE_WORDS = _words(
     "pseudocode oop localhost ubuntu subclass superclass typeerror valueerror keyerror indexerror syntaxerror"
 )
 CODE = _cues(
+    " in react| my react| react native| react hooks| in pandas| pandas how| pandas dataframe| using pandas| with pandas ",
+    " vba macro",
+    " example program| small program| simple program| python program| c program| java program| example code| sample code",
+    " the keyword",
+    " compile | compiles | compiling | stack overflow error| off by one| base case| null check| type error| memory safety",
+    " borrow of ",
+    " indices of | an integer array| integer array| given a string| given a binary| given an array| linked lists",
+    " return indices",
+    " bucle while| bucle for| while schleife| for schleife| boucle for| boucle while| un tableau en php| tri d un tableau",
+    " ciclo for",
+    " commit message| makefile| a macro that| excel macro| google sheets formula| excel formula| cron expression",
+    " config file| unit tests",
     " java |write a function| writes a function| function that |function to | function which | write code| write some code",
     " write a program| create a program that| a program that | a program to | program which | write a class| a recursive ",
     " write a method| write a script that| write a script to| unit test| source code| code review| code snippet",
@@ -70,80 +90,6 @@ NO_CODE = _cues(
     " tv program| housing code| tax code| code sec | revenue code| commercial code| genetic code| bar code| prenatal",
     " fitness program| training program| workout program| python snake| code of ethics",
 )
-# Signs of code itself, in the text as it stands: one of the first, or two of the second.
-CODE_SURE = (
-    *("package main", "SELECT * ", "INSERT INTO ", "CREATE TABLE ", "Exception in thread", "NullPointerException"),
-    *("import java", "import numpy", "import pandas", "TypeError", "ValueError", "KeyError", "IndexError", "NameError"),
-    *(
-        "AttributeError",
-        "ImportError",
-        "SyntaxError",
-        "ReferenceError",
-        "git commit",
-        "npm install",
-        "pip install",
-        "sudo ",
-    ),
-    *("System.out.", "public static ", "document.get", "from __future__", "\n    return ", "@@ -", "\ndiff --git"),
-)
-CODE_SURE_MARKED = (
-    *(
-        "#include",
-        "Traceback (most recent",
-        "def __",
-        "();\n",
-        "console.log(",
-        "<?php",
-        "#!/bin",
-        "std::",
-        "</div>",
-        "<html",
-    ),
-    *("=> {", "){\n", ") {\n", "func main(", "int main(", "() => "),
-)
-CODE_MARKS = ("(", "{", "=", "<", "[", "`", "#", "->", "::", "&&", "||")  # one of them is in what is looked for below
-CODE_SIGNS = (
-    *(
-        "def ",
-        "return ",
-        "import ",
-        "print(",
-        "):\n",
-        "();",
-        "};",
-        " => ",
-        " == ",
-        " != ",
-        "&&",
-        " || ",
-        "</",
-        "/>",
-        ".then(",
-    ),
-    *(
-        "${",
-        "const ",
-        "null;",
-        "[i]",
-        "i++",
-        "++)",
-        "SELECT ",
-        " FROM ",
-        " WHERE ",
-        " JOIN ",
-        "self.",
-        "elif ",
-        "lambda ",
-    ),
-    *("function(", "()", "range(", "len(", ".map(", ".get(", "&mut", "->", "+=", " = new ", "for (", "if (", "while ("),
-)
-CODE_STARTS = (
-    *("import ", "from ", "def ", "class ", "#!/", "SELECT ", "<?php", "package ", "const ", "function ", "public "),
-)
-CODE_FENCES = _words(
-    "python py js javascript ts typescript java c cpp c++ csharp cs go rust sql bash sh shell html css php ruby r"
-)
-
 # Labelling, and reading out of a given text
 
 EXTRACTION = _cues(
@@ -193,6 +139,55 @@ SOURCE = _cues(
     " uit de tekst| in de tekst| z tekstu| w tekście|из текста|в тексте|文中|从文本|本文から|文章から|次の文|글에서",
     "다음 글",
 )
+NOUNS = _cues(
+    " bewertung| kommentar| nachricht | nachrichten | anfrage | satz | sätze | rezension| rechnung | commentaire| avis ",
+    " cette phrase",
+    " courriel | facture | ce texte | ce tweet| ce message| comentario| reseña| este mensaje| esta frase| este texto ",
+    " correo | factura ",
+    " este tuit| este tweet| recensione| commento | questo messaggio | questo testo | fattura | comentário| avaliação",
+    " esta mensagem",
+    " fatura | recensie| dit bericht | deze zin | deze tekst | factuur | questa frase",
+    "отзыв|комментари|сообщени|запрос|твит|评论|这句话|句子|邮件|消息|短信|レビュー|この文|コメント|リプライ|리뷰|문장",
+    "댓글",
+)
+JUDGED = _cues(
+    " is | does | do | are | was | did | has | which | what is the | what are the | who | when | where | how many ",
+    " whether | if | predict",
+    " decide | determine | tell me | contain| mention| given the | rate | score | assign | mark | match | choose | select ",
+    " pick | indicate",
+    " flag | list | return | get the | give me the | give me all | find | identify | locate | spot | highlight | collect ",
+    " pull | sort ",
+    " ist | sind | enthält | welche| wer | wann | wo | ob | entscheide| bestimme| nenne | gib | markiere | est | sont ",
+    " contient | quel",
+    " qui | quand | indique| donne | identifie| es | contiene| qué | quién | cuándo | cuál | indica | determina ",
+    " identifica | è | quale ",
+    " chi | quando | qual | quem | welke | wie | wanneer | geef |какой|какая|к какой|кто|когда|определи|укажи|является",
+    "是否|哪个|哪些|谁|什么|属于|选|どの|選んで|誰|いつ|何|ですか|어떤|누구|언제|무엇|인가",
+)
+READERS = _cues(
+    " pull | sort | mark | tag | label | list the | list all | list every | list only | return only| return all ",
+    " identify | find all | spot ",
+    " locate | highlight | predict | decide | determine | detect | assign | match | name the | name all | get the ",
+    " get all | collect ",
+    " parse | copy | flag | indicate | tell me whether| tell me if | say whether | say if | check if | check whether ",
+    " choose one| pick one",
+    " select one| one of these| yes or no| true or false | ja oder nein| oui ou non| sí o no| sì o no| sim ou não",
+    " da oder nein",
+    " suche | finde | nenne | entscheide| bestimme| trouve | trouvez | donne la liste | liste les | indique | encuentra ",
+    " enumera ",
+    " identifica | indica | trova | elenca | encontre | liste | zoek | vind | geef aan |найди|перечисли|укажи|определи",
+    "выбери",
+    "找出|列出|判断|选择|选出|見つけ|挙げて|選んで|判定|찾아|골라|판단",
+)
+MADE = _cues(
+    " write | compose | create | draft | generate | explain | describe | continue | what do you think| your opinion| mean ",
+    " means | meaning",
+    " advice | help me | should i | how should i | how do i | how can i | imagine | invent | brainstorm| suggest | story ",
+    " poem | essay about",
+    " schreib| erkläre | erfinde | was hältst du| bedeutet| écris | rédige | explique | que penses| escribe| explica ",
+    " qué opinas",
+    " scrivi | spiega | escreva | schrijf | leg uit|напиши|объясни|придумай|写|解释|意思|書いて|説明|意味|작성|써줘|설명",
+)
 HERE = _cues(
     " here is | here are | hier ist | hier sind | voici | aquí está | ecco | aqui está ",
 )
@@ -220,13 +215,14 @@ HOW_TO = _cues(
 # Mathematics
 
 MATH_WORDS = _words(
-    "integrate derivative antiderivative differentiate polynomial eigenvalue eigenvalues eigenvector eigenvectors "
-    "determinant quadratic logarithm cosine hypotenuse binomial modulo gcd lcm numerator denominator divisible divisor "
-    "subring subrings automorphism bijection sqrt subspace subspaces commutative nonzero cardinality eigenspace isomorphic "
-    "isomorphism homomorphism abelian subgroup subgroups coset cosets cyclic bijective injective surjective ableitung "
-    "stammfunktion wahrscheinlichkeit gleichung gleichungssystem eigenwerte quadratwurzel nullstellen équation dérivée "
-    "intégrale probabilité ecuación derivada probabilidad equazione derivata integrale probabilità equação probabilidade "
-    "vergelijking afgeleide równanie pochodną prawdopodobieństwo denklemi türevini olasılığı"
+    "dx dy dt arcsin arctan cos tan ln integrate derivative antiderivative differentiate polynomial eigenvalue eigenvalues "
+    "eigenvector eigenvectors determinant quadratic logarithm cosine hypotenuse binomial modulo gcd lcm numerator "
+    "denominator divisible divisor subring subrings automorphism bijection sqrt subspace subspaces commutative nonzero "
+    "cardinality eigenspace isomorphic isomorphism homomorphism abelian subgroup subgroups coset cosets cyclic bijective "
+    "injective surjective ableitung stammfunktion wahrscheinlichkeit gleichung gleichungssystem eigenwerte quadratwurzel "
+    "nullstellen équation dérivée intégrale probabilité ecuación derivada probabilidad equazione derivata integrale "
+    "probabilità equação probabilidade vergelijking afgeleide równanie pochodną prawdopodobieństwo denklemi türevini "
+    "olasılığı"
 )
 MATH_WEAK = _words(
     "solve calculate compute equation equations probability fraction fractions percent percentage sum product ratio "
@@ -260,6 +256,10 @@ MATH = _cues(
     " nearest hundredth| smallest number| largest number of | greatest number| a multiple of | factors of ",
     " compound interest",
     " inclusive how many| subset of r | set of integers| set of all | binary operation| identity matrix| complete graph",
+    " to decimal| to binary| to hexadecimal| from binary| log base| natural log| by induction| without replacement",
+    " what is the chance that",
+    " minimum value of| maximum value of| the slope of| the line through| the cone| a cone | a sphere| a cylinder",
+    " a cube with",
     " diviso | dividido por | dividido entre | geteilt durch | divisé par | multiplied by | racine carrée| raíz cuadrada",
     " radice quadrata",
     " raiz quadrada| größten gemeinsamen| kleinste gemeinsame| máximo común| mínimo común| al lanzar | find the value of",
@@ -270,6 +270,10 @@ MATH = _cues(
     "방정식|미분|적분|확률|최대공약수|최소공배수|구하시오|구하세요|넓이|计算|計算し",
 )
 QUANTITY = _cues(
+    " how heavy| how large| how big| how wide| how high| how deep| by what percent| by how much| by what factor",
+    " wie schnell| wie groß",
+    " wie hoch| wie schwer| wie teuer| quelle est| à quelle| cuál es su | cuál es el | cuál es la | qual è | qual é ",
+    " a che velocità",
     " how many | how much | calculate | compute | how old | how far | how fast| how tall| what is the total",
     " what s the total| in total| what percent",
     " what is its | what are they | what fraction| how long will | how long does it take| what is the average",
@@ -296,7 +300,21 @@ NUMBERS = _words(
 
 # Summaries
 
+SHORTER = _cues(
+    " short version| shorter | shorten | concise | overview | rundown | most important points| important points",
+    " main facts| key facts",
+    " essence | in a few sentences| in a few words| in one line| in one sentence| in two sentences| in three sentences",
+    " in brief| briefly ",
+    " sum this| sum it | key provisions| key ideas| core message| main message| central message| condensed | abridged ",
+    " bottom line",
+    " outline the main| what is this about| what s this about| kurz | kürzer| kurzform| in kürze| wichtigsten| bref ",
+    " brièvement| en breve ",
+    " brevemente| in breve| em breve| más corto| plus court| più breve| mais curto| kort | korter |кратко|коротко|суть",
+    "главное|основные мысли",
+    "一句话|简短|主要内容|要点|要旨|短く|三行で|핵심|짧게|간단히",
+)
 SUMMARY = _cues(
+    " sum this up| sum that up| summing up| recapitulate|резюме|в двух словах",
     " summarize | summarise | summary | summaries | summarizing | summarization | summed up | sum up | tldr| tl dr",
     " key points| key takeaway| main points| main ideas| main takeaway| takeaways | in a nutshell",
     " the gist| condense | recap | synopsis| boil this| boil it| boil down| shorten the following| shorten this",
@@ -377,6 +395,11 @@ CUES = {
     "source": SOURCE,
     "here": HERE,
     "read": READ,
+    "nouns": NOUNS,
+    "judged": JUDGED,
+    "readers": READERS,
+    "made": MADE,
+    "shorter": SHORTER,
     "lookup": LOOKUP,
     "how_to": HOW_TO,
     "math": MATH,

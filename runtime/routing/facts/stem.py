@@ -21,11 +21,11 @@ _CLOSING = re.compile(
     re.I | re.MULTILINE,
 )
 _ASKING = re.compile(
-    r"^[ \t]*(?:please )?(?:(?:choose|select|pick|indicate|mark|answer|respond|reply)\b(?: \w+){0,5}? "
-    r"(?:answers?|options?|letters?|choices?|alternatives?)\b(?: (?:from|among|of|to|for|in|with|only|below|the|following|and|"
-    r"nothing|else|by|options?|choices?|given|questions?|that|is|correct|best|letters?))*|"
+    r"^(?:[ \t]*(?:please )?(?:(?:choose|select|pick|indicate|mark|answer|respond|reply)\b(?: \w+){0,5}? "
+    r"(?:answers?|options?|letters?|choices?|alternatives?)\b(?: (?:from|among|of|to|for|in|with|only|below|the|following|"
+    r"and|nothing|else|by|options?|choices?|given|questions?|that|is|correct|best|letters?))*|"
     r"(?:answer )?(?:the )?following (?:is a |are )?multiple[- ]choice questions?(?: \([^)\n]*\))?(?: about [\w ]{1,40})?)"
-    r"[ \t]*(?:[.:]+[ \t]*|$)",
+    r"[ \t]*(?:[.:]+[ \t]*|$))+",
     re.I | re.MULTILINE,
 )
 _LEAST, _MOST = 2, 6  # options of a question

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Sequence, Set
 
 from runtime.routing.facts import cues
+from runtime.routing.facts.code_signs import is_code
 from runtime.routing.facts.found import cues_in
 from runtime.routing.facts.stem import stem_of
 
@@ -36,13 +37,27 @@ _QUOTED = re.compile(
     r"\"[^\"\n]{12,}\"|“[^”]{12,}”|«[^»]{12,}»|「[^」]{8,}」|'[^'\n]{24,}'|\"\"\".*?\"\"\"|<(\w+)>.*?</\1>", re.S
 )
 _ROLE = re.compile(r"^\s*(?:you are|act as|imagine you are|pretend to be)\b[^.\n:]*[.\n:]\s*(?=\S)", re.I)
+_SHOWN = re.compile(r"[\"“«「『]|[:?]\s+\S|：|？|\n|\.\s+\S")  # a text is shown behind the instruction or in quotes
+_NAME = re.compile(
+    r"`[^`\n]{1,40}`|\b[a-z]{2,}[A-Z][a-z]\w*|\b[a-z]{2,}_[a-z_]{2,}\b|\w\(\)|"
+    r"\b\w+\.(?:py|js|ts|jsx|tsx|java|cpp|rs|sql|sh|yml)\b"
+)  # an identifier, or a file of a program
+_TEXTS = (
+    "tweet|review|comment|e-?mail|message|headline|ticket|sentence|utterance|post|feedback|complaint|invoice|receipt|listing|"
+    "text|passage|paragraph|snippet|query|phrase|description|résumé|transcript|conversation|dialogue"
+)
+_POINTED = re.compile(
+    rf"\b(?<!of )(?:this|these|(?:the )?following|each|given (?:the|this|a)|below (?:is|are)(?: an?)?)"
+    rf"(?: [\w-]+){{0,2}}? (?:{_TEXTS})s?\b|\b(?:{_TEXTS})s?(?: below\b|: )",
+    re.I,
+)
 _CUT = re.compile(r":\s|：|\n")
 _SENTENCE = re.compile(r"[.!?:]\s|[。！？：\n]")
 _APART = bytes((*b"\n-/x*+=(:", *range(0x80, 0x100)))  # what stands between two numbers
 _NOT_DIGITS = bytes(mark for mark in range(0x80) if chr(mark) not in "0123456789 " and mark not in _APART)
 _DIGITS = bytes.maketrans(_APART, b" " * len(_APART))
 _SUM = re.compile(r"\d(?: ?[+*×÷^=] ?[\dxyzn(]| [-/−] \d|/\d|[xyn]\b)")
-_FORMULA = re.compile(r"\b[xyzn] ?[\^=+] ?[\dxyzn-]|\b[fgh]\([xn\d]|\(x\)|[ZRQ]_\d")
+_FORMULA = re.compile(r"= ?-?\d|\^[\w({]|\b[xyzn] ?[\^=+] ?[\dxyzn-]|\b[fgh]\([xn\d]|\(x\)|[ZRQ]_\d")
 _FORMULA_MARKS = ("=", "^", "+", "(", "_")
 _MATH_MARKS = ("√", "∫", "∑", "π", "²", "³", "≤", "≥", "\\cdot", "\\le", "\\ge")
 _LATEX = re.compile(r"\$[A-Za-z(\\|\[][^$\n]{0,120}\$|\\\[|\\begin\{|\\frac|\\sqrt|\\boxed|\\sum|\\int")
@@ -53,12 +68,12 @@ _LEAD = 200  # of the beginning, where an instruction about a given text stands
 _LONG = 800  # of a text that is called a document
 _VERY_LONG = 1_500  # of one that need not be
 _PUZZLE = 1_000  # a longer text with numbers in it is rarely a sum
-_CODE_HEAD, _CODE_TAIL = 1_500, 500  # of a text that is looked through for code
 _FOLLOWS = 160  # characters of a turn that goes on with an earlier one
 _FEW = 2  # words of a turn that says nothing by itself
 _LEAST_GIVEN = 2  # words beside the instruction
+_OPENING = 80  # characters in which an order begins
+_SUMMED = 40  # words of a text that is to be shorter
 _PASSAGE = 6  # words of a text that is only pointed at
-_FENCE = "```"
 _ABOUT_TEXT = {"extraction", "summary", "reworked"}
 
 
@@ -72,7 +87,7 @@ def task_of(turns: Sequence[str], size: int = 0, *, labelled: bool = False) -> s
         stem = stem_of(turn)
         beside = (len(stem.whole) - len(stem.text)) // 6
         earlier = number + 1 < len(turns)
-        coded = _is_code(stem.whole)
+        coded = is_code(stem.whole)
         found = _task_of_turn(stem.text, size, beside, coded=coded, earlier=earlier)
         if found == CHAT and stem.doubtful:
             found = _task_of_turn(stem.doubtful, size, beside, coded=coded, earlier=earlier)
@@ -98,21 +113,30 @@ def _task_of_turn(text: str, attached: int, beside: int, *, coded: bool, earlier
     if reads and not (making and "makes" in seen):
         return EXTRACTION
     long = max(len(text), attached)
-    if long < _LONG * 1.5 and given >= _PASSAGE and not coded:
+    reworked = "reworked" in seen
+    summed = "summary" in seen or ("shorter" in seen and given >= _SUMMED)
+    short = long < _LONG * 1.5 and not (coded or making or reworked or summed)
+    if short and given >= _PASSAGE:
         named = "source" in seen or _has(text, cues.LABELS)
         if (named and "lookup" in seen) or {"here", "read"} <= seen:
             return EXTRACTION
+    # A question about a text of a kind, which follows or stands in quotes.
+    shown = short and given >= _LEAST_GIVEN and "made" not in seen and _SHOWN.search(text) is not None
+    if shown and "judged" in seen and ("nouns" in seen or _POINTED.search(asked)):
+        return EXTRACTION
     # (2) Code.
-    if coded or making:
+    if coded or making or _NAME.search(asked):
         return CODE
     # (3) Mathematics: sure words, or several signs.
-    reworked = "reworked" in seen
-    if not reworked and _is_math(text if len(text) <= _PUZZLE else asked, seen, words):
+    puzzle = len(text) <= _PUZZLE
+    if not reworked and not (summed and not puzzle) and _is_math(text if puzzle else asked, seen, words, puzzle=puzzle):
         return MATH
+    if shown and "readers" in seen and "readers" in _read(asked[:_OPENING])[0]:
+        return EXTRACTION
     # (4) Summaries name themselves; all else that is asked of a long text is a question on it.
-    if "summary" in seen:
+    if summed:
         return SUMMARY
-    about = long >= _VERY_LONG or (long >= _LONG and "document" in seen)
+    about = long >= _VERY_LONG or (long >= _LONG and ("document" in seen or 3 * len(asked) < len(text)))
     return DOCUMENT if about and not reworked and "question" in seen else CHAT
 
 
@@ -131,7 +155,8 @@ def _parts(text: str) -> tuple[str, int]:
     if len(plain) <= _WHOLE:
         return plain, given
     lines = plain.strip().split("\n")
-    return f"{lines[0][:_LINE]}\n{lines[-1][-_LINE:]}", given
+    ends = [line for line in (lines[0], lines[-1]) if len(line) <= _LINE]
+    return "\n".join(ends) if ends and len(lines) > 1 else f"{plain[:_LEAD]}\n{plain[-_LEAD:]}", given
 
 
 def _count(text: str) -> int:
@@ -141,22 +166,7 @@ def _count(text: str) -> int:
     )
 
 
-def _is_code(text: str) -> bool:
-    """True if there is code itself in a text."""
-    if len(text) > _CODE_HEAD + _CODE_TAIL:
-        text = f"{text[:_CODE_HEAD]}\n{text[-_CODE_TAIL:]}"
-    if _has(text, cues.CODE_SURE):
-        return True
-    if not _has(text, cues.CODE_MARKS):
-        return False
-    signs = sum(map(text.__contains__, cues.CODE_SIGNS))
-    if signs >= 2 or (signs and (_FENCE in text or text.startswith(cues.CODE_STARTS))):
-        return True
-    tag = text.partition(_FENCE)[2][:16].lower().split("\n")[0].strip()
-    return tag in cues.CODE_FENCES or _has(text, cues.CODE_SURE_MARKED)
-
-
-def _is_math(text: str, seen: Set[str], words: Set[str]) -> bool:
+def _is_math(text: str, seen: Set[str], words: Set[str], *, puzzle: bool) -> bool:
     """True if something is to be computed, solved or proved: sure signs weigh 2, and 2 are enough."""
     # (1) Words.
     points = 2.0 if "math" in seen else 0.0
@@ -172,7 +182,7 @@ def _is_math(text: str, seen: Set[str], words: Set[str]) -> bool:
     found = text.encode("utf-8", "surrogatepass").translate(_DIGITS, _NOT_DIGITS).split()
     numbers = sum([len(each) != 4 or not b"1500" <= each < b"2100" for each in found]) + len(words & cues.NUMBERS)
     points += 0.5 if numbers else 0
-    if points >= 2 or numbers < 2:
+    if points >= 2 or numbers < 2 or not puzzle:
         return points >= 2
     flat = _flat(text)
     return _has(flat, cues.QUANTITY) or (numbers >= 3 and " likely " not in flat and _has(flat, cues.ASKED))
