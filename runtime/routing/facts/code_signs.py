@@ -59,7 +59,7 @@ _LANGUAGES = frozenset(
         "r",
     ]
 )
-_HEAD, _TAIL = 1_500, 500  # characters of a text that are looked through
+_HEAD, _TAIL = 1_000, 400  # characters of a text that are looked through
 
 
 def is_code(text: str) -> bool:

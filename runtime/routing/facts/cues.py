@@ -19,23 +19,29 @@ def _words(text: str) -> frozenset[str]:
 # Code
 
 CODE_WORDS = _words(
-    "cron crontab makefile cmake jest vitest mocha junit eslint vite yarn pnpm pip conda virtualenv venv gradle maven "
-    "hibernate symfony nextjs nuxt svelte vue tailwind scss dom yaml toml protobuf grpc kafka rabbitmq celery airflow "
-    "hadoop bigquery mariadb elasticsearch ec2 aws jenkins ssh scp rsync grep sed chmod chown vim vscode intellij xcode "
-    "flutter dart swiftui solidity wasm opengl cuda opencv sklearn keras matplotlib jupyter parser lexer bytecode jvm "
-    "malloc struct structs enum enums typedef iterator coroutine coroutines goroutine goroutines semaphore multithreading "
-    "concurrency bitwise recursion refactoring linter docstring docstrings boilerplate sdk orm crud oauth jwt csrf cors "
-    "websocket websockets tcp udp stderr argv kwargs arraylist nullptr useeffect usestate setstate javac dotnet foreach "
-    "elif println printf coroutinestackoverflow subprocess webhook webhooks serverless microservice microservices monorepo "
-    "python javascript typescript golang c++ c# sql mysql postgresql postgres sqlite mongodb redis regex regexp regexes "
-    "bash powershell dockerfile docker kubernetes kubectl terraform ansible nginx graphql webpack refactor debug debugging "
-    "debugger compiler traceback stacktrace segfault unittest pytest npm html css php kotlin numpy dataframe pytorch "
-    "tensorflow django fastapi laravel async nullpointerexception programming haskell clojure elixir matlab fortran cobol "
-    "vba fizzbuzz leetcode quicksort mergesort mutex middleware backend frontend codebase github gitlab git linux awk "
-    "stdin stdout api apis endpoint jquery angular rustc programmieren programmation programación programmiersprache "
-    "pseudocode oop localhost ubuntu subclass superclass typeerror valueerror keyerror indexerror syntaxerror"
+    "cypress selenium playwright puppeteer pseudocode deno bun composer cron crontab makefile cmake jest vitest mocha "
+    "junit eslint vite yarn pnpm pip conda virtualenv venv gradle maven hibernate symfony nextjs nuxt svelte vue tailwind "
+    "scss dom yaml toml protobuf grpc kafka rabbitmq celery airflow hadoop bigquery mariadb elasticsearch ec2 aws jenkins "
+    "ssh scp rsync grep sed chmod chown vim vscode intellij xcode flutter dart swiftui solidity wasm opengl cuda opencv "
+    "sklearn keras matplotlib jupyter parser lexer bytecode jvm malloc struct structs enum enums typedef iterator "
+    "coroutine coroutines goroutine goroutines semaphore multithreading concurrency bitwise recursion refactoring linter "
+    "docstring docstrings boilerplate sdk orm crud oauth jwt csrf cors websocket websockets tcp udp stderr argv kwargs "
+    "arraylist nullptr useeffect usestate setstate javac dotnet foreach elif println printf coroutinestackoverflow "
+    "subprocess webhook webhooks serverless microservice microservices monorepo python javascript typescript golang c++ c# "
+    "sql mysql postgresql postgres sqlite mongodb redis regex regexp regexes bash powershell dockerfile docker kubernetes "
+    "kubectl terraform ansible nginx graphql webpack refactor debug debugging debugger compiler traceback stacktrace "
+    "segfault unittest pytest npm html css php kotlin numpy dataframe pytorch tensorflow django fastapi laravel async "
+    "nullpointerexception programming haskell clojure elixir matlab fortran cobol vba fizzbuzz leetcode quicksort "
+    "mergesort mutex middleware backend frontend codebase github gitlab git linux awk stdin stdout api apis endpoint "
+    "jquery angular rustc programmieren programmation programación programmiersprache oop localhost ubuntu subclass "
+    "superclass typeerror valueerror keyerror indexerror syntaxerror"
 )
 CODE = _cues(
+    " in node | csv file| one liner| pseudo code| class hierarchy| is not a function| abstract class| an interface in",
+    " public class",
+    " api returning| api returns| git push| git pull| git rebase| git merge| a pointer in| pointer in c| getter| setter ",
+    " for loops",
+    "コンポーネント|컴포넌트|组件",
     " in react| my react| react native| react hooks| in pandas| pandas how| pandas dataframe| using pandas| with pandas ",
     " vba macro",
     " example program| small program| simple program| python program| c program| java program| example code| sample code",
@@ -46,7 +52,7 @@ CODE = _cues(
     " return indices",
     " bucle while| bucle for| while schleife| for schleife| boucle for| boucle while| un tableau en php| tri d un tableau",
     " ciclo for",
-    " commit message| makefile| a macro that| excel macro| google sheets formula| excel formula| cron expression",
+    " commit message| makefile| a macro that| excel macro| spreadsheet formula| excel formula| cron expression",
     " config file| unit tests",
     " java |write a function| writes a function| function that |function to | function which | write code| write some code",
     " write a program| create a program that| a program that | a program to | program which | write a class| a recursive ",
@@ -93,6 +99,9 @@ NO_CODE = _cues(
 # Labelling, and reading out of a given text
 
 EXTRACTION = _cues(
+    " best category| right category| correct category| into a table with| as a table with| fill in the| extract:",
+    " classify:",
+    " beleidigend| выдели |выдели имена|выделите|メールの差出人",
     " classify | categorize | categorise | extract | pull out | pick out | annotate | label each| label the | label this ",
     " label these| label every| label as | label it | tag each| tag every| tag the | tag this | tag these| sentiment ",
     " named entit",
@@ -140,6 +149,7 @@ SOURCE = _cues(
     "다음 글",
 )
 NOUNS = _cues(
+    "次のメール|以下のメール|このメール|以下の文|이 메일|다음 메일|下面的",
     " bewertung| kommentar| nachricht | nachrichten | anfrage | satz | sätze | rezension| rechnung | commentaire| avis ",
     " cette phrase",
     " courriel | facture | ce texte | ce tweet| ce message| comentario| reseña| este mensaje| esta frase| este texto ",
@@ -165,6 +175,7 @@ JUDGED = _cues(
     "是否|哪个|哪些|谁|什么|属于|选|どの|選んで|誰|いつ|何|ですか|어떤|누구|언제|무엇|인가",
 )
 READERS = _cues(
+    " turn this into a table| turn it into a table| fill in | fill out ",
     " pull | sort | mark | tag | label | list the | list all | list every | list only | return only| return all ",
     " identify | find all | spot ",
     " locate | highlight | predict | decide | determine | detect | assign | match | name the | name all | get the ",
@@ -199,6 +210,7 @@ LABELS = (
     *("Context:", "context:", "Passage:", "passage:", "Kontext:", "Contexte :", "Contexto:", "Contesto:", "<context>"),
 )
 LOOKUP = _cues(
+    " welche | welcher | quelles | quels | quali | quais | cuáles ",
     " identify | find | list | name | give me the | determine | detect | return | copy | quote | parse | label | as json",
     " select ",
     " who | when | where | which | what is the | what was the | what are the names| how many | wer | wann | wo | qui ",
@@ -235,6 +247,9 @@ MATH_WEAK = _words(
     "oppervlakte straal som cirkel bewijs oblicz rozwiąż hesapla çöz"
 )
 MATH = _cues(
+    "% de |% von |% di |% van |% от| surface area| the wurzel| wurzel aus| quadratwurzel| racine de| radice di| raíz de ",
+    " wortel van",
+    " next number| percent off| reduced by| increased by| in the sequence| at least one six",
     " solve for | prove that| show that every| show that the | show that if | square root| cube root| percent of |% of ",
     " to the power",
     " derivative of| integral of| limit of| common multiple| common divisor| common factor| prime number",
@@ -270,6 +285,8 @@ MATH = _cues(
     "방정식|미분|적분|확률|최대공약수|최소공배수|구하시오|구하세요|넓이|计算|計算し",
 )
 QUANTITY = _cues(
+    " what does it cost| what does he pay| what does she pay| what do they pay| what is left| how many of each",
+    " à quelle distance",
     " how heavy| how large| how big| how wide| how high| how deep| by what percent| by how much| by what factor",
     " wie schnell| wie groß",
     " wie hoch| wie schwer| wie teuer| quelle est| à quelle| cuál es su | cuál es el | cuál es la | qual è | qual é ",

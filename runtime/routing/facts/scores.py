@@ -30,6 +30,7 @@ def _set(words: str) -> frozenset[str]:
 
 
 _CODE = "code"  # the task whose requests are never open: a program is right or wrong
+_FEWEST_WORDS = 4  # of a request; a greeting asks for nothing
 _FIRST_WORDS = 40  # of the first sentence; a longer one tells a story
 _MAKE = _set(
     "write create give list explain make provide design rewrite convert suggest tell describe generate draft compose "
@@ -115,7 +116,7 @@ def is_open(reading: Reading) -> bool:
     """True for a request that has no one right answer, by its first sentence that says more than "choose an answer"."""
     words = next((words for words in reading.sentences[:3] if _WRAPPING.isdisjoint(words)), [])
     words = words[1:] if words[:1] == ["please"] else words
-    if not 0 < len(words) <= _FIRST_WORDS:
+    if not _FEWEST_WORDS <= len(words) <= _FIRST_WORDS:
         return False
     return words[0] in _MAKE or not _ASK.isdisjoint(map(" ".join, pairwise(words)))
 

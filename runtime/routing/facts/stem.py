@@ -28,6 +28,7 @@ _ASKING = re.compile(
     r"[ \t]*(?:[.:]+[ \t]*|$))+",
     re.I | re.MULTILINE,
 )
+_BEGIN, _END = 300, 1_200  # characters of a long prompt that are looked at
 _LEAST, _MOST = 2, 6  # options of a question
 _LINES = 10  # of a question whose options have no marks
 _ORDER = 48  # characters of a line that announces a list
@@ -43,7 +44,13 @@ class Stem(NamedTuple):
 
 
 def stem_of(prompt: str) -> Stem:
-    """The stem of a prompt; all of it where it has no options."""
+    """The stem of a prompt; all of it where it has no options. Of a long prompt, the end is looked at for them."""
+    if len(prompt) > _END + _BEGIN:
+        cut = prompt.rfind("\n", _BEGIN, len(prompt) - _END)
+        cut = cut if cut >= max(_BEGIN, len(prompt) - 2 * _END) else len(prompt) - _END
+        front, end = _LEADING.sub("", _ASKING.sub("", prompt[:_BEGIN])) + prompt[_BEGIN:cut], stem_of(prompt[cut:])
+        front += "\n" if prompt[cut] == "\n" else " "
+        return Stem(front + end.text, front + end.whole, end.doubtful)
     bare = _LEADING.sub("", _ASKING.sub("", prompt))
     bare = (_CLOSING.sub("", bare) if "\n" in bare else bare).strip() or prompt.strip()
     # (1) Options in the line itself: marks that follow each other.

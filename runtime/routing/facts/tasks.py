@@ -38,17 +38,44 @@ _QUOTED = re.compile(
 )
 _ROLE = re.compile(r"^\s*(?:you are|act as|imagine you are|pretend to be)\b[^.\n:]*[.\n:]\s*(?=\S)", re.I)
 _SHOWN = re.compile(r"[\"“«「『]|[:?]\s+\S|：|？|\n|\.\s+\S")  # a text is shown behind the instruction or in quotes
+_QUOTE_BEHIND = re.compile(r"[?:.？：。]\s*(?:\"[^\"]{10,}\"|“[^”]{10,}”|«[^»]{10,}»|「[^」]{6,}」|'[^']{10,}')\s*$")
 _NAME = re.compile(
-    r"`[^`\n]{1,40}`|\b[a-z]{2,}[A-Z][a-z]\w*|\b[a-z]{2,}_[a-z_]{2,}\b|\w\(\)|"
-    r"\b\w+\.(?:py|js|ts|jsx|tsx|java|cpp|rs|sql|sh|yml)\b"
+    r"`[^`\n]{1,40}`|\b[a-z]{2,}_[a-z_]{2,}\b|\w\(\)|\b\w+\.(?:py|js|ts|jsx|tsx|java|cpp|rs|sql|sh|yml)\b"
 )  # an identifier, or a file of a program
-_TEXTS = (
-    "tweet|review|comment|e-?mail|message|headline|ticket|sentence|utterance|post|feedback|complaint|invoice|receipt|listing|"
-    "text|passage|paragraph|snippet|query|phrase|description|résumé|transcript|conversation|dialogue"
-)
+_NAME_MARKS = ("`", "_", "()", ".py", ".js", ".ts", ".java", ".cpp", ".rs", ".sql", ".sh", ".yml")
+_CAMEL = re.compile(r"\b[a-z]{2,}[A-Z][a-z]")
+_TEXTS = [
+    "tweet",
+    "review",
+    "comment",
+    "email",
+    "mail",
+    "message",
+    "headline",
+    "ticket",
+    "sentence",
+    "utterance",
+    "post",
+    "feedback",
+    "complaint",
+    "invoice",
+    "receipt",
+    "listing",
+    "text",
+    "passage",
+    "paragraph",
+    "snippet",
+    "query",
+    "phrase",
+    "description",
+    "transcript",
+    "conversation",
+    "dialogue",
+]
+_TEXT_WORDS = frozenset([*_TEXTS, *(f"{text}s" for text in _TEXTS)])
 _POINTED = re.compile(
     rf"\b(?<!of )(?:this|these|(?:the )?following|each|given (?:the|this|a)|below (?:is|are)(?: an?)?)"
-    rf"(?: [\w-]+){{0,2}}? (?:{_TEXTS})s?\b|\b(?:{_TEXTS})s?(?: below\b|: )",
+    rf"(?: [\w-]+){{0,2}}? (?:{'|'.join(_TEXTS)})s?\b|\b(?:{'|'.join(_TEXTS)})s?(?: below\b|: )",
     re.I,
 )
 _CUT = re.compile(r":\s|：|\n")
@@ -72,6 +99,7 @@ _FOLLOWS = 160  # characters of a turn that goes on with an earlier one
 _FEW = 2  # words of a turn that says nothing by itself
 _LEAST_GIVEN = 2  # words beside the instruction
 _OPENING = 80  # characters in which an order begins
+_SPARSE = 40  # words to a number in a text that is no sum
 _SUMMED = 40  # words of a text that is to be shorter
 _PASSAGE = 6  # words of a text that is only pointed at
 _ABOUT_TEXT = {"extraction", "summary", "reworked"}
@@ -121,11 +149,18 @@ def _task_of_turn(text: str, attached: int, beside: int, *, coded: bool, earlier
         if (named and "lookup" in seen) or {"here", "read"} <= seen:
             return EXTRACTION
     # A question about a text of a kind, which follows or stands in quotes.
-    shown = short and given >= _LEAST_GIVEN and "made" not in seen and _SHOWN.search(text) is not None
-    if shown and "judged" in seen and ("nouns" in seen or _POINTED.search(asked)):
+    shown = short and given >= _LEAST_GIVEN and "made" not in seen and (beside > 0 or _SHOWN.search(text) is not None)
+    quoted = shown and _QUOTE_BEHIND.search(text) is not None
+    if quoted and ("judged" in seen or "readers" in seen):
+        return EXTRACTION
+    if (
+        shown
+        and "judged" in seen
+        and ("nouns" in seen or (not _TEXT_WORDS.isdisjoint(words) and _POINTED.search(asked)))
+    ):
         return EXTRACTION
     # (2) Code.
-    if coded or making or _NAME.search(asked):
+    if coded or making or _names_code(asked):
         return CODE
     # (3) Mathematics: sure words, or several signs.
     puzzle = len(text) <= _PUZZLE
@@ -166,6 +201,14 @@ def _count(text: str) -> int:
     )
 
 
+def _names_code(asked: str) -> bool:
+    """True if an instruction holds an identifier or a file of a program."""
+    if _has(asked, _NAME_MARKS) and _NAME.search(asked):
+        return True
+    odd = [word for word in asked.split() if not (word.islower() or word.istitle() or word.isupper())]
+    return bool(odd) and _CAMEL.search(" ".join(odd)) is not None
+
+
 def _is_math(text: str, seen: Set[str], words: Set[str], *, puzzle: bool) -> bool:
     """True if something is to be computed, solved or proved: sure signs weigh 2, and 2 are enough."""
     # (1) Words.
@@ -185,6 +228,8 @@ def _is_math(text: str, seen: Set[str], words: Set[str], *, puzzle: bool) -> boo
     if points >= 2 or numbers < 2 or not puzzle:
         return points >= 2
     flat = _flat(text)
+    if numbers * _SPARSE < flat.count(" "):
+        return False
     return _has(flat, cues.QUANTITY) or (numbers >= 3 and " likely " not in flat and _has(flat, cues.ASKED))
 
 

@@ -30,7 +30,7 @@ def changes(
 
 def test_two_things_at_most_and_the_nearest_first() -> None:
     """A score just under its threshold is nearer than a long prompt."""
-    body = chat("Why does ice float on water?")
+    body = chat("Which river flows through Vienna and Budapest?")
     score = query_of(body).score
     found = changes(body, complexity=score + 0.05)
     assert [each.reason for each in found] == [Reason.COMPLEXITY, Reason.CONTEXT]
@@ -40,7 +40,7 @@ def test_two_things_at_most_and_the_nearest_first() -> None:
 
 def test_a_score_over_its_threshold_would_have_stayed_below_it() -> None:
     """The other direction."""
-    body = chat("Why does ice float on water?")
+    body = chat("Which river flows through Vienna and Budapest?")
     score = query_of(body).score
     first = changes(body, complexity=score - 0.01)[0]
     assert first.words.startswith("a score below") and first.target == "local/smollm2-135m"

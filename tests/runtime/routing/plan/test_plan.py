@@ -465,7 +465,7 @@ def test_a_task_that_no_target_may_take_stays() -> None:
 def test_a_score_at_the_threshold_leaves_by_the_complex_route() -> None:
     """Others of the same box stay."""
     routes = Routes(complex=("gemini",), default=("claude",))
-    body = chat("Why does ice float on water?")
+    body = chat("Which river flows through Vienna and Budapest?")
     score = query_of(body).score
     made = decide(body, complexity=score, routes=routes)
     assert (names(made), made.reason) == (["gemini", "claude", "local"], Reason.COMPLEXITY)
