@@ -9,9 +9,9 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from cloud.client import CloudClient
-from cloud.unpacking import CODINGS, Unpacking, UnpackingError
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import MOST_BODY, HttpCall, relay_chunks, rest_of
+from runtime.contract.hop import MOST_BODY, HttpCall, Reply, relay_chunks, rest_of
+from runtime.wire.unpacking import unpacked
 
 # All that aiohttp, ssl and a socket raise: RuntimeError where the session is closed or a connection was lost while it was
 # being written, ValueError (with UnicodeError) for a header or an address that no HTTP message can hold.
@@ -27,16 +27,10 @@ class CloudReply:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
-        coding = response.headers.get("content-encoding", "identity").strip().lower()
-        self._next = (
-            Unpacking(response.content.readany, coding).piece if coding in CODINGS else response.content.readany
-        )
 
     async def chunk(self) -> bytes:
         try:
-            return await self._next()
-        except UnpackingError as error:
-            raise _garbled(str(error)) from error
+            return await self._response.content.readany()
         except _FOREIGN as error:
             failure = Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, f"the answer was cut: {_words(error)}")
             raise HopError(failure) from error
@@ -62,7 +56,7 @@ class CloudHop:
         self._base = base_url.rstrip("/")
         self._headers = {"accept-encoding": "identity", "user-agent": "hearth", **authorization}
 
-    async def open(self, call: HttpCall, *, connect_s: float) -> CloudReply:
+    async def open(self, call: HttpCall, *, connect_s: float) -> Reply:
         try:
             response = await self._client.send(
                 call.method,
@@ -73,11 +67,7 @@ class CloudHop:
             )
         except _FOREIGN as error:
             raise _unreached(error) from error
-        coding = response.headers.get("content-encoding", "identity").strip().lower()
-        if coding != "identity" and coding not in CODINGS:
-            response.close()
-            raise _garbled(f"the answer is compressed ({coding[:40]}), which nobody asked for")
-        return CloudReply(response)
+        return unpacked(CloudReply(response))
 
     async def aclose(self) -> None:
         """Nothing to close."""

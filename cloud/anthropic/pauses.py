@@ -16,6 +16,7 @@ import msgspec
 
 from runtime.contract.failures import HopError
 from runtime.contract.hop import MOST_BODY, Hop, HttpCall, Reply, relay_chunks, rest_of
+from runtime.dialects.anthropic_messages.fold import GrowingBlock
 from runtime.wire import sse
 from runtime.wire.raw_body import RawBody
 
@@ -39,7 +40,7 @@ class PausedTurn:
 
     def __init__(self, most_kept: int = 32 << 20, most_rounds: int = MOST_ROUNDS) -> None:
         self._events = sse.Events()
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: dict[int, GrowingBlock] = {}
         self._kept, self._most_kept = 0, most_kept
         self._first = 0  # number of this request's first block
         self._spent: Table = {}  # usage of the requests before this one
@@ -109,7 +110,7 @@ class PausedTurn:
         if self._kept > self._most_kept:
             self._blocks.clear()
         elif isinstance(begun := value.get("content_block"), dict):
-            self._blocks[index] = _Block(begun)
+            self._blocks[index] = GrowingBlock(begun)
         elif isinstance(piece := value.get("delta"), dict) and index in self._blocks:
             self._blocks[index].grow(piece)
         return _written(event, value | {"index": index}) if self._first else event.raw
@@ -118,39 +119,6 @@ class PausedTurn:
         container = holder.get("container")
         if isinstance(container, dict) and isinstance(container.get("id"), str):
             self._container = container["id"]
-
-
-class _Block:
-    """A block of the answer, kept as the vendor wrote it, to be sent back. Text grows in lists of pieces."""
-
-    def __init__(self, begun: Table) -> None:
-        self._members, self._input = dict(begun), list[str]()
-        self._texts: dict[str, list[str]] = {}
-
-    def grow(self, delta: Table) -> None:
-        if delta.get("type") == "input_json_delta":
-            piece = delta.get("partial_json")
-            self._input.append(piece if isinstance(piece, str) else "")
-            return
-        if delta.get("type") == "citations_delta":
-            self._members["citations"] = [*(self._members.get("citations") or ()), delta.get("citation")]
-            return
-        for name in delta.keys() - {"type"}:
-            before, more = self._members.get(name), delta[name]
-            if isinstance(before, str) and isinstance(more, str):
-                self._texts.setdefault(name, [before]).append(more)
-            else:
-                self._members[name] = more
-
-    @property
-    def empty_text(self) -> bool:
-        """True for a text block without text, which the wire refuses."""
-        return self._members.get("type") == "text" and not self.whole().get("text")
-
-    def whole(self) -> Table:
-        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
-        written = "".join(self._input)
-        return self._members | texts | ({"input": msgspec.Raw(written.encode())} if written else {})
 
 
 class Pauses:

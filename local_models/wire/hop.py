@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from local_models.wire.connection import MOST_HEAD, HopReply, PooledConnection
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall
+from runtime.contract.hop import HttpCall, Reply
+from runtime.wire.unpacking import unpacked
 
 _API = "/v1"
 _COPIED = 256 * 1024  # bytes: a shorter body leaves in one write with its head
@@ -85,10 +86,11 @@ class EngineHop:
             return None
         return self.busy_since if self.last_byte_at is None else max(self.busy_since, self.last_byte_at)
 
-    async def open(self, call: HttpCall, *, connect_s: float) -> HopReply:
+    async def open(self, call: HttpCall, *, connect_s: float) -> Reply:
         """Sends the call and waits for the reply's head. Raises HopError. Cancelling it closes the connection."""
         head = self._head(call.method, self._base + call.path, call.headers, len(call.body))
-        return await self._ask(head, call.body, connect_s, counted=True)
+        reply = await self._ask(head, call.body, connect_s, counted=True)
+        return unpacked(reply) if "content-encoding" in reply.headers else reply  # packed by a proxy before the engine
 
     async def probe(
         self, path: str, timeout_s: float, *, method: str = "GET", body: bytes = b"", at_most: int = _MOST_PROBED
@@ -98,7 +100,7 @@ class EngineHop:
         head = self._head(method, self._root + path, headers, len(body))
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await self._ask(head, body, timeout_s, counted=False)
+                reply = unpacked(await self._ask(head, body, timeout_s, counted=False))
                 try:
                     return reply.status, await reply.read(at_most)
                 finally:

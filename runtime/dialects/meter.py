@@ -14,6 +14,7 @@ import msgspec
 
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.usage import Usage
+from runtime.dialects.unfolded import unfolded
 from runtime.wire import sse
 from runtime.wire.cut_characters import mended
 
@@ -131,14 +132,16 @@ class StreamMeter(MeterState, ABC):
         return self.finished
 
     def end(self) -> bytes:
-        """See `Meter.end`."""
+        """See `Meter.end`. A JSON body in place of a stream has come as an event that does not end: it is a whole answer."""
+        over = self.began or self.done or self.failure is not None
+        pending = b"" if over else self.feed(unfolded(self._events.rest()))
         if self.failure is not None or self.done:
-            return b""
+            return pending
         if not self.ended:
             self.failure = broken("the stream ended without a finish reason")
             return b""
         self.done = True
-        return self.closing
+        return pending + self.closing
 
 
 class WholeMeter(MeterState, ABC):

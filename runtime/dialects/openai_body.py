@@ -28,9 +28,14 @@ def asks_usage(body: RawBody) -> bool:
     return bool(options and options.get("include_usage"))
 
 
-def for_model(body: RawBody, model: str, *, with_usage: bool = False) -> bytes:
-    """The body for a target that calls the model `model`, without Hearth's hints. with_usage: the stream reports it."""
+def for_model(body: RawBody, model: str, *, with_usage: bool = False, stream: bool = False) -> bytes:
+    """The body for a target that calls the model `model`, without Hearth's hints.
+
+    with_usage: the stream reports it. stream: asks for a stream where the client did not.
+    """
     put = {"model": msgspec.json.encode(model)}
+    if stream:
+        put["stream"] = b"true"
     if with_usage and body.data.get("stream_options"):
         put["stream_options"] = RawBody(body.value("stream_options")).spliced({"include_usage": b"true"})
     elif with_usage:

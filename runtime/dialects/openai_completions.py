@@ -8,8 +8,10 @@ from typing import Any
 from runtime.contract.codec import Unsupported
 from runtime.contract.messages import Request
 from runtime.dialects import openai_errors
+from runtime.dialects.folded import FoldedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_body import asks_usage, check_members, for_model
+from runtime.dialects.openai_chat.fold import ChatFold
 from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
 from runtime.dialects.seam import Passing
 from runtime.dialects.translating import Writer
@@ -32,15 +34,24 @@ class CompletionsDialect:
         return body.data.get("stream") is True
 
     def passing(
-        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        body: RawBody,
+        model: str,
+        *,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        fold: bool = False,
     ) -> Passing:
-        """See `Dialect.passing`. A cut completion is not resumed."""
-        if not self.streams(body):
-            return Passing(for_model(body, model), ChatWholeMeter())
-        asked = asks_usage(body)
+        """See `Dialect.passing`. A cut completion is not resumed; the best of several is not streamed."""
         choices = (body.data.get("n") or 1) * _prompts(body.data[PROMPT])
+        if not self.streams(body):
+            if not fold or (body.data.get("best_of") or 1) != 1:
+                return Passing(for_model(body, model), ChatWholeMeter())
+            folded = FoldedMeter(ChatStreamMeter(choices=choices, hide_usage=False), ChatFold())
+            return Passing(for_model(body, model, with_usage=True, stream=True), folded, True)
+        asked = asks_usage(body)
         meter: Meter = ChatStreamMeter(choices=choices, hide_usage=not asked)
-        return Passing(for_model(body, model, with_usage=not asked), meter)
+        return Passing(for_model(body, model, with_usage=not asked), meter, True)
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
         return None

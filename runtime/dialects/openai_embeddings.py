@@ -47,7 +47,13 @@ class EmbeddingsDialect:
         return False
 
     def passing(
-        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        body: RawBody,
+        model: str,
+        *,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        fold: bool = False,
     ) -> Passing:
         """See `Dialect.passing`."""
         return Passing(for_model(body, model), EmbeddingsMeter())

@@ -17,10 +17,11 @@ HINTS = "hearth"  # the body member that is Hearth's own and never goes upstream
 
 
 class Passing(NamedTuple):
-    """A body for a target of the same wire, and the meter of its answer."""
+    """A body for a target of the same wire, and the meter of its answer. streamed: it asks for a stream."""
 
     body: bytes
     meter: Meter
+    streamed: bool = False
 
 
 class Dialect(Protocol):
@@ -38,11 +39,18 @@ class Dialect(Protocol):
         ...
 
     def passing(
-        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        body: RawBody,
+        model: str,
+        *,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        fold: bool = False,
     ) -> Passing:
         """The client's bytes for a target that calls the model `model`: only what must change is spliced.
 
-        keep_text: keep the text, so that a cut answer can be resumed. partial: the answer that this body resumes.
+        keep_text: keep the text, so that a cut answer can be resumed. partial: the answer that this body resumes. fold: ask
+        for a stream even where the client wants one body, and fold it, if this body can be streamed.
         """
         ...
 

@@ -26,6 +26,7 @@ from runtime.contract.events import (
     UsageReport,
 )
 from runtime.dialects.meter import MeterState, broken, garbled
+from runtime.dialects.unfolded import unfolded
 from runtime.wire import sse
 from runtime.wire.cut_characters import CutCharacters
 from runtime.wire.cut_json import breaks_off
@@ -93,7 +94,9 @@ class TranslatingMeter(MeterState):
 
     def _finish(self) -> bytes | None:
         """Takes the decoder's last events; None, with `failure` set, if the answer is not whole."""
-        pending = self._take(self._decoder.finish())
+        # A JSON body in place of a stream has come as an event that does not end: it is a whole answer.
+        body = b"" if self.began else self.feed(unfolded(self._events.rest()))
+        pending = body + self._take(self._decoder.finish())
         if self.failure is None and self._stop is None:
             self.failure = broken("the stream ended without a finish reason")
         if self.failure is not None:

@@ -27,12 +27,16 @@ _FORMAT = "response_format"  # among the dropped: the model was only told of it 
 
 
 class Asked(NamedTuple):
-    """dropped: the client's parameters that the target could not be given. early: takes the first tokens out of the answer."""
+    """dropped: the client's parameters that the target could not be given. early: takes the first tokens out of the answer.
+
+    streamed: the answer comes as a stream, whatever the client wants.
+    """
 
     call: HttpCall
     meter: Meter
     dropped: tuple[str, ...] = ()
     early: EarlyTokens | None = None
+    streamed: bool = True
 
 
 def passes(job: Job, target: Target) -> bool:
@@ -72,10 +76,11 @@ def passed(
         body = developer_as_system(body, member)
     logged = with_logprobs(body, job.dialect.name) if look else None
     body = body if logged is None else logged.body
-    passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before)
+    # From a cloud every answer that can be is fetched as a stream, so that its silence is noticed.
+    passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before, fold=not target.local)
     call = HttpCall(codec.path(job.dialect.name), passing.body, (_JSON, *codec.headers(job.headers)))
     early = EarlyTokens(logged.shown) if logged is not None else None
-    return Asked(call, passing.meter, (*lowered, *fit.dropped), early)
+    return Asked(call, passing.meter, (*lowered, *fit.dropped), early, streamed=passing.streamed)
 
 
 def translated(job: Job, target: Target, codec: Codec, request: Request, *, look: bool = False) -> Asked:

@@ -20,7 +20,7 @@ from msgspec import structs
 from runtime.contract.backend import Lane
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
-from runtime.contract.hop import HttpCall, Reply, error_page
+from runtime.contract.hop import Reply, error_page
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
 from runtime.dialects.format import CheckedMeter, repair
@@ -52,6 +52,7 @@ class Attempt:
         "_job",
         "_lane",
         "_ledger",
+        "_patience",
         "_run",
         "_status",
         "_stream",
@@ -99,7 +100,7 @@ class Attempt:
             if look and passing and not self._stream:
                 # Its first tokens are seen in a stream alone. What cannot be translated is not looked at.
                 with contextlib.suppress(Unsupported):
-                    return await self._exchange(await self._translated(look=True), streamed=True)
+                    return await self._exchange(await self._translated(look=True))
             if passing:
                 turn, pinned = self._turn, self._run.plan.pinned
                 model, codec, look = turn.target.served or self._lane.model, turn.backend.codec, look and self._stream
@@ -115,15 +116,13 @@ class Attempt:
         except BadBody as error:
             failure = Failure(Kind.REJECTED, Disposition.TELL_CALLER, str(error), 400, code="invalid_body")
         else:
-            # A translated answer comes as a stream, whatever the client wants.
-            streamed = self._stream or not passing
-            failure = await self._exchange(asked, streamed=streamed)
+            failure = await self._exchange(asked)
             meter = asked.meter
             if isinstance(meter, CheckedMeter) and meter.violation is not None:
                 # The one more request: the answer given back with what is wrong with it.
                 better = repair(meter.request, meter.text, meter.violation)
                 again = translated(self._job, self._target, self._turn.backend.codec, better)
-                failure = await self._exchange(again, streamed=True)
+                failure = await self._exchange(again)
             return failure
         self._book(started, failure.kind, failure)
         return failure
@@ -151,10 +150,10 @@ class Attempt:
         """The target, under the model id of this lane."""
         return replace(self._turn.target, model=self._turn.target.served or self._lane.model)
 
-    async def _exchange(self, asked: Asked, *, streamed: bool) -> Failure | None:
+    async def _exchange(self, asked: Asked) -> Failure | None:
         """One request upstream and its answer, relayed and booked."""
-        call, meter, self.dropped, early = asked
-        self.meter, self._status = meter, None
+        meter, early, streamed = asked.meter, asked.early, asked.streamed
+        self.meter, self.dropped, self._status = meter, asked.dropped, None
         if early is not None and self._turn.look is not None:
             self.gate.look = partial(_looked, self._turn.look, early)
         job, ledger, started = self._job, self._ledger, self._clock()
@@ -163,7 +162,7 @@ class Attempt:
         try:
             with ledger.claim(job.facts.prompt_tokens, job.facts.max_tokens, self._clock, whole=not streamed) as work:
                 self._work = work
-                failure = await self._relayed(call, meter, waits, early, streamed=streamed)
+                failure = await self._relayed(asked, waits)
                 if failure is None:
                     work.tokens(meter.tokens, self._clock())
                     work.done(meter.usage)
@@ -175,23 +174,23 @@ class Attempt:
             self._book(started, result, failure)
         return failure
 
-    async def _relayed(
-        self, call: HttpCall, meter: Meter, waits: float, early: EarlyTokens | None, *, streamed: bool
-    ) -> Failure | None:
-        times, left = self._turn.target.timeouts, self._left
-        # The engine's time to a first token runs from its predicted start of service.
-        first = min(left, waits + times.first_token) if streamed else left
+    async def _relayed(self, asked: Asked, waits: float) -> Failure | None:
+        times, left, meter = self._turn.target.timeouts, self._left, asked.meter
+        # The engine's time to a first token runs from its predicted start of service. Of a whole answer of the engine nothing
+        # is heard until its end; a cloud's that cannot be streamed is no generation, and its head comes soon.
+        bound = asked.streamed or not self._turn.target.local
+        self._patience = min(left, waits + times.first_token) if bound else left
         loop = asyncio.get_running_loop()
         now = loop.time()
         try:
-            with Alarm(loop, now + first) as alarm:
-                reply = await self._lane.hop.open(call, connect_s=times.connect)
+            with Alarm(loop, now + self._patience) as alarm:
+                reply = await self._lane.hop.open(asked.call, connect_s=times.connect)
                 try:
-                    failure = await self._read(reply, meter, early, alarm, now + left)
+                    failure = await self._read(reply, asked, alarm, now + left)
                 finally:
                     reply.close()
         except TimeoutError:
-            failure = _silent(first if self.first_token is None else times.idle)
+            failure = _silent(self._patience)
         except HopError as error:
             failure = error.failure
         # Once every choice has its finish reason, nothing is cut off but the closing mark: the answer is whole without it.
@@ -212,32 +211,33 @@ class Attempt:
         self._run.outcome.answered = True  # its closing mark has gone out
         return None
 
-    async def _read(
-        self, reply: Reply, meter: Meter, early: EarlyTokens | None, alarm: Alarm, end: float
-    ) -> Failure | None:
+    async def _read(self, reply: Reply, asked: Asked, alarm: Alarm, end: float) -> Failure | None:
         """Relays what arrives until the end of the reply or a failure of the meter. Returns an error status's failure, and
         the gate's. end: loop time.
         """
-        codec = self._turn.backend.codec
+        codec, meter, early = self._turn.backend.codec, asked.meter, asked.early
         self._status = reply.status
         if reply.status != HTTPStatus.OK:
             return codec.classify(reply.status, reply.headers, await error_page(reply))
         loop, idle, gate = asyncio.get_running_loop(), self._turn.target.timeouts.idle, self.gate
         now, write_now = loop.time, self._run.sink.write_now
         ruling: Ruling = WAIT
+        if renewed := not (asked.streamed or self._turn.target.local):
+            self._patience = idle
+            alarm.move(min(end, now() + idle))
 
         def take(piece: bytes) -> bool:
             """One piece. True if it is dealt with and more is wanted; after the commit point the task sleeps meanwhile."""
             nonlocal ruling
             out = meter.feed(piece if early is None else early.feed(piece))
             if self.first_token is None and meter.began:
-                self.first_token = self._clock()
+                self.first_token, self._patience = self._clock(), idle
                 self._work.first_token(self.first_token)
             if out and not (gate.open and write_now(out)):
                 ruling = gate.hold(out, meter)
             elif gate.look is not None:
                 ruling = gate.ruling(meter)  # an answer that is wanted whole gives no bytes before its end
-            if self.first_token is not None:
+            if renewed or self.first_token is not None:
                 alarm.move(min(end, now() + idle))
             return ruling is WAIT and not meter.done and meter.failure is None
 

@@ -90,10 +90,11 @@ class Events(msgspec.Struct, eq=False):
         self.pending += piece[at:]
         return events
 
-    @property
     def rest(self) -> bytes:
-        """The bytes after the last whole event."""
-        return bytes(self.pending)
+        """Takes the bytes after the last whole event."""
+        rest = bytes(self.pending)
+        self.pending.clear()
+        return rest
 
 
 def parse(raw: bytes, block: bytes, line_limit: int = LINE_LIMIT) -> Event:

@@ -30,9 +30,9 @@ class _Counted(msgspec.Struct):
 _counted = msgspec.json.Decoder(_Counted)
 
 
-def passing(body: RawBody, model: str) -> bytes:
-    """The client's bytes for a target of this wire that calls the model `model`."""
-    put = {"model": msgspec.json.encode(model)}
+def passing(body: RawBody, model: str, *, stream: bool = False) -> bytes:
+    """The client's bytes for a target of this wire that calls the model `model`. stream: as if a stream were wanted."""
+    put = {"model": msgspec.json.encode(model)} | ({"stream": b"true"} if stream else {})
     cleaned = without_foreign(body)
     if cleaned is not None:
         put["messages"] = cleaned
@@ -69,7 +69,13 @@ class CountTokens:
         return False
 
     def passing(
-        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        body: RawBody,
+        model: str,
+        *,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        fold: bool = False,
     ) -> Passing:
         return Passing(passing(body, model), CountMeter())
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from runtime.contract.messages import Request
 from runtime.dialects.anthropic_messages import counting, errors
 from runtime.dialects.anthropic_messages.check import check_body, check_limit
+from runtime.dialects.anthropic_messages.fold import MessageFold
 from runtime.dialects.anthropic_messages.meter import MessagesStreamMeter, MessagesWholeMeter
 from runtime.dialects.anthropic_messages.read_request import read_request
 from runtime.dialects.anthropic_messages.words import NAME
 from runtime.dialects.anthropic_messages.write_answer import MessagesStreamWriter, MessagesWholeWriter
 from runtime.dialects.anthropic_messages.write_answer.composer import Composer
+from runtime.dialects.folded import FoldedMeter
 from runtime.dialects.meter import PartialAnswer
 from runtime.dialects.seam import Passing
 from runtime.dialects.translating import Writer
@@ -39,12 +41,21 @@ class AnthropicMessages:
         return body.data.get("stream") is True
 
     def passing(
-        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        body: RawBody,
+        model: str,
+        *,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        fold: bool = False,
     ) -> Passing:
         """See `Dialect.passing`. Foreign blocks are left out, because this wire's models refuse them."""
-        return Passing(
-            counting.passing(body, model), MessagesStreamMeter() if self.streams(body) else MessagesWholeMeter()
-        )
+        if self.streams(body):
+            return Passing(counting.passing(body, model), MessagesStreamMeter(), True)
+        if not fold:
+            return Passing(counting.passing(body, model), MessagesWholeMeter())
+        folded = FoldedMeter(MessagesStreamMeter(), MessageFold())
+        return Passing(counting.passing(body, model, stream=True), folded, True)
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
         """None, because current models of this wire refuse a partial answer."""

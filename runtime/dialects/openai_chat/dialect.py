@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from runtime.contract.messages import Request
 from runtime.dialects import openai_errors
+from runtime.dialects.folded import FoldedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_body import asks_usage, check_members, for_model
 from runtime.dialects.openai_chat.continuation import continuation
+from runtime.dialects.openai_chat.fold import ChatFold
 from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
 from runtime.dialects.openai_chat.own_members import IN_JSON, without_own_members
 from runtime.dialects.openai_chat.read_request import read_request
@@ -47,16 +49,26 @@ class ChatDialect:
         return body.data.get("stream") is True
 
     def passing(
-        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        body: RawBody,
+        model: str,
+        *,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        fold: bool = False,
     ) -> Passing:
         """See `Dialect.passing`. Members that Hearth added to earlier answers are taken out."""
         if IN_JSON in body.raw:
             body = without_own_members(body)
+        choices = body.data.get("n") or 1
         if body.data.get("stream") is not True:
-            return Passing(for_model(body, model), ChatWholeMeter())
-        asked, choices = asks_usage(body), body.data.get("n") or 1
+            if not fold or body.data.get("audio"):  # sound is streamed in other formats than it is given in whole
+                return Passing(for_model(body, model), ChatWholeMeter())
+            folded = FoldedMeter(ChatStreamMeter(choices=choices, hide_usage=False), ChatFold())
+            return Passing(for_model(body, model, with_usage=True, stream=True), folded, True)
+        asked = asks_usage(body)
         meter: Meter = ChatStreamMeter(choices=choices, hide_usage=not asked, keep_text=keep_text, partial=partial)
-        return Passing(for_model(body, model, with_usage=not asked), meter)
+        return Passing(for_model(body, model, with_usage=not asked), meter, True)
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
         return continuation(body, partial)

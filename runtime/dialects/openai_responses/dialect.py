@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 
 from runtime.contract.messages import Request
-from runtime.dialects.meter import Meter, PartialAnswer
+from runtime.dialects.folded import FoldedMeter
+from runtime.dialects.meter import PartialAnswer
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_errors import encode_error
 from runtime.dialects.openai_responses.conversation import PREVIOUS, item_ids
+from runtime.dialects.openai_responses.fold import ResponseFold
 from runtime.dialects.openai_responses.meter import Done, ResponsesStreamMeter, ResponsesWholeMeter
 from runtime.dialects.openai_responses.passing import passing
 from runtime.dialects.openai_responses.read_request import read_request
@@ -94,12 +96,22 @@ class ResponsesDialect:
         return body.data.get("stream") is True
 
     def passing(
-        self, body: RawBody, model: str, *, keep_text: bool = False, partial: PartialAnswer | None = None
+        self,
+        body: RawBody,
+        model: str,
+        *,
+        keep_text: bool = False,
+        partial: PartialAnswer | None = None,
+        fold: bool = False,
     ) -> Passing:
         """See `Dialect.passing`. A cut answer cannot be resumed on this wire."""
         done = self._noting(model)
-        meter: Meter = ResponsesStreamMeter(self._begin(), done) if self.streams(body) else ResponsesWholeMeter(done)
-        return Passing(passing(body, model, self.makers), meter)
+        if self.streams(body):
+            return Passing(passing(body, model, self.makers), ResponsesStreamMeter(self._begin(), done), True)
+        if not fold:
+            return Passing(passing(body, model, self.makers), ResponsesWholeMeter(done))
+        folded = FoldedMeter(ResponsesStreamMeter(), ResponseFold(done))
+        return Passing(passing(body, model, self.makers, stream=True), folded, True)
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
         return None

@@ -15,6 +15,7 @@ from runtime.contract.failures import Failure
 from runtime.dialects.meter import StreamMeter, WholeMeter, broken, garbled
 from runtime.dialects.openai_responses.words import CUT_SHORT, finish_of, usage_of
 from runtime.dialects.openai_responses.write_answer.envelope import StreamProgress
+from runtime.dialects.unfolded import unfolded
 from runtime.wire import sse
 from runtime.wire.raw_body import BadBody, RawBody
 
@@ -80,9 +81,11 @@ class ResponsesStreamMeter(StreamMeter):
 
     def end(self) -> bytes:
         """See `Meter.end`. A last event that lacks only its blank line still counts."""
-        pending, rest = b"", self._events.rest
-        if self.failure is None and not self.done and rest.startswith((b"data:", b"event:")):
-            pending = self.feed(b"\n\n")
+        pending = b""
+        if self.failure is None and not self.done:
+            rest = self._events.rest()
+            last = rest.startswith((b"data:", b"event:"))
+            pending = self.feed(rest + b"\n\n" if last else b"" if self.began else unfolded(rest))
         if not self.done:
             self.failure = self.failure or broken("the stream ended before the response was complete")
         return pending

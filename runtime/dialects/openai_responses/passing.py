@@ -22,8 +22,9 @@ from runtime.wire.raw_body import RawBody
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def passing(body: RawBody, model: str, makers: Makers) -> bytes:
-    put = {"model": msgspec.json.encode(model)}
+def passing(body: RawBody, model: str, makers: Makers, *, stream: bool = False) -> bytes:
+    """stream: as if a stream were wanted."""
+    put = {"model": msgspec.json.encode(model)} | ({"stream": b"true"} if stream else {})
     given = body.data.get("input")
     suspect = len(makers) or FOREIGN_IN_JSON in body.raw or TRANSLATED_IN_JSON in body.raw
     if isinstance(given, list) and suspect:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import socket
 import time
 from collections.abc import Iterator
@@ -444,3 +445,44 @@ def test_an_address_is_one_of_two(wrong: dict[str, object]) -> None:
     """Neither, both, or none of ours: an error at once."""
     with pytest.raises(ValueError, match="engine"):
         EngineHop(clock=time.monotonic, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_a_packed_answer_of_an_attached_engine_is_unpacked(size: int) -> None:
+    """Some proxies compress although no encoding was asked for: whole, streamed, cut, and in a coding nobody knows."""
+    text = b'data: {"x":1}\n\n' * 100
+    packed = gzip.compress(text)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        wanted = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].rpartition(b"/")[2].decode()
+        coding, body = ("br", packed) if wanted == "br" else ("gzip", packed[:-20] if wanted == "cut" else packed)
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: %b\r\ncontent-length: %d\r\n\r\n" % (coding.encode(), len(body))
+        )
+        for at in range(0, len(body), size):
+            writer.write(body[at : at + size])
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(script, "127.0.0.1", 0)
+    hop = EngineHop(base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", clock=time.monotonic)
+    try:
+        assert await (await hop.open(HttpCall("/whole"), connect_s=5)).read() == text
+        pieces = list[bytes]()
+        reply = await hop.open(HttpCall("/stream"), connect_s=5)
+
+        def take(piece: bytes) -> bool:
+            pieces.append(piece)
+            return True
+
+        assert await reply.relay(take) and b"".join(pieces) == text
+        assert await hop.probe("/metrics", 5) == (200, text)
+        for path, kind in (("/cut", Kind.BROKEN_STREAM), ("/br", Kind.GARBLED)):
+            with pytest.raises(HopError) as caught:
+                await (await hop.open(HttpCall(path), connect_s=5)).read()
+            assert caught.value.failure.kind is kind
+        assert hop.in_flight == 0
+    finally:
+        await hop.aclose()
+        server.close()
+        await server.wait_closed()

@@ -73,13 +73,13 @@ async def test_a_head_that_does_not_come_is_the_first_tokens_limit() -> None:
     assert settled.decision.attempts[0].outcome == "silent" and backend.lanes[0].hop.cancelled == 1
 
 
-async def test_a_whole_answer_has_all_the_time_there_is() -> None:
-    """It sends no byte until it is complete: `first_token` and `idle` say nothing about it, `total` does."""
+async def test_a_whole_answer_of_the_engine_has_all_the_time_there_is() -> None:
+    """The engine sends no byte until it is complete: `first_token` and `idle` say nothing about it, `total` does."""
     gate = Gate()
-    backend = cloud("first", Turn([whole("Paris")], wait=gate), timeouts=times(first_token=0.01, idle=0.01, total=0.5))
-    box = pinned(backend)
+    turns = (Turn([whole("Paris")], wait=gate),)
+    box = Box(engine_backend(turns, timeouts=times(first_token=0.01, idle=0.01, total=5.0)), retries=ONCE)
     asyncio.get_running_loop().call_later(0.08, gate.open)
-    _, sink = await box.live(box.ask(model="first"))
+    _, sink = await box.live(box.ask(model="local"))
     assert sink.text == "Paris"
 
 

@@ -38,7 +38,7 @@ def test_pieces_lose_no_byte(parts: list[bytes], size: int) -> None:
     stream = b"".join(parts)
     reader = Events()
     raw = b"".join(event.raw for at in range(0, len(stream), size) for event in reader.feed(stream[at : at + size]))
-    assert raw + reader.rest == stream
+    assert raw + reader.rest() == stream
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
@@ -71,7 +71,7 @@ def test_an_endless_event_is_refused_with_bounded_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * MIB
     finally:
         tracemalloc.stop()
-    assert reader.rest == b""
+    assert reader.rest() == b""
 
 
 def test_an_event_of_endless_lines_is_refused() -> None:

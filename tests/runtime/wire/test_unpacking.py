@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from cloud.hop import CloudHop, CloudReply
-from cloud.unpacking import Unpacking
+from cloud.hop import CloudHop
 from runtime.contract.failures import HopError, Kind
-from runtime.contract.hop import HttpCall
+from runtime.contract.hop import HttpCall, Reply
+from runtime.wire.unpacking import Unpacking
 
 TEXT = b'data: {"x":1}\n\n' * 500
 PACKED = {"gzip": gzip.compress(TEXT), "x-gzip": gzip.compress(TEXT), "deflate": zlib.compress(TEXT)}
@@ -31,7 +31,7 @@ class Response:
     def close(self) -> None: ...
 
 
-async def opened(*pieces: bytes, coding: str) -> CloudReply:
+async def opened(*pieces: bytes, coding: str) -> Reply:
     async def send(*_: Any, **__: Any) -> Response:
         return Response(pieces, coding)
 
