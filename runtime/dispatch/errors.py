@@ -55,7 +55,9 @@ def _callers_own(failed: list[tuple[Target, Failure]], dialect: str) -> ApiError
     if failure.kind is Kind.TOO_LONG:
         return ApiError(400, failure.message, _TOO_LONG)
     if failure.disposition is Disposition.TELL_CALLER or failure.kind in (Kind.REJECTED, Kind.FILTERED):
-        return ApiError(failure.status or 400, failure.message, failure.code, body=body)
+        # An error that came inside an answer came under a status that is none of an error.
+        status = max(failure.status or 0, HTTPStatus.BAD_REQUEST)
+        return ApiError(status, failure.message, failure.code, body=body)
     return None
 
 

@@ -195,3 +195,13 @@ async def test_of_a_call_that_cannot_be_streamed_first_token_bounds_the_head(
         settled, _ = await asyncio.wait_for(box.live(box.ask(dialect=dialect, model="first", **members)), 25)
         assert settled.decision.attempts[0].outcome == "silent", settled.error
         assert "stream" not in backend.lanes[0].hop.bodies[0]
+
+
+@each_client
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_error_inside_an_answer_never_has_the_answers_status(client: str, stream: bool) -> None:
+    """A refusal behind a finish reason, under status 200: the client gets an error's status or an error event."""
+    refusal = b'data: {"error":{"code":400,"message":"Token limit reached"},"choices":[]}\n\n'
+    for turn in (CHAT_WIRE.begun(*CHAT_WIRE.last, refusal), Turn([*CHAT_WIRE.head, refusal])):
+        settled, _ = await asked(client, CHAT_WIRE.target("bad", turn), model="bad", stream=stream)
+        assert settled.error is not None and settled.error.status >= 400

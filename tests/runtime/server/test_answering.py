@@ -181,9 +181,9 @@ async def test_delivery_whole_rescues_every_cut(door: Opener, case: str) -> None
 
 
 async def test_a_finish_reason_without_the_closing_mark_is_a_whole_answer(door: Opener) -> None:
-    """The answer ends at once with its usage and the mark it lacked."""
+    """The answer ends after `idle` with its usage and the mark it lacked."""
     pieces: list[Piece] = [ROLE, chunk("Hi"), chunk(finish="stop"), HANG]
-    async with door(Setup(engine_backend((Turn(pieces),), timeouts=Timeouts(1, 1, 30, 30)))) as d:
+    async with door(Setup(engine_backend((Turn(pieces),), timeouts=Timeouts(1, 5, 0.5, 30)))) as d:
         answer = await asyncio.wait_for(d.chat(stream=True), 5)
         assert text_of(answer.text) == "Hi" and answer.text.endswith("data: [DONE]\n\n")
         assert (await settled(d))["status"] == 200

@@ -207,9 +207,9 @@ async def test_before_any_content_a_break_is_not_seen(faulty: Faulty, wire: Wire
 
 
 async def test_complete_without_the_closing_mark_is_whole(faulty: Faulty, wire: Wire) -> None:
-    """A finish reason came: the answer ends at once, with usage, although the upstream lingers."""
+    """A finish reason came: the answer ends after `idle`, with usage, although the upstream lingers."""
     turn = wire.begun(wire.says("lo"), *wire.last, HANG)
-    async with faulty(turn, timeouts=Timeouts(1, 1, 30, 30), total_s=30) as s:
+    async with faulty(turn, timeouts=Timeouts(1, 5, 0.5, 30), total_s=30) as s:
         answer = await asyncio.wait_for(s.ask(stream=True, stream_options={"include_usage": True}), 6)
         assert text_of(answer.text) == "Hello" and answer.text.endswith("data: [DONE]\n\n")
         assert '"prompt_tokens":7' in answer.text.replace(" ", "")

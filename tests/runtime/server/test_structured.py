@@ -63,7 +63,7 @@ async def test_a_target_with_schemas_gets_the_clients_own_bytes(tmp_path: Path) 
     able = cloud("able", Turn([whole(GOOD)]))
     async with opened(Setup(engine_backend((Turn([whole("x")]),)), [able]), tmp_path) as d:
         answer = await d.chat(model="able", response_format=FORMAT)
-        assert answer.content == whole(GOOD) and "x-hearth-degraded" not in answer.headers
+        assert answer.json() == json.loads(whole(GOOD)) and "x-hearth-degraded" not in answer.headers
     assert able.lanes[0].hop.bodies[0]["response_format"] == FORMAT
 
 
