@@ -22,23 +22,36 @@ from runtime.dialects.openai_chat.profile import PLAIN, VLLM
 from runtime.dialects.openai_chat.read_request import read_request as read_chat
 from runtime.dialects.openai_chat.write_request import write_request
 from runtime.dialects.openai_responses.dialect import RESPONSES
+from runtime.dialects.openai_responses.signatures import Carried, write_foreign
 from runtime.dialects.tool_results import results_in_place
 from runtime.wire.raw_body import RawBody
+from tests.cloud.anthropic.recorded import target as claude
+from tests.cloud.gemini.recorded import target as gemini
+from tests.fakes import strict
+from tests.fakes.scripted_responses import CALLS, OUTPUTS, SEALED
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-MODEL = Capabilities(modalities=frozenset({"text"}))
 REASONER = Capabilities(modalities=frozenset({"text"}), tools_over="openai_responses", thinks_unasked=True)
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 
+PATHS = {
+    "local": strict.CHAT,
+    "chat": strict.CHAT,
+    "claude": strict.MESSAGES,
+    "gemini": "/v1beta/models/gemini-3.8-flash:streamGenerateContent",
+    "responses": strict.RESPONSES,
+}
 WRITERS: dict[str, Callable[[Request], Encoded]] = {
-    "local": lambda request: write_request(request, "m", VLLM),
-    "claude": lambda request: AnthropicCodec(lambda: NOW).encode(request, Target("t", "anthropic", "m", MODEL)),
-    "gemini": lambda request: GeminiCodec().encode(request, Target("t", "gemini", "m", MODEL)),
+    "local": lambda request: write_request(request, strict.ENGINE, VLLM),
+    "chat": lambda request: write_request(request, "m", PLAIN),
+    "claude": lambda request: AnthropicCodec(lambda: NOW).encode(request, claude("claude-haiku-5-5")),
+    "gemini": lambda request: GeminiCodec().encode(request, gemini("gemini-3.8-flash")),
     "responses": lambda request: OpenAITwoWires(lambda: NOW, PLAIN).encode(
         request, Target("t", "openai", "m", REASONER)
     ),
 }
 
+ANOTHERS = Carried(model="gemini-3.8-flash", signature="gemini#dGhlaXJz")
 BETWEEN: tuple[dict[str, Any], ...] = (
     {"role": "user", "content": "Wait."},
     {"role": "developer", "content": "Mind the budget."},
@@ -47,13 +60,15 @@ BETWEEN: tuple[dict[str, Any], ...] = (
         "type": "reasoning",
         "id": "rs_1",
         "summary": [{"type": "summary_text", "text": "Hm."}],
-        "encrypted_content": "gAA",
+        "encrypted_content": SEALED,
     },
     {"type": "reasoning", "id": "rs_2", "summary": []},
-    {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+    {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": write_foreign(ANOTHERS)},
+    {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}},
     {"type": "ghost_snapshot", "commit": "abc"},
     {"type": "additional_tools", "role": "developer", "tools": [TOOL]},
 )
+PATCH = {"type": "custom", "name": "patch"}
 ARGUMENTS = ("{}", "", "null", '{"q":1}', None)
 
 
@@ -64,12 +79,17 @@ def items(draw: st.DrawFn) -> list[dict[str, Any]]:
     between = st.lists(st.sampled_from(BETWEEN), max_size=2)
     for turn in range(draw(st.integers(1, 3))):
         ids = [f"c{turn}_{place}" for place in range(draw(st.integers(1, 3)))]
-        for call_id in ids:
-            arguments = draw(st.sampled_from(ARGUMENTS))
-            out.append({"type": "function_call", "call_id": call_id, "name": "look", "arguments": arguments})
+        kinds = {call_id: draw(st.sampled_from(["function_call", "custom_tool_call"])) for call_id in ids}
+        for call_id, kind in kinds.items():
+            if kind == "function_call":
+                given = {"name": "look", "arguments": draw(st.sampled_from(ARGUMENTS))}
+            else:
+                given = {"name": "patch", "input": draw(st.sampled_from(["", "+ line"]))}
+            out.append({"type": kind, "call_id": call_id, **given})
             out += draw(between)
-        for call_id in draw(st.permutations(ids)):
-            out.append({"type": "function_call_output", "call_id": call_id, "output": "ok"})
+        again = draw(st.lists(st.sampled_from(ids), max_size=1))  # a tool that reports while it runs
+        for call_id in (*draw(st.permutations(ids)), *again):
+            out.append({"type": f"{kinds[call_id]}_output", "call_id": call_id, "output": "ok"})
             out += draw(between)
     return out
 
@@ -79,11 +99,11 @@ def sequence(wire: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for entry in body.get("input") or body.get("contents") or body["messages"]:
         role = entry.get("role")
         if wire == "responses":
-            kinds = {"function_call": "call", "function_call_output": "result"}
-            kind = kinds.get(entry.get("type", ""), "other")
+            written = entry.get("type", "")
+            kind = "call" if written in CALLS else "result" if written in OUTPUTS else "other"
             if kind != "other" or role in ("user", "developer"):  # the rest is the model's own turn
                 yield kind, entry.get("call_id", role)
-        elif wire == "local":
+        elif wire in ("local", "chat"):
             calls = entry.get("tool_calls", ())
             yield from (("call", call["id"]) for call in calls)
             if role == "tool":
@@ -105,7 +125,8 @@ def _parts(entry: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def check(wire: str, body: dict[str, Any]) -> None:
-    """After a turn's calls come their results and nothing else, each once, before anything of another role."""
+    """A strict server takes it; after a turn's calls come their results and nothing else, each once, before any other role."""
+    assert strict.refused(PATHS[wire], body) == []
     pending: list[Any] = []
     answered = False
     for kind, name in sequence(wire, body):
@@ -129,7 +150,7 @@ def check(wire: str, body: dict[str, Any]) -> None:
 @settings(max_examples=60, deadline=None)
 def test_a_history_of_the_responses_wire(wire: str, history: list[dict[str, Any]]) -> None:
     """Any mixture of items reaches every wire in an order that its strict servers accept."""
-    body = RawBody(json.dumps({"model": "m", "input": history, "tools": [TOOL]}).encode())
+    body = RawBody(json.dumps({"model": "m", "input": history, "tools": [TOOL, PATCH]}).encode())
     RESPONSES.check(body)
     check(wire, json.loads(WRITERS[wire](RESPONSES.read_request(body)).call.body))
 

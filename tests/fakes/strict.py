@@ -168,7 +168,8 @@ def _chat(body: Json) -> Iterator[str]:
         pending = [call["id"] for call in calls]
         yield from _twice(pending, where)
         yield from (fault for call in calls for fault in _arguments(call.get("function"), where))
-        if not message.get("content") and not calls:
+        thought = body.get("model") == ENGINE and message.get("reasoning")
+        if message.get("content") is None and not calls and not thought:
             yield f"{where}: an empty turn of {role}"
     if pending:
         yield f"no results of {pending}"
@@ -209,7 +210,7 @@ def _sealed(item: Json, behind: Sequence[Json], where: str) -> Iterator[str]:
     elif item["encrypted_content"] != SEALED:
         yield f"{where}: the encrypted content could not be verified"
     own = behind[0].get("type", "message") if behind else ""
-    if own not in (*CALLS, "reasoning") and not (own == "message" and behind[0]["role"] == "assistant"):
+    if not own.endswith("_call") and own != "reasoning" and not (own == "message" and behind[0]["role"] == "assistant"):
         yield f"{where}: reasoning without its required following item"
 
 

@@ -103,7 +103,10 @@ def _messages(data: Mapping[str, Any]) -> tuple[tuple[Message, ...], list[dict[s
     for role, content, at in given:
         parts = blocks.parts(content, at)
         parts = _instructions(parts, changes) if role is Role.SYSTEM else parts
-        if parts:
+        if parts and role is Role.ASSISTANT and messages and messages[-1].role is role:
+            # Messages of the model in a row are one turn on this wire: calls in two of them are parallel.
+            messages[-1] = Message(role, (*messages[-1].parts, *parts))
+        elif parts:
             messages.append(Message(role, parts))
     return results_in_place(messages), changes
 

@@ -66,10 +66,15 @@ class Items:
         return found
 
     def _assistant_items(self, message: Message) -> Iterator[Json]:
-        """Text that nothing interrupts is one message."""
+        """Text that nothing interrupts is one message. Reasoning that led to nothing is dropped: it is refused alone."""
         texts: list[str] = []
         phase: Json = {}
-        for part in (*message.parts, None):
+        led = len(message.parts)
+        while led and isinstance(message.parts[led - 1], Reasoning) and not self._profile.plain_thinking:
+            led -= 1
+        if led < len(message.parts):
+            self._dropped.append("messages")
+        for part in (*message.parts[:led], None):
             if isinstance(part, Text | Refusal):
                 texts.append(part.text)
                 own = part.extra.get(NAME, {}) if isinstance(part, Text) else phase

@@ -403,3 +403,16 @@ def test_any_body_is_understood_or_refused(members: dict[str, Any]) -> None:
         MESSAGES.check(body)
     with contextlib.suppress(BadBody, Unsupported):
         MESSAGES.read_request(body)
+
+
+def test_turns_of_the_model_in_a_row_are_one() -> None:
+    """As the wire has it: the calls in them are parallel, and their results come together."""
+    calls: list[Any] = [{"type": "tool_use", "id": name, "name": "look", "input": {}} for name in ("a", "b")]
+    results = [{"type": "tool_result", "tool_use_id": name, "content": "ok"} for name in ("a", "b")]
+    said = [{"role": "user", "content": "Go"}, *({"role": "assistant", "content": [call]} for call in calls)]
+    request = decoded(messages=[*said, {"role": "user", "content": results}])
+    assert [(message.role, len(message.parts)) for message in request.messages] == [
+        (Role.USER, 1),
+        (Role.ASSISTANT, 2),
+        (Role.USER, 2),
+    ]

@@ -321,3 +321,16 @@ def _gist(items: list[dict[str, Any]]) -> list[Any]:
         )
         for item in items
     ]
+
+
+def test_reasoning_that_led_to_nothing_is_dropped() -> None:
+    """A turn that was stopped after it: the server refuses reasoning without the item that followed."""
+    thought = Reasoning("Hm.", extra={RESPONSES.name: {"encrypted_content": "gAAA"}})
+    stopped = (
+        Message(Role.USER, (Text("Hi"),)),
+        Message(Role.ASSISTANT, (thought,)),
+        Message(Role.USER, (Text("Well?"),)),
+    )
+    encoded = write_request(Request("m", stopped), "m", ResponsesProfile())
+    assert [item["role"] for item in json.loads(encoded.call.body)["input"]] == ["user", "user"]
+    assert encoded.dropped == ("messages",)
