@@ -56,7 +56,8 @@ def usage_of(value: Any) -> Usage | None:
     prompt, completion, hit, put, reasoning = [count if isinstance(count, int) and count > 0 else 0 for count in given]
     if hit > prompt:  # it was counted beside the prompt
         return counted(prompt, completion, hit, put, reasoning)
-    return Usage(prompt, completion, hit, put, reasoning)
+    # A token of the prompt is read from the cache or written to it: some routers count one twice.
+    return Usage(prompt, completion, hit, min(put, prompt - hit), reasoning)
 
 
 def error_failure(error: Any, raw: bytes) -> Failure:

@@ -27,6 +27,7 @@ from runtime.contract.events import (
 )
 from runtime.contract.failures import Kind
 from runtime.contract.usage import Usage
+from runtime.dialects.openai_chat.meter import usage_of
 from runtime.dialects.openai_chat.read_answer import ChatAnswerReader
 from tests.runtime.dialects.openai_chat.folding import Folded, decoded, fold
 
@@ -355,3 +356,9 @@ def test_a_name_without_end_and_calls_without_end_are_garbled() -> None:
         assert len(failed) == 1
         assert failed[0].failure.kind is Kind.GARBLED
         assert reader.finish() == ()
+
+
+def test_a_cached_token_that_is_counted_as_written_too_is_counted_once() -> None:
+    """Recorded of a router: its prompt would grow by what both counts share."""
+    details = {"cached_tokens": 2154, "cache_write_tokens": 2154}
+    assert usage_of({"prompt_tokens": 2168, "prompt_tokens_details": details}) == Usage(2168, 0, 2154, 14)
