@@ -36,6 +36,20 @@ def engine_spec(settings: Settings, folder: Path) -> EngineSpec:
     )
 
 
+def second_usd(settings: Settings, gpus: int) -> float | None:
+    """Dollars that a busy second of one replica costs; None if the settings do not say. gpus: that all replicas use.
+
+    Rent includes the electricity. The watts are the whole box's.
+    """
+    engine = settings.engine
+    replicas = len(engine.url) or engine.replicas
+    if engine.gpu_hour_usd is not None:
+        return engine.gpu_hour_usd * max(1.0, gpus / replicas) / 3600
+    if engine.watts is not None and engine.kwh_usd is not None:
+        return engine.watts / 1000 * engine.kwh_usd / 3600 / replicas
+    return None
+
+
 def secret_names(settings: Settings, env: Mapping[str, str]) -> frozenset[str]:
     """Variables that hold keys of this process: no engine inherits them."""
     values = {key.value for _, key in secrets(settings)}

@@ -21,7 +21,7 @@ from runtime.batch.store import BatchStore
 from runtime.chores import Chores
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
-from runtime.compose.engine import engine_spec, secret_names
+from runtime.compose.engine import engine_spec, second_usd, secret_names
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, clouds, policy, targets
 from runtime.contract.engine import Engine
@@ -105,6 +105,7 @@ class Runtime:
         self._cloud_client = CloudClient(env)
         callable_clouds = clouds(known, self._cloud_client)
         self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
+        self.fleet.second_usd = partial(second_usd, settings)
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
         self._fetching = Fetching(settings.media, resolved, direct)

@@ -233,6 +233,8 @@ class Attempt:
             if self.first_token is None and meter.began:
                 self.first_token, self._patience = self._clock(), idle
                 self._work.first_token(self.first_token)
+                if not self._turn.target.local:
+                    self._ledger.ttft.learn(self.first_token - self._work.admitted)
             if out and not (gate.open and write_now(out)):
                 ruling = gate.hold(out, meter)
             elif gate.look is not None:

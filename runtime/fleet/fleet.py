@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.engine import Engine, ReplicaState
 from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.prices import Price
 from runtime.contract.targets import Target
 from runtime.fleet.breaker import Breaker, BreakerState
 from runtime.fleet.claim import Claim
@@ -40,7 +41,10 @@ class Clouds:
 
 
 class LiveFleet:
-    """engine and local: the box's own. clock: monotonic seconds. most_lent: bound on what clients' model names can grow."""
+    """engine and local: the box's own. clock: monotonic seconds. most_lent: bound on what clients' model names can grow.
+
+    second_usd: dollars that a busy second of one replica costs, with so many GPUs in all; None: not known.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,8 @@ class LiveFleet:
         self.in_flight: dict[str, int] = {}
         self._lanes = Lanes(escalation, clock, alone=alone)
         self._clock = clock
+        self.second_usd: Callable[[int], float | None] = lambda gpus: None
+        self._price: Price | None = None  # of the engine's tokens
         self._most_lent = most_lent
         self._lent: OrderedDict[str, Backend] = OrderedDict()
         self._breakers: dict[str, Breaker] = {}
@@ -79,31 +85,33 @@ class LiveFleet:
 
         look: for an explanation, which keeps no backend and moves no threshold.
         """
-        states = {name: self._state(backend.target, now) for name, backend in self.clouds.backends.items()}
+        states = {name: self._state(backend, now) for name, backend in self.clouds.backends.items()}
         for name, (target, why) in self.clouds.absent.items():
             states[name] = TargetState(target, available=False, why=why, absent=True)
         if lent is not None and lent.target not in states and self.clouds.lend is not None:
-            states[lent.target] = self._state(self._borrowed(lent, look=look).target, now)
+            states[lent.target] = self._state(self._borrowed(lent, look=look), now)
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
             return Fleet(self._local_down(now), states)
         load = self._lanes.judged(ready, facts.prompt_tokens, now, look=look)
         local = LocalState(
-            self.local.target,
+            self.local.target if self._price is None else replace(self.local.target, price=self._price),
             replicas_ready=len(ready),
             pressure=load.pressure,
             predicted_ttft_s=load.reading.predicted_ttft_s,
             wait_s=max(1.0, load.reading.backlog_s),
+            alone=not load.reading.backlog_s,
         )
         return Fleet(local, states)
 
-    def _state(self, target: Target, now: float) -> TargetState:
+    def _state(self, backend: Backend, now: float) -> TargetState:
+        target, ttft_s = backend.target, self._lanes.ttft_s(backend)
         breaker = self._breakers.get(target.name)
         if breaker is None or breaker.allows(now):
-            return TargetState(target)
+            return TargetState(target, ttft_s=ttft_s)
         wait = breaker.retry_in(now)
         why = f"{target.name} failed again and again; the next try is in {wait:.0f} s"
-        return TargetState(target, available=False, why=why, until=now + wait)
+        return TargetState(target, available=False, why=why, until=now + wait, ttft_s=ttft_s)
 
     def _local_down(self, now: float) -> LocalState:
         views = self.engine.views()
@@ -221,5 +229,10 @@ class LiveFleet:
                 self._breakers[name] = Breaker.opened(trips, retry_in, now)
 
     def listen(self) -> None:
-        """Takes in the engine's latest telemetry; called about once a second."""
+        """Takes in the engine's latest telemetry, and prices its tokens by its latest speed; called about once a second."""
         self._lanes.listen(self.engine.views(), self.engine.gpus())
+        usd = self.second_usd(len(self.engine.gpus()))
+        seconds = self._lanes.token_s(self.local.lanes) if usd is not None else None
+        if usd is not None and seconds is not None:
+            read, generated = [1e6 * each * usd for each in seconds]
+            self._price = Price(read, generated, cache_read=0.0, source="the speed measured here")

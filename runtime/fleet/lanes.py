@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from runtime.contract.backend import Lane
+from runtime.contract.backend import Backend, Lane
 from runtime.contract.engine import Gpu, ReplicaView
 from runtime.contract.pressure import Pressure
 from runtime.load.ledger import Ledger
@@ -73,6 +73,19 @@ class Lanes:
         ledger = self.ledger(best)
         reading = read(ledger, ledger.typical_prompt, now, self._gpu)
         return LaneLoad(reading, self._saturations[best.name].look(reading, now))
+
+    def token_s(self, lanes: Sequence[Lane]) -> tuple[float, float] | None:
+        """Mean seconds of a lane per prompt token and per generated token; None before any lane knows them."""
+        known = [each for lane in lanes if (each := self.ledger(lane).token_s) is not None]
+        if not known:
+            return None
+        read, generated = zip(*known, strict=True)
+        return sum(read) / len(known), sum(generated) / len(known)
+
+    def ttft_s(self, backend: Backend) -> float | None:
+        """Seconds to a first token of a backend's first lane, as its latest answers had it."""
+        ledger = self._ledgers.get(backend.lanes[0].name) if backend.lanes else None
+        return ledger.ttft.value if ledger is not None else None
 
     def room_in(self, ready: Sequence[Lane]) -> float | None:
         """Seconds until a lane is predicted to have room; None with none ready."""

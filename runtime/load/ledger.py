@@ -21,7 +21,7 @@ import msgspec
 
 from runtime.contract.engine import Telemetry
 from runtime.contract.usage import Usage
-from runtime.load.rates import Lengths, Margin, Plane
+from runtime.load.rates import Lengths, Margin, Plane, Quantile
 
 FRESH_S = 2.0  # seconds; older gauges of the engine are not used
 
@@ -137,7 +137,9 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             ledger._wholes.learn(1.0, out, now - self.admitted)
         lasted = (now if self.whole else self.last) - self.first
         if out >= (_LEAST_WHOLE if self.whole else _LEAST_ANSWER) and lasted > 0:
-            ledger._decode.learn(1.0, max(1.0, (ledger._area - self.area) / lasted), lasted / (out - 1))
+            batch = max(1.0, (ledger._area - self.area) / lasted)
+            ledger._batched += (_TYPICAL if ledger._batched else 1.0) * (batch - ledger._batched)
+            ledger._decode.learn(1.0, batch, lasted / (out - 1))
             ledger.learned = ledger._prefill.known and ledger._decode.known
 
     def __exit__(
@@ -164,7 +166,8 @@ class Ledger:
 
     slots: sequences it runs at a time (`max_num_seqs`), None until learned. kv_capacity: tokens, None: learned from its
     gauges. alone: True if all its work comes from this process; if not, its own gauge of waiting requests counts too.
-    running: requests whose answer has begun. learned: the speeds of reading and of generating are known.
+    running: requests whose answer has begun. learned: the speeds of reading and of generating are known. ttft: of a cloud,
+    whose attempts teach it.
     """
 
     def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
@@ -192,7 +195,9 @@ class Ledger:
         self._wholes = Plane(_DECODE_LEAN)  # answers in one piece: seconds before the first token, seconds per token
         self._lengths = Lengths()
         self._margin = Margin()
+        self.ttft = Quantile()
         self._typical = 0.0
+        self._batched = 0.0
         self._last: Telemetry | None = None
 
     def claim(
@@ -254,6 +259,16 @@ class Ledger:
         if all_seen or self._last is None or now - self._last.at > FRESH_S:
             return len(self._queue)
         return max(len(self._queue), self._last.waiting)
+
+    @property
+    def token_s(self) -> tuple[float, float] | None:
+        """Seconds of the replica that a prompt token takes to be read, and a token to be generated in a batch of the usual
+        size; None before both are known.
+        """
+        typical, batch = max(1.0, self._typical), max(1.0, self._batched)
+        if not self.learned:
+            return None
+        return self._prefill.at(1, typical) / typical, self._decode.at(1.0, batch) / batch
 
     # What that means
 

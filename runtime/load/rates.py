@@ -97,6 +97,24 @@ class Lengths:
 
 
 @dataclass(slots=True)
+class Quantile:
+    """The time within which `share` of the latest answers began, followed step by step. value: None before the first."""
+
+    share: float = 0.9
+    value: float | None = None
+    _spread: float = 0.0
+
+    def learn(self, seconds: float) -> None:
+        """One answer's time to its first token."""
+        if self.value is None:
+            self.value, self._spread = seconds, seconds / 4
+            return
+        self._spread += _MARGIN_WEIGHT * (abs(seconds - self.value) - self._spread)
+        step = self.share if seconds > self.value else self.share - 1.0
+        self.value = max(0.0, self.value + _MARGIN_STEP * self._spread * step)
+
+
+@dataclass(slots=True)
 class Margin:
     """The seconds to add to a prediction so that `share` of them hold: a quantile of their errors, followed step by
     step.

@@ -13,10 +13,10 @@ from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.picture import LocalState, TargetState
+from runtime.routing.plan.waiting import USUAL_OUTPUT
 from runtime.wire import limits
 
 UNCERTAIN = 2.0  # an estimate of prompt tokens may be so many times too high: simple words have six characters a token
-_USUAL_OUTPUT = 512  # tokens assumed for a cost if the request sets no limit
 
 _OPERATIONS = {"openai_completions": "completions", "openai_embeddings": "embeddings"}  # all else is chat
 
@@ -69,7 +69,7 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
         if target.price is None:
             found.append(Obstacle(Reason.BUDGET, f"no price is known for {target.name}, {allowed}"))
         else:
-            expected = _USUAL_OUTPUT if asked is None else asked
+            expected = USUAL_OUTPUT if asked is None else asked
             cost = target.price.most(Usage(facts.prompt_tokens, expected * facts.n)) / 1e6
             if cost > hints.max_cost_usd:
                 found.append(Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, {allowed}"))

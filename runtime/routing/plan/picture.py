@@ -17,7 +17,8 @@ class LocalState(msgspec.Struct, frozen=True):
 
     ready_in_s: estimate until a replica is ready, None if unknown.
     pressure: of the best replica. predicted_ttft_s: there, for this prompt.
-    wait_s: estimate until that replica has room again, for Retry-After; None if unknown.
+    wait_s: estimate until that replica has room again, for Retry-After; None if unknown. alone: nothing is before it there,
+    so that it would not be sooner later.
     why: the cause of its last failure, in words.
     """
 
@@ -29,6 +30,7 @@ class LocalState(msgspec.Struct, frozen=True):
     pressure: Pressure = CALM
     predicted_ttft_s: float = 0.0
     wait_s: float | None = None
+    alone: bool = False
     why: str = ""
 
 
@@ -38,6 +40,7 @@ class TargetState(msgspec.Struct, frozen=True):
     available: False while its breaker is open or its key is absent; `why` says which.
     absent: it has no usable key: as if it were not configured, until the settings change.
     until: when it is expected to be available again, seconds on the clock of `plan`'s `now`; None if unknown.
+    ttft_s: time to a first token within which nine in ten of its latest answers began; None before the first.
     """
 
     target: Target
@@ -45,6 +48,7 @@ class TargetState(msgspec.Struct, frozen=True):
     why: str = ""
     absent: bool = False
     until: float | None = None
+    ttft_s: float | None = None
 
 
 class Fleet(msgspec.Struct, frozen=True):

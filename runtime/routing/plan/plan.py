@@ -9,6 +9,7 @@
     7 complexity  the score reaches the task's threshold; labelling and reading out of a given text never leave for it
     8 hurry       the caller's own `ttft_ms`
     9 load        queue depth, KV cache, GPU, predicted TTFT
+   10 waiting     what a later first token costs by `wait_usd_per_s` is more than what the target costs
 
 The first line that applies says where a request goes. Hard constraints filter every line: a target that fails one is no
 candidate, whatever names it. Local is first if nothing applies, with the fitting route behind it, and last if something
@@ -36,6 +37,7 @@ from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_targets, words_of
+from runtime.routing.plan.waiting import Weighed, weighed
 from runtime.settings import Escalation, Routes, Rule
 
 __all__ = [
@@ -136,6 +138,14 @@ class _Case(msgspec.Struct, frozen=True):
             else ()
         )
 
+    def weighed(self) -> Weighed | None:
+        """The box against the first target that could take the request; None where there is none with a price."""
+        local, worth = self.fleet.local, self.policy.escalation.wait_usd_per_s
+        name = next((name for name in self.route() if self.able(name)), None)
+        if local is None or name is None:
+            return None
+        return weighed(self.query.facts, local, self.fleet.targets[name], worth)
+
     def rejected(self, names: Iterable[str]) -> tuple[Rejected, ...]:
         """Every target with a certain obstacle, and the first of them."""
         firsts = [(n, next((i for i in self.obstacles[n] if not i.doubtful), None)) for n in names if self.obstacles[n]]
@@ -176,8 +186,11 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         for name in obstacles.keys() - {LOCAL}:
             obstacles[name].append(Obstacle(Reason.RULE, "batch work stays on the box (batch.escalate is off)"))
     local, full = fleet.local, None
-    if local is not None and local.predicted_ttft_s >= local.target.timeouts.total:
-        full = queue_full(local)
+    if local is not None:
+        # A long prompt that is alone would not be read sooner later.
+        total = local.target.timeouts.total
+        longest = total if local.alone else min(total, policy.escalation.admit_ttft_ms / 1000)
+        full = queue_full(local, longest) if local.predicted_ttft_s >= longest else None
     case = _Case(query, fleet, policy, now, obstacles, full)
     if pinned is not None:
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
@@ -248,6 +261,9 @@ def _wish(case: _Case, auto: Auto) -> _Wish | None:
     # (9) A threshold is crossed.
     if local.pressure.over is not None:
         return _Wish(local.pressure.over, local.pressure.words, case.route())
+    # (10) Waiting costs more than the target does.
+    if escalation.wait_usd_per_s and (sums := case.weighed()) is not None and sums.leaves:
+        return _Wish(Reason.TTFT, sums.words, case.route())
     return None
 
 
@@ -258,6 +274,8 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     calm = "nothing crosses a threshold" if local else ""
     if local and local.predicted_ttft_s:
         calm += f"; first token predicted in {local.predicted_ttft_s * 1000:.0f} ms"
+    if wish is None and case.policy.escalation.wait_usd_per_s and (sums := case.weighed()) is not None:
+        calm += f"; {sums.words}"
     chosen = wish or _Wish(Reason.DEFAULT, calm, (LOCAL, *case.route()))
     # (1) The able ones of the chain, and the engine behind them if the chain does not place it.
     chain = chosen.chain if chosen.strict or LOCAL in chosen.chain else (*chosen.chain, LOCAL)

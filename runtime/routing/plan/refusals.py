@@ -55,12 +55,12 @@ def absent(state: TargetState) -> PlanRefusal:
     )
 
 
-def queue_full(local: LocalState) -> PlanRefusal:
-    """429: the engine's first token is predicted later than the whole answer may take, and nobody else can answer."""
-    wait = local.wait_s if local.wait_s is not None else local.predicted_ttft_s - local.target.timeouts.total
+def queue_full(local: LocalState, admitted_s: float) -> PlanRefusal:
+    """429: the engine's first token is predicted later than a request may wait, and nobody else can answer."""
+    wait = local.wait_s if local.wait_s is not None else local.predicted_ttft_s - admitted_s
     words = (
         f"the engine's queue is full: the first token is predicted in {local.predicted_ttft_s:.0f} s, "
-        f"an answer may take {local.target.timeouts.total:.0f} s"
+        f"a request may wait for {admitted_s:g} s"
     )
     return PlanRefusal(
         429, QUEUE_FULL, words, retry_after=max(1.0, wait), reason=local.pressure.over or Reason.QUEUE_DEPTH

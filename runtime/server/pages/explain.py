@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runtime.contract.usage import Usage
 from runtime.dialects.openai_chat.dialect import CHAT
 from runtime.dialects.openai_completions import COMPLETIONS
 from runtime.dialects.openai_embeddings import EMBEDDINGS
@@ -13,6 +14,7 @@ from runtime.life.desk import Desk
 from runtime.life.planning import Explanation, explain
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.plan import EXTRACTION, Candidate, Rejected
+from runtime.routing.plan.waiting import expected_usage
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
@@ -51,6 +53,7 @@ def explained(explanation: Explanation) -> dict[str, Any]:
     query, plan = explanation.inputs.query, explanation.plan
     facts, local = query.facts, explanation.inputs.fleet.local
     threshold = explanation.inputs.policy.escalation.threshold(query.task)
+    usage = expected_usage(facts)
     shown: dict[str, Any] = {
         "score": query.score,
         "task": query.task,
@@ -75,8 +78,8 @@ def explained(explanation: Explanation) -> dict[str, Any]:
         "reason": plan.reason,
         "words": plan.words,
         "degraded": plan.degraded,
-        "candidates": [_row(item) for item in plan.candidates],
-        "considered": [_row(item) for item in plan.considered],
+        "candidates": [_row(item, usage) for item in plan.candidates],
+        "considered": [_row(item, usage) for item in plan.considered],
         "would_change": [
             {"input": each.words, "target": each.target, "reason": each.reason} for each in explanation.changes
         ],
@@ -89,5 +92,14 @@ def explained(explanation: Explanation) -> dict[str, Any]:
     return shown
 
 
-def _row(item: Candidate | Rejected) -> dict[str, str]:
-    return {"target": item.target.label, "name": item.target.name, "reason": item.reason, "words": item.words}
+def _row(item: Candidate | Rejected, usage: Usage) -> dict[str, Any]:
+    """cost_usd: of an answer of usual length, at the dearest hour; None where no price is known."""
+    target, price = item.target, item.target.price
+    cost = None if price is None else round(price.most(usage)) / 1e6
+    return {
+        "target": target.label,
+        "name": target.name,
+        "reason": item.reason,
+        "words": item.words,
+        "cost_usd": cost,
+    }

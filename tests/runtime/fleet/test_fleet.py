@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from runtime.contract.engine import ReplicaState
 from runtime.contract.failures import Kind
 from runtime.fleet.breaker import BreakerState
@@ -184,3 +186,43 @@ def test_what_is_shown_changes_nothing() -> None:
 
 def _none() -> Any:
     raise AssertionError("there is an engine")
+
+
+async def test_a_cloud_shows_how_soon_its_answers_begin() -> None:
+    """None before the first; then what its own attempts took."""
+    box = Box(engine_backend((error(500),)), [cloud("first", FINE)], LEAVE)
+    assert box.fleet.picture(facts(box), 0.0).targets["first"].ttft_s is None
+    await box.live(box.ask(stream=True))
+    seen = box.fleet.picture(facts(box), 0.0).targets["first"].ttft_s
+    assert seen is not None and 0 < seen < 5
+
+
+async def test_the_engines_tokens_cost_what_its_seconds_cost() -> None:
+    """Once its speed is measured, and only where the settings say what a second costs."""
+    now = [0.0]
+
+    def clock(later: float = 0.0) -> float:
+        now[0] += later
+        return now[0]
+
+    for usd in (None, 0.01):
+        box = Box(engine_backend((FINE,)))
+        box.fleet.second_usd = {None: lambda gpus: None, 0.01: lambda gpus: 0.01}[usd]
+        local = box.fleet.picture(facts(box), 0.0).local
+        assert local is not None and local.target.price is None
+        for _ in range(5):
+            with box.fleet.ledger(box.local.lanes[0]).claim(1_000, None, clock) as flight:
+                flight.first_token(clock(0.5))
+                flight.tokens(50, clock(1.0))
+                flight.done()
+            clock(1.0)
+        box.fleet.listen()
+        local = box.fleet.picture(facts(box), 0.0).local
+        price = local.target.price if local is not None else None
+        if usd is None:
+            assert price is None
+        else:
+            assert price is not None and price.input == pytest.approx(0.0005 * 0.01 * 1e6, rel=0.1)
+            assert price.output == pytest.approx(0.02 * 0.01 * 1e6, rel=0.1)
+            settled, _ = await box.live(box.ask(stream=True))
+            assert settled.decision.target == "local/small" and settled.decision.cost_usd is not None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from runtime.contract.engine import Telemetry
 from runtime.contract.usage import Usage
 from runtime.load.ledger import InFlight, Ledger
+from runtime.load.rates import Quantile
 from runtime.load.saturation import choose
 
 
@@ -366,3 +369,32 @@ def test_the_wait_told_to_clients_is_an_estimate() -> None:
     for number in range(10):
         ledger.admit(f"w{number}", 500, None, now)
     assert ledger.wait_estimate(now) == pytest.approx(5.0, rel=0.3)
+
+
+def test_tokens_take_the_seconds_they_were_seen_to_take() -> None:
+    """Reading, and generating in the usual batch; nothing before both are known."""
+    ledger, now = Ledger(slots=4), [0.0]
+    assert ledger.token_s is None
+    for _ in range(5):
+        with ledger.claim(1_000, None, lambda: now[0]) as flight:
+            now[0] += 0.5
+            flight.first_token(now[0])
+            for _ in range(20):
+                now[0] += 0.02
+                flight.tokens(1, now[0])
+            flight.done()
+        now[0] += 1.0
+    read, generated = ledger.token_s or (0.0, 0.0)
+    assert read == pytest.approx(0.0005, rel=0.1) and generated == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_quantile_follows_the_latest_answers() -> None:
+    """Nine in ten of them began within it, and it comes down when they begin sooner."""
+    seen, quantile = random.Random(1), Quantile()
+    assert quantile.value is None
+    for _ in range(2_000):
+        quantile.learn(seen.uniform(0.5, 1.5))
+    assert quantile.value == pytest.approx(1.4, abs=0.1)
+    for _ in range(2_000):
+        quantile.learn(seen.uniform(0.1, 0.3))
+    assert quantile.value == pytest.approx(0.28, abs=0.05)
