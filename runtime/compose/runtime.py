@@ -94,15 +94,14 @@ class Runtime:
         self.reloaded_at: float | None = None
         self.refused: Callable[[], str | None] = lambda: None  # why the last reload was refused
         self.started_at = time.time()
-        self.chores = Chores(fatal, clock=time.monotonic)
+        self.chores, self._cloud_client = Chores(fatal, clock=time.monotonic), CloudClient(env)
         owned = not settings.engine.url
         self.engine: Engine = local_fleet.local_engine(
             engine_spec(settings, folder), environ=env, clock=time.monotonic, secrets=secret_names(settings, env)
         )
-        certified, times = frozenset(settings.engine.certified), settings.timeouts_of("local")
-        local = LocalBackend(self.engine, certified, times, ours=owned)
+        certified = frozenset(settings.engine.certified)
+        local = LocalBackend(self.engine, certified, settings.timeouts_of("local"), ours=owned)
         known = targets(settings)
-        self._cloud_client = CloudClient(env)
         callable_clouds = clouds(known, self._cloud_client)
         self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
         self.fleet.second_usd = partial(second_usd, settings)

@@ -93,7 +93,7 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             if other.whole:
                 ledger._begin(other, now)
         if self.expected:
-            ledger._margin.learn(now - self.admitted - self.expected)
+            ledger._margin.learn(now - self.admitted - self.expected, now)
         # (2) One observation per step of the engine: the prompts whose first tokens came together, and their time.
         batch = ledger._batch
         if batch is not None and now - batch.end <= _SAME_STEP_S:
@@ -290,7 +290,7 @@ class Ledger:
         before it.
         """
         backlog = self._backlog_s(prompt_tokens, now) if self._flights else 0.0
-        return backlog + self._margin.seconds if backlog else 0.0
+        return backlog + self._margin.at(now) if backlog else 0.0
 
     def backlogs_s(self, one: int, other: int, now: float) -> tuple[float, float]:
         """`backlog_s` of two prompts. What is before both is computed once."""

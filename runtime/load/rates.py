@@ -15,6 +15,8 @@ _STALL = 4.0  # times the expected: an observation counts as no more,
 _STALL_LEAST = 0.25  # or as this many seconds
 _MARGIN_WEIGHT = 0.05
 _MARGIN_STEP = 0.2
+_MARGIN_BELIEVED_S = 1.0  # a margin that nothing teaches,
+_MARGIN_HALF_LIFE_S = 2.0  # then it is forgotten by half every so often
 
 
 @dataclass(slots=True)
@@ -123,9 +125,16 @@ class Margin:
     share: float = 0.95
     seconds: float = 0.0
     _spread: float = 0.0
+    _at: float = 0.0
 
-    def learn(self, error: float) -> None:
+    def at(self, now: float) -> float:
+        """The margin now. It is forgotten while nothing teaches it: one too large would keep away what could correct it."""
+        idle = now - self._at - _MARGIN_BELIEVED_S
+        return self.seconds if idle <= 0 else self.seconds * float(0.5 ** (idle / _MARGIN_HALF_LIFE_S))
+
+    def learn(self, error: float, now: float) -> None:
         """`error`: seen minus predicted, seconds."""
+        self.seconds, self._at = self.at(now), now
         self._spread += _MARGIN_WEIGHT * (abs(error) - self._spread)
         step = self.share if error > self.seconds else self.share - 1.0
         self.seconds = max(0.0, self.seconds + _MARGIN_STEP * self._spread * step)

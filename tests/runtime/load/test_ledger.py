@@ -9,7 +9,7 @@ import pytest
 from runtime.contract.engine import Telemetry
 from runtime.contract.usage import Usage
 from runtime.load.ledger import InFlight, Ledger
-from runtime.load.rates import Quantile
+from runtime.load.rates import Margin, Quantile
 from runtime.load.saturation import choose
 
 
@@ -398,3 +398,14 @@ def test_a_quantile_follows_the_latest_answers() -> None:
     for _ in range(2_000):
         quantile.learn(seen.uniform(0.1, 0.3))
     assert quantile.value == pytest.approx(0.28, abs=0.05)
+
+
+def test_a_margin_that_nothing_teaches_is_forgotten() -> None:
+    """One too large would keep away the requests that could correct it."""
+    margin = Margin()
+    for _ in range(200):
+        margin.learn(2.0, 10.0)
+    assert margin.at(10.5) > 1.5
+    assert margin.at(30.0) < 0.1
+    margin.learn(2.0, 30.0)
+    assert margin.seconds < 1.0
