@@ -24,6 +24,7 @@ class Kind(StrEnum):
     BROKEN_STREAM = "broken_stream"  # cut, aborted, an error event, no finish reason
     GARBLED = "garbled"  # not the wire it claims to be
     SILENT = "silent"  # accepted, then nothing within its time-out
+    LATE = "late"  # waits for the engine for so long that another is sooner
     UNSURE = "unsure"  # the local model's early confidence in its answer is too low
 
 
@@ -33,7 +34,7 @@ class Disposition(StrEnum):
     TELL_CALLER = "tell_caller"
 
 
-_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.UNSURE})
+_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.LATE, Kind.UNSURE})
 
 
 @dataclass(frozen=True, slots=True)

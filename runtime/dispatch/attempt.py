@@ -35,6 +35,7 @@ from runtime.dispatch.job import Job, Run, Turn
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
 from runtime.routing.confidence import EarlyLook
+from runtime.routing.plan.waiting import LateMove
 from runtime.wire.raw_body import BadBody
 
 _BROKEN = "internal_error"  # the outcome of an exchange that a fault of this program ended
@@ -51,11 +52,13 @@ class Attempt:
         "_commit",
         "_job",
         "_lane",
+        "_late",
         "_ledger",
         "_patience",
         "_run",
         "_status",
         "_stream",
+        "_timer",
         "_turn",
         "_work",
         "before",
@@ -86,6 +89,8 @@ class Attempt:
         self._stream = self._job.dialect.streams(self._job.body)  # the client wants a stream
         self.gate = Gate(self._job.whole or not self._stream, open=before is not None)
         self.before = before
+        self._late: Failure | None = None
+        self._timer: asyncio.TimerHandle | None = None  # of the next look at a request that waits
         self.dropped: tuple[str, ...] = ()
         self.first_token: float | None = None
         self.meter: Meter | None = None
@@ -184,15 +189,20 @@ class Attempt:
         now = loop.time()
         try:
             with Alarm(loop, now + self._patience) as alarm:
+                if self._turn.move is not None and asked.streamed and self.before is None:
+                    self._timer = loop.call_later(self._turn.move.first_s, self._look_again, self._turn.move, alarm)
                 reply = await self._lane.hop.open(asked.call, connect_s=times.connect)
                 try:
                     failure = await self._read(reply, asked, alarm, now + left)
                 finally:
                     reply.close()
         except TimeoutError:
-            failure = _silent(self._patience)
+            failure = self._late if self._late is not None and self.first_token is None else _silent(self._patience)
         except HopError as error:
             failure = error.failure
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
         # Once every choice has its finish reason, nothing is cut off but the closing mark: the answer is whole without it.
         if failure is not None and not (meter.finished and meter.failure is None):
             return failure
@@ -210,6 +220,19 @@ class Attempt:
             await self._let_through(None if self._stream else self.gate.size + len(rest), rest)
         self._run.outcome.answered = True  # its closing mark has gone out
         return None
+
+    def _look_again(self, move: LateMove, alarm: Alarm) -> None:
+        """Ends a request that still waits for its first token if the next candidate would be sooner; else looks again later."""
+        if self.first_token is not None or self._late is not None:
+            return
+        now = self._clock()
+        waited_s, left_s = now - self._job.arrived, self._ledger.remaining_s(self._work, now)
+        if move.leaves(waited_s, left_s):
+            words = f"no first token after {waited_s:.2f} s, the next candidate needs {move.there_s:.2f} s"
+            self._late = Failure(Kind.LATE, Disposition.NEXT_CANDIDATE, words)
+            alarm.move(0.0)
+        else:
+            self._timer = asyncio.get_running_loop().call_later(move.again_s, self._look_again, move, alarm)
 
     async def _read(self, reply: Reply, asked: Asked, alarm: Alarm, end: float) -> Failure | None:
         """Relays what arrives until the end of the reply or a failure of the meter. Returns an error status's failure, and

@@ -36,6 +36,10 @@ from runtime.settings import Retries
 KEEP_ALIVE = b": the model is coming back\n\n"  # a comment: no client reads it, and no connection falls asleep
 _KEEP_ALIVE_S = 1.0
 _BEFORE_RESUMING_S = 0.5
+_GIVEN_UP = {
+    Kind.UNSURE: Reason.CONFIDENCE,
+    Kind.LATE: Reason.TTFT,
+}  # failures for which the engine is left, and the reason
 
 
 class Dispatcher:
@@ -68,7 +72,8 @@ class Candidates(msgspec.Struct, eq=False):
                 for place, each in enumerate(run.plan.candidates)
             ]
         )
-        left[0].look = run.plan.look if left[0].target.local else None
+        if left[0].target.local:
+            left[0].look, left[0].move = run.plan.look, run.plan.move
         longest = retries.honour_retry_after_up_to
         postponed: tuple[float, Turn] | None = None
         while left:
@@ -76,8 +81,8 @@ class Candidates(msgspec.Struct, eq=False):
             hedged = retries.hedge_after and left and not run.plan.pinned
             if await (self._raced(turn, left) if hedged else self._repeated(turn, bool(left))):
                 return
-            if turn.look is not None and self._unsure is not None:
-                # Nobody else may answer either: then the engine's answer is better than none, however unsure.
+            if (turn.look or turn.move) is not None and self._given_up is not None:
+                # Nobody else may answer either: then the engine's answer is better than none, however unsure or late.
                 left.append(Turn(turn.backend, turn.target, Reason.FALLBACK))
             # A prompt too long for one window is too long for every smaller one; those of unknown size are asked.
             if outcome.failed and (window := verdict.outgrown(*outcome.failed[-1])) is not None:
@@ -94,9 +99,9 @@ class Candidates(msgspec.Struct, eq=False):
                 left.append(Turn(turn.backend, turn.target, turn.reason, turn.tries))
 
     @property
-    def _unsure(self) -> Failure | None:
-        """The failure for which the engine's answer was given up, if that was its early confidence."""
-        return next((failure for _, failure in self._run.outcome.failed if failure.kind is Kind.UNSURE), None)
+    def _given_up(self) -> Failure | None:
+        """The failure for which the engine's answer was given up, if that was its early confidence or its delay."""
+        return next((failure for _, failure in self._run.outcome.failed if failure.kind in _GIVEN_UP), None)
 
     async def _raced(self, turn: Turn, left: deque[Turn]) -> bool:
         """A turn with the next one beside it after `hedge_after` seconds without an answer."""
@@ -163,10 +168,11 @@ class Candidates(msgspec.Struct, eq=False):
             self._race.won(turn)
         run, outcome = self._run, self._run.outcome
         reason, dropped = turn.reason, attempt.dropped
-        if run.plan.look is not None and (unsure := self._unsure) is not None:
-            # It left for its confidence, or would have left and nobody else could answer.
-            reason, dropped = (reason, (*dropped, NO_TARGET)) if turn.target.local else (Reason.CONFIDENCE, dropped)
-            outcome.words = f"the engine began to answer, and {unsure.message}"
+        if (run.plan.look or run.plan.move) is not None and (left := self._given_up) is not None:
+            # It left for its confidence or its delay, or would have left and nobody else could answer.
+            moved = _GIVEN_UP[left.kind]
+            reason, dropped = (reason, (*dropped, NO_TARGET)) if turn.target.local else (moved, dropped)
+            outcome.words = left.message if moved is Reason.TTFT else f"the engine began to answer, and {left.message}"
         outcome.target, outcome.reason, outcome.dropped = turn.target, reason, dropped
         degraded = (*run.plan.degraded, *dropped)
         await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded))

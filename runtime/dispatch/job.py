@@ -28,6 +28,7 @@ from runtime.record.decisions import Exchange
 from runtime.routing.confidence import EarlyLook
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.plan import Plan
+from runtime.routing.plan.waiting import LateMove
 from runtime.settings import Retries
 from runtime.wire.raw_body import RawBody
 
@@ -129,6 +130,7 @@ class Turn(msgspec.Struct, eq=False):
     """One candidate's turn: its backend, taken when the plan stood, and what the turn has cost so far.
 
     meter: the reader of its latest answer with content. look: the condition on its early confidence; None: there is none.
+    move: the second look at it while it waits.
     """
 
     backend: Backend
@@ -138,6 +140,7 @@ class Turn(msgspec.Struct, eq=False):
     last_lane: str = ""
     meter: Meter | None = None
     look: EarlyLook | None = None
+    move: LateMove | None = None
 
 
 def names(failed: Sequence[tuple[Target, Failure]]) -> str:

@@ -290,7 +290,12 @@ class Ledger:
         before it.
         """
         backlog = self._backlog_s(prompt_tokens, now) if self._flights else 0.0
-        return backlog + self._margin.at(now) if backlog else 0.0
+        if not backlog:
+            return 0.0
+        # What the oldest one waits longer than was predicted for it, the next one must expect too.
+        head = next(iter(self._queue), None)
+        late = now - head.admitted - head.expected if head is not None and head.expected else 0.0
+        return backlog + max(late, self._margin.at(now))
 
     def backlogs_s(self, one: int, other: int, now: float) -> tuple[float, float]:
         """`backlog_s` of two prompts. What is before both is computed once."""
@@ -300,6 +305,27 @@ class Ledger:
             same = self.backlog_s(one, now)
             return same, same
         return self.backlog_s(one, now), self.backlog_s(other, now)
+
+    def remaining_s(self, flight: InFlight, now: float) -> float:
+        """Seconds until the first token of a request that waits, as it looks now; 0.0 without evidence, or if it has come."""
+        if flight not in self._queue or not self._prefill.known:
+            return 0.0
+        before = tokens = 0
+        for other in self._queue:
+            if other is flight:
+                break
+            before, tokens = before + 1, tokens + other.prompt
+        head = max(0.0, now - self._service_start(next(iter(self._queue)))) if not self._full else 0.0
+        read = self._prefill.at(before + 1, tokens + flight.prompt)
+        left = max(0.0, read - head)
+        ends = 0.0 if self.slots is None else self.running + before + 1.0 - self.slots
+        if ends > 0 and self.running:
+            batch = float(self.running)
+            left = max(left, ends * self._lengths.mean * self._decode.at(1.0, batch) / batch)
+        # What the oldest one waits longer than was predicted for it, those behind it must expect too.
+        oldest = next(iter(self._queue))
+        late = now - oldest.admitted - (oldest.expected or read)
+        return left + late if late > self._margin.at(now) else left
 
     def wait_estimate(self, now: float) -> float:
         """Seconds until there is room again, at least 1: for Retry-After."""

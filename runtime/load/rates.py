@@ -15,6 +15,7 @@ _STALL = 4.0  # times the expected: an observation counts as no more,
 _STALL_LEAST = 0.25  # or as this many seconds
 _MARGIN_WEIGHT = 0.05
 _MARGIN_STEP = 0.2
+_MARGIN_JUMP = 0.2  # of the way to an error above it
 _MARGIN_BELIEVED_S = 1.0  # a margin that nothing teaches,
 _MARGIN_HALF_LIFE_S = 2.0  # then it is forgotten by half every so often
 
@@ -135,6 +136,8 @@ class Margin:
     def learn(self, error: float, now: float) -> None:
         """`error`: seen minus predicted, seconds."""
         self.seconds, self._at = self.at(now), now
+        if error > self.seconds:  # an engine that became slower is noticed at once
+            self.seconds += _MARGIN_JUMP * (error - self.seconds)
         self._spread += _MARGIN_WEIGHT * (abs(error) - self._spread)
         step = self.share if error > self.seconds else self.share - 1.0
         self.seconds = max(0.0, self.seconds + _MARGIN_STEP * self._spread * step)

@@ -46,6 +46,18 @@ class Policy(Witness, Protocol):
         """The engine that takes the request; None: it leaves."""
         ...
 
+    def answered(self, ttft_s: float) -> None:
+        """The cloud began an answer after so many seconds."""
+        ...
+
+    def next_look(self) -> float:
+        """When a request that waits is to be looked at again; infinite: none is."""
+        ...
+
+    def look(self, now: float) -> Request | None:
+        """The request that leaves after all, if the one that is due does."""
+        ...
+
 
 class Simple(Blind):
     """A policy that is one expression: it leaves if the test holds for the least busy engine."""
@@ -135,17 +147,35 @@ def simulate(
     chosen = policy(engines)
     mine = [copy.copy(request) for request in asked]
     for request in mine:
+        looked(chosen, engines, request.at, chance)
         for engine in engines:
             engine.run(request.at, chosen)
         latency = CLOUD_TTFT_S * math.exp(chance.gauss(0.0, CLOUD_SIGMA))
         place = chosen.choose(request, engines)
         if place is None:
             request.cloud, request.first_at = True, request.at + latency
+            chosen.answered(latency)
         else:
+            request.replica = place
             engines[place].send(request)
+    looked(chosen, engines, math.inf, chance)
     for engine in engines:
         engine.drain(chosen)
     return _outcome(name, [request for request in mine if request.counted])
+
+
+def looked(chosen: Policy, engines: Sequence[Engine], until: float, chance: random.Random) -> None:
+    """The looks that are due before a time: requests that have waited too long leave the engines."""
+    while (at := chosen.next_look()) < until:
+        for engine in engines:
+            engine.run(at, chosen)
+        moved = chosen.look(at)
+        if moved is not None:
+            engines[moved.replica].cancel(moved)
+            moved.cloud = moved.moved = True
+            latency = CLOUD_TTFT_S * math.exp(chance.gauss(0.0, CLOUD_SIGMA))
+            moved.first_at = at + latency
+            chosen.answered(latency)
 
 
 def _outcome(name: str, counted: list[Request]) -> Outcome:

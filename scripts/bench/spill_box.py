@@ -6,6 +6,8 @@ the length of an answer.
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -22,6 +24,7 @@ from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.query import PromptText, RoutingQuery
 from runtime.routing.plan.names import build
 from runtime.routing.plan.plan import RoutingPolicy, plan
+from runtime.routing.plan.waiting import LateMove
 from runtime.settings import Escalation
 from scripts.bench.spill_engine import Engine, Request
 
@@ -98,8 +101,10 @@ class Hearth:
             lambda: self.now,
         )
         self._policy = RoutingPolicy(escalation, directory=build(local, [cloud], {}))
+        self._moves: dict[str, LateMove] = {}
         self._sent: dict[str, tuple[InFlight, float, Request]] = {}
         self._due = self._read_at = 0.0
+        self._looks: list[tuple[float, str]] = []
 
     def first_token(self, id: str, now: float) -> None:
         flight, predicted, request = self._sent[id]
@@ -113,6 +118,28 @@ class Hearth:
         self.now = now
         flight, _, request = self._sent.pop(id)
         flight.done(Usage(request.prompt, request.output))
+
+    def answered(self, ttft_s: float) -> None:
+        self.fleet.ledger(self.fleet.backend("cloud").lanes[0]).ttft.learn(ttft_s)
+
+    def next_look(self) -> float:
+        return self._looks[0][0] if self._looks else math.inf
+
+    def look(self, now: float) -> Request | None:
+        """The request that leaves after all, if the one that is due does."""
+        self.now = now
+        _, id = heapq.heappop(self._looks)
+        flight, _, request = self._sent.get(id, (None, 0.0, None))
+        move = self._moves[id]
+        if flight is None or request is None or flight.first is not None:
+            return None
+        ledger = flight.ledger
+        if not move.leaves(now - request.at, ledger.remaining_s(flight, now)):
+            heapq.heappush(self._looks, (now + move.again_s, id))
+            return None
+        del self._sent[id]
+        flight.__exit__(None, None, None)
+        return request
 
     def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
         """The replica that takes the request; None: it leaves."""
@@ -136,4 +163,7 @@ class Hearth:
         flight = self.fleet.ledger(lane).claim(request.prompt, None, lambda: self.now)
         # Its end is an event of the simulation.
         self._sent[request.id] = (flight.__enter__(), picture.local.predicted_ttft_s, request)
+        if decided.move is not None:
+            self._moves[request.id] = decided.move
+            heapq.heappush(self._looks, (now + decided.move.first_s, request.id))
         return [each.name for each in self._lanes].index(lane.name)

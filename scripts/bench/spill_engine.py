@@ -6,6 +6,7 @@ tokens it reads. When the KV cache overflows, the youngest request gives its pla
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -46,7 +47,15 @@ class Witness(Protocol):
 
 
 class Blind:
-    """Sees nothing."""
+    """Sees nothing, and looks at nothing twice."""
+
+    def answered(self, ttft_s: float) -> None: ...
+
+    def next_look(self) -> float:
+        return math.inf
+
+    def look(self, now: float) -> Request | None:
+        return None
 
     def first_token(self, id: str, now: float) -> None: ...
     def tokens(self, id: str, n: int, now: float) -> None: ...

@@ -21,6 +21,7 @@ Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -37,7 +38,7 @@ from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_targets, words_of
-from runtime.routing.plan.waiting import Weighed, weighed
+from runtime.routing.plan.waiting import UNSEEN_TTFT_S, LateMove, Weighed, weighed
 from runtime.settings import Escalation, Routes, Rule
 
 __all__ = [
@@ -79,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Candidates, best first, or a refusal.
 
     pinned: the target may be retried and never replaced. look: at the engine's answer as it begins, where that may send
-    the request to the candidates behind it.
+    the request to the candidates behind it. move: the second look at a request while it waits for the engine.
     degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is the same.
     """
 
@@ -92,6 +93,7 @@ class Plan(msgspec.Struct, frozen=True):
     pinned: bool = False
     advice: str = ""
     look: EarlyLook | None = None
+    move: LateMove | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +292,12 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
         look = _look(case) if wish is None else None
         words = f"{chosen.words}; it leaves if its early confidence is below {look.least:g}" if look else chosen.words
         candidates = (Candidate(able[0], chosen.reason, words), *behind)
-        return Plan(candidates, chosen.reason, words, considered=rejected, look=look)
+        move = None
+        if able[0].local and wish is None and case.query.facts.stream:
+            state, wanted = case.fleet.targets[able[1].name], case.query.facts.hints.ttft_ms
+            limit_ms = min(case.policy.escalation.ttft_ms, wanted or math.inf)
+            move = LateMove(limit_ms / 1000, UNSEEN_TTFT_S if state.ttft_s is None else state.ttft_s)
+        return Plan(candidates, chosen.reason, words, considered=rejected, look=look, move=move)
     # (4) Only the engine is left: by wish,
     if case.full:
         return _refused(case.full, rejected)

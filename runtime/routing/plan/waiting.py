@@ -18,6 +18,30 @@ USUAL_OUTPUT = 512  # tokens assumed for a cost if the request sets no limit
 UNSEEN_TTFT_S = 1.0  # of a target that has not answered yet
 
 
+class LateMove(msgspec.Struct, frozen=True):
+    """The second look at a request that waits for the engine with a cloud target behind it.
+
+    within_s: seconds in which its first token is wanted. there_s: what the next candidate needs for one.
+    """
+
+    within_s: float
+    there_s: float
+
+    @property
+    def first_s(self) -> float:
+        """Seconds after its start at which it is first looked at: the last moment at which leaving would still be in time."""
+        return max(self.within_s - self.there_s, self.within_s / 4)
+
+    @property
+    def again_s(self) -> float:
+        """Seconds between two looks."""
+        return self.there_s / 4 + 0.01
+
+    def leaves(self, waited_s: float, left_s: float) -> bool:
+        """True if it would be late here and sooner there. left_s: until its first token, as the engine's ledger sees it now."""
+        return waited_s + left_s > self.within_s and left_s > self.there_s
+
+
 class Weighed(msgspec.Struct, frozen=True):
     """leaves: waiting costs more. words: the sum."""
 
