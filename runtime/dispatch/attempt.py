@@ -230,6 +230,7 @@ class Attempt:
         if move.leaves(waited_s, left_s):
             words = f"no first token after {waited_s:.2f} s, the next candidate needs {move.there_s:.2f} s"
             self._late = Failure(Kind.LATE, Disposition.NEXT_CANDIDATE, words)
+            self._work.given_up(left_s, now)
             alarm.move(0.0)
         else:
             self._timer = asyncio.get_running_loop().call_later(move.again_s, self._look_again, move, alarm)

@@ -112,6 +112,13 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
         self.out += 1
         ledger._lengths.generated(1)
 
+    def given_up(self, left_s: float, now: float) -> None:
+        """It leaves because it would wait `left_s` longer. The prediction was short by that: else only those that did not
+        leave would teach how good predictions are.
+        """
+        if self.expected:
+            self.ledger._margin.learn(now - self.admitted + left_s - self.expected, now)
+
     def tokens(self, n: int, now: float) -> None:
         """`n` more tokens of its answer."""
         ledger = self.ledger

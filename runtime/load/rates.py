@@ -15,9 +15,9 @@ _STALL = 4.0  # times the expected: an observation counts as no more,
 _STALL_LEAST = 0.25  # or as this many seconds
 _MARGIN_WEIGHT = 0.05
 _MARGIN_STEP = 0.2
-_MARGIN_JUMP = 0.2  # of the way to an error above it
-_MARGIN_BELIEVED_S = 1.0  # a margin that nothing teaches,
-_MARGIN_HALF_LIFE_S = 2.0  # then it is forgotten by half every so often
+_MARGIN_JUMP = 0.5  # of the way to an error above it
+_MARGIN_BELIEVED_S = 3.0  # a margin that nothing teaches,
+_MARGIN_HALF_LIFE_S = 4.0  # then it is forgotten by half every so often
 
 
 @dataclass(slots=True)

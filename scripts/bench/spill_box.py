@@ -134,10 +134,12 @@ class Hearth:
         if flight is None or request is None or flight.first is not None:
             return None
         ledger = flight.ledger
-        if not move.leaves(now - request.at, ledger.remaining_s(flight, now)):
+        left = ledger.remaining_s(flight, now)
+        if not move.leaves(now - request.at, left):
             heapq.heappush(self._looks, (now + move.again_s, id))
             return None
         del self._sent[id]
+        flight.given_up(left, now)
         flight.__exit__(None, None, None)
         return request
 

@@ -406,6 +406,36 @@ def test_a_margin_that_nothing_teaches_is_forgotten() -> None:
     for _ in range(200):
         margin.learn(2.0, 10.0)
     assert margin.at(10.5) > 1.5
-    assert margin.at(30.0) < 0.1
-    margin.learn(2.0, 30.0)
-    assert margin.seconds < 1.0
+    assert margin.at(60.0) < 0.1
+
+
+def test_an_error_above_the_margin_raises_it_at_once() -> None:
+    """An engine that became slower is noticed with the first request, and by the oldest one before its first token."""
+    margin = Margin()
+    for _ in range(50):
+        margin.learn(0.1, 1.0)
+    margin.learn(3.0, 1.0)
+    assert margin.at(1.0) > 1.0
+
+
+def test_what_is_left_of_a_wait() -> None:
+    """Nothing without evidence and after the first token; else the reading of what is before it, and the delay of the oldest."""
+    ledger, now = Ledger(), [0.0]
+
+    def clock() -> float:
+        return now[0]
+
+    with ledger.claim(1_000, None, clock) as early:
+        assert ledger.remaining_s(early, 5.0) == 0.0
+    for _ in range(5):
+        with ledger.claim(1_000, None, clock) as flight:
+            now[0] += 0.5
+            flight.first_token(now[0])
+            flight.done()
+    with ledger.claim(1_000, None, clock) as first, ledger.claim(1_000, None, clock) as second:
+        assert ledger.remaining_s(first, now[0]) == pytest.approx(0.5, rel=0.1)
+        assert ledger.remaining_s(second, now[0]) == pytest.approx(1.0, rel=0.1)
+        assert ledger.remaining_s(second, now[0] + 10.0) > 5.0
+        now[0] += 10.0
+        first.first_token(now[0])
+        assert ledger.remaining_s(first, now[0]) == 0.0
