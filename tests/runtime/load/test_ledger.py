@@ -419,7 +419,7 @@ def test_an_error_above_the_margin_raises_it_at_once() -> None:
 
 
 def test_what_is_left_of_a_wait() -> None:
-    """Nothing without evidence and after the first token; else the reading of what is before it, and the delay of the oldest."""
+    """Nothing without evidence and after the first token; else the reading before it, and the delay of the oldest."""
     ledger, now = Ledger(), [0.0]
 
     def clock() -> float:
