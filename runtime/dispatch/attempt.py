@@ -162,10 +162,13 @@ class Attempt:
         if early is not None and self._turn.look is not None:
             self.gate.look = partial(_looked, self._turn.look, early)
         job, ledger, started = self._job, self._ledger, self._clock()
-        waits = ledger.backlog_s(job.facts.prompt_tokens, started) if streamed else 0.0
+        facts = job.facts
+        fresh = facts.prompt_tokens - int(facts.prompt_tokens * ledger.cached.get(facts.prefix, 0.0))
+        waits = ledger.backlog_s(fresh, started) if streamed else 0.0
         result, failure = _BROKEN, None
         try:
-            with ledger.claim(job.facts.prompt_tokens, job.facts.max_tokens, self._clock, whole=not streamed) as work:
+            taken = ledger.claim(fresh, facts.max_tokens, self._clock, whole=not streamed, prefix=facts.prefix)
+            with taken as work:
                 self._work = work
                 failure = await self._relayed(asked, waits)
                 if failure is None:

@@ -141,7 +141,7 @@ class Candidates(msgspec.Struct, eq=False):
     ) -> Failure | None:
         """One attempt, on `lane` or the best ready one, with its claim on the target. job: the one that resumes `before`."""
         run = self._run
-        lane = lane or run.fleet.lane(turn.backend, run.job.facts.prompt_tokens, turn.last_lane)
+        lane = lane or run.fleet.lane(turn.backend, run.job.facts, turn.last_lane)
         if lane is None:
             return run.fleet.not_ready(turn.target)
         turn.last_lane = lane.name
@@ -203,7 +203,7 @@ class Candidates(msgspec.Struct, eq=False):
         run, engine = self._run, self._run.fleet.engine
         while run.effects.clock() < run.job.deadline:
             revision = engine.revision
-            lane = run.fleet.lane(turn.backend, run.job.facts.prompt_tokens, turn.last_lane)
+            lane = run.fleet.lane(turn.backend, run.job.facts, turn.last_lane)
             if lane is not None:
                 return lane
             if not run.fleet.coming_back(turn.target):

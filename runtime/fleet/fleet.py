@@ -93,7 +93,7 @@ class LiveFleet:
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
             return Fleet(self._local_down(now), states)
-        load = self._lanes.judged(ready, facts.prompt_tokens, now, look=look)
+        load = self._lanes.judged(ready, facts, now, look=look)
         local = LocalState(
             self.local.target if self._price is None else replace(self.local.target, price=self._price),
             replicas_ready=len(ready),
@@ -149,12 +149,12 @@ class LiveFleet:
             return self.local
         return self.clouds.backends.get(name) or self._lent[name]
 
-    def lane(self, backend: Backend, prompt_tokens: int, avoid: str = "") -> Lane | None:
-        """The best ready lane, another than `avoid` where there is another; None where none is ready."""
+    def lane(self, backend: Backend, facts: Facts, avoid: str = "") -> Lane | None:
+        """The best ready lane for a request, another than `avoid` where there is another; None where none is ready."""
         ready = [lane for lane in backend.lanes if lane.ready]
         if len(ready) > 1:
             ready = [lane for lane in ready if lane.name != avoid]
-            return self._lanes.best(ready, prompt_tokens)
+            return self._lanes.best(ready, facts)
         return ready[0] if ready else None
 
     def ledger(self, lane: Lane) -> Ledger:

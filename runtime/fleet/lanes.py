@@ -14,6 +14,7 @@ from runtime.contract.engine import Gpu, ReplicaView
 from runtime.contract.pressure import Pressure
 from runtime.load.ledger import Ledger
 from runtime.load.saturation import ReplicaReading, Saturation, choose, read
+from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation
 
 
@@ -49,19 +50,23 @@ class Lanes:
             self._saturations[lane.name] = Saturation(self._escalation)
         return ledger
 
-    def best(self, lanes: Sequence[Lane], prompt_tokens: int) -> Lane:
-        """The lane with the least predicted time to a first token."""
+    def best(self, lanes: Sequence[Lane], facts: Facts) -> Lane:
+        """The lane that is likely to hold the request's prefix in its cache, if it is as good as the best; else the best."""
         if len(lanes) == 1:
             return lanes[0]
-        return lanes[choose([self.ledger(lane) for lane in lanes], prompt_tokens, self._clock()) or 0]
+        return lanes[
+            choose([self.ledger(lane) for lane in lanes], facts.prompt_tokens, self._clock(), facts.prefix) or 0
+        ]
 
-    def judged(self, ready: Sequence[Lane], prompt_tokens: int, now: float, *, look: bool = False) -> LaneLoad:
+    def judged(self, ready: Sequence[Lane], facts: Facts, now: float, *, look: bool = False) -> LaneLoad:
         """The load of the best of the ready lanes, for a decision: thresholds that are crossed stay crossed until released.
 
         look: nothing changes by it.
         """
-        best = ready[0] if len(ready) == 1 else self.best(ready, prompt_tokens)
-        reading = read(self.ledger(best), prompt_tokens, now, self._gpu)
+        best = ready[0] if len(ready) == 1 else self.best(ready, facts)
+        ledger = self.ledger(best)
+        fresh = facts.prompt_tokens - int(facts.prompt_tokens * ledger.cached.get(facts.prefix, 0.0))
+        reading = read(ledger, fresh, now, self._gpu)
         saturation = self._saturations[best.name]
         judge = saturation.look if look else saturation.update
         return LaneLoad(reading, judge(reading, now))
@@ -69,7 +74,7 @@ class Lanes:
     def seen(self, ready: Sequence[Lane]) -> LaneLoad:
         """The same for a request of usual length, for a person: nothing changes by looking."""
         now = self._clock()
-        best = self.best(ready, 0)
+        best = ready[choose([self.ledger(lane) for lane in ready], 0, now) or 0]
         ledger = self.ledger(best)
         reading = read(ledger, ledger.typical_prompt, now, self._gpu)
         return LaneLoad(reading, self._saturations[best.name].look(reading, now))

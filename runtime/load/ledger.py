@@ -14,6 +14,7 @@ else. Clocks are arguments: seconds, monotonic. Not thread-safe; one event loop 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from types import TracebackType
 
@@ -37,6 +38,7 @@ _HALF_LIFE_S = 30.0  # then they are forgotten by half every so often: somebody 
 _KV_LEARN_SHARE = 0.05  # of the capacity in our count, before it is compared with the engine's gauge
 _KV_WEIGHT = 0.1
 _KV_TIGHT = 0.9
+_MOST_PREFIXES = 4096  # whose cached share is remembered
 _KV_SPARE_BELOW = 0.9  # of the capacity; above it batch work does not start
 _SLOTS_UNKNOWN = 8
 
@@ -57,6 +59,7 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
     prompt: int
     limit: int | None
     whole: bool
+    prefix: int = 0
     admitted: float = 0.0
     expected: float = 0.0
     first: float | None = None
@@ -140,6 +143,8 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             return
         out = usage.completion if usage and usage.completion else self.out
         ledger._lengths.ended(out - self.out)
+        if usage is not None and usage.prompt and self.prefix:
+            self._learn_cached(usage)
         if self.whole:
             ledger._wholes.learn(1.0, out, now - self.admitted)
         lasted = (now if self.whole else self.last) - self.first
@@ -148,6 +153,16 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             ledger._batched += (_TYPICAL if ledger._batched else 1.0) * (batch - ledger._batched)
             ledger._decode.learn(1.0, batch, lasted / (out - 1))
             ledger.learned = ledger._prefill.known and ledger._decode.known
+
+    def _learn_cached(self, usage: Usage) -> None:
+        """The share of such a prompt that the engine found in its cache, by its own count."""
+        shares = self.ledger.cached
+        share = min(1.0, usage.cached / usage.prompt)
+        if share or self.prefix in shares:
+            shares[self.prefix] = share
+            shares.move_to_end(self.prefix)
+            if len(shares) > _MOST_PREFIXES:
+                shares.popitem(last=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -174,7 +189,7 @@ class Ledger:
     slots: sequences it runs at a time (`max_num_seqs`), None until learned. kv_capacity: tokens, None: learned from its
     gauges. alone: True if all its work comes from this process; if not, its own gauge of waiting requests counts too.
     running: requests whose answer has begun. learned: the speeds of reading and of generating are known. ttft: of a cloud,
-    whose attempts teach it.
+    whose attempts teach it. cached: by prefix, the share of the latest prompt that was found in the engine's cache.
     """
 
     def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
@@ -203,19 +218,27 @@ class Ledger:
         self._lengths = Lengths()
         self._margin = Margin()
         self.ttft = Quantile()
+        self.cached: OrderedDict[int, float] = OrderedDict()
         self._typical = 0.0
         self._batched = 0.0
         self._last: Telemetry | None = None
 
     def claim(
-        self, prompt_tokens: int, expected_output: int | None, clock: Callable[[], float], *, whole: bool = False
+        self,
+        prompt_tokens: int,
+        expected_output: int | None,
+        clock: Callable[[], float],
+        *,
+        whole: bool = False,
+        prefix: int = 0,
     ) -> InFlight:
         """A request that is sent when its `with` begins.
 
-        prompt_tokens: those it must read, without the prefix that is expected to be cached. expected_output: most tokens
+        prompt_tokens: those it must read, without the prefix that is expected to be cached. prefix: what names that, 0: it is
+        not known. expected_output: most tokens
         of the answer, None if not known. whole: the answer will come in one piece, without a visible first token.
         """
-        return InFlight(self, clock, prompt_tokens, expected_output, whole)
+        return InFlight(self, clock, prompt_tokens, expected_output, whole, prefix)
 
     def observe(self, telemetry: Telemetry) -> None:
         """Takes in the engine's gauges. The same telemetry a second time teaches nothing."""

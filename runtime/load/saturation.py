@@ -22,6 +22,7 @@ from runtime.settings import Escalation
 __all__ = ["Pressure", "ReplicaReading", "Saturation", "choose", "read"]
 
 GPU_SUSTAINED_S = 5.0
+AFFINITY_S = 0.15  # seconds that a replica may be slower than the best for the prefix that its cache holds
 OTHERS_WEIGHT = 2.0  # of the seconds that a long prompt adds to the wait of others, on an engine at its threshold
 
 
@@ -58,15 +59,27 @@ def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float
     )
 
 
-def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float) -> int | None:
-    """The index of the replica with the least predicted TTFT, then the fewest waiting, then running; None of none."""
+def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float, prefix: int = 0) -> int | None:
+    """The index of the replica with the least predicted TTFT, then the fewest waiting, then running; None of none.
+
+    prefix: requests with the same one go to the same replica (rendezvous hashing) while it is hardly worse: its cache holds
+    what they have in common. 0: nothing is known to be.
+    """
     if len(ledgers) == 1:
         return 0
     ranked = [
         (round(each.predicted_ttft(prompt_tokens, now), 2), each.waiting_now(now), each.running, index)
         for index, each in enumerate(ledgers)
     ]
-    return min(ranked)[-1] if ranked else None
+    if not ranked or not prefix:
+        return min(ranked)[-1] if ranked else None
+    soonest, fewest = min(ranked)[0], min(ranked, key=lambda each: each[1])[1]
+    near = [
+        index
+        for ttft, waiting, _, index in ranked
+        if ttft <= soonest + AFFINITY_S and (ledgers[index].learned or waiting <= fewest)
+    ]
+    return max(near, key=lambda index: hash((id(ledgers[index]), prefix)))
 
 
 class Saturation:

@@ -160,7 +160,7 @@ class Hearth:
             if request.counted:
                 self.causes[decided.reason] = self.causes.get(decided.reason, 0) + 1
             return None
-        lane = self.fleet.lane(self.fleet.local, request.prompt)
+        lane = self.fleet.lane(self.fleet.local, facts)
         assert lane is not None and picture.local is not None
         flight = self.fleet.ledger(lane).claim(request.prompt, None, lambda: self.now)
         # Its end is an event of the simulation.

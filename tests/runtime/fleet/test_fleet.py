@@ -11,12 +11,14 @@ from runtime.contract.engine import ReplicaState
 from runtime.contract.failures import Kind
 from runtime.fleet.breaker import BreakerState
 from runtime.fleet.fleet import Clouds
+from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.names import Lent
 from runtime.settings import Escalation
 from tests.fakes.box import LEAVE, Box
 from tests.fakes.upstream import FakeBackend, Gate, Turn, cloud, engine_backend, error, told
 
 FINE = Turn(told("fine"))
+TEN = Facts("openai_chat", "auto", 10)
 
 
 def lend(lent: Lent) -> FakeBackend:
@@ -168,11 +170,11 @@ def test_another_lane_than_the_last_where_there_is_one() -> None:
     """A second try avoids the replica that failed; with one alone it is asked again; none where none is ready."""
     box = Box(local := engine_backend((FINE,), (FINE,)))
     first, second = local.lanes
-    assert box.fleet.lane(local, 10, "replica-0") is second and box.fleet.lane(local, 10, "replica-1") is first
+    assert box.fleet.lane(local, TEN, "replica-0") is second and box.fleet.lane(local, TEN, "replica-1") is first
     second.ready = False
-    assert box.fleet.lane(local, 10, "replica-0") is first
+    assert box.fleet.lane(local, TEN, "replica-0") is first
     first.ready = False
-    assert box.fleet.lane(local, 10) is None and box.fleet.load() is None and box.fleet.room_in() is None
+    assert box.fleet.lane(local, TEN) is None and box.fleet.load() is None and box.fleet.room_in() is None
 
 
 def test_what_is_shown_changes_nothing() -> None:

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from runtime.contract.backend import Lane
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView, Telemetry
 from runtime.contract.reasons import Reason
+from runtime.contract.usage import Usage
 from runtime.fleet.lanes import Lanes
+from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation
 from tests.fakes.upstream import FakeLane, ScriptedHop
 
+TEN = Facts("openai_chat", "auto", 10)
 QUEUE = Escalation(queue_depth=4, release=0.5)
 
 
@@ -25,7 +29,7 @@ def lane(name: str = "replica-0", slots: int | None = None) -> FakeLane:
 
 
 @contextlib.contextmanager
-def waiting(lanes: Lanes, each: FakeLane, count: int, tokens: int = 10) -> Iterator[None]:
+def waiting(lanes: Lanes, each: Lane, count: int, tokens: int = 10) -> Iterator[None]:
     """So many requests without a first token."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
@@ -38,14 +42,14 @@ def view(name: str = "replica-0", run: int = 1, telemetry: Telemetry | None = No
 
 
 def over(lanes: Lanes, each: FakeLane, *, look: bool = False) -> Reason | None:
-    return lanes.judged([each], 10, 100.0, look=look).pressure.over
+    return lanes.judged([each], TEN, 100.0, look=look).pressure.over
 
 
 def test_the_lane_with_less_to_wait_for_is_the_best() -> None:
     """One alone is the best without being looked at."""
     lanes, busy, idle = lanes_of(), lane("a"), lane("b")
     with waiting(lanes, busy, 3):
-        assert lanes.best([busy, idle], 10) is idle and lanes.best([busy], 10) is busy
+        assert lanes.best([busy, idle], TEN) is idle and lanes.best([busy], TEN) is busy
 
 
 def test_a_threshold_stays_crossed_until_it_is_released() -> None:
@@ -128,7 +132,7 @@ def test_the_busiest_gpu_counts_after_five_seconds_of_it() -> None:
         flight.first_token(clock[0])
         for _ in range(8):
             lanes.listen([], [Gpu(0, "gpu", 0, 1, 0.2, clock[0]), Gpu(1, "gpu", 0, 1, 0.99, clock[0])])
-            found = lanes.judged([each], 10, clock[0]).pressure.over
+            found = lanes.judged([each], TEN, clock[0]).pressure.over
             clock[0] += 1.0
     assert found is Reason.GPU
 
@@ -156,3 +160,71 @@ def test_lanes_that_nobody_can_ask_any_more_are_dropped() -> None:
     ledger = lanes.ledger(each)
     lanes.forget([each, lane("never-seen")])
     assert lanes.ledger(each) is not ledger
+
+
+def test_requests_with_the_same_beginning_go_to_the_same_lane() -> None:
+    """Different ones are spread; a lane on which more wait, without evidence how long, is given up for the best."""
+    lanes, both = lanes_of(), [lane("a"), lane("b")]
+    asked = [Facts("openai_chat", "auto", 10, prefix=number) for number in range(1, 65)]
+    homes = [lanes.best(both, each) for each in asked]
+    assert [lanes.best(both, each) for each in asked] == homes
+    assert 10 < homes.count(both[0]) < 54
+    other = {"a": both[1], "b": both[0]}
+    with waiting(lanes, homes[0], 1):
+        assert lanes.best(both, asked[0]) is other[homes[0].name]
+    assert lanes.best(both, asked[0]) is homes[0]
+
+
+def test_a_lane_that_is_much_slower_is_given_up_for_the_best() -> None:
+    """Within 150 ms of the best a prefix stays where it is cached."""
+    now = [100.0]
+    lanes, both = Lanes(Escalation(), lambda: now[0]), [lane("a"), lane("b")]
+    for each in both:
+        for _ in range(5):
+            with lanes.ledger(each).claim(1_000, None, lambda: now[0]) as flight:
+                now[0] += 0.1
+                flight.first_token(now[0])
+                now[0] += 0.5
+                flight.tokens(20, now[0])
+                flight.done()
+    asked = Facts("openai_chat", "auto", 100, prefix=7)
+    home = lanes.best(both, asked)
+    with waiting_now(lanes, home, 1_000, now):
+        assert lanes.best(both, asked) is home
+    with waiting_now(lanes, home, 5_000, now):
+        assert lanes.best(both, asked) is not home
+
+
+@contextlib.contextmanager
+def waiting_now(lanes: Lanes, each: Lane, tokens: int, now: list[float]) -> Iterator[None]:
+    """One request without a first token, sent now."""
+    with lanes.ledger(each).claim(tokens, None, lambda: now[0]):
+        yield
+
+
+def test_cached_prefixes_shorten_what_is_left_to_read() -> None:
+    """By the share that the engine counted last; of another prefix nothing is known."""
+    now = [0.0]
+    lanes, each = Lanes(Escalation(), lambda: now[0]), lane()
+    for _ in range(4):
+        with lanes.ledger(each).claim(1_000, None, lambda: now[0], prefix=7) as flight:
+            now[0] += 1.0
+            flight.first_token(now[0])
+            flight.done(Usage(1_000, 1, cached=900))
+    warm, cold = (Facts("openai_chat", "auto", 1_000, prefix=prefix) for prefix in (7, 8))
+    seen = [lanes.judged([each], facts, now[0]).reading.predicted_ttft_s for facts in (warm, cold)]
+    assert seen[0] < 0.5 * seen[1]
+    with lanes.ledger(each).claim(100, None, lambda: now[0], prefix=7) as flight:
+        flight.first_token(now[0] + 0.1)
+        flight.done(Usage(1_000, 1, cached=0))
+    assert lanes.ledger(each).cached[7] == 0.0
+
+
+def test_the_table_of_prefixes_is_bounded() -> None:
+    """The ones seen longest ago are forgotten."""
+    ledger = lanes_of().ledger(lane())
+    for number in range(1, 5_000):
+        with ledger.claim(10, None, lambda: 0.0, prefix=number) as flight:
+            flight.first_token(0.0)
+            flight.done(Usage(10, 1, cached=5))
+    assert len(ledger.cached) == 4096 and 1 not in ledger.cached and 4_999 in ledger.cached

@@ -18,7 +18,11 @@ class Looked:
     """A fleet with a claude, an engine whose queue may hold two, and accounts that lend."""
 
     def __init__(self, most_lent: int = 2) -> None:
-        escalation, local, claude = Escalation(queue_depth=2, release=0.4), engine_backend(()), cloud("claude")
+        escalation, local, claude = (
+            Escalation(queue_depth=2, release=0.4, complexity=1.0),
+            engine_backend(()),
+            cloud("claude"),
+        )
         self.lent: list[str] = []
         clouds = Clouds({"claude": claude}, lend=self._lend)
         clock = lambda: 0.0  # noqa: E731 - a clock that stands still
