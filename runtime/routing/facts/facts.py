@@ -18,6 +18,7 @@ from runtime.routing.facts.tokens import TokenEstimate
 from runtime.wire import limits
 
 _HEAD = 512  # characters of a prompt's beginning
+_WORTH = 256  # tokens; a shorter prompt is read in no time, wherever it goes
 LONGEST_NAME = 256  # characters of a model's name; a longer one is kept cut, with an ellipsis
 _FORMATS = frozenset({"response_format", "output_config", "text", "output_format"})  # members that may ask for a format
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
@@ -30,7 +31,7 @@ class Facts(msgspec.Struct, frozen=True):
     client set. labelled: the answer is one of a closed list. tool_result: the last message is one. media_asked: the user's
     last message holds media. attached: characters of text files. plain: tokens of the text for an average tokenizer, which
     is what `TokenEstimate.learn` takes. prefix: a hash, this process's own, of the session, or else of the prompt's beginning:
-    requests that have it in common share a cached prefix.
+    requests that have it in common share a cached prefix. 0: there is none worth keeping.
     """
 
     dialect: str
@@ -81,7 +82,7 @@ def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptSc
         attached=scan.attached,
         hints=hints,
         plain=scan.plain,
-        prefix=hash(hints.session or scan.sample[:_HEAD]),
+        prefix=hash(hints.session or scan.sample[:_HEAD]) if hints.session or scan.plain >= _WORTH else 0,
     )
 
 
