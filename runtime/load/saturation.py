@@ -79,7 +79,7 @@ def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float, prefix: in
         for ttft, waiting, _, index in ranked
         if ttft <= soonest + AFFINITY_S and (ledgers[index].learned or waiting <= fewest)
     ]
-    return max(near, key=lambda index: hash((id(ledgers[index]), prefix)))
+    return max(near, key=lambda index: hash(f"{id(ledgers[index])} {prefix}"))
 
 
 class Saturation:
