@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -23,18 +24,20 @@ def test_the_linter_finds_nothing(image_tools: Path) -> None:
 def config(tools: Path, file: Path, profile: str) -> subprocess.CompletedProcess[str]:
     """`docker compose config`. The program itself, since its Python wrapper swallows the exit code."""
     (program,) = tools.parent.glob("lib/python*/site-packages/compose/docker-compose")
-    command = [str(program), "-f", str(file), "--profile", profile, "config"]
+    command = [str(program), "-f", str(file), "--profile", profile, "config", "--format", "json"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("profile", ["core", "cpu", "cuda"])
 def test_compose_accepts_every_profile(image_tools: Path, profile: str) -> None:
-    """Each has one service, read-only and without capabilities."""
+    """Each has one service, read-only, without capabilities, and with time to end."""
     shown = config(image_tools, COMPOSE, profile)
     assert shown.returncode == 0, shown.stderr
-    assert f"image: hearth-runtime:{profile}" in shown.stdout
-    assert shown.stdout.count("read_only: true") == 1
-    assert shown.stdout.count("image: ") == 1
+    services = json.loads(shown.stdout)["services"]
+    assert list(services) == [profile]
+    service = services[profile]
+    assert (service["image"], service["build"]["target"]) == (f"hearth-runtime:{profile}", profile)
+    assert (service["read_only"], service["cap_drop"], service["stop_grace_period"]) == (True, ["ALL"], "1m30s")
 
 
 def test_a_misspelt_key_is_an_error(image_tools: Path, tmp_path: Path) -> None:
