@@ -38,6 +38,7 @@ COMMANDS = (
         "classify", "runtime.cli.classify", "label a file's rows on the local engine; resumes where it stopped"
     ),
     CommandEntry("calibrate", "runtime.cli.calibrate", "measure when the local model's first tokens can be trusted"),
+    CommandEntry("replay", "runtime.cli.replay", "decide recorded requests again under other settings"),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
     CommandEntry("models", "runtime.cli.models", "list, fetch, size and remove the models this box could serve"),
     CommandEntry("engine", "runtime.cli.engine", "install, list and remove vLLM's own environments"),

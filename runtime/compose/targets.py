@@ -17,6 +17,7 @@ from runtime.compose.engine import engine_spec
 from runtime.contract.backend import Backend
 from runtime.contract.targets import Target
 from runtime.fleet.fleet import Clouds
+from runtime.life.kept import limits_of, mark
 from runtime.life.planning import IdleFleet, IdlePlanner, Planner
 from runtime.routing.plan import names
 from runtime.routing.plan.names import Lent
@@ -107,7 +108,13 @@ def policy(
         offered=offered,
     )
     return RoutingPolicy(
-        settings.escalation, settings.rules, settings.routes, directory, batch_leaves=settings.batch.escalate
+        settings.escalation,
+        settings.rules,
+        settings.routes,
+        directory,
+        batch_leaves=settings.batch.escalate,
+        marks=tuple([mark(rule.when) for rule in settings.rules]),
+        limits=limits_of(settings.escalation),
     )
 
 

@@ -17,11 +17,11 @@ from runtime.dispatch.aside import LARGE, aside
 from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
-from runtime.life.settled import Settled, decision_of
+from runtime.life.settled import Known, Settled, decision_of, kept_of
 from runtime.record.decisions import Decision, milliseconds
 from runtime.routing.facts.hints import BadHint
-from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.plan import Plan
+from runtime.routing.plan.plan import plan as plan_of
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
 
@@ -43,14 +43,16 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     Raises ApiError for a hint that cannot be read (nothing was decided), and CancelledError where the reader is gone.
     """
     outcome = Outcome()
-    query: RoutingQuery | None = None
-    plan: Plan | None = None
+    known = Known()
     error: ApiError | None
     try:
         reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, ask.requires)
         size = len(ask.body.raw)
         query = reading() if size < LARGE else await aside(reading, size)
-        plan = desk.planner.plan(query, desk.fleet, ask.arrived)
+        known = Known(query)
+        inputs = desk.planner.inputs(query, desk.fleet, ask.arrived)
+        plan = plan_of(*inputs)
+        known = Known(query, plan, kept_of(inputs, plan))
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)
         else:
@@ -70,7 +72,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong
     except asyncio.CancelledError:
         if sink.gone:
-            _settle(desk, ask, query, plan, outcome, 200 if outcome.answered else CLIENT_GONE)
+            _settle(desk, ask, known, outcome, 200 if outcome.answered else CLIENT_GONE)
             raise
         # The server itself ends this answer: the drain's deadline has passed.
         error = ApiError(503, "this server was shut down before the answer was complete", "shutting_down", None, 5.0)
@@ -79,7 +81,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         error = ApiError(500, f"a fault of this server ended the request; its log names {ask.id}", "internal_error")
     if outcome.answered:
         error = None  # the caller has its whole answer, whatever failed behind it
-    return Settled(_settle(desk, ask, query, plan, outcome, error.status if error else 200), error)
+    return Settled(_settle(desk, ask, known, outcome, error.status if error else 200), error)
 
 
 def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | None:
@@ -90,15 +92,13 @@ def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | 
     return errors.cut(outcome.failure, outcome.target)
 
 
-def _settle(
-    desk: Desk, ask: Ask, query: RoutingQuery | None, plan: Plan | None, outcome: Outcome, status: int
-) -> Decision:
+def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -> Decision:
     """One record, the counters, and what the answer teaches about tokens. Never raises."""
     times = (0.0, 0.0)
     try:
         took = desk.clock() - ask.arrived
         times = (desk.wall() - took, milliseconds(took))
-        decision = decision_of(ask, query, plan, outcome, status, times)
+        decision = decision_of(ask, known, outcome, status, times)
     except Exception as fault:  # noqa: BLE001 - a record that cannot be made in full is made of what is certain
         _log.error("the record of decision %s is incomplete\n%s", ask.id, stack_of(fault))
         decision = Decision(
@@ -112,7 +112,7 @@ def _settle(
         )
 
     def learn(_: Decision) -> None:
-        usage = outcome.meter.usage if outcome.meter is not None else None
+        usage, query = outcome.meter.usage if outcome.meter is not None else None, known.query
         if usage is not None and query is not None and not query.facts.media:
             desk.planner.tokens.learn(query.facts.plain, usage.prompt)
 

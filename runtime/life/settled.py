@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from runtime.contract.reasons import Reason
 from runtime.contract.usage import Usage
 from runtime.dispatch.job import Outcome
 from runtime.life.ask import Ask
+from runtime.life.kept import Kept, KeptEngine, limits_of
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Considered, Decision, milliseconds
 from runtime.routing.facts.query import RoutingQuery
+from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
+from runtime.routing.plan.rules import first_match
 from runtime.wire.api_error import ApiError
 
 
@@ -22,13 +27,20 @@ class Settled(msgspec.Struct, frozen=True):
     error: ApiError | None
 
 
-def decision_of(
-    ask: Ask, query: RoutingQuery | None, plan: Plan | None, outcome: Outcome, status: int, times: tuple[float, float]
-) -> Decision:
-    """The record of a request. query, plan: None where a fault came before them. times: unix seconds of arrival, total ms.
+class Known(NamedTuple):
+    """The findings on a request before it was carried out; None where a fault came before them."""
+
+    query: RoutingQuery | None = None
+    plan: Plan | None = None
+    kept: Kept | None = None
+
+
+def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tuple[float, float]) -> Decision:
+    """The record of a request. times: unix seconds of arrival, total ms.
 
     Tokens and dollars are sums over all exchanges, those of failed and repeated attempts included.
     """
+    query, plan, kept = known
     facts = query.facts if query is not None else None
     exchanges, meter = outcome.exchanges, outcome.meter
     costs = [round(each.cost_usd * MICRO) for each in exchanges if each.cost_usd is not None]
@@ -68,6 +80,7 @@ def decision_of(
         advice=(plan.advice or None) if plan is not None else None,
         finish=meter.finish if meter else None,
         caller=ask.caller.id,
+        kept=kept,
     )
 
 
@@ -83,3 +96,40 @@ def considered(plan: Plan | None, outcome: Outcome, at: float) -> tuple[Consider
         dollars = None if micro is None else micro / MICRO
         places.append(Considered(each.target.label, each.reason, each.words, dollars))
     return tuple(places)
+
+
+def kept_of(inputs: Inputs, plan: Plan) -> Kept:
+    """The kept part of a decision."""
+    query, fleet, policy, now = inputs.query, inputs.fleet, inputs.policy, inputs.now
+    held, missed = "", tuple[str, ...]()
+    if policy.marks:
+        found = first_match(query, policy.rules)
+        at = found[0] - 1 if found is not None else len(policy.marks)
+        held, missed = policy.marks[at] if found is not None else "", policy.marks[:at]
+    local, engine = fleet.local, None
+    if local is not None:
+        over, ratios = local.pressure.over, local.pressure.ratios
+        down = (local.starting, local.given_up, local.ready_in_s)
+        times = (local.predicted_ttft_s, local.wait_s, local.target.capabilities.context_tokens)
+        engine = KeptEngine(local.replicas_ready, *down, over, ratios, *times)
+    task, score = query.already_read
+    closed = {
+        name: round((state.until or now) - now, 1)
+        for name, state in fleet.targets.items()
+        if not state.available and not state.absent
+    }
+    return Kept(
+        query.facts,
+        plan.reason,
+        tuple([each.target.name for each in plan.candidates]),
+        plan.candidates[0].target.label if plan.candidates else None,
+        plan.refusal.code if plan.refusal is not None else "",
+        task,
+        score,
+        query.__dict__.get("language"),
+        engine,
+        closed,
+        policy.limits or limits_of(policy.escalation),
+        held,
+        missed,
+    )

@@ -11,6 +11,7 @@ A record holds counts, names, times and the runtime's own sentences, never a pro
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -74,7 +75,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_usd are sums over the exchanges; cost_usd is None where no price is known. estimated_tokens: the prompt's size
     as estimated for the decision. task, score: set if the decision had to look at the text. ttft_ms, total_ms: since
     arrival, as the client saw them. advice: the reason for which mode `act` would have sent it away. caller: the id of
-    the key it came with, "" without one.
+    the key it came with, "" without one. kept: what `hearth replay` decides by, as `runtime.life.kept` has it.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     advice: str | None = None
     finish: str | None = None
     caller: str = ""
+    kept: Any = None
 
 
 def milliseconds(seconds: float) -> float:

@@ -17,7 +17,7 @@ _BESIDE_FLEET = frozenset({"runtime.media", "runtime.trust", "runtime.conversati
 _DISPATCH = _DIALECTS | _DECISIONS | _BESIDE_FLEET | {"runtime.fleet"}
 _LIFE = _DISPATCH | {"runtime.dispatch"}
 _SERVER = _LIFE | {"runtime.life"}
-_EVERYTHING = _SERVER | {"runtime.batch", "runtime.server", "local_models", "cloud"}
+_EVERYTHING = _SERVER | {"runtime.batch", "runtime.quality", "runtime.server", "local_models", "cloud"}
 
 # Room -> the rooms it may import besides itself. Siblings of one layer do not know each other.
 ROOMS: Mapping[str, frozenset[str]] = {
@@ -39,7 +39,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "runtime.dispatch": _DISPATCH,
     "runtime.life": _LIFE,
     "runtime.batch": _SERVER,
-    "runtime.server": _SERVER | {"runtime.batch"},
+    "runtime.quality": _SERVER | {"runtime.batch"},
+    "runtime.server": _SERVER | {"runtime.batch", "runtime.quality"},
     "local_models": _FOUNDATION | {"runtime.wire", "runtime.dialects"},
     "cloud": _FOUNDATION | {"runtime.wire", "runtime.dialects"},
     "runtime.compose": _EVERYTHING,

@@ -98,14 +98,20 @@ class Plan(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RoutingPolicy:
-    """The settings that decide. confidence: the map of the engine's model; None where none was made."""
+    """The settings that decide. confidence: the map of the engine's model; None where none was made.
+
+    batch_leaves: batch work may leave the box. For the record: marks, short names of the rules' conditions; limits,
+    the thresholds of the load.
+    """
 
     escalation: Escalation = field(default_factory=Escalation)
     rules: tuple[Rule, ...] = ()
     routes: Routes = field(default_factory=Routes)
     directory: Directory = field(default_factory=Directory)
     confidence: ConfidenceMap | None = None
-    batch_leaves: bool = False  # whether batch work may leave the box
+    batch_leaves: bool = False
+    marks: tuple[str, ...] = ()
+    limits: tuple[float, ...] = ()
 
 
 class _Case(msgspec.Struct, frozen=True):

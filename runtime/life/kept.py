@@ -1,0 +1,61 @@
+"""The part of a decision that can be decided again: facts, what the text said, and the box as it was.
+
+No text and no header is in it: of a rule on either only the mark of its condition is kept, and whether it held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from runtime.contract.reasons import Reason
+from runtime.routing.facts.facts import Facts
+from runtime.settings import Escalation, When
+
+LIMITS = ("queue_limit", "kv_limit", "gpu_limit", "ttft_ms", "release")
+
+
+class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`LocalState` as the plan saw it. ratios: values over the thresholds `Kept.limits`. context: its window, tokens."""
+
+    ready: int = 1
+    starting: bool = False
+    given_up: bool = False
+    ready_in_s: float | None = None
+    over: Reason | None = None
+    ratios: Mapping[Reason, float] = {}
+    predicted_ttft_s: float = 0.0
+    wait_s: float | None = None
+    context: int | None = None
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """facts, task, score, language: as they were read; None where the decision did not need them. closed: targets behind an
+    open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rule that matched and
+    of those looked at before it. order, reason, code: what was decided, by names; first: the label of the first candidate.
+    """
+
+    facts: Facts
+    reason: Reason
+    order: tuple[str, ...] = ()
+    first: str | None = None
+    code: str = ""
+    task: str | None = None
+    score: float | None = None
+    language: str | None = None
+    engine: KeptEngine | None = None
+    closed: Mapping[str, float] = {}
+    limits: tuple[float, ...] = ()
+    held: str = ""
+    missed: tuple[str, ...] = ()
+
+
+def mark(when: When) -> str:
+    """A short name for a condition, the same for equal conditions."""
+    return hashlib.blake2b(when.model_dump_json().encode(), digest_size=4).hexdigest()
+
+
+def limits_of(escalation: Escalation) -> tuple[float, ...]:
+    return tuple([getattr(escalation, name) for name in LIMITS])

@@ -1,0 +1,232 @@
+"""Recorded decisions made again under other settings, by the same `plan()`. Pure.
+
+A record holds facts and no text. What the settings ask of the text beyond it (a new rule on keywords, a header or metadata, a
+score nobody had computed) cannot be answered, and is counted as such instead of guessed. Certificates that a rule demanded
+stay demanded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from runtime.contract.pressure import Pressure
+from runtime.contract.reasons import Reason
+from runtime.contract.targets import LOCAL, Target
+from runtime.contract.usage import Usage
+from runtime.life.kept import LIMITS, Kept, KeptEngine, limits_of, mark
+from runtime.life.planning import IdleFleet
+from runtime.money.cost import MICRO, cost
+from runtime.record.decisions import Decision
+from runtime.routing.facts.query import PromptText, RoutingQuery
+from runtime.routing.plan.names import AUTO, Auto, Lent, resolve
+from runtime.routing.plan.picture import Fleet, LocalState, TargetState
+from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
+from runtime.routing.plan.rules import demanded
+from runtime.settings import Escalation, Rule, When
+
+_LIMITS = {
+    Reason.QUEUE_DEPTH: LIMITS.index("queue_limit"),
+    Reason.KV_CACHE: LIMITS.index("kv_limit"),
+    Reason.GPU: LIMITS.index("gpu_limit"),
+    Reason.TTFT: LIMITS.index("ttft_ms"),
+}
+_ANY = When()
+_ON_BOX = f"{LOCAL}/"
+
+
+class Unanswerable(Exception):
+    """The settings ask for something of the request that was not kept. The message names it."""
+
+
+class _Lost(Mapping[str, str]):
+    """Headers or metadata of which none was kept."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getitem__(self, key: str) -> str:
+        raise Unanswerable(f"{self._name} of the request")
+
+    def __iter__(self) -> Iterator[str]:
+        raise Unanswerable(f"{self._name} of the request")
+
+    def __len__(self) -> int:
+        raise Unanswerable(f"{self._name} of the request")
+
+
+class _LostText(PromptText):
+    """The text of a request of which none was kept."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("headers", "metadata"):
+            return _Lost(name)
+        raise Unanswerable("the text of the request")
+
+
+def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
+    """The plan for a recorded request, with the targets of `box`. Raises Unanswerable."""
+    query = RoutingQuery(kept.facts, _LostText())
+    known = {"task": kept.task, "score": kept.score, "language": kept.language}
+    query.__dict__.update({name: value for name, value in known.items() if value is not None})
+    # (1) Rules whose condition was looked at then are known to hold or not.
+    rules: list[Rule] = []
+    for rule in policy.rules:
+        name = mark(rule.when)
+        if name not in kept.missed:
+            rules.append(rule.model_copy(update={"when": _ANY}) if name == kept.held else rule)
+    if more := demanded(query, rules) - kept.facts.hints.requires:
+        hints = dataclasses.replace(kept.facts.hints, requires=kept.facts.hints.requires | more)
+        facts = structs.replace(kept.facts, hints=hints)
+        again = RoutingQuery(facts, query.text)
+        again.__dict__.update(query.__dict__)
+        query = again
+    # (2) The box as it was, with the targets as they are now.
+    directory = policy.directory
+    named = directory.auto if query.facts.model == AUTO else resolve(query.facts.model, directory)
+    first = named.first if isinstance(named, Auto) else named
+    states = {name: TargetState(target) for name, target in box.usable.items()}
+    if isinstance(first, Lent):
+        states.setdefault(first.target, TargetState(box.lend(first)))
+    for name, wait_s in kept.closed.items():
+        if name in states:
+            states[name] = TargetState(states[name].target, available=False, why="its breaker was open", until=wait_s)
+    for name, (target, why) in box.absent.items():
+        states[name] = TargetState(target, available=False, why=why, absent=True)
+    local = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)
+    return plan(query, named, Fleet(local, states), dataclasses.replace(policy, rules=tuple(rules)), 0.0)
+
+
+def _engine(kept: KeptEngine, limits: tuple[float, ...], escalation: Escalation, local: Target) -> LocalState:
+    """The engine's state under other thresholds."""
+    capabilities = dataclasses.replace(local.capabilities, context_tokens=kept.context)
+    ratios, over = dict(kept.ratios), kept.over
+    if limits != limits_of(escalation):
+        for reason, wanted in ((Reason.QUEUE_DEPTH, escalation.queue_depth), (Reason.KV_CACHE, escalation.kv_cache)):
+            if wanted != "auto" and reason not in ratios and kept.ready:
+                raise Unanswerable(f"the {reason.replace('_', ' ')} at that moment")
+        now = limits_of(escalation)
+        for reason, place in _LIMITS.items():
+            if reason in ratios:
+                ratios[reason] = ratios[reason] * limits[place] / now[place] if now[place] else 1.0
+        crossed = [reason for reason, ratio in ratios.items() if ratio >= 1.0]
+        over = max(crossed, key=lambda reason: (ratios[reason], reason)) if crossed else None
+    pressure = Pressure(over, max(ratios.values(), default=0.0), f"{over} over its threshold" if over else "", ratios)
+    return LocalState(
+        dataclasses.replace(local, capabilities=capabilities),
+        kept.ready,
+        kept.starting,
+        kept.given_up,
+        kept.ready_in_s,
+        pressure,
+        kept.predicted_ttft_s,
+        kept.wait_s,
+    )
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A request that would go elsewhere. before, after: the first candidate's label, None: refused."""
+
+    id: str
+    before: str | None
+    after: str | None
+    reason_before: str
+    reason_after: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Recorded traffic under two settings.
+
+    decisions: looked at; unkept: of them, those of an older Hearth, without what a replay needs. unanswerable: how many ask
+    for what was not kept, by what that is. Shares: of requests whose first choice leaves the box. Costs: dollars, of what has a
+    price; unpriced: requests without one under the other settings. TTFT: median of the first choices, ms: the engine's as
+    predicted at that moment, a cloud's as seen over the same records.
+    """
+
+    decisions: int
+    replayed: int
+    unkept: int
+    unanswerable: dict[str, int]
+    moved: tuple[Moved, ...]
+    share_before: float | None
+    share_after: float | None
+    cost_usd_before: float
+    cost_usd_after: float
+    unpriced: int
+    ttft_ms_before: float | None
+    ttft_ms_after: float | None
+
+
+def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet) -> Report:
+    """Replays every decision that holds what it takes."""
+    every = list(decisions)
+    seen: dict[str, list[float]] = {}
+    for each in every:
+        if each.target and each.ttft_ms is not None:
+            seen.setdefault(each.target, []).append(each.ttft_ms)
+    typical = {label: statistics.median(times) for label, times in seen.items()}
+    moved: list[Moved] = []
+    unanswerable: Counter[str] = Counter()
+    unkept = unpriced = 0
+    leaves: list[tuple[bool, bool]] = []
+    costs: list[tuple[float, float]] = []
+    waits: list[tuple[float, float]] = []
+    for each in every:
+        try:
+            kept = msgspec.convert(each.kept, Kept)
+            plan = replayed(kept, policy, box)
+        except msgspec.ValidationError:
+            unkept += 1
+            continue
+        except Unanswerable as why:
+            unanswerable[str(why)] += 1
+            continue
+        before, after = kept.first, plan.candidates[0].target.label if plan.candidates else None
+        if before != after:
+            moved.append(Moved(each.id, before, after, kept.reason, plan.reason))
+        if before is None or after is None:
+            continue
+        leaves.append((not before.startswith(_ON_BOX), not after.startswith(_ON_BOX)))
+        paid = each.cost_usd or 0.0
+        then = paid if after == each.target else _cost(each, plan.candidates[0].target)
+        unpriced += then is None
+        costs.append((paid, then or 0.0))
+        predicted = kept.engine.predicted_ttft_s * 1000 if kept.engine is not None else 0.0
+        both = [predicted if label.startswith(_ON_BOX) else typical.get(label) for label in (before, after)]
+        if both[0] is not None and both[1] is not None:
+            waits.append((both[0], both[1]))
+    return Report(
+        decisions=len(every),
+        replayed=len(every) - unkept - unanswerable.total(),
+        unkept=unkept,
+        unanswerable=dict(unanswerable),
+        moved=tuple(moved),
+        share_before=_mean([one for one, _ in leaves]),
+        share_after=_mean([other for _, other in leaves]),
+        cost_usd_before=round(sum(one for one, _ in costs), 6),
+        cost_usd_after=round(sum(other for _, other in costs), 6),
+        unpriced=unpriced,
+        ttft_ms_before=round(statistics.median([one for one, _ in waits]), 1) if waits else None,
+        ttft_ms_after=round(statistics.median([other for _, other in waits]), 1) if waits else None,
+    )
+
+
+def _cost(decision: Decision, target: Target) -> float | None:
+    """Dollars of a recorded answer's tokens on another target, nothing of the prompt cached. The box's own: 0 where unknown."""
+    usage = Usage(prompt=decision.prompt_tokens, completion=decision.completion_tokens)
+    found = cost(target, usage, decision.at)
+    if found is None:
+        return 0.0 if target.local else None
+    return found / MICRO
+
+
+def _mean(values: Sequence[bool]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None

@@ -1,0 +1,68 @@
+"""`hearth replay` on a state folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtime.cli.exits import Exit
+from runtime.compose.runtime import load_settings
+from runtime.compose.targets import offline_planner
+from runtime.life.settled import kept_of
+from runtime.record.decisions import Decision, DecisionIds
+from runtime.record.store import Store
+from tests.runtime.cli.test_group import said
+
+CLAUDE = '[targets.claude]\nprovider = "anthropic"\nmodel = "claude-sonnet-5-5"\nkey = "env:SOME_KEY"\n'
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder with ten decisions made under a file with one target."""
+    monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("SOME_KEY", "x")
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "hearth.toml"
+    config.write_text(CLAUDE)
+    planner = offline_planner(load_settings(config, {"SOME_KEY": "x"}).settings)
+    ids = DecisionIds(time.time, 1)
+    store = Store(tmp_path / "state" / "decisions.sqlite3", retention_days=1, max_mb=16, clock=time.time)
+    store.start()
+    for _ in range(10):
+        body = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
+        inputs = planner.planner.inputs(planner.planner.read("openai_chat", body, {}), planner.fleet, 0.0)
+        plan = inputs.plan()
+        kept = msgspec.json.decode(msgspec.json.encode(kept_of(inputs, plan)))
+        label = plan.candidates[0].target.label
+        store.add(Decision(id=ids.next(), at=time.time(), dialect="openai_chat", model="auto", target=label, kept=kept))
+    store.close()
+    return config
+
+
+def test_the_same_settings_move_nothing(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report says so, in words."""
+    assert said("replay", str(recorded))[0] == 0
+    shown = capsys.readouterr().out
+    assert "10 of 10 recorded decisions made again" in shown and "0 would move" in shown
+
+
+def test_other_settings_move_requests(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every moved request is named in the JSON."""
+    other = recorded.with_name("other.toml")
+    other.write_text('[escalation]\nprefer = "claude"\n' + CLAUDE)
+    assert said("replay", "--config", str(other), "--json")[0] == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["share_before"], report["share_after"], len(report["moved"])) == (0.0, 1.0, 10)
+    assert report["moved"][0]["after"] == "anthropic/claude-sonnet-5-5"
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to replay is no success."""
+    monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    code, _, err = said("replay")
+    assert code == Exit.FAILED and "serve some requests first" in err
