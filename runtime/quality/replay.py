@@ -168,11 +168,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet) -> Report:
     """Replays every decision that holds what it takes."""
     every = list(decisions)
-    seen: dict[str, list[float]] = {}
-    for each in every:
-        if each.target and each.ttft_ms is not None:
-            seen.setdefault(each.target, []).append(each.ttft_ms)
-    typical = {label: statistics.median(times) for label, times in seen.items()}
+    seen = [(each.target, each.ttft_ms) for each in every if each.target and each.ttft_ms is not None]
+    labels = {label for label, _ in seen}
+    typical = {label: statistics.median([ms for other, ms in seen if other == label]) for label in labels}
     moved: list[Moved] = []
     unanswerable: Counter[str] = Counter()
     unkept = unpriced = 0
@@ -214,8 +212,8 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
         cost_usd_before=round(sum(one for one, _ in costs), 6),
         cost_usd_after=round(sum(other for _, other in costs), 6),
         unpriced=unpriced,
-        ttft_ms_before=round(statistics.median([one for one, _ in waits]), 1) if waits else None,
-        ttft_ms_after=round(statistics.median([other for _, other in waits]), 1) if waits else None,
+        ttft_ms_before=_median([one for one, _ in waits]),
+        ttft_ms_after=_median([other for _, other in waits]),
     )
 
 
@@ -230,3 +228,7 @@ def _cost(decision: Decision, target: Target) -> float | None:
 
 def _mean(values: Sequence[bool]) -> float | None:
     return round(sum(values) / len(values), 4) if values else None
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(statistics.median(values), 1) if values else None
