@@ -27,7 +27,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SOME_KEY", "x")
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "hearth.toml"
-    config.write_text(CLAUDE)
+    config.write_text('[escalation]\ncomplexity = 1\n' + CLAUDE)
     planner = offline_planner(load_settings(config, {"SOME_KEY": "x"}).settings)
     ids = DecisionIds(time.time, 1)
     store = Store(tmp_path / "state" / "decisions.sqlite3", retention_days=1, max_mb=16, clock=time.time)
@@ -53,7 +53,7 @@ def test_the_same_settings_move_nothing(recorded: Path, capsys: pytest.CaptureFi
 def test_other_settings_move_requests(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every moved request is named in the JSON."""
     other = recorded.with_name("other.toml")
-    other.write_text('[escalation]\nprefer = "claude"\n' + CLAUDE)
+    other.write_text('[escalation]\ncomplexity = 1\nprefer = "claude"\n' + CLAUDE)
     assert said("replay", "--config", str(other), "--json")[0] == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["share_before"], report["share_after"], len(report["moved"])) == (0.0, 1.0, 10)
