@@ -27,7 +27,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SOME_KEY", "x")
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "hearth.toml"
-    config.write_text('[escalation]\ncomplexity = 1\n' + CLAUDE)
+    config.write_text("[escalation]\ncomplexity = 1\n" + CLAUDE)
     planner = offline_planner(load_settings(config, {"SOME_KEY": "x"}).settings)
     ids = DecisionIds(time.time, 1)
     store = Store(tmp_path / "state" / "decisions.sqlite3", retention_days=1, max_mb=16, clock=time.time)

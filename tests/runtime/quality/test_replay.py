@@ -23,7 +23,7 @@ from runtime.routing.plan.names import Pinned, resolve
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy
-from runtime.settings import Rule, When
+from runtime.settings import Escalation, Rule, When
 from tests.fakes.door import Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend, whole
 from tests.runtime.routing.boxes import CALM, CLAUDE, GEMINI, LOCAL, chat, fleet_of, policy_of, query_of
@@ -138,7 +138,7 @@ def test_a_breaker_that_was_open_stays_open() -> None:
 async def test_recorded_traffic_is_reported(tmp_path: Path) -> None:
     """Requests through the door, read back from their records: nothing moves under the same settings, all under `prefer`."""
     away = cloud("big", Turn([whole("cloud")]))
-    setup = Setup(engine_backend((Turn([whole("box")]),)), clouds=[away])
+    setup = Setup(engine_backend((Turn([whole("box")]),)), clouds=[away], escalation=Escalation(complexity=1))
     async with opened(setup, tmp_path) as door:
         for number in range(12):
             await door.chat(f"hello {number}")
