@@ -10,7 +10,7 @@ import pytest
 
 from scripts.install import ROOT
 
-pytestmark = [pytest.mark.packaging, pytest.mark.timeout(400)]  # the tools are installed on first use
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(700)]  # the tools are installed on first use
 COMPOSE = ROOT / "docker" / "compose.yaml"
 
 

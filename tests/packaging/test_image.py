@@ -25,7 +25,7 @@ from scripts.image.build import Image, build
 from scripts.image.container import Container
 from scripts.install import ROOT
 
-pytestmark = [pytest.mark.packaging, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(700)]
 KEY = "a-key-of-the-test"
 USER = "12345:12345"
 

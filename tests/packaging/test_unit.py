@@ -12,7 +12,7 @@ import pytest
 
 from runtime.cli.unit import NAME, ServiceWish, unit
 
-pytestmark = [pytest.mark.packaging, pytest.mark.timeout(400)]  # the tools are installed on first use
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(700)]  # the tools are installed on first use
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from scripts.bench.processes import Running, free_port
 from scripts.install import ROOT
 from tests.packaging.test_image import until
 
-pytestmark = [pytest.mark.packaging, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(700)]
 
 
 def build(tools: Path, source: Path, target: Path, *what: str) -> Path:
