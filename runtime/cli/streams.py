@@ -41,6 +41,11 @@ codecs.register_error(_ESCAPE, _escape)
 class Stdout(io.TextIOWrapper):
     """Text output over a binary stream. `write` and `flush` raise ClosedOutputError where it takes no more."""
 
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the stub has a plain attribute
+        """Not the locale's: click opens the descriptor anew where it finds ASCII. `write` escapes what the locale lacks."""
+        return "utf-8"
+
     def write(self, text: str, /) -> int:
         try:
             return super().write(text)
@@ -62,6 +67,11 @@ class Stdout(io.TextIOWrapper):
 
 class Stderr(io.TextIOWrapper):
     """Text output for messages. Faults of the stream are ignored."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the stub has a plain attribute
+        """Not the locale's: click opens the descriptor anew where it finds ASCII. `write` escapes what the locale lacks."""
+        return "utf-8"
 
     def write(self, text: str, /) -> int:
         with contextlib.suppress(OSError, ValueError):

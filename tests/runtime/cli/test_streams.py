@@ -157,6 +157,15 @@ def test_ctrl_c_while_modules_load_is_one_sentence(module: str, arguments: list[
     assert ended.stdout == b""
 
 
+def test_what_typer_prints_is_escaped_too() -> None:
+    """Its help, and what commands print through it."""
+    locale = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    program = "import typer; from runtime.cli.streams import standard; standard(); "
+    program += r"typer.echo('gr\u00f6\u00dfer \u2026'); typer.echo('\u00f6', err=True)"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=locale, capture_output=True, check=True)
+    assert (ended.stdout, ended.stderr) == (b"gr\\u00f6\\u00dfer \\u2026\n", b"\\u00f6\n")
+
+
 def test_arguments_are_utf_8_in_every_locale(runtime: FakeRuntime, tmp_path: Path) -> None:
     """A prompt with umlauts in the C locale; bytes that are no UTF-8 are replaced, and a name made of them is one sentence."""
     locale = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
