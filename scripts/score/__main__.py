@@ -1,9 +1,10 @@
 """Fits the score of expected gain and measures it.
 
-    python -m scripts.score [--data FOLDER] [--check] [--figures FILE] [--plot FILE]
+    python -m scripts.score [--data FOLDER] [--check | --figures FILE --plot FILE]
 
 Writes runtime/routing/facts/scores.json from the open sets in FOLDER ($HEARTH_SHARED/routing, else ../shared/routing);
-with --check it only says whether the file would change. Needs numpy and scipy, and matplotlib for the plot.
+with --check it only says whether the file would change. With --figures it writes no weights and measures those that are there,
+as a table; --plot draws the curves. Needs numpy, scipy and matplotlib.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 from scripts.score.data import prompts  # noqa: E402
+from scripts.score.report import Report, markdown  # noqa: E402
 from scripts.score.train import TABLE, table  # noqa: E402
 
 
@@ -28,7 +30,15 @@ def main() -> int:
     shared = Path(os.environ.get("HEARTH_SHARED", ROOT.parent / "shared"))
     parser.add_argument("--data", type=Path, default=shared / "routing", help="folder of the open sets")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the weights would change")
+    parser.add_argument("--figures", type=Path, help="measure, and write the figures here")
+    parser.add_argument("--plot", type=Path, help="with --figures: draw them here")
     given = parser.parse_args()
+    if given.figures:
+        report = Report(prompts(given.data))
+        given.figures.write_text(markdown(report.figures()), encoding="utf-8")
+        if given.plot:
+            report.plot(given.plot)
+        return 0
     written = table(prompts(given.data))
     same = TABLE.exists() and TABLE.read_bytes() == written
     print(f"{TABLE.relative_to(ROOT)}: {len(written):,} bytes, {'unchanged' if same else 'changed'}")

@@ -29,9 +29,9 @@ def apgr(scores: np.ndarray, weak: np.ndarray, strong: np.ndarray) -> float:
 
 
 def above_line(scores: np.ndarray, weak: np.ndarray, strong: np.ndarray, share: float) -> float:
-    """Quality at a share of strong calls, less that of a random router with the same share."""
+    """Quality at a share of strong calls, less that of a random router with the same share, in hundredths."""
     shares, quality = curve(scores, weak, strong)
-    return float(np.interp(share, shares, quality) - (weak.mean() + share * (strong.mean() - weak.mean())))
+    return float(100 * (np.interp(share, shares, quality) - weak.mean() - share * (strong.mean() - weak.mean())))
 
 
 def interval(

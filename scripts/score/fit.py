@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
-from runtime.routing.facts.informative import NAMES, Reading, measures
+from runtime.routing.facts.informative import NAMES, Rarity, Reading, measures
 from scripts.score.data import TRAINED_WRAPS, Prompt, common_words
 
 SHARES = {"mmlu": 1.0, "gsm8k": 0.3, "ulab": 0.5, "mtbench": 0.05}
@@ -26,10 +26,10 @@ TRAINED_PADDINGS = ("trained repeated", "trained words", "trained sentences")
 LEAST_TEXTS = 3  # that hold a word, for it to have a weight
 _FARTHEST = 4.0  # standard deviations
 _PER_SOURCE = 10_000  # rows a source of share 1 counts as
-_RIDGE = 300.0
-_WORD_SCALE = 0.3  # of a word's column beside a measure's
+_RIDGE = 1_000.0
+_WORD_SCALE = 1.0  # of a word's column beside a measure's
 _WRAPS_WEIGH = 0.3
-_PADDINGS_WEIGH = 0.3
+_PADDINGS_WEIGH = 0.1
 _ROUNDS = 60
 
 
@@ -70,6 +70,7 @@ class Reader:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self.lexicon = lexicon
+        self._rarity = Rarity(lexicon.rarity, lexicon.unknown)
         left_out = frozenset(common_words())
         self.vocabulary = [word for word in lexicon.rarity if word not in left_out]
         self._column = {word: index for index, word in enumerate(self.vocabulary)}
@@ -78,7 +79,7 @@ class Reader:
         rows, indices, starts = [], [], [0]
         for text in texts:
             reading = Reading(text)
-            rows.append(measures(reading, self.lexicon.rarity, self.lexicon.unknown))
+            rows.append(measures(reading, self._rarity))
             indices += sorted(column for word in reading.words if (column := self._column.get(word)) is not None)
             starts.append(len(indices))
         words = sparse.csr_matrix((np.ones(len(indices)), indices, starts), shape=(len(texts), len(self.vocabulary)))

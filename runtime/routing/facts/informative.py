@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import chain
 from math import log1p
 
@@ -36,7 +36,10 @@ _CURLY = (("“", '"'), ("”", '"'), ("‘", "'"), ("’", "'"), ("–", "-"), 
 
 # Letters, digits, stops and all that is not ASCII stay; the rest parts words.
 _KEPT = bytes(code if code > 127 or chr(code).isalnum() or chr(code) in ".?!:;,\n" else 32 for code in range(256))
-_STOPS = ("? ", "?\n"), (". ", "\n"), ("! ", "\n"), (": ", "\n"), ("; ", "\n")  # a question keeps its mark
+_BREAKS = (
+    *((b"\n", b" \n"), (b", ", b" "), (b"? ", b"?\n")),  # a question keeps its mark
+    *((stop, b"\n") for stop in (b". ", b"! ", b": ", b"; ")),
+)
 _SIGNS = b"+-*/=^<>%$\\{}"
 
 
@@ -66,18 +69,16 @@ class Reading:
     def __init__(self, text: str) -> None:
         self.text = unwrapped(text).lower()
         raw = self.text.encode("utf-8", "surrogatepass").translate(_KEPT)
-        flat = raw.decode("utf-8", "surrogatepass").replace("\n", " \n").replace(", ", " ")
-        for stop, end in _STOPS:
-            if stop in flat:
-                flat = flat.replace(stop, end)
-        lines = dict.fromkeys(flat.split("\n"))
+        for stop, end in _BREAKS:
+            raw = raw.replace(stop, end)
+        lines = dict.fromkeys(raw.decode("utf-8", "surrogatepass").split("\n"))
         self.sentences = list(filter(None, map(str.split, lines)))
         found = set(chain.from_iterable(self.sentences))
-        self.numbers = {word for word in found if word[0] <= "9"}
+        self.numbers = {word for word in found if word < ":"}
         self.words = found - self.numbers
         short = [words for words in self.sentences if len(words) <= MOST_WORDS]
         self.longest = sorted(short, key=len, reverse=True)[:3]
-        self.questions = [line.count(" ") for line in lines if line.endswith("?")]
+        self.questions = [line.count(" ") for line in lines if line[-1:] == "?"]
 
 
 def unwrapped(text: str) -> str:
@@ -105,32 +106,43 @@ def unwrapped(text: str) -> str:
     return "".join(pieces)
 
 
-def measures(reading: Reading, rarity: Mapping[str, float], unknown: float) -> list[float]:
-    """The measures of a reading, in the order of NAMES. rarity: of each known word, the logarithm of how many texts there
-    are to one that has it. unknown: of all other words.
+class Rarity:
+    """How rare words are. of: of each known word, the logarithm of how many texts there are to one that has it; unknown: of
+    all others, larger than any.
     """
+
+    def __init__(self, of: Mapping[str, float], unknown: float) -> None:
+        self.of = of
+        self.unknown = unknown
+        self.everybodys = frozenset(word for word, rarity in of.items() if rarity < EVERYBODYS)
+
+    def sorted(self, words: Collection[str]) -> list[float]:
+        """The rarities of words, from the commonest on."""
+        known = sorted(filter(None, map(self.of.get, words)))
+        return known + [self.unknown] * (len(words) - len(known))
+
+
+def measures(reading: Reading, rarity: Rarity) -> list[float]:
+    """The measures of a reading, in the order of NAMES."""
     words, longest, sentences, numbers = reading.words, reading.longest, reading.sentences, reading.numbers
     told = set(chain.from_iterable(longest))
-    first = [rarity.get(word, unknown) for word in longest[0]] if longest else []
-    heard = sorted([rarity.get(word, unknown) for word in told - numbers])
-    rare = sorted([rarity.get(word, unknown) for word in words])
+    heard = rarity.sorted(told - numbers)
+    rare = rarity.sorted(words)
     letters = sorted(map(len, words))
-    uncommon = words.difference([word for word in words if rarity.get(word, unknown) < COMMON])
     raw = reading.text.encode("utf-8", "surrogatepass")
     return [
         # Of the three longest sentences: how long they are, how many of their words everybody uses, how rare the others are.
         log1p(len(longest[0]) if longest else 0),
         log1p(sum(map(len, longest))),
-        float(sum([each < EVERYBODYS for each in first])),
+        float(sum(map(rarity.everybodys.__contains__, longest[0])) if longest else 0),
         log1p(bisect_left(heard, EVERYBODYS)),
         log1p(sum(heard[bisect_right(heard, COMMON) :])),
-        # Of all distinct words: how rare they are, the rarest twelve, long ones, and those that several sentences share.
+        # Of all distinct words: how rare they are, the rarest twelve, and long ones.
         log1p(len(rare) - bisect_right(rare, 5.0)),
         log1p(sum(rare[bisect_right(rare, EVERYBODYS) :])),
         sum(rare[-12:]) / 12,
         log1p(len(letters) - bisect_left(letters, 9)),
         sum(letters[-10:]) / 10,
-        log1p(sum(map(len, map(uncommon.intersection, sentences))) - len(uncommon)),
         # Numbers and signs.
         log1p(len(numbers)),
         log1p(sum([not numbers.isdisjoint(sentence) for sentence in sentences]) if numbers else 0),
@@ -164,7 +176,7 @@ def _value(number: str) -> float:
 
 
 _NAMES = """
-longest three common_longest common_three rarity_three rare rarity rarity_twelve long_words long_ten repeated
+longest three common_longest common_three rarity_three rare rarity rarity_twelve long_words long_ten
 numbers numbered largest signs
 relations relations_all negations conditions
 asked question begins how_many which_of first_person you statement code sentences

@@ -19,7 +19,7 @@ from math import fsum, log1p
 
 import msgspec
 
-from runtime.routing.facts.informative import Reading, measures
+from runtime.routing.facts.informative import Rarity, Reading, measures
 
 HIGHEST = 0.9999  # below 1, so that a threshold of 1 is off
 FARTHEST = 4.0  # standard deviations a measure counts
@@ -36,7 +36,7 @@ _MAKE = _set(
     "write create give list explain make provide design rewrite convert suggest tell describe generate draft compose "
     "summarize summarise translate help imagine pretend act edit propose recommend brainstorm discuss outline plan improve "
     "show play compare develop share teach craft produce rephrase paraphrase correct expand talk invent explore analyze "
-    "analyse name choose use using include take turn come add hi hello hey thanks"
+    "analyse name choose using hi hello hey thanks"
 )
 _ASK = frozenset(
     f"{first} {second}"
@@ -50,8 +50,10 @@ _ASK = frozenset(
         "do": "you i",
         "i": "am want need have would like was just m ve d",
         "we": "are have want need",
-        "your": "favorite favourite opinion thoughts own",
-        "are": "some",
+        "your": "favorite favourite opinion thoughts",
+        "what": "are if would should do",
+        "are": "some there",
+        "is": "there it",
         "tell": "me",
         "help": "me",
         "give": "me",
@@ -59,7 +61,9 @@ _ASK = frozenset(
     for second in seconds.split()
 )
 # A sentence with one of these is about the form of the answer.
-_WRAPPING = _set("answer answers option options letter question questions choice choices correct following")
+_WRAPPING = _set(
+    "answer answers option options letter question questions choice choices correct following carefully reasoning step"
+)
 
 
 class ScoreWeights(msgspec.Struct, frozen=True):
@@ -81,9 +85,8 @@ class ScoreWeights(msgspec.Struct, frozen=True):
 class Scorer:
     """ScoreWeights, ready to use."""
 
-    rarity: dict[str, float]
+    rarity: Rarity
     words: dict[str, float]
-    unknown: float
     measures: tuple[tuple[float, float, float], ...]
     closed: Sequence[float]
     open: Sequence[float]
@@ -93,12 +96,12 @@ class Scorer:
         words = weights.words.split(" ")
         rarity = [rarity for rarity, count in weights.rarity for _ in range(count)]
         weighed = {word: weight for word, weight in zip(words, weights.weights, strict=True) if weight}
-        known = dict(zip(words, rarity, strict=True))
-        return cls(known, weighed, weights.unknown, weights.measures, weights.closed, weights.open)
+        known = Rarity(dict(zip(words, rarity, strict=True)), weights.unknown)
+        return cls(known, weighed, weights.measures, weights.closed, weights.open)
 
     def gain(self, reading: Reading) -> float:
         """Expected gain of a closed question, in points above or below the mean of its kind. Exact in any order."""
-        found = measures(reading, self.rarity, self.unknown)
+        found = measures(reading, self.rarity)
         parts = [
             weight * max(-FARTHEST, min(FARTHEST, (value - mean) / spread))
             for value, (mean, spread, weight) in zip(found, self.measures, strict=True)
@@ -118,7 +121,7 @@ def is_open(reading: Reading) -> bool:
     words = words[1:] if words[:1] == ["please"] else words
     if not _FEWEST_WORDS <= len(words) <= _FIRST_WORDS:
         return False
-    return words[0] in _MAKE or not _ASK.isdisjoint(map(" ".join, pairwise(words)))
+    return (words[0] in _MAKE and "your" not in words) or not _ASK.isdisjoint(map(" ".join, pairwise(words)))
 
 
 def brevity(reading: Reading) -> float:

@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.routing.facts.informative import NAMES, Reading, measures
+from runtime.routing.facts.informative import NAMES, Rarity, Reading, measures
 from runtime.routing.facts.scores import HIGHEST, brevity, is_open, moving_words, percentile, score_of, scorer
 from runtime.routing.facts.tasks import task_of
 from scripts.score.data import TRAINED_WRAPS, UNSEEN_SENTENCES, UNSEEN_WRAPS, Prompt, common_words, prompts
@@ -61,6 +61,7 @@ def flipped(before: Sequence[float], after: Sequence[float]) -> float:
     )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=600), st.sampled_from(["chat", "code", "math", "summary"]))
 def test_any_text_has_a_score_in_range(text: str, task: str) -> None:
     """Finite, and below 1, so that a threshold of 1 is off."""
@@ -75,12 +76,12 @@ def test_any_text_has_a_score_in_range(text: str, task: str) -> None:
 def test_strange_texts_have_one_too(text: str) -> None:
     """Nothing to read, or nothing that is a word or a number after all."""
     assert 0.0 <= score_of(text, "chat") < 1.0
-    assert all(map(math.isfinite, measures(Reading(text), {}, 9.0)))
+    assert all(map(math.isfinite, measures(Reading(text), Rarity({}, 9.0))))
 
 
 def test_a_measure_for_every_name() -> None:
     """The order of the names is the order of the weights."""
-    assert len(measures(Reading(QUESTION), {}, 9.0)) == len(NAMES) == len(scorer().measures)
+    assert len(measures(Reading(QUESTION), Rarity({}, 9.0))) == len(NAMES) == len(scorer().measures)
 
 
 def test_a_question_of_many_steps_scores_above_a_plain_one() -> None:
@@ -197,11 +198,11 @@ def test_a_score_is_cheap(size: int) -> None:
 
 @pytest.fixture(scope="module")
 def open_sets(shared: Path) -> dict[str, list[Prompt]]:
-    """The prompts of each open set, every third of the large ones."""
+    """The prompts of each open set, every sixth of the large ones."""
     found: dict[str, list[Prompt]] = {}
     for prompt in prompts(shared / "routing"):
         found.setdefault(prompt.source, []).append(prompt)
-    return {source: each[::3] if len(each) > 3_000 else each for source, each in found.items()}
+    return {source: each[::6] if len(each) > 3_000 else each for source, each in found.items()}
 
 
 def apgr(scores: Sequence[float], of: Sequence[Prompt]) -> float:
@@ -215,7 +216,7 @@ def scored(texts: Sequence[str]) -> list[float]:
     return [score_of(text, task_of([text])) for text in texts]
 
 
-@pytest.mark.parametrize(("source", "least"), [("mmlu", 0.62), ("gsm8k", 0.62), ("alpacaeval", 0.49), ("mtbench", 0.6)])
+@pytest.mark.parametrize(("source", "least"), [("mmlu", 0.62), ("gsm8k", 0.62), ("alpacaeval", 0.52), ("mtbench", 0.6)])
 def test_the_shipped_weights_recover_gain(open_sets: dict[str, list[Prompt]], source: str, least: float) -> None:
     """On each set, more than words alone."""
     of = open_sets[source]
@@ -236,8 +237,8 @@ def test_the_rank_does_not_depend_on_the_wrapper(open_sets: dict[str, list[Promp
     """Decisions on a multiple-choice question agree whatever marks its options have."""
     of = open_sets["mmlu"]
     before, after = (scored(texts) for texts in ([each.text for each in of], [each.copies[name] for each in of]))
-    assert flipped(before, after) <= 0.1
-    assert apgr(after, of) == pytest.approx(apgr(before, of), abs=0.01)
+    assert flipped(before, after) <= 0.15
+    assert apgr(after, of) == pytest.approx(apgr(before, of), abs=0.02)
 
 
 @pytest.mark.parametrize("source", ["mmlu", "gsm8k"])
