@@ -35,7 +35,7 @@ _ROUNDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """How rare words are: of each known one, commonest first, the logarithm of texts per text that holds it, in halves."""
+    """The rarity of words: of each known one, commonest first, the logarithm of texts per text that holds it, in halves."""
 
     rarity: dict[str, float]
     unknown: float

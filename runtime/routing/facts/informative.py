@@ -107,7 +107,7 @@ def unwrapped(text: str) -> str:
 
 
 class Rarity:
-    """How rare words are. of: of each known word, the logarithm of how many texts there are to one that has it; unknown: of
+    """The rarity of words. of: of each known word, the logarithm of how many texts there are to one that has it; unknown: of
     all others, larger than any.
     """
 
