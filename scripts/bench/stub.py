@@ -4,8 +4,9 @@
 
 A raw asyncio protocol, so that its own cost stays small beside what is measured. What a request wants beyond `stream` it
 says in its prompt, which every gateway passes on: `pace=5` sends a chunk every 5 ms, `hold` sends the first chunk and
-then nothing (idle streams). Serves …/completions and …/models, and the same stream in a burst on two other wires:
-…/v1/messages and …:streamGenerateContent; anything else is an empty object.
+then nothing (idle streams). A body with `"logprobs": true` gets a stream with log probabilities. Serves …/completions and
+…/models, and the same stream in a burst on two other wires: …/v1/messages and …:streamGenerateContent; anything else is an
+empty object.
 """
 
 from __future__ import annotations
@@ -23,15 +24,24 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream": *true')
 _PACE = re.compile(rb"pace=(\d+)")
 _HOLD = b"hold"
+_LOGPROBS = re.compile(rb'"logprobs": *true')
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"
 
 
-def _chunk(delta: dict[str, str], finish: str | None = None, usage: dict[str, int] | None = None) -> bytes:
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+def _chunk(
+    delta: dict[str, str], finish: str | None = None, usage: dict[str, int] | None = None, logprobs: object = None
+) -> bytes:
+    choices = [{"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}]
     body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": choices}
     if usage is not None:
         body |= {"choices": [], "usage": usage}
     return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _logged(place: int) -> dict[str, object]:
+    """The log probabilities of one token and five alternatives, in vLLM's shape. They differ from chunk to chunk."""
+    tops = [{"token": f" w{n}", "logprob": -0.1 - n - place / 1000, "bytes": [32, 119, 48 + n]} for n in range(5)]
+    return {"content": [{"token": " word", "logprob": -0.1 - place / 1000, "bytes": [32, 119], "top_logprobs": tops}]}
 
 
 def _named(name: str, **members: object) -> bytes:
@@ -84,6 +94,10 @@ class Answers:
         self.stream_head = _HEAD % b"text/event-stream" + b"transfer-encoding: chunked\r\n\r\n"
         first = _framed(_chunk({"role": "assistant", "content": ""}))
         self.stream = [first, *(_framed(_chunk({"content": " word"})) for _ in range(chunks))]
+        self.logged = [
+            first,
+            *(_framed(_chunk({"content": " word"}, logprobs=_logged(place))) for place in range(chunks)),
+        ]
         self.stream_end = (
             _framed(_chunk({}, "stop")) + _framed(_chunk({}, None, usage)) + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
         )
@@ -128,20 +142,22 @@ class Stub(asyncio.Protocol):
             write(answers.whole)
         elif _HOLD in body:
             write(answers.stream_head + answers.stream[0] + answers.stream[1])
-        elif (pace := _PACE.search(body)) is not None:
-            write(answers.stream_head)
-            self._next(0, int(pace[1]) / 1000)
         else:
-            write(answers.stream_head + b"".join(answers.stream) + answers.stream_end)
+            chunks = answers.logged if _LOGPROBS.search(body) else answers.stream
+            if (pace := _PACE.search(body)) is not None:
+                write(answers.stream_head)
+                self._next(chunks, 0, int(pace[1]) / 1000)
+            else:
+                write(answers.stream_head + b"".join(chunks) + answers.stream_end)
 
-    def _next(self, place: int, pace_s: float) -> None:
+    def _next(self, chunks: list[bytes], place: int, pace_s: float) -> None:
         if self._transport.is_closing():
             return
-        if place == len(self._answers.stream):
+        if place == len(chunks):
             self._transport.write(self._answers.stream_end)
             return
-        self._transport.write(self._answers.stream[place])
-        asyncio.get_running_loop().call_later(pace_s, self._next, place + 1, pace_s)
+        self._transport.write(chunks[place])
+        asyncio.get_running_loop().call_later(pace_s, self._next, chunks, place + 1, pace_s)
 
 
 async def serve(port: int, chunks: int) -> None:

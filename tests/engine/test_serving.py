@@ -19,12 +19,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import openai
 import psutil
 import pytest
 
 from local_models.replica import telemetry
+from runtime.compose.confidence import maps_folder, revision_served, write_map
+from runtime.settings import load
 from tests.engine.serving import LONG, PARIS, ROOT, Serving, _until, burst, cloud
+from tests.fakes.sureness import BY_MEAN
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -79,6 +83,41 @@ def test_usage_is_metered_although_the_client_did_not_ask(serving: Serving) -> N
     assert '"usage":{' not in answer.text and answer.text.endswith("data: [DONE]\n\n")
     decision = serving.http.get(f"/hearth/decisions/{answer.headers['x-hearth-decision']}").json()
     assert decision["prompt_tokens"] > 10 and decision["completion_tokens"] > 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_unsure_answer_leaves_and_a_sure_one_stays(serving: Serving, stream: bool) -> None:
+    """By maps that find every answer wrong, or right: real log probabilities, a real engine that is stopped, a live map."""
+    settings = load(serving.config, {}).settings
+    revision = revision_served(settings, os.environ)
+    before, judged = serving.config.read_text(), "[escalation]\nconfidence = 0.5\ncomplexity = 1\n"
+    serving.config.write_text(before.replace("[escalation]\n", judged))
+    try:
+        for share, target in ((0.0, "openai/stand-in"), (1.0, "local/smollm2-135m")):
+            known = msgspec.structs.replace(BY_MEAN, model=settings.engine.model, revision=revision)
+            write_map(msgspec.structs.replace(known, scores=(0.0,), shares=(share,)), serving.state)
+
+            def answered(target: str = target) -> bool:
+                answer = serving.chat("Who was the first to climb it?", stream=stream)
+                assert answer.status_code == 200 and "top_logprobs" not in answer.text
+                return answer.headers["x-hearth-target"] == target
+
+            _until(answered, 30, f"{target} answers")
+        write_map(msgspec.structs.replace(known, scores=(0.0,), shares=(0.0,)), serving.state)
+        _until(lambda: not answered(), 30, "the answer leaves again")
+        answer = serving.chat("Tell me a long story.", stream=stream, max_tokens=1500, ignore_eos=True)
+        assert answer.headers["x-hearth-reason"] == "confidence"
+        time.sleep(1)
+        generated = _generated(serving)
+        time.sleep(1)
+        assert _generated(serving) == generated
+        attempts = serving.http.get(f"/hearth/decisions/{answer.headers['x-hearth-decision']}").json()["attempts"]
+        assert [each["outcome"] for each in attempts] == ["unsure", "ok"]
+        assert attempts[0]["completion_tokens"] >= 10
+    finally:
+        serving.config.write_text(before)
+        for file in maps_folder(serving.state).glob("*.json"):
+            file.unlink()
 
 
 def test_a_context_too_long_is_told_in_words(serving: Serving) -> None:

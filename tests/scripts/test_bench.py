@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import random
+from pathlib import Path
+
 import pytest
 
+from runtime.cli.bulk.questions import question_of
+from scripts.bench.confidence import quality
 from scripts.bench.contenders import HEARTH, HEARTH_AGAIN, LITELLM, SGLANG_ROUTER
 from scripts.bench.engine import Side, compare
 from scripts.bench.gateway import BURST, PHASES, WHOLE, Score, table, verdicts
+from scripts.bench.questions import sources
 from scripts.bench.soak import rise
 
 
@@ -65,3 +72,30 @@ def test_what_is_added_is_told_request_against_request() -> None:
     assert (added.added_ttft_p50, added.added_ttft_p99) == pytest.approx((0.5, 0.5))
     assert added.lost == pytest.approx(0.05)
     assert added.kept
+
+
+def test_the_questions_are_many_and_the_same_every_time() -> None:
+    """At least 500 from at least three sources, each a line that `hearth calibrate` reads."""
+    made = sources()
+    lines = [line for found in made.values() for line in found]
+    assert len(made) >= 3 and len(lines) >= 500 and made == sources()
+    assert len({line["id"] for line in lines}) == len(lines)
+    for line in lines:
+        question_of(json.dumps(line))
+
+
+def test_sources_outside_the_band_are_not_counted(tmp_path: Path) -> None:
+    """A model that is nearly always right or wrong about a source tells nothing there."""
+    chance, rows = random.Random(1), []
+    for source, share in (("half", 0.5), ("never", 0.0)):
+        for number in range(120):
+            right = number < 120 * share
+            features = [chance.gauss(2.0 if right else 0.0, 1.0), *(chance.gauss() for _ in range(5))]
+            rows.append({"id": f"{source}/{number}", "label": "right" if right else "wrong", "features": features})
+    judged = tmp_path / "judged.jsonl"
+    judged.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = quality(judged)
+    assert (found["questions"], found["counted"], found["right"]) == (240, 120, 60)
+    assert [each["counted"] for each in found["sources"]] == [True, False]
+    low, high = found["auroc"]["interval"]
+    assert 0.8 < low < found["auroc"]["value"] < high <= 1.0

@@ -7,6 +7,7 @@ the completions wire; `runtime.routing.confidence` knows the meaning of the numb
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import msgspec
@@ -63,6 +64,8 @@ class _TextLogprobs(msgspec.Struct):
     top_logprobs: list[dict[str, float] | None] | None = None
 
 
+_MEMBER = b'"logprobs":{'
+_value = msgspec.json.Decoder(msgspec.Raw)
 _chunk = msgspec.json.Decoder(_Chunk)
 _chat = msgspec.json.Decoder(_ChatLogprobs)
 _text = msgspec.json.Decoder(_TextLogprobs)
@@ -95,13 +98,14 @@ class EarlyTokens:
     them, or the model calls a tool. shown: see `Logged`. fewest, most: see FEWEST and MOST.
     """
 
-    __slots__ = ("_events", "_fewest", "_most", "_shown", "closed", "tokens")
+    __slots__ = ("_events", "_fewest", "_most", "_shown", "_tail", "closed", "tokens")
 
     def __init__(self, shown: int | None, fewest: int = FEWEST, most: int = MOST) -> None:
         self._events = sse.Events()
         self._shown = shown
         self._fewest = fewest
         self._most = most
+        self._tail = b""  # of a chunk behind its log probabilities, where they are not shown
         self.tokens: list[EarlyToken] = []
         self.closed = False
 
@@ -113,6 +117,21 @@ class EarlyTokens:
             if data is None or (self.closed and b'"logprobs"' not in data):
                 out.append(event.raw)
                 continue
+            # Once the window is closed a chunk with the same end as an earlier one only loses the value of the member.
+            if (
+                self._tail
+                and self.closed
+                and not event.name
+                and (start := data.find(_MEMBER)) > 0
+                and data.endswith(self._tail)
+            ):
+                start += len(_MEMBER) - 1
+                with contextlib.suppress(*UNDECODABLE):
+                    _value.decode(
+                        data[start : -len(self._tail)]
+                    )  # it is one value, and no other member stands behind it
+                    out.append(b"data: %b" % data[:start] + b"null" + self._tail + b"\n\n")
+                    continue
             try:
                 try:
                     choices = _chunk.decode(data).choices
@@ -129,6 +148,8 @@ class EarlyTokens:
                     self._take(choice, logprobs)
                 if len(logprobs) > len(b"null"):
                     # An object inside a string has its quotes escaped: the first place with these bytes is the member's.
+                    if self._shown is None and not event.name:
+                        self._tail = seen.partition(logprobs)[2]
                     seen = seen.replace(logprobs, self._as_asked(logprobs), 1)
             out.append(event.raw if seen is event.data else sse.encode(seen, event.name))
         return b"".join(out)

@@ -30,7 +30,7 @@ from tests.fakes.upstream import (
     told,
 )
 
-LOOKING = Escalation(confidence=0.5, queue_depth=1000)
+LOOKING = Escalation(complexity=1, confidence=0.5, queue_depth=1000)
 TOKENS = [f"t{n} " for n in range(20)]
 PATHS = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
 CLOUD = "vendor/cloud-model"
@@ -163,7 +163,7 @@ async def test_short_answers_are_judged_at_their_end() -> None:
 
 async def test_the_window_is_judged_when_its_time_is_over() -> None:
     """Two tokens, then silence for longer than `confidence_wait_ms`: the two are judged, and the rest follows."""
-    impatient = Escalation(confidence=0.5, confidence_wait_ms=20, queue_depth=1000)
+    impatient = Escalation(complexity=1, confidence=0.5, confidence_wait_ms=20, queue_depth=1000)
     for logprob, target in ((SURE, "local/small"), (UNSURE, CLOUD)):
         gate = Gate()
         rest = [logged(t, UNSURE) for t in TOKENS]
@@ -263,10 +263,10 @@ def unjudged(**members: Any) -> dict[str, Any]:
 
 
 NOT_LOOKED_AT: list[tuple[str, dict[str, Any], Escalation]] = [
-    ("off", unjudged(), Escalation(confidence=0.0, queue_depth=1000)),
+    ("off", unjudged(), Escalation(complexity=1, confidence=0.0, queue_depth=1000)),
     ("pinned", unjudged(model="local"), LOOKING),
     ("two answers", unjudged(n=2), LOOKING),
-    ("advise", unjudged(), Escalation(confidence=0.5, mode="advise", queue_depth=1000)),
+    ("advise", unjudged(), Escalation(complexity=1, confidence=0.5, mode="advise", queue_depth=1000)),
     (
         "extraction",
         unjudged(

@@ -121,3 +121,19 @@ def test_half_a_character_hides_nothing() -> None:
     early = EarlyTokens(None)
     out = early.feed(whole.replace("aé".encode(), "aé".encode()[:2], 1).replace(b"a\\u00e9", b"a\xc3", 1))
     assert b'"logprob":' not in out and len(early.tokens) == 1
+
+
+def test_chunks_behind_the_window_lose_their_numbers_and_nothing_else() -> None:
+    """Most end as an earlier one did; those with another end, or with more members, are read."""
+    early = EarlyTokens(None, fewest=2)
+    for n in range(6):
+        raw = logged(f"t{n}", -0.5 - n)
+        out = early.feed(raw)
+        assert of_chunk(out) == of_chunk(raw) | {"choices": [of_chunk(raw)["choices"][0] | {"logprobs": None}]}
+    assert early.closed and len(early.tokens) == 2
+    # Another member behind the numbers, in front of the same end.
+    more = logged("x", -0.5).replace(b'},"finish_reason"', b'},"extra":{"a":1},"finish_reason"')
+    assert b'"extra":{"a":1}' in more
+    assert of_chunk(early.feed(more))["choices"][0]["extra"] == {"a": 1}
+    last = of_chunk(early.feed(logged("y", -0.5, "stop")))
+    assert last["choices"][0]["logprobs"] is None and last["choices"][0]["finish_reason"] == "stop"
