@@ -31,6 +31,9 @@ def _set(words: str) -> frozenset[str]:
 
 _CODE = "code"  # the task whose requests are never open: a program is right or wrong
 _FEWEST_WORDS = 4  # of a request; a greeting asks for nothing
+# An open request that asks for little: so few words, fewer than two of them telling. A joke needs no strong model, though
+# nothing is shorter; on AlpacaEval this costs nothing that can be measured.
+_LITTLE_WORDS, _LITTLE_TELLING, _TELLING, _LITTLE = 7, 2, 7.0, 0.3
 _FIRST_WORDS = 40  # of the first sentence; a longer one tells a story
 _MAKE = _set(
     "write create give list explain make provide design rewrite convert suggest tell describe generate draft compose "
@@ -111,7 +114,12 @@ class Scorer:
 
     def score(self, reading: Reading, task: str) -> float:
         if task != _CODE and is_open(reading):
-            return min(HIGHEST, percentile(brevity(reading), self.open))
+            place = percentile(brevity(reading), self.open)
+            if sum(map(len, reading.sentences)) <= _LITTLE_WORDS:
+                words, rarity = {word.rstrip("?!.") for word in reading.words}, self.rarity
+                telling = [word for word in words if word and rarity.of.get(word, rarity.unknown) >= _TELLING]
+                place *= _LITTLE if len(telling) < _LITTLE_TELLING else 1.0
+            return min(HIGHEST, place)
         return min(HIGHEST, percentile(self.gain(reading), self.closed))
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from runtime.routing.facts.informative import NAMES, Rarity, Reading, measures
 from runtime.routing.facts.scores import HIGHEST, brevity, is_open, moving_words, percentile, score_of, scorer
 from runtime.routing.facts.tasks import task_of
+from runtime.settings.sections.escalation import DEFAULT_COMPLEXITY
 from scripts.score.data import TRAINED_WRAPS, UNSEEN_SENTENCES, UNSEEN_WRAPS, Prompt, common_words, prompts
 
 QUESTION = (
@@ -125,7 +126,7 @@ def test_two_hundred_common_words_do_not_buy_it_either() -> None:
 
 def test_open_requests_are_known_by_their_first_sentence() -> None:
     """They have a head of their own: there a short request gains more than a long one."""
-    short = "Write a poem about the sea."
+    short = "Write a melancholy poem about the Aegean."
     long = f"{short} It should have four stanzas of four lines, each with a colour in it, and the last word of each a verb."
     assert is_open(Reading(short))
     assert is_open(Reading("Can you tell me how a heat pump works?"))
@@ -135,6 +136,14 @@ def test_open_requests_are_known_by_their_first_sentence() -> None:
     assert score_of("Write a function that reverses a list.", "code") != score_of(
         "Write a function that reverses a list.", "chat"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["hello", "Tell me a joke", "How do I boil an egg?", "Hello, how are you?", "Write a haiku", "ok"]
+)
+def test_a_request_that_asks_for_little_stays(text: str) -> None:
+    """Nothing is shorter, and no strong model is needed for it: the default threshold keeps it."""
+    assert score_of(text, "chat") < DEFAULT_COMPLEXITY
 
 
 def test_the_words_that_moved_it() -> None:
