@@ -24,7 +24,7 @@ from runtime.contract.hop import Reply, error_page
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
 from runtime.dialects.format import CheckedMeter, repair
-from runtime.dialects.meter import Meter, PartialAnswer
+from runtime.dialects.meter import Meter, PartialAnswer, StreamMeter
 from runtime.dialects.openai_chat.early_tokens import EarlyTokens
 from runtime.dialects.tool_results import holds_results
 from runtime.dispatch.alarm import Alarm
@@ -284,6 +284,8 @@ class Attempt:
                 await self._let_through(None)
                 alarm.move(min(end, now() + idle))
                 ruling = WAIT
+        if meter.done and meter.failure is None and gate.open and isinstance(meter, StreamMeter):
+            self._run.outcome.answered = True  # such a meter passes the closing mark on as it comes
         return ruling if isinstance(ruling, Failure) else None
 
     async def _early(self, reply: Reply, take: Callable[[bytes], bool], early: EarlyTokens) -> bool | None:

@@ -119,7 +119,7 @@ def shop(tmp_path: Path, programs: FakePrograms) -> Shop:
         ("SmolLM2-135M", Builtin, None),
         ("llama-3.1-8b", Hub, "llama-3.1-8b"),
         ("meta-llama/Llama-3.1-8B-Instruct", Hub, "llama-3.1-8b"),
-        ("Qwen/Qwen3-8B", Hub, "Qwen/Qwen3-8B"),
+        ("someone/Model-8B", Hub, "someone/Model-8B"),
     ],
 )
 def test_a_name_is_a_catalogue_name_or_a_hub_id(model: str, kind: type, name: str | None) -> None:

@@ -138,7 +138,7 @@ async def test_a_fault_at_any_seam_leaves_an_answer_a_record_and_nothing_else(
 ) -> None:
     """Each seam raises at its first, second and third call, a different error each time."""
     caplog.set_level(logging.CRITICAL)
-    assert await floor_holds(case, tmp_path, range(1, 4), range(1)) >= 10
+    assert await floor_holds(case, tmp_path, range(1, 4), range(1)) >= 9
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ async def test_a_fault_at_any_seam_leaves_an_answer_a_record_and_nothing_else(
 async def test_ten_thousand_faults(case: Case, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Every error at every seam, at each of its first four calls: some 10,000 over all cases."""
     caplog.set_level(logging.CRITICAL)
-    assert await floor_holds(case, tmp_path, range(1, 5), range(len(ERRORS))) >= 70
+    assert await floor_holds(case, tmp_path, range(1, 5), range(len(ERRORS))) >= 63
 
 
 async def test_the_log_names_the_place_and_quotes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
