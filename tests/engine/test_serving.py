@@ -113,7 +113,7 @@ def test_an_unsure_answer_leaves_and_a_sure_one_stays(serving: Serving, stream: 
         assert _generated(serving) == generated
         attempts = serving.http.get(f"/hearth/decisions/{answer.headers['x-hearth-decision']}").json()["attempts"]
         assert [each["outcome"] for each in attempts] == ["unsure", "ok"]
-        assert attempts[0]["completion_tokens"] >= 10
+        assert 1 <= attempts[0]["completion_tokens"] < 100  # as many as came within `confidence_wait_ms`
     finally:
         serving.config.write_text(before)
         for file in maps_folder(serving.state).glob("*.json"):
