@@ -58,6 +58,15 @@ _log = logging.getLogger("hearth.batch")
 DialectFor = Callable[[RawBody], Dialect]
 
 
+def for_any_body(dialects: Mapping[str, Dialect]) -> dict[str, DialectFor]:
+    """Dialects that are the same for every body."""
+
+    def always(dialect: Dialect, _: RawBody) -> Dialect:
+        return dialect
+
+    return {path: partial(always, each) for path, each in dialects.items()}
+
+
 class BatchLane:
     """dialects: by endpoint, made for one body. room: lines that may start beside so many of ours that run."""
 

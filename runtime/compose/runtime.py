@@ -16,7 +16,7 @@ from cloud.client import CloudClient
 from cloud.providers import NAMES
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend
-from runtime.batch.lane import BatchLane, DialectFor
+from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
 from runtime.compose.confidence import maps_folder, read_map, without_map
@@ -55,7 +55,6 @@ from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import StatusReport
 from runtime.settings import Loaded, Settings, load, not_in_force
-from runtime.wire.raw_body import RawBody
 
 _LISTEN_S = 1.0
 _BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
@@ -69,10 +68,6 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Loaded:
 def pending(settings: Settings, env: Mapping[str, str]) -> list[str]:
     """A sentence for each setting that is read and has no effect: in this version, or on this box as it is."""
     return [*not_in_force(settings, ADAPTERS), *without_map(settings, env)]
-
-
-def _always(dialect: Dialect, _: RawBody) -> Dialect:
-    return dialect
 
 
 class Runtime:
@@ -147,8 +142,7 @@ class Runtime:
             "/v1/embeddings": EMBEDDINGS,
             "/v1/messages": MESSAGES,
         }
-        made: dict[str, DialectFor] = {path: partial(_always, each) for path, each in dialects.items()}
-        made[RESPONSES] = dialect.session
+        made = for_any_body(dialects) | {RESPONSES: dialect.session}
         self.lane = BatchLane(self.desk, self.batches, made, self.settings.batch, self._room_for_batches)
         self._files = FilePages(self.desk, self.batches, self.settings.batch)
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()

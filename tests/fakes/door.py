@@ -8,13 +8,12 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import httpx
 import uvicorn
 
-from runtime.batch.lane import BatchLane, DialectFor
+from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
@@ -49,7 +48,6 @@ from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import BatchSettings, Escalation, Retries, Routes, Rule
 from runtime.trust.keys import Keys
-from runtime.wire.raw_body import RawBody
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import FakeBackend
 
@@ -88,10 +86,6 @@ class Setup:
     max_body: int = 1_000_000
     fetching: Fetching | None = None
     batch: BatchSettings = field(default_factory=BatchSettings)
-
-
-def _always(dialect: Dialect, _: RawBody) -> Dialect:
-    return dialect
 
 
 class _Server(uvicorn.Server):
@@ -147,8 +141,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count
     batches = BatchStore(folder)
-    made: dict[str, DialectFor] = {path: partial(_always, each) for path, each in dialects.items()}
-    made[RESPONSES] = ResponsesDialect().session
+    made = for_any_body(dialects) | {RESPONSES: ResponsesDialect().session}
     lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
     pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
     app = App(desk, access, dialects, pages)

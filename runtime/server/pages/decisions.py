@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 from runtime.record.store import Store
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.server.pages.listed import limit_of
 from runtime.trust.caller import Scope
 from runtime.wire.api_error import ApiError
 
@@ -27,12 +28,8 @@ class DecisionPages:
         unknown = set(asked) - _PARAMETERS
         if unknown:
             raise ApiError(400, f"unknown parameter {min(unknown)!r}", "invalid_parameter", min(unknown))
-        text = asked.get("limit", "50")
-        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
-        if not 1 <= limit <= _MOST:
-            raise ApiError(400, f"limit must be a number from 1 to {_MOST}", "invalid_parameter", "limit")
         rows = await self._store.list(
-            limit,
+            limit_of(asked, 50, _MOST),
             before=asked.get("before"),
             target=asked.get("target"),
             reason=asked.get("reason"),
