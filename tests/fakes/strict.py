@@ -27,11 +27,11 @@ from anthropic.types.beta.message_create_params import MessageCreateParamsStream
 from google.genai import types as gemini
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
-from pydantic.json_schema import GenerateJsonSchema
 
 from tests.fakes import scripted_generate, scripted_messages
 from tests.fakes.script import Json
 from tests.fakes.scripted_responses import CALLS, OUTPUTS, SEALED
+from tests.fakes.sdk_schema import closed_schema
 
 ENGINE = "scripted"  # the model's name on the local engine
 NO_THREADS = "this organization keeps no threads"
@@ -68,17 +68,6 @@ def refused(path: str, body: Json) -> list[str]:
 # Types
 
 
-class _Generate(GenerateJsonSchema):
-    """Classes that no JSON can be (iterables are arrays already) are left out of their unions."""
-
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self.ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
-
-    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Any:
-        return {"not": {}}
-
-
 @cache
 def _schemas() -> dict[str, Any]:
     found = {}
@@ -88,23 +77,11 @@ def _schemas() -> dict[str, Any]:
         MESSAGES: MessageCreateParamsStreaming,
     }
     for path, source in sources.items():
-        schema = pydantic.TypeAdapter(source).json_schema(schema_generator=_Generate)
-        _close(schema)
+        schema = closed_schema(source)
         schema["properties"].pop("betas", None)  # a header on the wire
         _take(schema, _UNPUBLISHED.get(path, {}))
         found[path] = jsonschema.Draft202012Validator(schema)
     return found
-
-
-def _close(node: Any) -> None:
-    if isinstance(node, dict):
-        if node.get("type") == "object" and "properties" in node:
-            node["additionalProperties"] = False
-        for value in node.values():
-            _close(value)
-    elif isinstance(node, list):
-        for value in node:
-            _close(value)
 
 
 def _take(schema: Json, members: dict[str, str]) -> None:

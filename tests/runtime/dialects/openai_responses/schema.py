@@ -7,35 +7,13 @@ from typing import Any
 
 import jsonschema
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
 
-
-class _Generate(GenerateJsonSchema):
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self.ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
-
-    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Any:
-        return {"not": {}}
+from tests.fakes.sdk_schema import closed_schema
 
 
 @cache
 def _validator() -> Any:
-    schema = TypeAdapter(ResponseCreateParamsStreaming).json_schema(schema_generator=_Generate)
-    _close(schema)
-    return jsonschema.Draft202012Validator(schema)
-
-
-def _close(node: Any) -> None:
-    if isinstance(node, dict):
-        if node.get("type") == "object" and "properties" in node:
-            node["additionalProperties"] = False
-        for value in node.values():
-            _close(value)
-    elif isinstance(node, list):
-        for value in node:
-            _close(value)
+    return jsonschema.Draft202012Validator(closed_schema(ResponseCreateParamsStreaming))
 
 
 def faults(body: Any) -> list[str]:
