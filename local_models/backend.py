@@ -34,7 +34,7 @@ class LocalBackend:
     """`runtime.contract.backend.Backend` of the box's own engine. A replica on this machine meets every `requires`."""
 
     def __init__(self, engine: Engine, certified: frozenset[str], timeouts: Timeouts, *, ours: bool) -> None:
-        """ours: Hearth started the engine, so that it is surely a vLLM, which can continue partial answers."""
+        """ours: Hearth started the engine, so that it is surely a vLLM that continues partial answers and obeys priorities."""
         self._engine = engine
         self._ours = ours
         self._certified = certified
@@ -58,5 +58,5 @@ class LocalBackend:
 
     def _read(self) -> Target:
         engine = self._engine
-        can = replace(engine.capabilities, continues=self._ours)
+        can = replace(engine.capabilities, continues=self._ours, priorities=self._ours)
         return _target(engine.model, can, self._certified, self._timeouts, on_box=engine.on_box)

@@ -173,7 +173,7 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
     argv = [str(launch.python), *_MODULES[launch.device], str(model.path)]
     argv += ["--uds", str(launch.socket), "--served-model-name", model.name]
     argv += ["--max-num-seqs", str(launch.max_num_seqs or _MAX_NUM_SEQS[launch.device])]
-    argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details"]
+    argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--scheduling-policy", "priority"]
     if not model.embeds:
         argv += ["--enable-prefix-caching"]
     length = model.max_model_len

@@ -57,6 +57,7 @@ _PARAMETER = re.compile(
 )  # the Anthropic dialect has no place for `param`: it stands in the message
 
 _NO_DEVELOPER = Fit(developer=False)
+_NO_PRIORITY = Fit(drop=frozenset({"priority"}), dropped=("priority",), developer=False)
 
 _Verdict = tuple[Kind, Disposition]
 _BUSY: _Verdict = (Kind.BUSY, Disposition.NEXT_CANDIDATE)
@@ -85,8 +86,10 @@ class EngineCodec:
         return ChatAnswerReader()
 
     def fit(self, dialect: str, body: Mapping[str, Any], target: Target, *, pinned: bool) -> Fit:
-        """Chat templates raise on a role they do not know."""
-        return _NO_DEVELOPER
+        """Chat templates raise on a role they do not know. The order of the queue follows the hint `priority`, not a number
+        by which any caller could outrank all others.
+        """
+        return _NO_PRIORITY if target.capabilities.priorities and "priority" in body else _NO_DEVELOPER
 
     def headers(self, client: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return ()

@@ -28,6 +28,7 @@ class Capabilities:
     completions: bool = False
     embeddings: bool = False
     continues: bool = False  # continues a partial answer (`continue_final_message`)
+    priorities: bool = False  # takes a `priority` with each request and serves the lowest first
     sampling: bool = True  # temperature, top_p, top_k
     tools_over: str | None = None  # the one wire that takes tools while the model thinks; None: any it speaks
     forced_tools: bool = True  # a tool choice that leaves the model none: required, or one by name

@@ -23,6 +23,7 @@ from runtime.wire.raw_body import RawBody
 
 _CONVERSATIONS = {"openai_chat": "messages", "openai_responses": "input"}  # members that hold items with roles
 _JSON = ("content-type", "application/json")
+_RANKS = {"interactive": b"-1", "batch": b"1"}  # values of `priority`; 0, the default, need not be sent
 _FORMAT = "response_format"  # among the dropped: the model was only told of it in words
 
 
@@ -69,9 +70,11 @@ def passed(
     body = job.body if most is None else limits.lowered(job.body, most)
     lowered = () if body is job.body else (limits.NAME,)
     fit = codec.fit(job.dialect.name, body.data, target, pinned=pinned)
-    if fit.put or fit.drop:
+    rank = _RANKS.get(job.facts.hints.priority or "") if can.priorities else None
+    if fit.put or fit.drop or rank:
         put = {name: msgspec.json.encode(value) for name, value in fit.put.items()}
         body = RawBody(body.spliced(put, fit.drop))
+        body = body if rank is None else RawBody(body.spliced({"priority": rank}))
     if not fit.developer and b'"developer"' in body.raw and (member := _CONVERSATIONS.get(job.dialect.name)):
         body = developer_as_system(body, member)
     logged = with_logprobs(body, job.dialect.name) if look else None
@@ -90,9 +93,12 @@ def translated(job: Job, target: Target, codec: Codec, request: Request, *, look
     """
     asked = replace(request, logprobs=max(TOP, request.logprobs or 0)) if look else request
     encoded = codec.encode(asked, target)
+    call, rank = encoded.call, _RANKS.get(job.facts.hints.priority or "")
+    if rank is not None and target.capabilities.priorities:
+        call = msgspec.structs.replace(call, body=RawBody(call.body).spliced({"priority": rank}))
     decoder = codec.decoder(request)
     writer = job.dialect.write_answer(replace(request, prompt_tokens=job.facts.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
     meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
     early = EarlyTokens(request.logprobs) if look else None
-    return Asked(encoded.call, meter, tuple(dict.fromkeys((*request.dropped, *encoded.dropped))), early)
+    return Asked(call, meter, tuple(dict.fromkeys((*request.dropped, *encoded.dropped))), early)

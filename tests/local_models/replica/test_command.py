@@ -51,7 +51,8 @@ def test_cpu() -> None:
     assert command.argv == (
         *("/opt/e/bin/python", "-m", "vllm.entrypoints.openai.api_server", "--model", "/models/m"),
         *("--uds", "/run/h/e.sock", "--served-model-name", "llama-3.2-1b", "--max-num-seqs", "16"),
-        *("--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--enable-prefix-caching"),
+        *("--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--scheduling-policy", "priority"),
+        *("--enable-prefix-caching",),
         *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
         *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     )
