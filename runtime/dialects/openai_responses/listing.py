@@ -6,16 +6,12 @@ Items stay as their client wrote them, but get what the wire promises of every l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 
 from runtime.wire.api_error import ApiError
-
-_DEFAULT, _MOST = 20, 100
-_ORDERS = ("asc", "desc")
+from runtime.wire.window import Window
 
 
 class _Identified(msgspec.Struct):
@@ -23,26 +19,6 @@ class _Identified(msgspec.Struct):
 
 
 _identified = msgspec.json.Decoder(_Identified)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One page. after: id of the last item of the page before. limit: items on it."""
-
-    after: str | None = None
-    limit: int = _DEFAULT
-    newest_first: bool = True
-
-
-def window(query: str, most: int = _MOST) -> Window:
-    """The page that a query string asks for, of at most so many items. Raises ApiError."""
-    given = {name: values[-1] for name, values in parse_qs(query).items()}
-    limit, order = given.get("limit", str(_DEFAULT)), given.get("order", "desc")
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= most):
-        raise ApiError(400, f"'limit' must be a number from 1 to {most}", "invalid_query", "limit")
-    if order not in _ORDERS:
-        raise ApiError(400, f"'order' must be one of {', '.join(_ORDERS)}", "invalid_query", "order")
-    return Window(given.get("after"), int(limit), order == "desc")
 
 
 def page(items: Sequence[bytes], wanted: Window) -> bytes:
@@ -55,7 +31,7 @@ def page(items: Sequence[bytes], wanted: Window) -> bytes:
     if wanted.after is not None:
         if wanted.after not in ids:
             words = f"'after' is the id of no item of this response: {wanted.after[:100]!r}"
-            raise ApiError(400, words, "invalid_query", "after")
+            raise ApiError(400, words, "invalid_parameter", "after")
         places = places[places.index(ids.index(wanted.after)) + 1 :]
     shown: list[dict[str, Any]] = []
     for place in places[: wanted.limit]:

@@ -24,12 +24,14 @@ from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.server.pages.listed import listed
 from runtime.server.pages.requires import requires_of
 from runtime.wire.api_error import ApiError
+from runtime.wire.window import limit_of
 
 PATH = "/v1/batches"
 MESSAGE_PATH = "/v1/messages/batches"
 _CANCEL, _RESULTS = "/cancel", "/results"
 _WINDOW = re.compile(r"([1-9][0-9]{0,2})h")
 _MOST_LISTED = 100
+_MOST_MESSAGE_BATCHES = 1000  # of a page
 _RESULTS_AT_A_TIME = 200
 
 
@@ -123,9 +125,7 @@ class BatchPages:
     async def every_messages(self, request: ClientRequest, extra: Pairs) -> None:
         """Pages by `after_id` and `before_id`, newest first. Raises ApiError 400."""
         asked = {name: values[-1] for name, values in parse_qs(request.query).items()}
-        limit = asked.get("limit", "20")
-        if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= 1000):
-            raise ApiError(400, "limit must be a number from 1 to 1000", "invalid_request_error", "limit")
+        limit = limit_of(asked, 20, _MOST_MESSAGE_BATCHES)
         owner, base = request.caller.id, _base(request)
         found = await self._store.call(lambda database: database.batches(owner, "messages"))
         ids = [batch.id for batch in found]
@@ -135,8 +135,8 @@ class BatchPages:
         begin = ids.index(asked["after_id"]) + 1 if "after_id" in asked else 0
         end = ids.index(asked["before_id"]) if "before_id" in asked else len(ids)
         if "before_id" in asked:
-            begin = max(begin, end - int(limit))
-        page = found[begin : min(end, begin + int(limit))]
+            begin = max(begin, end - limit)
+        page = found[begin : min(end, begin + limit)]
         more = begin > 0 if "before_id" in asked else begin + len(page) < len(found)
         ends = {"first_id": page[0].id if page else None, "last_id": page[-1].id if page else None}
         shown = [message_batch_object(each, base) for each in page]

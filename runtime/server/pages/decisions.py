@@ -6,9 +6,9 @@ from urllib.parse import parse_qs
 
 from runtime.record.store import Store
 from runtime.server.asgi import ClientRequest, Page, Pairs
-from runtime.server.pages.listed import limit_of
 from runtime.trust.caller import Scope
 from runtime.wire.api_error import ApiError
+from runtime.wire.window import limit_of
 
 PATH = "/hearth/decisions"
 _MOST = 1000

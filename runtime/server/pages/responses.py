@@ -9,9 +9,11 @@ from runtime.dialects.openai_responses import listing
 from runtime.dialects.openai_responses.conversation import deleted, missing
 from runtime.server.asgi import JSON, ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
+from runtime.wire.window import window
 
 PATH = "/v1/responses/"
 _INPUT, _CANCEL = "/input_items", "/cancel"
+_LISTED, _MOST_LISTED = 20, 100  # input items of a page
 
 
 class Responses:
@@ -28,7 +30,7 @@ class Responses:
         name, owner = request.path.removeprefix(PATH), request.caller.id
         if name.endswith(_INPUT):
             name = name.removesuffix(_INPUT)
-            wanted = listing.window(request.query)
+            wanted = window(request.query, _LISTED, _MOST_LISTED)
             items = await self._store.input(name, owner)
             if items is None:
                 raise missing(name)

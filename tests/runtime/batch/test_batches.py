@@ -334,6 +334,16 @@ async def test_a_line_is_tried_again_when_every_candidate_failed(tmp_path: Path)
         assert row["response"]["status_code"] == 503 and batch.request_counts.failed == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches"])
+async def test_an_unknown_order_of_a_list_is_refused(tmp_path: Path, path: str) -> None:
+    """As any other bad parameter, with its name; the two known ones are taken."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door:
+        refused = await door.client.get(path, params={"order": "newest"})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "order")
+        for known in ("asc", "desc"):
+            assert (await door.client.get(path, params={"order": known})).status_code == 200
+
+
 async def test_a_content_is_served_in_pieces(tmp_path: Path) -> None:
     """A file larger than one piece comes back byte for byte, with its length."""
     async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door, sdk_of(door) as sdk:
