@@ -218,7 +218,7 @@ class Runtime:
 
     def _room_for_batches(self, own: int) -> int:
         """Lines that may start now. Those that may leave the box do not wait for an engine that is not up."""
-        if self.settings.batch.escalate and not any(lane.ready for lane in self.fleet.local.lanes):
+        if self.settings.batch.escalate and not self.fleet.engine_ready:
             return max(0, _BATCH_IN_CLOUDS - own)
         return self.fleet.spare(own)
 

@@ -191,8 +191,13 @@ class LiveFleet:
         """Seconds until the engine is predicted to have room; None with no replica ready."""
         return self._lanes.room_in([lane for lane in self.local.lanes if lane.ready])
 
+    @property
+    def engine_ready(self) -> bool:
+        """True if a replica of the engine is ready."""
+        return any(lane.ready for lane in self.local.lanes)
+
     def spare(self, own: int) -> int:
-        """Batch lines that may start on the engine beside `own` that run."""
+        """Batch requests that may start on the engine beside `own` that run."""
         return self._lanes.spare([lane for lane in self.local.lanes if lane.ready], own)
 
     # What is shown

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from runtime.dispatch.candidates import Dispatcher
 from runtime.fleet.fleet import LiveFleet
+from runtime.life.batch_room import BatchRoom
 from runtime.life.planning import Planner
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Metrics
@@ -35,7 +36,9 @@ class Desk:
     max_body: int
     draining: bool = False
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    batch_room: BatchRoom = field(init=False)
     settled: tuple[Callable[[Decision], None], ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.batch_room = BatchRoom(self.fleet)
         self.settled = (self.store.add, self.latest.appendleft, self.metrics.settled)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.reasons import Reason
 from runtime.dispatch import errors
 from runtime.dispatch.aside import LARGE, aside
@@ -28,13 +29,23 @@ from runtime.wire.api_error import ApiError
 Work = Callable[[Desk, Job, Plan, Sink, Outcome], Awaitable[None]]
 """Carries a plan out: the whole answer goes to the sink and `outcome.answered` is set, or `outcome.failure` is."""
 
+_WAITING = 0.5  # of the time that a request may take: batch work waits so long for room
 CLIENT_GONE = 499  # nginx's number for a client that hung up
 _log = logging.getLogger("hearth.life")
 
 
 async def generate(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcome) -> None:
-    """The usual work: an answer from the first candidate that gives one."""
-    await desk.dispatcher.run(job, plan, sink, outcome)
+    """The usual work: an answer from the first candidate that gives one. Batch work of the engine waits for its room."""
+    first = plan.candidates[0].target
+    if job.facts.hints.priority != "batch" or not first.local:
+        await desk.dispatcher.run(job, plan, sink, outcome)
+        return
+    async with desk.batch_room.place(_WAITING * (job.deadline - desk.clock())) as taken:
+        if taken:
+            await desk.dispatcher.run(job, plan, sink, outcome)
+            return
+    outcome.failure = Failure(Kind.BUSY, Disposition.NEXT_CANDIDATE, "other requests left no room for batch work")
+    outcome.failed.append((first, outcome.failure))
 
 
 async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settled:

@@ -271,11 +271,15 @@ class Ledger:
         return round(self._typical)
 
     def spare(self, now: float) -> int:
-        """Requests that may start while one slot and a tenth of the KV cache stay free for others."""
+        """Requests that may start while one slot and a tenth of the KV cache stay free for others.
+
+        While the slots are unknown, a few more than run are tried: as long as they begin at once there are more slots.
+        """
         share = self.kv_share(now)
         if share is not None and share > _KV_SPARE_BELOW:
             return 0
-        return max(1, (self.slots or _SLOTS_UNKNOWN) - 1) - len(self._flights)
+        slots = self.slots or max(_SLOTS_UNKNOWN, self.running + 2 + self.running // _SLOTS_UNKNOWN)
+        return max(1, slots - 1) - len(self._flights)
 
     def kv_share(self, now: float) -> float | None:
         """Share of the KV cache in use: our count if the capacity is known, else the engine's gauge while fresh."""

@@ -7,6 +7,7 @@
     decision  CPU time of facts, task, score and plan
     instructions  instructions of a request, counted (needs valgrind)
     engine    added time to first token and lost tokens per second in front of a real vLLM
+    batch_lane  interactive requests beside a full batch lane, and its tokens per second, on a real vLLM
 
 What follows a name goes to that benchmark: `python -m scripts.bench gateway --quick`. The exit code is 0 when every
 gate was kept.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from scripts.bench import decision, engine, gateway, idle, instructions, soak, translated
+from scripts.bench import batch_lane, decision, engine, gateway, idle, instructions, soak, translated
 
 BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "gateway": gateway.main,
@@ -25,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "soak": soak.main,
     "translated": translated.main,
     "engine": engine.main,
+    "batch_lane": batch_lane.main,
     "decision": decision.main,
     "instructions": instructions.main,
 }

@@ -1,4 +1,4 @@
-"""The HTTP client of `hearth classify`: one address, one key, one question at a time. Decides nothing."""
+"""The HTTP client of `hearth classify`: one address, one key, one question at a time, as batch work. Decides nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Endpoint:
     """
 
     def __init__(self, url: str, key: str | None, connections: int, socket: str = "") -> None:
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", "x-hearth-priority": "batch"}
         if key:
             headers["authorization"] = f"Bearer {key}"
         connector = (

@@ -439,3 +439,17 @@ def test_what_is_left_of_a_wait() -> None:
         now[0] += 10.0
         first.first_token(now[0])
         assert ledger.remaining_s(first, now[0]) == 0.0
+
+
+def test_room_for_batch_work() -> None:
+    """One slot stays free where they are known. Where they are not, each request that begins at once makes room for more."""
+    known, unknown = Driven(slots=16), Driven()
+    assert (known.spare(0.0), unknown.spare(0.0)) == (15, 7)
+    for number in range(40):
+        assert unknown.spare(0.0) > 0, number
+        unknown.admit(f"r{number}", 10, None, 0.0)
+        unknown.first_token(f"r{number}", 0.1)
+    for number in range(40, 60):
+        if unknown.spare(0.0) > 0:
+            unknown.admit(f"r{number}", 10, None, 0.0)
+    assert unknown.waiting <= 6, "those that wait would stand in the way of others"
