@@ -183,4 +183,5 @@ def score_in_words(shown: Mapping[str, Any]) -> str:
     threshold = shown.get("threshold")
     limit = f"leaves at {threshold:g}" if threshold is not None else "no score sends it away"
     words = ", ".join(f"{each['word']} {each['weight']:+.2f}" for each in shown.get("moving_words", ()))
-    return f"score {shown['score']:.2f} ({limit})" + (f", moved most by {words}" if words else "")
+    asked = "\nnear the threshold: the local model will be asked, and decides" if shown.get("undecided") else ""
+    return f"score {shown['score']:.2f} ({limit})" + (f", moved most by {words}" if words else "") + asked

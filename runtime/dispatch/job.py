@@ -86,7 +86,7 @@ class Outcome(msgspec.Struct):
     exchanges: one row per exchange with an upstream, in the order of their ends. failed: each failed attempt's target and
     failure. meter: the reader of the committed answer. first_token: when its first content came. dropped: parameters the
     target could not be given. answered: the last byte of a whole answer went to the sink; no fault and no hang-up after
-    that makes another end of it.
+    that makes another end of it. judged: the exchange by which the local model was asked what the prompt needs.
     """
 
     exchanges: list[Exchange] = []
@@ -101,6 +101,7 @@ class Outcome(msgspec.Struct):
     resumed: bool = False
     dropped: tuple[str, ...] = ()
     answered: bool = False
+    judged: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,10 @@ class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """facts, task, score, language: as they were read; None where the decision did not need them. closed: targets behind an
-    open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rule that matched and
-    of those looked at before it. order, reason, code: what was decided, by names; first: the label of the first candidate.
+    """facts, task, score, opinion, language: as they were read; None where the decision did not need them. closed: targets
+    behind an open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rule that
+    matched and of those looked at before it. order, reason, code: what was decided, by names; first: the label of the first
+    candidate.
     """
 
     facts: Facts
@@ -44,6 +45,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str = ""
     task: str | None = None
     score: float | None = None
+    opinion: float | None = None
     language: str | None = None
     engine: KeptEngine | None = None
     closed: Mapping[str, float] = {}

@@ -18,6 +18,7 @@ from runtime.dispatch.aside import LARGE, aside
 from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
+from runtime.life.opinion import with_opinion
 from runtime.life.settled import Known, Settled, decision_of, kept_of
 from runtime.record.decisions import Decision, milliseconds
 from runtime.routing.facts.hints import BadHint
@@ -63,6 +64,9 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         known = Known(query)
         inputs = desk.planner.inputs(query, desk.fleet, ask.arrived)
         plan = plan_of(*inputs)
+        if plan.undecided:
+            inputs = await with_opinion(desk, ask, inputs, outcome)
+            plan = plan_of(*inputs)
         known = Known(query, plan, kept_of(inputs, plan))
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)

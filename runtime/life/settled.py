@@ -38,12 +38,14 @@ class Known(NamedTuple):
 def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tuple[float, float]) -> Decision:
     """The record of a request. times: unix seconds of arrival, total ms.
 
-    Tokens and dollars are sums over all exchanges, those of failed and repeated attempts included.
+    Tokens and dollars are sums over all exchanges, those of failed and repeated attempts included; dollars also of the
+    question to the local model.
     """
     query, plan, kept = known
     facts = query.facts if query is not None else None
     exchanges, meter = outcome.exchanges, outcome.meter
-    costs = [round(each.cost_usd * MICRO) for each in exchanges if each.cost_usd is not None]
+    paid = (*exchanges, outcome.judged) if outcome.judged is not None else exchanges
+    costs = [round(each.cost_usd * MICRO) for each in paid if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
     words = outcome.words or (plan.words if plan is not None else "")
     requires = facts.hints.requires | ask.requires if facts is not None else ask.requires
@@ -81,6 +83,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         finish=meter.finish if meter else None,
         caller=ask.caller.id,
         kept=kept,
+        judged=outcome.judged,
     )
 
 
@@ -126,6 +129,7 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         plan.refusal.code if plan.refusal is not None else "",
         task,
         score,
+        query.opinion,
         query.__dict__.get("language"),
         engine,
         closed,

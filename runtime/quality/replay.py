@@ -74,7 +74,7 @@ class _LostText(PromptText):
 
 def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     """The plan for a recorded request, with the targets of `box`. Raises Unanswerable."""
-    query = RoutingQuery(kept.facts, _LostText())
+    query = RoutingQuery(kept.facts, _LostText(), kept.opinion)
     known = {"task": kept.task, "score": kept.score, "language": kept.language}
     query.__dict__.update({name: value for name, value in known.items() if value is not None})
     # (1) Rules whose condition was looked at then are known to hold or not.
@@ -86,7 +86,7 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     if more := demanded(query, rules) - kept.facts.hints.requires:
         hints = dataclasses.replace(kept.facts.hints, requires=kept.facts.hints.requires | more)
         facts = structs.replace(kept.facts, hints=hints)
-        again = RoutingQuery(facts, query.text)
+        again = RoutingQuery(facts, query.text, query.opinion)
         again.__dict__.update(query.__dict__)
         query = again
     # (2) The box as it was, with the targets as they are now.

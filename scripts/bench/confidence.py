@@ -82,7 +82,7 @@ def quality(judged: Path) -> dict[str, Any]:
     answers = [row for _, row in rows]
     scores, truths = unseen_scores(answers), [row.right for row in answers]
     within = [
-        _auroc([s for s, (name, _) in zip(scores, rows, strict=True) if name == source], [r.right for r in found])
+        auroc([s for s, (name, _) in zip(scores, rows, strict=True) if name == source], [r.right for r in found])
         for source, found in _in_order(rows).items()
     ]
     return {
@@ -90,12 +90,12 @@ def quality(judged: Path) -> dict[str, Any]:
         "questions": sum(map(len, by_source.values())),
         "counted": len(answers),
         "right": sum(truths),
-        "auroc": _auroc(scores, truths),
-        "auroc_of_the_mean_alone": _auroc([row.features[0] for row in answers], truths),
+        "auroc": auroc(scores, truths),
+        "auroc_of_the_mean_alone": auroc([row.features[0] for row in answers], truths),
         "auroc_within_sources": round(statistics.mean(each["value"] for each in within), 3),
         "calibration_error": round(split_error(scores, truths), 3),
         "features": {
-            name: _auroc([row.features[place] for row in answers], truths) for place, name in enumerate(FEATURES)
+            name: auroc([row.features[place] for row in answers], truths) for place, name in enumerate(FEATURES)
         },
         "sources": [_source(name, found, counted, rows, scores) for name, found in by_source.items()],
         "reliability": _reliability(scores, truths),
@@ -113,7 +113,7 @@ def _share(rows: Sequence[Judged]) -> float:
     return sum(row.right for row in rows) / len(rows)
 
 
-def _auroc(scores: Sequence[float], truths: Sequence[bool]) -> dict[str, Any]:
+def auroc(scores: Sequence[float], truths: Sequence[bool]) -> dict[str, Any]:
     """The AUROC with its 95 % interval from resampled answers."""
     chance, pairs = random.Random(1), list(zip(scores, truths, strict=True))
     found = []
@@ -142,11 +142,11 @@ def _source(
     }
     if name in counted:
         own = [(score, row.right) for score, (source, row) in zip(scores, rows, strict=True) if source == name]
-        line["auroc"] = _auroc([score for score, _ in own], [truth for _, truth in own])
+        line["auroc"] = auroc([score for score, _ in own], [truth for _, truth in own])
     if name in counted and len(counted) > 1:
         others = scored([row for source, row in rows if source != name])
         left_out = [others.score(row.features) for row in found]
-        line["auroc_source_left_out"] = _auroc(left_out, [row.right for row in found])
+        line["auroc_source_left_out"] = auroc(left_out, [row.right for row in found])
     return line
 
 

@@ -26,6 +26,7 @@ import pytest
 
 from local_models.replica import telemetry
 from runtime.compose.confidence import maps_folder, revision_served, write_map
+from runtime.life.opinion import LABELS, question, read_opinion
 from runtime.settings import load
 from tests.engine.serving import LONG, PARIS, ROOT, Serving, _until, burst, cloud
 from tests.fakes.sureness import BY_MEAN
@@ -118,6 +119,33 @@ def test_an_unsure_answer_leaves_and_a_sure_one_stays(serving: Serving, stream: 
         serving.config.write_text(before)
         for file in maps_folder(serving.state).glob("*.json"):
             file.unlink()
+
+
+def test_the_engine_is_asked_for_its_opinion_near_the_threshold(serving: Serving) -> None:
+    """One token of two labels, with log probabilities that show both; the settings take it in without a restart."""
+    asked = serving.http.post("/v1/chat/completions", content=question(PARIS).raw)
+    opinion = read_opinion(asked.content)
+    assert opinion is not None and 0 < opinion < 1 and asked.json()["usage"]["completion_tokens"] == 1
+    assert any(label.startswith(asked.json()["choices"][0]["message"]["content"].strip()) for label in LABELS)
+    score = serving.http.post("/hearth/explain", json={"messages": [{"role": "user", "content": PARIS}]}).json()[
+        "score"
+    ]
+    before = serving.config.read_text()
+    near = f'[escalation]\nclassifier = "engine"\ncomplexity = {score + 0.05:.4f}\n'
+    serving.config.write_text(before.replace("[escalation]\n", near))
+    try:
+
+        def judged() -> bool:
+            answer = serving.chat()
+            decision = serving.http.get(f"/hearth/decisions/{answer.headers['x-hearth-decision']}").json()
+            exchange, opinion = decision["judged"], decision["kept"].get("opinion")
+            assert exchange is None or (exchange["outcome"] == "ok") is (opinion is not None)  # late on a busy machine
+            assert opinion is None or (decision["reason"] == "complexity") is (opinion >= 0.5)
+            return opinion is not None
+
+        _until(judged, 60, "an opinion came in time")
+    finally:
+        serving.config.write_text(before)
 
 
 def test_a_context_too_long_is_told_in_words(serving: Serving) -> None:

@@ -67,10 +67,14 @@ class PromptText:
 
 
 class RoutingQuery(msgspec.Struct, frozen=True, dict=True):
-    """Facts and text of one request. Task, score and language are worked out from the text when first asked for."""
+    """Facts and text of one request. Task, score and language are worked out from the text when first asked for.
+
+    opinion: the probability that it is hard for the local model, in that model's own view; None where it was not asked.
+    """
 
     facts: Facts
     text: PromptText
+    opinion: float | None = None
 
     @cached_property
     def head(self) -> str:

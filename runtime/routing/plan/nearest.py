@@ -85,19 +85,24 @@ def moved_request(inputs: Inputs, made: Plan) -> Iterator[Move]:
         yield Move(
             f"a score of {words} (it is {score:.2f})".replace("of below", "below"), abs(threshold - score), moved
         )
-    # (2) The length, over or under its threshold.
+    # (2) The local model's opinion, where it is asked for one.
+    if made.undecided or query.opinion is not None:
+        for opinion, words in ((1.0, "hard"), (0.0, "easy")):
+            moved = inputs._replace(query=_query(query, opinion=opinion))
+            yield Move(f"the local model finding it {words}", 0.01, moved)
+    # (3) The length, over or under its threshold.
     tokens = limit if facts.prompt_tokens > limit else limit + 1
     distance = 1 - min(tokens, facts.prompt_tokens) / max(tokens, facts.prompt_tokens, 1)
     moved = inputs._replace(query=_query(query, replace(facts, prompt_tokens=tokens)))
     yield Move(f"{tokens} prompt tokens (about {facts.prompt_tokens})", distance, moved)
-    # (3) Each task that the settings name.
+    # (4) Each task that the settings name.
     by_task = escalation.complexity if isinstance(escalation.complexity, dict) else {}
     tasks = (*escalation.tasks, *(rule.when.task or "" for rule in inputs.policy.rules), *by_task, "code", EXTRACTION)
     for at, task in enumerate(dict.fromkeys(tasks)):
         if task not in ("", "default", query.task):
             moved = inputs._replace(query=_query(query, task=task))
             yield Move(f"the task {task} (it is {query.task})", 0.6 + at / 100, moved)
-    # (4) The caller's own demands.
+    # (5) The caller's own demands.
     predicted = fleet.local.predicted_ttft_s * 1000 if fleet.local else 0.0
     if hints.requires:
         moved = inputs._replace(
@@ -159,8 +164,10 @@ def moved_settings(inputs: Inputs, made: Plan) -> Iterator[Move]:
         yield Move("no rules", 0.5, inputs._replace(policy=dataclasses.replace(policy, rules=())))
 
 
-def _query(query: RoutingQuery, facts: Facts | None = None, **read: object) -> RoutingQuery:
-    """A request with other facts, or with a task or a score other than its text has."""
-    moved = RoutingQuery(facts or query.facts, query.text)
+def _query(
+    query: RoutingQuery, facts: Facts | None = None, opinion: float | None = None, **read: object
+) -> RoutingQuery:
+    """A request with other facts or another opinion, or with a task or a score other than its text has."""
+    moved = RoutingQuery(facts or query.facts, query.text, query.opinion if opinion is None else opinion)
     moved.__dict__.update({"task": query.task, "score": query.score, **read})
     return moved

@@ -6,7 +6,8 @@
     4 inability   the engine lacks it (certificate, operation, tools, modality, window), or is not up
     5 task        one of `tasks`
     6 context     prompts past `context_tokens`
-    7 complexity  the score reaches the task's threshold; labelling and reading out of a given text never leave for it
+    7 complexity  the score reaches the task's threshold, or near it the local model finds the prompt hard; labelling and
+                  reading out of a given text never leave for it
     8 hurry       the caller's own `ttft_ms`
     9 load        queue depth, KV cache, GPU, predicted TTFT
    10 waiting     what a later first token costs by `wait_usd_per_s` is more than what the target costs
@@ -35,6 +36,7 @@ from runtime.routing.confidence import ConfidenceMap, EarlyLook
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
 from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
+from runtime.routing.plan.opinion import HARD, can_be_asked, in_band
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_targets, words_of
@@ -81,6 +83,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     pinned: the target may be retried and never replaced. look: at the engine's answer as it begins, where that may send
     the request to the candidates behind it. move: the second look at a request while it waits for the engine.
+    undecided: the local model's opinion, which was not asked, would decide; the plan is that of the score alone.
     degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is the same.
     """
 
@@ -94,6 +97,7 @@ class Plan(msgspec.Struct, frozen=True):
     advice: str = ""
     look: EarlyLook | None = None
     move: LateMove | None = None
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,14 @@ class _Case(msgspec.Struct, frozen=True):
             if order
             else ()
         )
+
+    def hard(self, threshold: float) -> str:
+        """Why the prompt is taken to be hard, by its score or, near the threshold, by the local model's opinion; "" if not."""
+        score, opinion = self.query.score, self.query.opinion
+        words = f"score {score:.2f}, the threshold is {threshold:g}"
+        if opinion is None or self.policy.escalation.classifier == "off" or not in_band(score, threshold):
+            return words if score >= threshold else ""
+        return f"the local model finds it hard ({opinion:.2f}); {words}" if opinion >= HARD else ""
 
     def weighed(self) -> Weighed | None:
         """The box against the first target that could take the request; None where there is none with a price."""
@@ -204,7 +216,9 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
     home = _Wish(Reason.DEFAULT, "batch work stays on the box", (LOCAL,))
     wish = home if stays and local else _wish(case, named if isinstance(named, Auto) else Auto())
-    return _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
+    made = _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
+    hangs = policy.escalation.classifier != "off" and _hangs_on_an_opinion(case, wish)
+    return replace(made, undecided=True) if hangs else made
 
 
 def _pinned(case: _Case, name: str, served: str | None) -> Plan:
@@ -259,8 +273,8 @@ def _wish(case: _Case, auto: Auto) -> _Wish | None:
     # (7) A prompt from which a stronger model is expected to make more.
     task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
     threshold = escalation.threshold(task)
-    if task != EXTRACTION and threshold < 1 and (score := case.query.score) >= threshold:
-        return _Wish(Reason.COMPLEXITY, f"score {score:.2f}, the threshold is {threshold:g}", case.route(scored=True))
+    if task != EXTRACTION and threshold < 1 and (words := case.hard(threshold)):
+        return _Wish(Reason.COMPLEXITY, words, case.route(scored=True))
     # (8) The caller wants a first token sooner than the engine is predicted to give it.
     wanted, predicted = facts.hints.ttft_ms, local.predicted_ttft_s * 1000
     if wanted is not None and predicted > wanted:
@@ -282,6 +296,8 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     calm = "nothing crosses a threshold" if local else ""
     if local and local.predicted_ttft_s:
         calm += f"; first token predicted in {local.predicted_ttft_s * 1000:.0f} ms"
+    if case.policy.escalation.classifier != "off" and case.query.opinion is not None:
+        calm += f"; the local model's opinion is {case.query.opinion:.2f}, hard from {HARD:g} on"
     if wish is None and case.policy.escalation.wait_usd_per_s and (sums := case.weighed()) is not None:
         calm += f"; {sums.words}"
     chosen = wish or _Wish(Reason.DEFAULT, calm, (LOCAL, *case.route()))
@@ -314,6 +330,18 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
         forbidden = [item.reason for item in rejected if item.reason in _FORBIDS]
         reason, degraded = (forbidden[0], ()) if forbidden else (reason, (NO_TARGET,))
     return Plan((Candidate(able[0], reason, words),), reason, words, degraded, considered=rejected)
+
+
+def _hangs_on_an_opinion(case: _Case, wish: _Wish | None) -> bool:
+    """True if nothing but the score decides, it is near its threshold, and the engine can be asked for its opinion."""
+    escalation, query, local = case.policy.escalation, case.query, case.fleet.local
+    if local is None or escalation.mode == "off" or (wish is not None and wish.reason is not Reason.COMPLEXITY):
+        return False
+    if not (case.policy.directory.order and case.able(LOCAL) and can_be_asked(query, local, local.target)):
+        return False
+    threshold = escalation.threshold(query.task)
+    near = query.task != EXTRACTION and threshold < 1 and in_band(query.score, threshold)
+    return near and any(map(case.able, case.route(scored=True)))
 
 
 def _look(case: _Case) -> EarlyLook | None:

@@ -48,7 +48,8 @@ class ExplainPage:
 def explained(explanation: Explanation) -> dict[str, Any]:
     """An explanation as `/hearth/explain` and `hearth explain --json` show it.
 
-    threshold: None where no score sends the request away. load: each value over its threshold, by reason.
+    threshold: None where no score sends the request away. opinion: the local model's, None where it was not asked, which an
+    explanation never does. undecided: it would be asked, and would decide. load: each value over its threshold, by reason.
     """
     query, plan = explanation.inputs.query, explanation.plan
     facts, local = query.facts, explanation.inputs.fleet.local
@@ -58,6 +59,8 @@ def explained(explanation: Explanation) -> dict[str, Any]:
         "score": query.score,
         "task": query.task,
         "threshold": threshold if query.task != EXTRACTION and threshold < 1 else None,
+        "opinion": query.opinion,
+        "undecided": plan.undecided,
         "moving_words": [{"word": word, "weight": round(weight, 4)} for word, weight in query.moving_words()],
         "prompt_tokens": facts.prompt_tokens,
         "facts": {

@@ -43,7 +43,8 @@ class Escalation(Section):
         default=0.0, description="share of requests that shall leave, held by moving the complexity threshold; 0: off"
     )
     classifier: Literal["off", "engine"] = Field(
-        default="off", description="off | engine (the local model judges in one token how hard the prompt is)"
+        default="off",
+        description="off | engine (within 0.15 of `complexity` the local model judges in one token how hard the prompt is)",
     )
     confidence: Share = Field(
         default=0.0,

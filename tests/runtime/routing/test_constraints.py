@@ -44,7 +44,8 @@ facts = st.builds(
     logprobs=st.booleans(),
     hints=st.builds(Hints, requires=CERTIFICATES, max_cost_usd=st.sampled_from([None, None, 0.01])),
 )
-queries = st.builds(RoutingQuery, facts, st.sampled_from(["hello", "```python\ndef f(): pass\n```"]).map(PromptText))
+texts = st.sampled_from(["hello", "```python\ndef f(): pass\n```"]).map(PromptText)
+queries = st.builds(RoutingQuery, facts, texts, st.sampled_from([None, 0.2, 0.8]))
 chains = st.lists(st.sampled_from([LOCAL, *NAMES]), min_size=1, max_size=3, unique=True).map(tuple)
 routes = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
 pressures = st.sampled_from([Pressure(), Pressure(Reason.QUEUE_DEPTH, 2.0, "10 wait")])
@@ -58,7 +59,11 @@ def boxes(draw: st.DrawFn) -> tuple[Fleet, RoutingPolicy]:
     state = LocalState(local, draw(st.integers(0, 1)), pressure=draw(pressures))
     rules = tuple(Rule(when=When(), to=chain) for chain in draw(st.lists(chains, max_size=1)))
     policy = RoutingPolicy(
-        Escalation(mode=draw(st.sampled_from(["act", "act", "advise", "off"]))),
+        Escalation(
+            mode=draw(st.sampled_from(["act", "act", "advise", "off"])),
+            classifier=draw(st.sampled_from(["off", "engine"])),
+            complexity=draw(st.sampled_from([0.1, 0.62, 0.9])),
+        ),
         rules,
         Routes(code=draw(routes), multimodal=draw(routes), default=draw(routes)),
         build(local, targets, {}, override=draw(st.sampled_from([None, None, "two"]))),
