@@ -39,6 +39,7 @@ from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.desk import Desk
 from runtime.life.life import live
+from runtime.routing.facts.hints import MEMBER
 from runtime.settings import BatchSettings
 from runtime.trust.caller import Caller, Scope
 from runtime.wire.api_error import ApiError
@@ -118,6 +119,8 @@ class BatchLane:
 
     async def _turn(self) -> bool:
         """Brings every batch as far as it can go now. True while there is one."""
+        if not self._store.begun:
+            return False
         now = int(self._desk.wall())
         if now - self._swept_at >= _SWEEP_S:
             self._swept_at = now
@@ -201,6 +204,9 @@ class BatchLane:
             for member in _NOT_HERE:
                 if body.data.get(member):
                     raise BadBody(f"a line of a batch has no {member!r}", member)
+            hints = body.data.get(MEMBER)
+            if isinstance(hints, dict) and hints.get("priority") not in (None, "batch"):
+                raise BadBody("a line of a batch has no priority but 'batch'", f"{MEMBER}.priority")
             caller = Caller(batch.owner, frozenset({Scope.GENERATE}))
             ask = Ask(id, dialect, body, _HEADERS, self._desk.clock(), caller, frozenset(batch.requires))
             settled = await live(self._desk, ask, sink)

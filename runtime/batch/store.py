@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runtime import sqlite_files
-from runtime.batch.database import BatchDatabase
+from runtime.batch.database import FILE, BatchDatabase
 from runtime.conversations.background import Background, QueueFullError
 from runtime.wire.api_error import ApiError
 
@@ -28,6 +28,11 @@ class BatchStore:
         self._folder, self._timeout_s = folder, timeout_s
         self._thread = Background("batches")
         self._database: BatchDatabase | None = None
+
+    @property
+    def begun(self) -> bool:
+        """True if there may be something in it. A box that never had a batch gets no file for looking."""
+        return self._database is not None or (self._folder / FILE).exists()
 
     async def call(self, work: Callable[[BatchDatabase], _Result]) -> _Result:
         """Runs `work` in the database's thread. What it raises itself comes out; ApiError 503 for a fault of the disk."""
@@ -59,7 +64,7 @@ class BatchStore:
             except sqlite3.DatabaseError as fault:
                 if not sqlite_files.damaged(fault):
                     raise
-                place = sqlite_files.set_aside(self._folder / "batches.sqlite3")
+                place = sqlite_files.set_aside(self._folder / FILE)
                 _log.error(
                     "batches.sqlite3 was damaged (%s); it was moved to %s and a new one begun", fault, place.name
                 )

@@ -6,6 +6,7 @@ Own mount, process, IPC and host-name namespaces; the network is the machine's. 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -18,6 +19,7 @@ import psutil
 from scripts.image.build import Image
 
 UNSHARED = ("--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--propagation", "private")
+_KILLED_WITHIN_S = 30.0
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
 
@@ -55,8 +57,15 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._outer.kill()
-        self._outer.wait()
+        # With PID 1 every process of its namespace ends. `--kill-child` does not do that once it runs as the user: a process
+        # that changes its user loses the signal of its parent's death.
+        with contextlib.suppress(IndexError, psutil.NoSuchProcess):
+            self.init.kill()
+        try:
+            self._outer.wait(_KILLED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._outer.kill()
+            self._outer.wait()
 
     def _entering(self, command: Sequence[str]) -> list[str]:
         """The command as the user, in the image's root and folder, with the image's environment and no privileges."""

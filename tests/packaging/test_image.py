@@ -169,6 +169,14 @@ def test_sigterm_lets_an_open_answer_finish(image: Image, engine: str, tmp_path:
         assert "stopped" in container.log.read_text()
 
 
+def test_leaving_it_ends_whatever_runs(image: Image, engine: str, tmp_path: Path) -> None:
+    """A container that nobody stopped leaves no process behind."""
+    with started(image, engine, tmp_path) as (container, _):
+        inside = container.processes()
+        assert all(each.is_running() for each in inside)
+    assert [each for each in inside if each.is_running()] == []
+
+
 def test_without_a_key_it_ends_with_a_sentence(image: Image, port: int, tmp_path: Path) -> None:
     """On 0.0.0.0 nothing is served without one; the sentence names the variable."""
     env = {"HEARTH_SERVER__PORT": str(port)}

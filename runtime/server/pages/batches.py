@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -35,14 +35,24 @@ _MOST_MESSAGE_BATCHES = 1000  # of a page
 _RESULTS_AT_A_TIME = 200
 
 
+# Bounds of the wire: they are stored with the batch and come back with every look at it.
+_Metadata = dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]]
+
+
 class _Wanted(msgspec.Struct):
     input_file_id: str
     endpoint: Any = None
     completion_window: str = "24h"
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[_Metadata, msgspec.Meta(max_length=16)] | None = None
+    hearth: Any = None
+
+
+class _Hinted(msgspec.Struct):
+    hearth: Any = None
 
 
 _wanted = msgspec.json.Decoder(_Wanted)
+_hinted = msgspec.json.Decoder(_Hinted)
 
 
 class BatchPages:
@@ -78,9 +88,9 @@ class BatchPages:
         window = _WINDOW.fullmatch(wanted.completion_window)
         if window is None:
             raise ApiError(400, "completion_window must be a number of hours, as 24h", "invalid", "completion_window")
-        owner, requires = request.caller.id, requires_of(request)
+        owner, requires = request.caller.id, requires_of(request, wanted.hearth)
         file = await self._store.call(lambda database: database.file(wanted.input_file_id, owner))
-        if file is None or file.purpose != "batch":
+        if file is None or file.purpose != "batch" or file.expires_at <= self._desk.wall():
             words = f"no input file {wanted.input_file_id[:100]!r} of purpose 'batch' is kept"
             raise ApiError(400, words, "file_not_found", "input_file_id")
         batch = self._new("openai", wanted.endpoint, owner, {*requires, *file.requires}, int(window[1]))
@@ -116,7 +126,9 @@ class BatchPages:
         except Refused as refused:
             first = refused.errors[0]
             raise ApiError(400, first.message, first.code, first.param) from refused
-        batch = self._new("messages", MESSAGES, request.caller.id, set(requires_of(request)), 24)
+        batch = self._new(
+            "messages", MESSAGES, request.caller.id, set(requires_of(request, _hinted.decode(body).hearth)), 24
+        )
         batch = batch.at("in_progress", batch.created_at)
         await self._store.call(lambda database: database.add_batch(batch, lines))
         self._lane.wake()

@@ -104,19 +104,21 @@ async def test_too_many_requests_are_refused(tmp_path: Path) -> None:
 
 
 async def test_what_a_line_may_not_ask_goes_to_the_error_file(tmp_path: Path) -> None:
-    """A stream, a cloud by name, a bad body: each line fails alone, the others are answered."""
+    """A stream, a cloud by name, a priority before others, a bad body: each line fails alone, the others are answered."""
     lines = [
         line("ok"),
         line("stream", stream=True),
         line("cloud", model="big"),
+        line("first", hearth={"priority": "interactive"}),
         json.dumps({"custom_id": "bad", "url": CHAT, "body": {"model": "auto"}}),
     ]
     setup = Setup(engine_backend((Turn([whole("fine")]),)), clouds=[cloud("big", Turn([whole("never")]))])
     async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
         batch = await ended(sdk, await begun(sdk, lines))
-        assert (batch.status, batch.request_counts.completed, batch.request_counts.failed) == ("completed", 1, 3)
+        assert (batch.status, batch.request_counts.completed, batch.request_counts.failed) == ("completed", 1, 4)
         failed = {row["custom_id"]: row["response"] for row in await lines_of(sdk, batch.error_file_id)}
-        assert {name: each["status_code"] for name, each in failed.items()} == {"stream": 400, "cloud": 400, "bad": 400}
+        assert failed.keys() == {"stream", "cloud", "first", "bad"}
+        assert {each["status_code"] for each in failed.values()} == {400}
         assert failed["cloud"]["body"]["error"]["code"] == "batch_escalation_off"
 
 
@@ -247,22 +249,92 @@ async def test_files_and_batches_belong_to_their_key(tmp_path: Path) -> None:
         assert (await mine.files.delete(batch.input_file_id)).deleted
 
 
-async def test_a_requirement_of_the_file_holds_for_every_line(tmp_path: Path) -> None:
-    """With an escalating lane, a certificate that nobody off the box has keeps the lines on it."""
+@pytest.mark.parametrize("place", ["file", "batch", "body", "line", None])
+async def test_a_requirement_holds_for_every_line(tmp_path: Path, place: str | None) -> None:
+    """Wherever it was made: with an escalating lane, a certificate that nobody off the box has keeps the lines on it."""
     setup = Setup(
         engine_backend((Turn([whole("box")]),)),
         clouds=[cloud("big", Turn([whole("cloud")]))],
         batch=BatchSettings(escalate=True),
     )
+    header, member = {"x-hearth-requires": "hipaa"}, {"hearth": {"requires": ["hipaa"]}}
     async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
         door.desk.planner.policy = dataclasses.replace(replace_escalation(door, queue_depth=0), batch_leaves=True)
-        free = await ended(sdk, await begun(sdk, [line("q")]))
-        bound = await ended(sdk, await begun(sdk, [line("q")], extra_headers={"x-hearth-requires": "hipaa"}))
-        texts = [
-            (await lines_of(sdk, batch.output_file_id))[0]["response"]["body"]["choices"][0]["message"]["content"]
-            for batch in (free, bound)
-        ]
-        assert texts == ["cloud", "box"]
+        own: dict[str, Any] = member if place == "line" else {}
+        content = line("q", **own).encode()
+        upload = header if place == "file" else None
+        file = await sdk.files.create(file=("in.jsonl", content), purpose="batch", extra_headers=upload)
+        batch = await sdk.batches.create(
+            input_file_id=file.id,
+            endpoint=CHAT,
+            completion_window="24h",
+            extra_headers=header if place == "batch" else None,
+            extra_body=member if place == "body" else None,
+        )
+        (row,) = await lines_of(sdk, (await ended(sdk, batch.id)).output_file_id)
+        text = row["response"]["body"]["choices"][0]["message"]["content"]
+        assert text == ("box" if place else "cloud")
+
+
+@pytest.mark.parametrize("place", ["headers", "body", None])
+async def test_a_requirement_of_a_message_batch_holds_for_every_line(tmp_path: Path, place: str | None) -> None:
+    """In its headers or in its body."""
+    setup = Setup(
+        engine_backend((Turn(told("box")),)),
+        clouds=[cloud("big", Turn(told("cloud")))],
+        batch=BatchSettings(escalate=True),
+    )
+    header, member = {"x-hearth-requires": "hipaa"}, {"hearth": {"requires": ["hipaa"]}}
+    async with (
+        opened(setup, tmp_path) as door,
+        anthropic.AsyncAnthropic(base_url=door.url, api_key="none", max_retries=0) as sdk,
+    ):
+        door.desk.planner.policy = dataclasses.replace(replace_escalation(door, queue_depth=0), batch_leaves=True)
+        params: Any = {"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        made = await sdk.messages.batches.create(
+            requests=[{"custom_id": "a", "params": params}],
+            extra_headers=header if place == "headers" else None,
+            extra_body=member if place == "body" else None,
+        )
+        async with asyncio.timeout(20):
+            while (await sdk.messages.batches.retrieve(made.id)).processing_status != "ended":
+                await asyncio.sleep(0.02)
+        (row,) = [each async for each in await sdk.messages.batches.results(made.id)]
+        assert row.result.model_dump()["message"]["content"][0]["text"] == ("box" if place else "cloud")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"extra_body": {"hearth": {"require": ["hipaa"]}}},
+        {"extra_headers": {"x-hearth-require": "hipaa"}},
+        {"metadata": {str(n): "x" for n in range(17)}},
+        {"metadata": {"k" * 65: "x"}},
+        {"metadata": {"k": "x" * 513}},
+        {"completion_window": "soon"},
+        {"endpoint": "/v1/messages"},
+    ],
+)
+async def test_a_batch_that_cannot_be_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
+    """A misspelt demand, metadata above the wire's bounds, a window or an endpoint that is none: nothing is stored."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door, sdk_of(door) as sdk:
+        file = await sdk.files.create(file=("in.jsonl", line("q").encode()), purpose="batch")
+        asked: dict[str, Any] = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h"}
+        with pytest.raises(openai.BadRequestError):
+            await sdk.batches.create(**asked | members)
+        assert (await sdk.batches.list()).data == []
+
+
+async def test_a_file_past_its_end_begins_no_batch(tmp_path: Path) -> None:
+    """It is as gone as a deleted one."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door, sdk_of(door) as sdk:
+        after: Any = {"anchor": "created_at", "seconds": 3600}
+        content = ("in.jsonl", line("q").encode())
+        file = await sdk.files.create(file=content, purpose="batch", expires_after=after)
+        wall = door.desk.wall
+        door.desk.wall = lambda: wall() + 3601
+        with pytest.raises(openai.BadRequestError):
+            await sdk.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
 
 
 async def test_message_batches_by_the_sdk(tmp_path: Path) -> None:
@@ -332,6 +404,13 @@ async def test_a_line_is_tried_again_when_every_candidate_failed(tmp_path: Path)
         batch = await ended(sdk, await begun(sdk, [line("q")]))
         (row,) = await lines_of(sdk, batch.error_file_id)
         assert row["response"]["status_code"] == 503 and batch.request_counts.failed == 1
+
+
+async def test_a_box_without_batches_has_no_file_of_them(tmp_path: Path) -> None:
+    """The lane looks for work and makes nothing."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door:
+        assert (await door.chat()).status_code == 200
+    assert not (tmp_path / "batches.sqlite3").exists() and not (tmp_path / "files").exists()
 
 
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/batches"])
