@@ -19,12 +19,13 @@ from runtime.cli.client import address_of, client, faults_in_words, refusal, set
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
 from runtime.cli.streams import as_text
+from runtime.compose.confidence import read_map
 from runtime.compose.targets import offline_planner
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.names import AUTO
 from runtime.server.pages.explain import explained
 from runtime.settings import Settings
-from runtime.settings.environment import environment
+from runtime.settings.environment import environment, state_dir
 from runtime.wire.raw_body import BadBody, RawBody
 
 Explainer = Callable[[RawBody], Mapping[str, Any]]
@@ -54,7 +55,7 @@ def explain(
         raise CommandError('give one of: a prompt ("…"), --file request.json, --batch prompts.jsonl', Exit.USAGE)
     env = environment()
     with ExitStack() as stack:
-        explainer = _live(stack, url, config, env) if live else offline(settings_from(config, env))
+        explainer = _live(stack, url, config, env) if live else offline(settings_from(config, env), env)
         if batch is not None:
             bad = explain_lines(_open(stack, batch), model, explainer, sys.stdout)
             sys.stdout.flush()
@@ -74,9 +75,10 @@ def explain(
             sys.stdout.write(_encode(shown).decode() + "\n" if as_json else describe(shown, paint_for(sys.stdout, env)))
 
 
-def offline(settings: Settings) -> Explainer:
-    """An explainer that plans in this process, for an idle engine."""
-    planner = offline_planner(settings)
+def offline(settings: Settings, env: Mapping[str, str]) -> Explainer:
+    """An explainer that plans in this process, for an idle engine, with the confidence map in the state folder."""
+    known = read_map(settings, env, state_dir(env)) if settings.escalation.confidence else None
+    planner = offline_planner(settings, confidence=known)
 
     def explain_one(body: RawBody) -> Mapping[str, Any]:
         return explained(planner.explain(dialect_of(body).name, body.data, {}))

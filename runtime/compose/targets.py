@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from runtime.contract.targets import Target
 from runtime.fleet.fleet import Clouds
 from runtime.life.kept import limits_of, mark
 from runtime.life.planning import IdleFleet, IdlePlanner, Planner
+from runtime.routing.confidence import ConfidenceMap
 from runtime.routing.plan import names
 from runtime.routing.plan.names import Lent
 from runtime.routing.plan.plan import RoutingPolicy
@@ -144,8 +145,10 @@ def leaving(settings: Settings) -> list[str]:
     return [f"a prompt that scores {shown} or more leaves for {usable[0]}; escalation.complexity = 1 keeps it here"]
 
 
-def offline_planner(settings: Settings, clock: Callable[[], float] = time.monotonic) -> IdlePlanner:
-    """Decides as a runtime on an idle box would. Opens no socket, starts nothing."""
+def offline_planner(
+    settings: Settings, clock: Callable[[], float] = time.monotonic, confidence: ConfidenceMap | None = None
+) -> IdlePlanner:
+    """Decides as a runtime on an idle box would. confidence: the map of its model. Opens no socket, starts nothing."""
     local = idle_target(
         engine_spec(settings, Path()), frozenset(settings.engine.certified), settings.timeouts_of("local")
     )
@@ -156,4 +159,4 @@ def offline_planner(settings: Settings, clock: Callable[[], float] = time.monoto
         return cloud.facts(lent.target, accounts[lent.lender], lent.model, None, None)
 
     fleet = IdleFleet(local, {name: each.target for name, each in known.usable.items()}, known.absent, lend)
-    return IdlePlanner(Planner(policy(settings, local, known)), fleet, clock)
+    return IdlePlanner(Planner(replace(policy(settings, local, known), confidence=confidence)), fleet, clock)

@@ -14,6 +14,8 @@ import pytest
 
 from runtime.cli.exits import Exit
 from runtime.cli.group import run
+from runtime.compose.confidence import write_map
+from tests.fakes.sureness import BY_MEAN
 from tests.runtime.cli.fake_runtime import Reply, as_json, fake_runtime
 
 BIG = "openai/big-model"
@@ -53,6 +55,20 @@ def batch(
     file.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
     code, out, _ = explain(capsys, "--batch", str(file), "--config", config)
     return code, [json.loads(line) for line in out.splitlines()]
+
+
+def test_the_confidence_map_in_the_state_folder_is_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a runtime would: with a map of this model the words say that the answer may leave, without one nothing of it."""
+    config, state = tmp_path / "hearth.toml", tmp_path / "state"
+    engine = '[engine]\nmodel = "small"\nurl = ["http://127.0.0.1:9/v1"]\n'
+    config.write_text(f"{engine}{CONFIG}confidence = 0.4\ncomplexity = 1\n")
+    monkeypatch.setenv("HEARTH_STATE_DIR", str(state))
+    _, without, _ = explain(capsys, "hello", "--config", str(config))
+    write_map(BY_MEAN, state)
+    code, out, _ = explain(capsys, "hello", "--config", str(config))
+    assert code == Exit.OK and "leaves if its early confidence is below 0.4" in out and "confidence" not in without
 
 
 @pytest.fixture
