@@ -22,12 +22,21 @@ _SURE_MARKED = (
     *("#include", "Traceback (most recent", "def __", "();\n", "console.log(", "<?php", "#!/bin", "std::", "</div>"),
     *("<html", "=> {", "){\n", ") {\n", "func main(", "int main(", "() => "),
 )
-_SIGNS = (
-    *("def ", "return ", "import ", "print(", "):\n", "();", "};", " => ", " == ", " != ", "&&", " || ", "</", "/>"),
-    *(".then(", "${", "const ", "null;", "[i]", "i++", "++)", "SELECT ", " FROM ", " WHERE ", " JOIN ", "self."),
-    *("elif ", "lambda ", "function(", "()", "range(", "len(", ".map(", ".get(", "&mut", "->", "+=", " = new "),
-    *("for (", "if (", "while ("),
-)
+# By a mark that all of a group hold: a group is searched for only where its mark occurs.
+_SIGNS = {
+    "(": ("print(", "();", ".then(", "function(", "()", "range(", "len(", ".map(", ".get(", "for (", "if (", "while ("),
+    "=": (" => ", " == ", " != ", "+=", " = new "),
+    ":": ("):\n",),
+    "&": ("&&", "&mut"),
+    "<": ("</",),
+    ">": ("/>", "->"),
+    "+": ("i++", "++)"),
+    ";": ("};", "null;"),
+    " ": ("def ", "return ", "import ", " || ", "const ", "SELECT ", " FROM ", " WHERE ", " JOIN ", "elif ", "lambda "),
+    ".": ("self.",),
+    "[": ("[i]",),
+    "$": ("${",),
+}
 _STARTS = (
     *("import ", "from ", "def ", "class ", "#!/", "SELECT ", "<?php", "package ", "const ", "function ", "public "),
 )
@@ -70,7 +79,7 @@ def is_code(text: str) -> bool:
         return True
     if not any(map(text.__contains__, _MARKS)):
         return False
-    signs = sum(map(text.__contains__, _SIGNS))
+    signs = sum([sum(map(text.__contains__, group)) for mark, group in _SIGNS.items() if mark in text])
     if signs >= 2 or (signs and (_FENCE in text or text.startswith(_STARTS))):
         return True
     tag = text.partition(_FENCE)[2][:16].lower().split("\n")[0].strip()

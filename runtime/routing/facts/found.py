@@ -5,37 +5,45 @@ Thousands of cues are not searched one by one: each is looked for only where its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Set
 
 from runtime.routing.facts.cues import CUES
 
 _BEGINNING = 3  # letters by which a cue that begins a word is found
 
-_BY_WORD: dict[str, list[tuple[str, str]]] = {}
-_BY_BEGINNING: dict[str, list[tuple[str, str]]] = {}
+_WORD: dict[str, list[str]] = {}  # lists by a cue that is one word
+_BY_WORD: dict[str, list[tuple[str, str]]] = {}  # cues of several words by their first
+_BY_BEGINNING: dict[str, dict[str, tuple[str, ...]]] = {}  # by list, the beginnings of words that begin so
 _ANYWHERE: list[tuple[str, str]] = []  # of ASCII letters
 _WIDE: list[tuple[str, str]] = []  # of scripts without spaces, and of inflected words
 for _name, _cues in CUES.items():
     for _cue in _cues:
-        _first, _space, _ = _cue[1:].partition(" ")
+        _first, _space, _behind = _cue[1:].partition(" ")
         if not _cue.startswith(" ") or (not _space and len(_first) < _BEGINNING):
             (_ANYWHERE if _cue.isascii() else _WIDE).append((_cue, _name))
-        elif _space:
+        elif _behind:
             _BY_WORD.setdefault(_first, []).append((_cue, _name))
+        elif _space:
+            _WORD.setdefault(_first, []).append(_name)
         else:
-            _BY_BEGINNING.setdefault(_first[:_BEGINNING], []).append((_cue, _name))
+            _begun = _BY_BEGINNING.setdefault(_first[:_BEGINNING], {})
+            _begun[_name] = (*_begun.get(_name, ()), _first)
 
 
-def cues_in(flat: str, words: Iterable[str]) -> Set[str]:
+def cues_in(flat: str, words: Set[str]) -> Set[str]:
     """The names of the lists. flat: lower-case words between single spaces; words: the same words."""
     found: set[str] = set()
+    for word in words & _WORD.keys():
+        found.update(_WORD[word])
+    for word in words & _BY_WORD.keys():
+        for cue, name in _BY_WORD[word]:
+            if name not in found and cue in flat:
+                found.add(name)
     for word in words:
-        for cue, name in _BY_WORD.get(word, ()):
-            if name not in found and cue in flat:
-                found.add(name)
-        for cue, name in _BY_BEGINNING.get(word[:_BEGINNING], ()):
-            if name not in found and cue in flat:
-                found.add(name)
+        if (begun := _BY_BEGINNING.get(word[:_BEGINNING])) is not None:
+            for name, beginnings in begun.items():
+                if name not in found and word.startswith(beginnings):
+                    found.add(name)
     for cue, name in _ANYWHERE if flat.isascii() else (*_ANYWHERE, *_WIDE):
         if name not in found and cue in flat:
             found.add(name)

@@ -48,10 +48,10 @@ def stem_of(prompt: str) -> Stem:
     if len(prompt) > _END + _BEGIN:
         cut = prompt.rfind("\n", _BEGIN, len(prompt) - _END)
         cut = cut if cut >= max(_BEGIN, len(prompt) - 2 * _END) else len(prompt) - _END
-        front, end = _LEADING.sub("", _ASKING.sub("", prompt[:_BEGIN])) + prompt[_BEGIN:cut], stem_of(prompt[cut:])
+        front, end = _unled(_ASKING.sub("", prompt[:_BEGIN])) + prompt[_BEGIN:cut], stem_of(prompt[cut:])
         front += "\n" if prompt[cut] == "\n" else " "
         return Stem(front + end.text, front + end.whole, end.doubtful)
-    bare = _LEADING.sub("", _ASKING.sub("", prompt))
+    bare = _unled(_ASKING.sub("", prompt))
     bare = (_CLOSING.sub("", bare) if "\n" in bare else bare).strip() or prompt.strip()
     # (1) Options in the line itself: marks that follow each other.
     inline = (
@@ -79,3 +79,9 @@ def stem_of(prompt: str) -> Stem:
     if _LEAST <= behind <= _MOST and all(len(line) <= _OPTION for line in lines[-behind:]):
         return Stem("\n".join(lines[:-behind]), bare, lines[-1])
     return Stem(_MARK.sub("", bare), bare)
+
+
+def _unled(text: str) -> str:
+    """A text without a leading "Question:". Matched once: `sub` would look at every character."""
+    leading = _LEADING.match(text)
+    return text[leading.end() :] if leading else text

@@ -36,6 +36,7 @@ _SEAMS = re.compile(r"(?<=[\u3040-\ud7af])(?=[a-z0-9])|(?<=[a-z0-9+#])(?=[\u3040
 _QUOTED = re.compile(
     r"\"[^\"\n]{12,}\"|“[^”]{12,}”|«[^»]{12,}»|「[^」]{8,}」|'[^'\n]{24,}'|\"\"\".*?\"\"\"|<(\w+)>.*?</\1>", re.S
 )
+_QUOTES = ('"', "“", "«", "「", "</")
 _ROLE = re.compile(r"^\s*(?:you are|act as|imagine you are|pretend to be)\b[^.\n:]*[.\n:]\s*(?=\S)", re.I)
 _SHOWN = re.compile(r"[\"“«「『]|[:?]\s+\S|：|？|\n|\.\s+\S")  # a text is shown behind the instruction or in quotes
 _QUOTE_BEHIND = re.compile(r"[?:.？：。]\s*(?:\"[^\"]{10,}\"|“[^”]{10,}”|«[^»]{10,}»|「[^」]{6,}」|'[^']{10,}')\s*$")
@@ -78,6 +79,7 @@ _POINTED = re.compile(
     rf"(?: [\w-]+){{0,2}}? (?:{'|'.join(_TEXTS)})s?\b|\b(?:{'|'.join(_TEXTS)})s?(?: below\b|: )",
     re.I,
 )
+_POINTING = frozenset({"this", "these", "following", "each", "given", "below"})  # _POINTED has one of them, or a colon
 _CUT = re.compile(r":\s|：|\n")
 _SENTENCE = re.compile(r"[.!?:]\s|[。！？：\n]")
 _APART = bytes((*b"\n-/x*+=(:", *range(0x80, 0x100)))  # what stands between two numbers
@@ -156,7 +158,9 @@ def _task_of_turn(text: str, attached: int, beside: int, *, coded: bool, earlier
     if (
         shown
         and "judged" in seen
-        and ("nouns" in seen or (not _TEXT_WORDS.isdisjoint(words) and _POINTED.search(asked)))
+        and (
+            "nouns" in seen or (_TEXT_WORDS & words and (_POINTING & words or ": " in asked) and _POINTED.search(asked))
+        )
     ):
         return EXTRACTION
     # (2) Code.
@@ -177,8 +181,9 @@ def _task_of_turn(text: str, attached: int, beside: int, *, coded: bool, earlier
 
 def _parts(text: str) -> tuple[str, int]:
     """The instruction of a text, and the number of words that stand beside it."""
-    text = _ROLE.sub("", text)
-    plain = _QUOTED.sub(" ", text)
+    role = _ROLE.match(text)
+    text = text[role.end() :] if role else text
+    plain = _QUOTED.sub(" ", text) if _has(text, _QUOTES) or text.count("'") > 1 else text
     first = _SENTENCE.search(plain)
     given = (len(text) - len(plain)) // 6 + (_count(plain[first.end() :]) if first else 0)
     # (1) An instruction about the text behind it.
@@ -230,7 +235,8 @@ def _is_math(text: str, seen: Set[str], words: Set[str], *, puzzle: bool) -> boo
     flat = _flat(text)
     if numbers * _SPARSE < flat.count(" "):
         return False
-    return _has(flat, cues.QUANTITY) or (numbers >= 3 and " likely " not in flat and _has(flat, cues.ASKED))
+    found_in = cues_in(flat, set(flat.split()))
+    return "quantity" in found_in or (numbers >= 3 and " likely " not in flat and "asked" in found_in)
 
 
 def _read(text: str) -> tuple[Set[str], Set[str]]:
