@@ -7,7 +7,7 @@ length: one interactive request a second with nothing else; a batch alone, which
 itself, because the machine drifts, and the worst round counts:
 
     p95 of the time to a first token beside the batch <= 1.1 x the p95 alone + one step of the engine
-    tokens generated with both >= 0.85 x those of the batch alone
+    tokens read and generated with both >= 0.85 x those of the batch alone
 
 A step is the median time between two tokens of the interactive answers beside the batch. Tokens are vLLM's own count.
 """
@@ -51,7 +51,7 @@ _RUNNING = "vllm:num_requests_running"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a round. ttfts, gaps: seconds, of the interactive requests. tokens_per_s: all that the engine generated."""
+    """A part of a round. ttfts, gaps: seconds, of the interactive requests. tokens_per_s: all that the engine read and generated."""
 
     ttfts: tuple[float, ...] = ()
     gaps: tuple[float, ...] = ()

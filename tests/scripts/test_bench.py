@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runtime.cli.bulk.questions import question_of
+from scripts.bench import batch_lane
 from scripts.bench.confidence import quality
 from scripts.bench.contenders import HEARTH, HEARTH_AGAIN, LITELLM, SGLANG_ROUTER
 from scripts.bench.engine import Side, compare
@@ -99,3 +101,14 @@ def test_sources_outside_the_band_are_not_counted(tmp_path: Path) -> None:
     assert [each["counted"] for each in found["sources"]] == [True, False]
     low, high = found["auroc"]["interval"]
     assert 0.8 < low < found["auroc"]["value"] < high <= 1.0
+
+
+def test_a_round_of_the_batch_lane_is_judged_by_both_bounds() -> None:
+    """First tokens by the step and a tenth, tokens by their share; a failed request is no kept round."""
+    alone = batch_lane.Part(ttfts=(0.1,) * 20)
+    batch = batch_lane.Part(tokens_per_s=100.0)
+    good = batch_lane.Part((0.15,) * 20, (0.05,) * 20, 85.0)
+    assert batch_lane.round_of(alone, batch, good, 0.0).kept
+    assert not batch_lane.round_of(alone, batch, replace(good, ttfts=(0.1601,) * 20), 0.0).kept
+    assert not batch_lane.round_of(alone, batch, replace(good, tokens_per_s=84.0), 0.0).kept
+    assert not batch_lane.round_of(alone, batch, replace(good, failed=1), 0.0).kept
