@@ -17,6 +17,8 @@ from runtime.load.saturation import ReplicaReading, Saturation, choose, read
 from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation
 
+_LATELY_S = 10.0  # others that were here may come again
+
 
 class LaneLoad(msgspec.Struct, frozen=True):
     """The best ready lane at one moment, for one prompt."""
@@ -36,6 +38,7 @@ class Lanes:
         self._saturations: dict[str, Saturation] = {}  # of the same lanes
         self._runs: dict[str, int] = {}  # which run of a replica a ledger belongs to
         self._gpu: tuple[float, float] | None = None
+        self._others_at = -_LATELY_S  # when batch work last had others beside it
 
     def reload(self, escalation: Escalation) -> None:
         """Takes other thresholds over; what was learned of the lanes is kept."""
@@ -102,10 +105,13 @@ class Lanes:
         now = self._clock()
         ledgers = [self.ledger(lane) for lane in ready]
         flights = sum([each.waiting + each.running for each in ledgers])
-        if flights > own and any(each.waiting_now(now) for each in ledgers):
-            return 0
+        if flights > own:
+            self._others_at = now
+            if any(each.waiting_now(now) for each in ledgers):
+                return 0
+        beside = now - self._others_at < _LATELY_S
         begun = max(0, own - flights)  # ours that are on their way to a ledger
-        return sum([max(0, each.spare(now)) for each in ledgers]) - begun
+        return sum([max(0, each.spare(now, beside=beside)) for each in ledgers]) - begun
 
     def listen(self, views: Sequence[ReplicaView], gpus: Sequence[Gpu]) -> None:
         """Takes in the engine's latest telemetry. A replica that was restarted begins with an empty ledger."""

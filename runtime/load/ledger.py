@@ -270,16 +270,25 @@ class Ledger:
         """Mean of the latest prompts, tokens."""
         return round(self._typical)
 
-    def spare(self, now: float) -> int:
+    def spare(self, now: float, *, beside: bool = False) -> int:
         """Requests that may start while one slot and a tenth of the KV cache stay free for others.
 
         While the slots are unknown, a few more than run are tried: as long as they begin at once there are more slots.
+        beside: others are about. Prompts that are read together lengthen the step that the next of them has to wait for, so
+        that they may take no longer than a step; one alone may.
         """
+        self._begin_due(now)
         share = self.kv_share(now)
         if share is not None and share > _KV_SPARE_BELOW:
             return 0
         slots = self.slots or max(_SLOTS_UNKNOWN, self.running + 2 + self.running // _SLOTS_UNKNOWN)
-        return max(1, slots - 1) - len(self._flights)
+        free = max(1, slots - 1) - len(self._flights)
+        if free <= 1 or not beside or not self.learned:
+            return free
+        step, waiting, most = self._decode.at(1.0, max(1.0, self.running)), len(self._queue), 0
+        while most < free and self._prefill.at(waiting + most + 1, self._ahead + (most + 1) * self._typical) <= step:
+            most += 1
+        return most or int(not waiting)
 
     def kv_share(self, now: float) -> float | None:
         """Share of the KV cache in use: our count if the capacity is known, else the engine's gauge while fresh."""

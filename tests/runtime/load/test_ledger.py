@@ -453,3 +453,21 @@ def test_room_for_batch_work() -> None:
         if unknown.spare(0.0) > 0:
             unknown.admit(f"r{number}", 10, None, 0.0)
     assert unknown.waiting <= 6, "those that wait would stand in the way of others"
+
+
+def test_batch_work_beside_others_is_begun_in_small_pieces() -> None:
+    """Nine prompts of 0.1 s would hold the next request up for most of a second; alone they may start together."""
+    ledger = Driven(slots=10)
+    now = serve(ledger, 40)
+    assert (ledger.spare(now), ledger.spare(now, beside=True)) == (9, 1)
+    ledger.admit("first", 500, None, now)
+    assert (ledger.spare(now), ledger.spare(now, beside=True)) == (8, 0)
+    ledger.first_token("first", now + 0.1)
+    assert ledger.spare(now + 0.1, beside=True) == 1
+
+
+def test_short_prompts_are_begun_together_beside_others() -> None:
+    """As many as are read within one step."""
+    ledger = Driven(slots=10)
+    now = serve(ledger, 40, prompt=50, seconds=0.005, step=0.02)
+    assert 2 <= ledger.spare(now, beside=True) <= 4
