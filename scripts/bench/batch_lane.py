@@ -51,7 +51,7 @@ _RUNNING = "vllm:num_requests_running"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a round. ttfts, gaps: seconds, of the interactive requests. tokens_per_s: all that the engine read and generated."""
+    """A part of a round. ttfts, gaps: seconds, of the interactive requests. tokens_per_s: of the engine, read and generated."""
 
     ttfts: tuple[float, ...] = ()
     gaps: tuple[float, ...] = ()
