@@ -22,7 +22,7 @@ import msgspec
 
 from runtime.contract.engine import Telemetry
 from runtime.contract.usage import Usage
-from runtime.load.rates import Lengths, Margin, Plane, Quantile
+from runtime.load.rates import FirstTokens, Lengths, Margin, Plane, Quantile
 
 FRESH_S = 2.0  # seconds; older gauges of the engine are not used
 
@@ -105,7 +105,7 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
         else:
             if batch is not None:
                 ledger._prefill.learn(batch.count, batch.tokens, batch.end - batch.start)
-            ledger._batch = _Batch(ledger._service_start(self), now, 1, self.prompt)
+            ledger._batch = FirstTokens(ledger._service_start(self), now, 1, self.prompt)
         ledger._served_at = now
         ledger._begin(self, now)
         # (3) More answers seen to run than there were thought to be slots: there are more slots.
@@ -174,15 +174,6 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             ledger._lengths.retracted(self.out)
 
 
-class _Batch(msgspec.Struct, gc=False):
-    """First tokens of one step: `count` prompts of `tokens` in all, read between `start` and `end`."""
-
-    start: float
-    end: float
-    count: int
-    tokens: int
-
-
 class Ledger:
     """One replica's requests in flight.
 
@@ -211,7 +202,7 @@ class Ledger:
         self._area_at = 0.0
         self._served_at = 0.0  # when a first token last came
         self._full_until = 0.0  # when the last slot last became free
-        self._batch: _Batch | None = None
+        self._batch: FirstTokens | None = None
         self._prefill = Plane(_PREFILL_LEAN)
         self._decode = Plane(_DECODE_LEAN)
         self._wholes = Plane(_DECODE_LEAN)  # answers in one piece: seconds before the first token, seconds per token

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 _FORGET = 0.98  # weight of all earlier observations when a new one comes: about the last 50 count
 _ENOUGH = 3  # observations before a speed is believed
 _STALL = 4.0  # times the expected: an observation counts as no more,
@@ -141,3 +143,12 @@ class Margin:
         self._spread += _MARGIN_WEIGHT * (abs(error) - self._spread)
         step = self.share if error > self.seconds else self.share - 1.0
         self.seconds = max(0.0, self.seconds + _MARGIN_STEP * self._spread * step)
+
+
+class FirstTokens(msgspec.Struct, gc=False):
+    """First tokens of one step: `count` prompts of `tokens` in all, read between `start` and `end`."""
+
+    start: float
+    end: float
+    count: int
+    tokens: int
