@@ -142,6 +142,10 @@ _GROQ_MEMBERS = frozenset(
         "search_settings",
     }
 )
+# The same sources, of a message of any role. Groq: "property 'reasoning_content' is unsupported" (janhq/jan#8136), and the
+# same of `reasoning` (karthink/gptel#774).
+_GROQ_MESSAGE = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call"})
+_OPENAI_MESSAGE = _GROQ_MESSAGE | {"refusal", "audio"}
 OPENAI = ChatProfile(
     limit="max_completion_tokens",
     efforts=EFFORTS,
@@ -154,10 +158,16 @@ OPENAI = ChatProfile(
     file_ids=True,
     developer=True,
     members=_OPENAI_MEMBERS,
+    message_members=_OPENAI_MESSAGE,
 )
-ELSEWHERE = replace(OPENAI, developer=False, renames=False, members=None)
+ELSEWHERE = replace(OPENAI, developer=False, renames=False, members=None, message_members=None)
 """A server of one's own behind a base URL: it may know more members, and fewer roles."""
-GROQ = ChatProfile(limit="max_completion_tokens", members=_GROQ_MEMBERS, efforts=("none", "low", "medium", "high"))
+GROQ = ChatProfile(
+    limit="max_completion_tokens",
+    members=_GROQ_MEMBERS,
+    message_members=_GROQ_MESSAGE,
+    efforts=("none", "low", "medium", "high"),
+)
 DEEPSEEK = ChatProfile(schema=False, echo="reasoning_content", efforts=("none", "low", "medium", "high", "max"))
 OPENROUTER = ChatProfile(efforts=EFFORTS, marks=True, files=True, top_k=True)
 

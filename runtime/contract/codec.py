@@ -26,13 +26,16 @@ class Fit:
     """Changes to a client's body, so that a target of the same wire takes it.
 
     put: members with their new values; drop: members left out; dropped: those of both that were lost or weakened. developer:
-    False if the target does not know that role.
+    False if the target does not know that role. known: the members of a chat message, where it has others that the target
+    refuses; echo: the member for reasoning, where some stands in another; else None.
     """
 
     put: Mapping[str, Any] = field(default_factory=dict)
     drop: frozenset[str] = frozenset()
     dropped: tuple[str, ...] = ()
     developer: bool = True
+    known: frozenset[str] | None = None
+    echo: str | None = None
 
 
 AS_IT_IS = Fit()

@@ -14,6 +14,7 @@ from runtime.contract.targets import Target
 from runtime.dialects.format import CheckedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_chat.early_tokens import TOP, EarlyTokens, with_logprobs
+from runtime.dialects.openai_chat.message_members import fitted_messages
 from runtime.dialects.roles import developer_as_system
 from runtime.dialects.translating import TranslatingMeter
 from runtime.dialects.wire_choice import must_translate
@@ -77,6 +78,8 @@ def passed(
         body = body if rank is None else RawBody(body.spliced({"priority": rank}))
     if not fit.developer and b'"developer"' in body.raw and (member := _CONVERSATIONS.get(job.dialect.name)):
         body = developer_as_system(body, member)
+    if fit.known is not None or fit.echo is not None:
+        body = fitted_messages(body, fit.known, fit.echo)
     logged = with_logprobs(body, job.dialect.name) if look else None
     body = body if logged is None else logged.body
     # From a cloud every answer that can be is fetched as a stream, so that its silence is noticed.

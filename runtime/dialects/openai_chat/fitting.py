@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.contract.codec import Fit
+from runtime.dialects.openai_chat.message_members import UNNAMED, misnamed_reasoning, unknown_members
 from runtime.dialects.openai_chat.profile import ChatProfile
 from runtime.dialects.openai_chat.write_request import nearest_effort
 from runtime.dialects.seam import HINTS
@@ -44,4 +45,15 @@ def fitted_body(body: Mapping[str, Any], profile: ChatProfile) -> Fit:
         put |= {"reasoning_effort": nearest} if nearest else {}
         lost |= set() if nearest else {"reasoning_effort"}
     weakened = ("reasoning_effort",) if "reasoning_effort" in put else ()
-    return Fit(put, frozenset(lost | renamed), (*(name for name in body if name in lost), *weakened))
+    # (5) Members of messages that the server does not know, and reasoning under a name that it does not know.
+    known, echo = profile.message_members, profile.echo
+    unknown = set() if known is None else unknown_members(body, known)
+    misnamed = echo is not None and any(misnamed_reasoning(each, echo) for each in body.get("messages") or ())
+    within = ("messages",) if unknown - UNNAMED else ()
+    return Fit(
+        put,
+        frozenset(lost | renamed),
+        (*(name for name in body if name in lost), *weakened, *within),
+        known=known if unknown else None,
+        echo=echo if misnamed else None,
+    )

@@ -36,7 +36,7 @@ class ChatProfile:
     files: documents may be sent; file_ids, file_urls: by id, by URL. videos: `video_url` is known.
     sounds: formats of `input_audio`, empty for any.
     developer: whether it knows that role. renames: whether `limit` is the only name it knows for the bound. members: those
-    of a body that it knows, if it refuses others; None if it does not.
+    of a body that it knows, if it refuses others; None if it does not. message_members: the same of a message.
     """
 
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -72,6 +72,7 @@ class ChatProfile:
     developer: bool = False
     renames: bool = True
     members: frozenset[str] | None = None
+    message_members: frozenset[str] | None = None
 
 
 PLAIN = ChatProfile()

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.contract.messages import Opaque, Part, Reasoning, Text
+from runtime.dialects.openai_chat.message_members import REASONING
 from runtime.dialects.openai_chat.signatures import EXTRA, Bound, origin, read_message_extra
-
-_PLAIN = ("reasoning_content", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def echoed_reasoning(message: dict[str, Any]) -> EchoedReasoning:
         return EchoedReasoning(model, bound)
     blocks = list(_blocks(message.get("thinking_blocks"), ("thinking",)))
     blocks = blocks or list(_blocks(message.get("reasoning_details"), ("text", "summary")))
-    plain = next((value for name in _PLAIN if isinstance(value := message.get(name), str) and value), None)
+    plain = next((value for name in REASONING if isinstance(value := message.get(name), str) and value), None)
     if not blocks and plain:
         blocks = [Reasoning(plain, extra=origin(model))]
     return EchoedReasoning(model, tuple(Bound(block) for block in blocks))

@@ -13,6 +13,7 @@ from cloud.client import CloudClient
 from runtime.contract.codec import Fit
 from runtime.contract.targets import Capabilities
 from runtime.dialects.openai_chat.fitting import fitted_body
+from runtime.dialects.openai_chat.message_members import fitted_messages
 from runtime.dialects.openai_chat.profile import PLAIN, VLLM, ChatProfile
 from runtime.dialects.roles import developer_as_system
 from runtime.settings import Escalation
@@ -132,6 +133,70 @@ async def test_developer_goes_to_openai_alone(backend: FakeBackend, role: str, m
     conversation = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     body, named = await sent(backend, {"messages": conversation, "model": model})
     assert [message["role"] for message in body["messages"]] == [role, "user"] and named == ()
+
+
+CALLS = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "index": 0}]
+HISTORY: list[dict[str, Any]] = [
+    {"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}], "name": "a"},
+    {"role": "assistant", "content": None, "reasoning_content": "Hm.", "tool_calls": CALLS, "annotations": None},
+    {"role": "tool", "tool_call_id": "c1", "content": "1"},
+    {"role": "assistant", "content": "One.", "reasoning": "So.", "reasoning_details": [{"type": "reasoning.text"}]},
+    {"role": "user", "content": "And?"},
+]
+
+
+@pytest.mark.parametrize(("name", "model"), [("openai", "gpt-6-luna"), ("groq", "llama")])
+async def test_no_reasoning_of_another_model_goes_to_a_server_that_refuses_it(name: str, model: str) -> None:
+    """Messages, calls and parts keep what the vendor's reference lists; any other loss is named."""
+    body, named = await sent(vendor(name, model), {"messages": HISTORY})
+    (call,) = body["messages"][1]["tool_calls"]
+    assert call == {member: CALLS[0][member] for member in ("id", "type", "function")}
+    assert body["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}], "name": "a"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        HISTORY[2],
+        {"role": "assistant", "content": "One."},
+        HISTORY[4],
+    ]
+    assert named == ()
+    body, named = await sent(vendor(name, model), {"messages": [{**HISTORY[4], "timestamp": 1}]})
+    assert body["messages"] == [HISTORY[4]] and named == ("messages",)
+    pinned, _ = await sent(vendor(name, model), {"messages": HISTORY, "model": "first"})
+    assert pinned["messages"] == HISTORY
+
+
+@pytest.mark.parametrize(
+    ("backend", "names"),
+    [
+        (vendor("deepseek", "deepseek-flash"), ("reasoning_content", "reasoning_content")),
+        (vendor("openrouter", "x/y"), ("reasoning_content", "reasoning")),
+        (vendor("together", "x/y"), ("reasoning_content", "reasoning")),
+        (vendor("openai", "qwen", "http://10.0.0.2:8000/v1"), ("reasoning_content", "reasoning")),
+    ],
+    ids=lambda each: each.target.label if isinstance(each, FakeBackend) else None,
+)
+async def test_reasoning_goes_on_to_servers_that_take_it(backend: FakeBackend, names: tuple[str, str]) -> None:
+    """DeepSeek gets it under the one name it knows, every other server that refuses nothing as the client wrote it."""
+    body, named = await sent(backend, {"messages": HISTORY})
+    assert (body["messages"][1][names[0]], body["messages"][3][names[1]]) == ("Hm.", "So.")
+    assert ("reasoning" in body["messages"][3]) is (names[1] == "reasoning") and named == ()
+
+
+def test_all_other_bytes_of_a_history_stay() -> None:
+    """Spacing, escapes and the spelling of numbers survive; a message with a key given twice is the server's to judge."""
+    raw = (
+        b'{"model": "auto" ,"messages": [{"role":"user", "content":"\\u00e4"},'
+        b' {"reasoning":"x", "role":"assistant" ,"content":[ {"type":"text" , "text":"a"}], "n":1.50}], "x": 1.0}'
+    )
+    body = RawBody(raw)
+    fitted = fitted_messages(body, frozenset({"role", "content", "n"}), None)
+    assert fitted.raw == raw.replace(b'"reasoning":"x", ', b"").replace(b"}, {", b"},{")
+    assert fitted_messages(body, None, "reasoning_content").raw.count(b'"reasoning_content":"x"') == 1
+    twice = RawBody(b'{"messages":[{"role":"user","role":"user","reasoning":"x"}]}')
+    assert fitted_messages(twice, frozenset({"role"}), None) is twice
+    for odd in (b"null", b'"Hi"', b'[1,null,"x",[]]'):
+        same = RawBody(b'{"messages":%b}' % odd)
+        assert fitted_messages(same, frozenset({"role"}), "reasoning").raw == same.raw
 
 
 async def test_the_engine_gets_system() -> None:
