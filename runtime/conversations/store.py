@@ -39,10 +39,14 @@ _Result = TypeVar("_Result")
 
 
 class Resumed(NamedTuple):
-    """body: with the whole conversation in it. requires: certificates that earlier turns demanded, and this one inherits."""
+    """body: with the whole conversation in it. requires: certificates that earlier turns demanded, and this one inherits.
+
+    chain: the name of the conversation that it continues; "" if it continues none, or one that is no longer in memory.
+    """
 
     body: RawBody
     requires: frozenset[str] = frozenset()
+    chain: str = ""
 
 
 class ResponseStore:
@@ -94,7 +98,8 @@ class ResponseStore:
         items, requires = await self._items(named, owner)
         history = chain.items(with_output=True) if chain is not None else ()
         inherited = chain.requires if chain is not None else frozenset()
-        return Resumed(resumed(body, history, items), requires | inherited)
+        name = next((turn.chain for turn in chain.turns if turn.chain), "") if chain is not None else ""
+        return Resumed(resumed(body, history, items), requires | inherited, name)
 
     def add(self, stored: StoredResponse, owner: str = "") -> None:
         """Stores a response in memory, and later on disk if it is durable. Never raises, never waits."""

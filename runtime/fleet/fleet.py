@@ -19,6 +19,7 @@ from runtime.fleet.breaker import Breaker, BreakerState
 from runtime.fleet.claim import Claim
 from runtime.fleet.lanes import LaneLoad, Lanes
 from runtime.load.ledger import Ledger
+from runtime.money.prefixes import PrefixLedger
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.names import Lent
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -61,6 +62,7 @@ class LiveFleet:
         self.local = local
         self.clouds = clouds
         self.in_flight: dict[str, int] = {}
+        self.prefixes = PrefixLedger()
         self._lanes = Lanes(escalation, clock, alone=alone)
         self._clock = clock
         self.second_usd: Callable[[int], float | None] = lambda gpus: None
@@ -90,9 +92,10 @@ class LiveFleet:
             states[name] = TargetState(target, available=False, why=why, absent=True)
         if lent is not None and lent.target not in states and self.clouds.lend is not None:
             states[lent.target] = self._state(self._borrowed(lent, look=look), now)
+        session = self.prefixes.session(facts.session, now) if facts.continued and facts.session else None
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
-            return Fleet(self._local_down(now), states)
+            return Fleet(self._local_down(now), states, session)
         load = self._lanes.judged(ready, facts, now, look=look)
         local = LocalState(
             self.local.target if self._price is None else replace(self.local.target, price=self._price),
@@ -102,7 +105,7 @@ class LiveFleet:
             wait_s=max(1.0, load.reading.backlog_s),
             alone=not load.reading.backlog_s,
         )
-        return Fleet(local, states)
+        return Fleet(local, states, session)
 
     def _state(self, backend: Backend, now: float) -> TargetState:
         target, ttft_s = backend.target, self._lanes.ttft_s(backend)

@@ -15,7 +15,8 @@ class Ask(msgspec.Struct, frozen=True):
     """One request before anything is known of it.
 
     id: of its decision. body: checked by the dialect. headers: lower-case names. arrived: monotonic seconds.
-    requires: certificates that hold besides the request's own, inherited from a conversation it continues.
+    requires: certificates that hold besides the request's own, inherited from a conversation it continues. chain: the name of
+    that conversation, where it is stored.
     """
 
     id: str
@@ -25,3 +26,4 @@ class Ask(msgspec.Struct, frozen=True):
     arrived: float
     caller: Caller = NOBODY
     requires: frozenset[str] = frozenset()
+    chain: str = ""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from runtime.contract.reasons import Reason
+from runtime.contract.session import Session
 from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation, When
 
@@ -18,7 +19,9 @@ LIMITS = ("queue_limit", "kv_limit", "gpu_limit", "ttft_ms", "release")
 
 
 class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`LocalState` as the plan saw it. ratios: values over the thresholds `Kept.limits`. context: its window, tokens."""
+    """`LocalState` as the plan saw it. ratios: values over the thresholds `Kept.limits`. context: its window, tokens.
+    price: of its tokens, where it was weighed: input and output, dollars per million.
+    """
 
     ready: int = 1
     starting: bool = False
@@ -29,13 +32,14 @@ class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
     predicted_ttft_s: float = 0.0
     wait_s: float | None = None
     context: int | None = None
+    price: tuple[float, float] | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """facts, task, score, opinion, language: as they were read; None where the decision did not need them. closed: targets
     behind an open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rule that
     matched and of those looked at before it. order, reason, code: what was decided, by names; first: the label of the first
-    candidate.
+    candidate. session: the conversation it continued. ttft_s: times to a first token of the targets, where they were weighed.
     """
 
     facts: Facts
@@ -52,6 +56,8 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: tuple[float, ...] = ()
     held: str = ""
     missed: tuple[str, ...] = ()
+    session: Session | None = None
+    ttft_s: Mapping[str, float] = {}
 
 
 def mark(when: When) -> str:

@@ -21,6 +21,7 @@ from runtime.life.desk import Desk
 from runtime.life.opinion import with_opinion
 from runtime.life.settled import Known, Settled, decision_of, kept_of
 from runtime.record.decisions import Decision, milliseconds
+from runtime.routing.facts.facts import Within
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.plan import Plan
 from runtime.routing.plan.plan import plan as plan_of
@@ -58,7 +59,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     known = Known()
     error: ApiError | None
     try:
-        reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, ask.requires)
+        within = Within(ask.caller.id, ask.chain)
+        reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, ask.requires, within)
         size = len(ask.body.raw)
         query = reading() if size < LARGE else await aside(reading, size)
         known = Known(query)
@@ -108,7 +110,7 @@ def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | 
 
 
 def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -> Decision:
-    """One record, the counters, and what the answer teaches about tokens. Never raises."""
+    """One record, the counters, and what the answer teaches about tokens and caches. Never raises."""
     times = (0.0, 0.0)
     try:
         took = desk.clock() - ask.arrived
@@ -130,6 +132,10 @@ def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -
         usage, query = outcome.meter.usage if outcome.meter is not None else None, known.query
         if usage is not None and query is not None and not query.facts.media:
             desk.planner.tokens.learn(query.facts.plain, usage.prompt)
+        # A conversation moves only where there is a target to move to.
+        if query is not None and query.facts.session and outcome.answered and desk.fleet.clouds.backends:
+            assert outcome.target is not None
+            desk.fleet.prefixes.answered(query.facts.session, outcome.target, usage, desk.clock())
 
     for listener in (learn, *desk.settled):
         try:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from runtime.contract.targets import Target
-from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.facts import ALONE, Facts, Within
 from runtime.routing.facts.hints import MEMBER, NO_HINTS, PREFIX, read_hints
 from runtime.routing.facts.query import RoutingQuery, read_query
 from runtime.routing.facts.tokens import TokenEstimate
@@ -45,13 +45,18 @@ class Planner:
     tokens: TokenEstimate = field(default_factory=TokenEstimate)
 
     def read(
-        self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str], requires: frozenset[str] = frozenset()
+        self,
+        dialect: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        requires: frozenset[str] = frozenset(),
+        within: Within = ALONE,
     ) -> RoutingQuery:
         """requires: certificates demanded besides those of the hints and the rules. Raises BadHint."""
         hinted = MEMBER in body or any(name.startswith(PREFIX) for name in headers)
         hints = read_hints(body, headers) if hinted else NO_HINTS
         hints = replace(hints, requires=hints.requires | requires) if requires else hints
-        query = read_query(dialect, body, hints, headers, self.tokens)
+        query = read_query(dialect, body, hints, headers, self.tokens, within)
         rules = self.policy.rules
         if not rules or (more := demanded(query, rules)) <= hints.requires:
             return query

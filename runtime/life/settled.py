@@ -109,12 +109,15 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         found = first_match(query, policy.rules)
         at = found[0] - 1 if found is not None else len(policy.marks)
         held, missed = policy.marks[at] if found is not None else "", policy.marks[:at]
+    weighs = fleet.session is not None or policy.escalation.wait_usd_per_s > 0
     local, engine = fleet.local, None
     if local is not None:
         over, ratios = local.pressure.over, local.pressure.ratios
         down = (local.starting, local.given_up, local.ready_in_s)
         times = (local.predicted_ttft_s, local.wait_s, local.target.capabilities.context_tokens)
-        engine = KeptEngine(local.replicas_ready, *down, over, ratios, *times)
+        price = local.target.price if weighs else None
+        own = None if price is None else (price.input, price.output)
+        engine = KeptEngine(local.replicas_ready, *down, over, ratios, *times, own)
     task, score = query.already_read
     closed = {
         name: round((state.until or now) - now, 1)
@@ -136,4 +139,6 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         policy.limits or limits_of(policy.escalation),
         held,
         missed,
+        fleet.session,
+        {name: each.ttft_s for name, each in fleet.targets.items() if each.ttft_s is not None} if weighs else {},
     )

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import structs
 
 from runtime.contract.pressure import Pressure
+from runtime.contract.prices import Price
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
 from runtime.contract.usage import Usage
@@ -93,16 +94,16 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     directory = policy.directory
     named = directory.auto if query.facts.model == AUTO else resolve(query.facts.model, directory)
     first = named.first if isinstance(named, Auto) else named
-    states = {name: TargetState(target) for name, target in box.usable.items()}
+    states = {name: TargetState(target, ttft_s=kept.ttft_s.get(name)) for name, target in box.usable.items()}
     if isinstance(first, Lent):
         states.setdefault(first.target, TargetState(box.lend(first)))
     for name, wait_s in kept.closed.items():
         if name in states:
-            states[name] = TargetState(states[name].target, available=False, why="its breaker was open", until=wait_s)
+            states[name] = structs.replace(states[name], available=False, why="its breaker was open", until=wait_s)
     for name, (target, why) in box.absent.items():
         states[name] = TargetState(target, available=False, why=why, absent=True)
     local = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)
-    return plan(query, named, Fleet(local, states), dataclasses.replace(policy, rules=tuple(rules)), 0.0)
+    return plan(query, named, Fleet(local, states, kept.session), dataclasses.replace(policy, rules=tuple(rules)), 0.0)
 
 
 def _engine(kept: KeptEngine, limits: tuple[float, ...], escalation: Escalation, local: Target) -> LocalState:
@@ -120,8 +121,9 @@ def _engine(kept: KeptEngine, limits: tuple[float, ...], escalation: Escalation,
         crossed = [reason for reason, ratio in ratios.items() if ratio >= 1.0]
         over = max(crossed, key=lambda reason: (ratios[reason], reason)) if crossed else None
     pressure = Pressure(over, max(ratios.values(), default=0.0), f"{over} over its threshold" if over else "", ratios)
+    price = None if kept.price is None else Price(*kept.price, cache_read=0.0, source="as it was then")
     return LocalState(
-        dataclasses.replace(local, capabilities=capabilities),
+        dataclasses.replace(local, capabilities=capabilities, price=price or local.price),
         kept.ready,
         kept.starting,
         kept.given_up,

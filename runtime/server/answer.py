@@ -36,13 +36,14 @@ async def answer_body(
     body: RawBody,
     *,
     requires: frozenset[str] = frozenset(),
+    chain: str = "",
     work: Work = generate,
 ) -> bool:
     """Answers a body that was read. True if the answer was whole. Raises ApiError for a hint that cannot be read.
 
-    requires: certificates inherited from a conversation. work: how the plan is carried out.
+    requires: certificates inherited from a conversation. chain: its name. work: how the plan is carried out.
     """
-    ask = Ask(request.id, dialect, body, request.headers, request.arrived, request.caller, requires)
+    ask = Ask(request.id, dialect, body, request.headers, request.arrived, request.caller, requires, chain)
     sink = ClientSink(request, extra)
     try:
         with Presence(request.receive, sink):

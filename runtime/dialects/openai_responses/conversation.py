@@ -39,7 +39,7 @@ class StoredResponse:
 
     previous: the id it continued from. input: the request's own items as a JSON array, without those of earlier turns.
     response: the whole response object as the client got it. requires: certificates that the request, or one it continued from,
-    demanded of every target. durable: may be written to disk.
+    demanded of every target. durable: may be written to disk. chain: the name of the conversation; "" in what the disk gives.
     """
 
     id: str
@@ -48,6 +48,7 @@ class StoredResponse:
     response: bytes
     requires: frozenset[str] = frozenset()
     durable: bool = False
+    chain: str = ""
 
     @property
     def size(self) -> int:
@@ -70,7 +71,9 @@ class StoredResponse:
         return {name: item for name, item in named if name}
 
 
-def stored_response(body: RawBody, response: bytes, requires: frozenset[str] = frozenset()) -> StoredResponse | None:
+def stored_response(
+    body: RawBody, response: bytes, requires: frozenset[str] = frozenset(), chain: str = ""
+) -> StoredResponse | None:
     """The value to store of an answer; None if the client said `store: false`, or the answer is no response.
 
     body: the client's own, before it was resumed. Only an explicit `store: true` without requirements is durable: nothing
@@ -84,7 +87,8 @@ def stored_response(body: RawBody, response: bytes, requires: frozenset[str] = f
     except UNDECODABLE:
         return None
     given = b"[" + b",".join(input_of(body)) + b"]"
-    return StoredResponse(answered.id, previous_of(body), given, response, requires, wanted is True and not requires)
+    durable = wanted is True and not requires
+    return StoredResponse(answered.id, previous_of(body), given, response, requires, durable, chain)
 
 
 def output_of(response: bytes) -> tuple[bytes, ...]:

@@ -7,7 +7,7 @@ can be recorded, compared and replayed from facts alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from runtime.wire import limits
 _HEAD = 512  # characters of a prompt's beginning
 _WORTH = 256  # tokens; a shorter prompt is read in no time, wherever it goes
 LONGEST_NAME = 256  # characters of a model's name; a longer one is kept cut, with an ellipsis
+_CONVERSATIONS = frozenset({"openai_chat", "anthropic_messages", "openai_responses"})
 _FORMATS = frozenset({"response_format", "output_config", "text", "output_format"})  # members that may ask for a format
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
@@ -30,8 +31,10 @@ class Facts(msgspec.Struct, frozen=True):
     model: as the client wrote it, bounded. prompt_tokens: estimated, media and tools included. max_tokens: the limit the
     client set. labelled: the answer is one of a closed list. tool_result: the last message is one. media_asked: the user's
     last message holds media. attached: characters of text files. plain: tokens of the text for an average tokenizer, which
-    is what `TokenEstimate.learn` takes. prefix: a hash, this process's own, of the session, or else of the prompt's beginning:
-    requests that have it in common share a cached prefix. 0: there is none worth keeping.
+    is what `TokenEstimate.learn` takes. prefix: a hash, this process's own, of the session's name, or else of the prompt's
+    beginning: requests that have it in common share a cached prefix. 0: there is none worth keeping. session: a hash of the
+    conversation's name and its caller's id, 0 for what is no conversation. continued: an earlier turn of it may have been
+    answered. signed: it holds what a model signed or encrypted for itself.
     """
 
     dialect: str
@@ -51,6 +54,9 @@ class Facts(msgspec.Struct, frozen=True):
     hints: Hints = NO_HINTS
     plain: float = 0.0
     prefix: int = 0
+    session: int = 0
+    continued: bool = False
+    signed: bool = False
 
     @property
     def media(self) -> bool:
@@ -58,12 +64,42 @@ class Facts(msgspec.Struct, frozen=True):
         return len(self.modalities) > 1
 
 
-def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptScan, tokens: TokenEstimate) -> Facts:
+class Within(NamedTuple):
+    """The place of a request among others: its caller's id, and the name of the stored chain of responses that it continues."""
+
+    caller: str = ""
+    chain: str = ""
+
+    @property
+    def chained(self) -> int:
+        """`Facts.session` of every turn of the chain."""
+        return hash((self.caller, "chain", self.chain))
+
+
+ALONE = Within()
+
+
+def facts_of(
+    dialect: str,
+    body: Mapping[str, Any],
+    hints: Hints,
+    scan: PromptScan,
+    tokens: TokenEstimate,
+    within: Within = ALONE,
+) -> Facts:
     """The facts of a body whose prompt was read as `scan`."""
     # A name that is too long ends in a character no valid name has, so that it stays unknown.
     name = body.get("model")
     name = name if isinstance(name, str) else ""
     outputs, included = body.get("structured_outputs"), body.get("include")
+    # The session's name: the caller's own, else the chain's, else the beginning of the conversation.
+    if hints.session:
+        session = hash((within.caller, "hint", hints.session))
+    elif within.chain:
+        session = within.chained
+    else:
+        session = hash((within.caller, scan.opening))
+    converses = dialect in _CONVERSATIONS
     listed = isinstance(included, list) and "message.output_text.logprobs" in included
     return Facts(
         dialect=dialect,
@@ -82,7 +118,10 @@ def facts_of(dialect: str, body: Mapping[str, Any], hints: Hints, scan: PromptSc
         attached=scan.attached,
         hints=hints,
         plain=scan.plain,
-        prefix=hash(hints.session or scan.sample[:_HEAD]) if hints.session or scan.plain >= _WORTH else 0,
+        prefix=session if hints.session else hash(scan.first[:_HEAD]) if scan.plain >= _WORTH else 0,
+        session=session if converses else 0,
+        continued=converses and bool(scan.continued or scan.signed or hints.session or within.chain),
+        signed=scan.signed,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.routing.facts.facts import Facts, facts_of
+from runtime.routing.facts.facts import ALONE, Facts, Within, facts_of
 from runtime.routing.facts.hints import Hints
 from runtime.routing.facts.language import language_of
 from runtime.routing.facts.scan import (
@@ -122,13 +122,18 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], PromptScan]] = {
 
 
 def read_query(
-    dialect: str, body: Mapping[str, Any], hints: Hints, headers: Mapping[str, str], tokens: TokenEstimate
+    dialect: str,
+    body: Mapping[str, Any],
+    hints: Hints,
+    headers: Mapping[str, str],
+    tokens: TokenEstimate,
+    within: Within = ALONE,
 ) -> RoutingQuery:
     """Facts and text of a body. Raises KeyError for an unknown dialect, and nothing for any body."""
     scan = _READERS[dialect](body)
     given = body.get("metadata")
     metadata = {str(k): text for k, text in given.items() if isinstance(text, str)} if isinstance(given, dict) else {}
     return RoutingQuery(
-        facts_of(dialect, body, hints, scan, tokens),
+        facts_of(dialect, body, hints, scan, tokens, within),
         PromptText(scan.sample, scan.turns[: -_TURNS - 1 : -1], headers, metadata),
     )

@@ -26,6 +26,8 @@ _DEPTH = 6  # levels of a tool's schema that are counted
 _ANNOTATED_MEDIA = {"image_url": "image", "input_image": "image", "image": "image", "input_audio": "audio"}
 _LEAST_FILE = 1_000  # tokens of a file known by its id or address alone
 _MOST_SAMPLED = 4  # of the texts of a plain prompt
+_SIGNED_MEMBER = "extra_content"  # of a chat's message or call: signatures that a client gives back as it got them
+_BILLING = "x-anthropic-billing-header"  # how a block of the system prompt begins that is written for the vendor
 _ENDINGS = {
     **dict.fromkeys(("png", "jpg", "jpeg", "gif", "webp"), "image"),
     **dict.fromkeys(("mp3", "wav", "ogg", "flac", "m4a"), "audio"),
@@ -40,7 +42,8 @@ class PromptScan(msgspec.Struct):
     plain: tokens of all text for an average tokenizer. sample: of the whole text, the last part first to be kept.
     turns: samples of the user's own messages, in their order. media_tokens: allowance for everything but text.
     media_asked: the user's last message holds media. attached: characters of text files. answered: the last message is a
-    tool's result.
+    tool's result. first: the first message. opening: a hash of all up to the user's first message; 0 without one. continued:
+    there are messages of others behind that. signed: a model's turn holds what it signed or encrypted for itself.
     """
 
     plain: float = 0.0
@@ -51,6 +54,11 @@ class PromptScan(msgspec.Struct):
     media_asked: bool = False
     attached: int = 0
     answered: bool = False
+    first: str = ""
+    opening: int = 0
+    continued: bool = False
+    signed: bool = False
+    _begun: bool = False
     _media: set[str] = set()
     _parts: int = 0  # of media
     _before: int = 0  # of them, at the end of the message before
@@ -68,6 +76,13 @@ class PromptScan(msgspec.Struct):
         """A message by its texts. asked: the user's own words in it, None if it is not the user's. answered: it is a tool's."""
         if seen:
             self.sample = bounded(f"{seen}\n{self.sample}") if self.sample else bounded(seen)
+        if not self._begun:
+            # A text is seen up to a bound. The tokens so far stand for the rest of it, and for media.
+            self.first = self.first or seen
+            self.opening = hash((self.opening, seen, self.plain, self.media_tokens))
+            self._begun = asked is not None
+        elif asked is None:
+            self.continued = True
         if asked:
             self.turns.append(asked)
         if asked is not None and not answered:
@@ -109,6 +124,10 @@ def _message(scan: PromptScan, message: Mapping[str, Any]) -> None:
     scan.plain += MESSAGE_TOKENS
     if calls := message.get("tool_calls"):
         scan.add_structure(calls)
+        each_call = calls if isinstance(calls, list) else ()
+        scan.signed = scan.signed or any(isinstance(call, dict) and _SIGNED_MEMBER in call for call in each_call)
+    if _SIGNED_MEMBER in message:
+        scan.signed = True
     seen = bounded("\n".join(bounded(text) for text in texts))
     role = message.get("role")
     scan.add_message(seen, asked=seen if role == "user" else None, answered=role in ("tool", "function"))
@@ -192,7 +211,9 @@ def _structure(value: Any, depth: int) -> float:
 def read_messages(body: Mapping[str, Any]) -> PromptScan:
     """`system`, `messages`, `tools` and the answer's schema of Anthropic's messages wire."""
     scan = PromptScan()
-    system = bounded("\n".join(bounded(text) for text in _blocks(scan, body.get("system"))))
+    texts = _blocks(scan, body.get("system"))
+    # An agent's own mark changes from turn to turn, and is no part of the conversation's beginning.
+    system = bounded("\n".join([bounded(text) for text in texts if not text.startswith(_BILLING)]))
     if system:
         scan.plain += MESSAGE_TOKENS
         scan.add_message(system)
@@ -243,6 +264,7 @@ def _silent_block(scan: PromptScan, block: Mapping[str, Any]) -> None:
         scan.add_media("image", IMAGE_TOKENS)
     elif kind == "thinking":
         thought = block.get("thinking")
+        scan.signed = scan.signed or bool(block.get("signature"))
         scan.plain += plain_tokens(thought if isinstance(thought, str) else "")
     elif kind == "document":
         # By its source: plain text, blocks, or pages.
@@ -257,7 +279,9 @@ def _silent_block(scan: PromptScan, block: Mapping[str, Any]) -> None:
             scan.attached += sum(map(len, _blocks(scan, source.get("content"))))
         else:
             scan.add_media("pdf", max(_LEAST_FILE, len(text) * PDF_TOKENS_PER_BYTE))
-    elif kind not in ("tool_result", "redacted_thinking"):
+    elif kind == "redacted_thinking":
+        scan.signed = True
+    elif kind != "tool_result":
         scan.plain += _structure({name: value for name, value in block.items() if name != "type"}, _DEPTH)
 
 
@@ -282,6 +306,7 @@ def read_responses(body: Mapping[str, Any]) -> PromptScan:
         elif kind in ("function_call_output", "custom_tool_call_output"):
             _message(scan, {"role": "tool", "content": item.get("output")})
         elif kind == "reasoning":  # its sealed part is not counted
+            scan.signed = scan.signed or bool(item.get("encrypted_content"))
             for parts in (item.get("content"), item.get("summary")):
                 _parts(scan, parts)
         elif kind == "image_generation_call":

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from runtime.contract.pressure import CALM, Pressure
+from runtime.contract.session import Session
 from runtime.contract.targets import Target
 
 
@@ -53,8 +54,9 @@ class TargetState(msgspec.Struct, frozen=True):
 
 class Fleet(msgspec.Struct, frozen=True):
     """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is
-    planned.
+    planned. session: the conversation that the request continues; None if it begins one, or its earlier turns are not known.
     """
 
     local: LocalState | None = None
     targets: Mapping[str, TargetState] = msgspec.field(default_factory=dict)
+    session: Session | None = None

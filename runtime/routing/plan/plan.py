@@ -3,18 +3,21 @@
     1 name        pinned: that target or a refusal, nothing else
     2 override    HEARTH_MODEL, or `prefer`, moves what is automatic
     3 rule        the first that matches
-    4 inability   the engine lacks it (certificate, operation, tools, modality, window), or is not up
-    5 task        one of `tasks`
-    6 context     prompts past `context_tokens`
-    7 complexity  the score reaches the task's threshold, or near it the local model finds the prompt hard; labelling and
+    4 session     a tool's result, and what a model signed, return to the target that made the conversation's latest answer
+    5 inability   the engine lacks it (certificate, operation, tools, modality, window), or is not up
+    6 task        one of `tasks`
+    7 context     prompts past `context_tokens`
+    8 complexity  the score reaches the task's threshold, or near it the local model finds the prompt hard; labelling and
                   reading out of a given text never leave for it
-    8 hurry       the caller's own `ttft_ms`
-    9 load        queue depth, KV cache, GPU, predicted TTFT
-   10 waiting     what a later first token costs by `wait_usd_per_s` is more than what the target costs
+    9 hurry       the caller's own `ttft_ms`
+   10 load        queue depth, KV cache, GPU, predicted TTFT
+   11 waiting     what a later first token costs by `wait_usd_per_s` is more than what the target costs
 
-The first line that applies says where a request goes. Hard constraints filter every line: a target that fails one is no
-candidate, whatever names it. Local is first if nothing applies, with the fitting route behind it, and last if something
-does and it is able. A rule that names only "local" keeps its requests on the box, failures included.
+The first line that applies says where a request goes. A conversation whose beginning is in a cloud's prompt cache stays there
+if moving, by lines 5, 7 and 9 to 11 or for want of any, would cost more than staying: reason `session` again. Hard
+constraints filter every line: a target that fails one is no candidate, whatever names it. Local is first if nothing applies,
+with the fitting route behind it, and last if something does and it is able. A rule that names only "local" keeps its requests
+on the box, failures included.
 
 Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 """
@@ -40,7 +43,7 @@ from runtime.routing.plan.opinion import HARD, can_be_asked, in_band
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_targets, words_of
-from runtime.routing.plan.waiting import UNSEEN_TTFT_S, LateMove, Weighed, weighed
+from runtime.routing.plan.waiting import UNSEEN_TTFT_S, LateMove, Weighed, expense, weighed
 from runtime.settings import Escalation, Routes, Rule
 
 __all__ = [
@@ -56,6 +59,8 @@ __all__ = [
     "plan",
 ]
 
+# Reasons that no cached prefix is weighed against: what the operator or the model's own state demands, and quality.
+_FIRM = frozenset({Reason.DEFAULT, Reason.RULE, Reason.SESSION, Reason.TASK, Reason.COMPLEXITY})
 _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
 EXTRACTION = "extraction"  # the task that no score and no confidence sends away
 _GENERATING = frozenset({"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"})
@@ -158,13 +163,23 @@ class _Case(msgspec.Struct, frozen=True):
             return words if score >= threshold else ""
         return f"the local model finds it hard ({opinion:.2f}); {words}" if opinion >= HARD else ""
 
+    @property
+    def home(self) -> str | None:
+        """The target that gave the conversation's latest answer, if it may and can take the request."""
+        session = self.fleet.session
+        if session is None:
+            return None
+        name = LOCAL if session.home == self.policy.directory.local else session.home
+        return name if self.able(name) and self.target(name).label == session.label else None
+
     def weighed(self) -> Weighed | None:
         """The box against the first target that could take the request; None where there is none with a price."""
         local, worth = self.fleet.local, self.policy.escalation.wait_usd_per_s
         name = next((name for name in self.route() if self.able(name)), None)
         if local is None or name is None:
             return None
-        return weighed(self.query.facts, local, self.fleet.targets[name], worth)
+        cached = self.fleet.session.cached.get(name, 0) if self.fleet.session is not None else 0
+        return weighed(self.query.facts, local, self.fleet.targets[name], worth, cached)
 
     def rejected(self, names: Iterable[str]) -> tuple[Rejected, ...]:
         """Every target with a certain obstacle, and the first of them."""
@@ -216,6 +231,8 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
     home = _Wish(Reason.DEFAULT, "batch work stays on the box", (LOCAL,))
     wish = home if stays and local else _wish(case, named if isinstance(named, Auto) else Auto())
+    if fleet.session is not None and (wish is None or wish.reason not in _FIRM):
+        wish = _held(case, wish)
     made = _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
     hangs = policy.escalation.classifier != "off" and _hangs_on_an_opinion(case, wish)
     return replace(made, undecided=True) if hangs else made
@@ -249,44 +266,65 @@ def _wish(case: _Case, auto: Auto) -> _Wish | None:
         start = LOCAL if first == case.policy.directory.local else first
         return _Wish(Reason.DEFAULT, f"{auto.by} moves automatic traffic to {first}", (start, *case.route()))
     # (3) The first rule that matches, unless neither its targets nor the engine can take the request.
-    found = first_match(case.query, case.policy.rules) if case.policy.rules else None
-    if found is not None:
+    if case.policy.rules and (found := first_match(case.query, case.policy.rules)) is not None:
         number, rule = found
         if rule.to == (LOCAL,):
             return _Wish(Reason.RULE, f"{words_of(number, rule)} keeps it on the box", (LOCAL,), strict=True)
         if case.able(LOCAL) or any(map(case.able, rule.to)):
             return _Wish(Reason.RULE, f"{words_of(number, rule)} sends it to {rule.to[0]}", rule.to)
-    # (4) The engine is missing, cannot do it, may be too small, or is down: lasting obstacles before passing ones.
+    # (4) What belongs to one model returns to it.
+    if case.fleet.session is not None and (facts.tool_result or facts.signed) and (home := case.home) is not None:
+        what = "a tool's result" if facts.tool_result else "signed state"
+        return _Wish(Reason.SESSION, f"{what} goes back to {case.target(home).label}", (home, *case.route()))
+    # (5) The engine is missing, cannot do it, may be too small, or is down: lasting obstacles before passing ones.
     if local is None:
         return _Wish(Reason.ENGINE_DOWN, "there is no engine on this box", case.route())
     if obstacles := case.obstacles[LOCAL]:
         worst = min(obstacles, key=lambda obstacle: obstacle.passing)
         return _Wish(worst.reason, worst.words, case.route())
-    # (5) A task that leaves. Vectors of two models have nothing in common: embeddings leave for no task and no score.
+    # (6) A task that leaves. Vectors of two models have nothing in common: embeddings leave for no task and no score.
     judged = bool(case.policy.directory.order) and facts.dialect != "openai_embeddings"
     if judged and escalation.tasks and case.query.task in escalation.tasks:
         return _Wish(Reason.TASK, f"its task is {case.query.task}, which leaves the box", case.route())
-    # (6) A long prompt.
+    # (7) A long prompt.
     if facts.prompt_tokens > escalation.context_tokens:
         words = f"about {facts.prompt_tokens} prompt tokens, the threshold is {escalation.context_tokens}"
         return _Wish(Reason.CONTEXT, words, case.route())
-    # (7) A prompt from which a stronger model is expected to make more.
+    # (8) A prompt from which a stronger model is expected to make more.
     task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
     threshold = escalation.threshold(task)
     if task != EXTRACTION and threshold < 1 and (words := case.hard(threshold)):
         return _Wish(Reason.COMPLEXITY, words, case.route(scored=True))
-    # (8) The caller wants a first token sooner than the engine is predicted to give it.
+    # (9) The caller wants a first token sooner than the engine is predicted to give it.
     wanted, predicted = facts.hints.ttft_ms, local.predicted_ttft_s * 1000
     if wanted is not None and predicted > wanted:
         words = f"first token predicted in {predicted:.0f} ms, the request wants {wanted:g} ms"
         return _Wish(Reason.TTFT, words, case.route())
-    # (9) A threshold is crossed.
+    # (10) A threshold is crossed.
     if local.pressure.over is not None:
         return _Wish(local.pressure.over, local.pressure.words, case.route())
-    # (10) Waiting costs more than the target does.
+    # (11) Waiting costs more than the target does.
     if escalation.wait_usd_per_s and (sums := case.weighed()) is not None and sums.leaves:
         return _Wish(Reason.TTFT, sums.words, case.route())
     return None
+
+
+def _held(case: _Case, wish: _Wish | None) -> _Wish | None:
+    """The same wish, or a conversation's stay at the cloud that answered it last, if moving costs more than it saves.
+
+    The engine needs no such line: what its cache holds shortens the predicted TTFT that lets a request leave.
+    """
+    facts, fleet, worth = case.query.facts, case.fleet, case.policy.escalation.wait_usd_per_s
+    home, chain = case.home, (LOCAL, *case.route()) if wish is None else wish.chain
+    first = next((name for name in chain if case.able(name)), None)
+    cached = fleet.session.cached.get(home, 0) if home is not None and fleet.session is not None else 0
+    if first is None or home is None or home in (LOCAL, first) or home not in chain or not cached:
+        return wish
+    here, there = expense(facts, fleet, home, worth), expense(facts, fleet, first, worth)
+    if here is None or there is None or there < here:
+        return wish
+    words = f"{cached} tokens of it are cached at {home}: ${here:.5f} there, ${there:.5f} at {first}"
+    return _Wish(Reason.SESSION, words, (home, *chain))
 
 
 def _act(case: _Case, wish: _Wish | None) -> Plan:

@@ -9,10 +9,12 @@ that the whole of the target's price must be worth it; a target without a price 
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
+from runtime.contract.targets import LOCAL
 from runtime.contract.usage import Usage
 from runtime.routing.facts.facts import Facts
-from runtime.routing.plan.picture import LocalState, TargetState
+from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 
 USUAL_OUTPUT = 512  # tokens assumed for a cost if the request sets no limit
 UNSEEN_TTFT_S = 1.0  # of a target that has not answered yet
@@ -55,12 +57,13 @@ def expected_usage(facts: Facts, *, usual: int = USUAL_OUTPUT) -> Usage:
     return Usage(facts.prompt_tokens, longest * facts.n)
 
 
-def weighed(facts: Facts, local: LocalState, state: TargetState, usd_per_s: float) -> Weighed | None:
-    """None where the target has no price."""
+def weighed(facts: Facts, local: LocalState, state: TargetState, usd_per_s: float, cached: int = 0) -> Weighed | None:
+    """None where the target has no price. cached: tokens of the prompt that are in the target's cache."""
     price, own, usage = state.target.price, local.target.price, expected_usage(facts)
     if price is None:
         return None
-    more = (price.most(usage) - (own.most(usage) if own is not None else 0.0)) / 1e6
+    there_usage = replace(usage, cached=min(cached, usage.prompt))
+    more = (price.most(there_usage) - (own.most(usage) if own is not None else 0.0)) / 1e6
     there = UNSEEN_TTFT_S if state.ttft_s is None else state.ttft_s
     sooner = local.predicted_ttft_s - there
     worth = usd_per_s * sooner
@@ -69,3 +72,21 @@ def weighed(facts: Facts, local: LocalState, state: TargetState, usd_per_s: floa
         f"{sooner:.2f} s at ${usd_per_s:g} are worth ${worth:.5f}, it costs ${more:.5f} more"
     )
     return Weighed(sooner > 0 and worth > more, words)
+
+
+def expense(facts: Facts, fleet: Fleet, name: str, usd_per_s: float) -> float | None:
+    """Dollars of an answer by a target, named as in a plan's chain: its tokens, those in its cache at their own price, and the
+    wait for its first token. None where a cloud has no price.
+    """
+    local, cached = fleet.local, fleet.session.cached if fleet.session is not None else {}
+    if name == LOCAL and local is not None:
+        target, ttft_s = local.target, local.predicted_ttft_s  # which leaves out what its cache holds
+    else:
+        state = fleet.targets[name]
+        target, ttft_s = state.target, UNSEEN_TTFT_S if state.ttft_s is None else state.ttft_s
+    if target.price is None and not target.local:
+        return None
+    usage = expected_usage(facts)
+    usage = replace(usage, cached=min(cached.get(target.name, 0), usage.prompt))
+    tokens = target.price.most(usage) / 1e6 if target.price is not None else 0.0
+    return tokens + usd_per_s * ttft_s

@@ -11,6 +11,7 @@ from runtime.dispatch.aside import LARGE
 from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.desk import Desk
 from runtime.life.life import generate
+from runtime.routing.facts.facts import Within
 from runtime.routing.plan.plan import Plan
 from runtime.server.answer import answer_body, body_of, invalid
 from runtime.server.asgi import ClientRequest, Pairs
@@ -38,20 +39,24 @@ class Conversations:
             await asyncio.sleep(0)  # reading a large body was a turn of the loop; what follows is another
         owner = request.caller.id
         try:
-            body, inherited = await self._store.resume(own, owner)
+            body, inherited, continued = await self._store.resume(own, owner)
         except BadBody as error:
             raise invalid(error) from error
-        required = inherited
+        required, chain = inherited, continued or request.id
 
         async def noting(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcome) -> None:
             nonlocal required
             required = job.facts.hints.requires  # of the request, its conversation and the rules
             await generate(desk, job, plan, sink, outcome)
+            if not continued and outcome.target is not None and desk.fleet.clouds.backends:
+                # The first turn of a chain. The client may also go on without one: then its beginning names it.
+                usage = outcome.meter.usage if outcome.meter is not None else None
+                desk.fleet.prefixes.answered(Within(owner, chain).chained, outcome.target, usage, desk.clock())
 
         def store(response: bytes) -> None:
-            stored = stored_response(own, response, required)
+            stored = stored_response(own, response, required, chain)
             if stored is not None:
                 self._store.add(stored, owner)
 
         dialect = self._dialect.session(own, store)
-        await answer_body(self._desk, request, dialect, extra, body, requires=inherited, work=noting)
+        await answer_body(self._desk, request, dialect, extra, body, requires=inherited, chain=continued, work=noting)

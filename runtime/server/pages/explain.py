@@ -12,6 +12,7 @@ from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
 from runtime.life.planning import Explanation, explain
+from runtime.routing.facts.facts import Within
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.plan import EXTRACTION, Candidate, Rejected
 from runtime.routing.plan.waiting import expected_usage
@@ -36,7 +37,8 @@ class ExplainPage:
             body = RawBody(await request.body(self._desk.max_body))
             dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), CHAT)
             dialect.check(body)
-            query = self._desk.planner.read(dialect.name, body.data, request.headers)
+            within = Within(request.caller.id)
+            query = self._desk.planner.read(dialect.name, body.data, request.headers, within=within)
         except BadBody as error:
             raise ApiError(400, str(error), "invalid_body", error.place) from error
         except BadHint as error:
@@ -55,6 +57,7 @@ def explained(explanation: Explanation) -> dict[str, Any]:
     facts, local = query.facts, explanation.inputs.fleet.local
     threshold = explanation.inputs.policy.escalation.threshold(query.task)
     usage = expected_usage(facts)
+    session = explanation.inputs.fleet.session
     shown: dict[str, Any] = {
         "score": query.score,
         "task": query.task,
@@ -71,6 +74,7 @@ def explained(explanation: Explanation) -> dict[str, Any]:
             "max_tokens": facts.max_tokens,
             "requires": sorted(facts.hints.requires),
         },
+        "session": None if session is None else {"target": session.label, "cached_tokens": dict(session.cached)},
         "load": {
             "ready": local.replicas_ready if local else 0,
             "words": local.pressure.words if local else "",

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.contract.pressure import Pressure
+from runtime.contract.prices import Price
 from runtime.contract.reasons import Reason
+from runtime.contract.session import Session
 from runtime.contract.targets import LOCAL, Capabilities, Target
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import Hints
@@ -42,19 +44,24 @@ facts = st.builds(
     tools=st.booleans(),
     structured=st.booleans(),
     logprobs=st.booleans(),
+    tool_result=st.booleans(),
+    signed=st.booleans(),
     hints=st.builds(Hints, requires=CERTIFICATES, max_cost_usd=st.sampled_from([None, None, 0.01])),
 )
 texts = st.sampled_from(["hello", "```python\ndef f(): pass\n```"]).map(PromptText)
 queries = st.builds(RoutingQuery, facts, texts, st.sampled_from([None, 0.2, 0.8]))
 chains = st.lists(st.sampled_from([LOCAL, *NAMES]), min_size=1, max_size=3, unique=True).map(tuple)
 routes = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
+prices = st.sampled_from([None, Price(3.0, 15.0, cache_read=0.3), Price(1.0, 2.0)])
 pressures = st.sampled_from([Pressure(), Pressure(Reason.QUEUE_DEPTH, 2.0, "10 wait")])
 
 
 @st.composite
 def boxes(draw: st.DrawFn) -> tuple[Fleet, RoutingPolicy]:
     """An engine, three targets, rules, routes and a mode."""
-    targets = [Target(name, f"p-{name}", "m", draw(capabilities), draw(CERTIFICATES)) for name in NAMES]
+    targets = [
+        Target(name, f"p-{name}", "m", draw(capabilities), draw(CERTIFICATES), price=draw(prices)) for name in NAMES
+    ]
     local = Target("local", LOCAL, "small", draw(capabilities), draw(CERTIFICATES), on_box=draw(st.booleans()))
     state = LocalState(local, draw(st.integers(0, 1)), pressure=draw(pressures))
     rules = tuple(Rule(when=When(), to=chain) for chain in draw(st.lists(chains, max_size=1)))
@@ -69,7 +76,10 @@ def boxes(draw: st.DrawFn) -> tuple[Fleet, RoutingPolicy]:
         build(local, targets, {}, override=draw(st.sampled_from([None, None, "two"]))),
     )
     states = {target.name: TargetState(target, available=draw(st.booleans())) for target in targets}
-    return Fleet(state, states), policy
+    homes = st.sampled_from([(local.name, local.label), *[(each.name, each.label) for each in targets]])
+    cached = st.dictionaries(st.sampled_from(["local", *NAMES]), st.sampled_from([500, 40_000]), max_size=3)
+    session = draw(st.none() | st.builds(lambda home, tokens: Session(home[0], home[1], tokens), homes, cached))
+    return Fleet(state, states, session), policy
 
 
 def _meets(facts: Facts, target: Target) -> bool:
