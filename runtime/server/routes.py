@@ -14,6 +14,7 @@ from runtime.server.pages.explain import ExplainPage
 from runtime.server.pages.health import HealthPages
 from runtime.server.pages.metrics import MetricsPage
 from runtime.server.pages.models import ModelPages
+from runtime.server.pages.openapi import OpenApiPage
 from runtime.server.pages.status import StatusPage
 from runtime.server.status import StatusReport
 from runtime.trust.caller import Scope
@@ -53,6 +54,7 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
     ("GET", "/metrics"): READ,
+    ("GET", "/openapi.json"): EITHER,
     ("GET", "/hearth/status"): READ,
     ("POST", "/hearth/explain"): READ,
     ("GET", "/hearth/decisions"): EITHER,
@@ -61,11 +63,12 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
 
 
 def own_pages(desk: Desk, report: Callable[[], StatusReport], started_at: float) -> dict[Route, Page]:
-    """Models, health, metrics, status, decisions, explanations. report: makes `/hearth/status`. started_at: unix seconds."""
+    """The pages that every server has. report: makes `/hearth/status`. started_at: unix seconds."""
     return {
         **ModelPages(desk, int(started_at)).table(),
         **HealthPages(desk).table(),
         **MetricsPage(desk.metrics).table(),
+        **OpenApiPage(SCOPES).table(),
         **StatusPage(report).table(),
         **DecisionPages(desk.store).table(),
         **ExplainPage(desk).table(),

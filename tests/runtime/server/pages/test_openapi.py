@@ -1,0 +1,32 @@
+"""The served document: every route is in it, nothing else is, and a validator accepts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runtime.server.pages.openapi import OPERATIONS, document
+from runtime.server.routes import SCOPES
+from tests.fakes.door import Setup, opened
+from tests.fakes.upstream import Turn, engine_backend, whole
+
+
+def test_the_document_and_the_table_of_scopes_have_the_same_routes() -> None:
+    """A route that is added to one of them and not to the other is found here."""
+    assert {operation.route for operation in OPERATIONS} == set(SCOPES)
+
+
+def test_what_needs_no_key_says_so() -> None:
+    """Only the health pages are open."""
+    paths = document(SCOPES)["paths"]
+    free = {path for path, methods in paths.items() for described in methods.values() if "security" not in described}
+    assert free == {"/health/live", "/health/ready"}
+
+
+async def test_the_document_is_served_and_each_path_is_answered(tmp_path: Path) -> None:
+    """No described method of a described path is unknown to the server."""
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as served:
+        shown = (await served.client.get("/openapi.json")).json()
+        for path, methods in shown["paths"].items():
+            for method in methods:
+                answer = await served.client.request(method, path.replace("{id}", "none"), json={})
+                assert answer.status_code != 405 and "nothing is served" not in answer.text, (method, path)
