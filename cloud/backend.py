@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 from cloud.catalogue import known, listed, plain
 from cloud.client import CloudClient
 from cloud.hop import CloudHop
+from cloud.offers import offer
 from cloud.prices import price as charged
 from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS
 from runtime.contract.backend import Backend, Lane, Uploads
 from runtime.contract.codec import Codec
+from runtime.contract.guard import Guard, Receiver
 from runtime.contract.hop import Hop
 from runtime.contract.prices import Price
 from runtime.contract.targets import Capabilities, Target, Timeouts
@@ -25,7 +27,8 @@ from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 class Account:
     """A provider's account. base_url, api_version: None for the provider's own.
 
-    key: a secret, therefore in no repr; None where none is needed.
+    key: a secret, therefore in no repr; None where none is needed. name: of the target that configures it, by which the
+    guard knows its certificates.
     """
 
     provider: str
@@ -34,6 +37,8 @@ class Account:
     certified: frozenset[str] = frozenset()
     api_version: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
+    name: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ def facts(name: str, account: Account, model: str, capabilities: Capabilities | 
         timeouts=account.timeouts,
         price=price,
         notes=notes if price else (*notes, NO_PRICE),
+        region=account.region,
     )
 
 
@@ -112,12 +118,16 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
     )
 
 
-def connect(client: CloudClient, target: Target, account: Account, now: Callable[[], datetime]) -> Backend:
+def connect(
+    client: CloudClient, target: Target, account: Account, guard: Guard, now: Callable[[], datetime]
+) -> Backend:
     """The backend of a target. `now` dates a Retry-After. Opens and owns nothing: the connections are the client's."""
     provider = PROVIDERS[account.provider]
-    base_url = account.base_url or provider.base_url
+    base_url = account.base_url or offer(account.provider).regions.get(account.region, provider.base_url)
     header, key = provider.key_header, account.key
-    hop = CloudHop(client, base_url, {header: f"Bearer {key}" if header == BEARER else key} if key else {})
+    to = Receiver(account.name or target.name, origin_of(base_url), account.certified, account.region)
+    authorization = {header: f"Bearer {key}" if header == BEARER else key} if key else {}
+    hop = CloudHop(client, base_url, authorization, guard, to)
     lane = CloudLane(target.label, provider.around(hop) if provider.around else hop, target.model)
     uploads = provider.uploads(hop, base_url, account.api_version) if provider.uploads else None
     # An address below the vendor's own domain (a region's) is the vendor too.
@@ -125,3 +135,9 @@ def connect(client: CloudClient, target: Target, account: Account, now: Callable
     own = not account.base_url or base_url.split("://")[-1].partition("/")[0].partition(":")[0].endswith(home)
     make = provider.codec if own or provider.elsewhere is None else provider.elsewhere
     return CloudBackend(target, make(now, account.api_version), (lane,), uploads)
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, without a user or a password."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"

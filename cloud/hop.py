@@ -9,7 +9,8 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from cloud.client import CloudClient
-from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.failures import Disposition, Failure, HopError, Kind, forbidden
+from runtime.contract.guard import DepartureRefused, Guard, Receiver
 from runtime.contract.hop import MOST_BODY, HttpCall, Reply, relay_chunks, rest_of
 from runtime.wire.unpacking import unpacked
 
@@ -48,15 +49,22 @@ class CloudReply:
 class CloudHop:
     """`runtime.contract.hop.Hop` to one base URL. Owns nothing: the client and its connections outlive it.
 
-    authorization: the account's header, by name; empty without a key.
+    authorization: the account's header, by name; empty without a key. guard: is shown every call before it is sent.
+    to: the account as the guard knows it.
     """
 
-    def __init__(self, client: CloudClient, base_url: str, authorization: Mapping[str, str]) -> None:
-        self._client = client
+    def __init__(
+        self, client: CloudClient, base_url: str, authorization: Mapping[str, str], guard: Guard, to: Receiver
+    ) -> None:
+        self._client, self._guard, self._to = client, guard, to
         self._base = base_url.rstrip("/")
         self._headers = {"accept-encoding": "identity", "user-agent": "hearth", **authorization}
 
     async def open(self, call: HttpCall, *, connect_s: float) -> Reply:
+        try:
+            self._guard.check(call.cargo, self._to)
+        except DepartureRefused as refused:
+            raise HopError(forbidden(str(refused))) from refused
         try:
             response = await self._client.send(
                 call.method,

@@ -17,6 +17,7 @@ from genai_prices.data_snapshot import get_snapshot, set_custom_snapshot
 from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice
 from msgspec.structs import asdict
 
+from runtime.contract.guard import Cargo, Guard, Receiver, Way
 from runtime.contract.prices import Price, Rates, Tariff
 
 LIBRARY = "genai-prices"
@@ -35,8 +36,12 @@ _KEYS = {
 }
 
 
-def update() -> None:
-    """Fetches the library's newest price list, and takes it in place of the snapshot. Blocks; raises what httpx2 raises."""
+def update(guard: Guard) -> None:
+    """Fetches the library's newest price list, and takes it in place of the snapshot. Blocks.
+
+    Raises DepartureRefused, and what httpx2 raises.
+    """
+    guard.check(Cargo(Way.PRICES), Receiver(LIBRARY, LIBRARY))
     set_custom_snapshot(UpdatePrices().fetch())
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from local_models.facts.catalogue import catalogue, known_as
-from local_models.replica.attached import is_loopback
 from local_models.wire.codec import EngineCodec
+from local_models.wire.url import is_loopback
 from runtime.contract.backend import Lane
 from runtime.contract.engine import Engine, EngineSpec
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts

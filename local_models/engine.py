@@ -16,7 +16,7 @@ from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
 from local_models.host.log_ring import LogRing
 from local_models.host.process import Spawn, spawn
-from local_models.replica.attached import AttachedServer, is_loopback, without_secrets
+from local_models.replica.attached import AttachedServer
 from local_models.replica.instance import Instance
 from local_models.replica.lifecycle import DrainReplica, RestartPolicy, StartReplica, StopReplica
 from local_models.replica.owned import OwnedEngine, ReplicaPlace, StartPlanner, World
@@ -24,9 +24,11 @@ from local_models.replica.prepared import Notice, Prepare, PreparedModel, safe
 from local_models.replica.start_times import StartTimes
 from local_models.replica.supervisor import Supervisor, Watch
 from local_models.wire.hop import EngineHop
+from local_models.wire.url import is_loopback, without_secrets
 from runtime.contract.engine import STOP_WITHIN_S, EngineSpec, Gpu, ReplicaState, ReplicaView
+from runtime.contract.guard import Guard, Receiver
 from runtime.contract.hop import Hop
-from runtime.contract.targets import Capabilities
+from runtime.contract.targets import LOCAL, Capabilities
 
 _SWEEP_S = 15.0
 _HURRY_S = 4.0  # for SIGKILL to take effect and the processes to be swept
@@ -75,7 +77,8 @@ class LocalEngine:
     """A `runtime.contract.engine.Engine`. To be started, drained and stopped in one event loop, once.
 
     prepare: fetches the weights. plan: how to start vLLM on them (`fleet.py` wires the real one). watch: intervals of the
-    replicas' supervision; None: from the spec. clock: monotonic seconds; sleep its companion.
+    replicas' supervision; None: from the spec. clock: monotonic seconds; sleep its companion. guard: of the way to engines on
+    other machines.
     """
 
     def __init__(
@@ -86,11 +89,13 @@ class LocalEngine:
         plan: StartPlanner,
         gpus: GpuReader,
         clock: Callable[[], float],
+        guard: Guard,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         spawn: Spawn = spawn,
         watch: Watch | None = None,
     ) -> None:
         self._spec = spec
+        self._guard = guard
         self._prepare = prepare
         self._preparing = asyncio.Lock()
         self._prepared: PreparedModel | None = None
@@ -131,7 +136,9 @@ class LocalEngine:
     def _attached(self) -> list[Instance]:
         spec, instances = self._spec, list[Instance]()
         for index, url in enumerate(spec.urls):
-            hop = EngineHop(base_url=url, key=spec.key, clock=self._clock)
+            to = Receiver(LOCAL, without_secrets(url), spec.certified)
+            exit = None if is_loopback(url) else (self._guard, to)
+            hop = EngineHop(base_url=url, key=spec.key, clock=self._clock, exit=exit)
             instances.append(AttachedServer(f"replica-{index}", without_secrets(url), hop, spec.model, self._sleep))
         return instances
 

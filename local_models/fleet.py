@@ -17,6 +17,7 @@ from local_models.replica.owned import ReplicaPlace, StartPlan, StartPlanner
 from local_models.replica.prepared import Notice, Prepare, PreparedModel
 from local_models.weights import weights
 from runtime.contract.engine import EngineSpec, Gpu
+from runtime.contract.guard import Guard
 
 _FIRST_READING_S = 60.0  # without persistence mode the driver initializes every GPU first, some seconds each
 _WISHED_CONTEXT = 8192  # tokens that should fit beside the weights, where the user asks for nothing
@@ -27,17 +28,22 @@ def local_engine(
     *,
     environ: Mapping[str, str],
     clock: Callable[[], float],
+    guard: Guard,
     secrets: frozenset[str] = frozenset(),
     probe: GpuProbe | None = None,
     prepare: Prepare | None = None,
 ) -> LocalEngine:
-    """The engine the spec asks for. secrets: names of variables no engine may inherit. clock: monotonic seconds."""
+    """The engine the spec asks for. secrets: names of variables no engine may inherit. clock: monotonic seconds.
+
+    guard: of the ways to the hub and to engines on other machines.
+    """
     if probe is None:
         without = spec.urls or spec.device == command.CPU
         probe = NoGpu("the settings say so") if without else NvmlProbe(clock, environ.get(visible.VARIABLE))
     gpus = GpuReader(probe)
     plan = planner(spec, gpus, environ, secrets)
-    return LocalEngine(spec, prepare=prepare or fetcher(spec, gpus, environ), plan=plan, gpus=gpus, clock=clock)
+    fetch = prepare or fetcher(spec, gpus, environ, guard)
+    return LocalEngine(spec, prepare=fetch, plan=plan, gpus=gpus, clock=clock, guard=guard)
 
 
 def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], secrets: frozenset[str]) -> StartPlanner:
@@ -76,13 +82,13 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
     return plan
 
 
-def fetcher(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str]) -> Prepare:
+def fetcher(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], guard: Guard) -> Prepare:
     """Gets the weights with the interpreter that will serve them (it converts the built-in model)."""
 
     async def prepare(model: str, notice: Notice) -> PreparedModel:
         gpus, found = await _look(spec, reader, environ)
         fetched = await weights.prepare(
-            model, notice=notice, engine_python=str(found.python), offline=spec.offline, environ=environ
+            model, guard=guard, notice=notice, engine_python=str(found.python), offline=spec.offline, environ=environ
         )
         split = await asyncio.to_thread(_split, spec, fetched, gpus) if found.kind == command.CUDA else ()
         return replace(fetched, max_model_len=spec.max_model_len or fetched.max_model_len, args=(*split, *fetched.args))

@@ -169,7 +169,7 @@ class _Joined:
     async def _continue(self) -> bool:
         """True once the next request of the turn is answered; its reply replaces the last one."""
         body = self._turn.next(self._call.body)
-        call = HttpCall(self._call.path, body, self._call.headers, self._call.method)
+        call = HttpCall(self._call.path, body, self._call.headers, self._call.method, self._call.cargo)
         try:
             reply = await self._hop.open(call, connect_s=self._connect_s)
         except HopError:

@@ -25,6 +25,7 @@ from cloud.gemini.faults import classify
 from cloud.gemini.media import refused
 from cloud.gemini.names import API_VERSION
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.guard import Cargo, Way
 from runtime.contract.hop import Hop, HttpCall, Reply, error_page
 from runtime.contract.messages import Media, Message, Part, Request, ToolResult
 
@@ -129,16 +130,16 @@ class Files:
         self._files: OrderedDict[str, _File] = OrderedDict()
         self._uploads: dict[str, _Upload] = {}
 
-    async def settled(self, request: Request, *, connect_s: float, limit: int = INLINE_BYTES) -> Request:
+    async def settled(self, request: Request, cargo: Cargo, *, connect_s: float, limit: int = INLINE_BYTES) -> Request:
         """The request as it can be written: oversized media are uploaded. Raises HopError, Unsupported."""
-        uris = {}
+        uris, cargo = {}, msgspec.structs.replace(cargo, way=Way.UPLOAD)
         for media in oversized(request, limit):
             key = content_key(media)
             async with self._alone(key):
                 file = self._files.get(key)
                 if file is None or file.until <= self._clock():
                     until = self._clock() + LIFETIME_S
-                    file = self._files[key] = _File(await self._upload(media, connect_s), until)
+                    file = self._files[key] = _File(await self._upload(media, cargo, connect_s), until)
                     self._files.move_to_end(key)
                     if len(self._files) > self._most_files:
                         self._files.popitem(last=False)
@@ -158,7 +159,7 @@ class Files:
             if not upload.users:
                 del self._uploads[key]
 
-    async def _upload(self, media: Media, connect_s: float) -> str:
+    async def _upload(self, media: Media, cargo: Cargo, connect_s: float) -> str:
         """The file's address. Raises HopError, Unsupported."""
         try:
             raw = base64.b64decode(media.data or "", altchars=b"-_" if set(media.data or "") & {"-", "_"} else None)
@@ -172,7 +173,7 @@ class Files:
             ("x-goog-upload-header-content-type", media.mime),
         )
         body = msgspec.json.encode({"file": {"displayName": media.name} if media.name else {}})
-        reply, _ = await self._ask(HttpCall(f"/upload/{self._version}/files", body, headers), connect_s)
+        reply, _ = await self._ask(HttpCall(f"/upload/{self._version}/files", body, headers, cargo=cargo), connect_s)
         # Only the path of the upload's address is used: the key is sent to no other host.
         try:
             place = urlsplit(reply.headers.get("x-goog-upload-url", ""))
@@ -182,25 +183,26 @@ class Files:
         if not place.path:
             raise HopError(_garbled("the upload has no address"))
         address = place.path.removeprefix(prefix) + (f"?{place.query}" if place.query else "")
-        return await self._ready(await self._send(address, raw, connect_s), connect_s)
+        return await self._ready(await self._send(address, raw, cargo, connect_s), cargo, connect_s)
 
-    async def _send(self, address: str, raw: bytes, connect_s: float) -> Any:
+    async def _send(self, address: str, raw: bytes, cargo: Cargo, connect_s: float) -> Any:
         """Sends the bytes, and after a cut those that are missing; the file's description."""
         at = 0
         for tries in range(1, _TRIES + 1):
             headers = (("x-goog-upload-offset", str(at)), ("x-goog-upload-command", "upload, finalize"))
             try:
-                _, body = await self._ask(HttpCall(address, raw[at:], headers), connect_s)
+                _, body = await self._ask(HttpCall(address, raw[at:], headers, cargo=cargo), connect_s)
                 return _file(body)
             except HopError as error:
                 if error.failure.status is not None or tries == _TRIES:
                     raise
-            reply, _ = await self._ask(HttpCall(address, b"", (("x-goog-upload-command", "query"),)), connect_s)
+            query = HttpCall(address, b"", (("x-goog-upload-command", "query"),), cargo=cargo)
+            reply, _ = await self._ask(query, connect_s)
             received = reply.headers.get("x-goog-upload-size-received", "")
             at = min(int(received), len(raw)) if received.isdecimal() and len(received) < 20 else 0
         raise AssertionError("the last try returns or raises")
 
-    async def _ready(self, file: Any, connect_s: float) -> str:
+    async def _ready(self, file: Any, cargo: Cargo, connect_s: float) -> str:
         """The file's address, once the vendor has processed it. Polls less and less often."""
         pause, waited = _POLL_S, 0.0
         while file.get("state") == _PROCESSING:
@@ -209,7 +211,7 @@ class Files:
                 raise HopError(Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, message))
             await self._sleep(pause)
             waited, pause = waited + pause, min(pause * 2, _POLL_MOST_S)
-            call = HttpCall(f"/{self._version}/{quote(file['name'])}", b"", (), "GET")
+            call = HttpCall(f"/{self._version}/{quote(file['name'])}", b"", (), "GET", cargo)
             _, body = await self._ask(call, connect_s)
             file = _file(body)
         if file.get("state", _ACTIVE) != _ACTIVE:

@@ -18,12 +18,13 @@ from local_models.weights import hub
 from local_models.weights.errors import NotAModelError
 from local_models.weights.shards import weight_bytes
 from local_models.weights.weights import Builtin, Folder, Hub, resolve
+from runtime.contract.guard import Guard
 
 _NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8_e4m3fn": "fp8"}
 
 
 async def footprint(
-    model: str, *, environ: Mapping[str, str], dtype: str | None = None, kv_dtype: str = "bf16"
+    model: str, *, guard: Guard, environ: Mapping[str, str], dtype: str | None = None, kv_dtype: str = "bf16"
 ) -> Footprint:
     """dtype: if served in another type than published. Asks the hub for what is not known. Raises WeightsError."""
     match resolve(model):
@@ -32,7 +33,7 @@ async def footprint(
         case Folder(path=path) as folder:
             return _of_files(folder.name, _config(path), weight_bytes(path), dtype, kv_dtype)
         case Hub(repo=repo):
-            config, weights = await hub.facts(repo, environ=environ)
+            config, weights = await hub.facts(repo, guard=guard, environ=environ)
             return _of_files(repo, config, weights, dtype, kv_dtype)
 
 

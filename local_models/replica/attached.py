@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from local_models.host.procfs import Work
 from local_models.replica.canary import CanaryQuestion, ask, chat, completion, embedding
@@ -30,23 +28,6 @@ _PROBE_S = 10.0
 _FIRST_ANSWER_S = 60.0
 _LOOK_S = 2.0
 _REFUSALS = 2  # in a row: one may be a server that reloads
-
-
-def is_loopback(url: str) -> bool:
-    """True if a URL can only lead to this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def without_secrets(url: str) -> str:
-    """The URL without user and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 @dataclass(slots=True)

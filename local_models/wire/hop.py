@@ -18,7 +18,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from local_models.wire.connection import MOST_HEAD, HopReply, PooledConnection
-from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.failures import Disposition, Failure, HopError, Kind, forbidden
+from runtime.contract.guard import DepartureRefused, Guard, Receiver
 from runtime.contract.hop import HttpCall, Reply
 from runtime.wire.unpacking import unpacked
 
@@ -36,7 +37,8 @@ class EngineHop:
     """A `runtime.contract.hop.Hop` to one engine.
 
     socket_path: of an engine started here; or base_url: ends in /v1, of an attached one. key: its bearer key, a secret.
-    clock: monotonic seconds. most_head: bytes of a reply's head before it is garbled.
+    clock: monotonic seconds. most_head: bytes of a reply's head before it is garbled. exit: the guard of an engine on another
+    machine, and that engine as the guard knows it; None for one on this machine. Probes carry no request's data.
 
     in_flight: requests whose reply is not complete, connecting included; probes excluded.
     last_byte_at: time of the last body bytes of a good reply; None before the first.
@@ -51,6 +53,7 @@ class EngineHop:
         key: str | None = None,
         clock: Callable[[], float],
         most_head: int = MOST_HEAD,
+        exit: tuple[Guard, Receiver] | None = None,
     ) -> None:
         if (socket_path is None) == (base_url is None):
             raise ValueError("an engine hop takes either socket_path or base_url")
@@ -58,6 +61,7 @@ class EngineHop:
         self.last_byte_at: float | None = None
         self.busy_since: float | None = None
         self._clock = clock
+        self._exit = exit
         self._most_head = most_head
         self._socket = str(socket_path) if socket_path is not None else None
         self._keep_s = _OWN_ENGINE_KEEP_S if socket_path is not None else _ATTACHED_KEEP_S
@@ -88,6 +92,11 @@ class EngineHop:
 
     async def open(self, call: HttpCall, *, connect_s: float) -> Reply:
         """Sends the call and waits for the reply's head. Raises HopError. Cancelling it closes the connection."""
+        if self._exit is not None:
+            try:
+                self._exit[0].check(call.cargo, self._exit[1])
+            except DepartureRefused as refused:
+                raise HopError(forbidden(str(refused))) from refused
         head = self._head(call.method, self._base + call.path, call.headers, len(call.body))
         reply = await self._ask(head, call.body, connect_s, counted=True)
         return unpacked(reply) if "content-encoding" in reply.headers else reply  # packed by a proxy before the engine

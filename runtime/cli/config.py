@@ -15,6 +15,7 @@ from runtime.cli.launch import HELP
 from runtime.cli.paint import Paint, paint_for
 from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.compose.confidence import without_map
+from runtime.compose.targets import unoffered
 from runtime.settings import Loaded, Problem, Secret, SettingsError, environment, load, not_in_force
 from runtime.settings.commented import commented_file, toml
 from runtime.settings.faults import dotted
@@ -121,7 +122,7 @@ def _load(config: Path | None, as_json: bool, exit: Exit) -> Loaded:
 def _remarks(loaded: Loaded) -> dict[str, Any]:
     return {
         "file": str(loaded.file) if loaded.file else None,
-        "warnings": list(loaded.warnings),
+        "warnings": [*loaded.warnings, *unoffered(loaded.settings)],
         "not_in_force": [*not_in_force(loaded.settings, PROVIDERS), *without_map(loaded.settings, environment())],
         "absent": dict(loaded.settings.absent),
     }

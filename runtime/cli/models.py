@@ -25,6 +25,7 @@ from local_models.replica import command, environment
 from local_models.replica.prepared import PreparedModel, PrepareError
 from local_models.weights import disk, hub, weights
 from runtime.cli.exits import CommandError, Exit
+from runtime.cli.guard import GUARD
 from runtime.cli.paint import amount, columns, paint_for
 
 T = TypeVar("T")
@@ -190,7 +191,7 @@ def fit_model(
       hearth models fit llama-3.3-70b --gpus 4 --memory 80 --context 32768 --concurrency 16
       hearth models fit ./my-model --memory 24 --json
     """
-    model = _run(footprint(name, environ=os.environ, dtype=dtype, kv_dtype=kv_dtype))
+    model = _run(footprint(name, guard=GUARD, environ=os.environ, dtype=dtype, kv_dtype=kv_dtype))
     box, about = _box(gpus, memory, utilization)
     wish = fit.Wish(context or min(USUAL.context, model.architecture.context), concurrency)
     verdict = fit.judge(model, box, wish)
@@ -230,6 +231,7 @@ async def _pull(name: str, offline: bool, bar: Progress | None) -> PreparedModel
     python = await asyncio.to_thread(_engine_python, name)
     return await weights.prepare(
         name,
+        guard=GUARD,
         notice=notice,
         engine_python=python,
         offline=offline,

@@ -24,6 +24,7 @@ def engine_spec(settings: Settings, folder: Path) -> EngineSpec:
         args=wanted.args,
         urls=wanted.url,
         key=wanted.key.value if wanted.key is not None else None,
+        certified=frozenset(wanted.certified),
         python=wanted.python,
         offline=wanted.offline,
         start_timeout_s=wanted.start_timeout,

@@ -9,7 +9,7 @@ import msgspec
 
 from runtime import __version__
 from runtime.chores import ChoreView
-from runtime.compose.targets import retiring
+from runtime.compose.targets import retiring, unoffered
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.desk import Desk
 from runtime.server import status
@@ -50,7 +50,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         decisions=tuple(map(status.brief, desk.latest)),
         not_in_force=tuple(process.pending),
         settings=status.SettingsStatus(path=process.path, reloaded_at=process.reloaded_at, error=process.refused),
-        notes=(*notes, *retiring(settings, datetime.fromtimestamp(wall, UTC).date())),
+        notes=(*notes, *unoffered(settings), *retiring(settings, datetime.fromtimestamp(wall, UTC).date())),
         chores=tuple(process.chores),
     )
 

@@ -22,8 +22,9 @@ from runtime.chores import Chores
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
+from runtime.compose.placement import noted
 from runtime.compose.report import ProcessFacts, report
-from runtime.compose.targets import ADAPTERS, clouds, policy, targets
+from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.contract.engine import Engine
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
@@ -45,7 +46,9 @@ from runtime.record.breakers import BreakerFile
 from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
+from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.app import App
+from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
@@ -55,6 +58,8 @@ from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import StatusReport
 from runtime.settings import Loaded, Settings, load, not_in_force
+from runtime.trust.audit.log import AuditLog
+from runtime.trust.guard import ExitGuard
 
 _LISTEN_S = 1.0
 _BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
@@ -90,19 +95,30 @@ class Runtime:
         self.refused: Callable[[], str | None] = lambda: None  # why the last reload was refused
         self.started_at = time.time()
         self.chores, self._cloud_client = Chores(fatal, clock=time.monotonic), CloudClient(env)
+        self.audit = AuditLog(
+            folder / "audit",
+            partial(noted, lambda: self.engine.on_box),
+            notice=notice,
+            keep_days=settings.records.audit_days,
+        )
+        self.guard = ExitGuard(certificates(settings), self.audit.waiting.append)
         owned = not settings.engine.url
         self.engine: Engine = local_fleet.local_engine(
-            engine_spec(settings, folder), environ=env, clock=time.monotonic, secrets=secret_names(settings, env)
+            engine_spec(settings, folder),
+            environ=env,
+            clock=time.monotonic,
+            guard=self.guard,
+            secrets=secret_names(settings, env),
         )
         certified = frozenset(settings.engine.certified)
         local = LocalBackend(self.engine, certified, settings.timeouts_of("local"), ours=owned)
         known = targets(settings)
-        callable_clouds = clouds(known, self._cloud_client)
+        callable_clouds = clouds(known, self._cloud_client, self.guard)
         self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
         self.fleet.second_usd = partial(second_usd, settings)
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
-        self._fetching = Fetching(settings.media, resolved, direct)
+        self._fetching = Fetching(settings.media, self.guard, resolved, direct)
         self.store = Store(
             folder / "decisions.sqlite3",
             retention_days=settings.records.retention_days,
@@ -110,9 +126,17 @@ class Runtime:
             clock=time.time,
             notice=notice,
         )
+        decides = replace(policy(settings, local.target, known), confidence=read_map(settings, env, folder))
+        self.desk = self._desk(settings, decides, callable_clouds)
+        self.responses = ResponseStore(folder / "responses.sqlite3", time.time)
+        self.batches = BatchStore(folder)
+        self.app = self._door()
+
+    def _desk(self, settings: Settings, decides: RoutingPolicy, callable_clouds: Clouds) -> Desk:
+        """The desk over the fleet. Each settled decision is a record of the audit log too."""
         effects = Effects(time.monotonic, random.random, asyncio.sleep, self._fetching)
-        self.desk = Desk(
-            planner=Planner(replace(policy(settings, local.target, known), confidence=read_map(settings, env, folder))),
+        desk = Desk(
+            planner=Planner(decides),
             dispatcher=Dispatcher(self.fleet, settings.retries, effects),
             fleet=self.fleet,
             store=self.store,
@@ -123,9 +147,8 @@ class Runtime:
             total_s=settings.timeouts.total,
             max_body=settings.server.max_body_mb * 1_000_000,
         )
-        self.responses = ResponseStore(folder / "responses.sqlite3", time.time)
-        self.batches = BatchStore(folder)
-        self.app = self._door()
+        desk.settled = (*desk.settled, self.audit.waiting.append)
+        return desk
 
     def _door(self) -> App:
         """Every path, with the handler that answers it."""
@@ -135,7 +158,7 @@ class Runtime:
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         dialect = ResponsesDialect(signatures=signatures)
         pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses).answer
-        pages |= Responses(self.responses).table()
+        pages |= Responses(self.responses).table() | AuditPages(self.audit).table()
         dialects: dict[str, Dialect] = {
             "/v1/chat/completions": ChatDialect(wall=time.time, signatures=signatures),
             "/v1/completions": COMPLETIONS,
@@ -154,10 +177,11 @@ class Runtime:
         Raises ValueError, and changes nothing, where what runs cannot take them.
         """
         known, local = targets(settings), self.fleet.local.target
-        callable_clouds = clouds(known, self._cloud_client)
+        callable_clouds = clouds(known, self._cloud_client, self.guard)
         decides = replace(
             policy(settings, local, known, self.engine.served), confidence=self.desk.planner.policy.confidence
         )
+        self.guard.certified = certificates(settings)
         self.fleet.reload(callable_clouds, settings.escalation)
         self.desk.planner.policy = decides
         self.desk.dispatcher.retries = settings.retries
@@ -175,6 +199,7 @@ class Runtime:
         maps, seen = maps_folder(self._folder), None
         while True:
             self.fleet.listen()
+            self.audit.trim()
             self._breaker_file.write(self.fleet.open_breakers(), time.time())
             # Another revision of the model may be here since the engine started.
             mark = (maps.stat().st_mtime_ns if maps.is_dir() else 0, self.engine.revision)
@@ -202,6 +227,7 @@ class Runtime:
         self.responses.close()
         self.batches.close()
         await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self.audit.close)
 
     def report(self) -> StatusReport:
         """`/hearth/status`."""
@@ -212,7 +238,7 @@ class Runtime:
             refused=self.refused(),
             pending=pending(self.settings, self._env),
             chores=self.chores.views(),
-            troubles=(self.store.trouble, self.responses.trouble, self.batches.trouble),
+            troubles=(self.store.trouble, self.responses.trouble, self.batches.trouble, self.audit.trouble),
         )
         return report(self.desk, self.settings, process)
 

@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 from cloud import backend as cloud
 from cloud.client import CloudClient
+from cloud.offers import KNOWN, offer
 from cloud.providers import PROVIDERS
 from local_models.backend import idle_target
 from runtime.compose.engine import engine_spec
 from runtime.contract.backend import Backend
-from runtime.contract.targets import Target
+from runtime.contract.guard import Guard
+from runtime.contract.targets import LOCAL, Target
 from runtime.fleet.fleet import Clouds
 from runtime.life.kept import limits_of, mark
 from runtime.life.planning import IdleFleet, IdlePlanner, Planner
@@ -59,6 +61,9 @@ def targets(settings: Settings) -> Targets:
 def _why_absent(name: str, wanted: TargetSettings, settings: Settings) -> str | None:
     if wanted.provider not in ADAPTERS:
         return f"{wanted.provider} cannot be called yet in this version"
+    if wanted.region and not wanted.base_url and wanted.region not in (known := offer(wanted.provider).regions):
+        there = f"it has {', '.join(known)}" if known else "none is chosen by an address"
+        return f"{wanted.provider} has no region {wanted.region!r}: {there}"
     return settings.absent.get(name)
 
 
@@ -70,23 +75,27 @@ def _configured(name: str, wanted: TargetSettings, settings: Settings) -> Config
         frozenset(wanted.certified),
         wanted.api_version,
         settings.timeouts_of(name),
+        name,
+        wanted.region or "",
     )
     plain = cloud.plain_capabilities(wanted.provider, wanted.model, own_server=wanted.base_url is not None)
     price = wanted.price.contract if wanted.price is not None else None
     return Configured(cloud.facts(name, account, wanted.model, wanted.capabilities(plain), price), account)
 
 
-def clouds(known: Targets, client: CloudClient) -> Clouds:
-    """Everything off the box, made callable."""
+def clouds(known: Targets, client: CloudClient, guard: Guard) -> Clouds:
+    """Everything off the box, made callable. guard: is shown all that is about to leave."""
 
     def now() -> datetime:
         return datetime.now(UTC)
 
     def lend(lent: Lent) -> Backend:
         account = known.usable[lent.lender].account
-        return cloud.connect(client, cloud.facts(lent.target, account, lent.model, None, None), account, now)
+        return cloud.connect(client, cloud.facts(lent.target, account, lent.model, None, None), account, guard, now)
 
-    backends = {name: cloud.connect(client, each.target, each.account, now) for name, each in known.usable.items()}
+    backends = {
+        name: cloud.connect(client, each.target, each.account, guard, now) for name, each in known.usable.items()
+    }
     return Clouds(backends, known.absent, lend)
 
 
@@ -129,6 +138,26 @@ def retiring(settings: Settings, today: date) -> list[str]:
             lines.append(
                 f"target {name}: {wanted.model} {verb} by its provider on {known.retires_on}: choose its successor"
             )
+    return lines
+
+
+def certificates(settings: Settings) -> dict[str, frozenset[str]]:
+    """The certificates in force, by target name, those of an attached engine under "local"."""
+    held = {name: frozenset(each.certified) for name, each in settings.targets.items()}
+    return {**held, LOCAL: frozenset(settings.engine.certified)}
+
+
+def unoffered(settings: Settings) -> list[str]:
+    """A sentence for every certificate that the settings claim of a provider and that its documents do not offer."""
+    lines = []
+    for name, wanted in settings.targets.items():
+        if wanted.base_url is not None or wanted.provider not in ADAPTERS:
+            continue  # a server of one's own: nobody else knows what holds there
+        known = offer(wanted.provider)
+        for claimed in sorted((KNOWN & set(wanted.certified)) - known.offers):
+            documents = " and ".join(known.sources)
+            words = f"{wanted.provider} offers no {claimed!r} that this version knows of ({documents})"
+            lines.append(f"targets.{name}.certified: {words}: check your contract")
     return lines
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from runtime.contract.codec import Codec
+from runtime.contract.guard import Cargo
 from runtime.contract.hop import Hop
 from runtime.contract.messages import Request
 from runtime.contract.targets import Target
@@ -37,8 +38,8 @@ class Lane(Protocol):
 class Uploads(Protocol):
     """Uploads of media too large for a body, to the account of a target."""
 
-    async def settled(self, request: Request, *, connect_s: float) -> Request:
-        """The request with its media uploaded. Raises HopError, Unsupported."""
+    async def settled(self, request: Request, cargo: Cargo, *, connect_s: float) -> Request:
+        """The request with its media uploaded. cargo: the request's, shown to the guard. Raises HopError, Unsupported."""
         ...
 
 

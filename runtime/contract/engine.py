@@ -31,6 +31,7 @@ class EngineSpec:
     args: tuple[str, ...] = ()
     urls: tuple[str, ...] = field(default=(), repr=False)  # may hold credentials
     key: str | None = field(default=None, repr=False)  # bearer key of the attached servers; a secret
+    certified: frozenset[str] = frozenset()  # of attached servers on other machines
     python: str | None = None  # the interpreter that has vLLM; None: search for one
     offline: bool = False
     start_timeout_s: float = 1800.0

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     GARBLED = "garbled"  # not the wire it claims to be
     SILENT = "silent"  # accepted, then nothing within its time-out
     LATE = "late"  # waits for the engine for so long that another is sooner
+    FORBIDDEN = "forbidden"  # the request demands a certificate that the target lacks: nothing was sent
     UNSURE = "unsure"  # the local model's early confidence in its answer is too low
 
 
@@ -34,7 +35,7 @@ class Disposition(StrEnum):
     TELL_CALLER = "tell_caller"
 
 
-_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.LATE, Kind.UNSURE})
+_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.LATE, Kind.FORBIDDEN, Kind.UNSURE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class Failure:
     def counts_against(self) -> bool:
         """True if a breaker counts this failure."""
         return self.kind not in _HARMLESS
+
+
+def forbidden(words: str) -> Failure:
+    """A departure that was refused: another candidate may be allowed."""
+    return Failure(Kind.FORBIDDEN, Disposition.NEXT_CANDIDATE, words)
 
 
 class HopError(Exception):

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.guard import Cargo
 
 MOST_BODY = 64 << 20  # bytes of an answer read whole: an embedding of a large batch is a fifth of that
 
@@ -20,13 +21,14 @@ class HttpCall(msgspec.Struct, frozen=True):
     """One request as it goes upstream.
 
     path: below the upstream's base, with a leading slash ("/chat/completions" below "…/v1").
-    headers: lower-case names; authorization is the hop's own.
+    headers: lower-case names; authorization is the hop's own. cargo: what a hop off this machine shows to its guard.
     """
 
     path: str
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
     method: str = "POST"
+    cargo: Cargo | None = None
 
 
 class Reply(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from runtime.contract.guard import LOCAL_ONLY
 from runtime.contract.prices import Price
 
 LOCAL = "local"  # the provider of the box's own engine
@@ -68,7 +69,7 @@ class Target:
 
     name: its name in the settings, or PROVIDER/MODEL for one that is not configured.
     model: the id sent upstream.
-    certified: what the account's contract allows ("hipaa", "zdr").
+    certified: what the account's contract allows ("hipaa", "zdr"), never LOCAL_ONLY. region: where it runs, "" if unsaid.
     on_box: data sent to it never leaves this machine.
     dialects: wires it speaks itself, so that bytes pass through.
     served: the engine's id of a model it serves beside the one that `local` means; None: each lane's own.
@@ -87,9 +88,12 @@ class Target:
     price: Price | None = None
     notes: tuple[str, ...] = field(default=())
     served: str | None = None
+    region: str = ""
     label: str = field(init=False, compare=False, default="")
     local: bool = field(init=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
+        if LOCAL_ONLY in self.certified:
+            object.__setattr__(self, "certified", self.certified - {LOCAL_ONLY})
         object.__setattr__(self, "label", f"{self.provider}/{self.model}")
         object.__setattr__(self, "local", self.provider == LOCAL)

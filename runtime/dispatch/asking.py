@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from runtime.contract.codec import Codec
+from runtime.contract.codec import Codec, Unsupported
 from runtime.contract.hop import HttpCall
-from runtime.contract.messages import Request
+from runtime.contract.messages import Media, Request, ToolResult
 from runtime.contract.targets import Target
 from runtime.dialects.format import CheckedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
@@ -49,6 +49,21 @@ def passes(job: Job, target: Target) -> bool:
     if job.facts.structured and not can.structured_output:
         return False
     return can.tools_over is None or not must_translate(job.dialect.name, job.body.data, can)
+
+
+def stays(job: Job) -> None:
+    """Raises Unsupported if the engine itself would fetch a part of a request that demands certificates.
+
+    An address is a part of the prompt, and a stranger's host is certified for nothing.
+    """
+    for message in job.dialect.read_request(job.body).messages:
+        inside = [one for part in message.parts if isinstance(part, ToolResult) for one in part.content]
+        for part in (*message.parts, *inside):
+            if isinstance(part, Media) and (part.url or "").lower().startswith(("http://", "https://")):
+                demanded = ", ".join(sorted(job.facts.hints.requires))
+                raise Unsupported(
+                    f"media by address are not fetched for a request that requires {demanded}: send the bytes"
+                )
 
 
 def passed(

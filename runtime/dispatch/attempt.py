@@ -20,6 +20,7 @@ from msgspec import structs
 from runtime.contract.backend import Lane
 from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
+from runtime.contract.guard import Cargo, Way
 from runtime.contract.hop import Reply, error_page
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
@@ -29,7 +30,7 @@ from runtime.dialects.openai_chat.early_tokens import EarlyTokens
 from runtime.dialects.tool_results import holds_results
 from runtime.dispatch.alarm import Alarm
 from runtime.dispatch.aside import aside
-from runtime.dispatch.asking import Asked, passed, passes, translated
+from runtime.dispatch.asking import Asked, passed, passes, stays, translated
 from runtime.dispatch.gate import GOOD, WAIT, Gate, Ruling
 from runtime.dispatch.job import Job, Run, Turn
 from runtime.money.cost import MICRO, cost
@@ -102,6 +103,8 @@ class Attempt:
         started = self._clock()
         failure: Failure | None
         try:
+            if self._turn.target.local and self._job.facts.media and self._job.facts.hints.requires:
+                stays(self._job)
             if look and passing and not self._stream:
                 # Its first tokens are seen in a stream alone. What cannot be translated is not looked at.
                 with contextlib.suppress(Unsupported):
@@ -140,10 +143,15 @@ class Attempt:
         fetching = self._run.effects.fetching
         async with asyncio.timeout(self._left):
             if fetching is not None:
-                request = await fetching.settled(request, target.capabilities)
+                request = await fetching.settled(request, target.capabilities, self._cargo)
             if backend.uploads is not None:
-                request = await backend.uploads.settled(request, connect_s=target.timeouts.connect)
+                request = await backend.uploads.settled(request, self._cargo, connect_s=target.timeouts.connect)
         return await aside(partial(translated, job, self._target, backend.codec, request, look=look), size)
+
+    @property
+    def _cargo(self) -> Cargo:
+        """The label of all that leaves for this request."""
+        return Cargo(Way.MODEL, self._job.id, self._job.facts.hints.requires)
 
     @property
     def _left(self) -> float:
@@ -194,7 +202,9 @@ class Attempt:
             with Alarm(loop, now + self._patience) as alarm:
                 if self._turn.move is not None and asked.streamed and self.before is None:
                     self._timer = loop.call_later(self._turn.move.first_s, self._look_again, self._turn.move, alarm)
-                reply = await self._lane.hop.open(asked.call, connect_s=times.connect)
+                away = not self._turn.target.on_box
+                call = structs.replace(asked.call, cargo=self._cargo) if away else asked.call
+                reply = await self._lane.hop.open(call, connect_s=times.connect)
                 try:
                     failure = await self._read(reply, asked, alarm, now + left)
                 finally:

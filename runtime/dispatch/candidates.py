@@ -21,7 +21,8 @@ from functools import partial
 import msgspec
 
 from runtime.contract.backend import Lane
-from runtime.contract.failures import Disposition, Failure, Kind
+from runtime.contract.failures import Disposition, Failure, Kind, forbidden
+from runtime.contract.guard import missing
 from runtime.contract.reasons import Reason
 from runtime.dialects.meter import PartialAnswer
 from runtime.dispatch import verdict
@@ -141,6 +142,10 @@ class Candidates(msgspec.Struct, eq=False):
     ) -> Failure | None:
         """One attempt, on `lane` or the best ready one, with its claim on the target. job: the one that resumes `before`."""
         run = self._run
+        # What the request demands is asked of every target again: a plan may be older than the demand.
+        requires = run.job.facts.hints.requires
+        if requires and not turn.target.on_box and (lacking := missing(requires, turn.target.certified)):
+            return forbidden(f"{turn.target.name} is not certified for {' and '.join(sorted(lacking))}")
         lane = lane or run.fleet.lane(turn.backend, run.job.facts, turn.last_lane)
         if lane is None:
             return run.fleet.not_ready(turn.target)

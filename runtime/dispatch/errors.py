@@ -8,6 +8,7 @@ from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.targets import Target
 from runtime.dispatch.job import Outcome, names
 from runtime.routing.plan.plan import PlanRefusal
+from runtime.routing.plan.refusals import NO_COMPLIANT_TARGET
 from runtime.wire.api_error import ApiError
 
 _TOO_LONG = "context_length_exceeded"
@@ -24,6 +25,10 @@ def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinn
     busy_for_s: an estimate of when the engine has room again. pinned: no other target could have been asked.
     """
     failed = outcome.failed or ([(outcome.target, outcome.failure)] if outcome.target and outcome.failure else [])
+    if all(failure.kind is Kind.FORBIDDEN for _, failure in failed):
+        return ApiError(403, f"no target may take the request: {names(failed)}", NO_COMPLIANT_TARGET)
+    # What may not be asked says nothing about why those that may did not answer.
+    failed = [pair for pair in failed if pair[1].kind is not Kind.FORBIDDEN]
     failure = failed[-1][1]
     if outcome.timed_out:
         return ApiError(504, f"no answer within the deadline: {names(failed)}", "deadline_exceeded")

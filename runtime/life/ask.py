@@ -15,8 +15,8 @@ class Ask(msgspec.Struct, frozen=True):
     """One request before anything is known of it.
 
     id: of its decision. body: checked by the dialect. headers: lower-case names. arrived: monotonic seconds.
-    requires: certificates that hold besides the request's own, inherited from a conversation it continues. chain: the name of
-    that conversation, where it is stored.
+    requires: certificates that hold besides the request's own and its key's: those of a conversation it continues, of its
+    session, of the file and the batch it stands in. chain: the name of that conversation, where it is stored.
     """
 
     id: str

@@ -59,8 +59,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     known = Known()
     error: ApiError | None
     try:
-        within = Within(ask.caller.id, ask.chain)
-        reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, ask.requires, within)
+        within, demanded = Within(ask.caller.id, ask.chain), ask.requires | ask.caller.requires
+        reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, demanded, within)
         size = len(ask.body.raw)
         query = reading() if size < LARGE else await aside(reading, size)
         known = Known(query)

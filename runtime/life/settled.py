@@ -48,7 +48,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
     costs = [round(each.cost_usd * MICRO) for each in paid if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
     words = outcome.words or (plan.words if plan is not None else "")
-    requires = facts.hints.requires | ask.requires if facts is not None else ask.requires
+    requires = facts.hints.requires if facts is not None else ask.requires | ask.caller.requires
     task, score = query.already_read if query is not None else (None, None)
     return Decision(
         id=ask.id,

@@ -22,8 +22,10 @@ from http import HTTPStatus
 from typing import Literal
 
 import httpx
+import msgspec
 
 from runtime.contract.codec import Unsupported
+from runtime.contract.guard import Cargo, DepartureRefused, Guard, Receiver, Way
 from runtime.contract.messages import Media, Message, Part, Request, Text, ToolResult
 from runtime.contract.targets import Capabilities
 from runtime.media.public import public
@@ -102,14 +104,15 @@ class _UnfetchedError(Exception):
 class Fetching:
     """Fetches media within the settings in force: `max_mb` and `timeout` hold for all media of one request together.
 
-    resolve, transport: the network; the transport makes one exchange and follows nothing. most_redirects: of one address.
-    most_media: different addresses of one request. most_requests: fetch at the same time, while others wait within their
-    time-out; so the process holds at most `most_requests` times `max_mb`.
+    guard: is shown each address before it is looked up. resolve, transport: the network; the transport makes one exchange and
+    follows nothing. most_redirects: of one address. most_media: different addresses of one request. most_requests: fetch at
+    the same time, while others wait within their time-out; so the process holds at most `most_requests` times `max_mb`.
     """
 
     def __init__(
         self,
         media: MediaIn,
+        guard: Guard,
         resolve: Resolve,
         transport: Callable[[], httpx.AsyncBaseTransport],
         *,
@@ -118,14 +121,18 @@ class Fetching:
         most_requests: int = 16,
     ) -> None:
         self.media = media
+        self._guard = guard
         self._resolve = resolve
         self._make_transport = transport
         self._transport: httpx.AsyncBaseTransport | None = None
         self._most_redirects, self._most_media = most_redirects, most_media
         self._places = asyncio.Semaphore(most_requests)
 
-    async def settled(self, request: Request, can: Capabilities) -> Request:
-        """The request as the target takes it; unchanged where nothing must or may be fetched. Raises Unsupported."""
+    async def settled(self, request: Request, can: Capabilities, cargo: Cargo) -> Request:
+        """The request as the target takes it; unchanged where nothing must or may be fetched. Raises Unsupported.
+
+        cargo: the request's. Its addresses are part of its prompt, and no host of a stranger is certified for anything.
+        """
         needed = wanted(request, can) if self.media.fetch_urls else ()
         if not needed:
             return request
@@ -133,13 +140,13 @@ class Fetching:
             raise _refused(needed[0], f"a request may hold {self._most_media} different addresses")
         contents: dict[str, FetchedMedia] = {}
         left = self.media.max_mb * 1_000_000
-        media = needed[0]
+        media, cargo = needed[0], msgspec.structs.replace(cargo, way=Way.MEDIA)
         try:
             async with asyncio.timeout(self.media.timeout), self._places:
                 for media in needed:
                     url = media.url or ""
                     if url not in contents:
-                        contents[url], size = await self._fetched(media, left)
+                        contents[url], size = await self._fetched(media, cargo, left)
                         left -= size
                     if media.kind not in (contents[url].kind, "document"):
                         raise _refused(media, f"it holds {contents[url].mime}")
@@ -147,13 +154,13 @@ class Fetching:
             raise _refused(media, f"it did not arrive within {self.media.timeout:g} s") from error
         return given(request, contents)
 
-    async def _fetched(self, media: Media, at_most: int) -> tuple[FetchedMedia, int]:
+    async def _fetched(self, media: Media, cargo: Cargo, at_most: int) -> tuple[FetchedMedia, int]:
         """The content, redirects followed, and the number of its bytes. Raises Unsupported, TimeoutError."""
         data: bytes | None = None
         try:
             url = httpx.URL(media.url or "")
             for _ in range(self._most_redirects + 1):
-                response = await self._ask(url)
+                response = await self._ask(url, cargo)
                 async with contextlib.aclosing(response):
                     if response.status_code not in _MOVED:
                         data = await _body(response, at_most)
@@ -161,7 +168,7 @@ class Fetching:
                     url = url.join(response.headers.get("location", ""))
         except TimeoutError:
             raise
-        except _UnfetchedError as error:
+        except (_UnfetchedError, DepartureRefused) as error:
             raise _refused(media, str(error)) from error
         except _FOREIGN as error:
             raise _refused(media, f"the connection failed ({type(error).__name__})") from error
@@ -172,7 +179,7 @@ class Fetching:
             raise _refused(media, "it is no image, sound, video or PDF that can be passed on")
         return FetchedMedia(mime, base64.b64encode(data).decode("ascii")), len(data)
 
-    async def _ask(self, url: httpx.URL) -> httpx.Response:
+    async def _ask(self, url: httpx.URL, cargo: Cargo) -> httpx.Response:
         """The answer of one of the addresses behind a URL, once all of them were checked."""
         host, port = url.raw_host.decode("ascii").removesuffix("."), url.port or 443
         # (1) The URL alone.
@@ -182,6 +189,7 @@ class Fetching:
             raise _UnfetchedError("an address with a user or a password is not fetched")
         if port != 443 and not 1024 <= port <= 65_535:
             raise _UnfetchedError("its port is not one of a web server")
+        self._guard.check(cargo, Receiver(host, f"https://{host}:{port}"))  # a name that is looked up has left already
         # (2) Every address of its host.
         try:
             addresses = await self._resolve(host, port)

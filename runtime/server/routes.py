@@ -22,6 +22,7 @@ from runtime.trust.caller import Scope
 Route = tuple[str, str]  # method, path
 
 GENERATE, READ = (Scope.GENERATE,), (Scope.READ,)
+ADMIN = (Scope.ADMIN,)
 OPEN: tuple[Scope, ...] = ()
 EITHER = (Scope.GENERATE, Scope.READ)  # a caller with `generate` alone sees only their own
 
@@ -59,6 +60,8 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/hearth/explain"): READ,
     ("GET", "/hearth/decisions"): EITHER,
     ("GET", "/hearth/decisions/"): EITHER,
+    ("GET", "/hearth/audit"): ADMIN,
+    ("GET", "/hearth/audit/verify"): ADMIN,
 }
 
 

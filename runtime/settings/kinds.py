@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
+from runtime.contract.guard import LOCAL_ONLY
 from runtime.settings.secret import Secret, reference
 from runtime.settings.spelling import nearest
 
@@ -51,6 +52,16 @@ _CERTIFICATE = _matching(
     '{} is no certificate: lower-case letters, digits, "-", "_" and ".", as in "hipaa"',
 )
 Certificates = Annotated[tuple[Annotated[Text, _CERTIFICATE], ...], Field(strict=False)]
+
+
+def _certifiable(names: tuple[str, ...]) -> tuple[str, ...]:
+    if LOCAL_ONLY in names:
+        raise ValueError(f'"{LOCAL_ONLY}" means that nothing leaves this machine: nobody can be certified for it')
+    return names
+
+
+HeldCertificates = Annotated[Certificates, AfterValidator(_certifiable)]
+"""Certificates that an account or a server has, as against those that are demanded."""
 
 
 def _http_url(text: str) -> str:

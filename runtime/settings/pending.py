@@ -27,7 +27,6 @@ PENDING = (
     Pending(("engine", "metrics"), "metrics are read beside each url"),
     Pending(("models", "*", "*"), "only the engine's own model is started"),
     Pending(("escalation", "cloud_share"), "no threshold is moved"),
-    Pending(("targets", "*", "region"), "the provider chooses"),
     Pending(("targets", "*", "daily_usd"), "cloud spending is not limited"),
     Pending(("budget", "*"), "cloud spending is not limited"),
     Pending(("privacy", "*"), "personal data is not looked for"),

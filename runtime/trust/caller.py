@@ -16,10 +16,14 @@ class Scope(StrEnum):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """id: the key's id, which owns what is stored; "" without a key. scopes: what the key may do."""
+    """id: the key's id, which owns what is stored; "" without a key. scopes: what the key may do.
+
+    requires: certificates that the key demands of every request made with it.
+    """
 
     id: str
     scopes: frozenset[Scope]
+    requires: frozenset[str] = frozenset()
 
     def may(self, scope: Scope) -> bool:
         """True if the caller holds the scope; `admin` holds every scope."""

@@ -58,6 +58,7 @@ async def measure(*, chunks: int = 5, stream: bool = True) -> Way:
             settings.write_text("")
             runtime = Runtime(load_settings(settings, env), env, Path(folder), _nothing, _nothing)
             runtime.store.start()
+            runtime.audit.start()
             server = uvicorn.Server(
                 uvicorn.Config(
                     runtime.app,

@@ -89,6 +89,25 @@ TASKS: Mapping[str, str] = {
     "cloud.client": "one TLS context, made once in a thread and awaited by whoever needs it first",
 }
 
+# The ways out of the process: the module that opens the connection -> the one that shows each departure to the guard.
+GUARDED: Mapping[str, str] = {
+    "cloud.client": "cloud.hop",
+    "cloud.snapshot": "cloud.snapshot",
+    "local_models.wire.hop": "local_models.wire.hop",
+    "local_models.weights.hub_fetch": "local_models.weights.hub",
+    "runtime.media.fetching": "runtime.media.fetching",
+}
+# Connections that lead nowhere but to this machine, or are a command's own to a runtime.
+_OWN = "a command's own connection to a runtime, which is the user's"
+NOT_AN_EXIT: Mapping[str, str] = {
+    "runtime.server.listening": "sockets that are listened on",
+    "runtime.cli.notify": "systemd's socket on this machine",
+    "runtime.cli.box": "`doctor` looks whether a port is free and whether a server is there; it sends nothing",
+    "runtime.cli.client": _OWN,
+    "runtime.cli.bulk.endpoint": _OWN,
+    "runtime.cli.acceptance.rig": "the runtime and the engine that the acceptance test itself has started",
+}
+
 # Classes of one name in several modules, and why that is right.
 SHARED_NAMES: Mapping[str, str] = {}
 

@@ -111,6 +111,56 @@ def bare_tasks(modules: Sequence[Module], exempt: Collection[str]) -> list[str]:
     ]
 
 
+# Whatever opens a connection: clients, their transports, sockets, and downloads by a library.
+_OPENERS = frozenset(
+    {
+        "AsyncClient",
+        "AsyncHTTPTransport",
+        "Client",
+        "ClientSession",
+        "HTTPConnection",
+        "HTTPSConnection",
+        "HTTPTransport",
+        "SMTP",
+        "TCPConnector",
+        "UnixConnector",
+        "UpdatePrices",
+        "create_connection",
+        "create_unix_connection",
+        "hf_hub_download",
+        "http_get",
+        "open_connection",
+        "open_unix_connection",
+        "snapshot_download",
+        "socket",
+        "socketpair",
+        "urlopen",
+        "urlretrieve",
+    }
+)
+_VERBS = frozenset({"delete", "get", "head", "options", "patch", "post", "put", "request", "stream", "ws_connect"})
+_LIBRARIES = frozenset({"aiohttp", "httpx", "httpx2", "requests", "urllib3"})
+
+
+def exits(modules: Sequence[Module], exempt: Collection[str]) -> list[str]:
+    """Connections opened outside the modules that are exempt."""
+    return [
+        f"{module.path}:{node.lineno} opens a connection by itself"
+        for module in modules
+        if module.name not in exempt
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and (
+            (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in _OPENERS
+            or (
+                isinstance(node.func, ast.Attribute)
+                and node.func.attr in _VERBS
+                and getattr(node.func.value, "id", "") in _LIBRARIES
+            )
+        )
+    ]
+
+
 def asking_docstrings(modules: Sequence[Module]) -> list[str]:
     """Docstrings that begin with a question word: a noun, or "True if", says the same and is found by searching."""
     asking = re.compile(r"(What|Whether|Who|Whose|Where|How)\b")

@@ -53,6 +53,18 @@ def test_tasks_are_chores_or_awaited_where_they_start(product: list[Module]) -> 
     assert set(house.TASKS) - started == set(), "starts no task: take it off the list"
 
 
+def test_connections_are_opened_where_the_guard_is(product: list[Module]) -> None:
+    """Every way out of the process is one of a few modules; no list keeps a module that opens nothing."""
+    known = house.GUARDED.keys() | house.NOT_AN_EXIT.keys()
+    assert rules.exits(product, known) == []
+    opening = {line.partition(":")[0].removesuffix(".py").replace("/", ".") for line in rules.exits(product, ())}
+    assert known - opening == set(), "opens no connection: take it off the list"
+    takes_a_guard = {
+        module.name for module in product if any("runtime.contract.guard" in each.names for each in module.imports)
+    }
+    assert set(house.GUARDED.values()) - takes_a_guard == set(), "opens connections without a guard"
+
+
 def test_docstrings_begin_with_a_noun(product: list[Module]) -> None:
     """Not with What, Whether, Who, Where or How; in rooms that are done, none."""
     found = rules.asking_docstrings(product)

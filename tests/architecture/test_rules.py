@@ -110,6 +110,16 @@ def test_a_bare_task_is_found() -> None:
     assert rules.bare_tasks(tree, ("p.a",)) == []
 
 
+def test_a_connection_is_found_however_it_is_opened() -> None:
+    """A client, a socket, a download and a plain verb; a dictionary's `get` is none."""
+    source = (
+        'import httpx\nhttpx.get("u")\nhttpx.AsyncClient()\nloop.create_connection(f)\nsocket.socket()\n{}.get("u")\n'
+    )
+    tree = parse({"p/a.py": source})
+    assert [line.partition(" ")[0] for line in rules.exits(tree, ())] == [f"p/a.py:{line}" for line in (2, 3, 4, 5)]
+    assert rules.exits(tree, ("p.a",)) == []
+
+
 def test_a_docstring_that_asks_is_found() -> None:
     """Of modules, classes and functions; a longer word is none."""
     source = '"""Whether it rains."""\nclass A:\n    """How."""\ndef f():\n    """However."""\n'

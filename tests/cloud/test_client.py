@@ -21,6 +21,7 @@ from cloud.client import CloudClient, proxy_of
 from cloud.hop import CloudHop
 from runtime.contract.failures import Disposition, HopError, Kind
 from runtime.contract.hop import HttpCall
+from tests.fakes.guard import GUARD, TO
 from tests.fakes.tiny_http import Exchange, listen
 
 GET = HttpCall("/x", b"", (), "GET")
@@ -100,7 +101,8 @@ async def test_invented_names_and_reloads_share_one_client_and_one_tls_context()
         account = Account("openai", url, "sk-secret")
         began = time.process_time()
         backends = [
-            connect(client, facts(f"openai/m{n}", account, f"m{n}", None, None), account, now) for n in range(600)
+            connect(client, facts(f"openai/m{n}", account, f"m{n}", None, None), account, GUARD, now)
+            for n in range(600)
         ]
         assert (time.process_time() - began) / 600 < 0.001
         for backend in backends[::60]:
@@ -117,7 +119,7 @@ async def test_the_tls_context_is_made_once() -> None:
     """Calls at the same time wait for one context; those after it find it made."""
     counted = Counted()
     async with opened(CloudClient({}, tls=counted.context)) as client:
-        hops = [CloudHop(client, "https://127.0.0.1:9", {}) for _ in range(5)]
+        hops = [CloudHop(client, "https://127.0.0.1:9", {}, GUARD, TO) for _ in range(5)]
         for error in [*await asyncio.gather(*map(refused, hops)), await refused(hops[0])]:
             assert error.failure.kind is Kind.DOWN
         assert counted.contexts == 1
@@ -134,7 +136,7 @@ async def test_certificates_that_cannot_be_read_are_a_failure_and_read_again() -
         return contexts[-1]
 
     async with opened(CloudClient({}, tls=late)) as client:
-        hop = CloudHop(client, "https://127.0.0.1:9", {})
+        hop = CloudHop(client, "https://127.0.0.1:9", {}, GUARD, TO)
         assert "ca.pem" in str(await refused(hop))
         assert "ca.pem" not in str(await refused(hop))
 
@@ -144,7 +146,7 @@ async def test_each_account_sends_its_own_key_and_no_cookie() -> None:
     counted = Counted()
     async with served(counted.answer) as url, opened(CloudClient({})) as client:
         for key in ("one", "two"):
-            reply = await CloudHop(client, url, {"x-api-key": key}).open(GET, connect_s=5.0)
+            reply = await CloudHop(client, url, {"x-api-key": key}, GUARD, TO).open(GET, connect_s=5.0)
             await reply.read()
     assert [exchange.headers["x-api-key"] for exchange in counted.exchanges] == ["one", "two"]
     for exchange in counted.exchanges:
@@ -162,7 +164,7 @@ async def test_a_large_body_goes_up_whole() -> None:
 
     sent = bytes(range(256)) * 20_000
     async with served(answer) as url, opened(CloudClient({})) as client:
-        reply = await CloudHop(client, url, {}).open(HttpCall("/x", sent), connect_s=5.0)
+        reply = await CloudHop(client, url, {}, GUARD, TO).open(HttpCall("/x", sent), connect_s=5.0)
         await reply.read()
     assert bodies == [sent]
 
@@ -174,7 +176,7 @@ async def test_redirects_are_not_followed() -> None:
         await exchange.say("", 307, {"location": "http://127.0.0.1:9/elsewhere"})
 
     async with served(answer) as url, opened(CloudClient({})) as client:
-        reply = await CloudHop(client, url, {}).open(GET, connect_s=5.0)
+        reply = await CloudHop(client, url, {}, GUARD, TO).open(GET, connect_s=5.0)
         assert reply.status == 307
         reply.close()
 
@@ -187,7 +189,7 @@ async def test_an_answer_in_a_packing_that_is_not_read_is_refused(coding: str) -
         await exchange.say(b"\x1f\x8b", headers={"content-encoding": coding})
 
     async with served(answer) as url, opened(CloudClient({})) as client:
-        error = await refused(CloudHop(client, url, {}))
+        error = await refused(CloudHop(client, url, {}, GUARD, TO))
         assert (error.failure.kind, error.failure.disposition) == (Kind.GARBLED, Disposition.NEXT_CANDIDATE)
 
 
@@ -221,7 +223,7 @@ async def no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def test_a_head_without_end_is_refused(talk: Raw) -> None:
     """The head's lines and their number are bounded; what is no HTTP is refused."""
     async with raw_server(talk) as url, opened(CloudClient({})) as client:
-        error = await refused(CloudHop(client, url, {}))
+        error = await refused(CloudHop(client, url, {}, GUARD, TO))
         assert (error.failure.kind, error.failure.disposition) == (Kind.GARBLED, Disposition.NEXT_CANDIDATE)
 
 
@@ -236,7 +238,7 @@ async def test_endless_trailers_cut_the_answer() -> None:
 
     async with raw_server(talk) as url, opened(CloudClient({})) as client:
         with pytest.raises(HopError):
-            await asyncio.wait_for(read_whole(CloudHop(client, url, {})), 10)
+            await asyncio.wait_for(read_whole(CloudHop(client, url, {}, GUARD, TO)), 10)
 
 
 async def test_an_answer_that_is_not_read_is_not_buffered() -> None:
@@ -262,7 +264,7 @@ async def test_an_answer_that_is_not_read_is_not_buffered() -> None:
 
     arm()
     async with raw_server(talk) as url, opened(CloudClient({}, read_ahead=65_536)) as client:
-        reply = await CloudHop(client, url, {}).open(GET, connect_s=5.0)
+        reply = await CloudHop(client, url, {}, GUARD, TO).open(GET, connect_s=5.0)
         await asyncio.wait_for(paused.wait(), 10)
         assert written < 32 << 20  # the sockets' buffers, which are the kernel's
         assert len(await reply.chunk()) <= 1 << 20
@@ -277,7 +279,7 @@ async def test_a_full_pool_fails_within_the_connect_timeout() -> None:
         await asyncio.Event().wait()
 
     async with served(answer) as url, opened(CloudClient({}, most_per_host=1)) as client:
-        hop = CloudHop(client, url, {})
+        hop = CloudHop(client, url, {}, GUARD, TO)
         reply = await hop.open(GET, connect_s=5.0)
         with pytest.raises(HopError) as caught:
             await hop.open(GET, connect_s=0.05)
@@ -298,7 +300,7 @@ async def test_closing_a_reply_closes_its_connection() -> None:
             left.set()
 
     async with served(answer) as url, opened(CloudClient({})) as client:
-        reply = await CloudHop(client, url, {}).open(GET, connect_s=5.0)
+        reply = await CloudHop(client, url, {}, GUARD, TO).open(GET, connect_s=5.0)
         reply.close()
         reply.close()
         await asyncio.wait_for(left.wait(), 5)
@@ -309,7 +311,7 @@ async def test_a_closed_client_refuses() -> None:
     client = CloudClient({})
     await client.aclose()
     await client.aclose()
-    assert (await refused(CloudHop(client, "http://127.0.0.1:9", {}))).failure.kind is Kind.DOWN
+    assert (await refused(CloudHop(client, "http://127.0.0.1:9", {}, GUARD, TO))).failure.kind is Kind.DOWN
 
 
 async def test_the_environments_proxy_is_used() -> None:
@@ -329,9 +331,9 @@ async def test_the_environments_proxy_is_used() -> None:
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, opened(CloudClient({"HTTPS_PROXY": proxy, "http_proxy": proxy})) as client:
-        reply = await CloudHop(client, "http://vendor.invalid", {}).open(GET, connect_s=5.0)
+        reply = await CloudHop(client, "http://vendor.invalid", {}, GUARD, TO).open(GET, connect_s=5.0)
         assert reply.status == 403
-        error = await refused(CloudHop(client, "https://vendor.invalid", {}))
+        error = await refused(CloudHop(client, "https://vendor.invalid", {}, GUARD, TO))
         assert (error.failure.kind, error.failure.disposition) == (Kind.DOWN, Disposition.NEXT_CANDIDATE)
     assert lines == [b"GET http://vendor.invalid/x HTTP/1.1\r\n", b"CONNECT vendor.invalid:443 HTTP/1.1\r\n"]
 
@@ -367,11 +369,11 @@ async def test_ssl_cert_file_decides_whom_to_trust(certificate: Path, monkeypatc
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         async with opened(CloudClient({})) as client:
-            failure = (await refused(CloudHop(client, url, {}))).failure
+            failure = (await refused(CloudHop(client, url, {}, GUARD, TO))).failure
             assert (failure.kind, failure.disposition) == (Kind.DOWN, Disposition.NEXT_CANDIDATE)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         async with opened(CloudClient({})) as client:
-            assert await read_whole(CloudHop(client, url, {})) == b"ok"
+            assert await read_whole(CloudHop(client, url, {}, GUARD, TO)) == b"ok"
 
 
 P = "http://p:3128"

@@ -19,6 +19,7 @@ from cloud.hop import CloudHop, CloudReply
 from runtime.contract.failures import Disposition, HopError, Kind
 from runtime.contract.hop import HttpCall
 from tests.cloud.anthropic.recorded import NOW
+from tests.fakes.guard import GUARD, TO
 
 KEY = "sk-very-secret"
 GET = HttpCall("/x", b"", (), "GET")
@@ -109,7 +110,7 @@ def shown(error: BaseException) -> str:
 async def test_every_exception_of_a_call_becomes_a_failure(kind: type[Exception]) -> None:
     """No exception of aiohttp, ssl or the socket leaves `open` as itself."""
     with pytest.raises(HopError) as caught:
-        await CloudHop(Raising(made(kind)), "http://vendor", {"authorization": KEY}).open(GET, connect_s=1.0)
+        await CloudHop(Raising(made(kind)), "http://vendor", {"authorization": KEY}, GUARD, TO).open(GET, connect_s=1.0)
     failure = caught.value.failure
     assert failure.kind in {Kind.DOWN, Kind.SILENT, Kind.GARBLED, Kind.REJECTED}
     assert failure.message
@@ -148,7 +149,7 @@ async def test_every_exception_of_a_body_becomes_a_failure(kind: type[Exception]
 async def test_what_becomes_of_a_failed_call(kind: type[Exception], verdict: tuple[Kind, Disposition]) -> None:
     """A lost connection is tried again here; a time-out, a bad certificate and a bad request are not."""
     with pytest.raises(HopError) as caught:
-        await CloudHop(Raising(made(kind)), "http://vendor", {}).open(GET, connect_s=1.0)
+        await CloudHop(Raising(made(kind)), "http://vendor", {}, GUARD, TO).open(GET, connect_s=1.0)
     assert (caught.value.failure.kind, caught.value.failure.disposition) == verdict
 
 
@@ -160,7 +161,7 @@ async def test_a_header_that_cannot_be_sent_is_a_failure(headers: dict[str, str]
     client = CloudClient({})
     call = HttpCall("/x", b"{}", tuple(headers.items()))
     with pytest.raises(HopError):
-        await CloudHop(client, "http://127.0.0.1:9", {}).open(call, connect_s=1.0)
+        await CloudHop(client, "http://127.0.0.1:9", {}, GUARD, TO).open(call, connect_s=1.0)
     await client.aclose()
 
 
@@ -169,7 +170,7 @@ async def test_an_address_that_is_none_is_a_failure(base_url: str) -> None:
     """A mistaken base URL is found at the call, as a failure."""
     client = CloudClient({"HTTPS_PROXY": "http://127.0.0.1:9"})
     with pytest.raises(HopError):
-        await CloudHop(client, base_url, {}).open(GET, connect_s=1.0)
+        await CloudHop(client, base_url, {}, GUARD, TO).open(GET, connect_s=1.0)
     await client.aclose()
 
 
@@ -177,7 +178,7 @@ async def test_an_address_that_is_none_is_a_failure(base_url: str) -> None:
 def test_a_mistaken_base_url_does_not_keep_a_target_from_being_made(provider: str) -> None:
     """The runtime starts and reloads; the calls of that target fail."""
     account = Account(provider, "http://[", KEY)
-    assert connect(CloudClient({}), facts("t", account, "m", None, None), account, lambda: NOW).lanes
+    assert connect(CloudClient({}), facts("t", account, "m", None, None), account, GUARD, lambda: NOW).lanes
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini", "openai", "groq"])
@@ -186,7 +187,7 @@ def test_no_repr_shows_a_key(provider: str) -> None:
     account = Account(provider, None, KEY)
     client = CloudClient({"HTTPS_PROXY": f"http://user:{KEY}@proxy"})
     target = facts("t", account, "m", None, None)
-    backend = connect(client, target, account, lambda: NOW)
+    backend = connect(client, target, account, GUARD, lambda: NOW)
     lane = backend.lanes[0]
     for each in (account, client, target, backend, lane, lane.hop, backend.codec, backend.uploads):
         assert KEY not in f"{each!r} {each}"

@@ -15,6 +15,7 @@ from local_models.facts.catalogue import DEFAULT, catalogue
 from local_models.facts.config import ModelConfig
 from local_models.replica import environment
 from local_models.weights.weights import prepare
+from tests.fakes.guard import GUARD
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -33,12 +34,12 @@ async def test_it_is_made_from_nothing_and_is_what_the_other_tests_are_served(
 ) -> None:
     """In an empty cache it is fetched and converted, once; its files are those of the model that says Paris."""
     said: list[str] = []
-    made = await prepare(DEFAULT, notice=said.append, engine_python=str(engine_python), cache=tmp_path)
+    made = await prepare(DEFAULT, notice=said.append, engine_python=str(engine_python), cache=tmp_path, guard=GUARD)
     assert any("downloading" in line for line in said) and any("converting" in line for line in said)
     again: list[str] = []
-    assert await prepare(DEFAULT, notice=again.append, cache=tmp_path, offline=True) == made
+    assert await prepare(DEFAULT, notice=again.append, cache=tmp_path, offline=True, guard=GUARD) == made
     assert again == []
-    served = await prepare(DEFAULT, notice=said.append, engine_python=str(engine_python))
+    served = await prepare(DEFAULT, notice=said.append, engine_python=str(engine_python), guard=GUARD)
     assert _files(made.path) == _files(served.path)
 
 

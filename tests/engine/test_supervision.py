@@ -26,6 +26,7 @@ from local_models.wire.hop import EngineHop
 from runtime.contract.engine import EngineSpec, ReplicaState
 from runtime.contract.failures import HopError
 from runtime.contract.hop import HttpCall
+from tests.fakes.guard import GUARD
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="module")]
 
@@ -46,7 +47,7 @@ class Rig:
         spec = EngineSpec(
             MODEL, folder, device="cpu", hang_after_s=self.hang_after_s, canary_s=4.0, backoff_first_s=0.5
         )
-        self.engine = local_engine(spec, environ=os.environ, clock=time.monotonic)
+        self.engine = local_engine(spec, environ=os.environ, clock=time.monotonic, guard=GUARD)
         self.folder = folder
 
     @property
@@ -186,7 +187,7 @@ async def test_two_owners_do_not_hurt_each_other_and_a_bad_flag_is_given_up(
     """Another engine with a flag vLLM does not know is given up after one start; the first one's processes live on."""
     run = rig.run_of_its()
     spec = EngineSpec(MODEL, tmp_path_factory.mktemp("b"), device="cpu", args=("--frobnicate",))
-    other = local_engine(spec, environ=os.environ, clock=time.monotonic)
+    other = local_engine(spec, environ=os.environ, clock=time.monotonic, guard=GUARD)
     await other.start(_tell)
     try:
         assert not await other.wait_ready(START_S)

@@ -18,6 +18,7 @@ from local_models.replica.supervisor import Watch
 from local_models.wire.hop import EngineHop
 from runtime.contract.engine import EngineSpec
 from runtime.contract.targets import Capabilities
+from tests.fakes.guard import GUARD
 
 MODEL = "fake-llama"
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +71,7 @@ def fake_engine(
         gpus=GpuReader(probe or NoGpu()),
         clock=clock,
         watch=watch,
+        guard=GUARD,
     )
 
 

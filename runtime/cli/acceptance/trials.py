@@ -20,6 +20,7 @@ from local_models.facts import fit
 from local_models.facts.footprint import footprint
 from runtime.cli.acceptance.outcome import Figure, NotMeasuredError, TrialFailedError
 from runtime.cli.acceptance.rig import QUESTION, QUEUE, Rig, body
+from runtime.cli.guard import GUARD
 from runtime.contract.engine import Gpu
 
 Seen = tuple[str, Mapping[str, Figure]]
@@ -39,7 +40,7 @@ def start(rig: Rig) -> Seen:
 
 async def predicted(rig: Rig, gpus: tuple[Gpu, ...], env: Mapping[str, str]) -> fit.FitVerdict:
     """The arithmetic of `hearth models fit` for this engine. Raises WeightsError."""
-    model = await footprint(rig.engine.model, environ=env)
+    model = await footprint(rig.engine.model, guard=GUARD, environ=env)
     box = (
         fit.Box(gpus[0].memory_total, 1, rig.engine.gpu_memory_utilization)
         if gpus

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runtime.contract.guard import missing
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
@@ -40,8 +41,8 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
     found: list[Obstacle] = []
     can, hints = target.capabilities, facts.hints
     # (1) Certificates come first, because nothing may hide them.
-    if hints.requires and not target.on_box and (missing := hints.requires - target.certified):
-        found.append(Obstacle(Reason.REQUIRES, f"{target.name} is not certified for {_and(missing)}"))
+    if hints.requires and not target.on_box and (lacking := missing(hints.requires, target.certified)):
+        found.append(Obstacle(Reason.REQUIRES, f"{target.name} is not certified for {_and(lacking)}"))
     # (2) Capabilities.
     operation = _OPERATIONS.get(facts.dialect, "chat")
     if not getattr(can, operation):
@@ -51,8 +52,8 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
     if facts.logprobs and not can.logprobs:
         found.append(Obstacle(Reason.CAPABILITY, "it gives no log probabilities"))
     if not facts.modalities <= can.modalities:
-        missing = facts.modalities - can.modalities
-        found.append(Obstacle(Reason.MODALITY, f"{target.name} does not read {_and(missing)}"))
+        unread = facts.modalities - can.modalities
+        found.append(Obstacle(Reason.MODALITY, f"{target.name} does not read {_and(unread)}"))
     # (3) The window. A limit above the longest answer is lowered on the way. None: the client set no limit.
     asked = facts.max_tokens
     if asked is not None:

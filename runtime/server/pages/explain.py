@@ -37,8 +37,8 @@ class ExplainPage:
             body = RawBody(await request.body(self._desk.max_body))
             dialect = next((needing for member, needing in _NEEDS.items() if member in body.spans), CHAT)
             dialect.check(body)
-            within = Within(request.caller.id)
-            query = self._desk.planner.read(dialect.name, body.data, request.headers, within=within)
+            within, own = Within(request.caller.id), request.caller.requires
+            query = self._desk.planner.read(dialect.name, body.data, request.headers, own, within)
         except BadBody as error:
             raise ApiError(400, str(error), "invalid_body", error.place) from error
         except BadHint as error:

@@ -10,9 +10,9 @@ from runtime.settings.kinds import (
     Amount,
     AutoGpus,
     AutoLength,
-    Certificates,
     Count,
     Dollars,
+    HeldCertificates,
     Names,
     Positive,
     PositiveShare,
@@ -51,7 +51,7 @@ class EngineSettings(Section):
     key: Reference | None = Field(
         default=None, description="key of the attached servers, by reference", examples=["env:ENGINE_API_KEY"]
     )
-    certified: Certificates = Field(
+    certified: HeldCertificates = Field(
         default=(), description="what attached servers on other machines are certified for", examples=[["hipaa"]]
     )
     python: Text | None = Field(

@@ -36,6 +36,7 @@ class Records(Section):
 
     retention_days: Days = Field(default=30, description="days")
     max_mb: Positive = Field(default=1024, description="size on disk, in MB")
+    audit_days: Days = Field(default=0, description="days the audit log is kept; 0: for ever")
 
 
 class TelemetrySettings(Section):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runtime.contract import targets as contract
 from runtime.contract.prices import Price
-from runtime.settings.kinds import Certificates, Dollars, Modalities, Positive, Reference, Seconds, Text, Url
+from runtime.settings.kinds import Dollars, HeldCertificates, Modalities, Positive, Reference, Seconds, Text, Url
 from runtime.settings.sections.section import Section
 
 
@@ -75,7 +75,9 @@ class TargetSettings(Section):
         default=None, description="of the wire, where the provider has several", examples=["2026-10-21"]
     )
     region: Text | None = Field(
-        default=None, description="where the provider shall run it, where it offers several", examples=["eu"]
+        default=None,
+        description="one of the provider's regions; beside a base_url a name for the audit log",
+        examples=["eu"],
     )
     timeouts: TargetTimeouts = Field(
         default=TargetTimeouts(), description="seconds; as in [timeouts]", examples=[{"first_token": 30.0}]
@@ -84,7 +86,7 @@ class TargetSettings(Section):
         default=None, description="dollars per million tokens", examples=[{"input": 3.0, "output": 15.0}]
     )
     daily_usd: Dollars | None = Field(default=None, description="most dollars per day on this target", examples=[5.0])
-    certified: Certificates = Field(
+    certified: HeldCertificates = Field(
         default=(), description="what this account's contract allows; default none", examples=[["hipaa", "zdr"]]
     )
     modalities: Modalities | None = Field(

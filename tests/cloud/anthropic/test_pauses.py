@@ -21,6 +21,7 @@ from runtime.contract.messages import Message, Request, Role, Text, Tool
 from runtime.contract.usage import Usage
 from runtime.wire import sse
 from tests.cloud.anthropic.recorded import NOW, codec, target
+from tests.fakes.guard import GUARD
 from tests.fakes.upstream import CUT, RESET, ScriptedHop, Silence, Turn
 
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
@@ -195,7 +196,7 @@ def test_the_vendors_targets_have_it() -> None:
     """Only the vendor's own targets join paused turns."""
     for provider, wanted in (("anthropic", True), ("openai", False)):
         account = Account(provider, None, "k")
-        backend = connect(CloudClient({}), facts("t", account, "m", None, None), account, lambda: NOW)
+        backend = connect(CloudClient({}), facts("t", account, "m", None, None), account, GUARD, lambda: NOW)
         assert isinstance(backend.lanes[0].hop, Pauses) is wanted
 
 

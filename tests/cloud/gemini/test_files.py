@@ -17,6 +17,7 @@ from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.hop import MOST_BODY, HttpCall, rest_of
 from runtime.contract.messages import Media, Message, Request, Role, Text, ToolCall, ToolResult
 from tests.cloud.gemini.recorded import codec, target
+from tests.fakes.guard import CARGO
 
 BASE = "http://host/prefix"
 CUT = HopError(Failure(Kind.BROKEN_STREAM, Disposition.NEXT_CANDIDATE, "cut"))
@@ -142,7 +143,7 @@ def test_without_addresses_the_request_is_itself() -> None:
 async def test_the_bytes_go_up_and_the_request_refers_to_them() -> None:
     """Media of users and of tool results are uploaded, at the hop's own address, whatever host the vendor names."""
     vendor = Vendor()
-    request = await files(vendor).settled(showing(picture(b"abc"), picture(b"def")), connect_s=1, limit=0)
+    request = await files(vendor).settled(showing(picture(b"abc"), picture(b"def")), CARGO, connect_s=1, limit=0)
     assert sorted(vendor.kept.values()) == [b"abc", b"def"]
     assert {call.path.partition("?")[0] for call in vendor.calls} == {"/upload/v1beta/files", "/up"}
     assert dict(vendor.calls[0].headers)["x-goog-upload-header-content-type"] == "video/mp4"
@@ -155,28 +156,28 @@ async def test_a_content_goes_up_once_while_its_file_lives() -> None:
     """Two requests at once share one upload; after its life the file goes up again."""
     vendor, clock = Vendor(), Clock()
     shared, request = files(vendor, clock), showing(picture(b"abc"))
-    first, second = await asyncio.gather(*(shared.settled(request, connect_s=1, limit=0) for _ in range(2)))
+    first, second = await asyncio.gather(*(shared.settled(request, CARGO, connect_s=1, limit=0) for _ in range(2)))
     assert first == second
     assert len(vendor.kept) == 1
     clock.now = LIFETIME_S
-    await shared.settled(request, connect_s=1, limit=0)
+    await shared.settled(request, CARGO, connect_s=1, limit=0)
     assert len(vendor.kept) == 2
 
 
 async def test_an_upload_that_is_cut_goes_on_where_it_was() -> None:
     """Only the missing bytes are sent again; three cuts are too many."""
     vendor = Vendor(cuts=(2, 3))
-    await files(vendor).settled(showing(picture(b"abcdefgh")), connect_s=1, limit=0)
+    await files(vendor).settled(showing(picture(b"abcdefgh")), CARGO, connect_s=1, limit=0)
     assert vendor.kept["f1"] == b"abcdefgh"
     with pytest.raises(HopError) as cut:
-        await files(Vendor(cuts=(1, 1, 1))).settled(showing(picture(b"abcdefgh")), connect_s=1, limit=0)
+        await files(Vendor(cuts=(1, 1, 1))).settled(showing(picture(b"abcdefgh")), CARGO, connect_s=1, limit=0)
     assert cut.value.failure.kind is Kind.BROKEN_STREAM
 
 
 async def test_a_file_is_waited_for_until_it_can_be_used() -> None:
     """The vendor processes a file for a while; it is polled less and less often."""
     vendor, clock = Vendor(busy=3), Clock()
-    await files(vendor, clock).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+    await files(vendor, clock).settled(showing(picture(b"abc")), CARGO, connect_s=1, limit=0)
     assert [call.path for call in vendor.calls if call.method == "GET"] == ["/v1beta/files/f1"] * 3
     assert clock.now == 0.5 + 1 + 2
 
@@ -185,7 +186,7 @@ async def test_a_file_the_vendor_cannot_read_is_the_callers_to_know() -> None:
     """The failure has the vendor's message."""
     vendor = Vendor(state="FAILED")
     with pytest.raises(HopError) as failed:
-        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+        await files(vendor).settled(showing(picture(b"abc")), CARGO, connect_s=1, limit=0)
     assert (failed.value.failure.kind, failed.value.failure.message) == (Kind.REJECTED, "unreadable")
 
 
@@ -195,11 +196,11 @@ async def test_a_refused_upload_is_judged_like_any_call() -> None:
     vendor.refuse = Answer(429, b'{"error": {"message": "m", "status": "RESOURCE_EXHAUSTED"}}')
     shared, request = files(vendor), showing(picture(b"abc"))
     with pytest.raises(HopError) as refused:
-        await shared.settled(request, connect_s=1, limit=0)
+        await shared.settled(request, CARGO, connect_s=1, limit=0)
     assert refused.value.failure.kind is Kind.BUSY
     assert len(vendor.calls) == 1
     vendor.refuse = None
-    await shared.settled(request, connect_s=1, limit=0)
+    await shared.settled(request, CARGO, connect_s=1, limit=0)
 
 
 async def test_requests_that_wait_for_an_upload_stay_behind_each_other() -> None:
@@ -220,10 +221,10 @@ async def test_requests_that_wait_for_an_upload_stay_behind_each_other() -> None
 
     vendor.open = counted  # type: ignore[method-assign]
     shared, request = files(vendor), showing(picture(b"abc"))
-    first = [asyncio.create_task(shared.settled(request, connect_s=1, limit=0)) for _ in range(3)]
+    first = [asyncio.create_task(shared.settled(request, CARGO, connect_s=1, limit=0)) for _ in range(3)]
     with pytest.raises(HopError):
         await first[0]
-    late = [asyncio.create_task(shared.settled(request, connect_s=1, limit=0)) for _ in range(3)]
+    late = [asyncio.create_task(shared.settled(request, CARGO, connect_s=1, limit=0)) for _ in range(3)]
     await asyncio.gather(*first, *late, return_exceptions=True)
     assert most == 1
     assert shared._uploads == {}
@@ -233,7 +234,7 @@ async def test_a_cancelled_upload_leaves_no_lock() -> None:
     """The one that runs and one that waits are cancelled; a third still uploads."""
     vendor = Vendor()
     shared, request = files(vendor), showing(picture(b"abc"))
-    tasks = [asyncio.create_task(shared.settled(request, connect_s=1, limit=0)) for _ in range(3)]
+    tasks = [asyncio.create_task(shared.settled(request, CARGO, connect_s=1, limit=0)) for _ in range(3)]
     await asyncio.sleep(0)
     for task in tasks[:2]:
         task.cancel()
@@ -247,7 +248,7 @@ async def test_the_files_remembered_are_bounded() -> None:
     clock = Clock()
     shared = Files(Vendor(), BASE, clock, clock.sleep, most_files=2)
     for content in (b"a", b"b", b"c"):
-        await shared.settled(showing(picture(content)), connect_s=1, limit=0)
+        await shared.settled(showing(picture(content)), CARGO, connect_s=1, limit=0)
     assert len(shared._files) == 2
 
 
@@ -257,7 +258,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(status: int, kind: K
     vendor = Vendor()
     vendor.refuse = endless = Endless(status)
     with pytest.raises(HopError) as failed:
-        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+        await files(vendor).settled(showing(picture(b"abc")), CARGO, connect_s=1, limit=0)
     assert failed.value.failure.kind is kind
     assert endless.taken < 1 << 20
 
@@ -265,7 +266,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(status: int, kind: K
 async def test_a_file_that_is_never_ready_is_given_up() -> None:
     """After a bounded wait, so that another candidate can answer."""
     with pytest.raises(HopError) as failed:
-        await files(Vendor(busy=10_000)).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+        await files(Vendor(busy=10_000)).settled(showing(picture(b"abc")), CARGO, connect_s=1, limit=0)
     assert (failed.value.failure.kind, failed.value.failure.disposition) == (Kind.SILENT, Disposition.NEXT_CANDIDATE)
 
 
@@ -275,7 +276,7 @@ async def test_an_answer_that_names_no_file_is_a_failure(body: bytes) -> None:
     vendor = Vendor()
     vendor.refuse = Answer(200, body, {"x-goog-upload-url": "https://host/up?upload_id=f1"})
     with pytest.raises(HopError) as garbled:
-        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+        await files(vendor).settled(showing(picture(b"abc")), CARGO, connect_s=1, limit=0)
     assert garbled.value.failure.kind is Kind.GARBLED
 
 
@@ -283,7 +284,7 @@ async def test_an_answer_that_names_no_file_is_a_failure(body: bytes) -> None:
 async def test_data_that_is_no_base64_is_refused(data: str) -> None:
     """It is refused before anything is sent."""
     with pytest.raises(Unsupported):
-        await files(Vendor()).settled(showing(Media("video", "video/mp4", data=data)), connect_s=1, limit=0)
+        await files(Vendor()).settled(showing(Media("video", "video/mp4", data=data)), CARGO, connect_s=1, limit=0)
 
 
 @pytest.mark.parametrize("address", ["", "http://[", "https://host"])
@@ -292,5 +293,5 @@ async def test_an_upload_without_an_address_is_a_failure(address: str) -> None:
     vendor = Vendor()
     vendor.refuse = Answer(200, b"{}", {"x-goog-upload-url": address})
     with pytest.raises(HopError) as garbled:
-        await files(vendor).settled(showing(picture(b"abc")), connect_s=1, limit=0)
+        await files(vendor).settled(showing(picture(b"abc")), CARGO, connect_s=1, limit=0)
     assert garbled.value.failure.kind is Kind.GARBLED

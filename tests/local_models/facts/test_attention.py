@@ -18,6 +18,7 @@ from local_models.facts.fit import GIB, Box, Footprint, Wish, judge
 from local_models.facts.footprint import footprint, split_args
 from local_models.weights import weights
 from local_models.weights.errors import NotAModelError
+from tests.fakes.guard import GUARD
 from tests.local_models.weights.safetensors import write_safetensors
 
 MIB = 1 << 20
@@ -405,15 +406,15 @@ async def test_an_odd_config_cannot_be_judged_and_is_served_all_the_same(tmp_pat
     """`fit` says so, and `serve` leaves the verdict to vLLM."""
     folder = folder_with(tmp_path / "odd", published)
     with pytest.raises(NotAModelError, match="cannot be judged"):
-        await footprint(str(folder), environ={})
+        await footprint(str(folder), environ={}, guard=GUARD)
     assert split_args(folder, [Box(80 * GIB, gpus=4)], Wish(8192, 1)) == ()
-    assert (await weights.prepare(str(folder), notice=print, environ={})).path == folder
+    assert (await weights.prepare(str(folder), notice=print, environ={}, guard=GUARD)).path == folder
 
 
 async def test_a_width_for_each_layer_is_no_fault(tmp_path: Path) -> None:
     """Gemma 3n lists the inner width layer by layer; a null `text_config` is none."""
     published = config("gemma3n_text", 35, 8, 2, intermediate_size=[16_384] * 35, text_config=None)
-    found = await footprint(str(folder_with(tmp_path / "m", published)), environ={})
+    found = await footprint(str(folder_with(tmp_path / "m", published)), environ={}, guard=GUARD)
     assert found.architecture.widest == 16_384
 
 

@@ -12,6 +12,7 @@ from local_models.facts.architecture import UnknownArchitectureError, read
 from local_models.facts.catalogue import catalogue
 from local_models.facts.fit import GIB, Box, Footprint, Wish, judge, splits
 from local_models.facts.footprint import footprint, of_entry, split_args
+from tests.fakes.guard import GUARD
 from tests.local_models.weights.safetensors import write_safetensors
 
 
@@ -111,7 +112,7 @@ async def test_quantised_weights_are_as_large_as_their_files(
     """Whatever the packing: the files say how large, and the cache keeps the type of its own."""
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"quantization_config": quantization}))
     write_safetensors(tmp_path / "model.safetensors", 123_456)
-    found = await footprint(str(tmp_path), environ={})
+    found = await footprint(str(tmp_path), environ={}, guard=GUARD)
     assert (found.weights, found.dtype) == (123_456, dtype)
     assert judge(found, Box(8 * GIB), Wish(160, 1)).need.cache == 4 * 2 * 2 * 16 * 2 * 160
 

@@ -21,12 +21,13 @@ import pytest
 from local_models.engine import LocalEngine
 from local_models.host.gpu import GpuReader, NoGpu
 from local_models.replica import attached
-from local_models.replica.attached import is_loopback, without_secrets
 from local_models.replica.prepared import Notice, PreparedModel
 from local_models.replica.supervisor import Watch
+from local_models.wire.url import is_loopback, without_secrets
 from runtime.contract.engine import EngineSpec, ReplicaState
 from runtime.contract.failures import Disposition, HopError
 from runtime.contract.hop import HttpCall
+from tests.fakes.guard import GUARD
 from tests.fakes.local_engine import ROOT, FakePlan
 
 QUICK = Watch(hang_after=0.4, canary=0.4, patience=1.0, idle=None, scrape=0.2, scrape_timeout=0.5)
@@ -84,7 +85,7 @@ async def attach(folder: Path, *ports: int, **wishes: Any) -> AsyncIterator[Loca
         }
     )
     engine = LocalEngine(
-        spec, prepare=never, plan=FakePlan({}), gpus=GpuReader(NoGpu()), clock=time.monotonic, watch=QUICK
+        spec, prepare=never, plan=FakePlan({}), gpus=GpuReader(NoGpu()), clock=time.monotonic, watch=QUICK, guard=GUARD
     )
     await engine.start(lambda line: None)
     try:
@@ -257,7 +258,9 @@ def test_on_box_is_only_what_cannot_leave_it(url: str, on_box: bool) -> None:
 async def test_one_server_elsewhere_makes_the_fleet_elsewhere(tmp_path: Path) -> None:
     """on_box holds only where every replica is on this machine."""
     spec = EngineSpec("m", tmp_path, urls=("http://127.0.0.1:1/v1", "http://10.0.0.1/v1"))
-    engine = LocalEngine(spec, prepare=never, plan=FakePlan({}), gpus=GpuReader(NoGpu()), clock=time.monotonic)
+    engine = LocalEngine(
+        spec, prepare=never, plan=FakePlan({}), gpus=GpuReader(NoGpu()), clock=time.monotonic, guard=GUARD
+    )
     assert not engine.on_box
 
 

@@ -21,6 +21,7 @@ from local_models.weights.errors import (
     OfflineError,
 )
 from local_models.weights.weights import prepare
+from tests.fakes.guard import GUARD
 from tests.local_models.fake_hub import REPO, FakeHub
 from tests.local_models.weights.safetensors import safetensors_head
 
@@ -50,7 +51,7 @@ async def test_a_download_brings_weights_and_config_and_no_code(fake: FakeHub, e
     """Only what vLLM needs is fetched, progress reaches the total, and the result is known to be whole."""
     seen: list[hub.DownloadProgress] = []
     assert hub.cached(REPO, environ) is None
-    folder = await hub.download(REPO, environ=environ, progress=seen.append)
+    folder = await hub.download(REPO, environ=environ, progress=seen.append, guard=GUARD)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert seen[-1] == hub.DownloadProgress(len(WEIGHTS) + len(CONFIG), len(WEIGHTS) + len(CONFIG))
@@ -60,7 +61,7 @@ async def test_a_download_brings_weights_and_config_and_no_code(fake: FakeHub, e
 async def test_a_download_that_was_ended_is_resumed(fake: FakeHub, environ: dict[str, str]) -> None:
     """The second run asks for the rest only, and the file is right."""
     fake.stall = HALF
-    first = asyncio.create_task(hub.download(REPO, environ=environ, progress=_ignore))
+    first = asyncio.create_task(hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD))
     await asyncio.to_thread(fake.stalled.wait, 30)
     partial = hub.cache_folder(environ) / "models--org--model" / "blobs"
     while not any(path.stat().st_size >= HALF for path in partial.glob("*.part")):
@@ -70,7 +71,7 @@ async def test_a_download_that_was_ended_is_resumed(fake: FakeHub, environ: dict
         await first
     assert hub.cached(REPO, environ) is None
     fake.release.set()
-    folder = await hub.download(REPO, environ=environ, progress=_ignore)
+    folder = await hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD)
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert fake.ranges == [f"bytes={HALF}-"]
 
@@ -81,37 +82,37 @@ async def test_bytes_other_than_the_hubs_are_refused(fake: FakeHub, environ: dic
     spoilt.parent.mkdir(parents=True)
     spoilt.write_bytes(b"x" * HALF)
     with pytest.raises(DownloadError, match="other bytes than the hub announced"):
-        await hub.download(REPO, environ=environ, progress=_ignore)
-    folder = await hub.download(REPO, environ=environ, progress=_ignore)
+        await hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD)
+    folder = await hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD)
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
 
 
 async def test_a_cut_connection_is_taken_up_again(fake: FakeHub, environ: dict[str, str]) -> None:
     """A cut in the middle of a file costs no byte twice."""
     fake.cut = HALF
-    folder = await hub.download(REPO, environ=environ, progress=_ignore)
+    folder = await hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD)
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert fake.ranges == [f"bytes={HALF}-"]
 
 
 async def test_a_start_with_whole_weights_asks_nobody(fake: FakeHub, environ: dict[str, str]) -> None:
     """A hub that is down keeps no engine from starting, offline or not; `pull` (refresh) asks again."""
-    folder = await hub.download(REPO, environ=environ, progress=_ignore)
+    folder = await hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD)
     fake.asked.clear()
     fake.refuse = (404, "RepoNotFound")
     for offline in (False, True):
-        made = await prepare(REPO, notice=lambda line: None, offline=offline, environ=environ)
+        made = await prepare(REPO, notice=lambda line: None, offline=offline, environ=environ, guard=GUARD)
         assert (made.path, made.name) == (folder, REPO)
         assert made.capabilities.context_tokens == 4096
     assert fake.asked == []
     with pytest.raises(DownloadError):
-        await prepare(REPO, notice=lambda line: None, environ=environ, refresh=True)
+        await prepare(REPO, notice=lambda line: None, environ=environ, refresh=True, guard=GUARD)
 
 
 async def test_what_is_not_cached_says_so_offline(environ: dict[str, str]) -> None:
     """Offline and absent is an answer, not a time-out."""
     with pytest.raises(OfflineError, match="not \\(wholly\\) in the hub's cache"):
-        await hub.download(REPO, environ=environ, progress=_ignore, offline=True)
+        await hub.download(REPO, environ=environ, progress=_ignore, offline=True, guard=GUARD)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +129,15 @@ async def test_a_refusal_says_what_to_do(
     """Gated, private and absent are told apart as far as the hub tells them apart."""
     fake.refuse = refuse
     with pytest.raises(error, match=words):
-        await hub.download(REPO, environ=environ, progress=_ignore)
+        await hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD)
 
 
 async def test_a_hub_that_is_not_reached_says_so(environ: dict[str, str]) -> None:
     """It may pass by itself, so it is not final."""
     with pytest.raises(DownloadError, match="could not be reached") as caught:
-        await hub.download(REPO, environ={**environ, "HF_ENDPOINT": "http://127.0.0.1:9"}, progress=_ignore)
+        await hub.download(
+            REPO, environ={**environ, "HF_ENDPOINT": "http://127.0.0.1:9"}, progress=_ignore, guard=GUARD
+        )
     assert not caught.value.deterministic
 
 
@@ -142,12 +145,12 @@ async def test_a_repository_without_safetensors_is_no_model(fake: FakeHub, envir
     """Nothing is downloaded that vLLM could not be given."""
     del fake.files["model.safetensors"]
     with pytest.raises(NotAModelError, match="safetensors"):
-        await hub.download(REPO, environ=environ, progress=_ignore)
+        await hub.download(REPO, environ=environ, progress=_ignore, guard=GUARD)
 
 
 async def test_the_facts_of_an_unknown_model_cost_no_download(fake: FakeHub, environ: dict[str, str]) -> None:
     """Config and size are enough to judge whether it fits."""
-    config, weights = await hub.facts(REPO, environ=environ)
+    config, weights = await hub.facts(REPO, environ=environ, guard=GUARD)
     assert config["max_position_embeddings"] == 4096
     assert weights == len(WEIGHTS)
     assert hub.cached(REPO, environ) is None
@@ -157,7 +160,7 @@ async def test_the_weights_of_an_unknown_model_are_those_of_its_index(fake: Fake
     """A file that the index does not name is not counted."""
     fake.files["extra.safetensors"] = b"x" * 1000
     fake.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"w": "model.safetensors"}}).encode()
-    _, weights = await hub.facts(REPO, environ=environ)
+    _, weights = await hub.facts(REPO, environ=environ, guard=GUARD)
     assert weights == len(WEIGHTS)
 
 
@@ -165,7 +168,7 @@ async def test_a_file_of_the_index_that_the_hub_lacks_is_named(fake: FakeHub, en
     """It is not counted as nothing."""
     fake.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"w": "gone.safetensors"}}).encode()
     with pytest.raises(NotAModelError, match=r"names gone\.safetensors"):
-        await hub.facts(REPO, environ=environ)
+        await hub.facts(REPO, environ=environ, guard=GUARD)
 
 
 def test_a_full_disk_is_told_in_gibibytes() -> None:

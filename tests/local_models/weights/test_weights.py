@@ -28,6 +28,7 @@ from local_models.weights.errors import (
     UnknownModelError,
 )
 from local_models.weights.weights import Builtin, Folder, Hub, Workshop, prepare, prepare_builtin, resolve, shelf
+from tests.fakes.guard import GUARD
 from tests.local_models.weights.safetensors import write_safetensors
 
 GGUF = b"GGUF" * 1000
@@ -100,7 +101,7 @@ class Shop:
     said: list[str] = field(default_factory=list)
 
     def __call__(self, **changes: object) -> Workshop:
-        shop = Workshop(self.said.append, {}, self.home, engine_python="/engine/python", run=self.run)
+        shop = Workshop(GUARD, self.said.append, {}, self.home, engine_python="/engine/python", run=self.run)
         return replace(shop, **changes)  # type: ignore[arg-type]
 
 
@@ -161,9 +162,9 @@ async def test_a_folder_is_prepared_from_its_own_files(tmp_path: Path) -> None:
     """Its context is its own; no parser for tools is known."""
     (tmp_path / "config.json").write_text(json.dumps({"text_config": {"max_position_embeddings": 77}}))
     with pytest.raises(NotAModelError, match="safetensors"):
-        await prepare(str(tmp_path), notice=print)
+        await prepare(str(tmp_path), notice=print, guard=GUARD)
     write_safetensors(tmp_path / "model.safetensors")
-    made = await prepare(str(tmp_path), notice=print)
+    made = await prepare(str(tmp_path), notice=print, guard=GUARD)
     assert (made.path, made.capabilities.context_tokens, made.capabilities.tools) == (tmp_path, 77, False)
     assert not made.embeds
 
@@ -173,7 +174,7 @@ async def test_a_folder_of_an_embedding_model_says_so(tmp_path: Path) -> None:
     for name in ("config.json", "modules.json"):
         (tmp_path / name).write_text("{}")
     write_safetensors(tmp_path / "model.safetensors")
-    made = await prepare(str(tmp_path), notice=print)
+    made = await prepare(str(tmp_path), notice=print, guard=GUARD)
     assert made.embeds
     assert made.capabilities.embeddings
     assert not made.capabilities.chat

@@ -221,7 +221,7 @@ async def test_media_that_cannot_be_fetched_fail_the_attempt() -> None:
     """A HopError while media are settled is that attempt's failure, booked without a call."""
 
     class NoMedia:
-        async def settled(self, request: Any, capabilities: Any) -> Any:
+        async def settled(self, request: Any, capabilities: Any, cargo: Any) -> Any:
             raise HopError(Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, "the picture is not there"))
 
     backend = MESSAGES.target("first", MESSAGES.told("never"))
@@ -235,7 +235,7 @@ async def test_media_that_hang_take_no_more_than_the_attempts_time() -> None:
     """Fetching without end is silence."""
 
     class Hanging:
-        async def settled(self, request: Any, capabilities: Any) -> Any:
+        async def settled(self, request: Any, capabilities: Any, cargo: Any) -> Any:
             await HANG.wait()
 
     backend = MESSAGES.target("first", MESSAGES.told("never"), timeouts=times(total=0.05))

@@ -21,6 +21,7 @@ from runtime.contract.messages import Media, Message, Request, Role, Text, ToolR
 from runtime.contract.targets import Capabilities
 from runtime.media.fetching import Fetching, resolved, wanted
 from runtime.settings import MediaIn
+from tests.fakes.guard import CARGO, GUARD
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 PUBLIC = "93.184.216.34"
@@ -52,7 +53,7 @@ class Network:
         return page() if callable(page) else page
 
     def fetching(self, media: MediaIn = ON) -> Fetching:
-        return Fetching(media, self.resolve, lambda: httpx.MockTransport(self.answer))
+        return Fetching(media, GUARD, self.resolve, lambda: httpx.MockTransport(self.answer))
 
 
 def asking(*media: Media) -> Request:
@@ -65,7 +66,7 @@ def image(url: str) -> Media:
 
 async def refusal(network: Network, url: str, media: MediaIn = ON) -> str:
     with pytest.raises(Unsupported) as refused:
-        await network.fetching(media).settled(asking(image(url)), BLIND)
+        await network.fetching(media).settled(asking(image(url)), BLIND, CARGO)
     assert refused.value.param == "image_url"
     return str(refused.value)
 
@@ -90,7 +91,7 @@ def test_only_what_the_target_does_not_fetch_itself_is_wanted() -> None:
 async def test_off_nothing_is_fetched() -> None:
     """The default: the request is what it was."""
     network, request = Network(), asking(image("https://a.example/x.png"))
-    assert await network.fetching(MediaIn()).settled(request, BLIND) is request
+    assert await network.fetching(MediaIn()).settled(request, BLIND, CARGO) is request
     assert network.asked == []
 
 
@@ -103,7 +104,7 @@ async def test_an_image_comes_as_data() -> None:
     network = Network({url: httpx.Response(200, content=PNG, headers={"content-type": "text/plain"})})
     inside = ToolResult("call_1", (Text("seen"), image(url)))
     request = Request("m", (Message(Role.USER, (image(url), inside)),))
-    settled = await network.fetching().settled(request, BLIND)
+    settled = await network.fetching().settled(request, BLIND, CARGO)
     expected = Media("image", mime="image/png", data=base64.b64encode(PNG).decode())
     first, result = settled.messages[0].parts
     assert first == expected and isinstance(result, ToolResult) and result.content == (Text("seen"), expected)
@@ -114,7 +115,7 @@ async def test_the_address_that_was_looked_at_is_asked_in_the_name_of_the_host()
     """So that a name that resolves differently the next moment gains nothing; nothing of ours goes along."""
     network = Network({"https://media.example/x": httpx.Response(200, content=PNG)})
     network.hosts["media.example"] = [[PUBLIC], ["127.0.0.1"]]
-    await network.fetching().settled(asking(image("https://media.example/x")), BLIND)
+    await network.fetching().settled(asking(image("https://media.example/x")), BLIND, CARGO)
     (sent,) = network.asked
     assert sent.url.host == PUBLIC and sent.headers["host"] == "media.example"
     assert sent.extensions["sni_hostname"] == "media.example"
@@ -125,7 +126,7 @@ async def test_a_file_is_what_it_holds() -> None:
     """A document may turn out to be an image; an image no PDF."""
     pdf = httpx.Response(200, content=b"%PDF-1.7\n")
     network = Network({"https://m.example/a": httpx.Response(200, content=PNG), "https://m.example/b": pdf})
-    settled = await network.fetching().settled(asking(Media("document", url="https://m.example/a")), BLIND)
+    settled = await network.fetching().settled(asking(Media("document", url="https://m.example/a")), BLIND, CARGO)
     assert [part.kind for part in settled.messages[0].parts if isinstance(part, Media)] == ["image"]
     assert "application/pdf" in await refusal(network, "https://m.example/b")
 
@@ -166,7 +167,7 @@ async def test_an_address_of_another_shape_is_refused(url: str) -> None:
 async def test_loopback_by_number_is_refused_by_the_system_s_own_resolver() -> None:
     """However it is spelt: short, decimal, octal, hexadecimal, IPv6, mapped, translated, with a trailing dot."""
     network = Network()
-    real = Fetching(ON, resolved, lambda: httpx.MockTransport(network.answer))
+    real = Fetching(ON, GUARD, resolved, lambda: httpx.MockTransport(network.answer))
     hosts = ("127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0x7f.0.0.1", "localhost", "localhost.", "0.0.0.0")
     literals = (
         "[::1]",
@@ -178,7 +179,7 @@ async def test_loopback_by_number_is_refused_by_the_system_s_own_resolver() -> N
     )
     for host in (*hosts, *literals):
         with pytest.raises(Unsupported, match=r"not a public one|InvalidURL"):
-            await real.settled(asking(image(f"https://{host}/x.png")), BLIND)
+            await real.settled(asking(image(f"https://{host}/x.png")), BLIND, CARGO)
     assert network.asked == []
 
 
@@ -197,7 +198,7 @@ async def test_a_redirect_to_an_inner_host_is_refused() -> None:
     assert "not a public one" in await refusal(network, "https://a.example/in")
     assert "only https" in await refusal(network, "https://a.example/h")
     assert "redirected" in await refusal(network, "https://a.example/1")
-    assert await network.fetching().settled(asking(image("https://a.example/2")), BLIND)
+    assert await network.fetching().settled(asking(image("https://a.example/2")), BLIND, CARGO)
 
 
 async def test_a_name_that_turns_inward_between_redirects_is_refused() -> None:
@@ -231,7 +232,7 @@ async def test_what_is_too_large_is_refused_before_it_has_all_come() -> None:
     assert sent <= 1_200_000
     with pytest.raises(Unsupported, match="too large"):
         both = asking(image("https://a.example/1"), image("https://a.example/2"))
-        await network.fetching().settled(both, BLIND)
+        await network.fetching().settled(both, BLIND, CARGO)
 
 
 async def test_what_is_slow_is_refused() -> None:
@@ -272,15 +273,15 @@ async def test_a_host_nobody_knows_is_refused() -> None:
 
     request = asking(image("https://a.example/x"))
     with pytest.raises(Unsupported, match="not known"):
-        await Fetching(ON, unknown, lambda: httpx.MockTransport(down)).settled(request, BLIND)
+        await Fetching(ON, GUARD, unknown, lambda: httpx.MockTransport(down)).settled(request, BLIND, CARGO)
     with pytest.raises(Unsupported, match="connection failed"):
-        await Fetching(ON, Network().resolve, lambda: httpx.MockTransport(down)).settled(request, BLIND)
+        await Fetching(ON, GUARD, Network().resolve, lambda: httpx.MockTransport(down)).settled(request, BLIND, CARGO)
 
 
 async def test_a_trailing_dot_names_the_same_host() -> None:
     """The certificate and the Host header are asked for without it."""
     network = Network({"https://media.example:8443/x": httpx.Response(200, content=PNG)})
-    await network.fetching().settled(asking(image("https://media.example.:8443/x")), BLIND)
+    await network.fetching().settled(asking(image("https://media.example.:8443/x")), BLIND, CARGO)
     (sent,) = network.asked
     assert sent.headers["host"] == "media.example:8443" and sent.extensions["sni_hostname"] == "media.example"
 
@@ -301,7 +302,7 @@ async def test_data_urls_are_not_fetched() -> None:
         Network(),
         asking(image("data:image/png;base64," + "A" * 5_000_000), image("data:" + ";" * 5_000_000)),
     )
-    assert await network.fetching().settled(request, BLIND) is request
+    assert await network.fetching().settled(request, BLIND, CARGO) is request
     assert network.asked == []
 
 
@@ -309,11 +310,11 @@ async def test_the_different_addresses_of_a_request_are_counted() -> None:
     """A request with more of them than are allowed is refused before anything is fetched; the same one counts once."""
     network = Network({"https://a.example/x": httpx.Response(200, content=PNG)})
     many = asking(*(image(f"https://a.example/{n}") for n in range(3)))
-    fetching = Fetching(ON, network.resolve, lambda: httpx.MockTransport(network.answer), most_media=2)
+    fetching = Fetching(ON, GUARD, network.resolve, lambda: httpx.MockTransport(network.answer), most_media=2)
     with pytest.raises(Unsupported, match="2 different addresses"):
-        await fetching.settled(many, BLIND)
+        await fetching.settled(many, BLIND, CARGO)
     assert network.asked == []
-    await fetching.settled(asking(*(image("https://a.example/x") for _ in range(9))), BLIND)
+    await fetching.settled(asking(*(image("https://a.example/x") for _ in range(9))), BLIND, CARGO)
     assert len(network.asked) == 1
 
 
@@ -333,13 +334,15 @@ async def test_few_requests_fetch_at_the_same_time() -> None:
 
     network = Network({"https://a.example/x": lambda: httpx.Response(200, content=held())})
     transport = httpx.MockTransport(network.answer)
-    fetching = Fetching(MediaIn(fetch_urls=True, timeout=0.2), network.resolve, lambda: transport, most_requests=2)
+    fetching = Fetching(
+        MediaIn(fetch_urls=True, timeout=0.2), GUARD, network.resolve, lambda: transport, most_requests=2
+    )
     request = asking(image("https://a.example/x"))
-    late = await asyncio.gather(*(fetching.settled(request, BLIND) for _ in range(6)), return_exceptions=True)
+    late = await asyncio.gather(*(fetching.settled(request, BLIND, CARGO) for _ in range(6)), return_exceptions=True)
     assert all(isinstance(each, Unsupported) and "within 0.2 s" in str(each) for each in late)
     assert most == 2
     go.set()
-    assert await fetching.settled(request, BLIND)
+    assert await fetching.settled(request, BLIND, CARGO)
 
 
 async def test_a_name_has_few_addresses_that_are_tried() -> None:
@@ -351,8 +354,8 @@ async def test_a_name_has_few_addresses_that_are_tried() -> None:
 
     network = Network(hosts={"a.example": [[PUBLIC] * 1000]})
     with pytest.raises(Unsupported, match="connection failed"):
-        await Fetching(ON, network.resolve, lambda: httpx.MockTransport(down)).settled(
-            asking(image("https://a.example/x")), BLIND
+        await Fetching(ON, GUARD, network.resolve, lambda: httpx.MockTransport(down)).settled(
+            asking(image("https://a.example/x")), BLIND, CARGO
         )
     assert len(network.asked) == 4
 
@@ -381,9 +384,9 @@ async def test_every_exception_of_the_network_is_a_refusal(kind: Any, in_body: b
             return httpx.Response(200, content=cut())
         raise error
 
-    fetching = Fetching(ON, Network().resolve, lambda: httpx.MockTransport(answer))
+    fetching = Fetching(ON, GUARD, Network().resolve, lambda: httpx.MockTransport(answer))
     with pytest.raises(Unsupported, match="connection failed") as refused:
-        await fetching.settled(asking(image("https://a.example/x")), BLIND)
+        await fetching.settled(asking(image("https://a.example/x")), BLIND, CARGO)
     assert "secret" not in str(refused.value)
 
 
@@ -445,10 +448,10 @@ async def test_the_certificate_must_be_the_host_s(certificate: Path) -> None:
     heads: list[bytes] = []
     async with https(certificate, heads) as port:
         detour = _Detour(port, certificate)
-        fetching = Fetching(ON, Network().resolve, lambda: detour)
-        settled = await fetching.settled(asking(image("https://media.example/x.png")), BLIND)
+        fetching = Fetching(ON, GUARD, Network().resolve, lambda: detour)
+        settled = await fetching.settled(asking(image("https://media.example/x.png")), BLIND, CARGO)
         assert isinstance(settled.messages[0].parts[1], Media) and settled.messages[0].parts[1].mime == "image/png"
         assert b"\r\nhost: media.example\r\n" in heads[0].lower()
         with pytest.raises(Unsupported, match="connection failed"):
-            await fetching.settled(asking(image("https://other.example/x.png")), BLIND)
+            await fetching.settled(asking(image("https://other.example/x.png")), BLIND, CARGO)
         await detour.aclose()

@@ -13,6 +13,7 @@ from runtime.contract.targets import Capabilities
 from runtime.media.fetching import Fetching
 from runtime.settings import MediaIn
 from tests.fakes.door import Setup, opened
+from tests.fakes.guard import GUARD
 from tests.fakes.upstream import Turn, engine_backend, whole
 from tests.fakes.wires import GENERATE
 
@@ -27,7 +28,7 @@ def fetching(address: str, *, on: bool = True) -> Fetching:
         return [address]
 
     answer = httpx.Response(200, content=PNG)
-    return Fetching(MediaIn(fetch_urls=on), resolve, lambda: httpx.MockTransport(lambda _: answer))
+    return Fetching(MediaIn(fetch_urls=on), GUARD, resolve, lambda: httpx.MockTransport(lambda _: answer))
 
 
 async def test_it_comes_as_data_where_the_target_takes_no_addresses(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cloud.hop import CloudHop
 from runtime.contract.failures import HopError, Kind
 from runtime.contract.hop import HttpCall, Reply
 from runtime.wire.unpacking import Unpacking
+from tests.fakes.guard import GUARD, TO
 
 TEXT = b'data: {"x":1}\n\n' * 500
 PACKED = {"gzip": gzip.compress(TEXT), "x-gzip": gzip.compress(TEXT), "deflate": zlib.compress(TEXT)}
@@ -35,7 +36,7 @@ async def opened(*pieces: bytes, coding: str) -> Reply:
     async def send(*_: Any, **__: Any) -> Response:
         return Response(pieces, coding)
 
-    return await CloudHop(cast(Any, SimpleNamespace(send=send)), "http://vendor", {}).open(
+    return await CloudHop(cast(Any, SimpleNamespace(send=send)), "http://vendor", {}, GUARD, TO).open(
         HttpCall("/x"), connect_s=1.0
     )
 

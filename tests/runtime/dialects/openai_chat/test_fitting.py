@@ -20,6 +20,7 @@ from runtime.settings import Escalation
 from runtime.wire.raw_body import RawBody
 from tests.cloud.anthropic.recorded import NOW
 from tests.fakes.box import LEAVE, Box
+from tests.fakes.guard import GUARD
 from tests.fakes.upstream import FakeBackend, Turn, cloud, engine_backend, told
 
 STRICT = ChatProfile(
@@ -90,7 +91,7 @@ def vendor(name: str, model: str, base_url: str | None = None) -> FakeBackend:
     """A scripted upstream with the facts and the codec of a real provider."""
     account = Account(name, base_url, "key")
     target = facts("first", account, model, None, None)
-    codec = connect(CloudClient({}), target, account, lambda: NOW).codec
+    codec = connect(CloudClient({}), target, account, GUARD, lambda: NOW).codec
     fake = cloud("first", Turn(told("fine")))
     return replace(fake, target=replace(target, timeouts=fake.target.timeouts), codec=codec)
 
@@ -211,7 +212,7 @@ def test_sampling_on_other_wires(name: str, dialect: str) -> None:
     """A messages or a responses body keeps its sampling only where the model takes it, or the client named the model."""
     account = Account(name, None, "key")
     refusing = facts("t", account, "m", Capabilities(sampling=False), None)
-    codec = connect(CloudClient({}), refusing, account, lambda: NOW).codec
+    codec = connect(CloudClient({}), refusing, account, GUARD, lambda: NOW).codec
     body = {"model": "auto", "temperature": 0.5, "top_p": None}
     assert codec.fit(dialect, body, refusing, pinned=False).dropped == ("temperature",)
     assert codec.fit(dialect, body, refusing, pinned=True).drop == frozenset()

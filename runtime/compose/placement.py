@@ -1,0 +1,39 @@
+"""A settled decision, or a departure, as the audit log keeps it: who asked, what was demanded, where it was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from runtime.contract.targets import LOCAL
+from runtime.record.decisions import Decision
+from runtime.trust.guard import Departure
+
+
+def noted(on_box: Callable[[], bool], thing: Decision | Departure) -> tuple[str, Any]:
+    """Kind and body. on_box: True if the engine runs on this machine, so that its answers were made here."""
+    if isinstance(thing, Departure):
+        return "departure", thing
+    here, local = on_box(), f"{LOCAL}/"
+    return "answer", {
+        "decision": thing.id,
+        "at": thing.at,
+        "caller": thing.caller,
+        "session": thing.session,
+        "dialect": thing.dialect,
+        "requires": thing.requires,
+        "target": thing.target,
+        "on_box": here and thing.target.startswith(local) if thing.target else None,
+        "reason": thing.reason,
+        "status": thing.status,
+        "attempts": [
+            {
+                "target": each.target,
+                "lane": each.lane,
+                "on_box": here and each.target.startswith(local),
+                "outcome": each.outcome,
+                "status": each.status,
+            }
+            for each in thing.attempts
+        ],
+    }
