@@ -136,8 +136,7 @@ class _Serving:
 
         settings = Live(loaded, lambda: load_settings(config, environment()), apply, notice)
         runtime.refused = lambda: settings.refused
-        runtime.store.start()
-        runtime.audit.start()
+        runtime.record()
         # What is loaded by now stays: no collection looks at it again. A request leaves no circles, so that few are needed.
         gc.collect()
         gc.freeze()

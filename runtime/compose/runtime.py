@@ -194,6 +194,11 @@ class Runtime:
         self.settings = settings
         self.reloaded_at = time.time()
 
+    def record(self) -> None:
+        """Starts the threads that write decisions and the audit log. `aclose` ends them."""
+        self.store.start()
+        self.audit.start()
+
     async def listen(self) -> None:
         """Takes telemetry and new confidence maps in, until cancelled. The breakers are kept for the next start."""
         maps, seen = maps_folder(self._folder), None

@@ -57,8 +57,7 @@ async def measure(*, chunks: int = 5, stream: bool = True) -> Way:
             settings = Path(folder) / "hearth.toml"
             settings.write_text("")
             runtime = Runtime(load_settings(settings, env), env, Path(folder), _nothing, _nothing)
-            runtime.store.start()
-            runtime.audit.start()
+            runtime.record()
             server = uvicorn.Server(
                 uvicorn.Config(
                     runtime.app,

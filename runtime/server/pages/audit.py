@@ -7,18 +7,18 @@ from functools import partial
 from urllib.parse import parse_qs
 
 from runtime.server.asgi import ClientRequest, Page, Pairs
-from runtime.server.pages.listed import limit_of
 from runtime.trust.audit.log import AuditLog
 from runtime.trust.audit.show import latest
 from runtime.trust.audit.verify import verify
 from runtime.wire.api_error import ApiError
+from runtime.wire.window import limit_of
 
 PATH = "/hearth/audit"
 _MOST = 1000
 
 
 class AuditPages:
-    """What was asked up to now is written before the log is read."""
+    """The log is read once all that was asked up to now is written."""
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from runtime.settings.kinds import Certificates, Days, Limit, OptionalUrl, Positive, Share, Zone
+from runtime.settings.kinds import Certificates, Count, Days, Limit, OptionalUrl, Positive, Share, Zone
 from runtime.settings.sections.section import Section
 
 
@@ -36,7 +36,7 @@ class Records(Section):
 
     retention_days: Days = Field(default=30, description="days")
     max_mb: Positive = Field(default=1024, description="size on disk, in MB")
-    audit_days: Days = Field(default=0, description="days the audit log is kept; 0: for ever")
+    audit_days: Count = Field(default=0, description="days the audit log is kept; 0: for ever")
 
 
 class TelemetrySettings(Section):

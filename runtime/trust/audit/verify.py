@@ -155,7 +155,7 @@ class _Chain:
         self.note("reordered", entry.n, place, f"record {entry.n} stands behind younger ones")
 
     def _events(self, entry: AuditEntry, place: str) -> None:
-        """What the writer itself noted."""
+        """The events that the writer itself noted."""
         body: Any = entry.body
         match entry.kind:
             case "gap":
