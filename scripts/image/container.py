@@ -45,6 +45,7 @@ class Container:
         steps += [f"mount -t proc proc {root}/proc", f"mount -o remount,bind,ro {root}"]
         inside = [*image.config.entrypoint, *(command or image.config.command)]
         steps.append(f"exec {shlex.join(self._entering(inside))}")
+        self._init: psutil.Process | None = None
         with log.open("wb") as out:
             self._outer = subprocess.Popen(
                 ["unshare", *UNSHARED, "sh", "-ec", "\n".join(steps)],
@@ -59,8 +60,9 @@ class Container:
     def __exit__(self, *_: object) -> None:
         # With PID 1 every process of its namespace ends. `--kill-child` does not do that once it runs as the user: a process
         # that changes its user loses the signal of its parent's death.
-        with contextlib.suppress(IndexError, psutil.NoSuchProcess):
-            self.init.kill()
+        if self._init is not None or self._outer.poll() is None:
+            with contextlib.suppress(IndexError, psutil.NoSuchProcess):
+                self.init.kill()
         try:
             self._outer.wait(_KILLED_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -78,7 +80,9 @@ class Container:
     @property
     def init(self) -> psutil.Process:
         """PID 1 of the container, seen from outside."""
-        return psutil.Process(self._outer.pid).children()[0]
+        if self._init is None:
+            self._init = psutil.Process(self._outer.pid).children()[0]
+        return self._init
 
     def processes(self) -> list[psutil.Process]:
         """Every process of the container."""
