@@ -19,7 +19,8 @@ def _words(text: str) -> frozenset[str]:
 # Code
 
 CODE_WORDS = _words(
-    "cypress selenium playwright puppeteer pseudocode deno bun composer cron crontab makefile cmake jest vitest mocha "
+    "flexbox navbar cypress selenium playwright puppeteer pseudocode deno bun composer cron crontab "
+    "makefile cmake jest vitest mocha "
     "junit eslint vite yarn pnpm pip conda virtualenv venv gradle maven hibernate symfony nextjs nuxt svelte vue tailwind "
     "scss dom yaml toml protobuf grpc kafka rabbitmq celery airflow hadoop bigquery mariadb elasticsearch ec2 aws jenkins "
     "ssh scp rsync grep sed chmod chown vim vscode intellij xcode flutter dart swiftui solidity wasm opengl cuda opencv "
@@ -39,8 +40,8 @@ CODE_WORDS = _words(
 CODE = _cues(
     " in node | csv file| one liner| pseudo code| class hierarchy| is not a function| abstract class| an interface in",
     " public class",
-    " api returning| api returns| git push| git pull| git rebase| git merge| a pointer in| pointer in c| getter| setter ",
-    " for loops",
+    " a div | the div | this diff | git diff| api returning| api returns| git push| git pull| git rebase| git merge",
+    " a pointer in| pointer in c| getter| setter | for loops",
     "コンポーネント|컴포넌트|组件",
     " in react| my react| react native| react hooks| in pandas| pandas how| pandas dataframe| using pandas| with pandas ",
     " vba macro",
@@ -62,8 +63,7 @@ CODE = _cues(
     " fix the bug| fix this bug| stack trace| null pointer| segmentation fault| compile error| syntax error| runtime error",
     " time complexity| space complexity| big o | o 1 | o n | o log n| linked list| binary tree| binary search| binary heap",
     " hash map| hash table| hashmap| dynamic programming| data structure| sorting algorithm| merge sort| for loop",
-    " while loop",
-    " recursive function| object oriented| design pattern| dependency injection| rest api| http request",
+    " while loop| recursive function| object oriented| design pattern| dependency injection| rest api| http request",
     " pull request| merge conflict| regular expression| command line| shell script| race condition| multithread",
     " web scraper",
     " database schema| primary key| foreign key| inner join| left join| stored procedure| react component| react app",
@@ -82,7 +82,7 @@ CODE = _cues(
     " een script ",
     " functie die | napisz funkcję| napisz program| napisz skrypt| fonksiyon yaz| program yaz| kod yaz",
     "напиши функц|напишите функц|функцию|фрагмент код| код |кода |скрипт|программу|реализуй|алгоритм",
-    "代码|写一个函数|编写函数|个函数|编写程序|写一个程序|算法|脚本|报错|编程|爬虫|数据库",
+    "冒泡|快速排序|排序算法|链表|二叉树|代码|写一个函数|编写函数|个函数|编写程序|写一个程序|算法|脚本|报错|编程|爬虫|数据库",
     "コード|関数を書|関数を作|関数を実装|プログラム|スクリプト|実装して|アルゴリズム|バグ|코드|파이썬|자바스크립트",
     "함수를 작성|함수를 만들|프로그램을|스크립트|구현|알고리즘|버그",
 )
@@ -99,6 +99,7 @@ NO_CODE = _cues(
 # Labelling, and reading out of a given text
 
 EXTRACTION = _cues(
+    " choose the category| choose a category| pick a category| pick the category| select the category",
     " best category| right category| correct category| into a table with| as a table with| fill in the| extract:",
     " classify:",
     " beleidigend| выдели |выдели имена|выделите|メールの差出人",
@@ -115,7 +116,8 @@ EXTRACTION = _cues(
     " which language is this",
     " what language is | the language of | part of speech| assign a | assign one| assign each| assign the | assign this ",
     " list all the | find all the| find every| into json",
-    " fill in the fields| into the fields| key value| span from| into the schema| rate the sentiment",
+    " fill in the fields| into the fields| key entities| the entities| key value| span from",
+    " into the schema| rate the sentiment",
     " klassifizier| kategorisier| ordne | extrahier| positiv oder negativ| positiv, negativ| positiv negativ| stimmung ",
     " entnimm",
     " welche kategorie| welcher kategorie| nenne alle | liste alle | finde alle | markiere | bestimme die sprache",
@@ -140,7 +142,12 @@ SOURCE = _cues(
     " from this text| in the text| in this text| in this message| from the message| from it ",
     " following text| text below| the text above| in this sentence| in this paragraph",
     " in this email| in this e mail| from this e mail| from this email| from the email| in this review| in the review",
-    " mentioned in| from the article",
+    " mentioned in| from the article| in this article| in this report| in this letter| in this note",
+    " in the note | in this document",
+    " in this invoice| in this recipe| in this transcript| in this story| job ad | job posting| in the report| in this log",
+    " in diesem text| in diesem artikel| in dieser rechnung| in dieser nachricht| in dieser mail| in dieser e mail",
+    " dans cet article| dans cette facture| dans ce message| en este artículo| en esta factura| de este texto| de este correo",
+    " in questo articolo| in questo testo| in questa fattura| neste texto| neste artigo| nesta fatura| in deze tekst",
     " here is | here are | the above | according to the text| based on the text| product description| in the article",
     " in the passage| aus dem text| im text",
     " im folgenden text| aus diesem text| du texte| dans le texte| del texto| en el texto| dal testo| nel testo| do texto",
@@ -149,18 +156,22 @@ SOURCE = _cues(
     "다음 글",
 )
 NOUNS = _cues(
+    " questa notizia| questo articolo| esta noticia| esta notícia| diese meldung| dieser text| dieses ticket| ce ticket ",
+    " обращени|письм|短信|この投稿|このツイート",
     "次のメール|以下のメール|このメール|以下の文|이 메일|다음 메일|下面的",
     " bewertung| kommentar| nachricht | nachrichten | anfrage | satz | sätze | rezension| rechnung | commentaire| avis ",
     " cette phrase",
     " courriel | facture | ce texte | ce tweet| ce message| comentario| reseña| este mensaje| esta frase| este texto ",
     " correo | factura ",
     " este tuit| este tweet| recensione| commento | questo messaggio | questo testo | fattura | comentário| avaliação",
-    " esta mensagem",
-    " fatura | recensie| dit bericht | deze zin | deze tekst | factuur | questa frase",
+    " esta mensagem| fatura | recensie| dit bericht | deze zin | deze tekst | factuur | questa frase",
     "отзыв|комментари|сообщени|запрос|твит|评论|这句话|句子|邮件|消息|短信|レビュー|この文|コメント|リプライ|리뷰|문장",
     "댓글",
 )
 JUDGED = _cues(
+    " would you call| would you say| say whether| say if | diga se | dimmi se | di si | dis si ",
+    " dis moi si| sag ob| sag mir ob",
+    " é | zeg of| скажи|吗",
     " is | does | do | are | was | did | has | which | what is the | what are the | who | when | where | how many ",
     " whether | if | predict",
     " decide | determine | tell me | contain| mention| given the | rate | score | assign | mark | match | choose | select ",
@@ -175,7 +186,10 @@ JUDGED = _cues(
     "是否|哪个|哪些|谁|什么|属于|选|どの|選んで|誰|いつ|何|ですか|어떤|누구|언제|무엇|인가",
 )
 READERS = _cues(
-    " turn this into a table| turn it into a table| fill in | fill out ",
+    " turn this into a table| turn it into a table| fill in | fill out | show me all | show me every | give me every ",
+    " zeig mir alle| zeige alle| gib mir alle| nenne mir | saca | sácame | dame tod| muéstrame tod",
+    " donne moi tou| montre moi tou",
+    " dammi tutt| mostrami tutt| tira fuori | me dê tod| mostre tod| tire do | geef alle | geef me alle| toon alle",
     " pull | sort | mark | tag | label | list the | list all | list every | list only | return only| return all ",
     " identify | find all | spot ",
     " locate | highlight | predict | decide | determine | detect | assign | match | name the | name all | get the ",
@@ -191,6 +205,7 @@ READERS = _cues(
     "找出|列出|判断|选择|选出|見つけ|挙げて|選んで|判定|찾아|골라|판단",
 )
 MADE = _cues(
+    " reply to| respond to| answer this | answer the ",
     " write | compose | create | draft | generate | explain | describe | continue | what do you think| your opinion| mean ",
     " means | meaning",
     " advice | help me | should i | how should i | how do i | how can i | imagine | invent | brainstorm| suggest | story ",
@@ -210,6 +225,7 @@ LABELS = (
     *("Context:", "context:", "Passage:", "passage:", "Kontext:", "Contexte :", "Contexto:", "Contesto:", "<context>"),
 )
 LOOKUP = _cues(
+    " lista los | lista las | enumera | elenca | liste | nenne | nombra | gib alle| gib mir| gib die | return the ",
     " welche | welcher | quelles | quels | quali | quais | cuáles ",
     " identify | find | list | name | give me the | determine | detect | return | copy | quote | parse | label | as json",
     " select ",
@@ -242,14 +258,16 @@ MATH_WEAK = _words(
     "even odd integer integers factor factors roots root slope matrix matrices vector vectors function functions converge "
     "converges digit digits coefficient theorem prove proof lemma simplify evaluate permutations combinations remainder "
     "divided multiply subtract discount speed dice inverse subset finite graph parabola tangent deviation x y z n minus "
+    "kreis kreises rechteck rechtecks dreiecks cercle rayon rectangle círculo radio triángulo rectángulo cerchio raggio "
+    "triangolo rettangolo raio retângulo triângulo driehoek rechthoek "
     "integral berechne löse beweise prozent bruch fläche umfang dreieck summe würfel vereinfache calcule résous démontre "
     "aire somme calcula resuelve demuestra suma área fracción dados calcola risolvi dimostra somma resolva bereken "
     "oppervlakte straal som cirkel bewijs oblicz rozwiąż hesapla çöz"
 )
 MATH = _cues(
-    "% de |% von |% di |% van |% от| surface area| the wurzel| wurzel aus| quadratwurzel| racine de| radice di| raíz de ",
-    " wortel van",
-    " next number| percent off| reduced by| increased by| in the sequence| at least one six",
+    " determinant of| eigenvalues of| inverse of the matrix|% de |% von |% di |% van |% от| surface area",
+    " the wurzel| wurzel aus| quadratwurzel| racine de| radice di| raíz de ",
+    " wortel van| next number| percent off| reduced by| increased by| in the sequence| at least one six",
     " solve for | prove that| show that every| show that the | show that if | square root| cube root| percent of |% of ",
     " to the power",
     " derivative of| integral of| limit of| common multiple| common divisor| common factor| prime number",
@@ -257,8 +275,7 @@ MATH = _cues(
     " consecutive integers| system of equations| differential equation| vector space| arithmetic sequence",
     " geometric sequence",
     " is divided by| divided by | expected value of| in lowest terms| area of a| area of the| volume of a| volume of the",
-    " perimeter of",
-    " circumference| probability that| probability of| how many ways| sum of the first| remainder when",
+    " perimeter of| circumference| probability that| probability of| how many ways| sum of the first| remainder when",
     " confidence interval",
     " quanto fa | quanto é | cuánto es | combien font | wieviel ist | wie viel ist | wat is de wortel",
     " real numbers| complex numbers| rational numbers| positive integer| linearly independent| if and only if",
@@ -304,7 +321,7 @@ QUANTITY = _cues(
 )
 ASKED = _cues(
     " what is | what s | what was | what will | what does | what did | what should| what score| what speed| find ",
-    " determine | how ",
+    " determine | how | when do they | when will they | at what time ",
     " was ist | wie groß| quel est | quelle est | cuál es | qual è | qual é | wat is |求|多大|何|얼마",
 )
 NUMBERS = _words(

@@ -39,7 +39,9 @@ _QUOTED = re.compile(
 _QUOTES = ('"', "“", "«", "「", "</")
 _ROLE = re.compile(r"^\s*(?:you are|act as|imagine you are|pretend to be)\b[^.\n:]*[.\n:]\s*(?=\S)", re.I)
 _SHOWN = re.compile(r"[\"“«「『]|[:?]\s+\S|：|？|\n|\.\s+\S")  # a text is shown behind the instruction or in quotes
-_QUOTE_BEHIND = re.compile(r"[?:.？：。]\s*(?:\"[^\"]{10,}\"|“[^”]{10,}”|«[^»]{10,}»|「[^」]{6,}」|'[^']{10,}')\s*$")
+_QUOTE_BEHIND = re.compile(
+    r"[?:.？：。]\s*(?:\"[^\"]{10,}\"|“[^”]{10,}”|«[^»]{10,}»|「[^」]{6,}」|'[^']{10,}')[.!?。]?\s*$"
+)
 _NAME = re.compile(
     r"`[^`\n]{1,40}`|\b[a-z]{2,}_[a-z_]{2,}\b|\w\(\)|\b\w+\.(?:py|js|ts|jsx|tsx|java|cpp|rs|sql|sh|yml)\b"
 )  # an identifier, or a file of a program
@@ -80,6 +82,11 @@ _POINTED = re.compile(
     re.I,
 )
 _POINTING = frozenset({"this", "these", "following", "each", "given", "below"})  # _POINTED has one of them, or a colon
+_LABELLED = re.compile(
+    rf"\b(?:this|the|these|following) ({'|'.join(_TEXTS)}|note|article|ad|log|letter|report|abstract|caption|resume|cv)\b"
+    r"[^\n]{0,200}?(?:[.?!]\s+|\n\s*)\1: ",
+    re.I,
+)
 _CUT = re.compile(r":\s|：|\n")
 _SENTENCE = re.compile(r"[.!?:]\s|[。！？：\n]")
 _APART = bytes((*b"\n-/x*+=(:", *range(0x80, 0x100)))  # what stands between two numbers
@@ -154,6 +161,9 @@ def _task_of_turn(text: str, attached: int, beside: int, *, coded: bool, earlier
     shown = short and given >= _LEAST_GIVEN and "made" not in seen and (beside > 0 or _SHOWN.search(text) is not None)
     quoted = shown and _QUOTE_BEHIND.search(text) is not None
     if quoted and ("judged" in seen or "readers" in seen):
+        return EXTRACTION
+    # A text that the instruction names, labelled by that name.
+    if shown and _LABELLED.search(text) is not None:
         return EXTRACTION
     if (
         shown
