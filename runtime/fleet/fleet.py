@@ -19,6 +19,7 @@ from runtime.fleet.breaker import Breaker, BreakerState
 from runtime.fleet.claim import Claim
 from runtime.fleet.lanes import LaneLoad, Lanes
 from runtime.load.ledger import Ledger
+from runtime.load.shares import Shares
 from runtime.money.prefixes import PrefixLedger
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.names import Lent
@@ -63,6 +64,7 @@ class LiveFleet:
         self.clouds = clouds
         self.in_flight: dict[str, int] = {}
         self.prefixes = PrefixLedger()
+        self.shares = Shares()
         self._lanes = Lanes(escalation, clock, alone=alone)
         self._clock = clock
         self.second_usd: Callable[[int], float | None] = lambda gpus: None
@@ -82,10 +84,12 @@ class LiveFleet:
 
     # Pictures
 
-    def picture(self, facts: Facts, now: float, lent: Lent | None = None, *, look: bool = False) -> Fleet:
+    def picture(
+        self, facts: Facts, now: float, lent: Lent | None = None, *, look: bool = False, caller: str = ""
+    ) -> Fleet:
         """The candidates there are for a request, now. lent: a model that is not configured, and whose account calls it.
 
-        look: for an explanation, which keeps no backend and moves no threshold.
+        caller: its id. look: for an explanation, which keeps no backend and moves no threshold.
         """
         states = {name: self._state(backend, now) for name, backend in self.clouds.backends.items()}
         for name, (target, why) in self.clouds.absent.items():
@@ -104,6 +108,7 @@ class LiveFleet:
             predicted_ttft_s=load.reading.predicted_ttft_s,
             wait_s=max(1.0, load.reading.backlog_s),
             alone=not load.reading.backlog_s,
+            share=self.shares.room(caller) if caller else 0.0,
         )
         return Fleet(local, states, session)
 

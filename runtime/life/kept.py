@@ -33,6 +33,7 @@ class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_s: float | None = None
     context: int | None = None
     price: tuple[float, float] | None = None
+    share: float = 0.0
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):

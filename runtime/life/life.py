@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 
 from runtime.contract.failures import Disposition, Failure, Kind
@@ -61,10 +62,9 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     try:
         within, demanded = Within(ask.caller.id, ask.chain), ask.requires | ask.caller.requires
         reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, demanded, within)
-        size = len(ask.body.raw)
-        query = reading() if size < LARGE else await aside(reading, size)
+        query = reading() if len(ask.body.raw) < LARGE else await aside(reading, len(ask.body.raw))
         known = Known(query)
-        inputs = desk.planner.inputs(query, desk.fleet, ask.arrived)
+        inputs = desk.planner.inputs(query, desk.fleet, ask.arrived, caller=ask.caller.id)
         plan = plan_of(*inputs)
         if plan.undecided:
             inputs = await with_opinion(desk, ask, inputs, outcome)
@@ -83,7 +83,9 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
                 deadline=ask.arrived + desk.total_s,
                 whole=query.facts.hints.delivery == "whole",
             )
-            await work(desk, job, plan, sink, outcome)
+            shared = ask.caller.id and plan.candidates[0].target.local
+            with desk.fleet.shares.held(ask.caller.id) if shared else nullcontext():
+                await work(desk, job, plan, sink, outcome)
             error = None if outcome.answered else _error_of(desk, ask, plan, outcome)
     except BadHint as wrong:
         raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong

@@ -23,8 +23,8 @@ from runtime.routing.plan.rules import demanded
 class Pictured(Protocol):
     """A fleet that gives a picture of itself. lent: the model without settings that the request names."""
 
-    def picture(self, facts: Facts, now: float, lent: Lent | None, *, look: bool) -> Fleet:
-        """look: the picture is for an explanation, and taking it changes nothing."""
+    def picture(self, facts: Facts, now: float, lent: Lent | None, *, look: bool, caller: str) -> Fleet:
+        """caller: the request's, by its id. look: the picture is for an explanation, and taking it changes nothing."""
         ...
 
 
@@ -67,13 +67,16 @@ class Planner:
         """The plan for a request. look: for an explanation, which changes nothing in the fleet."""
         return plan(*self.inputs(query, fleet, now, look=look))
 
-    def inputs(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Inputs:
+    def inputs(
+        self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False, caller: str = ""
+    ) -> Inputs:
         """The material of the plan for a request."""
         model, directory = query.facts.model, self.policy.directory
         named = directory.auto if model == AUTO else resolve(model, directory)
         first = named.first if isinstance(named, Auto) else named
         lent = first if isinstance(first, Lent) else None
-        return Inputs(query, named, fleet.picture(query.facts, now, lent, look=look), self.policy, now)
+        picture = fleet.picture(query.facts, now, lent, look=look, caller=caller)
+        return Inputs(query, named, picture, self.policy, now)
 
 
 @dataclass(slots=True)
@@ -85,7 +88,7 @@ class IdleFleet:
     absent: Mapping[str, tuple[Target, str]]
     lend: Callable[[Lent], Target]
 
-    def picture(self, facts: Facts, now: float, lent: Lent | None, *, look: bool) -> Fleet:
+    def picture(self, facts: Facts, now: float, lent: Lent | None, *, look: bool, caller: str) -> Fleet:
         states = {name: TargetState(target) for name, target in self.usable.items()}
         for name, (target, why) in self.absent.items():
             states[name] = TargetState(target, available=False, why=why, absent=True)
@@ -107,8 +110,8 @@ class IdlePlanner:
         return explain(self.planner, self.fleet, self.planner.read(dialect, body, headers), self.clock())
 
 
-def explain(planner: Planner, fleet: Pictured, query: RoutingQuery, now: float) -> Explanation:
+def explain(planner: Planner, fleet: Pictured, query: RoutingQuery, now: float, caller: str = "") -> Explanation:
     """The plan for a request, and what would have changed it."""
-    inputs = planner.inputs(query, fleet, now, look=True)
+    inputs = planner.inputs(query, fleet, now, look=True, caller=caller)
     made = inputs.plan()
     return Explanation(inputs, made, nearest(inputs, made))

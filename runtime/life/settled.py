@@ -117,7 +117,7 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         times = (local.predicted_ttft_s, local.wait_s, local.target.capabilities.context_tokens)
         price = local.target.price if weighs else None
         own = None if price is None else (price.input, price.output)
-        engine = KeptEngine(local.replicas_ready, *down, over, ratios, *times, own)
+        engine = KeptEngine(local.replicas_ready, *down, over, ratios, *times, own, round(local.share, 3))
     task, score = query.already_read
     closed = {
         name: round((state.until or now) - now, 1)

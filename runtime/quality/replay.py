@@ -131,6 +131,7 @@ def _engine(kept: KeptEngine, limits: tuple[float, ...], escalation: Escalation,
         pressure,
         kept.predicted_ttft_s,
         kept.wait_s,
+        share=kept.share,
     )
 
 

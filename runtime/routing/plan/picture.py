@@ -19,7 +19,8 @@ class LocalState(msgspec.Struct, frozen=True):
     ready_in_s: estimate until a replica is ready, None if unknown.
     pressure: of the best replica. predicted_ttft_s: there, for this prompt.
     wait_s: estimate until that replica has room again, for Retry-After; None if unknown. alone: nothing is before it there,
-    so that it would not be sooner later.
+    so that it would not be sooner later. share: an equal share of the requests there over the
+    caller's own, this one included; 0.0: there is no other caller.
     why: the cause of its last failure, in words.
     """
 
@@ -32,6 +33,7 @@ class LocalState(msgspec.Struct, frozen=True):
     predicted_ttft_s: float = 0.0
     wait_s: float | None = None
     alone: bool = False
+    share: float = 0.0
     why: str = ""
 
 

@@ -225,7 +225,9 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         # A long prompt that is alone would not be read sooner later.
         total = local.target.timeouts.total
         longest = total if local.alone else min(total, policy.escalation.admit_ttft_ms / 1000)
-        full = queue_full(local, longest) if local.predicted_ttft_s >= longest else None
+        # A caller with less than an equal share of what may wait is not refused for what others sent.
+        if local.predicted_ttft_s >= longest and local.share * longest < local.predicted_ttft_s:
+            full = queue_full(local, longest)
     case = _Case(query, fleet, policy, now, obstacles, full)
     if pinned is not None:
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)

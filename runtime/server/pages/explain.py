@@ -44,7 +44,8 @@ class ExplainPage:
         except BadHint as error:
             raise ApiError(400, str(error), "invalid_hint", error.place) from error
         desk = self._desk
-        await request.answer_json(200, explained(explain(desk.planner, desk.fleet, query, desk.clock())), extra)
+        made = explain(desk.planner, desk.fleet, query, desk.clock(), request.caller.id)
+        await request.answer_json(200, explained(made), extra)
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:
