@@ -69,11 +69,12 @@ NO_PRICE = "no price is known for this model"
 def facts(name: str, account: Account, model: str, capabilities: Capabilities | None, price: Price | None) -> Target:
     """The target of a model on an account. capabilities, price: override the catalogue's and the price lists'.
 
-    Bytes pass through on the wires that the provider speaks. A server with a base URL of its own is not expected to speak
-    OpenAI's responses wire, because hardly any does.
+    Bytes pass through on the wires that the provider speaks. Another server of the dialect is not expected to speak OpenAI's
+    responses wire, because hardly any does.
     """
     catalogued = known(account.provider, model)
-    usual = plain_capabilities(account.provider, model, own_server=account.base_url is not None)
+    elsewhere = not is_vendors(account.provider, account.base_url)
+    usual = plain_capabilities(account.provider, model, own_server=elsewhere)
     price = price or charged(account.provider, model)
     notes = () if catalogued else (f"{model} is in no catalogue: it has the plain capabilities of {account.provider}",)
     spoken = PROVIDERS[account.provider].dialects
@@ -83,12 +84,21 @@ def facts(name: str, account: Account, model: str, capabilities: Capabilities | 
         model=model,
         capabilities=capabilities or usual,
         certified=account.certified,
-        dialects=spoken - {OPENAI_RESPONSES} if account.base_url else spoken,
+        dialects=spoken - {OPENAI_RESPONSES} if elsewhere else spoken,
         timeouts=account.timeouts,
         price=price,
         notes=notes if price else (*notes, NO_PRICE),
         region=account.region,
     )
+
+
+def is_vendors(provider: str, base_url: str | None) -> bool:
+    """True if the vendor itself answers at this address: its own one, None, or another below its domain (a region's)."""
+    try:
+        home, host = (urlsplit(url).hostname or "" for url in (PROVIDERS[provider].base_url, base_url or ""))
+    except ValueError:
+        return False
+    return not base_url or host.split(".")[-2:] == home.split(".")[-2:]
 
 
 def offered(accounts: Mapping[str, Account]) -> tuple[Target, ...]:
@@ -130,10 +140,8 @@ def connect(
     hop = CloudHop(client, base_url, authorization, guard, to)
     lane = CloudLane(target.label, provider.around(hop) if provider.around else hop, target.model)
     uploads = provider.uploads(hop, base_url, account.api_version) if provider.uploads else None
-    # An address below the vendor's own domain (a region's) is the vendor too.
-    home = "." + ".".join((urlsplit(provider.base_url).hostname or "").split(".")[-2:])
-    own = not account.base_url or base_url.split("://")[-1].partition("/")[0].partition(":")[0].endswith(home)
-    make = provider.codec if own or provider.elsewhere is None else provider.elsewhere
+    elsewhere = None if is_vendors(account.provider, account.base_url) else provider.elsewhere
+    make = elsewhere or provider.codec
     return CloudBackend(target, make(now, account.api_version), (lane,), uploads)
 
 

@@ -78,7 +78,9 @@ def _configured(name: str, wanted: TargetSettings, settings: Settings) -> Config
         name,
         wanted.region or "",
     )
-    plain = cloud.plain_capabilities(wanted.provider, wanted.model, own_server=wanted.base_url is not None)
+    plain = cloud.plain_capabilities(
+        wanted.provider, wanted.model, own_server=not cloud.is_vendors(wanted.provider, wanted.base_url)
+    )
     price = wanted.price.contract if wanted.price is not None else None
     return Configured(cloud.facts(name, account, wanted.model, wanted.capabilities(plain), price), account)
 

@@ -21,7 +21,14 @@ WORD, LINE = "heliotrope", "Written by an agent."
 
 GENERATE = "/v1beta/models/gemini-3.8-flash:streamGenerateContent"
 # Each kind of target, by its model name at the door; the path on which it is asked for a turn with tools.
-TARGETS = {"local": CHAT, "cloud": CHAT, "thinker": RESPONSES, "claude": MESSAGES, "gemini": GENERATE}
+TARGETS = {
+    "local": CHAT,
+    "cloud": CHAT,
+    "thinker": RESPONSES,
+    "openai": RESPONSES,
+    "claude": MESSAGES,
+    "gemini": GENERATE,
+}
 
 Call = tuple[str, dict[str, Any]]
 
@@ -50,7 +57,6 @@ class Agent:
     """read, write, show: the calls of its tools that read `NOTE`, write `LINE` into `NEW`, and read that again.
 
     start: installs what is missing. words: the last words, of all it printed. models: its own names of the targets, if any.
-    forgets: True if it drops reasoning and its signatures from its history, so that none can go back.
     """
 
     name: str
@@ -60,7 +66,6 @@ class Agent:
     start: Callable[[Run], Started]
     words: Callable[[str], str]
     models: Mapping[str, str] = field(default_factory=dict)
-    forgets: bool = False
 
     def task(self, folder: Path) -> str:
         """Two calls at once, then a third, which needs what one of them did."""
@@ -165,7 +170,14 @@ CLAUDE_CODE = Agent(
     lambda folder: ("Bash", {"command": f"cat {NEW}", "description": "Shows it"}),
     _claude_code,
     lambda printed: str(json.loads(printed)["result"]),
-    forgets=True,
+    # It sends back the thinking of answers that carry the model's name it asked for, and of no others.
+    {
+        "local": "scripted",
+        "cloud": "scripted-cloud",
+        "thinker": "gpt-6.1-sol",
+        "claude": "claude-haiku-5-5",
+        "gemini": "gemini-3.8-flash",
+    },
 )
 
 

@@ -1,7 +1,8 @@
 """`hearth serve` as clients meet it, between them and a scripted stand-in for models.
 
 The stand-in is the box's engine (attached by URL, the model name `local`) and a cloud on each of the wires it speaks
-(`cloud`: OpenAI's chat, `thinker`: its responses, `claude`: Anthropic's, `gemini`), strict as the vendors are, so that every
+(`cloud`: OpenAI's chat, `thinker`: its responses, `openai`: both, as OpenAI's own host, `claude`: Anthropic's, `gemini`),
+strict as the vendors are, so that every
 client meets its own wire and a translation. Clients run as processes with an environment of their own making: nothing of the
 user's settings, keys or proxies reaches them.
 """
@@ -42,6 +43,10 @@ base_url = "{upstream}/v1"
 provider = "openai"
 model = "gpt-6.1-sol"
 base_url = "{upstream}/v1"
+[targets.openai]
+provider = "openai"
+model = "gpt-6.1-sol"
+base_url = "http://eu.api.openai.com/v1"
 [targets.claude]
 provider = "anthropic"
 model = "claude-haiku-5-5"
@@ -96,7 +101,12 @@ def serving(folder: Path) -> Iterator[Served]:
     served = Served(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{upstream}")
     config = folder / "hearth.toml"
     config.write_text(_SETTINGS.format(port=port, upstream=served.upstream))
-    ours = {"HEARTH_STATE_DIR": str(folder / "state"), "HEARTH_API_KEY": served.key}
+    ours = {
+        "HEARTH_STATE_DIR": str(folder / "state"),
+        "HEARTH_API_KEY": served.key,
+        "OPENAI_API_KEY": "key",
+        "HTTP_PROXY": served.upstream,  # OpenAI's own hosts lie behind it; an address on loopback is asked itself
+    }
     model = (sys.executable, "-m", "tests.fakes.scripted_model", "--port", str(upstream))
     hearth = (sys.executable, "-m", "runtime.cli", "serve", "--config", str(config))
     with Running(model, folder / "model.log"), Running(hearth, folder / "hearth.log", ours) as running:

@@ -37,10 +37,14 @@ ENGINE = "scripted"  # the model's name on the local engine
 NO_THREADS = "this organization keeps no threads"
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 
-# Members, by the class that has them, that servers take although the SDK lacks them: Codex sends the first in every request; a
-# server that gives reasoning as the second takes it back.
+# Members, by the class that has them, that servers take although the SDK lacks them: Codex sends the first three
+# (the `content` of reasoning as null); a server that gives reasoning as the last takes it back.
 _UNPUBLISHED = {
-    RESPONSES: {"ResponseCreateParamsStreaming": "client_metadata"},
+    RESPONSES: {
+        "ResponseCreateParamsStreaming": "client_metadata",
+        "Message": "id",
+        "ResponseReasoningItemParam": "content",
+    },
     CHAT: {"ChatCompletionAssistantMessageParam": "reasoning_content"},
 }
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")

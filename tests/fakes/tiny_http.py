@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 
 class Exchange:
@@ -17,7 +18,7 @@ class Exchange:
 
     def __init__(self, line: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> None:
         self.method, target, _ = line.split(" ", 2)
-        self.path = target.partition("?")[0]
+        self.path = urlsplit(target).path  # of the whole address, too, which a proxy is asked for
         self.headers = headers
         self.body = body
         self._writer = writer
