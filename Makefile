@@ -48,12 +48,12 @@ test-slow: dev
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients
-	@$(VENV)/python -m pytest -m clients $(ARGS)
+	@$(VENV)/python -m pytest -m clients --timeout 360 $(ARGS)
 
 # The three most telling of them.
 test-clients-ci: dev
 	@$(VENV)/python -m scripts.clients --ci
-	@$(VENV)/python -m pytest -m clients_ci $(ARGS)
+	@$(VENV)/python -m pytest -m clients_ci --timeout 360 $(ARGS)
 
 # What users install. Skipped in words where the machine cannot build an image.
 test-packaging: dev

@@ -23,7 +23,7 @@ from typing import Any
 from scripts.bench.processes import Running, free_port
 from tests.fakes import scripted_generate, scripted_messages, scripted_responses, strict
 
-WINDOW_S = 100.0
+WINDOW_S = 300.0
 _KEY = "clients-key"
 
 _SETTINGS = """

@@ -7,6 +7,7 @@ import pytest
 from cloud.backend import Account, connect, facts, is_vendors
 from cloud.client import CloudClient
 from tests.cloud.anthropic.recorded import NOW
+from tests.fakes.guard import GUARD
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_openais_own_hosts_keep_their_facts(base_url: str | None, vendors: bool)
     assert is_vendors("openai", base_url) is vendors
     target = facts("t", Account("openai", base_url, "key"), "gpt-6-luna", None, None)
     assert ("openai_responses" in target.dialects) is vendors
-    codec = connect(CloudClient({}), target, Account("openai", base_url, "key"), lambda: NOW).codec
+    codec = connect(CloudClient({}), target, Account("openai", base_url, "key"), GUARD, lambda: NOW).codec
     assert codec.fit("openai_chat", {"messages": []}, target, pinned=True).developer is vendors
 
 

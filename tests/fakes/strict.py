@@ -38,14 +38,15 @@ NO_THREADS = "this organization keeps no threads"
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 
 # Members, by the class that has them, that servers take although the SDK lacks them: Codex sends the first three
-# (the `content` of reasoning as null); a server that gives reasoning as the last takes it back.
+# (the `content` of reasoning as null); a server that gives reasoning as the fourth takes it back;
+# instructor sends the last.
 _UNPUBLISHED = {
     RESPONSES: {
         "ResponseCreateParamsStreaming": "client_metadata",
         "Message": "id",
         "ResponseReasoningItemParam": "content",
     },
-    CHAT: {"ChatCompletionAssistantMessageParam": "reasoning_content"},
+    CHAT: {"ChatCompletionAssistantMessageParam": "reasoning_content", "ChatCompletionToolMessageParam": "name"},
 }
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LONG_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
