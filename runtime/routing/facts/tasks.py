@@ -93,8 +93,14 @@ _APART = bytes((*b"\n-/x*+=(:", *range(0x80, 0x100)))  # what stands between two
 _NOT_DIGITS = bytes(mark for mark in range(0x80) if chr(mark) not in "0123456789 " and mark not in _APART)
 _DIGITS = bytes.maketrans(_APART, b" " * len(_APART))
 _SUM = re.compile(r"\d(?: ?[+*×÷^=] ?[\dxyzn(]| [-/−] \d|/\d|[xyn]\b)")
-_FORMULA = re.compile(r"= ?-?\d|\^[\w({]|\b[xyzn] ?[\^=+] ?[\dxyzn-]|\b[fgh]\([xn\d]|\(x\)|[ZRQ]_\d")
-_FORMULA_MARKS = ("=", "^", "+", "(", "_")
+# Each begins with its mark, so that the search leaps from one to the next.
+_FORMULAS = {
+    "=": re.compile(r"=(?: ?-?\d|(?:(?<=\b[xyzn]=)|(?<=\b[xyzn] =)) ?[\dxyzn-])"),
+    "^": re.compile(r"\^(?:[\w({]|(?:(?<=\b[xyzn]\^)|(?<=\b[xyzn] \^)) ?[\dxyzn-])"),
+    "+": re.compile(r"\+(?:(?<=\b[xyzn]\+)|(?<=\b[xyzn] \+)) ?[\dxyzn-]"),
+    "(": re.compile(r"\((?:x\)|(?<=\b[fgh]\()[xn\d])"),
+    "_": re.compile(r"_(?<=[ZRQ]_)\d"),
+}
 _MATH_MARKS = ("√", "∫", "∑", "π", "²", "³", "≤", "≥", "\\cdot", "\\le", "\\ge")
 _LATEX = re.compile(r"\$[A-Za-z(\\|\[][^$\n]{0,120}\$|\\\[|\\begin\{|\\frac|\\sqrt|\\boxed|\\sum|\\int")
 
@@ -234,7 +240,8 @@ def _is_math(text: str, seen: Set[str], words: Set[str], *, puzzle: bool) -> boo
     # (2) Formulas.
     if ("$" in text or "\\" in text) and _LATEX.search(text):
         return True
-    formula = _SUM.search(text) or (_has(text, _FORMULA_MARKS) and _FORMULA.search(text)) or _has(text, _MATH_MARKS)
+    formulas = [pattern for mark, pattern in _FORMULAS.items() if mark in text]
+    formula = _SUM.search(text) or any(each.search(text) for each in formulas) or _has(text, _MATH_MARKS)
     points += 1.5 if formula else 0
     # (3) Numbers, and a quantity that is asked for. Years are no numbers.
     found = text.encode("utf-8", "surrogatepass").translate(_DIGITS, _NOT_DIGITS).split()
