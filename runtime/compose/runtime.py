@@ -147,6 +147,7 @@ class Runtime:
             total_s=settings.timeouts.total,
             max_body=settings.server.max_body_mb * 1_000_000,
         )
+        desk.privacy = settings.privacy
         desk.settled = (*desk.settled, self.audit.waiting.append)
         return desk
 
@@ -186,7 +187,7 @@ class Runtime:
         self.desk.planner.policy = decides
         self.desk.dispatcher.retries = settings.retries
         self._fetching.media = settings.media
-        self.desk.total_s = settings.timeouts.total
+        self.desk.total_s, self.desk.privacy = settings.timeouts.total, settings.privacy
         self.desk.max_body = settings.server.max_body_mb * 1_000_000
         self.app.policy = access_policy(settings, self._folder)
         self.desk.metrics.know(self._labels(callable_clouds))

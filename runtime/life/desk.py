@@ -13,6 +13,7 @@ from runtime.life.planning import Planner
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
+from runtime.settings import Privacy
 
 _LATEST = 10  # decisions kept at hand for the status
 
@@ -35,6 +36,7 @@ class Desk:
     total_s: float
     max_body: int
     draining: bool = False
+    privacy: Privacy = field(default_factory=Privacy)
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
     batch_room: BatchRoom = field(init=False)
     settled: tuple[Callable[[Decision], None], ...] = field(init=False)

@@ -20,6 +20,7 @@ from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
 from runtime.life.opinion import with_opinion
+from runtime.life.screening import leaves, screened
 from runtime.life.settled import Known, Settled, decision_of, kept_of
 from runtime.record.decisions import Decision, milliseconds
 from runtime.routing.facts.facts import Within
@@ -69,7 +70,11 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if plan.undecided:
             inputs = await with_opinion(desk, ask, inputs, outcome)
             plan = plan_of(*inputs)
-        known = Known(query, plan, kept_of(inputs, plan))
+        kinds = frozenset[str]()
+        if desk.privacy.detect != "off" and leaves(desk.privacy, plan):
+            inputs, kinds = await screened(desk.privacy, ask, inputs)
+            query, plan = inputs.query, plan_of(*inputs)
+        known = Known(query, plan, kept_of(inputs, plan), kinds)
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)
         else:

@@ -33,6 +33,7 @@ class Known(NamedTuple):
     query: RoutingQuery | None = None
     plan: Plan | None = None
     kept: Kept | None = None
+    personal: frozenset[str] = frozenset()
 
 
 def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tuple[float, float]) -> Decision:
@@ -41,7 +42,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
     Tokens and dollars are sums over all exchanges, those of failed and repeated attempts included; dollars also of the
     question to the local model.
     """
-    query, plan, kept = known
+    query, plan, kept, kinds = known
     facts = query.facts if query is not None else None
     exchanges, meter = outcome.exchanges, outcome.meter
     paid = (*exchanges, outcome.judged) if outcome.judged is not None else exchanges
@@ -83,6 +84,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         finish=meter.finish if meter else None,
         caller=ask.caller.id,
         kept=kept,
+        personal=tuple(sorted(kinds)),
         judged=outcome.judged,
     )
 

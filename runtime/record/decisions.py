@@ -75,7 +75,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_usd are sums over the exchanges; cost_usd is None where no price is known. estimated_tokens: the prompt's size
     as estimated for the decision. task, score: set if the decision had to look at the text. ttft_ms, total_ms: since
     arrival, as the client saw them. advice: the reason for which mode `act` would have sent it away. caller: the id of
-    the key it came with, "" without one. kept: what `hearth replay` decides by, as `runtime.life.kept` has it. judged: the
+    the key it came with, "" without one. personal: kinds of personal data found in
+    what left, never a value. kept: what `hearth replay` decides by, as `runtime.life.kept` has it. judged: the
     exchange by which the local model was asked what the prompt needs; its cost is in cost_usd, and its tokens in no sum.
     """
 
@@ -106,6 +107,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     advice: str | None = None
     finish: str | None = None
     caller: str = ""
+    personal: tuple[str, ...] = ()
     kept: Any = None
     judged: Exchange | None = None
 

@@ -29,7 +29,6 @@ PENDING = (
     Pending(("escalation", "cloud_share"), "no threshold is moved"),
     Pending(("targets", "*", "daily_usd"), "cloud spending is not limited"),
     Pending(("budget", "*"), "cloud spending is not limited"),
-    Pending(("privacy", "*"), "personal data is not looked for"),
     Pending(("quality", "*"), "nothing is evaluated"),
     Pending(("quality", "sample", "*"), "no prompt and no answer is kept"),
     Pending(("telemetry", "*"), "no traces are sent"),

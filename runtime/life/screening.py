@@ -1,0 +1,35 @@
+"""Personal data in a request that is about to leave: named in its record, and under `enforce` a reason to plan again."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+from msgspec import structs
+
+from runtime.dispatch.aside import aside
+from runtime.life.ask import Ask
+from runtime.routing.facts.query import RoutingQuery
+from runtime.routing.plan.nearest import Inputs
+from runtime.routing.plan.plan import Plan
+from runtime.settings import Privacy
+from runtime.trust.personal import kinds_of
+
+
+def leaves(privacy: Privacy, plan: Plan) -> bool:
+    """True if the plan's first candidate is off this machine; under `enforce` if any is, for a fallback leaves too."""
+    looked = plan.candidates if privacy.detect == "enforce" else plan.candidates[:1]
+    return privacy.detect != "off" and not all(each.target.on_box for each in looked)
+
+
+async def screened(privacy: Privacy, ask: Ask, inputs: Inputs) -> tuple[Inputs, frozenset[str]]:
+    """The material of the plan, with what `enforce` demands besides where there is personal data, and the kinds of it.
+
+    A large body is read beside the event loop.
+    """
+    kinds = await aside(partial(kinds_of, ask.body.data), len(ask.body.raw))
+    if not kinds or privacy.detect != "enforce":
+        return inputs, kinds
+    query, hints = inputs.query, inputs.query.facts.hints
+    more = dataclasses.replace(hints, requires=hints.requires | frozenset(privacy.add))
+    return inputs._replace(query=RoutingQuery(structs.replace(query.facts, hints=more), query.text)), kinds
