@@ -78,16 +78,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if plan.refusal is not None:
             error = errors.of_refusal(plan.refusal)
         else:
-            job = Job(
-                id=ask.id,
-                dialect=ask.dialect,
-                body=ask.body,
-                headers=ask.headers,
-                facts=query.facts,
-                arrived=ask.arrived,
-                deadline=ask.arrived + desk.total_s,
-                whole=query.facts.hints.delivery == "whole",
-            )
+            deadline, whole = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole"
+            job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole)
             shared = ask.caller.id and plan.candidates[0].target.local
             with desk.fleet.shares.held(ask.caller.id) if shared else nullcontext():
                 await work(desk, job, plan, sink, outcome)

@@ -49,7 +49,6 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
     costs = [round(each.cost_usd * MICRO) for each in paid if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
     words = outcome.words or (plan.words if plan is not None else "")
-    requires = facts.hints.requires if facts is not None else ask.requires | ask.caller.requires
     task, score = query.already_read if query is not None else (None, None)
     return Decision(
         id=ask.id,
@@ -77,7 +76,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         status=status,
         ttft_ms=milliseconds(outcome.first_token - ask.arrived) if outcome.first_token else None,
         total_ms=times[1],
-        requires=tuple(sorted(requires)),
+        requires=tuple(sorted(facts.hints.requires if facts is not None else ask.requires | ask.caller.requires)),
         session=facts.hints.session if facts is not None else None,
         cost_usd=sum(costs) / MICRO if costs else None,
         advice=(plan.advice or None) if plan is not None else None,
