@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,14 @@ class Moment(msgspec.Struct, frozen=True):
 
 def moment_now() -> Moment:
     """Of this machine."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return Moment(
-        time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot.read_text().strip() if boot.exists() else ""
-    )
+    return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), _boot())
+
+
+@cache
+def _boot() -> str:
+    """Names this start of the machine, which no process outlives; "" where the system has no name for it."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
 
 
 class AuditLog:
