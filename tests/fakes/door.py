@@ -38,6 +38,7 @@ from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.connection import ConnectionLimits, http_protocol
 from runtime.server.hosts_and_origins import Origins
+from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
@@ -47,6 +48,7 @@ from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import BatchSettings, Escalation, Retries, Routes, Rule
+from runtime.trust.audit.log import AuditLog
 from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import FakeBackend
@@ -137,7 +139,10 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         "/v1/messages": MESSAGES,
     }
     responses = ResponseStore(None, time.time)
-    pages = own_pages(desk, report, 0.0) | Responses(responses).table()
+    audit = AuditLog(folder / "audit", lambda thing: ("answer", thing.id))
+    desk.settled = (*desk.settled, audit.waiting.append)
+    audit.start()
+    pages = own_pages(desk, report, 0.0) | Responses(responses).table() | AuditPages(audit).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count
     batches = BatchStore(folder)
@@ -165,3 +170,4 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         await serving
         responses.close()
         await asyncio.to_thread(store.close)
+        await asyncio.to_thread(audit.close)

@@ -166,6 +166,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/hearth/decisions", "Decision records, newest first", query=("limit", "before", "target", "reason")
     ),
     Operation("GET", "/hearth/decisions/{id}", "A decision record"),
+    Operation("GET", "/hearth/audit", "Where answers were made, and what left", query=("limit", "before", "decision")),
+    Operation("GET", "/hearth/audit/verify", "Follows the chain of the audit log"),
 )
 
 
