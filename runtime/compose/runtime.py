@@ -19,6 +19,7 @@ from local_models.backend import LocalBackend
 from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
+from runtime.compose.budget import budget_of, put_in_force
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
@@ -116,6 +117,7 @@ class Runtime:
         callable_clouds = clouds(known, self._cloud_client, self.guard)
         self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
         self.fleet.second_usd = partial(second_usd, settings)
+        self.fleet.budget = self.budget = budget_of(settings, folder, notice)
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
         self._fetching = Fetching(settings.media, self.guard, resolved, direct)
@@ -128,8 +130,7 @@ class Runtime:
         )
         decides = replace(policy(settings, local.target, known), confidence=read_map(settings, env, folder))
         self.desk = self._desk(settings, decides, callable_clouds)
-        self.responses = ResponseStore(folder / "responses.sqlite3", time.time)
-        self.batches = BatchStore(folder)
+        self.responses, self.batches = ResponseStore(folder / "responses.sqlite3", time.time), BatchStore(folder)
         self.app = self._door()
 
     def _desk(self, settings: Settings, decides: RoutingPolicy, callable_clouds: Clouds) -> Desk:
@@ -184,6 +185,7 @@ class Runtime:
         )
         self.guard.certified = certificates(settings)
         self.fleet.reload(callable_clouds, settings.escalation)
+        put_in_force(self.budget, settings)
         self.desk.planner.policy = decides
         self.desk.dispatcher.retries = settings.retries
         self._fetching.media = settings.media
@@ -232,6 +234,7 @@ class Runtime:
         CHECKS.close()
         self.responses.close()
         self.batches.close()
+        self.budget.close()
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self.audit.close)
 
@@ -244,7 +247,13 @@ class Runtime:
             refused=self.refused(),
             pending=pending(self.settings, self._env),
             chores=self.chores.views(),
-            troubles=(self.store.trouble, self.responses.trouble, self.batches.trouble, self.audit.trouble),
+            troubles=(
+                self.store.trouble,
+                self.responses.trouble,
+                self.batches.trouble,
+                self.audit.trouble,
+                self.budget.trouble,
+            ),
         )
         return report(self.desk, self.settings, process)
 

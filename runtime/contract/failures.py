@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SILENT = "silent"  # accepted, then nothing within its time-out
     LATE = "late"  # waits for the engine for so long that another is sooner
     FORBIDDEN = "forbidden"  # the request demands a certificate that the target lacks: nothing was sent
+    SPENT = "spent"  # the budget has no room for it: nothing was sent
     UNSURE = "unsure"  # the local model's early confidence in its answer is too low
 
 
@@ -35,7 +36,9 @@ class Disposition(StrEnum):
     TELL_CALLER = "tell_caller"
 
 
-_HARMLESS = frozenset({Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.LATE, Kind.FORBIDDEN, Kind.UNSURE})
+_HARMLESS = frozenset(
+    {Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FILTERED, Kind.LATE, Kind.FORBIDDEN, Kind.SPENT, Kind.UNSURE}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
     each_candidate   the plan's order, and a Retry-After that is waited out after all where nobody else could answer
     raced            one candidate's turn, with the next one's beside it where hedging is on
     repeated         one candidate, as often as the verdicts say
+    paid             one attempt on a cloud, with room for it in the budget
     claimed          one attempt on one lane, counted by the fleet
     resumed          a committed answer that was cut, continued by the same model
 
@@ -29,8 +30,12 @@ from runtime.dispatch import verdict
 from runtime.dispatch.attempt import Attempt
 from runtime.dispatch.hedge import Race
 from runtime.dispatch.job import Effects, Head, Job, Outcome, Run, Sink, Turn
+from runtime.dispatch.payment import charged, unpaid
 from runtime.dispatch.verdict import Standing, Step
 from runtime.fleet.fleet import LiveFleet
+from runtime.money.budget import Shortfall
+from runtime.money.estimate import answer_tokens, dearest, expected_micro
+from runtime.record.decisions import OK
 from runtime.routing.plan.plan import NO_TARGET, Plan
 from runtime.settings import Retries
 
@@ -118,7 +123,7 @@ class Candidates(msgspec.Struct, eq=False):
         outcome, effects = run.outcome, run.effects
         while True:
             turn.tries += 1
-            failure = await self._claimed(turn)
+            failure = await (self._claimed if turn.target.local else self._paid)(turn)
             if failure is not None and self._winner is turn:
                 failure = await self._resumed(turn, failure)
             if self._winner not in (None, turn):
@@ -164,6 +169,33 @@ class Candidates(msgspec.Struct, eq=False):
             claim.ended(failure)
         return failure
 
+    async def _paid(
+        self, turn: Turn, lane: Lane | None = None, job: Job | None = None, before: PartialAnswer | None = None
+    ) -> Failure | None:
+        """`_claimed`, once the budget has room for it, and settled on the true cost of its exchanges however it ends."""
+        run, target = self._run, turn.target
+        budget, facts, exchanges = run.fleet.budget, run.job.facts, run.outcome.exchanges
+        if budget is None or target.on_box:
+            return await self._claimed(turn, lane, job, before)
+        price = target.price or dearest(each.target.price for each in run.fleet.clouds.backends.values())
+        prompt = facts.prompt_tokens + (before.tokens if before is not None else 0)
+        likely = answer_tokens(target, facts.max_tokens, budget.answers) * facts.n
+        micro, booked = expected_micro(price, prompt, likely), len(exchanges)
+        failure: Failure | None
+        async with budget.reserved(micro, target.name, run.job.deadline - run.effects.clock()) as room:
+            if isinstance(room, Shortfall):
+                return unpaid(room, budget.when_spent)
+            try:
+                failure = await self._claimed(turn, lane, job, before)
+            finally:
+                # A hedge books its exchanges in the same list, under another target.
+                own = [each for each in exchanges[booked:] if each.target == target.label]
+                room.settle(sum(charged(each, price, prompt) for each in own))
+                for each in own:
+                    if each.outcome == OK:
+                        budget.answers.learn(each.target, each.completion_tokens // facts.n)
+        return failure
+
     async def _commit(self, turn: Turn, attempt: Attempt, length: int | None) -> None:
         """The commit point. In a race the first one here wins and the others are called off."""
         if self._winner is not None:
@@ -178,6 +210,8 @@ class Candidates(msgspec.Struct, eq=False):
             moved = _GIVEN_UP[left.kind]
             reason, dropped = (reason, (*dropped, NO_TARGET)) if turn.target.local else (moved, dropped)
             outcome.words = left.message if moved is Reason.TTFT else f"the engine began to answer, and {left.message}"
+        if outcome.failed and turn.target.local and any(failure.kind is Kind.SPENT for _, failure in outcome.failed):
+            reason, dropped = Reason.BUDGET, (*dropped, Reason.BUDGET)
         outcome.target, outcome.reason, outcome.dropped = turn.target, reason, dropped
         degraded = (*run.plan.degraded, *dropped)
         await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded))
@@ -195,7 +229,8 @@ class Candidates(msgspec.Struct, eq=False):
             lane = await self._lane_again(turn) if body is not None else None
             if before is None or body is None or lane is None or not fleet.allows(turn.target):
                 return failure
-            latest = await self._claimed(turn, lane, msgspec.structs.replace(job, body=body), before)
+            attempted = self._claimed if turn.target.local else self._paid
+            latest = await attempted(turn, lane, msgspec.structs.replace(job, body=body), before)
             if latest is None:
                 run.outcome.resumed = True
                 return None

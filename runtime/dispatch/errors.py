@@ -8,7 +8,7 @@ from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.targets import Target
 from runtime.dispatch.job import Outcome, names
 from runtime.routing.plan.plan import PlanRefusal
-from runtime.routing.plan.refusals import NO_COMPLIANT_TARGET
+from runtime.routing.plan.refusals import BUDGET_EXCEEDED, NO_COMPLIANT_TARGET
 from runtime.wire.api_error import ApiError
 
 _TOO_LONG = "context_length_exceeded"
@@ -32,6 +32,9 @@ def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinn
     failure = failed[-1][1]
     if outcome.timed_out:
         return ApiError(504, f"no answer within the deadline: {names(failed)}", "deadline_exceeded")
+    spent = [failure for _, failure in failed if failure.kind is Kind.SPENT]
+    if spent and all(target.local or failure.kind is Kind.SPENT for target, failure in failed):
+        return ApiError(402, names(failed), BUDGET_EXCEEDED, retry_after=spent[-1].retry_after)
     if told := _callers_own(failed, dialect) or (_pinned(failed, dialect) if pinned else None):
         return told
     kinds = {failure.kind for _, failure in failed}

@@ -20,6 +20,7 @@ from runtime.fleet.claim import Claim
 from runtime.fleet.lanes import LaneLoad, Lanes
 from runtime.load.ledger import Ledger
 from runtime.load.shares import Shares
+from runtime.money.budget import BudgetLedger
 from runtime.money.prefixes import PrefixLedger
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.names import Lent
@@ -64,6 +65,7 @@ class LiveFleet:
         self.clouds = clouds
         self.in_flight: dict[str, int] = {}
         self.prefixes = PrefixLedger()
+        self.budget: BudgetLedger | None = None  # None: nothing is limited
         self.shares = Shares()
         self._lanes = Lanes(escalation, clock, alone=alone)
         self._clock = clock

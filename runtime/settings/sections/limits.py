@@ -17,7 +17,8 @@ class Budget(Section):
     monthly_usd: Limit = Field(default=None, description='dollars per month; "none": no limit', examples=[300.0])
     timezone: Zone = Field(default="UTC", description="whose midnight ends a day and a month")
     when_spent: Literal["local", "queue", "refuse"] = Field(
-        default="local", description="local (marked degraded) | queue (batch lines wait) | refuse"
+        default="local",
+        description="local (marked degraded) | queue (402, with the time until the next period) | refuse (402)",
     )
     baseline: str = Field(
         default="", description="target or PROVIDER/MODEL that savings are measured against; default: of routes.default"

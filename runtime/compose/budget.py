@@ -1,0 +1,39 @@
+"""The budget as the settings want it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
+from runtime.money.spent_file import SpentFile
+from runtime.settings import Settings
+
+
+def budget_of(settings: Settings, folder: Path, notice: Callable[[str], None]) -> BudgetLedger:
+    """folder: the state folder. notice: gets one line when the limit that nobody chose comes into force."""
+    file = folder / "budget.sqlite3"
+    limit = settings.budget.daily_usd
+    if (
+        settings.targets
+        and limit is not None
+        and "daily_usd" not in settings.budget.model_fields_set
+        and not file.exists()
+    ):
+        notice(f"clouds may cost ${limit:g} a day together; [budget] daily_usd changes that")
+    made = BudgetLedger(SpentFile(file), {}, settings.budget.timezone, time.time)
+    put_in_force(made, settings)
+    return made
+
+
+def put_in_force(budget: BudgetLedger, settings: Settings) -> None:
+    """Takes other limits over; what is spent and reserved stays."""
+    wanted = settings.budget
+    targets = {
+        name: SpendingLimits(each.daily_usd) for name, each in settings.targets.items() if each.daily_usd is not None
+    }
+    budget.limits = {ALL: SpendingLimits(wanted.daily_usd, wanted.monthly_usd), **targets}
+    budget.zone = ZoneInfo(wanted.timezone)
+    budget.when_spent = wanted.when_spent

@@ -1,0 +1,184 @@
+"""The budget: never over under concurrency, exact after a kill, and no reservation left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.money.budget import ALL, BudgetLedger, Reservation, Shortfall, SpendingLimits
+from runtime.money.spent_file import SpentFile
+
+NOON = 1_795_953_600.0  # 2026-11-29 12:00 UTC
+CENT = 10_000
+
+
+def budget(folder: Path, *, usd: float | None = 1.0, wall: float = NOON, zone: str = "UTC") -> BudgetLedger:
+    return BudgetLedger(SpentFile(folder / "budget.sqlite3"), {ALL: SpendingLimits(usd)}, zone, lambda: wall)
+
+
+async def call(of: BudgetLedger, micro: int, true: int, within_s: float = 60.0) -> bool:
+    """One call that takes a turn of the loop. True if it was allowed."""
+    async with of.reserved(micro, "claude", within_s) as room:
+        if isinstance(room, Shortfall):
+            return False
+        await asyncio.sleep(0)
+        room.settle(true)
+        return True
+
+
+@pytest.mark.parametrize("calls", [200, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_concurrent_calls_never_exceed_the_budget(tmp_path: Path, calls: int) -> None:
+    """Of many calls at once, exactly those that the budget pays for are made."""
+    of = budget(tmp_path)
+    allowed = await asyncio.gather(*(call(of, CENT, CENT) for _ in range(calls)))
+    assert sum(allowed) == 100
+    assert of.spent_usd() == (1.0, 1.0)
+    assert of.reserved_micro == 0
+
+
+@pytest.mark.parametrize("calls", [200, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_what_fits_in_the_end_waits_and_is_not_refused(tmp_path: Path, calls: int) -> None:
+    """Calls that reserve ten times what they cost are all made, one after another, if their true cost has room."""
+    of = budget(tmp_path, usd=calls * 0.01 / 0.6)
+    assert all(await asyncio.gather(*(call(of, 10 * CENT, CENT) for _ in range(calls))))
+    assert of.spent_usd()[0] == pytest.approx(calls * 0.01)
+    assert of.reserved_micro == 0
+
+
+@pytest.mark.parametrize("clients", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+async def test_cancelled_clients_leave_no_reservation(tmp_path: Path, clients: int) -> None:
+    """Neither those that hold room nor those that wait for it leave anything behind."""
+    of = budget(tmp_path)
+    never = asyncio.Event()
+
+    async def hold() -> None:
+        async with of.reserved(CENT, "claude", 600) as room:
+            try:
+                await never.wait()
+            finally:
+                assert isinstance(room, Reservation)
+                room.settle(0)
+
+    tasks = [asyncio.create_task(hold()) for _ in range(clients)]
+    await asyncio.sleep(0)
+    assert of.reserved_micro == 100 * CENT
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert of.reserved_micro == 0 and of.spent_usd() == (0.0, 0.0)
+    assert await call(of, 100 * CENT, 0)
+
+
+async def test_a_call_without_its_true_cost_counts_in_full(tmp_path: Path) -> None:
+    """Whoever leaves a reservation without settling it has spent all of it."""
+    of = budget(tmp_path)
+    async with of.reserved(CENT, "claude", 1):
+        pass
+    assert of.spent_usd()[0] == 0.01
+
+
+async def test_a_target_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    """The limit of one target refuses its calls, and no other's."""
+    of = budget(tmp_path)
+    of.limits = {ALL: SpendingLimits(1.0), "claude": SpendingLimits(0.01)}
+    assert await call(of, CENT, CENT)
+    assert not await call(of, CENT, CENT)
+    async with of.reserved(CENT, "gemini", 1) as room:
+        assert isinstance(room, Reservation)
+
+
+async def test_a_day_ends_at_midnight_of_its_zone(tmp_path: Path) -> None:
+    """At 12:00 UTC it is already the next day in Auckland eleven hours before UTC's midnight."""
+    at = [NOON]
+    of = BudgetLedger(SpentFile(tmp_path / "b"), {ALL: SpendingLimits(0.01)}, "UTC", lambda: at[0])
+    assert await call(of, CENT, CENT)
+    async with of.reserved(CENT, "claude", 1) as room:
+        assert isinstance(room, Shortfall) and room.wait_s == 12 * 3600
+    at[0] += 12 * 3600
+    assert await call(of, CENT, CENT)
+    east = BudgetLedger(SpentFile(tmp_path / "e"), {ALL: SpendingLimits(0.01)}, "Pacific/Auckland", lambda: NOON)
+    assert await call(east, CENT, CENT)
+    async with east.reserved(CENT, "claude", 1) as room:
+        assert isinstance(room, Shortfall) and room.wait_s == 23 * 3600
+
+
+_KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
+from runtime.money.spent_file import SpentFile
+
+of = BudgetLedger(SpentFile(Path(sys.argv[1])), {ALL: SpendingLimits(1.0)}, "UTC", lambda: float(sys.argv[2]))
+
+async def main():
+    made = 0
+    async def call():
+        nonlocal made
+        async with of.reserved(10_000, "claude", 60) as room:
+            await asyncio.sleep(0)
+            made += 1
+            if made == 40:
+                os.kill(os.getpid(), signal.SIGKILL)
+            room.settle(5_000)
+    await asyncio.gather(*(call() for _ in range(300)))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_kill_in_the_middle_counts_what_was_not_settled_in_full(tmp_path: Path) -> None:
+    """39 calls were settled at half a cent; all others that had room are counted at what they had reserved."""
+    done = subprocess.run(  # noqa: ASYNC221 (nothing else runs meanwhile)
+        [sys.executable, "-c", _KILLED, str(tmp_path / "budget.sqlite3"), str(NOON)],
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == -signal.SIGKILL
+    of = budget(tmp_path)
+    spent = of.spent_usd()[0]
+    assert 39 * 0.005 + 0.01 < spent <= 1.0
+    assert of.reserved_micro == 0
+    left = round((1.0 - spent) / 0.01 - 0.5)
+    assert sum(await asyncio.gather(*(call(of, CENT, CENT) for _ in range(200)))) in (left, left + 1)
+    assert of.spent_usd()[0] <= 1.0
+
+
+async def test_no_cloud_is_called_while_the_file_cannot_be_written(tmp_path: Path) -> None:
+    """The refusal names the file, and calls go on once it can be written."""
+    of = budget(tmp_path / "later")
+    async with of.reserved(CENT, "claude", 1) as room:
+        assert isinstance(room, Shortfall) and "cannot be written" in room.words
+    assert of.trouble is not None
+    (tmp_path / "later").mkdir()
+    assert await call(of, CENT, CENT)
+    assert of.trouble is None
+
+
+async def test_a_full_disk_refuses_and_keeps_what_was_spent(tmp_path: Path) -> None:
+    """A reservation that cannot be written is refused; a settlement is written later."""
+    file = SpentFile(tmp_path / "budget.sqlite3")
+    of = BudgetLedger(file, {ALL: SpendingLimits(1.0)}, "UTC", lambda: NOON)
+    async with of.reserved(CENT, "claude", 1) as room:
+        assert isinstance(room, Reservation)
+        room.settle(CENT // 2)
+        assert file._database is not None
+        file._database.execute("PRAGMA query_only = ON")
+    assert of.trouble is not None and of.spent_usd()[0] == 0.005
+    assert not await call(of, CENT, CENT)
+    file._database.execute("PRAGMA query_only = OFF")
+    assert await call(of, CENT, CENT)
+    file.close()
+    assert budget(tmp_path).spent_usd()[0] == 0.015
+
+
+async def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
+    """A file that is no database is kept beside a new one."""
+    (tmp_path / "budget.sqlite3").write_bytes(b"no database at all, but long enough to be read as one" * 40)
+    assert await call(budget(tmp_path), CENT, CENT)
+    assert (tmp_path / "budget.sqlite3.damaged").exists()
