@@ -23,7 +23,7 @@ def budget_of(settings: Settings, folder: Path, notice: Callable[[str], None]) -
         and not file.exists()
     ):
         notice(f"clouds may cost ${limit:g} a day together; [budget] daily_usd changes that")
-    made = BudgetLedger(SpentFile(file), {}, settings.budget.timezone, time.time)
+    made = BudgetLedger(SpentFile(file, notice), {}, settings.budget.timezone, time.time)
     put_in_force(made, settings)
     return made
 

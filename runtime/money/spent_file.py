@@ -6,7 +6,7 @@ Written ahead without waiting for the disk's cache: a killed process loses nothi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,10 +29,13 @@ class BudgetLine(NamedTuple):
 
 
 class SpentFile:
-    """Methods raise sqlite3.Error and OSError; what could not be settled is settled with the next write that succeeds."""
+    """Methods raise sqlite3.Error and OSError; what could not be settled is settled with the next write that succeeds.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    notice: gets one sentence when a damaged file was moved aside.
+    """
+
+    def __init__(self, path: Path, notice: Callable[[str], None] = lambda words: None) -> None:
+        self.path, self._notice = path, notice
         self._database: sqlite3.Connection | None = None
         self._late: list[tuple[int, Sequence[BudgetLine], int]] = []
 
@@ -77,7 +80,8 @@ class SpentFile:
             except sqlite3.DatabaseError as error:
                 if not damaged(error):
                     raise
-                set_aside(self.path)
+                place = set_aside(self.path)
+                self._notice(f"the budget's file was damaged and is now {place}: spending counts from zero again")
                 self._database = self._connected()
         return self._database
 

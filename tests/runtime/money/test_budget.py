@@ -178,7 +178,11 @@ async def test_a_full_disk_refuses_and_keeps_what_was_spent(tmp_path: Path) -> N
 
 
 async def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
-    """A file that is no database is kept beside a new one."""
+    """A file that is no database is kept beside a new one, and the operator is informed."""
     (tmp_path / "budget.sqlite3").write_bytes(b"no database at all, but long enough to be read as one" * 40)
-    assert await call(budget(tmp_path), CENT, CENT)
+    notices: list[str] = []
+    file = SpentFile(tmp_path / "budget.sqlite3", notices.append)
+    of = BudgetLedger(file, {ALL: SpendingLimits(1.0)}, "UTC", lambda: NOON)
+    assert await call(of, CENT, CENT)
     assert (tmp_path / "budget.sqlite3.damaged").exists()
+    assert len(notices) == 1 and "budget.sqlite3.damaged" in notices[0]
