@@ -18,12 +18,22 @@ class Scope(StrEnum):
 class Caller(msgspec.Struct, frozen=True):
     """id: the key's id, which owns what is stored; "" without a key. scopes: what the key may do.
 
-    requires: certificates that the key demands of every request made with it.
+    requires: certificates that the key demands of every request made with it. targets, models, priorities: the only ones
+    that the key may use; empty: all. daily_usd, monthly_usd: its budgets. requests_per_minute, tokens_per_minute,
+    parallel: its limits. None: no limit.
     """
 
     id: str
     scopes: frozenset[Scope]
     requires: frozenset[str] = frozenset()
+    targets: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    priorities: frozenset[str] = frozenset()
+    daily_usd: float | None = None
+    monthly_usd: float | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel: int | None = None
 
     def may(self, scope: Scope) -> bool:
         """True if the caller holds the scope; `admin` holds every scope."""
