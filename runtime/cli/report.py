@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 
 from runtime.cli.paint import Cell, Paint, amount, columns, duration
 from runtime.server.status import (
+    CloudShareStatus,
     DecisionBrief,
     EngineStatus,
     LoadStatus,
@@ -35,6 +36,7 @@ def report_lines(report: StatusReport, paint: Paint, zone: tzinfo | None = None)
         *(paint(note, "yellow") for note in report.notes),
         *_section("engine", paint, _engine(report.engine, paint)),
         *_section("load", paint, _load(report.load, report.in_flight, paint)),
+        *_section("cloud share", paint, [_cloud_share(report.cloud_share)] if report.cloud_share else []),
         *_section("targets", paint, targets or [paint("  none: everything is answered on this box", "dim")]),
         *_section("last decisions", paint, columns((_decision(each, zone) for each in report.decisions), paint)),
         *_section("not in force", paint, [f"  {line}" for line in report.not_in_force]),
@@ -44,6 +46,14 @@ def report_lines(report: StatusReport, paint: Paint, zone: tzinfo | None = None)
 def _section(title: str, paint: Paint, lines: Iterable[str]) -> list[str]:
     kept = list(lines)
     return ["", paint(title, "bold"), *kept] if kept else []
+
+
+def _cloud_share(moved: CloudShareStatus) -> str:
+    seen = "none counted yet" if moved.share is None else f"{moved.share:.1%} of the last {moved.counted}"
+    by_task = ", ".join(
+        f"{limit:.2f}" if task == "default" else f"{limit:.2f} for {task}" for task, limit in moved.thresholds.items()
+    )
+    return f"  wanted {moved.wanted:.1%}, left {seen}; the complexity threshold is {by_task} now"
 
 
 def _engine(engine: EngineStatus, paint: Paint) -> Iterator[str]:

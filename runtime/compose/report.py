@@ -13,7 +13,7 @@ from runtime.compose.targets import retiring, unoffered
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.desk import Desk
 from runtime.server import status
-from runtime.settings import Server, Settings
+from runtime.settings import Escalation, Server, Settings
 
 _LOG_LINES = 20
 
@@ -45,6 +45,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         address=address_of(settings.server),
         engine=_engine(fleet, desk.clock(), "attached" if settings.engine.url else settings.engine.device),
         load=_load(fleet),
+        cloud_share=_cloud_share(fleet, settings.escalation) if settings.escalation.cloud_share else None,
         targets=_targets(fleet),
         in_flight=sum(fleet.in_flight.values()),
         decisions=tuple(map(status.brief, desk.latest)),
@@ -87,6 +88,16 @@ def _load(fleet: LiveFleet) -> status.LoadStatus:
         kv_cache=reading.kv_cache,
         over=(pressure.over,) if pressure.over else (),
         words=pressure.words,
+    )
+
+
+def _cloud_share(fleet: LiveFleet, escalation: Escalation) -> status.CloudShareStatus:
+    moved = fleet.cloud_share
+    return status.CloudShareStatus(
+        wanted=moved.wanted,
+        share=moved.share,
+        counted=moved.counted,
+        thresholds={task: escalation.threshold(task, moved.shift) for task in escalation.thresholds},
     )
 
 

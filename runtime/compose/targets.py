@@ -173,7 +173,10 @@ def leaving(settings: Settings) -> list[str]:
     shown = ", ".join(f"{limit:g}" if task == "default" else f"{limit:g} for {task}" for task, limit in by_task.items())
     if not usable or escalation.mode != "act" or all(limit >= 1 for limit in by_task.values()):
         return []
-    return [f"a prompt that scores {shown} or more leaves for {usable[0]}; escalation.complexity = 1 keeps it here"]
+    moved = f", moved to hold a cloud share of {escalation.cloud_share:g}," if escalation.cloud_share else ""
+    return [
+        f"a prompt that scores {shown} or more{moved} leaves for {usable[0]}; escalation.complexity = 1 keeps it here"
+    ]
 
 
 def offline_planner(

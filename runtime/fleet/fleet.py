@@ -18,6 +18,7 @@ from runtime.contract.targets import Target
 from runtime.fleet.breaker import Breaker, BreakerState
 from runtime.fleet.claim import Claim
 from runtime.fleet.lanes import LaneLoad, Lanes
+from runtime.load.cloud_share import CloudShare
 from runtime.load.ledger import Ledger
 from runtime.load.shares import Shares
 from runtime.money.budget import BudgetLedger
@@ -67,6 +68,7 @@ class LiveFleet:
         self.prefixes = PrefixLedger()
         self.budget: BudgetLedger | None = None  # None: nothing is limited
         self.shares = Shares()
+        self.cloud_share = CloudShare(escalation.cloud_share, tuple(escalation.thresholds.values()))
         self._lanes = Lanes(escalation, clock, alone=alone)
         self._clock = clock
         self.second_usd: Callable[[int], float | None] = lambda gpus: None
@@ -82,6 +84,9 @@ class LiveFleet:
             self._lanes.forget(backend.lanes)
         self._lent.clear()
         self._lanes.reload(escalation)
+        share = CloudShare(escalation.cloud_share, tuple(escalation.thresholds.values()))
+        if (share.wanted, share.thresholds) != (self.cloud_share.wanted, self.cloud_share.thresholds):
+            self.cloud_share = share
         self._breakers = {name: breaker for name, breaker in self._breakers.items() if name in clouds.backends}
 
     # Pictures
@@ -101,7 +106,7 @@ class LiveFleet:
         session = self.prefixes.session(facts.session, now) if facts.continued and facts.session else None
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
-            return Fleet(self._local_down(now), states, session)
+            return Fleet(self._local_down(now), states, session, self.cloud_share.shift)
         load = self._lanes.judged(ready, facts, now, look=look)
         local = LocalState(
             self.local.target if self._price is None else replace(self.local.target, price=self._price),
@@ -112,7 +117,7 @@ class LiveFleet:
             alone=not load.reading.backlog_s,
             share=self.shares.room(caller) if caller else 0.0,
         )
-        return Fleet(local, states, session)
+        return Fleet(local, states, session, self.cloud_share.shift)
 
     def _state(self, backend: Backend, now: float) -> TargetState:
         target, ttft_s = backend.target, self._lanes.ttft_s(backend)

@@ -41,6 +41,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     behind an open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rule that
     matched and of those looked at before it. order, reason, code: what was decided, by names; first: the label of the first
     candidate. session: the conversation it continued. ttft_s: times to a first token of the targets, where they were weighed.
+    shift: of the complexity thresholds, by `cloud_share`.
     """
 
     facts: Facts
@@ -59,6 +60,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     missed: tuple[str, ...] = ()
     session: Session | None = None
     ttft_s: Mapping[str, float] = {}
+    shift: float = 0.0
 
 
 def mark(when: When) -> str:

@@ -131,6 +131,8 @@ def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -
         usage, query = outcome.meter.usage if outcome.meter is not None else None, known.query
         if usage is not None and query is not None and not query.facts.media:
             desk.planner.tokens.learn(query.facts.plain, usage.prompt)
+        if known.plan is not None and known.plan.free and known.plan.candidates:
+            desk.fleet.cloud_share.count(not (outcome.target or known.plan.candidates[0].target).local)
         # A conversation moves only where there is a target to move to.
         if query is not None and query.facts.session and outcome.answered and desk.fleet.clouds.backends:
             assert outcome.target is not None

@@ -142,4 +142,5 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         missed,
         fleet.session,
         {name: each.ttft_s for name, each in fleet.targets.items() if each.ttft_s is not None} if weighs else {},
+        fleet.shift,
     )

@@ -103,7 +103,9 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     for name, (target, why) in box.absent.items():
         states[name] = TargetState(target, available=False, why=why, absent=True)
     local = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)
-    return plan(query, named, Fleet(local, states, kept.session), dataclasses.replace(policy, rules=tuple(rules)), 0.0)
+    shift = kept.shift if policy.escalation.cloud_share else 0.0
+    fleet = Fleet(local, states, kept.session, shift)
+    return plan(query, named, fleet, dataclasses.replace(policy, rules=tuple(rules)), 0.0)
 
 
 def _engine(kept: KeptEngine, limits: tuple[float, ...], escalation: Escalation, local: Target) -> LocalState:

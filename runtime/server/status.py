@@ -6,6 +6,8 @@ needs no clock of its own; `at` and `started_at` are unix seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from runtime.chores import ChoreView
@@ -64,6 +66,17 @@ class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
+class CloudShareStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The controller of `[escalation] cloud_share`. share: of the `counted` latest requests free to stay, those that left;
+    None before the first. thresholds: the score at and above which a prompt leaves now, by task.
+    """
+
+    wanted: float
+    share: float | None
+    counted: int
+    thresholds: Mapping[str, float]
+
+
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One target. state: "available", or "absent" with the reason in why; breaker: "closed", "open", "half_open"."""
 
@@ -109,6 +122,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     engine: EngineStatus
     load: LoadStatus = LoadStatus()
+    cloud_share: CloudShareStatus | None = None
     targets: tuple[TargetStatus, ...] = ()
     in_flight: int = 0
     decisions: tuple[DecisionBrief, ...] = ()

@@ -76,7 +76,7 @@ def moved_request(inputs: Inputs, made: Plan) -> Iterator[Move]:
     query, escalation, fleet = inputs.query, inputs.policy.escalation, inputs.fleet
     facts, hints, limit = query.facts, query.facts.hints, escalation.context_tokens
     # (1) The score, to its threshold or just below.
-    threshold, score = escalation.threshold(query.task), query.score
+    threshold, score = escalation.threshold(query.task, fleet.shift), query.score
     if query.task != EXTRACTION and threshold < 1:
         other, words = (
             (threshold, f"{threshold:g}") if score < threshold else (threshold - 1e-4, f"below {threshold:g}")

@@ -57,8 +57,10 @@ class TargetState(msgspec.Struct, frozen=True):
 class Fleet(msgspec.Struct, frozen=True):
     """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is
     planned. session: the conversation that the request continues; None if it begins one, or its earlier turns are not known.
+    shift: of the complexity thresholds, by `cloud_share`.
     """
 
     local: LocalState | None = None
     targets: Mapping[str, TargetState] = msgspec.field(default_factory=dict)
     session: Session | None = None
+    shift: float = 0.0

@@ -61,6 +61,8 @@ __all__ = [
 
 # Reasons that no cached prefix is weighed against: what the operator or the model's own state demands, and quality.
 _FIRM = frozenset({Reason.DEFAULT, Reason.RULE, Reason.SESSION, Reason.TASK, Reason.COMPLEXITY})
+# The lines of the ladder below which nothing but price, speed and quality decides.
+_FREE = frozenset({Reason.COMPLEXITY, Reason.TTFT, Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.GPU})
 _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
 EXTRACTION = "extraction"  # the task that no score and no confidence sends away
 _GENERATING = frozenset({"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"})
@@ -89,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True):
     pinned: the target may be retried and never replaced. look: at the engine's answer as it begins, where that may send
     the request to the candidates behind it. move: the second look at a request while it waits for the engine.
     undecided: the local model's opinion, which was not asked, would decide; the plan is that of the score alone.
+    free: to stay or to leave, as `cloud_share` counts it; False while that is off.
     degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is the same.
     """
 
@@ -103,6 +106,7 @@ class Plan(msgspec.Struct, frozen=True):
     look: EarlyLook | None = None
     move: LateMove | None = None
     undecided: bool = False
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,14 @@ class _Case(msgspec.Struct, frozen=True):
         name = LOCAL if session.home == self.policy.directory.local else session.home
         return name if self.able(name) and self.target(name).label == session.label else None
 
+    def free(self, wish: _Wish | None) -> bool:
+        """True if the request may stay and may leave: no demand on its place, an able engine, and an able target."""
+        if self.policy.escalation.mode != "act" or self.query.facts.dialect == "openai_embeddings":
+            return False
+        if not self.able(LOCAL) or (wish is not None and wish.reason not in _FREE):
+            return False
+        return any(map(self.able, self.route(scored=True)))
+
     def weighed(self) -> Weighed | None:
         """The box against the first target that could take the request; None where there is none with a price."""
         local, worth = self.fleet.local, self.policy.escalation.wait_usd_per_s
@@ -237,7 +249,8 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         wish = _held(case, wish)
     made = _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
     hangs = policy.escalation.classifier != "off" and _hangs_on_an_opinion(case, wish)
-    return replace(made, undecided=True) if hangs else made
+    made = replace(made, undecided=True) if hangs else made
+    return replace(made, free=True) if policy.escalation.cloud_share and case.free(wish) else made
 
 
 def _pinned(case: _Case, name: str, served: str | None) -> Plan:
@@ -294,7 +307,7 @@ def _wish(case: _Case, auto: Auto) -> _Wish | None:
         return _Wish(Reason.CONTEXT, words, case.route())
     # (8) A prompt from which a stronger model is expected to make more.
     task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
-    threshold = escalation.threshold(task)
+    threshold = escalation.threshold(task, case.fleet.shift)
     if task != EXTRACTION and threshold < 1 and (words := case.hard(threshold)):
         return _Wish(Reason.COMPLEXITY, words, case.route(scored=True))
     # (9) The caller wants a first token sooner than the engine is predicted to give it.
@@ -379,7 +392,7 @@ def _hangs_on_an_opinion(case: _Case, wish: _Wish | None) -> bool:
         return False
     if not (case.policy.directory.order and case.able(LOCAL) and can_be_asked(query, local, local.target)):
         return False
-    threshold = escalation.threshold(query.task)
+    threshold = escalation.threshold(query.task, case.fleet.shift)
     near = query.task != EXTRACTION and threshold < 1 and in_band(query.score, threshold)
     return near and any(map(case.able, case.route(scored=True)))
 

@@ -54,11 +54,10 @@ def explained(explanation: Explanation) -> dict[str, Any]:
     threshold: None where no score sends the request away. opinion: the local model's, None where it was not asked, which an
     explanation never does. undecided: it would be asked, and would decide. load: each value over its threshold, by reason.
     """
-    query, plan = explanation.inputs.query, explanation.plan
-    facts, local = query.facts, explanation.inputs.fleet.local
-    threshold = explanation.inputs.policy.escalation.threshold(query.task)
+    query, plan, fleet = explanation.inputs.query, explanation.plan, explanation.inputs.fleet
+    facts, local, session = query.facts, fleet.local, fleet.session
+    threshold = explanation.inputs.policy.escalation.threshold(query.task, fleet.shift)
     usage = expected_usage(facts)
-    session = explanation.inputs.fleet.session
     shown: dict[str, Any] = {
         "score": query.score,
         "task": query.task,

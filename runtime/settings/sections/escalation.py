@@ -40,7 +40,8 @@ class Escalation(Section):
         description="score at and above which a prompt leaves; 1: off; or by task: { default = 0.62, code = 0.5 }",
     )
     cloud_share: Share = Field(
-        default=0.0, description="share of requests that shall leave, held by moving the complexity threshold; 0: off"
+        default=0.0,
+        description="share of the `auto` requests free to stay that shall leave, held by moving `complexity`; 0: off",
     )
     classifier: Literal["off", "engine"] = Field(
         default="off",
@@ -77,12 +78,18 @@ class Escalation(Section):
         default=30_000, description="predicted time to the first token, in ms, beyond which the box answers 429"
     )
 
-    def threshold(self, task: str) -> float:
-        """The score at and above which a prompt of a task leaves."""
+    def threshold(self, task: str, shift: float = 0.0) -> float:
+        """The score at and above which a prompt of a task leaves. shift: by `cloud_share`; at 1 it is off and stays."""
+        configured = self.complexity
+        if isinstance(configured, Mapping):
+            configured = configured.get(task, configured.get("default", DEFAULT_COMPLEXITY))
+        return configured if not shift or configured >= 1 else max(0.0, min(configured + shift, 1.0))
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """`complexity` by task, the default one among them."""
         wanted = self.complexity
-        if not isinstance(wanted, Mapping):
-            return wanted
-        return wanted.get(task, wanted.get("default", DEFAULT_COMPLEXITY))
+        return {"default": DEFAULT_COMPLEXITY, **wanted} if isinstance(wanted, Mapping) else {"default": wanted}
 
     # Until the prediction has learned, "auto" stands for these.
 

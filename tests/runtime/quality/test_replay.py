@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime.contract.pressure import Pressure
 from runtime.contract.reasons import Reason
@@ -160,3 +161,14 @@ async def test_recorded_traffic_is_reported(tmp_path: Path) -> None:
         old = report([msgspec.structs.replace(each, kept=None) for each in decisions], policy, box)
         assert (old.unkept, old.replayed) == (12, 0)
         assert all(len(json.dumps(row["kept"], separators=(",", ":"))) <= 1500 for row in rows)
+
+
+@settings(max_examples=200, **CALM)
+@given(queries, boxes(), st.sampled_from([-0.5, -0.1, 0.05, 0.3]))
+def test_a_moved_threshold_is_kept(query: RoutingQuery, box: tuple[Fleet, RoutingPolicy], shift: float) -> None:
+    """With `cloud_share` on, a decision is made again with the threshold of its moment."""
+    fleet, policy = box
+    policy = dataclasses.replace(policy, escalation=policy.escalation.model_copy(update={"cloud_share": 0.2}))
+    moved = msgspec.structs.replace(fleet, shift=shift)
+    plan, kept = kept_after(query, moved, policy)
+    assert decided(replayed(kept, marked(policy), idle(moved))) == decided(plan)
