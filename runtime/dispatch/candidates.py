@@ -41,6 +41,7 @@ from runtime.settings import Retries
 
 KEEP_ALIVE = b": the model is coming back\n\n"  # a comment: no client reads it, and no connection falls asleep
 _KEEP_ALIVE_S = 1.0
+_WAITED_FOR_ROOM = 0.25  # of the time that is left: the engine behind needs the rest
 _BEFORE_RESUMING_S = 0.5
 _GIVEN_UP = {
     Kind.UNSURE: Reason.CONFIDENCE,
@@ -182,7 +183,10 @@ class Candidates(msgspec.Struct, eq=False):
         likely = answer_tokens(target, facts.max_tokens, budget.answers) * facts.n
         micro, booked = expected_micro(price, prompt, likely), len(exchanges)
         failure: Failure | None
-        async with budget.reserved(micro, target.name, run.job.deadline - run.effects.clock()) as room:
+        within = run.job.deadline - run.effects.clock()
+        if budget.when_spent == "local" and any(each.target.local for each in run.plan.candidates):
+            within *= _WAITED_FOR_ROOM
+        async with budget.reserved(micro, target.name, within) as room:
             if isinstance(room, Shortfall):
                 return unpaid(room, budget.when_spent)
             try:

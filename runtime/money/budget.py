@@ -95,7 +95,7 @@ class BudgetLedger:
                 async with asyncio.timeout(within_s):
                     found = await answer
             except TimeoutError:
-                found = Shortfall("no room in the budget beside calls under way", self._next_period_s())
+                found = Shortfall("no room in the budget beside calls under way", self._left_s(self._periods()[0]))
             except asyncio.CancelledError:
                 if answer.done() and not answer.cancelled() and isinstance(granted := answer.result(), Reservation):
                     granted.settle(0)
@@ -141,7 +141,7 @@ class BudgetLedger:
                 if settled + micro > most:
                     of = f" of {scope}" if scope else ""
                     words = f"${settled / MICRO:.4f} of the ${usd:g}{of} for {period} are spent"
-                    return Shortfall(f"{words}, and about ${micro / MICRO:.4f} are needed", self._next_period_s())
+                    return Shortfall(f"{words}, and about ${micro / MICRO:.4f} are needed", self._left_s(period))
                 waits = waits or settled + self._open.get(account, 0) + micro > most
         if waits:
             return None
@@ -193,7 +193,13 @@ class BudgetLedger:
     def _oldest(self) -> str:
         return (datetime.fromtimestamp(self._wall(), self.zone) - timedelta(days=400)).date().isoformat()
 
-    def _next_period_s(self) -> float:
+    def _left_s(self, period: str) -> float:
+        """Seconds until a day or a month is over."""
         now = datetime.fromtimestamp(self._wall(), self.zone)
-        midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), self.zone)
-        return max(1.0, midnight.timestamp() - now.timestamp())
+        day = now.date()
+        after = (
+            day + timedelta(days=1)
+            if period == day.isoformat()
+            else (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+        )
+        return max(1.0, datetime.combine(after, datetime.min.time(), self.zone).timestamp() - now.timestamp())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from runtime.contract.prices import Price
 from runtime.contract.reasons import Reason
-from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
+from runtime.money.budget import ALL, BudgetLedger, Reservation, Shortfall, SpendingLimits
 from runtime.money.spent_file import SpentFile
 from runtime.record.decisions import OK
 from tests.fakes.box import LEAVE, Box
@@ -119,3 +120,27 @@ async def test_concurrent_requests_never_exceed_the_budget(tmp_path: Path) -> No
     done = await asyncio.gather(*(box.live(box.ask(stream=True, max_tokens=2)) for _ in range(200)))
     assert all(sink.text == "fine" for _, sink in done)
     assert 0.45 < spent(box) <= 0.5 and sum(box.calls) == 200
+
+
+async def test_time_is_left_for_the_engine_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room that is taken by calls under way is waited for, but only for a part of the request's time."""
+    box = boxed(tmp_path, 1.0, FINE)
+    waits: list[float] = []
+    budget = box.fleet.budget
+    assert budget is not None
+    reserved = budget.reserved
+
+    def noting(
+        micro: int, scope: str, within_s: float
+    ) -> contextlib.AbstractAsyncContextManager[Reservation | Shortfall]:
+        waits.append(within_s)
+        return reserved(micro, scope, 0.01)
+
+    monkeypatch.setattr(budget, "reserved", noting)
+    async with reserved(1_000_000, "other", 0.0):
+        _, sink = await box.live(box.ask(stream=True, max_tokens=50))
+    assert (box.calls, sink.text) == ([1, 0], "fine")
+    assert sink.head is not None and sink.head.reason is Reason.BUDGET
+    budget.when_spent = "refuse"
+    await box.live(box.ask(stream=True, max_tokens=50))
+    assert 0 < waits[0] <= 0.25 * waits[1] * 1.01

@@ -186,3 +186,12 @@ async def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
     assert await call(of, CENT, CENT)
     assert (tmp_path / "budget.sqlite3.damaged").exists()
     assert len(notices) == 1 and "budget.sqlite3.damaged" in notices[0]
+
+
+async def test_a_spent_month_lasts_until_its_last_day_is_over(tmp_path: Path) -> None:
+    """The wait that a client is told is that of the period which is spent."""
+    of = budget(tmp_path)
+    of.limits = {ALL: SpendingLimits(None, 1.0)}
+    assert await call(of, 100 * CENT, 100 * CENT)
+    async with of.reserved(CENT, "claude", 0.0) as room:
+        assert isinstance(room, Shortfall) and room.wait_s == 36 * 3600  # to the first of December
