@@ -100,8 +100,10 @@ def _load(load: LoadStatus, in_flight: int, paint: Paint) -> Iterator[str]:
 def _target(target: TargetStatus) -> Sequence[Cell]:
     here = target.state == "available"
     breaker = "" if target.breaker == "closed" else f"breaker {target.breaker.replace('_', ' ')}"
-    price = "" if target.price_known or not here else "price unknown"
-    said = [text for text in (breaker, target.why, price, *target.notes) if text]
+    price = f"price of {target.price_date}" if target.price_date else ""
+    price = price if target.price_known or not here else "price unknown"
+    ttft = f"first token within {target.ttft_ms:.0f} ms" if target.ttft_ms is not None else ""
+    said = [text for text in (breaker, target.why, ttft, price, *target.notes) if text]
     state = (target.state, _BREAKER_STYLE.get(target.breaker, "red") if here else "red")
     return (
         (target.name, ""),

@@ -106,6 +106,9 @@ def _targets(fleet: LiveFleet) -> tuple[status.TargetStatus, ...]:
     rows = [
         status.TargetStatus(
             name=name,
+            price_source=price.source or None if (price := backend.target.price) is not None else None,
+            price_date=price.date or None if price is not None else None,
+            ttft_ms=round(1000 * ttft_s, 1) if (ttft_s := fleet.ttft_s(name)) is not None else None,
             label=backend.target.label,
             breaker=breakers[name],
             price_known=backend.target.price is not None,

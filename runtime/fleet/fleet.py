@@ -119,6 +119,10 @@ class LiveFleet:
         )
         return Fleet(local, states, session, self.cloud_share.shift)
 
+    def ttft_s(self, name: str) -> float | None:
+        """A configured target's time to a first token, as a decision sees it."""
+        return self._lanes.ttft_s(self.clouds.backends[name])
+
     def _state(self, backend: Backend, now: float) -> TargetState:
         target, ttft_s = backend.target, self._lanes.ttft_s(backend)
         breaker = self._breakers.get(target.name)

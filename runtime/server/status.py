@@ -78,7 +78,11 @@ class CloudShareStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One target. state: "available", or "absent" with the reason in why; breaker: "closed", "open", "half_open"."""
+    """One target. state: "available", or "absent" with the reason in why; breaker: "closed", "open", "half_open".
+
+    price_source, price_date: where and when its price was read. ttft_ms: time to a first token within which nine in ten of
+    its latest answers began; None before the first.
+    """
 
     name: str
     label: str
@@ -86,6 +90,9 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     breaker: str = "closed"
     price_known: bool = True
+    price_source: str | None = None
+    price_date: str | None = None
+    ttft_ms: float | None = None
     notes: tuple[str, ...] = ()
 
 
