@@ -86,6 +86,7 @@ class BatchLane:
         self.dialects = {path: dialects[path] for path in (*ENDPOINTS, MESSAGES) if path in dialects}
         self._desk, self._store, self._room = desk, store, room
         self._idle_s, self._look_s = idle_s, look_s
+        self.owner: Callable[[str], Caller] = lambda id: Caller(id, frozenset({Scope.GENERATE}))
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._taken: set[tuple[str, int]] = set()  # lines under way
@@ -207,7 +208,7 @@ class BatchLane:
             hints = body.data.get(MEMBER)
             if isinstance(hints, dict) and hints.get("priority") not in (None, "batch"):
                 raise BadBody("a line of a batch has no priority but 'batch'", f"{MEMBER}.priority")
-            caller = Caller(batch.owner, frozenset({Scope.GENERATE}))
+            caller = self.owner(batch.owner)
             ask = Ask(id, dialect, body, _HEADERS, self._desk.clock(), caller, frozenset(batch.requires))
             settled = await live(self._desk, ask, sink)
             error, asked = settled.error, bool(settled.decision.attempts)

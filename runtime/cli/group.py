@@ -40,6 +40,7 @@ COMMANDS = (
     CommandEntry("calibrate", "runtime.cli.calibrate", "measure when the local model's first tokens can be trusted"),
     CommandEntry("replay", "runtime.cli.replay", "decide recorded requests again under other settings"),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
+    CommandEntry("keys", "runtime.cli.keys", "create, list, rotate and revoke named keys with scopes and limits"),
     CommandEntry("audit", "runtime.cli.audit", "show where each answer was made, and prove that no record was changed"),
     CommandEntry("models", "runtime.cli.models", "list, fetch, size and remove the models this box could serve"),
     CommandEntry("engine", "runtime.cli.engine", "install, list and remove vLLM's own environments"),

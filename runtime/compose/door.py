@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import time
 from pathlib import Path
 
 from runtime.server import logs
@@ -12,6 +14,7 @@ from runtime.server.hosts_and_origins import Hosts, Origins, Proxies
 from runtime.settings import Settings
 from runtime.settings.accounts import secrets
 from runtime.trust.admin_key import local_admin_key
+from runtime.trust.key_store import CLOSED, FILE, KeyStore
 from runtime.trust.keys import Keys
 
 _log = logging.getLogger("hearth.server")
@@ -26,10 +29,16 @@ def access_policy(settings: Settings, folder: Path) -> AccessPolicy:
             own = local_admin_key(folder)
         except OSError as error:
             _log.warning("no admin key could be made in %s (%s): nobody may change anything", folder, error.strerror)
+    try:
+        created = KeyStore(folder, time.time).admissions()
+    except (sqlite3.Error, OSError, ValueError) as error:
+        created = CLOSED
+        words = "the created keys cannot be read from %s (%s): only configured keys are good until it is mended"
+        _log.error(words, folder / FILE, type(error).__name__)
     users = [key.reveal() for key in server.keys]
     admins = [key.reveal() for key in server.admin_keys]
     return AccessPolicy(
-        Keys(users, admins, own),
+        Keys(users, admins, own, created),
         Origins(server.cors),
         Hosts(server.hosts),
         Proxies(server.trusted_proxies),

@@ -44,7 +44,7 @@ from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching, direct, resolved
 from runtime.record.breakers import BreakerFile
-from runtime.record.decisions import DecisionIds
+from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.routing.plan.plan import RoutingPolicy
@@ -55,12 +55,14 @@ from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
+from runtime.server.pages.keys import KeyPages
 from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import StatusReport
 from runtime.settings import Loaded, Settings, load, not_in_force
 from runtime.trust.audit.log import AuditLog
 from runtime.trust.guard import ExitGuard
+from runtime.trust.key_store import KeyStore
 
 _LISTEN_S = 1.0
 _BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
@@ -131,7 +133,7 @@ class Runtime:
         decides = replace(policy(settings, local.target, known), confidence=read_map(settings, env, folder))
         self.desk = self._desk(settings, decides, callable_clouds)
         self.responses, self.batches = ResponseStore(folder / "responses.sqlite3", time.time), BatchStore(folder)
-        self.app = self._door()
+        self._door()
 
     def _desk(self, settings: Settings, decides: RoutingPolicy, callable_clouds: Clouds) -> Desk:
         """The desk over the fleet. Each settled decision is a record of the audit log too."""
@@ -152,8 +154,8 @@ class Runtime:
         desk.settled = (*desk.settled, self.audit.waiting.append)
         return desk
 
-    def _door(self) -> App:
-        """Every path, with the handler that answers it."""
+    def _door(self) -> None:
+        """The app: every path, with the handler that answers it."""
         # Reasoning signatures that models want back, for clients of every wire that drop unknown members.
         signatures = SignatureCache()
         pages = own_pages(self.desk, self.report, self.started_at)
@@ -170,8 +172,20 @@ class Runtime:
         made = for_any_body(dialects) | {RESPONSES: dialect.session}
         self.lane = BatchLane(self.desk, self.batches, made, self.settings.batch, self._room_for_batches)
         self._files = FilePages(self.desk, self.batches, self.settings.batch)
+        pages |= KeyPages(KeyStore(self._folder, time.time), self.admit).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
-        return App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
+        self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
+        self.admit()
+
+    def admit(self) -> None:
+        """Puts the keys in force. Answers are counted only where a key has a limit on its tokens."""
+        self.app.policy = access_policy(self.settings, self._folder)
+        self.lane.owner = self.app.policy.keys.owner
+        others = tuple(each for each in self.desk.settled if each != self._count)
+        self.desk.settled = (*others, self._count) if self.app.policy.keys.counted else others
+
+    def _count(self, made: Decision) -> None:
+        self.app.limiter.spent(made.caller, made.prompt_tokens + made.completion_tokens)
 
     def apply(self, settings: Settings) -> None:
         """Puts other settings in force, between two requests. Engine, address and records wait for a restart.
@@ -191,10 +205,10 @@ class Runtime:
         self._fetching.media = settings.media
         self.desk.total_s, self.desk.privacy = settings.timeouts.total, settings.privacy
         self.desk.max_body = settings.server.max_body_mb * 1_000_000
-        self.app.policy = access_policy(settings, self._folder)
         self.desk.metrics.know(self._labels(callable_clouds))
         self.lane.settings = self._files.settings = settings.batch
         self.settings = settings
+        self.admit()
         self.reloaded_at = time.time()
 
     def record(self) -> None:

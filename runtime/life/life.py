@@ -20,6 +20,7 @@ from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
 from runtime.life.opinion import with_opinion
+from runtime.life.permitted import permitted
 from runtime.life.screening import leaves, screened
 from runtime.life.settled import Known, Settled, decision_of, kept_of
 from runtime.record.decisions import Decision, milliseconds
@@ -74,10 +75,11 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if desk.privacy.detect != "off" and leaves(desk.privacy, plan):
             inputs, kinds = await screened(desk.privacy, ask, inputs)
             query, plan = inputs.query, plan_of(*inputs)
+        error = errors.of_refusal(plan.refusal) if plan.refusal is not None else None
+        if ask.caller.models or ask.caller.targets or ask.caller.priorities:
+            plan, error = permitted(ask.caller, query.facts, plan, error)
         known = Known(query, plan, kept_of(inputs, plan), kinds)
-        if plan.refusal is not None:
-            error = errors.of_refusal(plan.refusal)
-        else:
+        if error is None:
             deadline, whole = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole"
             job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole)
             shared = ask.caller.id and plan.candidates[0].target.local

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from http import HTTPStatus
 
 from runtime.dialects.anthropic_messages import listing
@@ -21,7 +22,9 @@ from runtime.server.access_policy import OPEN, AccessPolicy
 from runtime.server.answer import answer_body, body_of
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
 from runtime.server.bodies import CODINGS
+from runtime.server.rate_limits import limited
 from runtime.server.routes import SCOPES, Route
+from runtime.trust.rates import RateLimiter
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
 
@@ -50,6 +53,7 @@ class App:
         self._dialects = dialects
         self._pages = pages
         self.policy = policy
+        self.limiter = RateLimiter(desk.clock)
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,8 +111,10 @@ class App:
         dialect = self._dialects.get(path) if method == "POST" else None
         if dialect is not None:
             policy.admit(request, SCOPES[method, path])
-            body = await body_of(self._desk, request, dialect)
-            await answer_body(self._desk, request, dialect, extra, body)
+            bounded = request.caller.limits is not None
+            with limited(self.limiter, request, extra, self._desk.wall) if bounded else nullcontext():
+                body = await body_of(self._desk, request, dialect)
+                await answer_body(self._desk, request, dialect, extra, body)
             return
         route = _route_of("GET" if method == "HEAD" else method, path)
         page = self._pages.get(route)
@@ -119,7 +125,9 @@ class App:
             extra.append((b"allow", ", ".join(methods).encode()))
             raise ApiError(405, f"{method} is not answered at {path[:200]}", "method_not_allowed")
         policy.admit(request, SCOPES[route])
-        await page(request, extra)
+        bounded = request.caller.limits is not None and method == "POST" and path.startswith("/v1/")
+        with limited(self.limiter, request, extra, self._desk.wall) if bounded else nullcontext():
+            await page(request, extra)
 
     async def _refuse(self, request: ClientRequest, error: ApiError, extra: _Headers) -> None:
         """The error in the client's dialect; nothing if the head has left, so that the connection ends unfinished."""

@@ -60,6 +60,10 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/hearth/explain"): READ,
     ("GET", "/hearth/decisions"): EITHER,
     ("GET", "/hearth/decisions/"): EITHER,
+    ("GET", "/hearth/keys"): ADMIN,
+    ("POST", "/hearth/keys"): ADMIN,
+    ("POST", "/hearth/keys/"): ADMIN,
+    ("DELETE", "/hearth/keys/"): ADMIN,
     ("GET", "/hearth/audit"): ADMIN,
     ("GET", "/hearth/audit/verify"): ADMIN,
 }

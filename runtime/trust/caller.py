@@ -15,12 +15,19 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class RateLimits(msgspec.Struct, frozen=True):
+    """Limits on a key's requests to `/v1/*`, on the tokens of its answers, and on its requests at a time. None: no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel: int | None = None
+
+
 class Caller(msgspec.Struct, frozen=True):
     """id: the key's id, which owns what is stored; "" without a key. scopes: what the key may do.
 
     requires: certificates that the key demands of every request made with it. targets, models, priorities: the only ones
-    that the key may use; empty: all. daily_usd, monthly_usd: its budgets. requests_per_minute, tokens_per_minute,
-    parallel: its limits. None: no limit.
+    that the key may use; empty: all. daily_usd, monthly_usd: its budgets. limits: its rates. None: no limit.
     """
 
     id: str
@@ -31,9 +38,7 @@ class Caller(msgspec.Struct, frozen=True):
     priorities: frozenset[str] = frozenset()
     daily_usd: float | None = None
     monthly_usd: float | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    parallel: int | None = None
+    limits: RateLimits | None = None
 
     def may(self, scope: Scope) -> bool:
         """True if the caller holds the scope; `admin` holds every scope."""

@@ -1,4 +1,4 @@
-"""The configured keys: which caller a request's key stands for, and what that caller may do.
+"""The configured and the created keys: which caller a request's key stands for, and what that caller may do.
 
 Only digests are kept; looking a digest up in a table says nothing about a key that is nearly right. Knows no route.
 """
@@ -6,9 +6,11 @@ Only digests are kept; looking a digest up in a table says nothing about a key t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from runtime.trust.caller import NOBODY, Caller, Scope
+from runtime.trust.key_store import NO_KEYS, CreatedKeys, digest_of
 from runtime.wire.api_error import ApiError
 
 _USER = frozenset({Scope.GENERATE, Scope.READ})
@@ -18,13 +20,24 @@ _ADMIN = frozenset(Scope)
 class Keys:
     """keys: may generate and read. admin_keys: may do everything. local_admin: the secret of STATE/admin.key, if there is one.
 
-    `open` is true where neither keys nor admin_keys are set: then everybody on this machine may generate and read, and
-    the local admin's key is what changes anything. It does not close the door to the others.
+    `open` is true where neither keys nor admin_keys are set and no key was ever created: then everybody on this machine
+    may generate and read, and the local admin's key is what changes anything. It does not close the door to the others.
+    counted: true if a created key has a limit on its tokens. clock: unix seconds.
     """
 
-    def __init__(self, keys: Iterable[str], admin_keys: Iterable[str] = (), local_admin: str | None = None) -> None:
+    def __init__(
+        self,
+        keys: Iterable[str],
+        admin_keys: Iterable[str] = (),
+        local_admin: str | None = None,
+        created: CreatedKeys = NO_KEYS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         users, admins = list(keys), list(admin_keys)
-        self.open = not users and not admins
+        self.open = not users and not admins and not created.made
+        self._created, self._clock = created, clock
+        limits = [each.caller.limits for each in created.by_digest.values()]
+        self.counted = any(each is not None and each.tokens_per_minute for each in limits)
         if local_admin:
             admins.append(local_admin)
         secrets = [(key, _USER) for key in users] + [(key, _ADMIN) for key in admins]
@@ -51,7 +64,15 @@ class Keys:
             return caller
         if self.open:
             return Caller(digest, NOBODY.scopes)
-        raise ApiError(401, "the key is not one of this server's (server.keys)", "invalid_api_key")
+        created = self._created
+        found = created.by_digest.get(digest_of(key.encode("latin-1", "replace"), created.pepper))
+        if found is not None and (found.until is None or self._clock() < found.until):
+            return found.caller
+        raise ApiError(401, "the key is not one of this server's, or it is no longer good", "invalid_api_key")
+
+    def owner(self, id: str) -> Caller:
+        """The caller for the batches of a key, which its limits bind after its end too."""
+        return self._created.owners.get(id) or Caller(id, frozenset({Scope.GENERATE}))
 
 
 def _digest(key: bytes) -> str:

@@ -44,11 +44,13 @@ from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
+from runtime.server.pages.keys import KeyPages
 from runtime.server.pages.responses import Responses
 from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import BatchSettings, Escalation, Retries, Routes, Rule
 from runtime.trust.audit.log import AuditLog
+from runtime.trust.key_store import KeyStore
 from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import FakeBackend
@@ -83,6 +85,7 @@ class Setup:
     rules: tuple[Rule, ...] = ()
     aliases: dict[str, str] | None = None
     keys: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     total_s: float = 5.0
     max_body: int = 1_000_000
@@ -131,7 +134,15 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
             version="0", started_at=0, uptime_s=0, address="", engine=EngineStatus(model="small", device="cpu")
         )
 
-    access = AccessPolicy(Keys(setup.keys), Origins(setup.origins))
+    kept = KeyStore(folder, time.time)
+
+    def access() -> AccessPolicy:
+        return AccessPolicy(Keys(setup.keys, setup.admins, created=kept.admissions()), Origins(setup.origins))
+
+    def admit() -> None:
+        app.policy = access()
+        lane.owner = app.policy.keys.owner
+
     dialects: dict[str, Dialect] = {
         "/v1/chat/completions": ChatDialect(),
         "/v1/completions": COMPLETIONS,
@@ -149,7 +160,12 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     made = for_any_body(dialects) | {RESPONSES: ResponsesDialect().session}
     lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
     pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
-    app = App(desk, access, dialects, pages)
+    pages |= KeyPages(kept, admit).table()
+    app = App(desk, access(), dialects, pages)
+    desk.settled = (
+        *desk.settled,
+        lambda made: app.limiter.spent(made.caller, made.prompt_tokens + made.completion_tokens),
+    )
     store.start()
     server = _Server(
         uvicorn.Config(app, port=0, http=http_protocol(ConnectionLimits()), lifespan="off", log_config=None, ws="none")

@@ -86,6 +86,7 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
             }
         },
     },
+    "Key": {"type": "object", "required": ["name"], "properties": {"name": _TEXT}},
     "Error": {
         "type": "object",
         "required": ["error"],
@@ -166,6 +167,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/hearth/decisions", "Decision records, newest first", query=("limit", "before", "target", "reason")
     ),
     Operation("GET", "/hearth/decisions/{id}", "A decision record"),
+    Operation("GET", "/hearth/keys", "Every created key, without its secret"),
+    Operation("POST", "/hearth/keys", "Creates a key; its secret is shown this once", "Key"),
+    Operation("POST", "/hearth/keys/{id}/rotate", "Gives a key a new secret"),
+    Operation("DELETE", "/hearth/keys/{id}", "Revokes a key"),
     Operation("GET", "/hearth/audit", "Where answers were made, and what left", query=("limit", "before", "decision")),
     Operation("GET", "/hearth/audit/verify", "Follows the chain of the audit log"),
 )

@@ -1,0 +1,88 @@
+"""`/hearth/keys`: lists, creates, rotates and revokes keys. Only a new secret is ever shown, once."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.trust.key_store import KeyRecord, KeyStore, KeyTerms, UnknownKeyError
+from runtime.wire.api_error import ApiError
+
+PATH = "/hearth/keys"
+_MOST_BYTES = 100_000
+_T = TypeVar("_T")
+
+
+class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """grace_s: seconds that the old secret stays good."""
+
+    grace_s: Annotated[float, msgspec.Meta(ge=0, le=31 * 86400)] = 0.0
+
+
+class KeyPages:
+    """changed: puts the keys in force, before the answer leaves."""
+
+    def __init__(self, store: KeyStore, changed: Callable[[], None]) -> None:
+        self._store = store
+        self._changed = changed
+
+    def table(self) -> dict[tuple[str, str], Page]:
+        return {
+            ("GET", PATH): self.every,
+            ("POST", PATH): self.create,
+            ("POST", f"{PATH}/"): self.rotate,
+            ("DELETE", f"{PATH}/"): self.revoke,
+        }
+
+    async def every(self, request: ClientRequest, extra: Pairs) -> None:
+        rows = await self._stored(self._store.list)
+        await request.answer_json(200, {"object": "list", "data": rows}, extra)
+
+    async def create(self, request: ClientRequest, extra: Pairs) -> None:
+        """Raises ApiError 400 for terms that cannot be read, 409 for a name in use."""
+        terms = await _read(request, KeyTerms)
+        record, secret = await self._stored(lambda: self._store.create(terms))
+        await self._new(request, extra, record, secret)
+
+    async def rotate(self, request: ClientRequest, extra: Pairs) -> None:
+        """`POST /hearth/keys/ID/rotate`."""
+        named, _, verb = request.path.removeprefix(f"{PATH}/").rpartition("/")
+        if verb != "rotate":
+            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+        grace_s = (await _read(request, Rotation)).grace_s
+        record, secret = await self._stored(lambda: self._store.rotate(named, grace_s))
+        await self._new(request, extra, record, secret)
+
+    async def revoke(self, request: ClientRequest, extra: Pairs) -> None:
+        named = request.path.removeprefix(f"{PATH}/")
+        record = await self._stored(lambda: self._store.revoke(named))
+        self._changed()
+        await request.answer_json(200, record, extra)
+
+    async def _new(self, request: ClientRequest, extra: Pairs, record: KeyRecord, secret: str) -> None:
+        self._changed()
+        shown: dict[str, Any] = {"key": record, "secret": secret}
+        await request.answer_json(200, shown, (*extra, (b"cache-control", b"no-store")))
+
+    async def _stored(self, call: Callable[[], _T]) -> _T:
+        """The result of a call of the store. Raises ApiError."""
+        try:
+            return await asyncio.to_thread(call)
+        except UnknownKeyError as fault:
+            raise ApiError(404, f"no key in force is {str(fault)[:120]}", "key_not_found") from fault
+        except ValueError as fault:
+            raise ApiError(409, str(fault), "key_exists") from fault
+        except (sqlite3.Error, OSError) as fault:
+            raise ApiError(503, "the file of keys cannot be used: `hearth doctor`", "keys_unavailable") from fault
+
+
+async def _read(request: ClientRequest, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(await request.body(_MOST_BYTES) or b"{}", type=kind)
+    except msgspec.MsgspecError as fault:
+        raise ApiError(400, str(fault), "invalid_body") from fault
