@@ -208,7 +208,10 @@ def _show(made: NewKey, as_json: bool) -> None:
         typer.echo(msgspec.json.encode(made).decode())
     else:
         typer.echo(f"{made.secret}\n")
-        typer.echo(f"{_line(made.key)}\nThe secret is shown this once; only its digest is kept.")
+        typer.echo(_line(made.key))
+        typer.echo(
+            "The secret is shown this once; only its digest is kept. Requests without a key are refused from now on."
+        )
 
 
 def _line(record: KeyRecord) -> str:
