@@ -61,7 +61,7 @@ def test_no_colour_where_there_is_no_terminal() -> None:
 
 
 def test_help_imports_no_command_and_is_instant() -> None:
-    """Neither typer nor rich, httpx, pydantic or a command's module is loaded; the best of five runs takes less than 0.3 s of a processor."""
+    """Neither typer nor rich, httpx, pydantic or a command is there; the best of five runs takes below 0.3 s of a processor."""
     listing = (
         "import sys; from runtime.cli.group import run; run(['--help'], sys.stdout, sys.stderr); print(*sys.modules)"
     )
