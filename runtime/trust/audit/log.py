@@ -91,7 +91,8 @@ class AuditLog:
         self._batch: list[tuple[str, Any]] = []  # taken from the queue, not yet written
         self._file = -1
         self._path, self._size, self._n, self._hash, self._key = folder, 0, 0, FIRST, b""
-        self._wake, self._idle, self._closing = threading.Event(), threading.Event(), False
+        self._wake, self._turn, self._closing = threading.Event(), threading.Condition(), False
+        self._wanted, self._written = 0, 0  # calls of `flush`; those of them whose things are on the disk
         self._thread: threading.Thread | None = None
 
     def trim(self) -> None:
@@ -106,9 +107,10 @@ class AuditLog:
 
     def flush(self, timeout_s: float = _CLOSE_S) -> bool:
         """Waits until all that was added is written; False when the time is over first. Blocks: not for the loop."""
-        self._idle.clear()
-        self._wake.set()
-        return self._idle.wait(timeout_s) and not self._batch
+        with self._turn:
+            self._wanted = mine = self._wanted + 1
+            self._wake.set()
+            return self._turn.wait_for(lambda: self._written >= mine, timeout_s)
 
     def close(self, timeout_s: float = _CLOSE_S) -> None:
         """Writes what is left, within the time, and ends the thread. Blocks."""
@@ -124,7 +126,7 @@ class AuditLog:
         while not closing:
             self._wake.wait(PAUSE_S)
             self._wake.clear()
-            closing = self._closing
+            closing, wanted = self._closing, self._wanted
             try:
                 if self._file < 0:
                     self._open()
@@ -132,7 +134,9 @@ class AuditLog:
                     self._take()
                     self._write()
                 self.trouble = None
-                self._idle.set()
+                with self._turn:
+                    self._written = wanted
+                    self._turn.notify_all()
             except Exception as fault:  # noqa: BLE001 - whatever one batch does, the thread lives on to write the next
                 words = f"the audit log in {self.folder} cannot be written ({fault}); records wait in memory"
                 if words != self.trouble:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import msgspec
@@ -253,3 +256,47 @@ def test_the_key_is_its_owners_alone(machine: Machine) -> None:
     machine.write(1)
     assert (machine.folder / KEY).stat().st_mode & 0o077 == 0
     assert machine.file.stat().st_mode & 0o077 == 0
+
+
+class LateQueue(deque[object]):
+    """A queue whose second answer that it is empty comes late. The first is given while the record of the start is taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+        self.looked, self.go_on = threading.Event(), threading.Event()
+
+    def __bool__(self) -> bool:
+        full = len(self) > 0
+        self.looks += not full
+        if self.looks > 1 and not full:
+            self.looked.set()
+            self.go_on.wait(20)
+        return full
+
+
+def test_a_flush_waits_for_what_was_added_while_the_writer_was_ending_its_turn(tmp_path: Path) -> None:
+    """The writer found nothing left, and a record and a flush came before it could say so."""
+    begun, release = threading.Event(), threading.Event()
+
+    def noted(thing: object) -> tuple[str, object]:
+        begun.set()
+        release.wait(20)
+        return "answer", {"decision": thing}
+
+    log = AuditLog(tmp_path / "audit", noted)
+    log.waiting = queue = LateQueue()
+    log.start()
+    assert queue.looked.wait(20)
+    queue.append("dec_late")
+    with ThreadPoolExecutor(1) as beside:
+        flushed = beside.submit(log.flush, 20.0)
+        while not log._wake.is_set():
+            pass
+        queue.go_on.set()
+        assert begun.wait(20)
+        early, _ = wait([flushed], 0.3)
+        release.set()
+        assert not early and flushed.result(30)
+    assert [each.body["decision"] for each in latest(log.folder, 1)] == ["dec_late"]
+    log.close()
