@@ -19,7 +19,6 @@ from runtime.dispatch.job import Job, Outcome
 from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.desk import Desk
-from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.opinion import LONGEST_S
 from runtime.routing.plan.plan import Candidate, Plan
@@ -114,6 +113,4 @@ async def with_opinion(desk: Desk, ask: Ask, inputs: Inputs, outcome: Outcome) -
     hard = read_opinion(sink.body) if own.answered else None
     if hard is None:
         return inputs
-    judged = RoutingQuery(query.facts, query.text, hard)
-    judged.__dict__.update(query.__dict__)
-    return inputs._replace(query=judged)
+    return inputs._replace(query=query.changed(opinion=hard))

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from msgspec import structs
-
 from runtime.contract.targets import Target
 from runtime.routing.facts.facts import ALONE, Facts, Within
 from runtime.routing.facts.hints import MEMBER, NO_HINTS, PREFIX, read_hints
@@ -60,8 +58,7 @@ class Planner:
         rules = self.policy.rules
         if not rules or (more := demanded(query, rules)) <= hints.requires:
             return query
-        hints = replace(hints, requires=hints.requires | more)
-        return RoutingQuery(structs.replace(query.facts, hints=hints), query.text)
+        return query.demanding(more)
 
     def plan(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
         """The plan for a request. look: for an explanation, which changes nothing in the fleet."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
-
-from msgspec import structs
 
 from runtime.dispatch.aside import aside
 from runtime.life.ask import Ask
-from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.plan import Plan
 from runtime.settings import Privacy
@@ -17,9 +13,12 @@ from runtime.trust.personal import kinds_of
 
 
 def leaves(privacy: Privacy, plan: Plan) -> bool:
-    """True if the plan's first candidate is off this machine; under `enforce` if any is, for a fallback leaves too."""
+    """True if the plan's first candidate is off this machine; under `enforce` if any is, for a fallback leaves too.
+
+    For a `detect` that is not off.
+    """
     looked = plan.candidates if privacy.detect == "enforce" else plan.candidates[:1]
-    return privacy.detect != "off" and not all(each.target.on_box for each in looked)
+    return not all(each.target.on_box for each in looked)
 
 
 async def screened(privacy: Privacy, ask: Ask, inputs: Inputs) -> tuple[Inputs, frozenset[str]]:
@@ -30,6 +29,4 @@ async def screened(privacy: Privacy, ask: Ask, inputs: Inputs) -> tuple[Inputs, 
     kinds = await aside(partial(kinds_of, ask.body.data), len(ask.body.raw))
     if not kinds or privacy.detect != "enforce":
         return inputs, kinds
-    query, hints = inputs.query, inputs.query.facts.hints
-    more = dataclasses.replace(hints, requires=hints.requires | frozenset(privacy.add))
-    return inputs._replace(query=RoutingQuery(structs.replace(query.facts, hints=more), query.text)), kinds
+    return inputs._replace(query=inputs.query.demanding(frozenset(privacy.add))), kinds

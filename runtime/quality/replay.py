@@ -85,11 +85,7 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
         if name not in kept.missed:
             rules.append(rule.model_copy(update={"when": _ANY}) if name == kept.held else rule)
     if more := demanded(query, rules) - kept.facts.hints.requires:
-        hints = dataclasses.replace(kept.facts.hints, requires=kept.facts.hints.requires | more)
-        facts = structs.replace(kept.facts, hints=hints)
-        again = RoutingQuery(facts, query.text, query.opinion)
-        again.__dict__.update(query.__dict__)
-        query = again
+        query = query.demanding(more)
     # (2) The box as it was, with the targets as they are now.
     directory = policy.directory
     named = directory.auto if query.facts.model == AUTO else resolve(query.facts.model, directory)

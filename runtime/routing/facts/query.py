@@ -8,6 +8,7 @@ reader in a table; a new dialect is a new row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -104,6 +105,17 @@ class RoutingQuery(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def language(self) -> str | None:
         return language_of(self.text.sample, self.head)
+
+    def changed(self, *, facts: Facts | None = None, opinion: float | None = None) -> RoutingQuery:
+        """The same text with other facts or another opinion. What was read off it already is not read again."""
+        made = RoutingQuery(facts or self.facts, self.text, self.opinion if opinion is None else opinion)
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def demanding(self, more: frozenset[str]) -> RoutingQuery:
+        """The same request with these certificates demanded besides its own."""
+        hints = replace(self.facts.hints, requires=self.facts.hints.requires | more)
+        return self.changed(facts=msgspec.structs.replace(self.facts, hints=hints))
 
     @property
     def already_read(self) -> tuple[str | None, float | None]:

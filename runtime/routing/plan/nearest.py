@@ -168,6 +168,6 @@ def _query(
     query: RoutingQuery, facts: Facts | None = None, opinion: float | None = None, **read: object
 ) -> RoutingQuery:
     """A request with other facts or another opinion, or with a task or a score other than its text has."""
-    moved = RoutingQuery(facts or query.facts, query.text, query.opinion if opinion is None else opinion)
+    moved = query.changed(facts=facts, opinion=opinion)
     moved.__dict__.update({"task": query.task, "score": query.score, **read})
     return moved

@@ -72,3 +72,14 @@ def test_a_long_name_is_kept_cut() -> None:
     """A client's megabyte of name is no megabyte in a record."""
     assert query_of(chat(model="m" * LONGEST_NAME)).facts.model == "m" * LONGEST_NAME
     assert query_of(chat(model="m" * 1_000_000)).facts.model == "m" * LONGEST_NAME + "…"
+
+
+def test_a_request_with_further_demands_keeps_what_is_known_of_it() -> None:
+    """Its own demands, the local model's opinion, and the task and score that were read already."""
+    query = query_of(chat("Prove that there are infinitely many primes.", hearth={"requires": ["zdr"]})).changed(
+        opinion=0.9
+    )
+    read = (query.task, query.score)
+    more = query.demanding(frozenset({"hipaa"}))
+    assert more.facts.hints.requires == {"zdr", "hipaa"} and query.facts.hints.requires == {"zdr"}
+    assert more.opinion == 0.9 and more.already_read == read
