@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import typer
 
-from runtime.cli.client import address_of, client, faults_in_words, refusal
+from runtime.cli.client import address_of, asked
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.launch import HELP
 from runtime.cli.paint import paint_for
@@ -32,7 +32,6 @@ app = typer.Typer(
 Url = Annotated[str | None, typer.Option(help="Ask the runtime at this address, with an admin key in HEARTH_API_KEY.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: JSON.")]
 _PATH = "/hearth/audit"
-_T = TypeVar("_T")
 
 
 class _Listed(msgspec.Struct):
@@ -55,7 +54,7 @@ def verify(
       hearth audit verify --head /mnt/elsewhere/head.json --json
     """
     if url is not None:
-        found = _asked(url, f"{_PATH}/verify", AuditVerdict)
+        found = asked(address_of(url, None, environment()), "GET", f"{_PATH}/verify", AuditVerdict)
     else:
         folder = state_dir(environment()) / "audit"
         try:
@@ -93,7 +92,7 @@ def show(
     """
     if url is not None:
         query = f"?limit={limit}{f'&decision={decision}' if decision else ''}"
-        rows = _asked(url, _PATH + query, _Listed).data
+        rows = asked(address_of(url, None, environment()), "GET", _PATH + query, _Listed).data
     else:
         folder = state_dir(environment()) / "audit"
         try:
@@ -121,13 +120,3 @@ def _line(row: AuditEntry) -> str:
         case _:
             words = msgspec.json.encode(body).decode()
     return f"{row.n}  {at}  {row.kind}  {words}"
-
-
-def _asked(url: str, path: str, kind: type[_T]) -> _T:
-    """The answer of a running runtime. Raises CommandError."""
-    address = address_of(url, None, environment())
-    with client(address) as http, faults_in_words(address):
-        reply = http.get(path)
-    if reply.status_code != 200:
-        raise refusal(reply.status_code, reply.content)
-    return msgspec.json.decode(reply.content, type=kind)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
@@ -23,6 +24,7 @@ from runtime.settings.environment import API_KEY, environment
 from runtime.settings.faults import SettingsError
 from runtime.settings.read import load
 
+_T = TypeVar("_T")
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -131,6 +133,23 @@ def faults_in_words(address: Address) -> Iterator[None]:
         raise CommandError(f"{address.url} cut the answer: {fault}{through}", Exit.CUT) from fault
     except httpx.HTTPError as fault:
         raise CommandError(f"{address.url}: {fault}{through}", Exit.NO_RUNTIME) from fault
+
+
+def asked(address: Address, method: str, path: str, kind: type[_T], body: Any = None) -> _T:
+    """One JSON answer of a running runtime, as `kind`. body: is sent as JSON. Raises CommandError."""
+    with faults_in_words(address), client(address) as http:
+        return answer_of(http.request(method, path, json=body), kind)
+
+
+def answer_of(reply: httpx.Response, kind: type[_T]) -> _T:
+    """Raises CommandError for a refusal, and for an answer that this version does not know."""
+    if reply.status_code != HTTPStatus.OK:
+        raise refusal(reply.status_code, reply.content)
+    try:
+        return msgspec.json.decode(reply.content, type=kind)
+    except msgspec.DecodeError as fault:
+        words = f"{reply.url} does not answer like a Hearth of this version: {fault}"
+        raise CommandError(words, Exit.REFUSED) from fault
 
 
 def refusal(status: int, body: bytes) -> CommandError:

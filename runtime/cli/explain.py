@@ -15,7 +15,7 @@ import msgspec
 import typer
 
 from runtime.cli.cases import BadLine, Case, dialect_of, prompt_body, read_lines, request_body, result_line
-from runtime.cli.client import address_of, client, faults_in_words, refusal, settings_from
+from runtime.cli.client import address_of, answer_of, client, faults_in_words, settings_from
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
 from runtime.cli.streams import as_text
@@ -93,14 +93,7 @@ def _live(stack: ExitStack, url: str | None, config: Path | None, env: Mapping[s
 
     def explain_one(body: RawBody) -> Mapping[str, Any]:
         reply = http.post("/hearth/explain", content=body.raw, headers={"content-type": "application/json"})
-        if reply.status_code != 200:
-            raise refusal(reply.status_code, reply.content)
-        try:
-            shown = msgspec.json.decode(reply.content, type=dict[str, Any])
-        except msgspec.DecodeError as fault:
-            words = f"{address.url} does not answer like a Hearth of this version: {fault}"
-            raise CommandError(words, Exit.REFUSED) from fault
-        return shown
+        return answer_of(reply, dict[str, Any])
 
     return explain_one
 

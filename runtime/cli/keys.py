@@ -8,13 +8,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
 import typer
 
-from runtime.cli.client import Address, address_of, client, faults_in_words, refusal
+from runtime.cli.client import Address, address_of, asked
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.launch import HELP
 from runtime.cli.settings_file import ConfigOption
@@ -38,7 +38,6 @@ Named = Annotated[str, typer.Argument(help="The key's name or id.")]
 _PATH = "/hearth/keys"
 _SPAN = re.compile(r"(\d+)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_T = TypeVar("_T")
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -102,7 +101,7 @@ def create(
     except msgspec.ValidationError as fault:
         raise CommandError(f"the key cannot be made: {fault}", Exit.USAGE) from fault
     with _keys(url, config) as keys:
-        made = NewKey(*keys.create(terms)) if isinstance(keys, KeyStore) else _asked(keys, "POST", _PATH, NewKey, body)
+        made = NewKey(*keys.create(terms)) if isinstance(keys, KeyStore) else asked(keys, "POST", _PATH, NewKey, body)
     _show(made, as_json)
 
 
@@ -115,7 +114,7 @@ def listing(url: Url = None, config: ConfigOption = None, as_json: Json = False)
       hearth keys list --json
     """
     with _keys(url, config) as keys:
-        rows = keys.list() if isinstance(keys, KeyStore) else _asked(keys, "GET", _PATH, _Listed).data
+        rows = keys.list() if isinstance(keys, KeyStore) else asked(keys, "GET", _PATH, _Listed).data
     for row in rows:
         typer.echo(msgspec.json.encode(row).decode() if as_json else _line(row))
 
@@ -139,7 +138,7 @@ def rotate(
         if isinstance(keys, KeyStore):
             made = NewKey(*keys.rotate(named, grace_s))
         else:
-            made = _asked(keys, "POST", f"{_PATH}/{quote(named, safe='')}/rotate", NewKey, {"grace_s": grace_s})
+            made = asked(keys, "POST", f"{_PATH}/{quote(named, safe='')}/rotate", NewKey, {"grace_s": grace_s})
     _show(made, as_json)
 
 
@@ -155,7 +154,7 @@ def revoke(named: Named, url: Url = None, config: ConfigOption = None, as_json: 
         if isinstance(keys, KeyStore):
             record = keys.revoke(named)
         else:
-            record = _asked(keys, "DELETE", f"{_PATH}/{quote(named, safe='')}", KeyRecord)
+            record = asked(keys, "DELETE", f"{_PATH}/{quote(named, safe='')}", KeyRecord)
     typer.echo(msgspec.json.encode(record).decode() if as_json else _line(record))
 
 
@@ -192,15 +191,6 @@ def _keys(url: str | None, config: ConfigOption) -> Iterator[KeyStore | Address]
             raise CommandError(str(fault)) from fault
         except sqlite3.Error as fault:
             raise CommandError(f"the file of keys in {folder} cannot be used: {fault}") from fault
-
-
-def _asked(address: Address, method: str, path: str, kind: type[_T], body: Any = None) -> _T:
-    """The answer of a running runtime. Raises CommandError."""
-    with faults_in_words(address), client(address) as http:
-        reply = http.request(method, path, json=body)
-    if reply.status_code != 200:
-        raise refusal(reply.status_code, reply.content)
-    return msgspec.json.decode(reply.content, type=kind)
 
 
 def _show(made: NewKey, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from runtime.cli.client import Address, address_of, client, faults_in_words, refusal
+from runtime.cli.client import Address, address_of, answer_of, client, faults_in_words
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, paint_for
 from runtime.cli.report import report_lines
@@ -56,14 +56,7 @@ def status(
 
 
 def fetch(http: httpx.Client) -> StatusReport:
-    reply = http.get(_PATH)
-    if reply.status_code != 200:
-        raise refusal(reply.status_code, reply.content)
-    try:
-        return msgspec.json.decode(reply.content, type=StatusReport)
-    except msgspec.DecodeError as fault:
-        words = f"{reply.url} does not answer like a Hearth of this version: {fault}"
-        raise CommandError(words, Exit.REFUSED) from fault
+    return answer_of(http.get(_PATH), StatusReport)
 
 
 def _shown(report: StatusReport, paint: Paint, as_json: bool) -> str:
