@@ -106,8 +106,8 @@ def _targets(fleet: LiveFleet) -> tuple[status.TargetStatus, ...]:
     rows = [
         status.TargetStatus(
             name=name,
-            price_source=price.source or None if (price := backend.target.price) is not None else None,
-            price_date=price.date or None if price is not None else None,
+            price_source=(backend.target.price and backend.target.price.source) or None,
+            price_date=(backend.target.price and backend.target.price.date) or None,
             ttft_ms=round(1000 * ttft_s, 1) if (ttft_s := fleet.ttft_s(name)) is not None else None,
             label=backend.target.label,
             breaker=breakers[name],

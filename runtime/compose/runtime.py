@@ -175,11 +175,15 @@ class Runtime:
         pages |= KeyPages(KeyStore(self._folder, time.time), self.admit).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
         self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
-        self.admit()
+        self._bind_keys()
 
     def admit(self) -> None:
-        """Puts the keys in force. Answers are counted only where a key has a limit on its tokens."""
+        """Reads the keys anew and puts them in force."""
         self.app.policy = access_policy(self.settings, self._folder)
+        self._bind_keys()
+
+    def _bind_keys(self) -> None:
+        """The keys' limits hold for batches too. Answers are counted only where a key has a limit on its tokens."""
         self.lane.owner = self.app.policy.keys.owner
         others = tuple(each for each in self.desk.settled if each != self._count)
         self.desk.settled = (*others, self._count) if self.app.policy.keys.counted else others

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
 from runtime import __version__
+from runtime.routing.facts.hints import Delivery, Priority
 from runtime.server.asgi import JSON, ClientRequest, Page, Pairs
 from runtime.trust.caller import Scope
 
@@ -33,9 +34,9 @@ _HINTS = {
         "requires": {"type": "array", "items": _TEXT},
         "max_cost_usd": {"type": "number", "minimum": 0},
         "ttft_ms": {"type": "number", "exclusiveMinimum": 0},
-        "priority": {"enum": ["interactive", "default", "batch"]},
+        "priority": {"enum": list(get_args(Priority))},
         "session": _TEXT,
-        "delivery": {"enum": ["live", "whole"]},
+        "delivery": {"enum": list(get_args(Delivery))},
         "explain": {"type": "boolean"},
     },
     "additionalProperties": False,

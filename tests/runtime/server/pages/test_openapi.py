@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+from runtime.routing.facts.hints import Hints
 from runtime.server.pages.openapi import OPERATIONS, document
 from runtime.server.routes import SCOPES
 from tests.fakes.door import Setup, opened
@@ -30,3 +32,9 @@ async def test_the_document_is_served_and_each_path_is_answered(tmp_path: Path) 
             for method in methods:
                 answer = await served.client.request(method, path.replace("{id}", "none"), json={})
                 assert answer.status_code != 405 and "nothing is served" not in answer.text, (method, path)
+
+
+def test_the_hints_of_the_document_are_those_that_are_read() -> None:
+    """A hint that is added to one of them and not to the other is found here."""
+    described = document(SCOPES)["components"]["schemas"]["Chat"]["properties"]["hearth"]["properties"]
+    assert set(described) == {each.name for each in dataclasses.fields(Hints)}
