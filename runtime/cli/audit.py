@@ -109,9 +109,9 @@ def _line(row: AuditEntry) -> str:
     demands = f", requires {' '.join(body['requires'])}" if body.get("requires") else ""
     match row.kind:
         case "answer":
-            where = body["target"] or "nowhere"
             box = " on this machine" if body["on_box"] else ""
-            words = f"{body['decision']} answered by {where}{box} ({body['status']}){demands}"
+            where = f"answered by {body['target']}{box}" if body["target"] else "not answered"
+            words = f"{body['decision']} {where} ({body['status']}){demands}"
         case "departure":
             went = f"refused: {body['refused']}" if body["refused"] else "left"
             words = (
