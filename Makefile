@@ -39,8 +39,9 @@ engine: core
 
 test: test-fast test-clients-ci test-engine
 
+# The architecture tests are in `make check`.
 test-fast: dev
-	@$(VENV)/python -m pytest -n auto --dist loadfile -m "not engine and not clients and not slow and not packaging" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadfile --ignore tests/architecture -m "not engine and not clients and not slow and not packaging" $(ARGS)
 
 # Big sizes and soaks: before a release, not on every change.
 test-slow: dev

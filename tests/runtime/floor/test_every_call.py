@@ -267,13 +267,13 @@ async def every_fault(case: Case, nths: range, per_call: int) -> int:
 
 @pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.name)
 async def test_a_fault_at_every_call(case: Case, caplog: pytest.LogCaptureFixture) -> None:
-    """The first two calls of each seam raise, a different error each time: some 3,000 faults over all cases."""
+    """The first call of each seam raises, a different error each time: some 1,500 faults over all cases."""
     caplog.set_level(logging.CRITICAL)
     healthy = scene(case)
     seen = await asked_in_memory(healthy.app, case.path, case.body | {"model": case.model})
     assert seen.status == 200 and not list(complaints(case, seen, healthy.decisions, before_life=False)), seen
     assert healthy.left() == []
-    assert await every_fault(case, range(1, 3), 1) >= 40
+    assert await every_fault(case, range(1, 2), 1) >= 20
 
 
 @pytest.mark.slow

@@ -136,9 +136,9 @@ async def floor_holds(case: Case, folder: Path, nths: range, errors: range) -> i
 async def test_a_fault_at_any_seam_leaves_an_answer_a_record_and_nothing_else(
     case: Case, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each seam raises at its first, second and third call, a different error each time."""
+    """Each seam raises at its first and second call, a different error each time."""
     caplog.set_level(logging.CRITICAL)
-    assert await floor_holds(case, tmp_path, range(1, 4), range(1)) >= 9
+    assert await floor_holds(case, tmp_path, range(1, 3), range(1)) >= 6
 
 
 @pytest.mark.slow

