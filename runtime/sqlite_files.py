@@ -1,4 +1,4 @@
-"""Faults of SQLite files, sorted: another process holds the file, or the file itself is damaged and has to be moved aside."""
+"""SQLite files: their transactions, and their faults: another process holds a file, or it is damaged and moved aside."""
 
 from __future__ import annotations
 
@@ -26,3 +26,16 @@ def set_aside(path: Path) -> Path:
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return place
+
+
+class Transaction:
+    """Commits at the end of its `with`, or takes everything back. sql: a connection without an isolation level."""
+
+    def __init__(self, sql: sqlite3.Connection) -> None:
+        self._sql = sql
+
+    def __enter__(self) -> None:
+        self._sql.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, at: object) -> None:
+        self._sql.execute("COMMIT" if kind is None else "ROLLBACK")

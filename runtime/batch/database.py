@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from runtime.batch.values import Batch, BatchLine, Counts, LineOutcome, LineResult, StoredFile
+from runtime.sqlite_files import Transaction
 
 FILE = "batches.sqlite3"
 VERSION = 1
@@ -81,7 +82,7 @@ class BatchDatabase:
 
     def add_batch(self, batch: Batch, lines: Iterable[BatchLine] = ()) -> None:
         """A new batch, or a known one with its lines. Nothing is stored if reading the lines raises."""
-        with self._transaction():
+        with Transaction(self._sql):
             row = (batch.id, batch.owner, batch.wire, batch.created_at, batch.ended, _encode(batch))
             self._sql.execute(
                 "INSERT INTO batches (id, owner, wire, created_at, ended, doc) VALUES (?, ?, ?, ?, ?, ?)"
@@ -114,7 +115,7 @@ class BatchDatabase:
         return [_counted(row) for row in self._sql.execute(f"{_BATCH} WHERE NOT ended ORDER BY created_at, id")]
 
     def drop_batch(self, id: str) -> None:
-        with self._transaction():
+        with Transaction(self._sql):
             self._sql.execute("DELETE FROM lines WHERE batch = ?", (id,))
             self._sql.execute("DELETE FROM batches WHERE id = ?", (id,))
 
@@ -127,7 +128,7 @@ class BatchDatabase:
 
     def settle(self, batch: str, result: LineResult) -> None:
         """The end of a line, the first that comes."""
-        with self._transaction():
+        with Transaction(self._sql):
             done = self._sql.execute(
                 "UPDATE lines SET outcome = ?, status = ?, request_id = ?, answer = ?, body = NULL"
                 " WHERE batch = ? AND number = ? AND outcome IS NULL",
@@ -138,7 +139,7 @@ class BatchDatabase:
 
     def settle_rest(self, batch: str, outcome: LineOutcome) -> None:
         """Ends every line that has no end yet."""
-        with self._transaction():
+        with Transaction(self._sql):
             query = "UPDATE lines SET outcome = ?, body = NULL WHERE batch = ? AND outcome IS NULL"
             self._count(batch, outcome, self._sql.execute(query, (outcome, batch)).rowcount)
 
@@ -189,26 +190,10 @@ class BatchDatabase:
     def _count(self, batch: str, outcome: LineOutcome, more: int) -> None:
         self._sql.execute(f"UPDATE batches SET {outcome} = {outcome} + ? WHERE id = ?", (more, batch))
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._sql)
-
 
 def _sync(out: BinaryIO) -> None:
     out.flush()
     os.fsync(out.fileno())
-
-
-class _Transaction:
-    """Commits at the end of its `with`, or takes everything back."""
-
-    def __init__(self, sql: sqlite3.Connection) -> None:
-        self._sql = sql
-
-    def __enter__(self) -> None:
-        self._sql.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, value: object, at: object) -> None:
-        self._sql.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
 def _counted(row: tuple[bytes, int, int, int, int, int]) -> Batch:

@@ -6,4 +6,5 @@ chain       one conversation as a walk from its newest turn to its first
 memory      responses in memory, for an hour
 file        responses on disk, for those whose client asked for it
 background  the one thread in which the file is used
+threaded    a database of any kind in such a thread
 """
