@@ -66,6 +66,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, demanded, within)
         query = reading() if len(ask.body.raw) < LARGE else await aside(reading, len(ask.body.raw))
         known = Known(query)
+        if query.facts.hints.requires and query.facts.restricted:
+            desk.planner.remember(query.facts)
         inputs = desk.planner.inputs(query, desk.fleet, ask.arrived, caller=ask.caller.id)
         plan = plan_of(*inputs)
         if plan.undecided:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from runtime.routing.plan.nearest import Change, Inputs, nearest
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
 from runtime.routing.plan.rules import demanded
+
+_MOST_RESTRICTED = 50_000  # conversations whose demands are remembered
 
 
 class Pictured(Protocol):
@@ -37,10 +40,15 @@ class Explanation:
 
 @dataclass(slots=True)
 class Planner:
-    """Holds the policy in force (replaced whole on a reload) and what was learned of the engine's tokenizer."""
+    """Holds the policy in force (replaced whole on a reload), and what was learned of the engine's tokenizer.
+
+    demands: certificates that a turn of a conversation demanded, by `Facts.restricted`. Its later turns demand them too. The
+    latest last; in memory, and bounded.
+    """
 
     policy: RoutingPolicy
     tokens: TokenEstimate = field(default_factory=TokenEstimate)
+    demands: OrderedDict[int, frozenset[str]] = field(default_factory=OrderedDict)
 
     def read(
         self,
@@ -50,15 +58,24 @@ class Planner:
         requires: frozenset[str] = frozenset(),
         within: Within = ALONE,
     ) -> RoutingQuery:
-        """requires: certificates demanded besides those of the hints and the rules. Raises BadHint."""
+        """requires: certificates demanded besides those of the hints, the rules and the conversation. Raises BadHint."""
         hinted = MEMBER in body or any(name.startswith(PREFIX) for name in headers)
         hints = read_hints(body, headers) if hinted else NO_HINTS
         hints = replace(hints, requires=hints.requires | requires) if requires else hints
         query = read_query(dialect, body, hints, headers, self.tokens, within)
-        rules = self.policy.rules
-        if not rules or (more := demanded(query, rules)) <= hints.requires:
-            return query
-        return query.demanding(more)
+        rules, more = self.policy.rules, frozenset[str]()
+        if rules:
+            more = demanded(query, rules)
+        if self.demands and query.facts.continued:
+            more |= self.demands.get(query.facts.restricted, more)
+        return query if more <= hints.requires else query.demanding(more)
+
+    def remember(self, facts: Facts) -> None:
+        """Takes the demands of a request for those of its conversation."""
+        demands, name = self.demands, facts.restricted
+        demands[name] = demands.pop(name, frozenset()) | facts.hints.requires
+        if len(demands) > _MOST_RESTRICTED:
+            demands.popitem(last=False)
 
     def plan(self, query: RoutingQuery, fleet: Pictured, now: float, *, look: bool = False) -> Plan:
         """The plan for a request. look: for an explanation, which changes nothing in the fleet."""

@@ -21,6 +21,7 @@ _HEAD = 512  # characters of a prompt's beginning
 _WORTH = 256  # tokens; a shorter prompt is read in no time, wherever it goes
 LONGEST_NAME = 256  # characters of a model's name; a longer one is kept cut, with an ellipsis
 _CONVERSATIONS = frozenset({"openai_chat", "anthropic_messages", "openai_responses"})
+_COUNTS = "anthropic_count_tokens"
 _FORMATS = frozenset({"response_format", "output_config", "text", "output_format"})  # members that may ask for a format
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
@@ -33,8 +34,9 @@ class Facts(msgspec.Struct, frozen=True):
     last message holds media. attached: characters of text files. plain: tokens of the text for an average tokenizer, which
     is what `TokenEstimate.learn` takes. prefix: a hash, this process's own, of the session's name, or else of the prompt's
     beginning: requests that have it in common share a cached prefix. 0: there is none worth keeping. session: a hash of the
-    conversation's name and its caller's id, 0 for what is no conversation. continued: an earlier turn of it may have been
-    answered. signed: it holds what a model signed or encrypted for itself.
+    conversation's name and its caller's id, 0 for what is no conversation. restricted: the same, also of a count of its tokens
+    and of anything else that names its session: what one of them demands, the later ones demand too. continued: an earlier
+    turn of it may have been answered. signed: it holds what a model signed or encrypted for itself.
     """
 
     dialect: str
@@ -55,6 +57,7 @@ class Facts(msgspec.Struct, frozen=True):
     plain: float = 0.0
     prefix: int = 0
     session: int = 0
+    restricted: int = 0
     continued: bool = False
     signed: bool = False
 
@@ -100,6 +103,7 @@ def facts_of(
     else:
         session = hash((within.caller, scan.opening))
     converses = dialect in _CONVERSATIONS
+    named = converses or bool(hints.session) or dialect == _COUNTS
     listed = isinstance(included, list) and "message.output_text.logprobs" in included
     return Facts(
         dialect=dialect,
@@ -120,7 +124,8 @@ def facts_of(
         plain=scan.plain,
         prefix=session if hints.session else hash(scan.first[:_HEAD]) if scan.plain >= _WORTH else 0,
         session=session if converses else 0,
-        continued=converses and bool(scan.continued or scan.signed or hints.session or within.chain),
+        restricted=session if named else 0,
+        continued=named and bool(scan.continued or scan.signed or hints.session or within.chain),
         signed=scan.signed,
     )
 

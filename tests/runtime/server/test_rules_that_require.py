@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from runtime.settings import Escalation, Rule, When
 from tests.fakes.door import Setup, opened
@@ -35,3 +36,25 @@ async def test_one_that_does_not_match_is_free(tmp_path: Path) -> None:
     async with opened(Setup(local, [plain], Escalation(queue_depth=0), rules=(PATIENTS,)), tmp_path) as door:
         answer = await door.client.post("/v1/chat/completions", json=CHAT)
         assert answer.headers["x-hearth-target"] == "vendor/plain-model"
+
+
+async def test_a_demand_holds_for_the_rest_of_its_conversation(tmp_path: Path) -> None:
+    """For turns that do not repeat it, and for whatever names the same session; not for other conversations."""
+    plain = cloud("plain", *[Turn([whole("from the cloud")])] * 9)
+    local = engine_backend((Turn([whole("from the box")]),) * 9)
+    turns = [*CHAT["messages"], {"role": "assistant", "content": "hello"}, {"role": "user", "content": "and now?"}]
+    asked: list[tuple[Any, str]] = [
+        (CHAT | {"hearth": {"requires": ["hipaa"]}}, "local/small"),
+        (CHAT, "vendor/plain-model"),  # the first turn of another conversation
+        (CHAT | {"messages": turns}, "local/small"),
+        (CHAT | {"hearth": {"session": "s", "requires": ["hipaa"]}}, "local/small"),
+        (CHAT | {"hearth": {"session": "s"}}, "local/small"),
+        (CHAT | {"hearth": {"session": "t"}}, "vendor/plain-model"),
+    ]
+    async with opened(Setup(local, [plain], Escalation(queue_depth=0)), tmp_path) as door:
+        for body, target in asked:
+            answer = await door.client.post("/v1/chat/completions", json=body)
+            assert answer.headers["x-hearth-target"] == target, body
+        counted = await door.client.post("/v1/messages/count_tokens", json={"model": "plain", "messages": turns})
+        assert counted.status_code == 403
+        assert len(plain.lanes[0].hop.calls) == 2

@@ -26,13 +26,13 @@ _MESSAGE: dict[str, Any] = {
 
 @dataclass
 class Vendor:
-    """seen: mark of a prompt -> when its bytes arrived here first and last. fails: share of the calls."""
+    """seen: mark of a prompt -> when its bytes arrived here, and as what: model | upload | count. fails: share of the calls."""
 
     name: str
     fails: float
     random: random.Random
     port: int = 0
-    seen: dict[str, list[float]] = field(default_factory=dict)
+    seen: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -42,11 +42,15 @@ class Vendor:
         with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"(?i)content-length: *(\d+)", head)
+                length = re.search(rb"(?i)\ncontent-length: *(\d+)", head)
                 body = await reader.readexactly(int(length[1])) if length else b""
+                path = head.split(b" ")[1].decode()
+                kind = (
+                    "upload" if path.startswith("/upload/") else "count" if path.endswith("count_tokens") else "model"
+                )
                 for mark in MARK.findall(head + body):
-                    self.seen.setdefault(mark.decode(), []).append(time.monotonic())
-                if not await self._answered(head.split(b" ")[1].decode(), body, writer):
+                    self.seen.setdefault(mark.decode(), []).append((time.monotonic(), kind))
+                if not await self._answered(path, body, writer):
                     break
 
     async def _answered(self, path: str, body: bytes, writer: asyncio.StreamWriter) -> bool:

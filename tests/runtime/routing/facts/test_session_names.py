@@ -72,11 +72,12 @@ def test_the_hint_comes_before_the_chain_and_the_chain_before_the_beginning() ->
 
 
 @pytest.mark.parametrize("dialect", ["openai_completions", "openai_embeddings", "anthropic_count_tokens"])
-def test_what_is_no_conversation_has_no_name(dialect: str) -> None:
-    """With a hint neither."""
+def test_what_is_no_conversation_moves_with_none(dialect: str) -> None:
+    """With a hint neither. The demands of a session hold for it all the same."""
     body = {"model": "auto", "prompt": "x", "input": "x", "messages": [ASKED], "hearth": {"session": "s"}}
     found = read_query(dialect, body, read_hints(body, {}), {}, TokenEstimate()).facts
-    assert (found.session, found.continued) == (0, False)
+    assert found.session == 0
+    assert found.continued and found.restricted == facts(ASKED, caller="", hearth={"session": "s"}).restricted
 
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
