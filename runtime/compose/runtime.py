@@ -19,7 +19,7 @@ from local_models.backend import LocalBackend
 from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
-from runtime.compose.budget import budget_of, dollars_of, put_in_force
+from runtime.compose.budget import budget_of, put_in_force
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
@@ -295,5 +295,4 @@ class Runtime:
             fleet.in_flight,
             self.store.dropped,
             self.chores.views(),
-            dollars_of(self.budget) if fleet.clouds.backends else {},
         )

@@ -118,7 +118,8 @@ class CaseResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """One answer, graded. score: 0 to 1, None without a verdict. words: which check failed and why, or the upstream's error.
 
     case_hash: the case as it was asked. served, fingerprint: the model and the system fingerprint that the answer names.
-    at: unix seconds. decision: the id of its decision record.
+    at: unix seconds. decision: the id of its decision record. versus: of an open-ended case, against the model's own earlier
+    answer: 1 better, 0.5 as good, 0 worse; such a case is in no pass rate.
     """
 
     key: CaseKey
@@ -134,6 +135,7 @@ class CaseResult(msgspec.Struct, frozen=True, omit_defaults=True):
     fingerprint: str = ""
     decision: str = ""
     at: float = 0.0
+    versus: float | None = None
 
 
 RunKind = Literal["nightly", "extra", "reference", "demand", "arrival"]
