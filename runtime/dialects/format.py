@@ -17,8 +17,9 @@ from runtime.contract.events import Event, Stop, TextDelta, ToolCallStart
 from runtime.contract.messages import Format, Message, Request, Role, Text
 from runtime.dialects.meter import garbled
 from runtime.dialects.translating import ANSWER_LIMIT, TranslatingMeter, Writer
+from runtime.wire.child_pool import UncheckedError
 from runtime.wire.json_schema import SchemaViolation
-from runtime.wire.schema_process import SchemaProcess, UncheckedError
+from runtime.wire.schema_process import SchemaProcess
 
 FORMAT_NOT_KEPT = "format_not_kept"  # a failure's code: the same target is not asked again
 _FENCE = "```"

@@ -12,7 +12,8 @@ import select
 import signal
 import struct
 import sys
-from typing import IO, Any
+from collections.abc import Callable
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -61,19 +62,28 @@ def violation(text: str, schema: Any) -> SchemaViolation | None:
     return None if found is None else SchemaViolation(found.message[:_SHOWN], found.json_path[:_SHOWN])
 
 
-def serve(questions: IO[bytes], answers: IO[bytes], limit_s: float, idle_s: float) -> None:
-    """Answers one question after another. Ends by SIGALRM after `limit_s` on one, by itself after `idle_s` without any."""
-    decoder = msgspec.json.Decoder(SchemaQuestion)
+def serve(answer: Callable[[bytes], bytes], limit_s: float, idle_s: float) -> None:
+    """Answers one question after another, from stdin to stdout: the life of a child process.
+
+    Ends by SIGALRM after `limit_s` on one, by itself after `idle_s` without any.
+    """
+    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it closes the pipe
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     while select.select([questions], [], [], idle_s)[0] and (head := questions.read(HEAD.size)):
-        question = decoder.decode(questions.read(HEAD.unpack(head)[0]))
+        question = questions.read(HEAD.unpack(head)[0])
         signal.setitimer(signal.ITIMER_REAL, limit_s)
-        found = msgspec.json.encode(violation(question.text, question.schema))
+        found = answer(question)
         signal.setitimer(signal.ITIMER_REAL, 0)
         answers.write(HEAD.pack(len(found)) + found)
         answers.flush()
 
 
+def answered(question: bytes) -> bytes:
+    """The JSON of the violation, or of null, for the JSON of a `SchemaQuestion`."""
+    asked = msgspec.json.decode(question, type=SchemaQuestion)
+    return msgspec.json.encode(violation(asked.text, asked.schema))
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it closes the pipe
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    serve(sys.stdin.buffer, sys.stdout.buffer, float(sys.argv[1]), float(sys.argv[2]))
+    serve(answered, float(sys.argv[1]), float(sys.argv[2]))

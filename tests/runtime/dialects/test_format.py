@@ -11,8 +11,8 @@ from runtime.contract.events import Event, Stop, TextDelta
 from runtime.contract.failures import Disposition, Kind
 from runtime.contract.messages import Format, Message, Request, Role, Text
 from runtime.dialects.format import CHECKS, FORMAT_NOT_KEPT, Check, CheckedMeter, instructed, repair, unfenced
+from runtime.wire.child_pool import UncheckedError
 from runtime.wire.json_schema import SchemaViolation, violation
-from runtime.wire.schema_process import UncheckedError
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 WANTED = Format(SCHEMA)

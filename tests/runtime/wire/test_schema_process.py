@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from runtime.wire.schema_process import SchemaProcess, UncheckedError
+from runtime.wire.child_pool import UncheckedError
+from runtime.wire.schema_process import SchemaProcess
 
 EVIL = {"type": "string", "pattern": "^(a+)+$"}
 EVIL_TEXT = '"' + "a" * 40 + '!"'

@@ -1,0 +1,104 @@
+"""Grades answers without standing still: checks run in child processes that are killed when they take too long."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+import runtime
+from runtime.quality.golden import python_child
+from runtime.quality.golden.answers import ModelAnswer
+from runtime.quality.golden.check_child import CheckQuestion
+from runtime.quality.golden.checks import CHECKS, MEASURES, PYTHON, Finding, Graded, graded, turned
+from runtime.quality.values import GoldenCase, GoldenCheck, GoldenSet
+from runtime.wire.child_pool import ChildPool, UncheckedError
+
+_LIMIT_S = 5.0  # of one answer's checks
+_PYTHON_S = 20.0  # of one check that the user wrote
+_AT_A_TIME = 2
+_ROOT = str(Path(runtime.__file__).resolve().parents[1])
+_PROGRAM = f"import sys; sys.path.append({_ROOT!r}); from runtime.quality.golden.check_child import main; main()"
+
+Judge = Callable[[GoldenSet, GoldenCase, GoldenCheck, ModelAnswer], Awaitable[Finding]]
+"""Judges a check of the kinds in `checks.JUDGED`. Raises UncheckedError where there is no verdict."""
+
+
+class PythonAnswer(msgspec.Struct, frozen=True):
+    """The verdict that `python_child` writes. fault: the check itself failed."""
+
+    score: float = 0.0
+    words: str = ""
+    fault: str = ""
+
+
+class Grader:
+    """judge: None where no model judges: then a case that needs one has no verdict."""
+
+    def __init__(self, judge: Judge | None = None, *, limit_s: float = _LIMIT_S, python_s: float = _PYTHON_S) -> None:
+        self.judge = judge
+        self._python_s = python_s
+        decode = msgspec.json.Decoder(list[Finding]).decode
+        program = (sys.executable, "-P", "-c", _PROGRAM)
+        self._pool = ChildPool(program, decode, limit_s=limit_s, patience_s=600.0, most_waiting=1000)
+        self._turn = asyncio.Semaphore(_AT_A_TIME)
+
+    async def grade(self, golden: GoldenSet, case: GoldenCase, answer: ModelAnswer) -> Graded:
+        """The grade of an answer. Raises UncheckedError where a check could not be made: that is no verdict."""
+        checks = tuple([each for each in case.checks if each.kind not in MEASURES])
+        plain = tuple([each for each in checks if each.kind in CHECKS])
+        try:
+            asked = msgspec.json.encode(CheckQuestion(plain, answer))
+        except UnicodeError as fault:
+            raise UncheckedError(str(fault)) from fault
+        found = iter(await self._pool.asked(asked) if plain else ())
+        every = []
+        for each in checks:
+            if each.kind in CHECKS:
+                every.append(next(found))
+                continue
+            if each.kind == PYTHON:
+                finding = await self._python(golden, case, each, answer)
+            elif self.judge is not None:
+                finding = await self.judge(golden, case, each, answer)
+            else:
+                raise UncheckedError(f"{each.kind} needs a judge, and none is set")
+            every.append(turned(each, finding))
+        return graded(checks, case.threshold, answer, every)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    async def _python(self, golden: GoldenSet, case: GoldenCase, check: GoldenCheck, answer: ModelAnswer) -> Finding:
+        """One process for one check. It inherits no environment, and so no key."""
+        question: dict[str, Any] = {
+            "source": check.options["source"],
+            "name": check.options["function"],
+            "folder": golden.folder,
+            "answer": answer,
+            "case": {"id": case.id, "body": case.body, "cluster": case.cluster},
+        }
+        program = [sys.executable, "-P", python_child.__file__]
+        async with self._turn:
+            try:
+                done = await asyncio.to_thread(
+                    subprocess.run,
+                    program,
+                    input=msgspec.json.encode(question),
+                    capture_output=True,
+                    timeout=self._python_s,
+                    env={},
+                    check=False,
+                )
+                found = msgspec.json.decode(done.stdout, type=PythonAnswer)
+            except (subprocess.TimeoutExpired, OSError, msgspec.DecodeError, UnicodeError) as fault:
+                raise UncheckedError(f"{check.want} did not end with a verdict: {type(fault).__name__}") from fault
+        if found.fault:
+            raise UncheckedError(f"{check.want} failed: {found.fault}")
+        return replace(Finding(found.score), words=found.words or f"{check.want} does not hold")

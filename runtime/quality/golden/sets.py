@@ -1,0 +1,295 @@
+"""The files of golden sets, read whole: every fault is named with its file and case, before anything runs.
+
+TOML, with `[[case]]` tables; or JSONL, one case a line, whose set's own members stand in a line `{"set": {…}}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runtime.quality.golden.check_shapes import BadCheck, Reading, is_number, is_share, is_text, is_texts, read_check
+from runtime.quality.values import GoldenCase, GoldenSet
+
+MOST_BYTES = 64 << 20  # of a file of a set, and of each file it names
+LARGE_CLUSTER = 0.2
+ENOUGH_CASES = 40
+
+_TASKS = ("code", "extraction", "math", "chat", "summary", "document", "multimodal", "tool")
+_OWN = frozenset({"name", "task", "targets", "requires", "floor", "defaults"})
+_CASE = frozenset({"id", "prompt", "system", "messages", "body", "file", "cluster", "checks", "threshold"})
+# Members of a chat body that may stand beside the prompt; any other belongs into `body`.
+_MEMBERS = frozenset(
+    {
+        "chat_template_kwargs",
+        "frequency_penalty",
+        "guided_choice",
+        "guided_json",
+        "guided_regex",
+        "logit_bias",
+        "max_completion_tokens",
+        "max_tokens",
+        "min_p",
+        "n",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "reasoning_effort",
+        "response_format",
+        "seed",
+        "stop",
+        "structured_outputs",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
+    }
+)
+_NOT_HERE = {
+    "model": "the run names the model",
+    "stream": "answers are taken whole",
+    "hearth": "hints are the run's; `requires` belongs to the set",
+}
+_HEADING = re.compile(r"^\s*\[\[\s*case\s*\]\]", re.MULTILINE)
+
+
+class SetError(Exception):
+    """Files that cannot be used. faults: one sentence each, with file and case."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+def found_files(patterns: Iterable[str], folder: Path) -> list[Path]:
+    """The files that the patterns match, relative ones from `folder`, each once."""
+    found: list[Path] = []
+    for each in patterns:
+        pattern = Path(each).expanduser()
+        base = Path(pattern.anchor) if pattern.is_absolute() else folder
+        found += sorted(base.glob(str(pattern.relative_to(pattern.anchor))))
+    return [file for file in dict.fromkeys(found) if file.is_file()]
+
+
+def read_sets(files: Iterable[Path]) -> list[GoldenSet]:
+    """Every set. Raises SetError with the faults of all files."""
+    sets: list[GoldenSet] = []
+    faults: list[str] = []
+    for file in files:
+        try:
+            sets.append(read_set(file))
+        except SetError as error:
+            faults += error.faults
+    for name, times in Counter(each.name for each in sets).items():
+        if times > 1:
+            where = " and ".join(each.path for each in sets if each.name == name)
+            faults.append(f"two sets have the name {name!r}: {where}")
+    if faults:
+        raise SetError(faults)
+    return sets
+
+
+def read_set(file: Path) -> GoldenSet:
+    """Raises SetError."""
+
+    def read(name: str) -> str:
+        return bounded(file.parent / name)
+
+    try:
+        text = bounded(file)
+    except (OSError, UnicodeError) as fault:
+        raise SetError([f"{file} cannot be read: {fault}"]) from fault
+    written, places = _jsonl(text, file) if file.suffix == ".jsonl" else _toml(text, file)
+    return golden_set(written, places, file, read)
+
+
+def bounded(file: Path) -> str:
+    """A file's text. Raises OSError, UnicodeError."""
+    with file.open(encoding="utf-8") as opened:
+        text = opened.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise OSError(f"{file} is larger than {MOST_BYTES >> 20} MB")
+    return text
+
+
+def _toml(text: str, file: Path) -> tuple[dict[str, Any], list[str]]:
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise SetError([f"{file}: {fault}"]) from fault
+    cases = written.get("case", [])
+    lines = [text.count("\n", 0, each.end()) + 1 for each in _HEADING.finditer(text)]
+    known = isinstance(cases, list) and len(lines) == len(cases)
+    return written, [f"line {line}" for line in lines] if known else []
+
+
+def _jsonl(text: str, file: Path) -> tuple[dict[str, Any], list[str]]:
+    own: dict[str, Any] = {}
+    cases, places, faults = [], [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            case = msgspec.json.decode(line, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError) as fault:
+            faults.append(f"{file} line {number}: {fault}")
+            continue
+        if isinstance(case.get("set"), dict):
+            own |= case["set"]
+        else:
+            cases.append(case)
+            places.append(f"line {number}")
+    if faults:
+        raise SetError(faults)
+    return {"name": file.stem, **own, "case": cases}, places
+
+
+def golden_set(written: Mapping[str, Any], places: Sequence[str], file: Path, read: Reading) -> GoldenSet:
+    """The set of a file's members. places: of each case; empty where they are not known. Raises SetError."""
+    faults = [f"{file}: {words}" for words in _own_faults(written)]
+    defaults = written.get("defaults", {})
+    cases: list[GoldenCase] = []
+    numbered: dict[str, str] = {}
+    for number, each in enumerate(written.get("case", ()) if not faults else ()):
+        place = f"{file}, {places[number] if places else f'case {number + 1}'}"
+        if isinstance(each, Mapping) and is_text(each.get("id")):
+            place = f"{place} ({each['id']})"
+        try:
+            case = golden_case(each, defaults, place, read)
+        except BadCheck as fault:
+            faults.append(f"{place}: {fault}")
+            continue
+        if case.id in numbered:
+            faults.append(f"{place}: the id {case.id!r} is that of {numbered[case.id]} too")
+        numbered[case.id] = place
+        cases.append(case)
+    if not faults and not cases:
+        faults.append(f"{file}: it has no case")
+    if faults:
+        raise SetError(faults)
+    return GoldenSet(
+        written.get("name", file.stem),
+        tuple(cases),
+        digest([case.hash for case in cases]),
+        written.get("task", ""),
+        tuple(written.get("targets", ("*",))),
+        frozenset(written.get("requires", ())),
+        written.get("floor"),
+        str(file),
+        str(file.parent.resolve()),
+        tuple(_warnings(cases)),
+    )
+
+
+def _own_faults(written: Mapping[str, Any]) -> Iterator[str]:
+    """Faults of the members of the set itself."""
+    if unknown := written.keys() - _OWN - {"case"}:
+        yield f"{min(unknown)!r} is no member of a set; those are {', '.join(sorted(_OWN))} and [[case]]"
+    if not is_text(written.get("name", "")) or written.get("name") == "":
+        yield "name is a text"
+    if written.get("task", "") not in ("", *_TASKS):
+        yield f"task is one of {', '.join(_TASKS)}"
+    for name in ("targets", "requires"):
+        if name in written and not is_texts(written[name]):
+            yield f"{name} is a list of names"
+    if "floor" in written and not is_share(written["floor"]):
+        yield "floor is a pass rate between 0 and 1"
+    defaults = written.get("defaults", {})
+    if not isinstance(defaults, Mapping):
+        yield "defaults is a table"
+    elif unknown := defaults.keys() - _MEMBERS - {"checks", "threshold", "system"}:
+        yield f"defaults: {_no_member(min(unknown))}"
+    if not isinstance(written.get("case", []), list):
+        yield "a case is written [[case]]"
+
+
+def _no_member(name: str) -> str:
+    return f"{name} cannot be set: {_NOT_HERE[name]}" if name in _NOT_HERE else f"{name!r} is no member of a case"
+
+
+def golden_case(written: Any, defaults: Mapping[str, Any], place: str, read: Reading) -> GoldenCase:
+    """A case with the set's defaults. Raises BadCheck."""
+    if not isinstance(written, Mapping):
+        raise BadCheck("a case is a table")
+    if unknown := written.keys() - _CASE - _MEMBERS:
+        raise BadCheck(f"{_no_member(min(unknown))}; members of the request may stand in `body`")
+    body = _body(written, defaults, read)
+    listed = [*defaults.get("checks", ()), *written.get("checks", ())]
+    checks = []
+    for number, each in enumerate(listed):
+        try:
+            checks.append(read_check(each, read))
+        except BadCheck as fault:
+            own = number - len(defaults.get("checks", ()))
+            where = f"checks[{own}]" if own >= 0 else f"defaults.checks[{number}]"
+            raise BadCheck(f"{where}: {fault}") from fault
+    if not checks:
+        raise BadCheck("it has no check, so every answer would pass")
+    threshold = written.get("threshold", defaults.get("threshold", 1.0))
+    if not is_number(threshold) or not 0 < threshold <= 1:
+        raise BadCheck("threshold is above 0 and at most 1")
+    id, cluster = written.get("id") or digest(body), written.get("cluster", "")
+    if not is_text(id) or not is_text(cluster):
+        raise BadCheck("id and cluster are texts")
+    return GoldenCase(id, body, tuple(checks), digest([body, checks, threshold]), float(threshold), cluster, place)
+
+
+def _body(written: Mapping[str, Any], defaults: Mapping[str, Any], read: Reading) -> dict[str, Any]:
+    """The chat body of a case. Raises BadCheck."""
+    sources = [name for name in ("prompt", "messages", "body", "file") if name in written]
+    if len(sources) != 1:
+        raise BadCheck(f"it needs one of prompt, messages, body and file, and has {' and '.join(sources) or 'none'}")
+    source, value = sources[0], written[sources[0]]
+    given: dict[str, Any] = {}
+    if source == "file":
+        try:
+            value = msgspec.json.decode(read(value))
+        except (OSError, UnicodeError, TypeError, msgspec.DecodeError) as fault:
+            raise BadCheck(f"the body in {value!r} cannot be read: {fault}") from fault
+    if source in ("body", "file"):
+        if not isinstance(value, Mapping):
+            raise BadCheck(f"{source} is a chat body: a table")
+        given = dict(value)
+    elif source == "prompt":
+        if not is_text(value) or not value.strip():
+            raise BadCheck("prompt is a text")
+        given["messages"] = [{"role": "user", "content": value}]
+    else:
+        given["messages"] = value
+    for name, reason in _NOT_HERE.items():
+        if name in given:
+            raise BadCheck(f"{name} cannot be set: {reason}")
+    messages = given.get("messages")
+    if not isinstance(messages, list) or not messages or not all(isinstance(each, Mapping) for each in messages):
+        raise BadCheck("messages is a list of turns")
+    system = written.get("system", defaults.get("system"))
+    if system is not None and not any(each.get("role") in ("system", "developer") for each in messages):
+        given["messages"] = [{"role": "system", "content": system}, *messages]
+    plain = {name: defaults[name] for name in _MEMBERS & defaults.keys()}
+    own = {name: written[name] for name in _MEMBERS & written.keys()}
+    body: dict[str, Any] = msgspec.to_builtins({**plain, **given, **own})
+    return body
+
+
+def digest(value: Any) -> str:
+    """A short name for a value, the same for equal ones, in whatever order their members are."""
+    return hashlib.blake2b(msgspec.json.encode(value, order="sorted"), digest_size=8).hexdigest()
+
+
+def _warnings(cases: Sequence[GoldenCase]) -> Iterator[str]:
+    if len(cases) < ENOUGH_CASES:
+        words = (
+            f"it has {len(cases)} cases: a target is demoted for {ENOUGH_CASES} or more, for fewer there is advice only"
+        )
+        yield words
+    clusters = Counter(case.cluster for case in cases if case.cluster)
+    for name, size in clusters.most_common(1):
+        if size > LARGE_CLUSTER * len(cases):
+            yield f"{size} of {len(cases)} cases are of the cluster {name!r}: they fail together, which no bound allows for"
