@@ -162,10 +162,9 @@ class _Serving:
         serving = chores.start("server", lambda: server.serve(sockets=[listener]), once=True, vital=True)
         if self._manager.address is not None:
             chores.start(MANAGER, lambda: self._manager.keep(lambda: server.started, lambda: _status(runtime)))
-        chores.start("telemetry", runtime.listen)
-        chores.start("names", runtime.follow_names)
+        for name, work in runtime.background().items():
+            chores.start(name, work)
         chores.start("settings", lambda: watch(settings))
-        chores.start("batches", runtime.lane.run)
         chores.start("reload", reload)
         chores.start("engine", start_engine, once=True)
         stopped = asyncio.create_task(self._stop.wait(), name="hearth: stop")

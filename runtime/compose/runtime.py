@@ -7,7 +7,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from runtime.fleet.fleet import Clouds, LiveFleet
 from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching, direct, resolved
+from runtime.quality.sample.sample import Sample
 from runtime.record.breakers import BreakerFile
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Gauges, Metrics
@@ -152,6 +153,8 @@ class Runtime:
         )
         desk.privacy = settings.privacy
         desk.settled = (*desk.settled, self.audit.waiting.append)
+        self.sample = Sample(self._folder, settings.quality.sample, time.time)
+        desk.sample = self.sample if settings.quality.sample.keep else None
         return desk
 
     def _door(self) -> None:
@@ -211,6 +214,8 @@ class Runtime:
         self.desk.max_body = settings.server.max_body_mb * 1_000_000
         self.desk.metrics.know(self._labels(callable_clouds))
         self.lane.settings = self._files.settings = settings.batch
+        self.sample.settings = settings.quality.sample
+        self.desk.sample = self.sample if settings.quality.sample.keep else None
         self.settings = settings
         self.admit()
         self.reloaded_at = time.time()
@@ -219,6 +224,15 @@ class Runtime:
         """Starts the threads that write decisions and the audit log. `aclose` ends them."""
         self.store.start()
         self.audit.start()
+
+    def background(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """The chores that run as long as the process, by name."""
+        return {
+            "telemetry": self.listen,
+            "names": self.follow_names,
+            "batches": self.lane.run,
+            "sample": self.sample.run,
+        }
 
     async def listen(self) -> None:
         """Takes telemetry and new confidence maps in, until cancelled. The breakers are kept for the next start."""
@@ -252,6 +266,7 @@ class Runtime:
         CHECKS.close()
         self.responses.close()
         self.batches.close()
+        self.sample.close()
         self.budget.close()
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self.audit.close)
@@ -271,6 +286,7 @@ class Runtime:
                 self.batches.trouble,
                 self.audit.trouble,
                 self.budget.trouble,
+                self.sample.trouble,
             ),
         )
         return report(self.desk, self.settings, process)

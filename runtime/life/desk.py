@@ -10,6 +10,7 @@ from runtime.dispatch.candidates import Dispatcher
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.batch_room import BatchRoom
 from runtime.life.planning import Planner
+from runtime.life.sampling import Sampling
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
@@ -20,7 +21,7 @@ _LATEST = 10  # decisions kept at hand for the status
 
 @dataclass(slots=True)
 class Desk:
-    """`planner`, `total_s` and `max_body` change with the settings, between two requests.
+    """`planner`, `total_s`, `max_body` and `sample` change with the settings, between two requests.
 
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
     """
@@ -37,6 +38,7 @@ class Desk:
     max_body: int
     draining: bool = False
     privacy: Privacy = field(default_factory=Privacy)
+    sample: Sampling | None = None
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
     batch_room: BatchRoom = field(init=False)
     settled: tuple[Callable[[Decision], None], ...] = field(init=False)

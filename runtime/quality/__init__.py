@@ -3,5 +3,6 @@
 values     golden sets, results, runs: what the rooms below share
 golden     the files of golden sets, and checks of answers
 runs       runs over golden sets: asked, graded, stored
+sample     kept prompts and answers, redacted, where somebody asked for them
 replay     recorded decisions, made again under other settings
 """

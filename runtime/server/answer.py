@@ -45,15 +45,18 @@ async def answer_body(
     """
     ask = Ask(request.id, dialect, body, request.headers, request.arrived, request.caller, requires, chain)
     sink = ClientSink(request, extra)
+    tap = desk.sample.tap(ask, sink) if desk.sample is not None else None
     try:
         with Presence(request.receive, sink):
-            settled = await live(desk, ask, sink, work)
+            settled = await live(desk, ask, tap or sink, work)
             error = settled.error
             if request.started:
                 # A cut stream ends with an error in the client's dialect, never with its closing mark.
                 await sink.close(dialect.error_event(error) if error is not None else b"")
             elif error is not None:
                 await request.answer(error.status, dialect.error_body(error), (*extra, *_explained(settled, error)))
+            if desk.sample is not None and tap is not None and error is None:
+                desk.sample.offer(tap, settled.decision)
     except asyncio.CancelledError:
         if sink.gone:
             raise ClientGone from None

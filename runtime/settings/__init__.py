@@ -13,6 +13,7 @@ from runtime.settings.secret import Secret
 from runtime.settings.sections.engine import EngineSettings
 from runtime.settings.sections.escalation import Escalation
 from runtime.settings.sections.limits import Budget, Privacy, Records
+from runtime.settings.sections.quality import SampleSettings
 from runtime.settings.sections.routing import Routes, Rule, When
 from runtime.settings.sections.server import Server
 from runtime.settings.sections.targets import PriceSettings, TargetSettings, TargetTimeouts, TimeoutSettings
@@ -35,6 +36,7 @@ __all__ = [
     "Retries",
     "Routes",
     "Rule",
+    "SampleSettings",
     "Secret",
     "Server",
     "Settings",

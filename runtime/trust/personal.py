@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+import msgspec
 
 MOST_CHARACTERS = 4_000_000  # of one request that are looked at
 _DNI = "TRWAGMYFPDXBNJZSQVHLCKE"
@@ -84,6 +87,11 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool] | None], ...] = 
     ("address", re.compile(r"(?i)\b\d{1,4},? (?:bis |ter )?(?:rue|avenue|boulevard|chemin|calle|via|viale) (?:d[eu]s? |la |di )*[A-ZÀ-Ü][\w'-]+"), None),
 )  # fmt: skip
 
+_SECRET = re.compile(
+    r"\b(?:sk|pk|rk|hearth|gh[opsu]|github_pat|glpat|xox[abps]|AKIA|AIza)[-_A-Za-z0-9]{16,}|\bey[\w-]{10,}\.ey[\w-]{10,}\.[\w-]{10,}"
+)
+_DATA = frozenset({"data", "file_data", "b64_json", "encrypted_content", "signature"})  # members of bodies
+
 
 def kinds_in(text: str) -> frozenset[str]:
     """mail, iban, card, phone, tax, passport, record, address: those that the text holds at least once."""
@@ -97,6 +105,36 @@ def kinds_in(text: str) -> frozenset[str]:
             found.add(kind)
             text = text.replace(first.group(), " ")  # the digits of one number are no second one
     return frozenset(found)
+
+
+def redacted(text: str) -> str:
+    """The text with `[kind]` in place of each value that is found, `[secret]` of a key. It does not find everything."""
+    text = _SECRET.sub("[secret]", text)
+    if not any(map(text.__contains__, "0123456789@")):
+        return text
+
+    def replaced(kind: str, right: Callable[[str], bool] | None, found: re.Match[str]) -> str:
+        return f"[{kind}]" if right is None or right(found.group()) else found.group()
+
+    for kind, pattern, right in _KINDS:
+        text = pattern.sub(partial(replaced, kind, right), text)
+    return text
+
+
+def redacted_value(value: Any) -> Any:
+    """A JSON value, or a struct, with each text in it redacted, and without its data URLs and other data."""
+    if isinstance(value, str):
+        return "[data]" if value.startswith("data:") else redacted(value)
+    if isinstance(value, list):
+        return [redacted_value(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            redacted(name): "[data]" if name in _DATA and isinstance(each, str) else redacted_value(each)
+            for name, each in value.items()
+        }
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(value, **redacted_value(msgspec.structs.asdict(value)))
+    return value
 
 
 def kinds_of(body: Any, most: int = MOST_CHARACTERS) -> frozenset[str]:

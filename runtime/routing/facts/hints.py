@@ -34,7 +34,10 @@ class BadHint(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """requires: certificates every candidate must have, lower case. ttft_ms: wanted time to the first token, milliseconds."""
+    """requires: certificates every candidate must have, lower case. ttft_ms: wanted time to the first token, milliseconds.
+
+    sample: the request and its answer may be kept by `[quality.sample]`.
+    """
 
     requires: frozenset[str] = frozenset()
     max_cost_usd: float | None = None
@@ -43,6 +46,7 @@ class Hints:
     session: str | None = None
     delivery: Delivery = "live"
     explain: bool = False
+    sample: bool = True
 
 
 NO_HINTS = Hints()
@@ -150,4 +154,5 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "session": _text,
     "delivery": _one_of("live", "whole"),
     "explain": _flag,
+    "sample": _flag,
 }

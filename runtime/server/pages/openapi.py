@@ -38,6 +38,7 @@ _HINTS = {
         "session": _TEXT,
         "delivery": {"enum": list(get_args(Delivery))},
         "explain": {"type": "boolean"},
+        "sample": {"type": "boolean"},
     },
     "additionalProperties": False,
 }

@@ -10,12 +10,13 @@ from runtime.settings.kinds import Amount, Count, Days, Dollars, Names, Share, T
 from runtime.settings.sections.section import Section
 
 
-class Sample(Section):
+class SampleSettings(Section):
     """Kept prompts and answers, redacted, for the judge and for calibration."""
 
     keep: bool = Field(default=False, description="keep some")
     share: Share = Field(default=0.01, description="share of requests that are kept")
     days: Days = Field(default=14, description="days they are kept")
+    max: Count = Field(default=5_000, description="most that are kept; the oldest go first")
 
 
 class Quality(Section):
@@ -33,4 +34,4 @@ class Quality(Section):
     judge: str = Field(default="", description="PROVIDER/MODEL that judges; empty: none")
     weekly: Count = Field(default=100, description="pairs judged per week")
     weekly_usd: Dollars = Field(default=5.0, description="most dollars per week for the judge")
-    sample: Sample = Field(default=Sample(), description="kept prompts and answers")
+    sample: SampleSettings = Field(default=SampleSettings(), description="kept prompts and answers")

@@ -33,7 +33,6 @@ def test_each_pending_key_is_named_when_it_is_set() -> None:
     [
         ("HEARTH_QUALITY__SETS", '["a.toml"]', "quality.sets"),
         ("HEARTH_MODELS__SMALL", '{"model": "m", "load": "manual"}', "models.small.model"),
-        ("HEARTH_QUALITY__SAMPLE__KEEP", "true", "quality.sample.keep"),
         ("HEARTH_FLEET__PEERS", "dns:hearth.internal:8000", "fleet.peers"),
     ],
 )

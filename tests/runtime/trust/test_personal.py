@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runtime.trust.personal import kinds_in, kinds_of
+from runtime.trust.personal import kinds_in, kinds_of, redacted, redacted_value
 
 # Numbers that authorities and vendors publish as examples, in sentences of several languages.
 HOLDING = {
@@ -72,3 +72,13 @@ def test_no_text_takes_longer_than_its_length(text: str) -> None:
 
     short, long = (min(taken(text[: len(text) // part]) for _ in range(3)) for part in (4, 1))
     assert long < 12 * short + 0.05
+
+
+def test_a_redacted_text_holds_none_of_what_was_found() -> None:
+    """The rest stays word for word."""
+    for kind, text in [(kind, each) for kind, texts in HOLDING.items() for each in texts]:
+        left = redacted(text)
+        assert kind not in kinds_in(left), left
+    assert redacted("order 4111 1111 1111 1112, call me") == "order 4111 1111 1111 1112, call me"
+    value = {"a": ["mail x@example.org", 1, None], "data": "AAAA", "url": "data:image/png;base64,AAAA"}
+    assert redacted_value(value) == {"a": ["mail [mail]", 1, None], "data": "[data]", "url": "[data]"}
