@@ -22,5 +22,6 @@ class Reason(StrEnum):
     ENGINE_DOWN = "engine_down"
     REQUIRES = "requires"
     BUDGET = "budget"
+    QUALITY = "quality"
     SESSION = "session"
     FALLBACK = "fallback"

@@ -216,6 +216,8 @@ class Candidates(msgspec.Struct, eq=False):
             outcome.words = left.message if moved is Reason.TTFT else f"the engine began to answer, and {left.message}"
         if outcome.failed and turn.target.local and any(failure.kind is Kind.SPENT for _, failure in outcome.failed):
             reason, dropped = Reason.BUDGET, (*dropped, Reason.BUDGET)
+        if turn.target.name in run.plan.demoted and Reason.QUALITY not in run.plan.degraded:
+            dropped = (*dropped, Reason.QUALITY)  # the better ones failed, and this one failed its golden set
         outcome.target, outcome.reason, outcome.dropped = turn.target, reason, dropped
         degraded = (*run.plan.degraded, *dropped)
         await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded))

@@ -24,6 +24,7 @@ from runtime.load.shares import Shares
 from runtime.money.budget import BudgetLedger
 from runtime.money.prefixes import PrefixLedger
 from runtime.routing.facts.facts import Facts
+from runtime.routing.plan.demotion import NO_DEMOTIONS
 from runtime.routing.plan.names import Lent
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.settings import Escalation
@@ -68,6 +69,7 @@ class LiveFleet:
         self.prefixes = PrefixLedger()
         self.budget: BudgetLedger | None = None  # None: nothing is limited
         self.shares = Shares()
+        self.demoted = NO_DEMOTIONS
         self.cloud_share = CloudShare(escalation.cloud_share, tuple(escalation.thresholds.values()))
         self._lanes = Lanes(escalation, clock, alone=alone)
         self._clock = clock
@@ -106,7 +108,7 @@ class LiveFleet:
         session = self.prefixes.session(facts.session, now) if facts.continued and facts.session else None
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
-            return Fleet(self._local_down(now), states, session, self.cloud_share.shift)
+            return Fleet(self._local_down(now), states, session, self.cloud_share.shift, self.demoted)
         load = self._lanes.judged(ready, facts, now, look=look)
         local = LocalState(
             self.local.target if self._price is None else replace(self.local.target, price=self._price),
@@ -117,7 +119,7 @@ class LiveFleet:
             alone=not load.reading.backlog_s,
             share=self.shares.room(caller) if caller else 0.0,
         )
-        return Fleet(local, states, session, self.cloud_share.shift)
+        return Fleet(local, states, session, self.cloud_share.shift, self.demoted)
 
     def ttft_s(self, name: str) -> float | None:
         """A configured target's time to a first token, as a decision sees it."""

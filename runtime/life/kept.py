@@ -13,6 +13,7 @@ import msgspec
 from runtime.contract.reasons import Reason
 from runtime.contract.session import Session
 from runtime.routing.facts.facts import Facts
+from runtime.routing.plan.demotion import DemotedFor
 from runtime.settings import Escalation, When
 
 LIMITS = ("queue_limit", "kv_limit", "gpu_limit", "ttft_ms", "release")
@@ -41,7 +42,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     behind an open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rule that
     matched and of those looked at before it. order, reason, code: what was decided, by names; first: the label of the first
     candidate. session: the conversation it continued. ttft_s: times to a first token of the targets, where they were weighed.
-    shift: of the complexity thresholds, by `cloud_share`.
+    shift: of the complexity thresholds, by `cloud_share`. demoted: for its task, by name in the picture.
     """
 
     facts: Facts
@@ -61,6 +62,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     session: Session | None = None
     ttft_s: Mapping[str, float] = {}
     shift: float = 0.0
+    demoted: Mapping[str, DemotedFor] = {}
 
 
 def mark(when: When) -> str:

@@ -14,6 +14,7 @@ from runtime.life.kept import Kept, KeptEngine, limits_of
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Considered, Decision, milliseconds
 from runtime.routing.facts.query import RoutingQuery
+from runtime.routing.plan.demotion import of_task
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
 from runtime.routing.plan.rules import first_match
@@ -143,4 +144,5 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         fleet.session,
         {name: each.ttft_s for name, each in fleet.targets.items() if each.ttft_s is not None} if weighs else {},
         fleet.shift,
+        of_task(fleet.demoted, query.task) if fleet.demoted and not plan.pinned else {},
     )

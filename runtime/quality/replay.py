@@ -26,6 +26,7 @@ from runtime.life.planning import IdleFleet
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Decision
 from runtime.routing.facts.query import PromptText, RoutingQuery
+from runtime.routing.plan.demotion import ALL_TASKS, NO_DEMOTIONS
 from runtime.routing.plan.names import AUTO, Auto, Lent, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
@@ -100,7 +101,7 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
         states[name] = TargetState(target, available=False, why=why, absent=True)
     local = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)
     shift = kept.shift if policy.escalation.cloud_share else 0.0
-    fleet = Fleet(local, states, kept.session, shift)
+    fleet = Fleet(local, states, kept.session, shift, {ALL_TASKS: kept.demoted} if kept.demoted else NO_DEMOTIONS)
     return plan(query, named, fleet, dataclasses.replace(policy, rules=tuple(rules)), 0.0)
 
 

@@ -17,6 +17,7 @@ from runtime.contract.pressure import CALM, Pressure
 from runtime.contract.reasons import Reason
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.query import RoutingQuery
+from runtime.routing.plan.demotion import NO_DEMOTIONS
 from runtime.routing.plan.names import Auto, Named
 from runtime.routing.plan.picture import Fleet
 from runtime.routing.plan.plan import EXTRACTION, Plan, RoutingPolicy, plan
@@ -147,6 +148,10 @@ def moved_box(inputs: Inputs, made: Plan) -> Iterator[Move]:
         changed = replace(state, available=not first, absent=False, why=words)
         moved = inputs._replace(fleet=replace(fleet, targets={**fleet.targets, name: changed}))
         yield Move(words, _FURTHER + 0.1 if first else 0.4, moved)
+
+    # (4) No demotion.
+    if made.demoted or made.reason is Reason.QUALITY:
+        yield Move("no target demoted", 0.5, inputs._replace(fleet=replace(fleet, demoted=NO_DEMOTIONS)))
 
 
 def moved_settings(inputs: Inputs, made: Plan) -> Iterator[Move]:

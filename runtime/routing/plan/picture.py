@@ -11,6 +11,7 @@ import msgspec
 from runtime.contract.pressure import CALM, Pressure
 from runtime.contract.session import Session
 from runtime.contract.targets import Target
+from runtime.routing.plan.demotion import NO_DEMOTIONS, Demotions
 
 
 class LocalState(msgspec.Struct, frozen=True):
@@ -57,10 +58,11 @@ class TargetState(msgspec.Struct, frozen=True):
 class Fleet(msgspec.Struct, frozen=True):
     """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is
     planned. session: the conversation that the request continues; None if it begins one, or its earlier turns are not known.
-    shift: of the complexity thresholds, by `cloud_share`.
+    shift: of the complexity thresholds, by `cloud_share`. demoted: targets that failed their golden sets.
     """
 
     local: LocalState | None = None
     targets: Mapping[str, TargetState] = msgspec.field(default_factory=dict)
     session: Session | None = None
     shift: float = 0.0
+    demoted: Demotions = NO_DEMOTIONS

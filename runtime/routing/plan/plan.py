@@ -13,11 +13,12 @@
    10 load        queue depth, KV cache, GPU, predicted TTFT
    11 waiting     what a later first token costs by `wait_usd_per_s` is more than what the target costs
 
-The first line that applies says where a request goes. A conversation whose beginning is in a cloud's prompt cache stays there
-if moving, by lines 5, 7 and 9 to 11 or for want of any, would cost more than staying: reason `session` again. Hard
-constraints filter every line: a target that fails one is no candidate, whatever names it. Local is first if nothing applies,
-with the fitting route behind it, and last if something does and it is able. A rule that names only "local" keeps its requests
-on the box, failures included.
+A target that failed the golden set of the request's task stands behind every able one that did not: reason `quality` where
+that changes who is asked first. The first line that applies says where a request goes. A conversation whose beginning is in a
+cloud's prompt cache stays there if moving, by lines 5, 7 and 9 to 11 or for want of any, would cost more than staying: reason
+`session` again. Hard constraints filter every line: a target that fails one is no candidate, whatever names it. Local is first
+if nothing applies, with the fitting route behind it, and last if something does and it is able. A rule that names only "local"
+keeps its requests on the box, failures included.
 
 Pure: `now` is the only clock. Breakers, ledgers and prices come in as values.
 """
@@ -37,7 +38,9 @@ from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
 from runtime.routing.confidence import ConfidenceMap, EarlyLook
 from runtime.routing.facts.query import RoutingQuery
+from runtime.routing.plan.demotion import DemotedFor, of_task, ranked
 from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
+from runtime.routing.plan.made import Candidate, Plan, Rejected, weakened
 from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
 from runtime.routing.plan.opinion import HARD, can_be_asked, in_band
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -69,46 +72,6 @@ _GENERATING = frozenset({"openai_chat", "openai_completions", "openai_responses"
 NO_TARGET = "no_target"  # degraded: it would have left the box, and no target could take it
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """target: as it was when the plan was made, whatever a reload does to its name. words: why it stands here, with numbers."""
-
-    target: Target
-    reason: Reason
-    words: str
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """A target that is no candidate, with its first obstacle."""
-
-    target: Target
-    reason: Reason
-    words: str
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """Candidates, best first, or a refusal.
-
-    pinned: the target may be retried and never replaced. look: at the engine's answer as it begins, where that may send
-    the request to the candidates behind it. move: the second look at a request while it waits for the engine.
-    undecided: the local model's opinion, which was not asked, would decide; the plan is that of the score alone.
-    free: to stay or to leave, as `cloud_share` counts it; False while that is off.
-    degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is the same.
-    """
-
-    candidates: tuple[Candidate, ...]
-    reason: Reason
-    words: str
-    degraded: tuple[str, ...] = ()
-    refusal: PlanRefusal | None = None
-    considered: tuple[Rejected, ...] = ()
-    pinned: bool = False
-    advice: str = ""
-    look: EarlyLook | None = None
-    move: LateMove | None = None
-    undecided: bool = False
-    free: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class RoutingPolicy:
     """The settings that decide. confidence: the map of the engine's model; None where none was made.
@@ -130,7 +93,7 @@ class RoutingPolicy:
 class _Case(msgspec.Struct, frozen=True):
     """The material of one decision. obstacles: of every target by name, those of the engine under "local".
 
-    full: the refusal of a request that only the engine could take, if its queue is full.
+    full: the refusal of a request that only the engine could take, if its queue is full. demoted: for the request's task.
     """
 
     query: RoutingQuery
@@ -139,6 +102,7 @@ class _Case(msgspec.Struct, frozen=True):
     now: float
     obstacles: Mapping[str, list[Obstacle]]
     full: PlanRefusal | None
+    demoted: Mapping[str, DemotedFor]
 
     def able(self, name: str) -> bool:
         """True if no certain obstacle stands between the request and a target."""
@@ -174,13 +138,15 @@ class _Case(msgspec.Struct, frozen=True):
         if session is None:
             return None
         name = LOCAL if session.home == self.policy.directory.local else session.home
+        if name in self.demoted and not self.query.facts.signed:
+            return None
         return name if self.able(name) and self.target(name).label == session.label else None
 
     def free(self, wish: _Wish | None) -> bool:
         """True if the request may stay and may leave: no demand on its place, an able engine, and an able target."""
         if self.policy.escalation.mode != "act" or self.query.facts.dialect == "openai_embeddings":
             return False
-        if not self.able(LOCAL) or (wish is not None and wish.reason not in _FREE):
+        if not self.able(LOCAL) or LOCAL in self.demoted or (wish is not None and wish.reason not in _FREE):
             return False
         return any(map(self.able, self.route(scored=True)))
 
@@ -240,7 +206,8 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
         # A caller with less than an equal share of what may wait is not refused for what others sent.
         if local.predicted_ttft_s >= longest and local.share * longest < local.predicted_ttft_s:
             full = queue_full(local, longest)
-    case = _Case(query, fleet, policy, now, obstacles, full)
+    demoted = of_task(fleet.demoted, query.task) if fleet.demoted and pinned is None else {}
+    case = _Case(query, fleet, policy, now, obstacles, full, demoted)
     if pinned is not None:
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
     home = _Wish(Reason.DEFAULT, "batch work stays on the box", (LOCAL,))
@@ -248,6 +215,7 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
     if fleet.session is not None and (wish is None or wish.reason not in _FIRM):
         wish = _held(case, wish)
     made = _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
+    made = weakened(made, demoted) if demoted else made
     hangs = policy.escalation.classifier != "off" and _hangs_on_an_opinion(case, wish)
     made = replace(made, undecided=True) if hangs else made
     return replace(made, free=True) if policy.escalation.cloud_share and case.free(wish) else made
@@ -356,7 +324,10 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     chosen = wish or _Wish(Reason.DEFAULT, calm, (LOCAL, *case.route()))
     # (1) The able ones of the chain, and the engine behind them if the chain does not place it.
     chain = chosen.chain if chosen.strict or LOCAL in chosen.chain else (*chosen.chain, LOCAL)
-    able = [case.target(name) for name in dict.fromkeys(chain) if case.able(name)]
+    names = [name for name in dict.fromkeys(chain) if case.able(name)]
+    if case.demoted:
+        chosen, names = _by_quality(case, chosen, names)
+    able = [case.target(name) for name in names]
     rejected = case.rejected(case.obstacles)
     # (2) None is able.
     if not able:
@@ -364,11 +335,12 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     # (3) Somebody off the box is able, first or behind the engine.
     if len(able) > 1 or not able[0].local:
         behind = [Candidate(target, Reason.FALLBACK, f"behind {able[0].name}") for target in able[1:]]
-        look = _look(case) if wish is None else None
+        stays = wish is None and able[0].local and names[1] not in case.demoted
+        look = _look(case) if stays else None
         words = f"{chosen.words}; it leaves if its early confidence is below {look.least:g}" if look else chosen.words
         candidates = (Candidate(able[0], chosen.reason, words), *behind)
         move = None
-        if able[0].local and wish is None and case.query.facts.stream:
+        if stays and case.query.facts.stream:
             state, wanted = case.fleet.targets[able[1].name], case.query.facts.hints.ttft_ms
             limit_ms = min(case.policy.escalation.ttft_ms, wanted or math.inf)
             move = LateMove(limit_ms / 1000, UNSEEN_TTFT_S if state.ttft_s is None else state.ttft_s)
@@ -385,10 +357,25 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     return Plan((Candidate(able[0], reason, words),), reason, words, degraded, considered=rejected)
 
 
+def _by_quality(case: _Case, wish: _Wish, names: list[str]) -> tuple[_Wish, list[str]]:
+    """The wish and the able targets, with the demoted ones behind the others. A full engine moves up before nobody."""
+    kept = names[:1] if wish.reason is Reason.SESSION and case.query.facts.signed else []
+    order = [*kept, *ranked(names[len(kept) :], case.demoted, LOCAL if case.full else "")]
+    if order == names or order[0] == names[0]:
+        return wish, order
+    words = f"{case.target(names[0]).label} is {case.demoted[names[0]].words}; {wish.words}"
+    return replace(wish, reason=Reason.QUALITY, words=words), order
+
+
 def _hangs_on_an_opinion(case: _Case, wish: _Wish | None) -> bool:
     """True if nothing but the score decides, it is near its threshold, and the engine can be asked for its opinion."""
     escalation, query, local = case.policy.escalation, case.query, case.fleet.local
-    if local is None or escalation.mode == "off" or (wish is not None and wish.reason is not Reason.COMPLEXITY):
+    if (
+        local is None
+        or LOCAL in case.demoted
+        or escalation.mode == "off"
+        or (wish is not None and wish.reason is not Reason.COMPLEXITY)
+    ):
         return False
     if not (case.policy.directory.order and case.able(LOCAL) and can_be_asked(query, local, local.target)):
         return False
@@ -417,6 +404,10 @@ def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
         advice = (
             f"would have gone to {able[0]} {cause}" if able else f"would have left {cause}, but no target can take it"
         )
+    elif mode == "advise" and LOCAL in case.demoted:
+        better = [name for name in case.route() if case.able(name) and name not in case.demoted]
+        cause = f"({Reason.QUALITY}: the local model is {case.demoted[LOCAL].words})"
+        advice = f"would have gone to {better[0]} {cause}" if better else ""
     if not case.able(LOCAL):
         return replace(case.refused(LOCAL), advice=advice)
     if case.full:

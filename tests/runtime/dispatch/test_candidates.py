@@ -12,6 +12,7 @@ from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import Capabilities, Timeouts
 from runtime.fleet.breaker import BreakerState
+from runtime.routing.plan.demotion import DemotedFor
 from runtime.settings import Retries
 from tests.fakes.box import LEAVE, Box, MemorySink
 from tests.fakes.upstream import CUT, HANG, RESET, ROLE, Gate, Turn, chunk, cloud, engine_backend, error, told, whole
@@ -41,6 +42,21 @@ async def test_the_first_candidate_answers_for_the_plans_reason() -> None:
     box = leaving(cloud("first", FINE))
     _, sink = await box.live(box.ask(stream=True))
     assert sink.head is not None and sink.head.reason is Reason.QUEUE_DEPTH
+
+
+async def test_a_demoted_target_that_answers_in_the_end_is_marked() -> None:
+    """It stands last; where the better ones fail it answers, and the header and the record say so."""
+    words = DemotedFor("demoted since 27 Nov: 64 of 80 against 74", 0.8)
+    box = leaving(cloud("first", FINE), cloud("second", error(401)), local=error(401))
+    box.fleet.demoted = {"": {"first": words}}
+    settled, sink = await box.live(box.ask(stream=True))
+    assert next(row.target for row in settled.decision.considered) == "vendor/second-model"
+    assert sink.head is not None and sink.head.target.name == "first"
+    assert sink.head.degraded == settled.decision.degraded == ("quality",)
+    healthy = leaving(cloud("first", FINE), cloud("second", error(401)))
+    healthy.fleet.demoted = {"": {"second": words}}
+    _, sink = await healthy.live(healthy.ask(stream=True))
+    assert sink.head is not None and sink.head.degraded == ()
 
 
 async def test_a_postponed_retry_after_is_waited_out_when_everybody_failed() -> None:

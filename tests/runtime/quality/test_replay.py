@@ -20,6 +20,7 @@ from runtime.life.settled import kept_of
 from runtime.quality.replay import Unanswerable, replayed, report
 from runtime.record.decisions import Decision
 from runtime.routing.facts.query import RoutingQuery
+from runtime.routing.plan.demotion import DemotedFor
 from runtime.routing.plan.names import Pinned, resolve
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
@@ -69,6 +70,25 @@ def test_the_same_settings_give_the_same_decision(query: RoutingQuery, box: tupl
     fleet, policy = box
     plan, kept = kept_after(query, fleet, policy)
     assert decided(replayed(kept, marked(policy), idle(fleet))) == decided(plan)
+
+
+@settings(max_examples=50, **CALM)
+@given(
+    queries,
+    boxes(),
+    st.sampled_from(["", "code", "chat", "extraction"]),
+    st.lists(st.sampled_from(["local", "claude", "gemini"])),
+)
+def test_a_demotion_of_that_moment_is_in_the_record(
+    query: RoutingQuery, box: tuple[Fleet, RoutingPolicy], task: str, names: list[str]
+) -> None:
+    """The same order, reason and words of the candidates."""
+    gone = {task: {name: DemotedFor(f"demoted for {task}: 64 of 80 against 74", 0.8) for name in names}}
+    fleet, policy = msgspec.structs.replace(box[0], demoted=gone), box[1]
+    plan, kept = kept_after(query, fleet, policy)
+    again = replayed(kept, marked(policy), idle(fleet))
+    assert decided(again) == decided(plan)
+    assert (again.degraded, again.demoted) == (plan.degraded, plan.demoted)
 
 
 @settings(max_examples=200, **CALM)
