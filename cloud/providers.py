@@ -206,3 +206,6 @@ PROVIDERS = {
 }
 
 NAMES = frozenset(PROVIDERS)
+
+# Providers that the conventions of OpenTelemetry call otherwise.
+TELEMETRY_NAMES = {"gemini": "gcp.gemini"}

@@ -26,6 +26,7 @@ from runtime.compose.engine import engine_spec, second_usd, secret_names
 from runtime.compose.placement import noted
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
+from runtime.compose.telemetry import OutgoingTelemetry
 from runtime.contract.engine import Engine
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
@@ -138,13 +139,15 @@ class Runtime:
 
     def _desk(self, settings: Settings, decides: RoutingPolicy, callable_clouds: Clouds) -> Desk:
         """The desk over the fleet. Each settled decision is a record of the audit log too."""
-        effects = Effects(time.monotonic, random.random, asyncio.sleep, self._fetching)
+        metrics = Metrics(self._reading, self._labels(callable_clouds))
+        self.telemetry = OutgoingTelemetry(settings, self._env, self.guard, metrics.families)
+        effects = Effects(time.monotonic, random.random, asyncio.sleep, self._fetching, trace=self.telemetry.trace)
         desk = Desk(
             planner=Planner(decides),
             dispatcher=Dispatcher(self.fleet, settings.retries, effects),
             fleet=self.fleet,
             store=self.store,
-            metrics=Metrics(self._reading, self._labels(callable_clouds)),
+            metrics=metrics,
             ids=DecisionIds(time.time, secrets.randbits(20)),
             clock=time.monotonic,
             wall=time.time,
@@ -152,7 +155,7 @@ class Runtime:
             max_body=settings.server.max_body_mb * 1_000_000,
         )
         desk.privacy = settings.privacy
-        desk.settled = (*desk.settled, self.audit.waiting.append)
+        desk.settled = (*desk.settled, self.audit.waiting.append, *self.telemetry.settled)
         self.sample = Sample(self._folder, settings.quality.sample, time.time)
         desk.sample = self.sample if settings.quality.sample.keep else None
         return desk
@@ -221,9 +224,10 @@ class Runtime:
         self.reloaded_at = time.time()
 
     def record(self) -> None:
-        """Starts the threads that write decisions and the audit log. `aclose` ends them."""
+        """Starts the threads that write decisions and the audit log, and send telemetry. `aclose` ends them."""
         self.store.start()
         self.audit.start()
+        self.telemetry.start()
 
     def background(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """The chores that run as long as the process, by name."""
@@ -268,6 +272,7 @@ class Runtime:
         self.batches.close()
         self.sample.close()
         self.budget.close()
+        await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self.audit.close)
 
@@ -287,6 +292,7 @@ class Runtime:
                 self.audit.trouble,
                 self.budget.trouble,
                 self.sample.trouble,
+                self.telemetry.trouble,
             ),
         )
         return report(self.desk, self.settings, process)
@@ -311,4 +317,5 @@ class Runtime:
             fleet.in_flight,
             self.store.dropped,
             self.chores.views(),
+            self.telemetry.dropped,
         )

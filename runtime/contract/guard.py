@@ -24,6 +24,7 @@ class Way(StrEnum):
     MEDIA = "media"  # a client's address, fetched
     WEIGHTS = "weights"  # a model's files
     PRICES = "prices"  # a newer price list
+    TELEMETRY = "telemetry"  # spans and counters, without any prompt or answer
 
 
 class Cargo(msgspec.Struct, frozen=True):

@@ -178,7 +178,7 @@ class Attempt:
             taken = ledger.claim(fresh, facts.max_tokens, self._clock, whole=not streamed, prefix=facts.prefix)
             with taken as work:
                 self._work = work
-                failure = await self._relayed(asked, waits)
+                failure = await self._relayed(asked, waits, started)
                 if failure is None:
                     work.tokens(meter.tokens, self._clock())
                     work.done(meter.usage)
@@ -190,7 +190,7 @@ class Attempt:
             self._book(started, result, failure)
         return failure
 
-    async def _relayed(self, asked: Asked, waits: float) -> Failure | None:
+    async def _relayed(self, asked: Asked, waits: float, started: float) -> Failure | None:
         times, left, meter = self._turn.target.timeouts, self._left, asked.meter
         # The engine's time to a first token runs from its predicted start of service. Of a whole answer of the engine nothing
         # is heard until its end; a cloud's that cannot be streamed is no generation, and its head comes soon.
@@ -204,6 +204,11 @@ class Attempt:
                     self._timer = loop.call_later(self._turn.move.first_s, self._look_again, self._turn.move, alarm)
                 away = not self._turn.target.on_box
                 call = structs.replace(asked.call, cargo=self._cargo) if away else asked.call
+                trace = self._run.effects.trace
+                if trace is not None and (self._turn.target.local or trace.everywhere):
+                    since = milliseconds(started - self._job.arrived)
+                    own = trace.headers(self._job.id, self._job.headers, since)
+                    call = structs.replace(call, headers=(*call.headers, *own))
                 reply = await self._lane.hop.open(call, connect_s=times.connect)
                 try:
                     failure = await self._read(reply, asked, alarm, now + left)

@@ -25,6 +25,7 @@ from runtime.dialects.seam import Dialect
 from runtime.fleet.fleet import LiveFleet
 from runtime.media.fetching import Fetching
 from runtime.record.decisions import Exchange
+from runtime.record.traces.context import TraceIds
 from runtime.routing.confidence import EarlyLook
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.plan import Plan
@@ -106,13 +107,17 @@ class Outcome(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The window on the world. clock: monotonic seconds. random: [0, 1). fetching: media by address. wall: unix seconds."""
+    """The window on the world. clock: monotonic seconds. random: [0, 1). fetching: media by address. wall: unix seconds.
+
+    trace: the context of a request that goes on to its targets; None where none does.
+    """
 
     clock: Callable[[], float]
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     fetching: Fetching | None = None
     wall: Callable[[], float] = time.time
+    trace: TraceIds | None = None
 
 
 class Run(msgspec.Struct):

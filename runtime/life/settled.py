@@ -13,6 +13,7 @@ from runtime.life.ask import Ask
 from runtime.life.kept import Kept, KeptEngine, limits_of
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Considered, Decision, milliseconds
+from runtime.record.traces.context import PARENT, parent_of
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.demotion import of_task
 from runtime.routing.plan.nearest import Inputs
@@ -44,12 +45,13 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
     question to the local model.
     """
     query, plan, kept, kinds = known
-    facts = query.facts if query is not None else None
+    facts, headers = (query.facts if query is not None else None), ask.headers
     exchanges, meter = outcome.exchanges, outcome.meter
     paid = (*exchanges, outcome.judged) if outcome.judged is not None else exchanges
     costs = [round(each.cost_usd * MICRO) for each in paid if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
     words = outcome.words or (plan.words if plan is not None else "")
+    weakened = plan.degraded if plan is not None else ()
     task, score = query.already_read if query is not None else (None, None)
     return Decision(
         id=ask.id,
@@ -59,11 +61,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         target=outcome.target.label if outcome.target else None,
         reason=reason,
         words=f"a fallback answered; first choice: {words}" if reason is Reason.FALLBACK else words,
-        degraded=(
-            *(plan.degraded if plan is not None else ()),
-            *outcome.dropped,
-            *(("resumed",) if outcome.resumed else ()),
-        ),
+        degraded=(*weakened, *outcome.dropped, *(("resumed",) if outcome.resumed else ())),
         considered=considered(plan, outcome, times[0]),
         attempts=tuple(exchanges),
         prompt_tokens=sum([each.prompt_tokens for each in exchanges]),
@@ -86,6 +84,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         kept=kept,
         personal=tuple(sorted(kinds)),
         judged=outcome.judged,
+        trace=parent_of(headers[PARENT]) if PARENT in headers else "",
     )
 
 

@@ -78,6 +78,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     the key it came with, "" without one. personal: kinds of personal data found in
     what left, never a value. kept: what `hearth replay` decides by, as `runtime.life.kept` has it. judged: the
     exchange by which the local model was asked what the prompt needs; its cost is in cost_usd, and its tokens in no sum.
+    trace: the client's `traceparent`, "" without one.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     personal: tuple[str, ...] = ()
     kept: Any = None
     judged: Exchange | None = None
+    trace: str = ""
 
 
 def milliseconds(seconds: float) -> float:

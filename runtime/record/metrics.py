@@ -34,6 +34,7 @@ class Gauges:
     in_flight: Mapping[str, int] = field(default_factory=dict)
     decisions_dropped: int = 0
     chores: tuple[ChoreView, ...] = ()
+    telemetry_dropped: int = 0
 
 
 class Metrics:
@@ -47,6 +48,10 @@ class Metrics:
 
     def know(self, targets: Iterable[str]) -> None:
         self._counters.know(targets)
+
+    def families(self) -> Iterable[Metric]:
+        """The counters and gauges at this moment."""
+        return self._registry.collect()
 
     def render(self) -> tuple[str, bytes]:
         """Content type and body of `/metrics`."""
@@ -138,6 +143,8 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _counter("hearth_chore_restarts", "Restarts of a background task that failed", ("chore",), again)
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
+    untold = [((), gauges.telemetry_dropped)]
+    yield _counter("hearth_telemetry_dropped", "Requests whose spans did not reach the collector", (), untold)
 
 
 def _rows(values: Mapping[str, float]) -> _Rows:

@@ -28,7 +28,6 @@ PENDING = (
     Pending(("models", "*", "*"), "only the engine's own model is started"),
     Pending(("budget", "baseline"), "savings are not measured"),
     Pending(("quality", "*"), "nothing is evaluated"),
-    Pending(("telemetry", "*"), "no traces are sent"),
     Pending(("fleet", "*"), "each Hearth decides alone"),
     Pending(("autoscale", "*"), "nothing is scaled"),
 )

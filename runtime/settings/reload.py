@@ -20,7 +20,12 @@ from runtime.settings.shape import leaves
 
 # The socket is bound, the engine started and the record opened once.
 _SERVER_ONCE = ("host", "port", "socket", "max_connections", "max_head_kb", "head_timeout", "body_timeout")
-_NEED_RESTART: tuple[Key, ...] = (*(("server", name) for name in _SERVER_ONCE), ("engine",), ("records",))
+_NEED_RESTART: tuple[Key, ...] = (
+    *(("server", name) for name in _SERVER_ONCE),
+    ("engine",),
+    ("records",),
+    ("telemetry",),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ def _needs_restart(key: Key) -> bool:
 def under_way(running: Settings, new: Settings) -> Settings:
     """`new`, with the keys that need a restart as they are in `running`."""
     server = new.server.model_copy(update={name: getattr(running.server, name) for name in _SERVER_ONCE})
-    return new.model_copy(update={"server": server, "engine": running.engine, "records": running.records})
+    once = {"engine": running.engine, "records": running.records, "telemetry": running.telemetry}
+    return new.model_copy(update={"server": server, **once})
 
 
 class Live:

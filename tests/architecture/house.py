@@ -54,6 +54,7 @@ HEAVY = ("torch", "vllm", "transformers", "pynvml", "gguf", "accelerate")
 LATE_IMPORTS: Mapping[str, tuple[str, ...]] = {
     "cloud": ("cloud.snapshot",),  # the price lists: a third of a second, for nothing where no cloud is configured
     "local_models": HEAVY,  # probes and engine modules: the package must load where none of these is installed
+    "runtime.compose": ("runtime.record.traces.exporter",),  # telemetry: half a second, for nothing while it is off
     "runtime.cli": (
         "<computed>",
         "runtime.cli",
@@ -97,6 +98,7 @@ GUARDED: Mapping[str, str] = {
     "local_models.wire.hop": "local_models.wire.hop",
     "local_models.weights.hub_fetch": "local_models.weights.hub",
     "runtime.media.fetching": "runtime.media.fetching",
+    "runtime.record.traces.exporter": "runtime.record.traces.exporter",
 }
 # Connections that lead nowhere but to this machine, or are a command's own to a runtime.
 _OWN = "a command's own connection to a runtime, which is the user's"

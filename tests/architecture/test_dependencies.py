@@ -25,6 +25,9 @@ IMPORTED_AS = {
     "nvidia-ml-py": "pynvml",
     "prometheus-client": "prometheus_client",
     "google-genai": "google",
+    "opentelemetry-proto": "opentelemetry",
+    "opentelemetry-sdk": "opentelemetry",
+    "opentelemetry-exporter-otlp-proto-common": "opentelemetry",
     "google-ai-generativelanguage": "google",
 }
 

@@ -33,6 +33,7 @@ from runtime.media.fetching import Fetching
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
+from runtime.record.traces.context import TraceIds
 from runtime.routing.confidence import ConfidenceMap
 from runtime.routing.plan import names
 from runtime.routing.plan.names import Lent
@@ -123,6 +124,7 @@ class Box:
     most_lent: int = 256
     wall: Callable[[], float] = time.time
     confidence: ConfidenceMap | None = None
+    trace: TraceIds | None = None
 
     def __post_init__(self) -> None:
         self.slept: list[float] = []
@@ -135,7 +137,9 @@ class Box:
         self.desk = Desk(
             planner=Planner(self._policy()),
             dispatcher=Dispatcher(
-                self.fleet, self.retries, Effects(self.clock, lambda: 0.5, self._sleep, self.fetching, self.wall)
+                self.fleet,
+                self.retries,
+                Effects(self.clock, lambda: 0.5, self._sleep, self.fetching, self.wall, self.trace),
             ),
             fleet=self.fleet,
             store=cast("Store", self.records),
@@ -163,10 +167,12 @@ class Box:
         """Calls that each backend had, the engine first, the clouds in order."""
         return [sum(len(lane.hop.calls) for lane in each.lanes) for each in self.backends]
 
-    def ask(self, text: str = "hi", *, dialect: Dialect = CHAT, **members: Any) -> Ask:
+    def ask(self, text: str = "hi", *, dialect: Dialect = CHAT, headers: Any = None, **members: Any) -> Ask:
         """A chat request, unless `dialect` and `members` make another of it."""
         body = {"model": "auto", "messages": [{"role": "user", "content": text}], **members}
-        return Ask(f"dec_{next(self._numbers)}", dialect, RawBody(json.dumps(body).encode()), {}, self.clock())
+        return Ask(
+            f"dec_{next(self._numbers)}", dialect, RawBody(json.dumps(body).encode()), headers or {}, self.clock()
+        )
 
     async def live(self, ask: Ask, sink: Any = None, work: Work = generate) -> tuple[Settled, MemorySink]:
         sink = sink if sink is not None else MemorySink()

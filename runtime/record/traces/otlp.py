@@ -1,0 +1,128 @@
+"""Spans and metrics as OTLP's protobuf messages. Imported only where a collector is configured.
+
+https://opentelemetry.io/docs/specs/otlp/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.metrics.v1 import metrics_pb2 as m
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1 import trace_pb2 as t
+from prometheus_client.core import Metric
+from prometheus_client.samples import Sample
+
+from runtime.record.traces import names
+from runtime.record.traces.spans import Span, Value
+
+_CUMULATIVE = m.AGGREGATION_TEMPORALITY_CUMULATIVE
+
+
+class Encoder:
+    """resource: attributes of this process, the service's name among them. version: of the program."""
+
+    def __init__(self, resource: Mapping[str, str], version: str) -> None:
+        self._resource = Resource(attributes=_attributes(resource))
+        self._scope = InstrumentationScope(name=names.SCOPE, version=version)
+
+    def spans(self, spans: Iterable[Span]) -> t.ScopeSpans:
+        """A part of a request: such parts are encoded one by one, so that no hold of the interpreter is long."""
+        return t.ScopeSpans(scope=self._scope, schema_url=names.SCHEMA_URL, spans=[_span(each) for each in spans])
+
+    def trace_request(self, parts: Sequence[t.ScopeSpans]) -> bytes:
+        request = ExportTraceServiceRequest(
+            resource_spans=[t.ResourceSpans(resource=self._resource, scope_spans=parts)]
+        )
+        return bytes(request.SerializeToString())
+
+    def metrics_request(self, families: Iterable[Metric], since_ns: int, now_ns: int) -> bytes:
+        """since_ns: when the counters began, unix nanoseconds."""
+        metrics = [_metric(family, since_ns, now_ns) for family in families if family.samples]
+        scope = m.ScopeMetrics(scope=self._scope, schema_url=names.SCHEMA_URL, metrics=metrics)
+        resource = m.ResourceMetrics(resource=self._resource, scope_metrics=[scope])
+        return bytes(ExportMetricsServiceRequest(resource_metrics=[resource]).SerializeToString())
+
+
+def _span(span: Span) -> t.Span:
+    return t.Span(
+        trace_id=bytes.fromhex(span.trace_id),
+        span_id=bytes.fromhex(span.span_id),
+        parent_span_id=bytes.fromhex(span.parent),
+        name=span.name,
+        kind=t.Span.SpanKind.Name(span.kind),
+        start_time_unix_nano=span.start_ns,
+        end_time_unix_nano=span.end_ns,
+        attributes=_attributes(span.attributes),
+        status=t.Status(code=t.Status.STATUS_CODE_ERROR, message=span.error) if span.error else t.Status(),
+    )
+
+
+def _attributes(values: Mapping[str, Value] | Mapping[str, str]) -> list[KeyValue]:
+    return [KeyValue(key=name, value=_any(value)) for name, value in values.items()]
+
+
+def _any(value: Value) -> AnyValue:
+    match value:
+        case bool():
+            return AnyValue(bool_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case float():
+            return AnyValue(double_value=value)
+        case tuple():
+            return AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=each) for each in value]))
+    return AnyValue(string_value=value)
+
+
+def _metric(family: Metric, since_ns: int, now_ns: int) -> m.Metric:
+    """One family of `/metrics`: a counter is a sum, a histogram keeps its buckets, the rest are gauges."""
+    name, seconds = (
+        names.INSTRUMENTS.get(family.name, family.name.replace("_", ".", 1)),
+        family.name.endswith("_seconds"),
+    )
+    metric = m.Metric(name=name, description=family.documentation, unit="s" if seconds else "1")
+    if family.type == "histogram":
+        by_labels: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
+        for sample in family.samples:
+            labels = tuple((label, value) for label, value in sample.labels.items() if label != "le")
+            by_labels.setdefault(labels, []).append(sample)
+        points = [_histogram_point(dict(labels), rows, since_ns, now_ns) for labels, rows in by_labels.items()]
+        metric.histogram.CopyFrom(m.Histogram(data_points=points, aggregation_temporality=_CUMULATIVE))
+        return metric
+    numbers = [
+        m.NumberDataPoint(
+            attributes=_attributes(sample.labels),
+            as_double=float(sample.value),
+            time_unix_nano=now_ns,
+            start_time_unix_nano=since_ns if family.type == "counter" else 0,
+        )
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    ]
+    if family.type == "counter":
+        metric.sum.CopyFrom(m.Sum(data_points=numbers, is_monotonic=True, aggregation_temporality=_CUMULATIVE))
+    else:
+        metric.gauge.CopyFrom(m.Gauge(data_points=numbers))
+    return metric
+
+
+def _histogram_point(
+    labels: Mapping[str, str], samples: Sequence[Sample], since_ns: int, now_ns: int
+) -> m.HistogramDataPoint:
+    """Prometheus counts buckets cumulatively, OTLP each by itself."""
+    buckets = [(float(each.labels["le"]), round(each.value)) for each in samples if each.name.endswith("_bucket")]
+    counts = [count - before for (_, count), (_, before) in zip(buckets, [(0.0, 0), *buckets], strict=False)]
+    total = next((float(each.value) for each in samples if each.name.endswith("_sum")), 0.0)
+    return m.HistogramDataPoint(
+        attributes=_attributes(labels),
+        start_time_unix_nano=since_ns,
+        time_unix_nano=now_ns,
+        count=sum(counts),
+        sum=total,
+        bucket_counts=counts,
+        explicit_bounds=[bound for bound, _ in buckets[:-1]],
+    )
