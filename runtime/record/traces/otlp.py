@@ -6,10 +6,11 @@ https://opentelemetry.io/docs/specs/otlp/
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as m
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2 as t
@@ -17,8 +18,9 @@ from prometheus_client.core import Metric
 from prometheus_client.samples import Sample
 
 from runtime.record.traces import names
-from runtime.record.traces.spans import Span, Value
+from runtime.record.traces.spans import Span, SpanKind, Value
 
+_KINDS = {SpanKind.SERVER: t.Span.SPAN_KIND_SERVER, SpanKind.CLIENT: t.Span.SPAN_KIND_CLIENT}
 _CUMULATIVE = m.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 
@@ -53,7 +55,7 @@ def _span(span: Span) -> t.Span:
         span_id=bytes.fromhex(span.span_id),
         parent_span_id=bytes.fromhex(span.parent),
         name=span.name,
-        kind=t.Span.SpanKind.Name(span.kind),
+        kind=_KINDS[span.kind],
         start_time_unix_nano=span.start_ns,
         end_time_unix_nano=span.end_ns,
         attributes=_attributes(span.attributes),
@@ -62,20 +64,26 @@ def _span(span: Span) -> t.Span:
 
 
 def _attributes(values: Mapping[str, Value] | Mapping[str, str]) -> list[KeyValue]:
-    return [KeyValue(key=name, value=_any(value)) for name, value in values.items()]
+    return [_kept(name, value) if type(value) is str else _attribute(name, value) for name, value in values.items()]
 
 
-def _any(value: Value) -> AnyValue:
+def _attribute(name: str, value: Value) -> KeyValue:
+    made = KeyValue(key=name)
     match value:
         case bool():
-            return AnyValue(bool_value=value)
+            made.value.bool_value = value
         case int():
-            return AnyValue(int_value=value)
+            made.value.int_value = value
         case float():
-            return AnyValue(double_value=value)
+            made.value.double_value = value
         case tuple():
-            return AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=each) for each in value]))
-    return AnyValue(string_value=value)
+            made.value.array_value.values.extend([AnyValue(string_value=each) for each in value])
+        case _:
+            made.value.string_value = value
+    return made
+
+
+_kept = lru_cache(1024)(_attribute)  # most texts are names, and the same in every request
 
 
 def _metric(family: Metric, since_ns: int, now_ns: int) -> m.Metric:
