@@ -203,6 +203,14 @@ class LocalEngine:
             return self._logs[0].tail(lines)
         return tuple(f"replica-{i}: {line}" for i, log in enumerate(self._logs) for line in log.tail(lines))
 
+    def log_after(self, marks: Sequence[int], most: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        now = tuple(log.count for log in self._logs)
+        lines: list[str] = []
+        for number, (log, seen) in enumerate(zip(self._logs, marks, strict=False)):
+            name = f"replica-{number}: " if len(self._logs) > 1 else ""
+            lines += [f"{name}{line}" for line in log.tail(min(most, log.count - seen))]
+        return now, tuple(lines)
+
     # -- life
 
     async def start(self, notice: Notice) -> None:

@@ -18,7 +18,7 @@ _LINE_MOST = 2000  # characters kept of one line
 class LogRing:
     """The last `capacity` lines, `ring_bytes` of them at most. A line counts once its end has arrived.
 
-    line_bytes: a longer line without an end is cut there; 2,000 characters of each line are kept.
+    line_bytes: a longer line without an end is cut there; 2,000 characters of each line are kept. count: lines so far.
     mirror: a file that gets the same lines; at `mirror_bytes` it is renamed to NAME.1 and begun anew, so that two of them
     at most are on disk. A full disk ends the mirror, never the ring.
     """
@@ -38,7 +38,7 @@ class LogRing:
         self._lines: deque[str] = deque()
         self._size = 0  # bytes of all lines held
         self._partial = b""
-        self._count = 0
+        self.count = 0
         self._mark = 0
         self._mirror = Mirror(mirror, mirror_bytes) if mirror is not None else None
 
@@ -71,12 +71,12 @@ class LogRing:
 
     def mark(self) -> None:
         """Begins a new run of the process."""
-        self._mark = self._count
+        self._mark = self.count
 
     @property
     def since_mark(self) -> tuple[str, ...]:
         """The lines since `mark`, as far as they are still held."""
-        return self.tail(self._count - self._mark)
+        return self.tail(self.count - self._mark)
 
     def _add(self, raw: bytes) -> str:
         line = _ANSI.sub(b"", raw).decode("utf-8", "replace").rstrip()
@@ -88,7 +88,7 @@ class LogRing:
         self._size += len(line.encode())
         while len(self._lines) > self._capacity or self._size > self._ring_bytes:
             self._size -= len(self._lines.popleft().encode())
-        self._count += 1
+        self.count += 1
         if self._mirror is not None:
             self._mirror.write(line)
         return line

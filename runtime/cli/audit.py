@@ -117,6 +117,8 @@ def _line(row: AuditEntry) -> str:
             words = (
                 f"{body['decision'] or 'no request'} {body['way']} to {body['to']} {body['origin']}{demands}: {went}"
             )
+        case "change":
+            words = f"{body['words']} (by {body['caller'][:12] or 'nobody'})"
         case _:
             words = msgspec.json.encode(body).decode()
     return f"{row.n}  {at}  {row.kind}  {words}"

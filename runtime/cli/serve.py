@@ -135,7 +135,7 @@ class _Serving:
             door.log(settings)
 
         settings = Live(loaded, lambda: load_settings(config, environment()), apply, notice)
-        runtime.refused = lambda: settings.refused
+        runtime.house.live = settings
         runtime.record()
         # What is loaded by now stays: no collection looks at it again. A request leaves no circles, so that few are needed.
         gc.collect()
@@ -186,6 +186,7 @@ class _Serving:
     async def _end(self, runtime: Runtime, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         """Refuse what is new, let what runs finish, cut what is left with an error, end the engine, close the records."""
         runtime.desk.draining = True
+        runtime.feed.close()
         self._manager.send("STOPPING=1", f"STATUS={_status(runtime)}")
         await self._quiet(runtime, runtime.settings.server.drain)
         for task in list(runtime.app.tasks):

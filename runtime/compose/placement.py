@@ -1,4 +1,4 @@
-"""A settled decision, or a departure, as the audit log keeps it: who asked, what was demanded, where it was answered."""
+"""A settled decision, a departure, or an admin's change, as the audit log keeps it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 from runtime.contract.targets import LOCAL
 from runtime.record.decisions import Decision
+from runtime.trust.changes import AdminChange
 from runtime.trust.guard import Departure
 
 
-def noted(on_box: Callable[[], bool], thing: Decision | Departure) -> tuple[str, Any]:
+def noted(on_box: Callable[[], bool], thing: Decision | Departure | AdminChange) -> tuple[str, Any]:
     """Kind and body. on_box: True if the engine runs on this machine, so that its answers were made here."""
+    if isinstance(thing, AdminChange):
+        return "change", thing
     if isinstance(thing, Departure):
         return "departure", thing
     here, local = on_box(), f"{LOCAL}/"

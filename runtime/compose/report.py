@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 import msgspec
 
@@ -16,6 +17,7 @@ from runtime.server import status
 from runtime.settings import Escalation, Server, Settings
 
 _LOG_LINES = 20
+_MOST_RUNNING = 100
 
 
 class ProcessFacts(msgspec.Struct, frozen=True):
@@ -46,7 +48,10 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         engine=_engine(fleet, desk.clock(), "attached" if settings.engine.url else settings.engine.device),
         load=_load(fleet),
         cloud_share=_cloud_share(fleet, settings.escalation) if settings.escalation.cloud_share else None,
-        targets=_targets(fleet),
+        targets=_targets(fleet, settings, desk.clock()),
+        thresholds=_thresholds(settings.escalation),
+        draining=desk.draining,
+        running=running(desk),
         in_flight=sum(fleet.in_flight.values()),
         decisions=tuple(map(status.brief, desk.latest)),
         not_in_force=tuple(process.pending),
@@ -101,8 +106,46 @@ def _cloud_share(fleet: LiveFleet, escalation: Escalation) -> status.CloudShareS
     )
 
 
-def _targets(fleet: LiveFleet) -> tuple[status.TargetStatus, ...]:
+def _thresholds(escalation: Escalation) -> status.ThresholdStatus:
+    names = ("queue_depth", "kv_cache", "gpu_utilization")
+    return status.ThresholdStatus(
+        ttft_ms=escalation.ttft_ms,
+        queue=escalation.queue_limit,
+        kv_cache=escalation.kv_limit,
+        gpu=escalation.gpu_limit,
+        release=escalation.release,
+        complexity=escalation.threshold("default"),
+        context_tokens=escalation.context_tokens,
+        auto=tuple(name for name in names if getattr(escalation, name) == "auto"),
+    )
+
+
+def running(desk: Desk) -> tuple[status.RunningStatus, ...]:
+    """The requests under way, oldest first, the first hundred of them."""
+    now, rows = desk.clock(), []
+    for job, plan, outcome in islice(desk.running.values(), _MOST_RUNNING):
+        target = outcome.target or (plan.candidates[0].target if plan.candidates else None)
+        tokens = outcome.meter.tokens if outcome.meter is not None else 0
+        since = None if outcome.first_token is None else now - outcome.first_token
+        rows.append(
+            status.RunningStatus(
+                id=job.id,
+                model=job.facts.model,
+                target=target.label if target else "",
+                phase="waiting" if outcome.target is None else "generating",
+                for_s=round(now - job.arrived, 2),
+                prompt_tokens=job.facts.prompt_tokens,
+                tokens=tokens,
+                tokens_per_s=round(tokens / since, 1) if since and tokens > 1 else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _targets(fleet: LiveFleet, settings: Settings, now: float) -> tuple[status.TargetStatus, ...]:
     breakers = fleet.breakers()
+    held = {name: fleet.breaker(name) for name in fleet.clouds.backends}
+    keyed = {name: each.key is not None and not each.key.empty for name, each in settings.targets.items()}
     rows = [
         status.TargetStatus(
             name=name,
@@ -112,6 +155,13 @@ def _targets(fleet: LiveFleet) -> tuple[status.TargetStatus, ...]:
             label=backend.target.label,
             breaker=breakers[name],
             price_known=backend.target.price is not None,
+            usd_per_million=(backend.target.price.input, backend.target.price.output) if backend.target.price else None,
+            retry_in_s=round(wait_s, 1) if (wait_s := held[name].retry_in(now)) else None,
+            held_s=round(by_hand, 1) if (by_hand := held[name].held_s(now)) else None,
+            in_flight=fleet.in_flight.get(backend.target.label, 0),
+            certified=tuple(sorted(backend.target.certified)),
+            key=keyed.get(name),
+            last_failure=held[name].trouble,
             notes=backend.target.notes,
         )
         for name, backend in fleet.clouds.backends.items()

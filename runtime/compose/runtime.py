@@ -23,6 +23,7 @@ from runtime.compose.budget import budget_of, put_in_force
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
+from runtime.compose.house import LiveHouse
 from runtime.compose.placement import noted
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
@@ -51,6 +52,8 @@ from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.app import App
+from runtime.server.live.feed import Feed
+from runtime.server.live.series import Series
 from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
@@ -59,6 +62,7 @@ from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.keys import KeyPages
 from runtime.server.pages.responses import Responses
+from runtime.server.pages.settings import SettingsPages
 from runtime.server.routes import own_pages
 from runtime.server.status import StatusReport
 from runtime.settings import Loaded, Settings, load, not_in_force
@@ -97,7 +101,7 @@ class Runtime:
         settings = loaded.settings
         self.settings, self.loaded, self._env, self._folder = settings, loaded, env, folder
         self.reloaded_at: float | None = None
-        self.refused: Callable[[], str | None] = lambda: None  # why the last reload was refused
+        self.house = LiveHouse(loaded, folder)
         self.started_at = time.time()
         self.chores, self._cloud_client = Chores(fatal, clock=time.monotonic), CloudClient(env)
         self.audit = AuditLog(
@@ -164,7 +168,10 @@ class Runtime:
         """The app: every path, with the handler that answers it."""
         # Reasoning signatures that models want back, for clients of every wire that drop unknown members.
         signatures = SignatureCache()
-        pages = own_pages(self.desk, self.report, self.started_at)
+        note = self.audit.waiting.append
+        self.feed, self.series = Feed(self.desk, self.engine, self.report), Series(self.desk)
+        pages = own_pages(self.desk, self.report, self.started_at, self.feed, self.series, note)
+        pages |= SettingsPages(self.desk, self.house, note).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         dialect = ResponsesDialect(signatures=signatures)
         pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses).answer
@@ -178,7 +185,7 @@ class Runtime:
         made = for_any_body(dialects) | {RESPONSES: dialect.session}
         self.lane = BatchLane(self.desk, self.batches, made, self.settings.batch, self._room_for_batches)
         self._files = FilePages(self.desk, self.batches, self.settings.batch)
-        pages |= KeyPages(KeyStore(self._folder, time.time), self.admit).table()
+        pages |= KeyPages(KeyStore(self._folder, time.time), self.admit, note, time.time).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
         self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
         self._bind_keys()
@@ -252,6 +259,10 @@ class Runtime:
                 self.desk.planner.policy = replace(self.desk.planner.policy, confidence=found)
             await asyncio.sleep(_LISTEN_S)
 
+    async def watch(self) -> None:
+        """Feeds those who look, and keeps the last hour for them, until cancelled."""
+        await asyncio.gather(self.feed.run(), self.series.run())
+
     async def follow_names(self) -> None:
         """Takes the names of the engine's models in as they change, until cancelled."""
         seen = -1
@@ -282,7 +293,7 @@ class Runtime:
             started_at=self.started_at,
             reloaded_at=self.reloaded_at,
             path=str(self.loaded.file) if self.loaded.file else None,
-            refused=self.refused(),
+            refused=self.house.refusal,
             pending=pending(self.settings, self._env),
             chores=self.chores.views(),
             troubles=(

@@ -163,6 +163,10 @@ class Engine(Protocol):
 
     def log_tail(self, lines: int) -> tuple[str, ...]: ...
 
+    def log_after(self, marks: Sequence[int], most: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """The lines of each replica since its mark, the last `most` of them, and the marks of now. No marks: none yet."""
+        ...
+
     async def start(self, notice: Callable[[str], None]) -> None:
         """Kills engine processes left by dead owners, begins to start every replica and returns.
 

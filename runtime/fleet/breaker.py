@@ -27,9 +27,12 @@ class BreakerPolicy:
 
 
 class Breaker:
-    """Asked with `allows`, told with `begin` and one of `success`, `failure`, `forget`."""
+    """Asked with `allows`, told with `begin` and one of `success`, `failure`, `forget`.
 
-    __slots__ = ("_failures", "_opened", "_policy", "_probe_at", "_trips")
+    An operator may `hold` it open for a time, `close` it, or let a `probe` through at once. trouble: the latest failure, "".
+    """
+
+    __slots__ = ("_failures", "_held_until", "_opened", "_policy", "_probe_at", "_trips", "trouble")
 
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         self._policy = policy or BreakerPolicy()
@@ -37,6 +40,8 @@ class Breaker:
         self._trips = 0
         self._opened: float | None = None
         self._probe_at: float | None = None
+        self._held_until = 0.0
+        self.trouble = ""
 
     @classmethod
     def opened(cls, trips: int, retry_in: float, now: float, policy: BreakerPolicy | None = None) -> Breaker:
@@ -53,6 +58,8 @@ class Breaker:
         return 0 if self._opened is None else max(1, self._trips)
 
     def state(self, now: float) -> BreakerState:
+        if self._held_until > now:
+            return BreakerState.OPEN
         if self._opened is None:
             return BreakerState.CLOSED
         return BreakerState.HALF_OPEN if now >= self._opened + self._open_s else BreakerState.OPEN
@@ -66,7 +73,27 @@ class Breaker:
 
     def retry_in(self, now: float) -> float:
         """Seconds until it lets a probe through; 0 when it is not open."""
-        return 0.0 if self._opened is None else max(0.0, self._opened + self._open_s - now)
+        opened = 0.0 if self._opened is None else self._opened + self._open_s - now
+        return max(0.0, opened, self.held_s(now))
+
+    def held_s(self, now: float) -> float:
+        """Seconds until a hold by hand ends; 0 without one."""
+        return max(0.0, self._held_until - now)
+
+    def hold(self, until: float) -> None:
+        """Keeps it open until then, whatever its attempts say."""
+        self._held_until = until
+
+    def probe(self, now: float) -> None:
+        """Lets one attempt through at once, if it is open."""
+        self._held_until, self._probe_at = 0.0, None
+        if self._opened is not None:
+            self._opened = now - self._open_s
+
+    def close(self) -> None:
+        """Closes it by hand, and ends a hold."""
+        self._held_until = 0.0
+        self.success()
 
     def begin(self, now: float) -> bool:
         """Claims the right to an attempt; False when another holds the probe."""
@@ -80,7 +107,8 @@ class Breaker:
         self._failures = self._trips = 0
         self._opened = self._probe_at = None
 
-    def failure(self, now: float) -> None:
+    def failure(self, now: float, words: str = "") -> None:
+        self.trouble = words
         self._failures += 1
         half_open = self._opened is not None
         self._probe_at = None

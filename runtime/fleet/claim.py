@@ -51,4 +51,4 @@ class Claim(msgspec.Struct, eq=False):
         elif self.failure is None:
             breaker.success()
         else:
-            breaker.failure(self.clock())
+            breaker.failure(self.clock(), self.failure.message[:500])

@@ -131,7 +131,10 @@ class LiveFleet:
         if breaker is None or breaker.allows(now):
             return TargetState(target, ttft_s=ttft_s)
         wait = breaker.retry_in(now)
-        why = f"{target.name} failed again and again; the next try is in {wait:.0f} s"
+        held = breaker.held_s(now)
+        why = f"{target.name} is held back by hand for {held:.0f} s more"
+        if not held:
+            why = f"{target.name} failed again and again; the next try is in {wait:.0f} s"
         return TargetState(target, available=False, why=why, until=now + wait, ttft_s=ttft_s)
 
     def _local_down(self, now: float) -> LocalState:
@@ -241,6 +244,12 @@ class LiveFleet:
             name: self._breakers[name].state(now) if name in self._breakers else BreakerState.CLOSED
             for name in (*self.clouds.backends, *self._lent)
         }
+
+    def breaker(self, name: str) -> Breaker:
+        """The breaker of a configured target, for an operator. Raises KeyError for a name that is none."""
+        if name not in self.clouds.backends:
+            raise KeyError(name)
+        return self._breakers.setdefault(name, Breaker())
 
     def open_breakers(self) -> dict[str, tuple[int, float]]:
         """Breakers worth remembering across a restart, by target name: times in a row it opened, seconds until its probe."""

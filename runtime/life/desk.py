@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runtime.dispatch.candidates import Dispatcher
+from runtime.dispatch.job import Job, Outcome
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.batch_room import BatchRoom
 from runtime.life.planning import Planner
@@ -14,6 +15,7 @@ from runtime.life.sampling import Sampling
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
+from runtime.routing.plan.plan import Plan
 from runtime.settings import Privacy
 
 _LATEST = 10  # decisions kept at hand for the status
@@ -23,6 +25,7 @@ _LATEST = 10  # decisions kept at hand for the status
 class Desk:
     """`planner`, `total_s`, `max_body` and `sample` change with the settings, between two requests.
 
+    running: the requests that were planned and not settled, by id.
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
     """
 
@@ -40,6 +43,7 @@ class Desk:
     privacy: Privacy = field(default_factory=Privacy)
     sample: Sampling | None = None
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    running: dict[str, tuple[Job, Plan, Outcome]] = field(default_factory=dict)
     batch_room: BatchRoom = field(init=False)
     settled: tuple[Callable[[Decision], None], ...] = field(init=False)
 

@@ -84,6 +84,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if error is None:
             deadline, whole = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole"
             job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole)
+            desk.running[ask.id] = job, plan, outcome
             shared = ask.caller.id and plan.candidates[0].target.local
             with desk.fleet.shares.held(ask.caller.id) if shared else nullcontext():
                 await work(desk, job, plan, sink, outcome)
@@ -114,6 +115,7 @@ def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | 
 
 def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -> Decision:
     """One record, the counters, and what the answer teaches about tokens and caches. Never raises."""
+    desk.running.pop(ask.id, None)
     times = (0.0, 0.0)
     try:
         took = desk.clock() - ask.arrived

@@ -41,13 +41,13 @@ class Metrics:
     """read: reads the gauges, once per scrape. targets: labels with series of their own (`know` adds more)."""
 
     def __init__(self, read: Callable[[], Gauges], targets: Iterable[str] = ()) -> None:
-        self._counters = RequestCounters(targets)
-        self.settled = self._counters.settled  # counts one finished request
+        self.counters = RequestCounters(targets)
+        self.settled = self.counters.settled  # counts one finished request
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Collector(self._counters, read))
+        self._registry.register(_Collector(self.counters, read))
 
     def know(self, targets: Iterable[str]) -> None:
-        self._counters.know(targets)
+        self.counters.know(targets)
 
     def families(self) -> Iterable[Metric]:
         """The counters and gauges at this moment."""

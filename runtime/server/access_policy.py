@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runtime.server.asgi import ClientRequest, Pairs
-from runtime.server.hosts_and_origins import Hosts, Origins, Proxies
+from runtime.server.hosts_and_origins import Hosts, Origins, Proxies, same_origin
 from runtime.trust.caller import Scope
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
 
 OPEN = "/health/"  # below it no key is needed, and any Host is taken
+KEYLESS = (OPEN, "/ui/")  # and "/" itself: the dashboard holds no data
+_OWN_SITE = frozenset({"same-origin", "none"})  # of Sec-Fetch-Site; "none": typed, or from a bookmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,21 @@ class AccessPolicy:
             if forwarded is not None:
                 self.hosts.check(forwarded)
         return () if origin is None else self.origins.check(origin, forwarded or host)
+
+    def guard_change(self, request: ClientRequest) -> None:
+        """The checks of a route that changes the server, besides its scope: `cors` never opens one.
+
+        Raises ApiError 403 for a page of another origin, 415 for a body that is not declared as JSON: a page can send any
+        other kind without asking first.
+        """
+        headers = request.headers
+        host = self.proxies.outside(request.peer, headers).host if self.proxies.some else None
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none").lower()
+        if site not in _OWN_SITE or (origin is not None and not same_origin(origin, host or headers.get("host", ""))):
+            raise ApiError(403, "only a page of this server itself may change it", "origin_not_allowed")
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and (kind or request.method != "DELETE"):
+            raise ApiError(415, "send the body as content-type: application/json", "unsupported_media_type")
 
     def admit(self, request: ClientRequest, scopes: tuple[Scope, ...]) -> None:
         """Raises ApiError 403 if the caller holds none of a route's scopes; none at all: it is open to everybody."""

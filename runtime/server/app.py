@@ -18,19 +18,20 @@ from runtime.dialects.openai_chat.dialect import CHAT
 from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
 from runtime.server import access_log
-from runtime.server.access_policy import OPEN, AccessPolicy
+from runtime.server.access_policy import KEYLESS, AccessPolicy
 from runtime.server.answer import answer_body, body_of
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Page, Receive, Scope, Send
 from runtime.server.bodies import CODINGS
 from runtime.server.rate_limits import limited
-from runtime.server.routes import SCOPES, Route
+from runtime.server.routes import ADMIN, SCOPES, Route
+from runtime.server.wrong_keys import WrongKeys
 from runtime.trust.rates import RateLimiter
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
 
 _MESSAGES = "/v1/messages"
 _MODELS = "/v1/models"
-_BELOW = sorted({path for _, path in SCOPES if path.endswith("/")}, key=len, reverse=True)
+_BELOW = sorted({path for _, path in SCOPES if path.endswith("/") and path != "/"}, key=len, reverse=True)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("hearth.server")
 
@@ -54,6 +55,7 @@ class App:
         self._pages = pages
         self.policy = policy
         self.limiter = RateLimiter(desk.clock)
+        self.wrong_keys = WrongKeys(desk.clock)
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,8 +108,12 @@ class App:
             headers = policy.origins.preflight(request.headers, ", ".join(self._methods(path)))
             await request.answer(204, b"", (*extra, *headers))
             return
-        if not path.startswith(OPEN):
-            request.caller = policy.keys.admit(request.headers)
+        if not path.startswith(KEYLESS) and path != "/":
+            try:
+                request.caller = policy.keys.admit(request.headers)
+            except ApiError as error:
+                self.wrong_keys.count(request.peer, error)
+                raise
         dialect = self._dialects.get(path) if method == "POST" else None
         if dialect is not None:
             policy.admit(request, SCOPES[method, path])
@@ -125,6 +131,8 @@ class App:
             extra.append((b"allow", ", ".join(methods).encode()))
             raise ApiError(405, f"{method} is not answered at {path[:200]}", "method_not_allowed")
         policy.admit(request, SCOPES[route])
+        if SCOPES[route] == ADMIN and method not in ("GET", "HEAD"):
+            policy.guard_change(request)
         bounded = request.caller.limits is not None and method == "POST" and path.startswith("/v1/")
         with limited(self.limiter, request, extra, self._desk.wall) if bounded else nullcontext():
             await page(request, extra)

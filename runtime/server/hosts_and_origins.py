@@ -86,7 +86,7 @@ class Origins:
 
     def check(self, origin: str, host: str) -> tuple[tuple[bytes, bytes], ...]:
         """The CORS headers of the answer to a page. host: the server as the page calls it. Raises ApiError 403."""
-        if _same(origin, host):
+        if same_origin(origin, host):
             return ()
         if "*" not in self._allowed and origin.lower() not in self._allowed:
             raise ApiError(
@@ -109,7 +109,7 @@ class Origins:
         ]
 
 
-def _same(origin: str, host: str) -> bool:
+def same_origin(origin: str, host: str) -> bool:
     """True if a page's origin is this server itself. The scheme counts for the default port alone: a proxy may end TLS."""
     found = _ORIGIN.fullmatch(origin)
     page, own = site_of(found[2]) if found else None, site_of(host)

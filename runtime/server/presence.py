@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from runtime.server.asgi import Receive
-from runtime.server.sink import ClientSink
 
 _LOOK_AFTER_S = 0.2  # most answers are quicker and never pay for a second task
+
+
+class Watched(Protocol):
+    """The reader of an answer. complete: it has all of it. gone: it hung up before that."""
+
+    complete: bool
+    gone: bool
 
 
 class Presence(msgspec.Struct, eq=False):
     """A context around one answer; sets `sink.gone` before it cancels."""
 
     _receive: Receive
-    _sink: ClientSink
+    _sink: Watched
     _task: asyncio.Task[Any] | None = None
     _handle: asyncio.TimerHandle | None = None
     _watcher: asyncio.Task[None] | None = None

@@ -9,15 +9,22 @@ from collections.abc import Callable, Mapping
 
 from runtime.life.desk import Desk
 from runtime.server.asgi import Page
+from runtime.server.live.feed import Feed
+from runtime.server.live.series import Series
 from runtime.server.pages.decisions import DecisionPages
+from runtime.server.pages.events import EventPages
 from runtime.server.pages.explain import ExplainPage
 from runtime.server.pages.health import HealthPages
+from runtime.server.pages.log import LogPage
 from runtime.server.pages.metrics import MetricsPage
 from runtime.server.pages.models import ModelPages
 from runtime.server.pages.openapi import OpenApiPage
+from runtime.server.pages.series import SeriesPage
 from runtime.server.pages.status import StatusPage
+from runtime.server.pages.targets import TargetPages
 from runtime.server.status import StatusReport
 from runtime.trust.caller import Scope
+from runtime.trust.changes import AdminChange
 
 Route = tuple[str, str]  # method, path
 
@@ -64,13 +71,27 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/hearth/keys"): ADMIN,
     ("POST", "/hearth/keys/"): ADMIN,
     ("DELETE", "/hearth/keys/"): ADMIN,
+    ("GET", "/hearth/events"): READ,
+    ("GET", "/hearth/series"): READ,
+    ("GET", "/hearth/log"): ADMIN,
+    ("GET", "/hearth/settings"): ADMIN,
+    ("PUT", "/hearth/settings"): ADMIN,
+    ("POST", "/hearth/whatif"): ADMIN,
+    ("POST", "/hearth/targets/"): ADMIN,
     ("GET", "/hearth/audit"): ADMIN,
     ("GET", "/hearth/audit/verify"): ADMIN,
 }
 
 
-def own_pages(desk: Desk, report: Callable[[], StatusReport], started_at: float) -> dict[Route, Page]:
-    """The pages that every server has. report: makes `/hearth/status`. started_at: unix seconds."""
+def own_pages(
+    desk: Desk,
+    report: Callable[[], StatusReport],
+    started_at: float,
+    feed: Feed,
+    series: Series,
+    note: Callable[[AdminChange], object],
+) -> dict[Route, Page]:
+    """The pages that every server has. report: makes `/hearth/status`. started_at: unix seconds. note: gets admins' changes."""
     return {
         **ModelPages(desk, int(started_at)).table(),
         **HealthPages(desk).table(),
@@ -79,4 +100,8 @@ def own_pages(desk: Desk, report: Callable[[], StatusReport], started_at: float)
         **StatusPage(report).table(),
         **DecisionPages(desk.store).table(),
         **ExplainPage(desk).table(),
+        **EventPages(feed).table(),
+        **SeriesPage(series).table(),
+        **LogPage(desk.fleet.engine).table(),
+        **TargetPages(desk, note).table(),
     }

@@ -66,6 +66,38 @@ class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
+class ThresholdStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The values at which `auto` leaves the box, and `release`, the share of them below which it returns. KV and GPU: 0..1.
+
+    auto: those of them that are "auto", and lead only until the prediction has learned.
+    """
+
+    ttft_ms: float
+    queue: int
+    kv_cache: float
+    gpu: float
+    release: float
+    complexity: float
+    context_tokens: int
+    auto: tuple[str, ...] = ()
+
+
+class RunningStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A request under way. target: that answers, or else its first choice. phase: "waiting" before its first content,
+    "generating" after it. tokens: of its answer so far.
+    """
+
+    id: str
+    model: str
+    target: str
+    phase: str
+    for_s: float
+    prompt_tokens: int = 0
+    tokens: int = 0
+    tokens_per_s: float | None = None
+    caller: str = ""
+
+
 class CloudShareStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The controller of `[escalation] cloud_share`. share: of the `counted` latest requests free to stay, those that left;
     None before the first. thresholds: the score at and above which a prompt leaves now, by task.
@@ -80,6 +112,9 @@ class CloudShareStatus(msgspec.Struct, frozen=True, kw_only=True):
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One target. state: "available", or "absent" with the reason in why; breaker: "closed", "open", "half_open".
 
+    retry_in_s: until an open breaker lets a probe through. held_s: until a hold by hand ends. key: true if an account key is
+    set, None for a target that is not configured. last_failure: of its latest attempts. usd_per_million: input, output.
+
     price_source, price_date: where and when its price was read. ttft_ms: time to a first token within which nine in ten of
     its latest answers began; None before the first.
     """
@@ -90,6 +125,13 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     breaker: str = "closed"
     price_known: bool = True
+    retry_in_s: float | None = None
+    held_s: float | None = None
+    in_flight: int = 0
+    certified: tuple[str, ...] = ()
+    key: bool | None = None
+    last_failure: str = ""
+    usd_per_million: tuple[float, float] | None = None
     price_source: str | None = None
     price_date: str | None = None
     ttft_ms: float | None = None
@@ -129,6 +171,9 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     engine: EngineStatus
     load: LoadStatus = LoadStatus()
+    thresholds: ThresholdStatus | None = None
+    draining: bool = False
+    running: tuple[RunningStatus, ...] = ()
     cloud_share: CloudShareStatus | None = None
     targets: tuple[TargetStatus, ...] = ()
     in_flight: int = 0

@@ -1,6 +1,4 @@
-"""The line and column of each key in a TOML text that the parser has accepted. Knows how TOML is laid out,
-not what it means.
-"""
+"""The places of the keys in a TOML text that the parser has accepted. Knows how TOML is laid out, not what it means."""
 
 from __future__ import annotations
 
@@ -19,6 +17,35 @@ class SourcePlace(NamedTuple):
 
     line: int
     column: int
+
+
+class PairSpan(NamedTuple):
+    """Characters of one `name = value`: from the name, from the value, to its end."""
+
+    start: int
+    value: int
+    end: int
+
+
+class TableSpan(NamedTuple):
+    """Characters of a table under a header: from the header to the end of its last line that holds something."""
+
+    key: Key
+    start: int
+    end: int
+
+
+class Layout(NamedTuple):
+    """pairs: every `name = value`, also within a value. tables: in order; the first one is the root, before any header."""
+
+    pairs: dict[Key, PairSpan]
+    tables: list[TableSpan]
+
+
+def layout(text: str) -> Layout:
+    """The places of everything in the text."""
+    scan = _Scan(text)
+    return Layout(scan.pairs, scan.tables)
 
 
 def places(text: str) -> dict[Key, SourcePlace]:
@@ -47,6 +74,8 @@ class _Scan:
         self.text = text
         self.at = 0
         self.found: dict[Key, SourcePlace] = {}
+        self.pairs: dict[Key, PairSpan] = {}
+        self.tables = [TableSpan((), 0, 0)]
         self._lists: dict[Key, int] = {}  # lists of tables: how many so far
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._document()
@@ -56,10 +85,14 @@ class _Scan:
         self._skip(_BLANK)
         while self.at < len(self.text):
             if self.text[self.at] == "[":
+                start = self.at
                 table = self._header()
+                self._skip(_REST_OF_LINE)
+                self.tables.append(TableSpan(table, start, self.at))
             else:
                 self._pair(table)
                 self._skip(_REST_OF_LINE)
+                self.tables[-1] = self.tables[-1]._replace(end=self.at)
             self._skip(_BLANK)
 
     def _header(self) -> Key:
@@ -86,7 +119,9 @@ class _Scan:
         self.at += 1  # the equals sign
         self._skip(_SPACE)
         self._record(key, start)
+        value = self.at
         self._value(key)
+        self.pairs[key] = PairSpan(start, value, self.at)
 
     def _names(self) -> Key:
         names: list[str] = []

@@ -38,6 +38,8 @@ from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.connection import ConnectionLimits, http_protocol
 from runtime.server.hosts_and_origins import Origins
+from runtime.server.live.feed import Feed
+from runtime.server.live.series import Series
 from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
@@ -46,13 +48,16 @@ from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.keys import KeyPages
 from runtime.server.pages.responses import Responses
+from runtime.server.pages.settings import SettingsPages
 from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import BatchSettings, Escalation, Retries, Routes, Rule
 from runtime.trust.audit.log import AuditLog
+from runtime.trust.changes import AdminChange
 from runtime.trust.key_store import KeyStore
 from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
+from tests.fakes.house import FakeHouse
 from tests.fakes.upstream import FakeBackend
 
 
@@ -68,6 +73,9 @@ class Door:
     slept: list[float]
     lane: BatchLane
     batches: BatchStore
+    feed: Feed
+    series: Series
+    house: FakeHouse
 
     async def chat(self, text: str = "hi", *, model: str = "auto", **more: object) -> httpx.Response:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
@@ -91,6 +99,7 @@ class Setup:
     max_body: int = 1_000_000
     fetching: Fetching | None = None
     batch: BatchSettings = field(default_factory=BatchSettings)
+    settings_file: Path | None = None
 
 
 class _Server(uvicorn.Server):
@@ -150,17 +159,23 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         "/v1/messages": MESSAGES,
     }
     responses = ResponseStore(None, time.time)
-    audit = AuditLog(folder / "audit", lambda thing: ("answer", thing.id))
+    audit = AuditLog(
+        folder / "audit",
+        lambda thing: ("change", thing) if isinstance(thing, AdminChange) else ("answer", {"decision": thing.id}),
+    )
     desk.settled = (*desk.settled, audit.waiting.append)
     audit.start()
-    pages = own_pages(desk, report, 0.0) | Responses(responses).table() | AuditPages(audit).table()
+    feed, series = Feed(desk, engine, report), Series(desk)
+    house = FakeHouse(setup.settings_file)
+    note = audit.waiting.append
+    pages = own_pages(desk, report, 0.0, feed, series, note) | Responses(responses).table() | AuditPages(audit).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count
     batches = BatchStore(folder)
     made = for_any_body(dialects) | {RESPONSES: ResponsesDialect().session}
     lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
     pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
-    pages |= KeyPages(kept, admit).table()
+    pages |= KeyPages(kept, admit, note, time.time).table() | SettingsPages(desk, house, note).table()
     app = App(desk, access(), dialects, pages)
     desk.settled = (
         *desk.settled,
@@ -172,15 +187,17 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     )
     serving = asyncio.create_task(server.serve())
     working = asyncio.create_task(lane.run())
+    feeding = asyncio.create_task(feed.run())
     while not server.started:
         await asyncio.sleep(0.005)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
-            yield Door(url, client, desk, app, engine, slept, lane, batches)
+            yield Door(url, client, desk, app, engine, slept, lane, batches, feed, series, house)
     finally:
         working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        feeding.cancel()
+        await asyncio.gather(working, feeding, return_exceptions=True)
         batches.close()
         server.should_exit = server.force_exit = True
         await serving

@@ -20,6 +20,7 @@ class FakeEngine:
         self.runs: dict[str, int] = {}  # by lane name; 1 where a test sets none
         self.stopped = False
         self.others: dict[str, str | None] = {}
+        self.lines: list[str] = []
         self._revision = 0
         self._change = asyncio.Event()
 
@@ -75,7 +76,11 @@ class FakeEngine:
         return ()
 
     def log_tail(self, lines: int) -> tuple[str, ...]:
-        return ()
+        return tuple(self.lines[-lines:])
+
+    def log_after(self, marks: Sequence[int], most: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        new = len(self.lines) - marks[0] if marks else 0
+        return (len(self.lines),), tuple(self.lines[max(0, len(self.lines) - min(new, most)) :]) if new else ()
 
     async def start(self, notice: Callable[[str], None]) -> None: ...
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.trust.changes import AdminChange
 from runtime.trust.key_store import KeyRecord, KeyStore, KeyTerms, UnknownKeyError
 from runtime.wire.api_error import ApiError
 
@@ -25,11 +26,17 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyPages:
-    """changed: puts the keys in force, before the answer leaves."""
+    """changed: puts the keys in force, before the answer leaves. note: gets every change."""
 
-    def __init__(self, store: KeyStore, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        changed: Callable[[], None],
+        note: Callable[[AdminChange], object],
+        wall: Callable[[], float],
+    ) -> None:
         self._store = store
-        self._changed = changed
+        self._changed, self._note, self._wall = changed, note, wall
 
     def table(self) -> dict[tuple[str, str], Page]:
         return {
@@ -47,7 +54,7 @@ class KeyPages:
         """Raises ApiError 400 for terms that cannot be read, 409 for a name in use."""
         terms = await _read(request, KeyTerms)
         record, secret = await self._stored(lambda: self._store.create(terms))
-        await self._new(request, extra, record, secret)
+        await self._new(request, extra, record, secret, "created")
 
     async def rotate(self, request: ClientRequest, extra: Pairs) -> None:
         """`POST /hearth/keys/ID/rotate`."""
@@ -56,18 +63,23 @@ class KeyPages:
             raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
         grace_s = (await _read(request, Rotation)).grace_s
         record, secret = await self._stored(lambda: self._store.rotate(named, grace_s))
-        await self._new(request, extra, record, secret)
+        await self._new(request, extra, record, secret, "rotated")
 
     async def revoke(self, request: ClientRequest, extra: Pairs) -> None:
         named = request.path.removeprefix(f"{PATH}/")
         record = await self._stored(lambda: self._store.revoke(named))
-        self._changed()
+        self._in_force(request, record, "revoked")
         await request.answer_json(200, record, extra)
 
-    async def _new(self, request: ClientRequest, extra: Pairs, record: KeyRecord, secret: str) -> None:
-        self._changed()
+    async def _new(self, request: ClientRequest, extra: Pairs, record: KeyRecord, secret: str, verb: str) -> None:
+        self._in_force(request, record, verb)
         shown: dict[str, Any] = {"key": record, "secret": secret}
         await request.answer_json(200, shown, (*extra, (b"cache-control", b"no-store")))
+
+    def _in_force(self, request: ClientRequest, record: KeyRecord, verb: str) -> None:
+        self._changed()
+        words = f"key {record.terms.name} ({record.id}) was {verb}"
+        self._note(AdminChange(self._wall(), request.caller.id, "key", words))
 
     async def _stored(self, call: Callable[[], _T]) -> _T:
         """The result of a call of the store. Raises ApiError."""

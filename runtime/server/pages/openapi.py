@@ -43,6 +43,15 @@ _HINTS = {
     "additionalProperties": False,
 }
 
+_KEY_PATH = {"type": "array", "items": {"type": ["string", "integer"]}}
+_CHANGE = {
+    "set": {
+        "type": "array",
+        "items": {"type": "object", "required": ["key", "value"], "properties": {"key": _KEY_PATH, "value": {}}},
+    },
+    "unset": {"type": "array", "items": _KEY_PATH},
+}
+
 
 def _body(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
     """A generating body. Members that are not described go through to the target."""
@@ -88,6 +97,9 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
             }
         },
     },
+    "SettingsChange": {"type": "object", "properties": {**_CHANGE, "dry": {"type": "boolean", "default": False}}},
+    "WhatIf": {"type": "object", "properties": {**_CHANGE, "limit": {"type": "integer", "minimum": 1}}},
+    "Hold": {"type": "object", "properties": {"seconds": {"type": "number", "exclusiveMinimum": 0}}},
     "Key": {"type": "object", "required": ["name"], "properties": {"name": _TEXT}},
     "Error": {
         "type": "object",
@@ -173,6 +185,15 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", "/hearth/keys", "Creates a key; its secret is shown this once", "Key"),
     Operation("POST", "/hearth/keys/{id}/rotate", "Gives a key a new secret"),
     Operation("DELETE", "/hearth/keys/{id}", "Revokes a key"),
+    Operation("GET", "/hearth/events", "What changes, as it does", query=("topics",), media=("text/event-stream",)),
+    Operation("GET", "/hearth/series", "The last hour in steps of five seconds"),
+    Operation("GET", "/hearth/log", "The engine's last lines", query=("limit",)),
+    Operation("GET", "/hearth/settings", "The settings in force, each with its origin"),
+    Operation("PUT", "/hearth/settings", "Changes the settings file; If-Match has the etag", "SettingsChange"),
+    Operation("POST", "/hearth/whatif", "Recorded decisions made again under other settings", "WhatIf"),
+    Operation("POST", "/hearth/targets/{id}/probe", "One small request to a target, now"),
+    Operation("POST", "/hearth/targets/{id}/hold", "Sends nothing to a target for a time", "Hold"),
+    Operation("POST", "/hearth/targets/{id}/close", "Closes a target's breaker"),
     Operation("GET", "/hearth/audit", "Where answers were made, and what left", query=("limit", "before", "decision")),
     Operation("GET", "/hearth/audit/verify", "Follows the chain of the audit log"),
 )

@@ -33,7 +33,8 @@ async def test_every_route_asks_for_its_scope(held: Scope) -> None:
     for (method, path), scopes in SCOPES.items():
         if (method, path) == ("POST", "/v1/messages"):
             continue
-        answer = await asked(app, method, path, [("x-api-key", held)])
+        json = ("content-type", "application/json")
+        answer = await asked(app, method, path, [("x-api-key", held), json])
         allowed = not scopes or held in (*scopes, Scope.ADMIN)
         assert answer.status == (200 if allowed else 403), (method, path, held)
         if not allowed and not path.startswith("/v1/messages"):

@@ -30,7 +30,11 @@ async def test_the_document_is_served_and_each_path_is_answered(tmp_path: Path) 
         shown = (await served.client.get("/openapi.json")).json()
         for path, methods in shown["paths"].items():
             for method in methods:
-                answer = await served.client.request(method, path.replace("{id}", "none"), json={})
+                place = path.replace("{id}", "none")
+                async with served.client.stream(method, place, json={}) as answer:
+                    if answer.headers["content-type"].startswith("text/event-stream"):
+                        continue  # it lasts as long as its reader
+                    await answer.aread()
                 assert answer.status_code != 405 and "nothing is served" not in answer.text, (method, path)
 
 

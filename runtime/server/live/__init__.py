@@ -1,0 +1,1 @@
+"""Live data for whoever looks: the feed of events, and the ring of the last hour."""
