@@ -153,9 +153,6 @@ class _Serving:
                 with self._manager.reloading():
                     await settings.reload()
 
-        async def start_engine() -> None:
-            await _start_engine(runtime, base, first_answer=first_answer)
-
         chores = runtime.chores
         loop.add_signal_handler(signal.SIGHUP, hangup.set)
         server = _server(runtime)
@@ -166,7 +163,7 @@ class _Serving:
             chores.start(name, work)
         chores.start("settings", lambda: watch(settings))
         chores.start("reload", reload)
-        chores.start("engine", start_engine, once=True)
+        chores.start("engine", lambda: _start_engine(runtime, base, first_answer=first_answer), once=True)
         stopped = asyncio.create_task(self._stop.wait(), name="hearth: stop")
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
