@@ -240,6 +240,8 @@ class Runtime:
         """The chores that run as long as the process, by name."""
         return {
             "telemetry": self.listen,
+            "events": self.feed.run,
+            "series": self.series.run,
             "names": self.follow_names,
             "batches": self.lane.run,
             "sample": self.sample.run,
@@ -258,10 +260,6 @@ class Runtime:
                 seen, found = mark, read_map(self.settings, self._env, self._folder)
                 self.desk.planner.policy = replace(self.desk.planner.policy, confidence=found)
             await asyncio.sleep(_LISTEN_S)
-
-    async def watch(self) -> None:
-        """Feeds those who look, and keeps the last hour for them, until cancelled."""
-        await asyncio.gather(self.feed.run(), self.series.run())
 
     async def follow_names(self) -> None:
         """Takes the names of the engine's models in as they change, until cancelled."""
