@@ -19,6 +19,7 @@ from local_models.backend import LocalBackend
 from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
+from runtime.compose.baseline import tally_of
 from runtime.compose.budget import budget_of, put_in_force
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
@@ -46,7 +47,7 @@ from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching, direct, resolved
 from runtime.quality.sample.sample import Sample
-from runtime.record.breakers import BreakerFile
+from runtime.record.breakers import BreakerFile, OpenTime
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
@@ -217,6 +218,7 @@ class Runtime:
         self.guard.certified = certificates(settings)
         self.fleet.reload(callable_clouds, settings.escalation)
         put_in_force(self.budget, settings)
+        self.store.tally = tally_of(settings, known)
         self.desk.planner.policy = decides
         self.desk.dispatcher.retries = settings.retries
         self._fetching.media = settings.media
@@ -232,6 +234,7 @@ class Runtime:
 
     def record(self) -> None:
         """Starts the threads that write decisions and the audit log, and send telemetry. `aclose` ends them."""
+        self.store.tally = tally_of(self.settings, targets(self.settings))
         self.store.start()
         self.audit.start()
         self.telemetry.start()
@@ -250,10 +253,12 @@ class Runtime:
     async def listen(self) -> None:
         """Takes telemetry and new confidence maps in, until cancelled. The breakers are kept for the next start."""
         maps, seen = maps_folder(self._folder), None
+        opened = OpenTime(self.store.opened, time.monotonic())
         while True:
             self.fleet.listen()
             self.audit.trim()
             self._breaker_file.write(self.fleet.open_breakers(), time.time())
+            opened.look([label for label, state in self._breakers().items() if state == "open"], time.monotonic())
             # Another revision of the model may be here since the engine started.
             mark = (maps.stat().st_mtime_ns if maps.is_dir() else 0, self.engine.revision)
             if mark != seen:
@@ -315,14 +320,17 @@ class Runtime:
     def _labels(self, known: Clouds) -> list[str]:
         return [self.fleet.local.target.label, *(backend.target.label for backend in known.backends.values())]
 
+    def _breakers(self) -> dict[str, str]:
+        """The state of each breaker, by the label of its target."""
+        return {self.fleet.backend(name).target.label: state for name, state in self.fleet.breakers().items()}
+
     def _reading(self) -> Gauges:
         fleet = self.fleet
-        states = fleet.breakers()
         return Gauges(
             self.engine.views(),
             self.engine.gpus(),
             fleet.predicted_ttft_ms(),
-            {fleet.backend(name).target.label: state for name, state in states.items()},
+            self._breakers(),
             fleet.in_flight,
             self.store.dropped,
             self.chores.views(),

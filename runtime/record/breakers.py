@@ -6,7 +6,7 @@ Times in the file are unix seconds: a restart that takes long finds the wait ove
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -48,3 +48,17 @@ class BreakerFile:
             fresh.write_bytes(msgspec.json.encode(kept))
             fresh.replace(self._path)
             self._last = trips
+
+
+class OpenTime:
+    """Adds up how long breakers are open, from one look to the next. count: takes a label and seconds. now: any clock's."""
+
+    def __init__(self, count: Callable[[str, float], None], now: float) -> None:
+        self._count, self._at = count, now
+        self._open: frozenset[str] = frozenset()
+
+    def look(self, labels: Iterable[str], now: float) -> None:
+        """labels: of the targets whose breaker is open now."""
+        for label in self._open:
+            self._count(label, now - self._at)
+        self._open, self._at = frozenset(labels), now

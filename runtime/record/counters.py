@@ -18,7 +18,9 @@ from runtime.record.decisions import CANCELLED, OK, Decision, Exchange
 
 OTHER = "other"
 NONE = "none"  # no target answered
-BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0)
+BUCKETS_S: tuple[float, ...] = tuple(
+    round(0.01 * 2**step, 2) for step in range(16)
+)  # as OpenTelemetry has them, up to 327.68
 
 _OUTCOMES = frozenset({OK, CANCELLED, *(str(kind) for kind in Kind)})
 _REASONS = frozenset(str(reason) for reason in Reason)

@@ -2,34 +2,41 @@
 
 Knows SQL and the file; no thread and no queue. A connection belongs to the thread that opened it.
 
-The number grows with time, so one b-tree serves look-up, order and retention. Rows keep the whole record as JSON beside
-the columns that queries filter by. Those have no index: it would add a third to every record's cost, to save a quarter of a
-second on the rare filter that finds little in a full file.
+The number grows with time, so one b-tree serves look-up, order and retention. Rows keep the whole record as JSON; `kinds`
+finds them by what filters ask for. The hourly sums (`sums_table`) are written in the transaction of the records they count.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from runtime import sqlite_files
+from runtime.record import kinds, sums_table
+from runtime.record.counters import NONE
 from runtime.record.decisions import Decision, floor_of, number_of
+from runtime.record.kinds import KindIndex
+from runtime.record.sums import HourSum, SumKey, Tally
+from runtime.record.sums_table import SumsTable, reading
 
-VERSION = 1
+VERSION = 2
 _PAGE = 4096
 _LEAST_PAGES = 64
 _KEEP_SHARE = 0.9  # after pruning; the rest is room before it is needed again
+_HIGHEST = (1 << 63) - 1
 
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS decisions (
-  number INTEGER PRIMARY KEY, target TEXT, reason TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL
-);
-PRAGMA user_version = {VERSION};
-"""
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS decisions (
+      number INTEGER PRIMARY KEY, target TEXT, reason TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL
+    )""",
+    *kinds.SCHEMA,
+    *sums_table.SCHEMA,
+)
 
 _decode = msgspec.json.Decoder(Decision).decode
 _encode = msgspec.json.Encoder().encode
@@ -44,35 +51,50 @@ class DamagedError(Exception):
 class Query:
     """A page of decisions, newest first.
 
-    before: a decision id, exclusive. failed: only error statuses (400 and above). caller: only those of this key's id.
+    before: a decision id, exclusive. target: a label, or `none` for requests without an answer. statuses: the first and the
+    last that count. since, until: unix seconds, the second exclusive. caller: only those of this key's id.
     """
 
     limit: int = 50
     before: str | None = None
     target: str | None = None
     reason: str | None = None
-    failed: bool = False
+    statuses: tuple[int, int] | None = None
     caller: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The numbers of the decisions: from the first, below the second."""
+        low = 0 if self.since is None else floor_of(self.since)
+        high = _HIGHEST if self.until is None else floor_of(self.until)
+        before = _HIGHEST if self.before is None else number_of(self.before) or 0
+        return max(0, min(low, _HIGHEST)), max(0, min(high, before))
 
     def matches(self, decision: Decision) -> bool:
+        low, high = self.span
+        least, most = self.statuses or (decision.status, decision.status)
         return (
-            (self.before is None or decision.id < self.before)
-            and (self.target is None or decision.target == self.target)
-            and (self.reason is None or decision.reason == self.reason)
-            and (not self.failed or decision.status >= 400)
-            and (self.caller is None or decision.caller == self.caller)
+            low <= (number_of(decision.id) or 0) < high
+            and self.target in (None, decision.target or NONE)
+            and self.reason in (None, decision.reason)
+            and least <= decision.status <= most
+            and self.caller in (None, decision.caller)
         )
 
     def where(self) -> tuple[str, list[object]]:
-        """The SQL condition and its arguments."""
-        before = None if self.before is None else number_of(self.before) or 0
-        pairs = [("number < ?", before), ("target = ?", self.target), ("reason = ?", self.reason)]
-        pairs.append(("status >= ?", 400 if self.failed else None))
-        # an id is plain ASCII, and inside a JSON string every quote is escaped: these bytes are the member and nothing else
-        member = None if self.caller is None else f'"caller":"{self.caller}"'
-        pairs.append(("instr(CAST(body AS TEXT), ?)", member))
+        """The condition on a decision's kind, and its arguments; "" if every kind matches."""
+        least, most = self.statuses or (None, None)
+        pairs: list[tuple[str, object]] = [
+            ("target IS NULL" if self.target == NONE else "target = ?", self.target),
+            ("reason = ?", self.reason),
+            ("status >= ?", least),
+            ("status <= ?", most),
+            ("caller = ?", self.caller),
+        ]
         kept = [(clause, value) for clause, value in pairs if value is not None]
-        return " AND ".join(clause for clause, _ in kept) or "1", [value for _, value in kept]
+        return " AND ".join(clause for clause, _ in kept), [value for clause, value in kept if "?" in clause]
 
 
 class Database:
@@ -81,7 +103,7 @@ class Database:
     Raises sqlite3.Error for faults that may pass (a lock, a full disk), DamagedError for those that stay.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, tally: Tally | None = None) -> None:
         self._most_pages = max(_LEAST_PAGES, max_bytes // _PAGE)
         self._chunk = max(10, min(1000, self._most_pages // 20))  # rows per transaction: new ones get in between
         wal_pages = max(_LEAST_PAGES // 4, min(1000, self._most_pages // 8))
@@ -89,6 +111,9 @@ class Database:
         self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
         try:
             self._prepare(wal_pages)
+            self._kinds, self._sums = KindIndex(self._db), SumsTable(self._db, max_bytes)
+            if self._number("PRAGMA user_version") < VERSION:
+                self._migrate(tally or Tally())
         except BaseException:
             self._db.close()
             raise
@@ -104,12 +129,43 @@ class Database:
         found = run("PRAGMA user_version").fetchone()[0]
         if found > VERSION:
             raise DamagedError(f"it was written by a newer version (layout {found}, this one knows {VERSION})")
-        self._db.executescript(_SCHEMA)
+        for statement in _SCHEMA:
+            run(statement)
         run("SELECT max(number), body FROM decisions").fetchone()
 
-    def save(self, decisions: Iterable[Decision]) -> list[Exception]:
-        """Writes all decisions in one transaction, except those that cannot be encoded; returns why those cannot."""
-        rows: list[tuple[object, ...]] = []
+    def _migrate(self, tally: Tally) -> None:
+        """Indexes and adds up the decisions of a file of layout 1, in one transaction: a killed process begins again."""
+        sums: dict[SumKey, HourSum] = {}
+        with self._transaction():
+            for number, target, reason, status, body in self._db.execute("SELECT * FROM decisions"):
+                caller = ""
+                with contextlib.suppress(*_UNREADABLE):
+                    decision = _decode(body)
+                    caller = decision.caller
+                    tally.add(sums, decision)
+                self._kinds.add([(number, (target, reason, status, caller))])
+            self._sums.add(sums, {})
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def save(
+        self, decisions: Iterable[Decision], tally: Tally, opened: Mapping[tuple[int, str], float]
+    ) -> list[Exception]:
+        """Writes all decisions and what they add to the sums in one transaction; returns why some cannot be encoded.
+
+        A decision that is there already counts no second time. opened: seconds that breakers were open, by hour and label.
+        """
+        rows: list[tuple[Decision, int, bytes]] = []
         faults: list[Exception] = []
         for decision in decisions:
             try:
@@ -117,16 +173,26 @@ class Database:
             except (*_UNREADABLE, OverflowError) as fault:
                 faults.append(fault)
             else:
-                rows.append((number, decision.target, decision.reason, decision.status, body))
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+                rows.append((decision, number or 0, body))
+        sums: dict[SumKey, HourSum] = {}
+        indexed = []
+        with self._transaction():
+            for decision, number, body in rows:
+                kind = (decision.target, decision.reason, decision.status, decision.caller)
+                made = self._db.execute(
+                    "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?)", (number, *kind[:3], body)
+                )
+                if made.rowcount:
+                    indexed.append((number, kind))
+                    tally.add(sums, decision)
+            self._kinds.add(indexed)
+            self._sums.add(sums, opened)
         return faults
+
+    def forget_sums(self, now: float) -> int:
+        """Removes sums that are too old or too many. Returns the number of rows."""
+        with self._transaction():
+            return self._sums.forget(now)
 
     def forget_before(self, at: float) -> int:
         """Removes decisions older than this unix second. Returns the number of rows."""
@@ -134,7 +200,15 @@ class Database:
         while gone == self._chunk:
             gone = self._remove("SELECT number FROM decisions WHERE number < ? ORDER BY number LIMIT ?", floor_of(at))
             removed += gone
+        self._forget_kinds(removed)
         return removed
+
+    def _forget_kinds(self, removed: int) -> None:
+        """Takes removed decisions, always the oldest, out of the index. A killed process does it with the next ones."""
+        if removed:
+            oldest = self._db.execute("SELECT min(number) FROM decisions").fetchone()[0]
+            with self._transaction():
+                self._kinds.forget_below(_HIGHEST if oldest is None else oldest)
 
     def _remove(self, which: str, *arguments: object) -> int:
         return self._db.execute(f"DELETE FROM decisions WHERE number IN ({which})", (*arguments, self._chunk)).rowcount
@@ -149,6 +223,7 @@ class Database:
             if not gone:
                 break
             removed += gone
+        self._forget_kinds(removed)
         return removed
 
     def give_back(self) -> None:
@@ -166,37 +241,49 @@ class Database:
 def read_one(path: Path, id: str, unreadable: Callable[[Exception], None]) -> Decision | None:
     """The decision with this id; None if there is no such record, or no file, or it cannot be decoded."""
     number = number_of(id)
-    if number is None:
+    if number is None or not path.exists():
         return None
-    found = _read(path, "SELECT body FROM decisions WHERE number = ?", (number,), 1, unreadable)
-    return found[0] if found else None
+    with reading(path) as db:
+        return next(_decoded(db, [number], unreadable), None)
 
 
 def read_many(path: Path, query: Query, unreadable: Callable[[Exception], None]) -> tuple[Decision, ...]:
     """A page of decisions. Rows that cannot be decoded are given to `unreadable` and do not count."""
-    where, arguments = query.where()
-    sql = f"SELECT body FROM decisions WHERE {where} ORDER BY number DESC"
-    return tuple(_read(path, sql, arguments, query.limit, unreadable))
-
-
-def _read(
-    path: Path, sql: str, arguments: Sequence[object], limit: int, unreadable: Callable[[Exception], None]
-) -> list[Decision]:
     if not path.exists():
-        return []
+        return ()
     found: list[Decision] = []
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
-    try:
-        for (body,) in db.execute(sql, tuple(arguments)):
-            try:
-                found.append(_decode(body))
-            except _UNREADABLE as fault:
-                unreadable(fault)
-            if len(found) >= limit:
+    with reading(path) as db:
+        for decision in _decoded(db, _numbers(db, query), unreadable):
+            if query.matches(decision):
+                found.append(decision)
+            if len(found) >= query.limit:
                 break
-    finally:
-        db.close()
-    return found
+    return tuple(found)
+
+
+def _numbers(db: sqlite3.Connection, query: Query) -> Iterator[int]:
+    """Numbers of the decisions that may match, newest first."""
+    (low, high), (where, arguments) = query.span, query.where()
+    if not where:
+        sql = "SELECT number FROM decisions WHERE number >= ? AND number < ? ORDER BY number DESC"
+        yield from (number for (number,) in db.execute(sql, (low, high)))
+        return
+    matching = kinds.matching(db, where, arguments)
+    while page := kinds.newest(db, matching, low, high, query.limit):
+        yield from page
+        high = page[-1]
+
+
+def _decoded(
+    db: sqlite3.Connection, numbers: Iterable[int], unreadable: Callable[[Exception], None]
+) -> Iterator[Decision]:
+    for number in numbers:
+        row = db.execute("SELECT body FROM decisions WHERE number = ?", (number,)).fetchone()
+        try:
+            if row is not None:
+                yield _decode(row[0])
+        except _UNREADABLE as fault:
+            unreadable(fault)
 
 
 def damaged(fault: Exception) -> bool:

@@ -12,7 +12,7 @@ import contextlib
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from runtime import sqlite_files
 from runtime.record import database
 from runtime.record.database import DamagedError, Database, Query
 from runtime.record.decisions import Decision
+from runtime.record.sums import Tally, hour_of
 
 PAUSE_S = 0.25  # between two looks at the queue: a crash loses at most the records of this time
 _BATCH = 500
@@ -38,7 +39,7 @@ class Store:
 
     path: the file; its folder is created. retention_days, max_mb: the oldest go first (max_mb counts the file and its
     journal; 0 days keeps by size alone). clock: unix seconds. notice: takes one sentence per fault, in another thread.
-    most_waiting: records in the queue; beyond it the oldest are dropped.
+    most_waiting: records in the queue; beyond it the oldest are dropped. tally: how records are added up from now on.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Store:
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self.path = path
+        self.tally = Tally()
         self._retention_s = retention_days * _DAY_S
         self._max_bytes = int(max_mb * _MIB)
         self._batch = max(10, min(_BATCH, self._max_bytes // _BATCH_SHARE))
@@ -61,6 +63,7 @@ class Store:
         self._waiting: deque[Decision] = deque()
         self._recent: deque[Decision] = deque(maxlen=_RECENT)
         self._writing: Sequence[Decision] = ()
+        self._opened: dict[tuple[int, str], float] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._idle = threading.Condition(self._lock)
@@ -83,6 +86,12 @@ class Store:
             self._waiting.append(decision)
             self._recent.append(decision)
 
+    def opened(self, label: str, seconds: float) -> None:
+        """Counts seconds that a target's breaker was open, up to now. Those of a turn that cannot be written are lost."""
+        key = (hour_of(self._clock(), self.tally.zone), label)
+        with self._lock:
+            self._opened[key] = self._opened.get(key, 0.0) + seconds
+
     @property
     def dropped(self) -> int:
         """Records lost since the start: they could not be written in time, or not at all."""
@@ -99,37 +108,28 @@ class Store:
             return tuple(islice(reversed(self._recent), limit))
 
     async def get(self, id: str) -> Decision | None:
-        for decision in self._unsaved():
-            if decision.id == id:
-                return decision
+        def found() -> Decision | None:
+            fresh = next((decision for decision in self._unsaved() if decision.id == id), None)
+            return fresh or database.read_one(self.path, id, self._skip)
+
         try:
-            return await asyncio.to_thread(database.read_one, self.path, id, self._skip)
+            return await asyncio.to_thread(found)
         except (sqlite3.Error, OSError):
             return None  # the writer meets the same fault and reports it
 
-    async def list(
-        self,
-        limit: int = 50,
-        *,
-        before: str | None = None,
-        target: str | None = None,
-        reason: str | None = None,
-        failed: bool = False,
-        caller: str | None = None,
-    ) -> tuple[Decision, ...]:
-        """Newest first, those not yet saved included. `before` is an id: the last one of the page before.
+    async def list(self, query: Query) -> tuple[Decision, ...]:
+        """A page, newest first, those not yet saved included."""
+        return await asyncio.to_thread(self._listed, query)
 
-        caller: the id of a key; only what was asked with it.
-        """
-        query = Query(limit, before, target, reason, failed, caller)
+    def _listed(self, query: Query) -> tuple[Decision, ...]:
         fresh = [decision for decision in self._unsaved() if query.matches(decision)]
         try:
-            saved = await asyncio.to_thread(database.read_many, self.path, query, self._skip)
+            saved = database.read_many(self.path, query, self._skip)
         except (sqlite3.Error, OSError):
             saved = ()  # the writer meets the same fault and reports it
         # A record that was saved between the two readings appears once.
         by_id = {decision.id: decision for decision in (*saved, *fresh)}
-        return tuple(by_id[id] for id in sorted(by_id, reverse=True))[:limit]
+        return tuple(by_id[id] for id in sorted(by_id, reverse=True))[: query.limit]
 
     def _unsaved(self) -> tuple[Decision, ...]:
         with self._lock:
@@ -183,13 +183,16 @@ class Store:
             while True:
                 with self._lock:
                     self._writing = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
-                if not self._writing:
+                    opened, self._opened = self._opened, {}
+                if not self._writing and not opened:
                     break
-                self._save(self._open())
+                self._save(self._open(), opened)
             now = self._clock()
-            if self._retention_s and now >= self._next_retention:
+            if now >= self._next_retention:
                 self._next_retention = now + _RETENTION_EVERY_S
-                if self._open().forget_before(now - self._retention_s):
+                removed = self._open().forget_sums(now)
+                removed += self._open().forget_before(now - self._retention_s) if self._retention_s else 0
+                if removed:
                     self._open().give_back()
         except (sqlite3.Error, DamagedError, OSError) as fault:
             # The batch returns to the queue, as far as there is room: the oldest are dropped.
@@ -209,15 +212,15 @@ class Store:
         self._trouble = None
         return True
 
-    def _save(self, opened: Database) -> None:
-        for fault in opened.save(self._writing):
+    def _save(self, file: Database, opened: Mapping[tuple[int, str], float]) -> None:
+        for fault in file.save(self._writing, self.tally, opened):
             self._dropped += 1
             if not self._unwritable:
                 self._unwritable = True
                 self._say(f"a decision record cannot be written ({fault}); it is dropped, and so are others like it")
         self._finish_batch()
-        if opened.shrink():
-            opened.give_back()
+        if file.shrink():
+            file.give_back()
 
     def _finish_batch(self) -> None:
         with self._idle:
@@ -227,7 +230,7 @@ class Store:
     def _open(self) -> Database:
         if self._database is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = Database(self.path, max_bytes=self._max_bytes)
+            self._database = Database(self.path, max_bytes=self._max_bytes, tally=self.tally)
             # The decisions of an earlier process are recent too, newest first.
             saved = database.read_many(self.path, Query(_RECENT), self._skip)
             with self._lock:

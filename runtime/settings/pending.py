@@ -26,7 +26,6 @@ PENDING = (
     Pending(("engine", "kind"), "each url is one engine"),
     Pending(("engine", "metrics"), "metrics are read beside each url"),
     Pending(("models", "*", "*"), "only the engine's own model is started"),
-    Pending(("budget", "baseline"), "savings are not measured"),
     Pending(("quality", "*"), "nothing is evaluated"),
     Pending(("fleet", "*"), "each Hearth decides alone"),
     Pending(("autoscale", "*"), "nothing is scaled"),

@@ -178,7 +178,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/hearth/status", "Engine, load, targets, breakers, last decisions"),
     Operation("POST", "/hearth/explain", "The plan of a body, with its reasons; generates nothing", "Chat"),
     Operation(
-        "GET", "/hearth/decisions", "Decision records, newest first", query=("limit", "before", "target", "reason")
+        "GET",
+        "/hearth/decisions",
+        "Decision records, newest first",
+        query=("limit", "before", "target", "reason", "status", "since", "until"),
     ),
     Operation("GET", "/hearth/decisions/{id}", "A decision record"),
     Operation("GET", "/hearth/keys", "Every created key, without its secret"),

@@ -33,7 +33,7 @@ class Privacy(Section):
 
 
 class Records(Section):
-    """Limits on the kept decisions. Whichever is reached first removes the oldest."""
+    """Limits on the kept decisions. Whichever is reached first removes the oldest. Their hourly sums are kept for 400 days."""
 
     retention_days: Days = Field(default=30, description="days")
     max_mb: Positive = Field(default=1024, description="size on disk, in MB")

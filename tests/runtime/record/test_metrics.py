@@ -50,8 +50,8 @@ def test_a_settled_request_is_counted_with_its_times_and_tokens() -> None:
     seen = scrape(metrics)
     labels = {"target": LOCAL, "reason": "default", "status": "2xx", "dialect": "openai_chat"}
     assert value(seen, "hearth_requests_total", **labels) == 1
-    assert value(seen, "hearth_request_seconds_bucket", target=LOCAL, le="0.5") == 0
-    assert value(seen, "hearth_request_seconds_bucket", target=LOCAL, le="1.0") == 1
+    assert value(seen, "hearth_request_seconds_bucket", target=LOCAL, le="0.64") == 0
+    assert value(seen, "hearth_request_seconds_bucket", target=LOCAL, le="1.28") == 1
     assert value(seen, "hearth_request_seconds_sum", target=LOCAL) == 0.9
     assert value(seen, "hearth_ttft_seconds_count", target=LOCAL) == 1
     assert value(seen, "hearth_tokens_total", target=LOCAL, kind="prompt") == 100

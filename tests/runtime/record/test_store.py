@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runtime.record.database import Database
+from runtime.record.database import Database, Query
 from runtime.record.decisions import Decision, DecisionIds, number_of
 from runtime.record.store import Store
 
@@ -103,9 +103,9 @@ async def test_the_list_is_newest_first_across_file_and_queue_and_pages_by_id(op
     for decision in decisions[6:]:
         store.add(decision)
     newest = decisions[::-1]
-    first = await store.list(5)
+    first = await store.list(Query(5))
     assert list(first) == newest[:5]
-    assert list(await store.list(50, before=first[-1].id)) == newest[5:]
+    assert list(await store.list(Query(50, before=first[-1].id))) == newest[5:]
 
 
 async def test_the_list_filters_by_target_reason_and_failure(open_store: Open, make: Making) -> None:
@@ -119,10 +119,12 @@ async def test_the_list_filters_by_target_reason_and_failure(open_store: Open, m
         store.close()
     for made in (make(target="openai/x", reason="queue_depth"), make(target=None, status=502)):
         store.add(made)
-    assert len(await store.list(target="openai/x")) == 3
-    assert len(await store.list(reason="queue_depth", target="local/m")) == 0
-    assert {decision.status for decision in await store.list(failed=True)} == {502}
-    assert len(await store.list(failed=True)) == 3
+    assert len(await store.list(Query(target="openai/x"))) == 3
+    assert len(await store.list(Query(reason="queue_depth", target="local/m"))) == 0
+    assert {decision.status for decision in await store.list(Query(statuses=(400, 599)))} == {502}
+    assert len(await store.list(Query(statuses=(400, 599)))) == 3
+    assert len(await store.list(Query(target="none", statuses=(502, 502)))) == 3
+    assert await store.list(Query(target="none", statuses=(200, 499))) == ()
 
 
 async def test_records_outlive_the_process(open_store: Open, make: Making) -> None:
@@ -165,7 +167,7 @@ async def test_records_past_their_days_go(open_store: Open, make: Making, clock:
     assert store.flush()
     clock.now += 0.2 * DAY_S
     store.close()
-    assert [decision.id for decision in await store.list()] == [young.id]
+    assert [decision.id for decision in await store.list(Query())] == [young.id]
 
 
 async def test_the_file_stays_below_its_size_and_keeps_the_newest(open_store: Open, make: Making) -> None:
@@ -181,7 +183,7 @@ async def test_the_file_stays_below_its_size_and_keeps_the_newest(open_store: Op
         most = max(most, sum(file.stat().st_size for file in store.path.parent.iterdir()))
     assert most <= 1.05 * (1 << 20)
     assert await store.get(last.id) == last
-    assert 100 < len(await store.list(10_000)) < 1000
+    assert 100 < len(await store.list(Query(10_000))) < 1000
     assert store.dropped == 0
 
 
@@ -192,7 +194,7 @@ async def test_a_stalled_disk_costs_the_oldest_and_counts_them(open_store: Open,
     for decision in decisions:
         store.add(decision)
     assert store.dropped == 150
-    assert [decision.id for decision in await store.list(1000)] == [made.id for made in decisions[:149:-1]]
+    assert [decision.id for decision in await store.list(Query(1000))] == [made.id for made in decisions[:149:-1]]
 
 
 async def test_a_corrupt_file_is_moved_aside_and_reported(open_store: Open, make: Making) -> None:
@@ -299,8 +301,8 @@ async def test_one_unreadable_row_costs_that_row_alone(open_store: Open, make: M
     store.add(later)
     assert store.flush()
     readable = [later, decisions[4], decisions[1], decisions[0]]
-    assert await store.list(10) == tuple(readable)
-    assert await store.list(3) == tuple(readable[:3])
+    assert await store.list(Query(10)) == tuple(readable)
+    assert await store.list(Query(3)) == tuple(readable[:3])
     assert await store.get(decisions[2].id) is None
     assert store.recent(10) == tuple(readable)
     assert len(said) == 1
@@ -331,7 +333,7 @@ async def test_an_unexpected_fault_costs_one_batch(
     said: list[str] = []
     store = open_store(notice=said.append)
     with monkeypatch.context() as broken:
-        broken.setattr(Database, "save", lambda database, decisions: 1 // 0)
+        broken.setattr(Database, "save", lambda *given: 1 // 0)
         store.add(make())
         store.start()
         assert store.flush()
@@ -378,7 +380,7 @@ async def test_a_full_disk_and_a_read_only_folder_are_waited_out(
         said.append(sentence)
         noticed.set()
 
-    def refuse(database: Database, decisions: object) -> None:
+    def refuse(*given: object) -> None:
         fault = sqlite3.OperationalError(words)
         fault.sqlite_errorcode = code
         raise fault
