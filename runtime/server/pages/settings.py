@@ -21,6 +21,7 @@ import msgspec
 from runtime.life.desk import Desk
 from runtime.life.planning import IdleFleet
 from runtime.quality.replay import report
+from runtime.record.database import Query
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.settings.editable import refused, rows
@@ -155,7 +156,7 @@ class SettingsPages:
             raise ApiError(400, f"limit must be from 1 to {_MOST_DECISIONS}", "invalid_parameter", "limit")
         draft = await self._draft(wanted)
         policy, box = self._house.box(self._house.read(draft.new).settings)
-        decisions = await self._desk.store.list(wanted.limit)
+        decisions = await self._desk.store.list(Query(wanted.limit))
         async with self._turn:  # one at a time: it is the processor's work
             found = await asyncio.to_thread(report, decisions, policy, box)
         ways = Counter((each.before, each.after) for each in found.moved)

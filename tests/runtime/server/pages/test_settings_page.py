@@ -12,6 +12,7 @@ import pytest
 
 from runtime.life.kept import Kept
 from runtime.quality.replay import Unanswerable, replayed
+from runtime.record.database import Query
 from tests.fakes.door import Door, Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend, told, whole
 
@@ -162,7 +163,7 @@ async def test_what_if_is_what_the_plan_gives_for_each_record(tmp_path: Path) ->
         found = answer.json()
         policy, box = door.house.box(door.house.read(f"{TWO}\n[escalation]\ncomplexity = 0.0\n").settings)
         moved = []
-        for each in await door.desk.store.list(100):
+        for each in await door.desk.store.list(Query(100)):
             kept = msgspec.convert(each.kept, Kept)
             try:
                 made = replayed(kept, policy, box)
