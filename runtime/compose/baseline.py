@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from cloud import backend as cloud
 from runtime.compose.targets import ADAPTERS, Targets
 from runtime.contract.targets import Target
-from runtime.record.sums import Baseline, Tally
+from runtime.record.sums import PriceBaseline, Tally
 from runtime.settings import Settings
 
 
@@ -17,7 +17,7 @@ def tally_of(settings: Settings, known: Targets) -> Tally:
     target = _target(named, known)
     baseline, why = None, "no target is configured"
     if target is not None and target.price is not None:
-        baseline, why = Baseline(named, target.label, target.price), ""
+        baseline, why = PriceBaseline(named, target.label, target.price), ""
     elif named:
         why = f"no price is known for {target.label if target is not None else named}"
     zone = ZoneInfo(settings.budget.timezone)

@@ -6,7 +6,7 @@ zone ends inside it: sums of whole hours make exact days in every zone.
 
     SumKey     the key: hour, target, model asked for, key, route, reason, baseline
     HourSum    the sum
-    Baseline   the target that savings are measured against, with its price
+    PriceBaseline   the target that savings are measured against, with its price
     Tally      adds decisions to sums
 """
 
@@ -45,7 +45,7 @@ _NOT_ITS_FAULT = frozenset(
 
 
 class SumKey(NamedTuple):
-    """start: of the hour, unix seconds. target: the label, or `none`. caller: the key's id. baseline: `Baseline.text`."""
+    """start: of the hour, unix seconds. target: the label, or `none`. caller: the key's id. baseline: `PriceBaseline.text`."""
 
     start: int
     target: str
@@ -102,7 +102,7 @@ class HourSum(msgspec.Struct):
 COUNTS = HourSum.__struct_fields__[:-1]
 
 
-class Baseline(msgspec.Struct, frozen=True, dict=True):
+class PriceBaseline(msgspec.Struct, frozen=True, dict=True):
     """name: as the settings have it. label: PROVIDER/MODEL."""
 
     name: str
@@ -139,7 +139,7 @@ class Tally:
     """
 
     zone: tzinfo = UTC
-    baseline: Baseline | None = None
+    baseline: PriceBaseline | None = None
     context_tokens: int = 6000
     unmeasured: str = "no target is configured"
 

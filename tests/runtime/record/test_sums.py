@@ -21,7 +21,7 @@ from runtime.record import database, sums_table
 from runtime.record.counters import BUCKETS_S
 from runtime.record.database import Database, Query
 from runtime.record.decisions import Decision, Exchange, floor_of
-from runtime.record.sums import Baseline, HourSum, SumKey, Tally, hour_of, midnight, percentile, route_of
+from runtime.record.sums import HourSum, PriceBaseline, SumKey, Tally, hour_of, midnight, percentile, route_of
 from runtime.record.sums_table import SumsTable, opened_of, reading, sums_of
 
 AT = 1_790_000_000.0
@@ -128,7 +128,7 @@ FREE = Exchange("local/m", "r0", 0.0, 1.0, prompt_tokens=1000, completion_tokens
 
 def test_the_baseline_prices_the_answers_and_compares_those_whose_cost_is_known(tmp_path: Path) -> None:
     """Cached tokens at their own rate; a request without a price is measured and not compared."""
-    tally = Tally(baseline=Baseline("claude", "anthropic/c", BASELINE_PRICE))
+    tally = Tally(baseline=PriceBaseline("claude", "anthropic/c", BASELINE_PRICE))
     failed = msgspec.structs.replace(PAID, outcome="down", cost_usd=0.0005)
     saved(tmp_path / "d", [answered(1, failed, PAID), answered(2, FREE), answered(3, PAID, status=499)], tally)
     found = total(tmp_path / "d")[()]
