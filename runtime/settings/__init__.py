@@ -13,7 +13,7 @@ from runtime.settings.secret import Secret
 from runtime.settings.sections.engine import EngineSettings
 from runtime.settings.sections.escalation import Escalation
 from runtime.settings.sections.limits import Budget, Privacy, Records
-from runtime.settings.sections.quality import SampleSettings
+from runtime.settings.sections.quality import Quality, SampleSettings
 from runtime.settings.sections.routing import Routes, Rule, When
 from runtime.settings.sections.server import Server
 from runtime.settings.sections.targets import PriceSettings, TargetSettings, TargetTimeouts, TimeoutSettings
@@ -32,6 +32,7 @@ __all__ = [
     "PriceSettings",
     "Privacy",
     "Problem",
+    "Quality",
     "Records",
     "Retries",
     "Routes",

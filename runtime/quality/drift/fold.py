@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runtime.quality.drift import stream as drift
-from runtime.quality.drift.baseline import Scored, baseline
+from runtime.quality.drift.baseline import RUNS, Scored, baseline
 from runtime.quality.drift.stream import Demotion, DriftRule, Night, Seen, StreamState
 from runtime.quality.values import (
     CaseResult,
@@ -74,6 +74,8 @@ def fold_run(
             night = _night(run, [row for row in rows if row.key.repeat == repeat], brief.floor if brief else None)
             seen[stream] = night, drift.seen_of(state, night, rule)
             state = drift.observed(state, night, rule)
+        if len(before.reference_runs) < RUNS and state.references is not before.references:
+            state = replace(state, reference_runs=(*before.reference_runs, run.id))
         if state.watched and not before.watched:
             base = baseline([each for each in state.references.values() if each.complete], rule.tolerance)
             words = f"reference of {base.cases} cases: {base.whole.rate:.1%}, the floor is {base.whole.floor:.1%}"
@@ -108,6 +110,7 @@ class Demoted(NamedTuple):
     task: str
     words: str
     rate: float | None
+    by_person: bool = False
 
 
 def demotions(states: Mapping[Stream, StreamState]) -> list[Demoted]:
@@ -117,7 +120,8 @@ def demotions(states: Mapping[Stream, StreamState]) -> list[Demoted]:
         gone = state.demotion
         if state.person == drift.DEMOTE or (gone is not None and gone.cases >= drift.FEWEST_CASES):
             rates = [each.rate for each in state.history if each.rate is not None]
-            found.append(Demoted(*stream, state.task, words_of(state), rates[-1] if rates else None))
+            rate, by_person = rates[-1] if rates else None, state.person == drift.DEMOTE
+            found.append(Demoted(*stream, state.task, words_of(state), rate, by_person))
     return found
 
 

@@ -123,6 +123,7 @@ class StreamState(msgspec.Struct, frozen=True, omit_defaults=True):
     served: str = ""
     person: str = ""  # DEMOTE or HOLD, which no run changes
     by: str = ""
+    reference_runs: tuple[str, ...] = ()  # ids
 
     @property
     def evidence(self) -> float:
