@@ -92,8 +92,7 @@ def knows_lengths(request: Request, engine: Engine) -> bool:
     ahead.send(mine)
     waiting = [other for other in ahead.queue if other.first_at is None]
     ahead.run(request.at + TARGET_S, Blind())
-    due = [other for other in waiting if other.at + TARGET_S <= ahead.now]
-    return any(other.first_at is None or other.first_at - other.at > TARGET_S for other in due)
+    return any(other.first_at is None or other.first_at - other.at > TARGET_S for other in waiting)
 
 
 def requests(trace: Path, minutes: Sequence[float], keep: float, seed: int) -> list[Request]:

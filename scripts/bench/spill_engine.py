@@ -86,14 +86,24 @@ class Speed:
 
 
 @dataclass(slots=True)
+class Step:
+    """A step under way. readers: how many tokens of which prompts it reads."""
+
+    end: float
+    decoding: list[Request]
+    readers: list[tuple[Request, int]]
+
+
+@dataclass(slots=True)
 class Engine:
-    """slower: (from when on, how many times) everything takes longer."""
+    """slower: (from when on, how many times) everything takes longer. now: the end of its latest step, or later if it idles."""
 
     speed: Speed = field(default_factory=Speed)
     slower: tuple[float, float] | None = None
     now: float = 0.0
     queue: deque[Request] = field(default_factory=deque)
     active: list[Request] = field(default_factory=list)
+    step: Step | None = None
 
     @property
     def kv(self) -> int:
@@ -108,39 +118,48 @@ class Engine:
         self.queue.append(request)
 
     def cancel(self, request: Request) -> None:
-        """Takes a request out, wherever it is."""
+        """Takes a request out, wherever it is. The step it is in takes as long as it would."""
         if request in self.active:
             self.active.remove(request)
         else:
             self.queue.remove(request)
 
     def run(self, until: float, witness: Witness) -> None:
-        """Steps that begin before `until`."""
-        while self.now < until and self.in_flight:
-            self._step(witness)
-        self.now = max(self.now, until)
+        """Everything that is to be seen until then. What a step generates is seen at its end, and not before."""
+        while True:
+            if self.step is None and self.in_flight and self.now < until:
+                self.step = self._begun()
+            if self.step is None or self.step.end > until:
+                break
+            self._end(self.step, witness)
+        if self.step is None and until < math.inf:
+            self.now = max(self.now, until)
 
     def drain(self, witness: Witness) -> None:
-        while self.in_flight:
-            self._step(witness)
+        self.run(math.inf, witness)
 
-    def _step(self, witness: Witness) -> None:
+    def _begun(self) -> Step:
         speed = self.speed
         self._admit()
         decoding = [request for request in self.active if not request.left]
-        budget, read_now = speed.step_tokens - len(decoding), 0
-        readers: list[Request] = []
+        budget, readers = speed.step_tokens - len(decoding), list[tuple[Request, int]]()
         for request in self.active:
             if request.left and budget > 0:
                 part = min(request.left, budget)
-                request.left -= part
                 budget -= part
-                read_now += part
-                readers.append(request)
-        step = speed.step_s + speed.step_per_sequence_s * len(decoding) + read_now / speed.prefill_per_s
-        self.now += step * (self.slower[1] if self.slower and self.now >= self.slower[0] else 1.0)
-        for request in (*decoding, *(request for request in readers if not request.left)):
-            self._emit(request, witness)
+                readers.append((request, part))
+        read = sum(part for _, part in readers)
+        seconds = speed.step_s + speed.step_per_sequence_s * len(decoding) + read / speed.prefill_per_s
+        slower = self.slower[1] if self.slower and self.now >= self.slower[0] else 1.0
+        return Step(self.now + seconds * slower, decoding, readers)
+
+    def _end(self, step: Step, witness: Witness) -> None:
+        self.now, self.step = step.end, None
+        for request, part in step.readers:
+            request.left -= part
+        for request in (*step.decoding, *(request for request, _ in step.readers if not request.left)):
+            if request in self.active:  # it may have been cancelled
+                self._emit(request, witness)
         self._preempt()
 
     def _admit(self) -> None:
