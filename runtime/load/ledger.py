@@ -41,6 +41,7 @@ _KV_TIGHT = 0.9
 _MOST_PREFIXES = 4096  # whose cached share is remembered
 _KV_SPARE_BELOW = 0.9  # of the capacity; above it batch work does not start
 _SLOTS_UNKNOWN = 8
+_SLOTS_AFTER = 4  # times in one queue that the most answers ever seen at once ran again
 
 
 class InFlight(msgspec.Struct, eq=False, gc=False):
@@ -71,7 +72,9 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
         ledger, now = self.ledger, self.clock()
         if ledger._queue:
             ledger._begin_due(now)
-        backlog = ledger._backlog_s(self.prompt, now) if ledger._flights and ledger._prefill.known else 0.0
+        backlog = 0.0
+        if ledger._flights and ledger._prefill.known:
+            backlog = ledger._backlog_s(self.prompt, now, len(ledger._queue), ledger._ahead)
         self.admitted = now
         self.expected = backlog + ledger._prefill.at(1, self.prompt) if backlog else 0.0
         ledger._flights.add(self)
@@ -108,9 +111,15 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             ledger._batch = FirstTokens(ledger._service_start(self), now, 1, self.prompt)
         ledger._served_at = now
         ledger._begin(self, now)
-        # (3) More answers seen to run than there were thought to be slots: there are more slots.
-        if ledger.slots is not None and not ledger._slots_given:
-            ledger.slots = max(ledger.slots, ledger.running - ledger._unseen)
+        # (3) As many as ran at most run again and again, and others wait: those are its slots, until more are seen to run.
+        if not ledger._slots_given:
+            running = ledger.running - ledger._unseen
+            if running > ledger._most or not ledger._queue:
+                ledger._most, ledger._full_again = max(ledger._most, running), 0
+            elif running == ledger._most:
+                ledger._full_again += 1
+            if ledger._full_again >= _SLOTS_AFTER or (ledger.slots is not None and ledger._most > ledger.slots):
+                ledger.slots = ledger._most
         ledger._kv += 1
         self.out += 1
         ledger._lengths.generated(1)
@@ -198,6 +207,7 @@ class Ledger:
         self.running = 0
         self.learned = False  # the speed of reading and of generating are known: the prediction can be believed
         self._unseen = 0  # of them, those whose first token was assumed
+        self._most = self._full_again = 0  # answers that ever ran at once, and how often again in this queue
         self._area = 0.0  # integral of the batch over time
         self._area_at = 0.0
         self._served_at = 0.0  # when a first token last came
@@ -226,8 +236,7 @@ class Ledger:
         """A request that is sent when its `with` begins.
 
         prompt_tokens: those it must read, without the prefix that is expected to be cached. prefix: what names that, 0: it is
-        not known. expected_output: most tokens
-        of the answer, None if not known. whole: the answer will come in one piece, without a visible first token.
+        not known. expected_output: most tokens, None if not known. whole: it comes in one piece, without a first token.
         """
         return InFlight(self, clock, prompt_tokens, expected_output, whole, prefix)
 
@@ -239,8 +248,9 @@ class Ledger:
         self._last = telemetry
         if telemetry.kv_tokens:
             self._capacity = telemetry.kv_tokens
-        if self._capacity and self._kv >= _KV_LEARN_SHARE * self._capacity:
-            seen = min(1.0, telemetry.kv_cache * self._capacity / self._kv)
+        held = self._kv - self._ahead
+        if self._capacity and held >= _KV_LEARN_SHARE * self._capacity:
+            seen = min(1.0, telemetry.kv_cache * self._capacity / held)
             self._kv_ratio += _KV_WEIGHT * (seen - self._kv_ratio)
         if before is None or self._slots_given:
             return
@@ -323,7 +333,7 @@ class Ledger:
         """Seconds until the engine would begin to read a request sent now, long enough for nine in ten; 0.0 if nothing is
         before it.
         """
-        backlog = self._backlog_s(prompt_tokens, now) if self._flights else 0.0
+        backlog = self._backlog_s(prompt_tokens, now, len(self._queue), self._ahead) if self._flights else 0.0
         if not backlog:
             return 0.0
         # What the oldest one waits longer than was predicted for it, the next one must expect too.
@@ -344,48 +354,42 @@ class Ledger:
         """Seconds until the first token of a request that waits, as it looks now; 0.0 without evidence, or if it has come."""
         if flight not in self._queue or not self._prefill.known:
             return 0.0
-        before = tokens = 0
+        up_to = tokens = 0
         for other in self._queue:
+            up_to, tokens = up_to + 1, tokens + other.prompt
             if other is flight:
                 break
-            before, tokens = before + 1, tokens + other.prompt
-        head = max(0.0, now - self._service_start(next(iter(self._queue)))) if not self._full else 0.0
-        read = self._prefill.at(before + 1, tokens + flight.prompt)
-        left = max(0.0, read - head)
-        ends = 0.0 if self.slots is None else self.running + before + 1.0 - self.slots
-        if ends > 0 and self.running:
-            batch = float(self.running)
-            left = max(left, ends * self._lengths.mean * self._decode.at(1.0, batch) / batch)
+        left = max(self._prefill.at(1, flight.prompt), self._backlog_s(flight.prompt, now, up_to, tokens))
         # What the oldest one waits longer than was predicted for it, those behind it must expect too.
         oldest = next(iter(self._queue))
-        late = now - oldest.admitted - (oldest.expected or read)
+        late = now - oldest.admitted - (oldest.expected or left)
         return left + late if late > self._margin.at(now) else left
 
     def wait_estimate(self, now: float) -> float:
         """Seconds until there is room again, at least 1: for Retry-After."""
         return max(1.0, self.backlog_s(self.typical_prompt, now))
 
-    def _backlog_s(self, prompt_tokens: int, now: float) -> float:
-        """The same without the margin. Something is in flight."""
+    def _backlog_s(self, prompt_tokens: int, now: float, before: int, tokens: int) -> float:
+        """The same without the margin, behind so many of the queue with so many tokens."""
         # (1) The prompts ahead. A head that is overdue may stay so as long again as it already was.
         ahead = 0.0
         head = next(iter(self._queue), None)
         if head is not None:
             elapsed = 0.0 if self._full else max(0.0, now - self._service_start(head))
             expected = self._prefill.at(1, head.prompt)
-            work = self._prefill.at(len(self._queue), self._ahead) - min(elapsed, expected)
+            work = self._prefill.at(before, tokens) - min(elapsed, expected)
             ahead = max(work, elapsed - expected)
         # (2) Answers that must end first: for one more sequence, and for its KV, where each frees the mean of what one holds.
-        flights = len(self._flights)
+        flights, kv = self.running + before, self._kv - self._ahead + tokens
         ends = 0.0 if self.slots is None else flights - self.slots + 1.0
-        if self._capacity:
-            missing = (self._kv + prompt_tokens) * self._kv_ratio - self._capacity
-            ends = max(ends, missing / max(1.0, self._kv * self._kv_ratio / flights))
+        if self._capacity and flights:
+            missing = (kv + prompt_tokens) * self._kv_ratio - self._capacity
+            ends = max(ends, missing / max(1.0, kv * self._kv_ratio / flights))
         if ends <= 0 or not self.running:
             return ahead
         # (3) A batch generates the mean answer once for each of them; limits bound the mean if all answers have one.
         mean, batch = self._lengths.mean, float(self.running)
-        if self._limited == flights:
+        if self._limited == len(self._flights):
             mean = min(mean, self._limits / self._limited)
         return max(ahead, ends * mean * self._decode.at(1.0, batch) / batch)
 

@@ -31,8 +31,8 @@ class LateMove(msgspec.Struct, frozen=True):
 
     @property
     def first_s(self) -> float:
-        """Seconds after its start at which it is first looked at: the last moment at which leaving would still be in time."""
-        return max(self.within_s - self.there_s, self.within_s / 4)
+        """Seconds after its start at which it is first looked at: early enough that the next candidate could still be in time."""
+        return self.within_s / 4
 
     @property
     def again_s(self) -> float:

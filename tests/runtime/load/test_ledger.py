@@ -320,6 +320,39 @@ def test_learned_slots_grow_with_what_is_seen_to_run_and_not_with_what_is_suppos
     assert ledger.slots == 3
 
 
+def burst(ledger: Driven, count: int, slots: int) -> None:
+    """Requests sent at once to an engine of so many slots: one begins for each that ends."""
+    for number in range(count):
+        ledger.admit(str(number), 10, None, 0.0)
+    for number in range(count):
+        now = 0.1 * (1 + number)
+        if number >= slots:
+            ledger.finish(str(number - slots), now - 0.05, Usage(10, 1))
+        ledger.first_token(str(number), now)
+
+
+def test_slots_are_learned_from_a_queue_without_any_gauge() -> None:
+    """As many as ran at most run again and again, and others wait."""
+    ledger = Driven()
+    burst(ledger, 12, 6)
+    assert ledger.slots == 6
+    full, gauge_knows = Driven(), Driven(slots=9)
+    burst(full, 12, 12)
+    burst(gauge_knows, 12, 6)
+    assert (full.slots, gauge_knows.slots) == (None, 9)
+
+
+def test_requests_that_come_one_by_one_say_nothing_about_slots() -> None:
+    """As many run as clients ask at a time; nobody waits behind them."""
+    ledger = Driven()
+    for number in range(40):
+        if number >= 4:
+            ledger.finish(str(number - 4), number - 0.5, Usage(10, 1))
+        ledger.admit(str(number), 10, None, float(number))
+        ledger.first_token(str(number), number + 0.1)
+    assert (ledger.running, ledger.slots) == (4, None)
+
+
 def test_slots_that_were_given_are_not_learned() -> None:
     """The operator's number stands."""
     ledger = Driven(slots=16)
@@ -337,6 +370,18 @@ def test_shared_prefixes_correct_the_kv_count() -> None:
     for second in range(60):
         ledger.observe(word(float(second), 0, 10, kv=0.1, capacity=20_000))
     assert ledger.kv_share(60.0) == pytest.approx(0.1, rel=0.15)
+
+
+def test_requests_that_wait_hold_no_kv_yet() -> None:
+    """The engine's gauge is compared with what it has read: a queue is no shared prefix."""
+    ledger = Driven()
+    for number in range(10):
+        ledger.admit(str(number), 1_000, None, 0.0)
+    for number in range(5):
+        ledger.first_token(str(number), 0.1)
+    for second in range(60):
+        ledger.observe(word(float(second), 5, 5, kv=0.25, capacity=20_000))
+    assert ledger.kv_share(60.0) == pytest.approx(0.25, rel=0.05)
 
 
 def test_only_fresh_words_of_a_shared_engine_count() -> None:
@@ -439,6 +484,30 @@ def test_what_is_left_of_a_wait() -> None:
         now[0] += 10.0
         first.first_token(now[0])
         assert ledger.remaining_s(first, now[0]) == 0.0
+
+
+def test_a_head_long_overdue_reads_nothing_of_those_behind_it() -> None:
+    """What is left for the second grows while the first is stuck; it does not shrink to nothing."""
+    ledger = Driven()
+    now = serve(ledger, 5, prompt=1_000, seconds=0.5)
+    for id in ("first", "second"):
+        ledger.admit(id, 1_000, None, now)
+    lefts = [ledger.remaining_s(ledger.open["second"], now + waited) for waited in (0.0, 0.5, 0.8, 3.0)]
+    assert lefts[0] == pytest.approx(1.0, rel=0.1)
+    assert lefts[1] < lefts[2] < lefts[3]
+
+
+def test_a_request_that_waits_for_kv_room_has_as_long_left_as_was_predicted() -> None:
+    """Both count the answers that must end first."""
+    ledger = Driven(kv_capacity=5_000)
+    now = serve(ledger, 5, prompt=1_000, seconds=0.1)
+    for number in range(4):
+        ledger.admit(str(number), 1_000, None, now)
+        ledger.first_token(str(number), now + 0.01)
+    predicted = ledger.predicted_ttft(3_000, now + 0.02)
+    ledger.admit("long", 3_000, None, now + 0.02)
+    left = ledger.remaining_s(ledger.open["long"], now + 0.02)
+    assert left > 0.5 and left == pytest.approx(predicted, rel=0.5)
 
 
 def test_room_for_batch_work() -> None:
