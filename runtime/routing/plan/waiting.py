@@ -31,7 +31,7 @@ class LateMove(msgspec.Struct, frozen=True):
 
     @property
     def first_s(self) -> float:
-        """Seconds after its start at which it is first looked at: early enough that the next candidate could still be in time."""
+        """Seconds after its start at which it is first looked at: while the next candidate could still be in time."""
         return self.within_s / 4
 
     @property
