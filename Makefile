@@ -4,6 +4,7 @@
 # make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, Codex, …), installed at pinned versions
 # make test-packaging  the wheel, built and installed; the container image, built and run (as root; needs Debian's mmdebstrap)
 # make check      format, lint, types, architecture              make format       what check would complain about
+# make docs       the site of the documentation, into build/site
 # make bench      gateway cost and added latency                 make lock         write scripts/locks again
 # make install    the environments only                          make clean        remove .venv and caches of this checkout
 #
@@ -21,7 +22,7 @@ PY = python=$$(local_models/installer/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine check format bench audit lock clean
+.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine check format docs bench audit lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -76,6 +77,10 @@ check: dev
 format: dev
 	@$(VENV)/ruff format .
 	@$(VENV)/ruff check --fix .
+
+docs: dev
+	@$(VENV)/python -m scripts.docs
+	@$(VENV)/python -m scripts.docs site
 
 bench: dev engine
 	@$(VENV)/python -m scripts.bench $(ARGS)

@@ -1,0 +1,1 @@
+"""The documentation: pages made from the code, `llms.txt`, and the site."""

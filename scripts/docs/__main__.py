@@ -1,0 +1,37 @@
+"""Writes what is made from the code: `python -m scripts.docs`; builds the site: `python -m scripts.docs site [FOLDER]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from local_models.installer.install import UnfitBoxError
+from local_models.installer.progress import StepFailedError
+from scripts.docs.pages import DOCS, stale, write
+from scripts.docs.site import SiteError, build
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.docs", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("pages", "check", "site"), default="pages")
+    parser.add_argument("folder", nargs="?", type=Path, default=DOCS.parent / "build" / "site")
+    chosen = parser.parse_args()
+    if chosen.what == "pages":
+        write()
+    elif chosen.what == "check":
+        old = stale()
+        print(*(f"{path}: not as the code has it: run `python -m scripts.docs`" for path in old), sep="\n")
+        return 1 if old else 0
+    else:
+        try:
+            build(chosen.folder)
+        except (SiteError, UnfitBoxError, StepFailedError) as failed:
+            print(failed, file=sys.stderr)
+            return 1
+        print(f"the site is in {chosen.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
