@@ -163,6 +163,7 @@ class Runtime:
         desk.settled = (*desk.settled, self.audit.waiting.append, *self.telemetry.settled)
         self.sample = Sample(self._folder, settings.quality.sample, time.time)
         desk.sample = self.sample if settings.quality.sample.keep else None
+        desk.evaluated = (*desk.evaluated, self.audit.waiting.append)
         return desk
 
     def _door(self) -> None:

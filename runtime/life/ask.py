@@ -16,7 +16,8 @@ class Ask(msgspec.Struct, frozen=True):
 
     id: of its decision. body: checked by the dialect. headers: lower-case names. arrived: monotonic seconds.
     requires: certificates that hold besides the request's own and its key's: those of a conversation it continues, of its
-    session, of the file and the batch it stands in. chain: the name of that conversation, where it is stored.
+    session, of the file and the batch it stands in. chain: the name of that conversation, where it is stored. origin: "" for
+    a client's own; otherwise the part of this program that asks, `runtime.record.decisions.QUALITY`.
     """
 
     id: str
@@ -27,3 +28,4 @@ class Ask(msgspec.Struct, frozen=True):
     caller: Caller = NOBODY
     requires: frozenset[str] = frozenset()
     chain: str = ""
+    origin: str = ""

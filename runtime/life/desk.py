@@ -27,6 +27,7 @@ class Desk:
 
     running: the requests that were planned and not settled, by id.
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
+    evaluated: called instead with those of an evaluation (`Ask.origin`), which are in no metric and in no one's view.
     """
 
     planner: Planner
@@ -46,7 +47,9 @@ class Desk:
     running: dict[str, tuple[Job, Plan, Outcome]] = field(default_factory=dict)
     batch_room: BatchRoom = field(init=False)
     settled: tuple[Callable[[Decision], None], ...] = field(init=False)
+    evaluated: tuple[Callable[[Decision], None], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.batch_room = BatchRoom(self.fleet)
         self.settled = (self.store.add, self.latest.appendleft, self.metrics.settled)
+        self.evaluated = (self.store.add,)

@@ -140,11 +140,17 @@ def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -
         if known.plan is not None and known.plan.free and known.plan.candidates:
             desk.fleet.cloud_share.count(not (outcome.target or known.plan.candidates[0].target).local)
         # A conversation moves only where there is a target to move to.
-        if query is not None and query.facts.session and outcome.answered and desk.fleet.clouds.backends:
+        if (
+            query is not None
+            and query.facts.session
+            and outcome.answered
+            and desk.fleet.clouds.backends
+            and not ask.origin
+        ):
             assert outcome.target is not None
             desk.fleet.prefixes.answered(query.facts.session, outcome.target, usage, desk.clock())
 
-    for listener in (learn, *desk.settled):
+    for listener in (learn, *(desk.evaluated if ask.origin else desk.settled)):
         try:
             listener(decision)
         except Exception as fault:  # noqa: BLE001 - one listener's fault must not cost the others their decision

@@ -85,6 +85,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         personal=tuple(sorted(kinds)),
         judged=outcome.judged,
         trace=parent_of(headers[PARENT]) if PARENT in headers else "",
+        origin=ask.origin,
     )
 
 

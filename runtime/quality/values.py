@@ -8,6 +8,7 @@ Folded       the states and events that follow from a closed run or from a perso
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -36,7 +37,7 @@ class Cause(StrEnum):
     BUDGET = "budget"
     JUDGE = "judge"  # a check could not be made: by the judge, or by the user's own program
     CANCELLED = "cancelled"  # the run was ended, or the case was changed meanwhile
-    FORBIDDEN = "forbidden"  # the target is not certified for what the set requires
+    FORBIDDEN = "forbidden"  # nothing was sent: the target lacks a certificate, or cannot take such a request
 
 
 class GoldenCheck(msgspec.Struct, frozen=True):
@@ -221,3 +222,8 @@ def judged_streams(results: Sequence[CaseResult]) -> dict[Stream, list[CaseResul
         for stream, own in streams.items()
         if sum(each.grade is not Grade.NO_VERDICT for each in own) >= VERDICTS_NEEDED * len(own)
     }
+
+
+def digest(value: Any) -> str:
+    """A short name for a value, the same for equal ones, in whatever order their members are."""
+    return hashlib.blake2b(msgspec.json.encode(value, order="sorted"), digest_size=8).hexdigest()

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 OK = "ok"  # the outcome of an exchange that answered; otherwise a failure's kind
+QUALITY = "quality"  # the origin of requests that evaluate a target
 CANCELLED = "cancelled"  # the client went away, or another exchange won
 
 PREFIX = "dec_"
@@ -79,6 +80,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     what left, never a value. kept: what `hearth replay` decides by, as `runtime.life.kept` has it. judged: the
     exchange by which the local model was asked what the prompt needs; its cost is in cost_usd, and its tokens in no sum.
     trace: the client's `traceparent`, "" without one.
+    origin: "" for a client's request; QUALITY for one of an evaluation, which is in no metric, no saving and no sample.
     """
 
     id: str
@@ -112,6 +114,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kept: Any = None
     judged: Exchange | None = None
     trace: str = ""
+    origin: str = ""
 
 
 def milliseconds(seconds: float) -> float:

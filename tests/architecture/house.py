@@ -82,6 +82,8 @@ TASKS: Mapping[str, str] = {
     "runtime.dispatch.hedge": "a race, and its `finally` ends what still runs",
     "runtime.server.presence": "a watch on the client's connection, ended by its `with`",
     "runtime.batch.lane": _AWAITED,
+    "runtime.quality.runs.loop": _AWAITED,
+    "runtime.quality.runs.runner": _AWAITED,
     "runtime.cli.bulk.job": _AWAITED,
     "runtime.cli.bulk.run": _AWAITED,
     "runtime.cli.serve": _AWAITED,

@@ -5,7 +5,6 @@ TOML, with `[[case]]` tables; or JSONL, one case a line, whose set's own members
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from collections import Counter
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 
 from runtime.quality.golden.check_shapes import BadCheck, Reading, is_number, is_share, is_text, is_texts, read_check
-from runtime.quality.values import GoldenCase, GoldenSet
+from runtime.quality.values import GoldenCase, GoldenSet, digest
 
 MOST_BYTES = 64 << 20  # of a file of a set, and of each file it names
 LARGE_CLUSTER = 0.2
@@ -276,11 +275,6 @@ def _body(written: Mapping[str, Any], defaults: Mapping[str, Any], read: Reading
     own = {name: written[name] for name in _MEMBERS & written.keys()}
     body: dict[str, Any] = msgspec.to_builtins({**plain, **given, **own})
     return body
-
-
-def digest(value: Any) -> str:
-    """A short name for a value, the same for equal ones, in whatever order their members are."""
-    return hashlib.blake2b(msgspec.json.encode(value, order="sorted"), digest_size=8).hexdigest()
 
 
 def _warnings(cases: Sequence[GoldenCase]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The file of the quality loop: runs, their results, and the detector's states. One SQLite file of its own.
 
-    runs      one row a run; `number` is its place in the journal, once it is closed
+    runs      one row a run, with the sets that it asks
+    goldens   those sets, each once: what is asked does not change while a run lasts, and a report shows what was asked
     rows      one row for each answer to be had, written when the run begins; with a grade once it is there
     journal   closed runs and people's acts in the order in which they took effect: the states follow from it
     states    the detector's state by stream, written in the transaction that closes the run it follows from
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,10 +27,12 @@ from runtime.quality.values import (
     CaseResult,
     EvalRun,
     Folded,
+    GoldenSet,
     PersonAct,
     QualityEvent,
     RunFold,
     Stream,
+    digest,
 )
 from runtime.sqlite_files import Transaction
 
@@ -37,7 +40,8 @@ FILE = "quality.sqlite3"
 VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, created_at REAL NOT NULL, closed INTEGER NOT NULL DEFAULT 0,
-  doc BLOB NOT NULL);
+  goldens TEXT NOT NULL, doc BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS goldens (digest TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (run TEXT NOT NULL, place INTEGER NOT NULL, target TEXT NOT NULL, golden TEXT NOT NULL,
   case_id TEXT NOT NULL, repeat INTEGER NOT NULL, case_hash TEXT NOT NULL, doc BLOB, answer TEXT,
   PRIMARY KEY (run, target, golden, case_id, repeat)) WITHOUT ROWID;
@@ -47,6 +51,7 @@ CREATE TABLE IF NOT EXISTS states (target TEXT NOT NULL, golden TEXT NOT NULL, s
 CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, doc BLOB NOT NULL);
 PRAGMA user_version = {VERSION};
 """
+_golden = msgspec.json.Decoder(GoldenSet).decode
 _run = msgspec.json.Decoder(EvalRun).decode
 _result = msgspec.json.Decoder(CaseResult).decode
 _act = msgspec.json.Decoder(PersonAct).decode
@@ -79,7 +84,7 @@ class QualityDatabase:
 
     # Runs
 
-    def begin(self, run: EvalRun, cases: Iterable[PlannedCase]) -> None:
+    def begin(self, run: EvalRun, cases: Iterable[PlannedCase], goldens: Sequence[GoldenSet] = ()) -> None:
         """A new run with every answer it is to have, in an order drawn by its seed that is the same at each reading.
 
         Targets take turns, so that a bad minute of the network hits all of them alike.
@@ -91,10 +96,13 @@ class QualityDatabase:
             random.Random(run.seed).shuffle(queue)
         longest = max(map(len, queues.values()), default=0)
         order = [queue[place] for place in range(longest) for queue in queues.values() if place < len(queue)]
+        docs = {digest(each): _encode(each) for each in goldens}
         with Transaction(self._sql):
             self._sql.execute(
-                "INSERT INTO runs (id, created_at, doc) VALUES (?, ?, ?)", (run.id, run.created_at, _encode(run))
+                "INSERT INTO runs (id, created_at, goldens, doc) VALUES (?, ?, ?, ?)",
+                (run.id, run.created_at, " ".join(docs), _encode(run)),
             )
+            self._sql.executemany("INSERT OR IGNORE INTO goldens (digest, doc) VALUES (?, ?)", docs.items())
             self._sql.executemany(
                 "INSERT INTO rows (run, place, target, golden, case_id, repeat, case_hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 ((run.id, place, *each.key, each.case_hash) for place, each in enumerate(order)),
@@ -103,6 +111,15 @@ class QualityDatabase:
     def run(self, id: str) -> EvalRun | None:
         row = self._sql.execute("SELECT doc FROM runs WHERE id = ?", (id,)).fetchone()
         return _run(row[0]) if row else None
+
+    def goldens(self, run: str) -> list[GoldenSet]:
+        """The sets of a run, as they were when it began."""
+        row = self._sql.execute("SELECT goldens FROM runs WHERE id = ?", (run,)).fetchone()
+        found = (
+            self._sql.execute("SELECT doc FROM goldens WHERE digest = ?", (each,))
+            for each in (row[0] if row else "").split()
+        )
+        return [_golden(doc) for rows in found for (doc,) in rows]
 
     def runs(self, most: int = 50) -> list[EvalRun]:
         """Newest first."""
@@ -135,6 +152,28 @@ class QualityDatabase:
         """Those that are there, in the run's order."""
         query = "SELECT doc, answer FROM rows WHERE run = ? AND doc IS NOT NULL ORDER BY place"
         return [replace(_result(doc), answer=answer or "") for doc, answer in self._sql.execute(query, (run,))]
+
+    def counted(self, run: str) -> tuple[int, int]:
+        """Results that are there, and all that the run is to have."""
+        query = "SELECT count(doc), count(*) FROM rows WHERE run = ?"
+        done, total = self._sql.execute(query, (run,)).fetchone()
+        return done, total
+
+    def known_targets(self) -> set[str]:
+        """Labels of the targets that some run asked."""
+        return {label for (label,) in self._sql.execute("SELECT DISTINCT target FROM rows")}
+
+    def renamed_targets(self) -> set[str]:
+        """Labels whose answers in their latest closed run name another model or fingerprint than in the one before."""
+        names: dict[str, list[set[tuple[str, str]]]] = {}
+        for (id,) in self._sql.execute("SELECT id FROM runs WHERE closed ORDER BY created_at DESC LIMIT 20").fetchall():
+            own: dict[str, set[tuple[str, str]]] = {}
+            for each in self.results(id):
+                if each.served:
+                    own.setdefault(each.key.target, set()).add((each.served, each.fingerprint))
+            for label, served in own.items():
+                names.setdefault(label, []).append(served)
+        return {label for label, lately in names.items() if len(lately) > 1 and lately[0].isdisjoint(lately[1])}
 
     def close_run(self, id: str, fold: RunFold, now: float, *, cancelled: bool = False) -> Folded:
         """Ends a run and takes over what follows from it, in one transaction. A run that is closed stays as it is.
@@ -193,6 +232,11 @@ class QualityDatabase:
             for (id,) in old:
                 if id not in keep:
                     self._sql.execute("UPDATE rows SET answer = '' WHERE run = ? AND answer != ''", (id,))
+                    self._sql.execute("UPDATE runs SET goldens = '' WHERE id = ?", (id,))
+            used = {each for (names,) in self._sql.execute("SELECT goldens FROM runs") for each in names.split()}
+            for (name,) in self._sql.execute("SELECT digest FROM goldens").fetchall():
+                if name not in used:
+                    self._sql.execute("DELETE FROM goldens WHERE digest = ?", (name,))
 
     def _keep(self, folded: Folded, now: float) -> None:
         self._sql.executemany(
