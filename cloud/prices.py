@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import asdict, fields, replace
 
 from cloud.catalogue import undated
+from runtime.contract.guard import Guard
 from runtime.contract.prices import Price, Rates, Tariff
 
 _RATES = tuple(field.name for field in fields(Rates))
@@ -41,6 +42,13 @@ def price(provider: str, model: str) -> Price | None:
         return Price(**asdict(plain), tariffs=tuple(dear), source=entry["source"], date=entry["date"].isoformat())
     twin = price(provider, entry["as"])
     return None if twin is None else replace(twin, source=entry["source"], date=entry["date"].isoformat())
+
+
+async def update(guard: Guard) -> str:
+    """Fetches a newer snapshot, and returns its day. Raises as `cloud.snapshot.update` does."""
+    from cloud.snapshot import update as fetched  # noqa: PLC0415 - as above
+
+    return await fetched(guard)
 
 
 def _rates(entry: Mapping[str, Any]) -> Rates:

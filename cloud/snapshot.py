@@ -6,15 +6,18 @@ unless `update` is called.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from typing import Any
 
-from genai_prices import UpdatePrices
-from genai_prices.data_snapshot import get_snapshot, set_custom_snapshot
-from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice
+import httpx
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_snapshot
+from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, _providers_from_raw
+from genai_prices.update_prices import DEFAULT_UPDATE_URL
 from msgspec.structs import asdict
 
 from runtime.contract.guard import Cargo, Guard, Receiver, Way
@@ -36,13 +39,26 @@ _KEYS = {
 }
 
 
-def update(guard: Guard) -> None:
-    """Fetches the library's newest price list, and takes it in place of the snapshot. Blocks.
+async def update(guard: Guard, url: str = DEFAULT_UPDATE_URL, *, most: int = 32 << 20, within_s: float = 60.0) -> str:
+    """Fetches the library's newest price list, takes it in place of the snapshot, and returns its day.
 
-    Raises DepartureRefused, and what httpx2 raises.
+    most: bytes of the list. within_s: for all of it. Raises DepartureRefused, httpx.HTTPError, TimeoutError, and for a list
+    that cannot be used ValueError or KeyError: then the prices stay as they were.
     """
-    guard.check(Cargo(Way.PRICES), Receiver(LIBRARY, LIBRARY))
-    set_custom_snapshot(UpdatePrices().fetch())
+    address = httpx.URL(url)
+    guard.check(Cargo(Way.PRICES), Receiver(address.host, f"{address.scheme}://{address.netloc.decode()}"))
+    raw = bytearray()
+    async with asyncio.timeout(within_s), httpx.AsyncClient() as client, client.stream("GET", url) as reply:
+        reply.raise_for_status()
+        async for piece in reply.aiter_bytes():
+            raw += piece
+            if len(raw) > most:
+                raise ValueError(f"the price list of {address.host} is longer than {most} bytes")
+    fresh = await asyncio.to_thread(lambda: DataSnapshot(_providers_from_raw(json.loads(raw)), from_auto_update=True))
+    if not any(each.models for each in fresh.providers):
+        raise ValueError(f"the price list of {address.host} is empty")
+    set_custom_snapshot(fresh)
+    return fresh.timestamp.date().isoformat()
 
 
 def listed(provider: str, model: str) -> Price | None:

@@ -132,6 +132,7 @@ class _Serving:
 
         async def apply(settings: Settings, changes: Changes) -> None:
             runtime.apply(settings)
+            runtime.reloaded_at = time.time()
             door.log(settings)
 
         settings = Live(loaded, lambda: load_settings(config, environment()), apply, notice)

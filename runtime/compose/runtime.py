@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from cloud.client import CloudClient
+from cloud.prices import update
 from cloud.providers import NAMES
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend
@@ -26,6 +27,7 @@ from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
 from runtime.compose.house import LiveHouse
 from runtime.compose.placement import noted
+from runtime.compose.price_list import PriceList
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
@@ -105,12 +107,8 @@ class Runtime:
         self.house = LiveHouse(loaded, folder)
         self.started_at = time.time()
         self.chores, self._cloud_client = Chores(fatal, clock=time.monotonic), CloudClient(env)
-        self.audit = AuditLog(
-            folder / "audit",
-            partial(noted, lambda: self.engine.on_box),
-            notice=notice,
-            keep_days=settings.records.audit_days,
-        )
+        note = partial(noted, lambda: self.engine.on_box)
+        self.audit = AuditLog(folder / "audit", note, notice=notice, keep_days=settings.records.audit_days)
         self.guard = ExitGuard(certificates(settings), self.audit.waiting.append)
         owned = not settings.engine.url
         self.engine: Engine = local_fleet.local_engine(
@@ -120,8 +118,9 @@ class Runtime:
             guard=self.guard,
             secrets=secret_names(settings, env),
         )
-        certified = frozenset(settings.engine.certified)
-        local = LocalBackend(self.engine, certified, settings.timeouts_of("local"), ours=owned)
+        local = LocalBackend(
+            self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"), ours=owned
+        )
         known = targets(settings)
         callable_clouds = clouds(known, self._cloud_client, self.guard)
         self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
@@ -139,6 +138,7 @@ class Runtime:
         )
         decides = replace(policy(settings, local.target, known), confidence=read_map(settings, env, folder))
         self.desk = self._desk(settings, decides, callable_clouds)
+        self.price_list = PriceList(partial(update, self.guard), time.monotonic)
         self.responses, self.batches = ResponseStore(folder / "responses.sqlite3", time.time), BatchStore(folder)
         self._door()
 
@@ -231,7 +231,6 @@ class Runtime:
         self.desk.sample = self.sample if settings.quality.sample.keep else None
         self.settings = settings
         self.admit()
-        self.reloaded_at = time.time()
 
     def record(self) -> None:
         """Starts the threads that write decisions and the audit log, and send telemetry. `aclose` ends them."""
@@ -249,6 +248,9 @@ class Runtime:
             "names": self.follow_names,
             "batches": self.lane.run,
             "sample": self.sample.run,
+            "prices": lambda: self.price_list.run(
+                lambda: self.settings.prices.update, lambda: self.apply(self.settings)
+            ),
         }
 
     async def listen(self) -> None:
@@ -308,6 +310,7 @@ class Runtime:
                 self.budget.trouble,
                 self.sample.trouble,
                 self.telemetry.trouble,
+                self.price_list.trouble,
             ),
         )
         return report(self.desk, self.settings, process)

@@ -14,7 +14,7 @@ from runtime.contract import targets as contract
 from runtime.settings.kinds import Text
 from runtime.settings.sections.engine import EngineSettings, LocalModel
 from runtime.settings.sections.escalation import Escalation
-from runtime.settings.sections.limits import Budget, Privacy, Records, TelemetrySettings
+from runtime.settings.sections.limits import Budget, PriceUpdates, Privacy, Records, TelemetrySettings
 from runtime.settings.sections.quality import Quality
 from runtime.settings.sections.routing import Routes, Rule
 from runtime.settings.sections.scale import Autoscale, FleetSettings
@@ -43,6 +43,7 @@ class Document(Section):
     media: MediaIn = MediaIn()
     batch: BatchSettings = BatchSettings()
     budget: Budget = Budget()
+    prices: PriceUpdates = PriceUpdates()
     privacy: Privacy = Privacy()
     records: Records = Records()
     quality: Quality = Quality()

@@ -1,4 +1,4 @@
-"""[budget], [privacy], [records] and [telemetry]: what may be spent, sent, kept and shown."""
+"""[budget], [prices], [privacy], [records] and [telemetry]: what may be spent, sent, kept and shown."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ class Budget(Section):
     )
     baseline: str = Field(
         default="", description="target or PROVIDER/MODEL that savings are measured against; default: of routes.default"
+    )
+
+
+class PriceUpdates(Section):
+    """The price lists of the clouds."""
+
+    update: bool = Field(
+        default=False, description="fetch the newest list of genai-prices once a day; false: the one of this version"
     )
 
 
