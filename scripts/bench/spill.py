@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+import itertools
 import json
 import math
 import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,8 +28,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from runtime.settings import Escalation  # noqa: E402  (a script finds the checkout it stands in)
+from scripts.bench.spill_bound import sent_away  # noqa: E402
 from scripts.bench.spill_box import Hearth  # noqa: E402
 from scripts.bench.spill_engine import Blind, Engine, Request, Speed, Witness  # noqa: E402
+from scripts.bench.spill_lane import WithLane  # noqa: E402
 
 TARGET_S = 1.5
 GAUGE_S = 3.0
@@ -123,6 +126,9 @@ class Outcome:
     dollars: float
     p99_s: float
     count: int
+    p50_s: float = 0.0
+    p95_s: float = 0.0
+    batch_tokens_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +184,14 @@ def looked(chosen: Policy, engines: Sequence[Engine], until: float, chance: rand
 
 
 def _outcome(name: str, counted: list[Request]) -> Outcome:
+    if not counted:
+        return Outcome(name, 1.0, 0.0, 0.0, 0.0, 0)
     ttfts = sorted((request.first_at or math.inf) - request.at for request in counted)
     away = [request for request in counted if request.cloud]
     dollars = sum(request.prompt * PRICE_IN + request.output * PRICE_OUT for request in away) / 1e6
     within = sum(ttft <= TARGET_S for ttft in ttfts) / len(ttfts)
-    p99 = ttfts[min(len(ttfts) - 1, int(len(ttfts) * 0.99))]
-    return Outcome(name, within, len(away) / len(counted), dollars, p99, len(counted))
+    p50, p95, p99 = (ttfts[min(len(ttfts) - 1, int(len(ttfts) * share))] for share in (0.5, 0.95, 0.99))
+    return Outcome(name, within, len(away) / len(counted), dollars, p99, len(counted), p50, p95)
 
 
 Make = Callable[[Sequence[Engine]], Policy]
@@ -199,6 +207,28 @@ def hearth(scene: Scene = Scene(), **escalation: Any) -> Callable[[Sequence[Engi
     return lambda engines: Hearth(settings, engines, (PRICE_IN, PRICE_OUT), frozen=scene.frozen)
 
 
+def beside_a_batch(asked: Sequence[Request], seed: int, scene: Scene = Scene()) -> list[Outcome]:
+    """The trace alone, a batch alone, and both. The lines of the batch are as long as the requests of the trace, in another
+    order; nothing of it leaves the box.
+    """
+    settings = Escalation(ttft_ms=round(TARGET_S * 1000), complexity=1.0)
+    end = asked[-1].at
+    lanes: list[WithLane] = []
+
+    def with_lane(engines: Sequence[Engine]) -> Hearth:
+        sizes = [(request.prompt, request.output) for request in asked]
+        random.Random(seed).shuffle(sizes)
+        lanes.append(WithLane(settings, engines, (PRICE_IN, PRICE_OUT), itertools.cycle(sizes), end))
+        return lanes[-1]
+
+    alone = simulate("the trace alone", hearth(scene), asked, seed, scene)
+    simulate("a batch alone", with_lane, [], seed, scene)
+    both = simulate("the trace beside a batch", with_lane, asked, seed, scene)
+    rates = [lane.tokens_per_s(WARM_UP_S, end) for lane in lanes]
+    nobody = Outcome("a batch alone", 1.0, 0.0, 0.0, 0.0, 0, batch_tokens_per_s=rates[0])
+    return [alone, nobody, replace(both, batch_tokens_per_s=rates[1])]
+
+
 def policies(limit: int, scene: Scene) -> dict[str, Make]:
     return {
         "local only": lambda engines: Simple(lambda request, engine: False),
@@ -208,6 +238,12 @@ def policies(limit: int, scene: Scene) -> dict[str, Make]:
         "knows all lengths, not the future": lambda engines: Simple(knows_lengths),
         "Hearth": hearth(scene),
     }
+
+
+def knows_all(asked: list[Request], scene: Scene = Scene()) -> Make:
+    """The bound for one engine: fewest requests away with 99 % of the rest in time."""
+    gone = sent_away(asked, lambda: replace(scene, replicas=1).engines()[0], TARGET_S)
+    return lambda engines: Simple(lambda request, engine: request.id in gone)
 
 
 def best_limit(asked: list[Request], seed: int, scene: Scene) -> int:
@@ -232,13 +268,22 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1.0, help="of each engine: slots, cache and speed")
     parser.add_argument("--slower", type=float, default=1.0, help="times slower, from half-way on")
     parser.add_argument("--frozen", action="store_true", help="gauges are read once and never again")
+    parser.add_argument(
+        "--bound", action="store_true", help="also the bound of who knows all (20 s; of one engine as it is)"
+    )
+    parser.add_argument("--batch", action="store_true", help="the trace alone, a full batch lane alone, and both")
     given = parser.parse_args()
     half = WARM_UP_S + (given.minutes[1] - given.minutes[0]) * 60 / COMPRESS / 2
     scene = Scene(given.replicas, given.size, (half, given.slower) if given.slower != 1.0 else None, given.frozen)
     for seed in given.seed:
         asked = requests(given.trace, given.minutes, given.keep, seed)
-        limit = best_limit(asked, seed, scene)
-        outcomes = [simulate(name, policy, asked, seed, scene) for name, policy in policies(limit, scene).items()]
+        if given.batch:
+            outcomes = beside_a_batch(asked, seed, scene)
+        else:
+            rules = policies(best_limit(asked, seed, scene), scene)
+            if given.bound:
+                rules["knows all, the future too"] = knows_all(asked, scene)
+            outcomes = [simulate(name, policy, asked, seed, scene) for name, policy in rules.items()]
         if given.json:
             print(json.dumps({"seed": seed, "outcomes": [asdict(outcome) for outcome in outcomes]}))
         else:
@@ -247,10 +292,12 @@ def main() -> None:
 
 def table(seed: int, outcomes: list[Outcome]) -> Iterator[str]:
     """Lines of a table in Markdown."""
-    yield f"| seed {seed}, {outcomes[0].count} requests | within {TARGET_S} s | to the cloud | $ | p99 TTFT |"
-    yield "| --- | --- | --- | --- | --- |"
+    columns = f"within {TARGET_S} s | to the cloud | $ | p50 TTFT | p95 | p99 | batch tokens/s"
+    yield f"| seed {seed}, {outcomes[0].count} requests | {columns} |"
+    yield "| --- " * 8 + "|"
     for row in outcomes:
-        yield f"| {row.policy} | {row.within:.1%} | {row.cloud:.1%} | {row.dollars:.2f} | {row.p99_s:.2f} s |"
+        times = f"{row.p50_s:.2f} s | {row.p95_s:.2f} s | {row.p99_s:.2f} s | {row.batch_tokens_per_s:.0f}"
+        yield f"| {row.policy} | {row.within:.1%} | {row.cloud:.1%} | {row.dollars:.2f} | {times} |"
 
 
 if __name__ == "__main__":

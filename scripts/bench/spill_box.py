@@ -146,12 +146,7 @@ class Hearth:
     def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
         """The replica that takes the request; None: it leaves."""
         self.now = now = request.at
-        if now >= self._due:
-            self._due = now + _LISTEN_S
-            if not self._read_at or (not self._frozen and now >= self._read_at):
-                self._read_at = now + STALE_S
-                self._views.read(now)
-            self.fleet.listen()
+        self._listen(now)
         facts = Facts("openai_chat", "auto", request.prompt, stream=True)
         query = RoutingQuery(facts, PromptText())
         picture = self.fleet.picture(facts, now)
@@ -168,4 +163,16 @@ class Hearth:
         if decided.move is not None:
             self._moves[request.id] = decided.move
             heapq.heappush(self._looks, (now + decided.move.first_s, request.id))
-        return [each.name for each in self._lanes].index(lane.name)
+        return self._place(lane.name)
+
+    def _listen(self, now: float) -> None:
+        """Hears of the engines about once a second; their gauges are older."""
+        if now >= self._due:
+            self._due = now + _LISTEN_S
+            if not self._read_at or (not self._frozen and now >= self._read_at):
+                self._read_at = now + STALE_S
+                self._views.read(now)
+            self.fleet.listen()
+
+    def _place(self, name: str) -> int:
+        return [each.name for each in self._lanes].index(name)

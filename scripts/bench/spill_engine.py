@@ -114,8 +114,12 @@ class Engine:
         return len(self.queue) + len(self.active)
 
     def send(self, request: Request) -> None:
+        """Queues a request. Batch work stands behind all other, as on an engine that knows priorities."""
         request.left = request.prompt
-        self.queue.append(request)
+        if request.batch or not self.queue or not self.queue[-1].batch:
+            self.queue.append(request)
+        else:
+            self.queue.insert(sum(not other.batch for other in self.queue), request)
 
     def cancel(self, request: Request) -> None:
         """Takes a request out, wherever it is. The step it is in takes as long as it would."""

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench.spill import WARM_UP_S, Gauges, Outcome, Scene, Simple, hearth, requests, simulate
+from scripts.bench.spill import (
+    WARM_UP_S,
+    Gauges,
+    Outcome,
+    Scene,
+    Simple,
+    beside_a_batch,
+    hearth,
+    knows_all,
+    requests,
+    simulate,
+)
 from scripts.bench.spill_engine import Engine, Request, Speed
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -74,6 +85,25 @@ def test_other_engines(trace: Path, scene: Scene) -> None:
         ours += outcome.cloud
         static += simulate("", lambda engines: Gauges(), asked, seed, scene).cloud
     assert ours <= static
+
+
+@pytest.mark.parametrize("keep", [0.1, pytest.param(0.33, marks=pytest.mark.slow)])
+def test_a_full_batch_lane_beside_the_trace(trace: Path, keep: float) -> None:
+    """Deadlines hold, the cloud gets little more, and the batch has a part of what the trace leaves."""
+    alone, batch, both = beside_a_batch(requests(trace, (26, 34), keep, 1), 1)
+    assert both.within >= 0.99
+    assert both.cloud <= alone.cloud + 0.03
+    assert both.p95_s <= 1.1 * alone.p95_s + 0.1
+    assert both.batch_tokens_per_s >= (0.5 if keep < 0.2 else 0.05) * batch.batch_tokens_per_s > 0
+
+
+@pytest.mark.parametrize("minutes", [(28, 29), pytest.param((26, 34), marks=pytest.mark.slow)])
+def test_the_bound_is_below_what_a_policy_needs(trace: Path, minutes: tuple[float, float]) -> None:
+    """Who knows all sends fewer away than the runtime does, with 99 % in time."""
+    asked = requests(trace, minutes, 0.33, 1)
+    bound, ours = simulate("", knows_all(asked), asked, 1), simulate("", hearth(), asked, 1)
+    assert bound.within >= 0.99
+    assert bound.cloud <= min(ours.cloud, 0.045)
 
 
 class Seen:
