@@ -12,8 +12,13 @@ from runtime.money.spent_file import SpentFile
 from runtime.settings import Settings
 
 
-def budget_of(settings: Settings, folder: Path, notice: Callable[[str], None]) -> BudgetLedger:
-    """folder: the state folder. notice: gets one line when the limit that nobody chose comes into force."""
+def budget_of(
+    settings: Settings, folder: Path, notice: Callable[[str], None], spent: Callable[[str], None]
+) -> BudgetLedger:
+    """folder: the state folder. notice: gets one line when the limit that nobody chose comes into force.
+
+    spent: gets one when a limit is spent.
+    """
     file = folder / "budget.sqlite3"
     limit = settings.budget.daily_usd
     if (
@@ -23,7 +28,7 @@ def budget_of(settings: Settings, folder: Path, notice: Callable[[str], None]) -
         and not file.exists()
     ):
         notice(f"clouds may cost ${limit:g} a day together; [budget] daily_usd changes that")
-    made = BudgetLedger(SpentFile(file, notice), {}, settings.budget.timezone, time.time)
+    made = BudgetLedger(SpentFile(file, notice), {}, settings.budget.timezone, time.time, spent)
     put_in_force(made, settings)
     return made
 

@@ -31,7 +31,7 @@ from runtime.compose.price_list import PriceList
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
-from runtime.contract.engine import Engine
+from runtime.contract.engine import Engine, ReplicaState
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
@@ -48,6 +48,7 @@ from runtime.fleet.fleet import Clouds, LiveFleet
 from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching, direct, resolved
+from runtime.notices import BUDGET_SPENT, ENGINE_GIVEN_UP, Notices
 from runtime.quality.sample.sample import Sample
 from runtime.record.breakers import BreakerFile, OpenTime
 from runtime.record.decisions import Decision, DecisionIds
@@ -110,6 +111,7 @@ class Runtime:
         note = partial(noted, lambda: self.engine.on_box)
         self.audit = AuditLog(folder / "audit", note, notice=notice, keep_days=settings.records.audit_days)
         self.guard = ExitGuard(certificates(settings), self.audit.waiting.append)
+        self.notices = Notices(settings.notices, self.guard, time.time, env)
         owned = not settings.engine.url
         self.engine: Engine = local_fleet.local_engine(
             engine_spec(settings, folder),
@@ -125,7 +127,7 @@ class Runtime:
         callable_clouds = clouds(known, self._cloud_client, self.guard)
         self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
         self.fleet.second_usd = partial(second_usd, settings)
-        self.fleet.budget = self.budget = budget_of(settings, folder, notice)
+        self.fleet.budget = self.budget = budget_of(settings, folder, notice, partial(self.notices.give, BUDGET_SPENT))
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
         self._fetching = Fetching(settings.media, self.guard, resolved, direct)
@@ -229,7 +231,7 @@ class Runtime:
         self.lane.settings = self._files.settings = settings.batch
         self.sample.settings = settings.quality.sample
         self.desk.sample = self.sample if settings.quality.sample.keep else None
-        self.settings = settings
+        self.settings, self.notices.settings = settings, settings.notices
         self.admit()
 
     def record(self) -> None:
@@ -251,13 +253,19 @@ class Runtime:
             "prices": lambda: self.price_list.run(
                 lambda: self.settings.prices.update, lambda: self.apply(self.settings)
             ),
+            "notices": self.notices.run,
         }
 
     async def listen(self) -> None:
         """Takes telemetry and new confidence maps in, until cancelled. The breakers are kept for the next start."""
         maps, seen = maps_folder(self._folder), None
         opened = OpenTime(self.store.opened, time.monotonic())
+        lost = set[str]()  # replicas that were given up
         while True:
+            for view in self.engine.views():
+                if view.state is ReplicaState.GIVEN_UP and view.name not in lost:
+                    self.notices.give(ENGINE_GIVEN_UP, f"{view.name} of {self.engine.model} was given up: {view.cause}")
+            lost = {view.name for view in self.engine.views() if view.state is ReplicaState.GIVEN_UP}
             self.fleet.listen()
             self.audit.trim()
             self._breaker_file.write(self.fleet.open_breakers(), time.time())
@@ -311,6 +319,7 @@ class Runtime:
                 self.sample.trouble,
                 self.telemetry.trouble,
                 self.price_list.trouble,
+                self.notices.trouble,
             ),
         )
         return report(self.desk, self.settings, process)

@@ -25,6 +25,7 @@ class Way(StrEnum):
     WEIGHTS = "weights"  # a model's files
     PRICES = "prices"  # a newer price list
     TELEMETRY = "telemetry"  # spans and counters, without any prompt or answer
+    NOTICE = "notice"  # a notice to the operator's webhook
 
 
 class Cargo(msgspec.Struct, frozen=True):

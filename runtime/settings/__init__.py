@@ -12,7 +12,7 @@ from runtime.settings.reload import Changes, Live, diff, watch
 from runtime.settings.secret import Secret
 from runtime.settings.sections.engine import EngineSettings
 from runtime.settings.sections.escalation import Escalation
-from runtime.settings.sections.limits import Budget, Privacy, Records
+from runtime.settings.sections.limits import Budget, NoticeSettings, Privacy, Records
 from runtime.settings.sections.quality import Quality, SampleSettings
 from runtime.settings.sections.routing import Routes, Rule, When
 from runtime.settings.sections.server import Server
@@ -29,6 +29,7 @@ __all__ = [
     "Live",
     "Loaded",
     "MediaIn",
+    "NoticeSettings",
     "PriceSettings",
     "Privacy",
     "Problem",

@@ -222,6 +222,16 @@ TimeOfDay = Annotated[str, _matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'must be 
 
 # Empty text stands for "none" in these.
 OptionalUrl = Annotated[str, AfterValidator(lambda text: _http_url(text) if text else "")]
+
+
+def _webhook(text: str) -> str:
+    """A webhook's URL as it is: a query and a slash at its end belong to it."""
+    if text:
+        _http_url(text.partition("?")[0])
+    return text
+
+
+OptionalWebhook = Annotated[str, AfterValidator(_webhook)]
 OptionalReference = Annotated[
     Secret | None,
     PlainValidator(lambda value: None if value is None or value == "" else reference(value)),

@@ -14,7 +14,7 @@ from runtime.contract import targets as contract
 from runtime.settings.kinds import Text
 from runtime.settings.sections.engine import EngineSettings, LocalModel
 from runtime.settings.sections.escalation import Escalation
-from runtime.settings.sections.limits import Budget, PriceUpdates, Privacy, Records, TelemetrySettings
+from runtime.settings.sections.limits import Budget, NoticeSettings, PriceUpdates, Privacy, Records, TelemetrySettings
 from runtime.settings.sections.quality import Quality
 from runtime.settings.sections.routing import Routes, Rule
 from runtime.settings.sections.scale import Autoscale, FleetSettings
@@ -47,6 +47,7 @@ class Document(Section):
     privacy: Privacy = Privacy()
     records: Records = Records()
     quality: Quality = Quality()
+    notices: NoticeSettings = NoticeSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     fleet: FleetSettings = FleetSettings()
     autoscale: Autoscale = Autoscale()

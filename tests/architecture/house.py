@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("runtime", "local_models", "cloud")
 
 _FOUNDATION = frozenset({"runtime", "runtime.contract"})
-_BESIDE_CONTRACT = _FOUNDATION | {"runtime.settings", "runtime.chores", "runtime.sqlite_files"}
+_BESIDE_CONTRACT = _FOUNDATION | {"runtime.settings", "runtime.chores", "runtime.sqlite_files", "runtime.notices"}
 _WIRE = _BESIDE_CONTRACT | {"runtime.wire"}
 _DIALECTS = _WIRE | {"runtime.dialects"}
 _DECISIONS = frozenset({"runtime.routing", "runtime.load", "runtime.money"})
@@ -26,6 +26,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "runtime.settings": _FOUNDATION,
     "runtime.chores": _FOUNDATION,
     "runtime.sqlite_files": _FOUNDATION,
+    "runtime.notices": _FOUNDATION | {"runtime.settings"},
     "runtime.wire": _FOUNDATION,
     "runtime.dialects": _WIRE,
     "runtime.routing": _DIALECTS,
@@ -101,6 +102,7 @@ GUARDED: Mapping[str, str] = {
     "local_models.weights.hub_fetch": "local_models.weights.hub",
     "runtime.media.fetching": "runtime.media.fetching",
     "runtime.record.traces.exporter": "runtime.record.traces.exporter",
+    "runtime.notices": "runtime.notices",
 }
 # Connections that lead nowhere but to this machine, or are a command's own to a runtime.
 _OWN = "a command's own connection to a runtime, which is the user's"

@@ -1,4 +1,4 @@
-"""[budget], [prices], [privacy], [records] and [telemetry]: what may be spent, sent, kept and shown."""
+"""[budget], [prices], [privacy], [records], [notices] and [telemetry]: what may be spent, sent, kept and shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from runtime.settings.kinds import Certificates, Count, Days, Limit, OptionalUrl, Positive, Share, Zone
+from runtime.settings.kinds import (
+    Certificates,
+    Count,
+    Days,
+    Limit,
+    Names,
+    OptionalReference,
+    OptionalUrl,
+    OptionalWebhook,
+    Positive,
+    Seconds,
+    Share,
+    Zone,
+)
 from runtime.settings.sections.section import Section
 
 
@@ -46,6 +59,15 @@ class Records(Section):
     retention_days: Days = Field(default=30, description="days")
     max_mb: Positive = Field(default=1024, description="size on disk, in MB")
     audit_days: Count = Field(default=0, description="days the audit log is kept; 0: for ever")
+
+
+class NoticeSettings(Section):
+    """Notices to the operator: a budget is spent, an engine was given up."""
+
+    url: OptionalWebhook = Field(default="", description="webhook that gets each notice as JSON; empty: none")
+    key: OptionalReference = Field(default=None, description="its bearer key, by reference")
+    command: Names = Field(default=(), description="program and arguments; it gets each notice as JSON on its input")
+    timeout: Seconds = Field(default=10.0, description="seconds that a receiver may take")
 
 
 class TelemetrySettings(Section):

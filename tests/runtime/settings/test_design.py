@@ -317,6 +317,7 @@ NOT_IN_THE_DESIGN = {
     | {"backoff_first", "backoff_most", "give_up_after"},
     "retries": {"hedge_after"},
     "media": {"fetch_urls", "max_mb", "timeout"},
+    "notices": {"url", "key", "command", "timeout"},
 }
 
 
