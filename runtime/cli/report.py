@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 
 from runtime.cli.paint import Cell, Paint, amount, columns, duration
 from runtime.server.status import (
+    BudgetLimitStatus,
     CloudShareStatus,
     DecisionBrief,
     EngineStatus,
@@ -38,6 +39,9 @@ def report_lines(report: StatusReport, paint: Paint, zone: tzinfo | None = None)
         *_section("load", paint, _load(report.load, report.in_flight, paint)),
         *_section("cloud share", paint, [_cloud_share(report.cloud_share)] if report.cloud_share else []),
         *_section("targets", paint, targets or [paint("  none: everything is answered on this box", "dim")]),
+        *_section(
+            "budget", paint, columns((_limit(each) for each in report.budget.limits), paint) if report.budget else []
+        ),
         *_section("last decisions", paint, columns((_decision(each, zone) for each in report.decisions), paint)),
         *_section("not in force", paint, [f"  {line}" for line in report.not_in_force]),
     ]
@@ -110,6 +114,22 @@ def _target(target: TargetStatus) -> Sequence[Cell]:
         (target.label, "dim"),
         state,
         ("; ".join(said), "" if here and not breaker else "yellow"),
+    )
+
+
+def _limit(limit: BudgetLimitStatus) -> Sequence[Cell]:
+    who = f"key {limit.key}" if limit.key else limit.target or "all targets"
+    reserved = f", ${limit.reserved_usd:.2f} reserved" if limit.reserved_usd else ""
+    if limit.limit_usd is None:
+        used = f"${limit.spent_usd:.2f} spent{reserved}, no limit"
+    else:
+        used = f"${limit.spent_usd:.2f} of ${limit.limit_usd:.2f} spent{reserved}, ${limit.left_usd or 0.0:.2f} left"
+    style = "red" if limit.spent else ""
+    return (
+        (who, ""),
+        (f"{limit.period} {limit.name}", "dim"),
+        (used, style),
+        (f"{'spent; ' if limit.spent else ''}ends in {duration(limit.ends_in_s)}", style or "dim"),
     )
 
 

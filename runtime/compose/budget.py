@@ -33,6 +33,15 @@ def budget_of(
     return made
 
 
+def dollars_of(budget: BudgetLedger) -> dict[tuple[str, str, str], float]:
+    """The budget in `/metrics`: dollars by scope, period and kind."""
+    found: dict[tuple[str, str, str], float] = {}
+    for each in budget.standings():
+        kinds = {"limit": each.limit_usd, "spent": each.spent_usd, "reserved": each.reserved_usd, "left": each.left_usd}
+        found |= {(each.scope or "all", each.span, kind): usd for kind, usd in kinds.items() if usd is not None}
+    return found
+
+
 def put_in_force(budget: BudgetLedger, settings: Settings) -> None:
     """Takes other limits over; what is spent and reserved stays."""
     wanted = settings.budget

@@ -13,6 +13,7 @@ from runtime.chores import ChoreView
 from runtime.compose.targets import retiring, unoffered
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.desk import Desk
+from runtime.money.budget import ALL, KEY, BudgetLedger
 from runtime.server import status
 from runtime.settings import Escalation, Server, Settings
 
@@ -52,6 +53,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         thresholds=_thresholds(settings.escalation),
         draining=desk.draining,
         running=running(desk),
+        budget=_budget(fleet.budget) if fleet.budget is not None and fleet.clouds.backends else None,
         in_flight=sum(fleet.in_flight.values()),
         decisions=tuple(map(status.brief, desk.latest)),
         not_in_force=tuple(process.pending),
@@ -140,6 +142,25 @@ def running(desk: Desk) -> tuple[status.RunningStatus, ...]:
             )
         )
     return tuple(rows)
+
+
+def _budget(budget: BudgetLedger) -> status.BudgetStatus:
+    limits = [
+        status.BudgetLimitStatus(
+            period=each.span,
+            name=each.period,
+            ends_in_s=each.ends_in_s,
+            spent_usd=each.spent_usd,
+            reserved_usd=each.reserved_usd,
+            limit_usd=each.limit_usd,
+            left_usd=each.left_usd,
+            target=None if each.scope == ALL or each.scope.startswith(KEY) else each.scope,
+            key=each.scope.removeprefix(KEY) if each.scope.startswith(KEY) else None,
+            spent=each.is_spent,
+        )
+        for each in budget.standings()
+    ]
+    return status.BudgetStatus(when_spent=budget.when_spent, limits=tuple(limits))
 
 
 def _targets(fleet: LiveFleet, settings: Settings, now: float) -> tuple[status.TargetStatus, ...]:

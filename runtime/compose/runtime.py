@@ -21,7 +21,7 @@ from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
 from runtime.compose.baseline import tally_of
-from runtime.compose.budget import budget_of, put_in_force
+from runtime.compose.budget import budget_of, dollars_of, put_in_force
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
@@ -348,4 +348,5 @@ class Runtime:
             self.store.dropped,
             self.chores.views(),
             self.telemetry.dropped,
+            dollars_of(self.budget) if fleet.clouds.backends else {},
         )

@@ -186,7 +186,7 @@ class Candidates(msgspec.Struct, eq=False):
         within = run.job.deadline - run.effects.clock()
         if budget.when_spent == "local" and any(each.target.local for each in run.plan.candidates):
             within *= _WAITED_FOR_ROOM
-        async with budget.reserved(micro, target.name, within) as room:
+        async with budget.reserved(micro, budget.scopes(target.name, ""), within) as room:
             if isinstance(room, Shortfall):
                 return unpaid(room, budget.when_spent)
             try:

@@ -1,8 +1,9 @@
 """The budget: what clouds may cost in a day and a month. Reserves before each call, settles on its true cost.
 
-    SpendingLimits       dollars a day and a month of one scope: all targets, or one of them
-    BudgetLedger       settled and reserved micro-dollars by period and scope; decides, and lets what does not fit wait
-    Reservation  the room of one call; left without `settle`, it counts in full
+    SpendingLimits   dollars a day and a month of one scope: all targets, one of them, or one key
+    BudgetLedger     settled and reserved micro-dollars by period and scope; decides, and lets what does not fit wait
+    Reservation      the room of one call; left without `settle`, it counts in full
+    BudgetStanding   what is spent, reserved and left of one limit
 
 What does not fit beside open reservations waits until they are settled, and is refused only if the settled sum alone leaves
 no room for it. A call belongs to the periods it was reserved in. Single-threaded, on the event loop; the file behind it is
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -25,6 +27,10 @@ from runtime.money.estimate import Answers
 from runtime.money.spent_file import BudgetLine, SpentFile
 
 ALL = ""  # the scope of every target together
+KEY = "key:"  # the scope of a key is this and its id
+UNKNOWN = -1  # the least room, until it is measured
+_ORDINARY = 0.05  # a limit is spent once it has no room for a call of this share of it
+_AGAIN_S = 1.0  # between two tries of a file that could not be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,9 @@ class SpendingLimits:
     monthly_usd: float | None = None
 
 
+_NO_LIMITS = SpendingLimits()
+
+
 class Shortfall(NamedTuple):
     """The reason for which a call may not begin. wait_s: seconds until the next period; None if the file cannot be written."""
 
@@ -42,13 +51,38 @@ class Shortfall(NamedTuple):
     wait_s: float | None = None
 
 
+class BudgetStanding(NamedTuple):
+    """One period of one scope, in dollars. limit_usd: None where only the sum is known.
+
+    period: 2026-11-29 or 2026-11, which ends in ends_in_s. is_spent: nothing is left, or too little for an ordinary call.
+    """
+
+    scope: str
+    period: str
+    limit_usd: float | None
+    spent_usd: float
+    reserved_usd: float
+    ends_in_s: float
+    is_spent: bool
+
+    @property
+    def span(self) -> str:
+        return "day" if len(self.period) > len("2026-11") else "month"
+
+    @property
+    def left_usd(self) -> float | None:
+        """Dollars that further calls may cost, beside those under way."""
+        return None if self.limit_usd is None else max(0.0, self.limit_usd - self.spent_usd - self.reserved_usd)
+
+
 class Reservation:
     """micro: micro-dollars that are kept free for one call."""
 
-    __slots__ = ("accounts", "id", "micro", "true")
+    __slots__ = ("accounts", "id", "limits", "micro", "true")
 
-    def __init__(self, id: int, accounts: Sequence[BudgetLine], micro: int) -> None:
-        self.id, self.accounts, self.micro = id, accounts, micro
+    def __init__(self, id: int, limited: Sequence[tuple[BudgetLine, int | None]], micro: int) -> None:
+        self.id, self.micro = id, micro
+        self.accounts, self.limits = [line for line, _ in limited], [most for _, most in limited]
         self.true: int | None = None
 
     def settle(self, micro: int) -> None:
@@ -66,31 +100,59 @@ class BudgetLedger:
     """limits: by scope; `ALL` is every target together. wall: unix seconds.
 
     limits, zone and when_spent (local, queue, refuse) change with the settings. answers: the lengths it has learned.
+    room: micro-dollars that every limit but those of keys still has at least; `UNKNOWN` until `measure` is called.
+    spent: called with one sentence when a limit is spent, once in a period.
     """
 
     def __init__(
-        self, file: SpentFile, limits: Mapping[str, SpendingLimits], timezone: str, wall: Callable[[], float]
+        self,
+        file: SpentFile,
+        limits: Mapping[str, SpendingLimits],
+        timezone: str,
+        wall: Callable[[], float],
+        spent: Callable[[str], None] = lambda words: None,
     ) -> None:
-        self.limits, self.zone = limits, ZoneInfo(timezone)
+        self.zone = ZoneInfo(timezone)
         self.when_spent = "local"
         self.answers = Answers()
         self.trouble: str | None = None
+        self.spent = spent
+        self.room: float = UNKNOWN
         self._file, self._wall = file, wall
         self._settled: dict[BudgetLine, int] = {}
         self._open: dict[BudgetLine, int] = {}
         self._reservations: dict[int, Reservation] = {}
         self._waiting: dict[int, _Waiting] = {}
+        self._short: set[BudgetLine] = set()  # limits that had no room for an ordinary call
         self._next = 0
         self._loaded = False
+        self._tried_at = 0.0
+        self.limits = limits
+
+    @property
+    def limits(self) -> Mapping[str, SpendingLimits]:
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, SpendingLimits]) -> None:
+        self._limits, self.room = limits, UNKNOWN
+        self._short.clear()
+
+    def scopes(self, target: str, caller: str) -> tuple[str, ...]:
+        """The scopes of a call: all, its target, and its key if that has a budget. caller: the key's id."""
+        key = f"{KEY}{caller}"
+        return (ALL, target, key) if key in self._limits else (ALL, target)
 
     @contextlib.asynccontextmanager
-    async def reserved(self, micro: int, scope: str, within_s: float) -> AsyncIterator[Reservation | Shortfall]:
+    async def reserved(
+        self, micro: int, scopes: Sequence[str], within_s: float
+    ) -> AsyncIterator[Reservation | Shortfall]:
         """Room for one call, kept while the `with` lasts. micro: the most it is expected to cost. within_s: longest wait."""
-        found = self._decided((ALL, scope), micro)
+        found = self._decided(scopes, micro)
         if found is None:
             self._next += 1
             ticket, answer = self._next, asyncio.get_running_loop().create_future()
-            self._waiting[ticket] = _Waiting((ALL, scope), micro, answer)
+            self._waiting[ticket] = _Waiting(scopes, micro, answer)
             try:
                 async with asyncio.timeout(within_s):
                     found = await answer
@@ -114,43 +176,100 @@ class BudgetLedger:
         """Micro-dollars of all calls under way."""
         return sum(each.micro for each in self._reservations.values())
 
+    def grow(self, made: Reservation, micro: int) -> bool:
+        """Adds room for one more exchange of the same call. False, with nothing added, if there is none now."""
+        for account, most in zip(made.accounts, made.limits, strict=True):
+            if most is not None and self._settled.get(account, 0) + self._open.get(account, 0) + micro > most:
+                return False
+        if not self._written(lambda: self._file.reserve(made.id, made.accounts, made.micro + micro)):
+            return False
+        made.micro += micro
+        for account in made.accounts:
+            self._open[account] = self._open.get(account, 0) + micro
+        return True
+
+    def shortfall(self, scopes: Sequence[str], micro: int) -> Shortfall | None:
+        """The refusal that a call would get now; None if the settled sums leave room for it. Reserves nothing."""
+        if self.trouble is not None and self._wall() - self._tried_at >= _AGAIN_S:
+            self._written(self._file.settle_late)
+        if not self._load() or self.trouble is not None:
+            return Shortfall(self.trouble or "")
+        return self._without_room(self._accounts(scopes), micro)
+
+    def measure(self) -> None:
+        """Brings `room` up to date."""
+        if self._load() and self.trouble is None:
+            scopes = [each for each in self._limits if not each.startswith(KEY)]
+            left = [most - self._settled.get(line, 0) for line, most in self._accounts(scopes) if most is not None]
+            self.room = min(left, default=math.inf)
+
     def spent_usd(self, scope: str = ALL) -> tuple[float, float]:
         """Dollars settled in this day and this month."""
         if not self._load():
             return 0.0, 0.0
         day, month = self._periods()
-        return tuple(self._settled.get(BudgetLine(each, scope), 0) / MICRO for each in (day, month))  # type: ignore[return-value]
+        return self._settled.get(BudgetLine(day, scope), 0) / MICRO, self._settled.get(
+            BudgetLine(month, scope), 0
+        ) / MICRO
+
+    def standings(self) -> tuple[BudgetStanding, ...]:
+        """Day and month of all targets together, and every other limit."""
+        self._load()
+        found = []
+        for line, most in self._accounts(dict.fromkeys((ALL, *self._limits))):
+            if most is None and line.scope != ALL:
+                continue
+            settled, reserved = self._settled.get(line, 0), self._open.get(line, 0) / MICRO
+            limit, spent = (None, False) if most is None else (most / MICRO, settled >= most or line in self._short)
+            ends_in_s = self._left_s(line.period)
+            found.append(BudgetStanding(line.scope, line.period, limit, settled / MICRO, reserved, ends_in_s, spent))
+        return tuple(found)
 
     def close(self) -> None:
         """Closes the file. What is still reserved counts in full at the next start."""
         self._file.close()
 
+    def _accounts(self, scopes: Iterable[str]) -> list[tuple[BudgetLine, int | None]]:
+        """Day and month of each scope, with their limits in micro-dollars."""
+        day, month = self._periods()
+        found = []
+        for scope in scopes:
+            limits = self._limits.get(scope, _NO_LIMITS)
+            for period, usd in ((day, limits.daily_usd), (month, limits.monthly_usd)):
+                found.append((BudgetLine(period, scope), None if usd is None else round(usd * MICRO)))
+        return found
+
+    def _without_room(self, accounts: Iterable[tuple[BudgetLine, int | None]], micro: int) -> Shortfall | None:
+        """The refusal of a call that does not fit beside what is settled."""
+        for account, most in accounts:
+            settled = self._settled.get(account, 0)
+            if most is None or settled + micro <= most:
+                continue
+            scope = "this key" if account.scope.startswith(KEY) else account.scope
+            words = f"${settled / MICRO:.4f} of the ${most / MICRO:g}{scope and f' of {scope}'} for {account.period} are spent"
+            if micro <= _ORDINARY * most and account not in self._short:
+                self._short.add(account)
+                who = f"key {account.scope.removeprefix(KEY)}" if scope == "this key" else scope or "all targets"
+                self.spent(f"the budget of {who} for {account.period} is spent: ${most / MICRO:g}")
+            return Shortfall(f"{words}, and about ${micro / MICRO:.4f} are needed", self._left_s(account.period))
+        return None
+
     def _decided(self, scopes: Sequence[str], micro: int) -> Reservation | Shortfall | None:
         """A reservation that stands in the file; a refusal; None if it has to wait for settlements."""
         if not self._load():
             return Shortfall(self.trouble or "")
-        accounts, waits = [], False
-        for scope in scopes:
-            limits = self.limits.get(scope, SpendingLimits())
-            for period, usd in zip(self._periods(), (limits.daily_usd, limits.monthly_usd), strict=True):
-                account = BudgetLine(period, scope)
-                accounts.append(account)
-                if usd is None:
-                    continue
-                most, settled = round(usd * MICRO), self._settled.get(account, 0)
-                if settled + micro > most:
-                    of = f" of {scope}" if scope else ""
-                    words = f"${settled / MICRO:.4f} of the ${usd:g}{of} for {period} are spent"
-                    return Shortfall(f"{words}, and about ${micro / MICRO:.4f} are needed", self._left_s(period))
-                waits = waits or settled + self._open.get(account, 0) + micro > most
-        if waits:
-            return None
+        limited = self._accounts(scopes)
+        if (refused := self._without_room(limited, micro)) is not None:
+            return refused
+        for account, most in limited:
+            if most is not None and self._settled.get(account, 0) + self._open.get(account, 0) + micro > most:
+                return None
         self._next += 1
-        made = Reservation(self._next, accounts, micro)
-        if not self._written(lambda: self._file.reserve(made.id, accounts, micro)):
+        made = Reservation(self._next, limited, micro)
+        if not self._written(lambda: self._file.reserve(made.id, made.accounts, micro)):
             return Shortfall(self.trouble or "")
         self._reservations[made.id] = made
-        for account in accounts:
+        for account in made.accounts:
             self._open[account] = self._open.get(account, 0) + micro
         return made
 
@@ -158,6 +277,7 @@ class BudgetLedger:
         """Settles a reservation, and gives the room that is free now to those that wait, in order of arrival."""
         true = made.micro if made.true is None else made.true
         del self._reservations[made.id]
+        self.room = UNKNOWN
         for account in made.accounts:
             if left := self._open[account] - made.micro:
                 self._open[account] = left
@@ -180,6 +300,7 @@ class BudgetLedger:
         try:
             work()
         except (sqlite3.Error, OSError) as error:
+            self._tried_at, self.room = self._wall(), UNKNOWN
             self.trouble = f"the budget's file {self._file.path} cannot be written ({error}): no cloud is called"
             return False
         self.trouble = None

@@ -50,16 +50,24 @@ class SpentFile:
         return {BudgetLine(period, scope): micro for period, scope, micro in rows}
 
     def reserve(self, id: int, accounts: Sequence[BudgetLine], micro: int) -> None:
+        """Writes a reservation, or the new size of one that has grown."""
         with self._opened() as database:
-            self._settle_late(database)
+            self._settle(database)
             names = msgspec.json.encode(accounts).decode()
-            database.execute("INSERT INTO unsettled VALUES (?, ?, ?)", (id, micro, names))
+            database.execute("INSERT OR REPLACE INTO unsettled VALUES (?, ?, ?)", (id, micro, names))
         self._late.clear()
 
     def settle(self, id: int, accounts: Sequence[BudgetLine], micro: int) -> None:
         self._late.append((id, accounts, micro))
         with self._opened() as database:
-            self._settle_late(database)
+            self._settle(database)
+        self._late.clear()
+
+    def settle_late(self) -> None:
+        """Writes what could not be settled before. Raises also if there is nothing and nothing could be written."""
+        with self._opened() as database:
+            database.execute("UPDATE spent SET micro = micro WHERE period = ''")
+            self._settle(database)
         self._late.clear()
 
     def close(self) -> None:
@@ -67,7 +75,7 @@ class SpentFile:
             self._database.close()
             self._database = None
 
-    def _settle_late(self, database: sqlite3.Connection) -> None:
+    def _settle(self, database: sqlite3.Connection) -> None:
         for id, accounts, micro in self._late:
             database.executemany(_ADD, [(*each, micro) for each in accounts])
             database.execute("DELETE FROM unsettled WHERE id = ?", (id,))

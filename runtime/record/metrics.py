@@ -25,6 +25,7 @@ class Gauges:
     """The values at the moment of a scrape.
 
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
+    budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -35,6 +36,7 @@ class Gauges:
     decisions_dropped: int = 0
     chores: tuple[ChoreView, ...] = ()
     telemetry_dropped: int = 0
+    budget: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -141,6 +143,8 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _gauge("hearth_chore_state", "1 for the state a background task is in", ("chore", "state"), chores)
     again = [((each.name,), each.restarts) for each in gauges.chores]
     yield _counter("hearth_chore_restarts", "Restarts of a background task that failed", ("chore",), again)
+    words = "Dollars of a day and a month: the limit, and what is spent, reserved and left of it"
+    yield _gauge("hearth_budget_usd", words, ("scope", "period", "kind"), gauges.budget.items())
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
     untold = [((), gauges.telemetry_dropped)]

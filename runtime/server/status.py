@@ -109,6 +109,31 @@ class CloudShareStatus(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: Mapping[str, float]
 
 
+class BudgetLimitStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One period, "day" or "month", of all targets (target and key None), one target, or one key by its id. Dollars.
+
+    limit_usd, left_usd: None without a limit. spent: no ordinary call has room until the period ends, in ends_in_s.
+    """
+
+    period: str
+    name: str
+    ends_in_s: float
+    spent_usd: float
+    reserved_usd: float
+    limit_usd: float | None = None
+    left_usd: float | None = None
+    target: str | None = None
+    key: str | None = None
+    spent: bool = False
+
+
+class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`[budget]`: its limits with what is left of each, and what happens once one is spent."""
+
+    when_spent: str
+    limits: tuple[BudgetLimitStatus, ...]
+
+
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One target. state: "available", or "absent" with the reason in why; breaker: "closed", "open", "half_open".
 
@@ -176,6 +201,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[RunningStatus, ...] = ()
     cloud_share: CloudShareStatus | None = None
     targets: tuple[TargetStatus, ...] = ()
+    budget: BudgetStatus | None = None
     in_flight: int = 0
     decisions: tuple[DecisionBrief, ...] = ()
     not_in_force: tuple[str, ...] = ()

@@ -16,6 +16,8 @@ from runtime.cli.group import run
 from runtime.cli.paint import PLAIN, Paint
 from runtime.cli.report import report_lines
 from runtime.server.status import (
+    BudgetLimitStatus,
+    BudgetStatus,
     DecisionBrief,
     EngineStatus,
     GpuStatus,
@@ -53,6 +55,32 @@ FULL = StatusReport(
     targets=(
         TargetStatus(name="big", label="openai/big", price_known=False, breaker="open", why="5 failures in 30 s"),
         TargetStatus(name="other", label="groq/x", state="absent", why="its key is empty"),
+    ),
+    budget=BudgetStatus(
+        when_spent="local",
+        limits=(
+            BudgetLimitStatus(
+                period="day",
+                name="2026-11-29",
+                ends_in_s=7_200,
+                spent_usd=1.25,
+                reserved_usd=0.5,
+                limit_usd=20.0,
+                left_usd=18.25,
+            ),
+            BudgetLimitStatus(period="month", name="2026-11", ends_in_s=90_000, spent_usd=9.5, reserved_usd=0.0),
+            BudgetLimitStatus(
+                period="day",
+                name="2026-11-29",
+                ends_in_s=7_200,
+                spent_usd=5.0,
+                reserved_usd=0.0,
+                limit_usd=5.0,
+                left_usd=0.0,
+                key="key_1",
+                spent=True,
+            ),
+        ),
     ),
     in_flight=4,
     decisions=(
@@ -105,6 +133,9 @@ def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         "over queue_depth: 7 wait, 5 is the limit",
         "breaker open; 5 failures in 30 s; price unknown",
         "its key is empty",
+        "all targets  day 2026-11-29  $1.25 of $20.00 spent, $0.50 reserved, $18.25 left  ends in 2 h 0 min",
+        "all targets  month 2026-11   $9.50 spent, no limit",
+        "key key_1    day 2026-11-29  $5.00 of $5.00 spent, $0.00 left                    spent; ends in 2 h 0 min",
         "22:13:20  200  openai/big  queue_depth  12 + 40 tokens  310 ms / 1.2 s  $0.0123, 2 attempts, degraded: temperature",
         "503  nobody      engine_down",
         "escalation.confidence is not in force",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -131,13 +132,13 @@ async def test_time_is_left_for_the_engine_behind(tmp_path: Path, monkeypatch: p
     reserved = budget.reserved
 
     def noting(
-        micro: int, scope: str, within_s: float
+        micro: int, scopes: Sequence[str], within_s: float
     ) -> contextlib.AbstractAsyncContextManager[Reservation | Shortfall]:
         waits.append(within_s)
-        return reserved(micro, scope, 0.01)
+        return reserved(micro, scopes, 0.01)
 
     monkeypatch.setattr(budget, "reserved", noting)
-    async with reserved(1_000_000, "other", 0.0):
+    async with reserved(1_000_000, (ALL,), 0.0):
         _, sink = await box.live(box.ask(stream=True, max_tokens=50))
     assert (box.calls, sink.text) == ([1, 0], "fine")
     assert sink.head is not None and sink.head.reason is Reason.BUDGET

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.money.budget import ALL, BudgetLedger, Reservation, Shortfall, SpendingLimits
+from runtime.money.budget import ALL, KEY, UNKNOWN, BudgetLedger, Reservation, Shortfall, SpendingLimits
 from runtime.money.spent_file import SpentFile
 
 NOON = 1_795_953_600.0  # 2026-11-29 12:00 UTC
@@ -24,7 +24,7 @@ def budget(folder: Path, *, usd: float | None = 1.0, wall: float = NOON, zone: s
 
 async def call(of: BudgetLedger, micro: int, true: int, within_s: float = 60.0) -> bool:
     """One call that takes a turn of the loop. True if it was allowed."""
-    async with of.reserved(micro, "claude", within_s) as room:
+    async with of.reserved(micro, (ALL, "claude"), within_s) as room:
         if isinstance(room, Shortfall):
             return False
         await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def test_cancelled_clients_leave_no_reservation(tmp_path: Path, clients: i
     never = asyncio.Event()
 
     async def hold() -> None:
-        async with of.reserved(CENT, "claude", 600) as room:
+        async with of.reserved(CENT, (ALL, "claude"), 600) as room:
             try:
                 await never.wait()
             finally:
@@ -78,7 +78,7 @@ async def test_cancelled_clients_leave_no_reservation(tmp_path: Path, clients: i
 async def test_a_call_without_its_true_cost_counts_in_full(tmp_path: Path) -> None:
     """Whoever leaves a reservation without settling it has spent all of it."""
     of = budget(tmp_path)
-    async with of.reserved(CENT, "claude", 1):
+    async with of.reserved(CENT, (ALL, "claude"), 1):
         pass
     assert of.spent_usd()[0] == 0.01
 
@@ -89,7 +89,7 @@ async def test_a_target_has_a_limit_of_its_own(tmp_path: Path) -> None:
     of.limits = {ALL: SpendingLimits(1.0), "claude": SpendingLimits(0.01)}
     assert await call(of, CENT, CENT)
     assert not await call(of, CENT, CENT)
-    async with of.reserved(CENT, "gemini", 1) as room:
+    async with of.reserved(CENT, (ALL, "gemini"), 1) as room:
         assert isinstance(room, Reservation)
 
 
@@ -98,13 +98,13 @@ async def test_a_day_ends_at_midnight_of_its_zone(tmp_path: Path) -> None:
     at = [NOON]
     of = BudgetLedger(SpentFile(tmp_path / "b"), {ALL: SpendingLimits(0.01)}, "UTC", lambda: at[0])
     assert await call(of, CENT, CENT)
-    async with of.reserved(CENT, "claude", 1) as room:
+    async with of.reserved(CENT, (ALL, "claude"), 1) as room:
         assert isinstance(room, Shortfall) and room.wait_s == 12 * 3600
     at[0] += 12 * 3600
     assert await call(of, CENT, CENT)
     east = BudgetLedger(SpentFile(tmp_path / "e"), {ALL: SpendingLimits(0.01)}, "Pacific/Auckland", lambda: NOON)
     assert await call(east, CENT, CENT)
-    async with east.reserved(CENT, "claude", 1) as room:
+    async with east.reserved(CENT, (ALL, "claude"), 1) as room:
         assert isinstance(room, Shortfall) and room.wait_s == 23 * 3600
 
 
@@ -120,7 +120,7 @@ async def main():
     made = 0
     async def call():
         nonlocal made
-        async with of.reserved(10_000, "claude", 60) as room:
+        async with of.reserved(10_000, (ALL, "claude"), 60) as room:
             await asyncio.sleep(0)
             made += 1
             if made == 40:
@@ -152,7 +152,7 @@ async def test_a_kill_in_the_middle_counts_what_was_not_settled_in_full(tmp_path
 async def test_no_cloud_is_called_while_the_file_cannot_be_written(tmp_path: Path) -> None:
     """The refusal names the file, and calls go on once it can be written."""
     of = budget(tmp_path / "later")
-    async with of.reserved(CENT, "claude", 1) as room:
+    async with of.reserved(CENT, (ALL, "claude"), 1) as room:
         assert isinstance(room, Shortfall) and "cannot be written" in room.words
     assert of.trouble is not None
     (tmp_path / "later").mkdir()
@@ -164,7 +164,7 @@ async def test_a_full_disk_refuses_and_keeps_what_was_spent(tmp_path: Path) -> N
     """A reservation that cannot be written is refused; a settlement is written later."""
     file = SpentFile(tmp_path / "budget.sqlite3")
     of = BudgetLedger(file, {ALL: SpendingLimits(1.0)}, "UTC", lambda: NOON)
-    async with of.reserved(CENT, "claude", 1) as room:
+    async with of.reserved(CENT, (ALL, "claude"), 1) as room:
         assert isinstance(room, Reservation)
         room.settle(CENT // 2)
         assert file._database is not None
@@ -193,5 +193,74 @@ async def test_a_spent_month_lasts_until_its_last_day_is_over(tmp_path: Path) ->
     of = budget(tmp_path)
     of.limits = {ALL: SpendingLimits(None, 1.0)}
     assert await call(of, 100 * CENT, 100 * CENT)
-    async with of.reserved(CENT, "claude", 0.0) as room:
+    async with of.reserved(CENT, (ALL, "claude"), 0.0) as room:
         assert isinstance(room, Shortfall) and room.wait_s == 36 * 3600  # to the first of December
+
+
+async def test_a_standing_shows_what_is_spent_reserved_and_left(tmp_path: Path) -> None:
+    """Of all targets day and month are shown, of a target and a key only what is limited."""
+    of = budget(tmp_path)
+    of.limits = {ALL: SpendingLimits(1.0), "claude": SpendingLimits(0.02), f"{KEY}k": SpendingLimits(None, 3.0)}
+    assert await call(of, CENT, CENT // 2)
+    async with of.reserved(CENT, of.scopes("claude", "k"), 1):
+        day, month, target, key = of.standings()
+    assert (day.scope, day.span, day.limit_usd, day.spent_usd, day.reserved_usd) == (ALL, "day", 1.0, 0.005, 0.01)
+    assert day.left_usd == pytest.approx(0.985) and day.ends_in_s == 12 * 3600 and not day.is_spent
+    assert (month.span, month.limit_usd, month.left_usd, month.spent_usd) == ("month", None, None, 0.005)
+    assert target.scope == "claude" and target.left_usd == pytest.approx(0.005)
+    assert (key.scope, key.span, key.spent_usd, key.reserved_usd) == ("key:k", "month", 0.0, 0.01)
+
+
+async def test_a_limit_is_spent_when_an_ordinary_call_has_no_room(tmp_path: Path) -> None:
+    """A call that no whole budget would pay does not mark it; one of a cent does, once, and a new day is fresh."""
+    at, words = [NOON], list[str]()
+    of = BudgetLedger(SpentFile(tmp_path / "b"), {ALL: SpendingLimits(1.0)}, "UTC", lambda: at[0], words.append)
+    assert not await call(of, 200 * CENT, CENT)
+    assert not of.standings()[0].is_spent and not words
+    assert await call(of, 99 * CENT, 99 * CENT + 1)
+    assert not await call(of, CENT, CENT) and not await call(of, CENT, CENT)
+    assert of.standings()[0].is_spent
+    assert words == ["the budget of all targets for 2026-11-29 is spent: $1"]
+    at[0] += 12 * 3600
+    assert not of.standings()[0].is_spent
+
+
+async def test_a_call_grows_by_another_exchange_if_there_is_room(tmp_path: Path) -> None:
+    """What it grew by is kept free like the rest, also by a killed process."""
+    of = budget(tmp_path, usd=0.04)
+    async with of.reserved(CENT, (ALL, "claude"), 1) as room:
+        assert isinstance(room, Reservation)
+        assert of.grow(room, 2 * CENT) and not of.grow(room, 2 * CENT)
+        assert of.reserved_micro == 3 * CENT
+        assert budget(tmp_path, usd=0.04).spent_usd() == (0.03, 0.03)
+        room.settle(CENT)
+    assert of.reserved_micro == 0 and of.spent_usd()[0] == 0.01
+
+
+async def test_a_shortfall_is_known_without_a_call(tmp_path: Path) -> None:
+    """The least room is measured; whoever asks for more is refused in words, and nothing is reserved."""
+    of = budget(tmp_path)
+    assert of.room == UNKNOWN
+    assert await call(of, 40 * CENT, 40 * CENT)
+    of.measure()
+    assert of.room == 60 * CENT
+    assert of.shortfall((ALL, "claude"), 60 * CENT) is None
+    refused = of.shortfall((ALL, "claude"), 61 * CENT)
+    assert refused is not None and refused.wait_s == 12 * 3600 and "$0.4000 of the $1 for 2026-11-29" in refused.words
+
+
+async def test_a_file_that_can_be_written_again_is_noticed(tmp_path: Path) -> None:
+    """While it cannot be written every call is short of room; a second later it is tried again."""
+    at, file = [NOON], SpentFile(tmp_path / "budget.sqlite3")
+    of = BudgetLedger(file, {ALL: SpendingLimits(1.0)}, "UTC", lambda: at[0])
+    assert await call(of, CENT, CENT)
+    assert file._database is not None
+    file._database.execute("PRAGMA query_only = ON")
+    assert not await call(of, CENT, CENT)
+    assert (refused := of.shortfall((ALL, "claude"), CENT)) is not None and "cannot be written" in refused.words
+    at[0] += 2
+    assert of.shortfall((ALL, "claude"), CENT) is not None
+    file._database.execute("PRAGMA query_only = OFF")
+    assert of.shortfall((ALL, "claude"), CENT) is not None
+    at[0] += 2
+    assert of.shortfall((ALL, "claude"), CENT) is None and of.trouble is None

@@ -162,3 +162,11 @@ def test_gauges_are_read_at_the_scrape() -> None:
     assert value(seen, "hearth_breaker_state", target=CLOUD, state="open") == 1
     assert value(seen, "hearth_in_flight", target=CLOUD) == 2
     assert value(seen, "hearth_decisions_dropped_total") == 5
+
+
+def test_the_budget_is_shown_by_scope_period_and_kind() -> None:
+    """The composition root reads the ledger; a scope without a limit has neither limit nor rest."""
+    gauges = Gauges(budget={("all", "day", "left"): 18.25, ("key:k", "month", "spent"): 2.0})
+    seen = scrape(Metrics(lambda: gauges))
+    assert value(seen, "hearth_budget_usd", scope="all", period="day", kind="left") == 18.25
+    assert value(seen, "hearth_budget_usd", scope="key:k", period="month", kind="spent") == 2.0
