@@ -1,7 +1,7 @@
 """`hearth calibrate --confidence`: the local model answers questions, and the map of its early confidence is made.
 
 Knows the options and the texts for the user; asking, judging and the journal are in `bulk`, the arithmetic is in
-`runtime.routing.calibration`.
+`runtime.routing.calibration`. `--cloud-share` is in `threshold`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from runtime.cli.bulk.judging import RIGHT, JudgingJob
 from runtime.cli.bulk.rows import FileFormat, Source
 from runtime.cli.client import address_of, settings_from
 from runtime.cli.exits import CommandError, Exit
+from runtime.cli.threshold import Wanted, propose
 from runtime.compose.confidence import maps_folder, revision_served, write_map
 from runtime.contract.targets import LOCAL
 from runtime.routing.calibration import Judged, TooFewError, fitted
@@ -35,7 +36,19 @@ class _Row(msgspec.Struct):
 
 
 def calibrate(
-    confidence: Annotated[Path, typer.Option("--confidence", help="JSON lines: questions with their right answers")],
+    confidence: Annotated[
+        Path | None, typer.Option("--confidence", help="JSON lines: questions with their right answers")
+    ] = None,
+    cloud_share: Annotated[
+        float | None, typer.Option("--cloud-share", help="the share of requests that is to leave the box, as 0.2")
+    ] = None,
+    labelled: Annotated[
+        Path | None, typer.Option("--labelled", help="its requests, JSON lines; default: the recorded decisions")
+    ] = None,
+    by_task: Annotated[bool, typer.Option("--by-task", help="a threshold for each task that has enough")] = False,
+    write: Annotated[bool, typer.Option("--write", help="set the threshold in the settings file")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="the latest so many decisions")] = 10_000,
+    hours: Annotated[float | None, typer.Option("--hours", min=0, help="only decisions of so many hours")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="the judged answers; default: a file of the state")
     ] = None,
@@ -49,10 +62,21 @@ def calibrate(
     json: Annotated[bool, typer.Option("--json", help="the result as JSON")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> None:
-    """Measure how well the local model knows when it is right, and keep the map that `[escalation] confidence` needs.
+    """Find thresholds for your own traffic: the score (--cloud-share) or the confidence (--confidence) below which it leaves.
 
-    The running runtime's own engine answers every question; nothing leaves the box. The map belongs to the model and its
-    revision, and is in force at once. Interrupted, the same command resumes.
+    \b
+    Examples:
+      hearth calibrate --cloud-share 0.2
+      hearth calibrate --cloud-share 0.2 --hours 168 --write
+      hearth calibrate --cloud-share 0.2 --labelled prompts.jsonl --by-task
+      hearth calibrate --confidence questions.jsonl
+
+    --cloud-share proposes `[escalation] complexity` from the recorded decisions, or from the lines of a file:
+    {"prompt": …} or {"body": …}, with "weak" and "strong" where answers were graded. It asks no model, and needs no runtime.
+
+    --confidence measures how well the local model knows when it is right, and keeps the map of it. The running runtime's
+    own engine answers every question; nothing leaves the box. The map belongs to the model and its revision, and is in
+    force at once. Interrupted, the same command resumes.
 
     \b
     A line of FILE is one of:
@@ -63,6 +87,13 @@ def calibrate(
     Take a few hundred questions like your own traffic, of which the model answers 20 to 80 % right.
     """
     env = environment()
+    if (confidence is None) == (cloud_share is None):
+        raise CommandError("give one of: --cloud-share 0.2, --confidence questions.jsonl", Exit.USAGE)
+    if cloud_share is not None:
+        if not 0 < cloud_share < 1:
+            raise CommandError("--cloud-share is a number between 0 and 1, as in 0.2", Exit.USAGE)
+        return propose(Wanted(cloud_share, labelled, limit, hours, by_task, write, config), env, as_json=json)
+    assert confidence is not None
     settings, address = settings_from(config, env), address_of(url, config, env)
     size, rows = _files(confidence, out, settings, state_dir(env))
     job = BulkJob(

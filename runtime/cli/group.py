@@ -37,7 +37,7 @@ COMMANDS = (
     CommandEntry(
         "classify", "runtime.cli.classify", "label a file's rows on the local engine; resumes where it stopped"
     ),
-    CommandEntry("calibrate", "runtime.cli.calibrate", "measure when the local model's first tokens can be trusted"),
+    CommandEntry("calibrate", "runtime.cli.calibrate", "find thresholds of score and confidence for your own traffic"),
     CommandEntry("replay", "runtime.cli.replay", "decide recorded requests again under other settings"),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
     CommandEntry("keys", "runtime.cli.keys", "create, list, rotate and revoke named keys with scopes and limits"),
