@@ -19,7 +19,8 @@ from runtime.settings.shape import at, below, choices_of, fields_of, leaves
 EDITABLE = frozenset({"escalation", "routes", "rules", "aliases", "timeouts", "retries", "budget"})
 OWNERS = frozenset(
     {
-        "server", "engine", "records", "models", "media", "batch", "privacy", "quality", "telemetry", "fleet", "autoscale",
+        "server", "engine", "records", "models", "media", "batch", "privacy", "quality", "notices", "telemetry", "fleet",
+        "autoscale",
     }
 )  # fmt: skip
 PRESENCE = "targets"  # of a target: it is added with these members, or taken out whole

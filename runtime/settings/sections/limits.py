@@ -65,7 +65,9 @@ class NoticeSettings(Section):
     """Notices to the operator: a budget is spent, an engine was given up."""
 
     url: OptionalWebhook = Field(default="", description="webhook that gets each notice as JSON; empty: none")
-    key: OptionalReference = Field(default=None, description="its bearer key, by reference")
+    key: OptionalReference = Field(
+        default=None, description="its bearer key, by reference", examples=["env:NOTICE_KEY"]
+    )
     command: Names = Field(default=(), description="program and arguments; it gets each notice as JSON on its input")
     timeout: Seconds = Field(default=10.0, description="seconds that a receiver may take")
 
