@@ -21,7 +21,16 @@ from runtime.cli.paint import Paint, columns, paint_for
 from runtime.compose.runtime import load_settings
 from runtime.compose.targets import offline_planner
 from runtime.life.planning import IdleFleet, IdlePlanner
-from runtime.quality.thresholds import Free, Proposal, Seen, TooFewRequestsError, ends, placed, proposal, recorded
+from runtime.quality.thresholds import (
+    Free,
+    Proposal,
+    ShareInterval,
+    TooFewRequestsError,
+    ends,
+    placed,
+    proposal,
+    recorded,
+)
 from runtime.record.database import Query, read_many
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.names import AUTO
@@ -197,6 +206,6 @@ def described(found: Proposal, written: Path | None, paint: Paint) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _seen(seen: Seen, *, interval: bool = True) -> str:
+def _seen(seen: ShareInterval, *, interval: bool = True) -> str:
     words = f"{seen.left:,} of {seen.requests:,} ({seen.share:.1%}"
     return f"{words}, 95 % interval {seen.low:.1%} to {seen.high:.1%})" if interval else f"{words})"

@@ -63,7 +63,7 @@ class Ends(NamedTuple):
     none: RoutingPolicy
 
 
-class Seen(msgspec.Struct, frozen=True):
+class ShareInterval(msgspec.Struct, frozen=True):
     """Requests and those of them that leave. low, high: the interval of the true share."""
 
     requests: int
@@ -84,7 +84,7 @@ class TaskThreshold(msgspec.Struct, frozen=True):
     threshold: float
     low: float
     high: float
-    held_out: Seen | None = None
+    held_out: ShareInterval | None = None
 
 
 class Grades(msgspec.Struct, frozen=True):
@@ -114,9 +114,9 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     split: str
-    chosen_on: Seen
-    held_out: Seen
-    now: Seen
+    chosen_on: ShareInterval
+    held_out: ShareInterval
+    now: ShareInterval
     by_task: tuple[TaskThreshold, ...]
     cost_usd_now: float | None = None
     cost_usd_proposed: float | None = None
@@ -274,11 +274,13 @@ def leaves(request: Free, escalation: Escalation) -> bool:
     return request.score >= escalation.threshold(request.task)
 
 
-def seen(requests: Sequence[Free], escalation: Escalation) -> Seen:
+def seen(requests: Sequence[Free], escalation: Escalation) -> ShareInterval:
     """The share of requests that leaves, with the interval of the true one."""
     left, count = sum(leaves(each, escalation) for each in requests), len(requests)
     low, high = clopper_pearson(left, count)
-    return Seen(count, left, round(left / count, _PLACES) if count else 0.0, round(low, _PLACES), round(high, _PLACES))
+    return ShareInterval(
+        count, left, round(left / count, _PLACES) if count else 0.0, round(low, _PLACES), round(high, _PLACES)
+    )
 
 
 def _threshold(scores: Sequence[float], wanted: int) -> float:
