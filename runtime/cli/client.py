@@ -23,6 +23,7 @@ from runtime.settings.agree import on_this_machine
 from runtime.settings.environment import API_KEY, environment
 from runtime.settings.faults import SettingsError
 from runtime.settings.read import load
+from runtime.trust.admin_key import local_admin_key
 
 _T = TypeVar("_T")
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -65,6 +66,12 @@ def address_of(url: str | None, config: Path | None, env: Mapping[str, str]) -> 
         raise CommandError("the settings take any free port (0): say where the runtime is with --url", Exit.USAGE)
     host = _EVERY_ADDRESS.get(server.host, server.host)
     return Address(f"http://{f'[{host}]' if ':' in host else host}:{server.port}", key)
+
+
+def own_runtime(folder: Path, config: Path | None, env: Mapping[str, str]) -> Address:
+    """The runtime that owns a state folder of this user, with the folder's admin key where the environment has none."""
+    address = address_of(None, config, env)
+    return address if address.key is not None else Address(address.url, local_admin_key(folder), address.socket)
 
 
 def client(address: Address, *, read_s: float | None = 30.0) -> httpx.Client:

@@ -40,6 +40,9 @@ COMMANDS = (
     CommandEntry("calibrate", "runtime.cli.calibrate", "find thresholds of score and confidence for your own traffic"),
     CommandEntry("replay", "runtime.cli.replay", "decide recorded requests again under other settings"),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
+    CommandEntry(
+        "cost", "runtime.cli.cost", "show what requests cost, what they would have elsewhere, and each target's faults"
+    ),
     CommandEntry("keys", "runtime.cli.keys", "create, list, rotate and revoke named keys with scopes and limits"),
     CommandEntry("audit", "runtime.cli.audit", "show where each answer was made, and prove that no record was changed"),
     CommandEntry("models", "runtime.cli.models", "list, fetch, size and remove the models this box could serve"),

@@ -14,13 +14,12 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from runtime.cli.client import Address, address_of, asked
+from runtime.cli.client import Address, address_of, asked, own_runtime
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.launch import HELP
 from runtime.cli.settings_file import ConfigOption
 from runtime.compose.state import StateLocked, lock_state
 from runtime.settings.environment import environment, state_dir
-from runtime.trust.admin_key import local_admin_key
 from runtime.trust.key_store import KeyRecord, KeyStore, KeyTerms, UnknownKeyError
 
 app = typer.Typer(
@@ -180,9 +179,7 @@ def _keys(url: str | None, config: ConfigOption) -> Iterator[KeyStore | Address]
             if keys is None:
                 keys = address_of(url, config, env)
         except StateLocked:
-            keys = address_of(None, config, env)
-            if keys.key is None:
-                keys = Address(keys.url, local_admin_key(folder), keys.socket)
+            keys = own_runtime(folder, config, env)
         try:
             yield keys
         except UnknownKeyError as fault:

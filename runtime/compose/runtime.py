@@ -62,6 +62,7 @@ from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
+from runtime.server.pages.cost import CostPages
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.keys import KeyPages
@@ -189,7 +190,8 @@ class Runtime:
         made = for_any_body(dialects) | {RESPONSES: dialect.session}
         self.lane = BatchLane(self.desk, self.batches, made, self.settings.batch, self._room_for_batches)
         self._files = FilePages(self.desk, self.batches, self.settings.batch)
-        pages |= KeyPages(KeyStore(self._folder, time.time), self.admit, note, time.time).table()
+        keys = KeyStore(self._folder, time.time)
+        pages |= KeyPages(keys, self.admit, note, time.time).table() | CostPages(self.store, keys, time.time).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
         self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
         self._bind_keys()

@@ -238,6 +238,12 @@ class Database:
         self._db.close()
 
 
+def upgrade(path: Path, max_mb: float, tally: Tally) -> None:
+    """Brings a file of an earlier layout to this one; no other process may use it. Raises sqlite3.Error and DamagedError."""
+    if path.exists():
+        Database(path, max_bytes=int(max_mb) << 20, tally=tally).close()
+
+
 def read_one(path: Path, id: str, unreadable: Callable[[Exception], None]) -> Decision | None:
     """The decision with this id; None if there is no such record, or no file, or it cannot be decoded."""
     number = number_of(id)

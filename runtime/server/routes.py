@@ -78,6 +78,8 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("PUT", "/hearth/settings"): ADMIN,
     ("POST", "/hearth/whatif"): ADMIN,
     ("POST", "/hearth/targets/"): ADMIN,
+    ("GET", "/hearth/cost"): READ,
+    ("GET", "/hearth/summary"): READ,
     ("GET", "/hearth/audit"): ADMIN,
     ("GET", "/hearth/audit/verify"): ADMIN,
 }

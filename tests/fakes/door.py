@@ -44,6 +44,7 @@ from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
+from runtime.server.pages.cost import CostPages
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.keys import KeyPages
@@ -176,6 +177,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
     pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
     pages |= KeyPages(kept, admit, note, time.time).table() | SettingsPages(desk, house, note).table()
+    pages |= CostPages(store, kept, time.time).table()
     app = App(desk, access(), dialects, pages)
     desk.settled = (
         *desk.settled,

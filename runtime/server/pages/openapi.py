@@ -197,6 +197,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", "/hearth/targets/{id}/probe", "One small request to a target, now"),
     Operation("POST", "/hearth/targets/{id}/hold", "Sends nothing to a target for a time", "Hold"),
     Operation("POST", "/hearth/targets/{id}/close", "Closes a target's breaker"),
+    Operation("GET", "/hearth/cost", "Money and reliability, from hourly sums", query=("by", "from", "to", "days")),
+    Operation("GET", "/hearth/summary", "The traffic of the last hours, from hourly sums", query=("window",)),
     Operation("GET", "/hearth/audit", "Where answers were made, and what left", query=("limit", "before", "decision")),
     Operation("GET", "/hearth/audit/verify", "Follows the chain of the audit log"),
 )
