@@ -27,7 +27,9 @@ from runtime.cli.exits import CommandError, Exit
 from runtime.cli.installation import installation
 from runtime.cli.paint import Paint, columns, paint_for
 from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
+from runtime.cli.state_files import repaired, state_rows
 from runtime.compose.runtime import pending
+from runtime.compose.state import StateLocked, lock_state
 from runtime.compose.targets import ADAPTERS, retiring
 from runtime.settings import Settings, SettingsError, environment, load, state_dir
 
@@ -41,10 +43,13 @@ def doctor(
     report: Annotated[
         Path | None, typer.Option(help="With --gpu: also write the report to PATH.md and PATH.json.")
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Move damaged state files aside. Nothing is deleted.")
+    ] = False,
     path: FilePath = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check this box: GPU, driver, vLLM, weights, keys, port, disk. Exit code 1 when something must be done.
+    """Check this box: GPU, driver, vLLM, weights, keys, port, disk, state. Exit code 1 when something must be done.
 
     With --gpu an engine is started on its own, asked, measured, killed and hung, and a report written to paste into an issue.
 
@@ -54,6 +59,8 @@ def doctor(
       hearth doctor --gpu --report this-box
     """
     env = environment()
+    if repair:
+        _repair(state_dir(env))
     if gpu:
         _trial(settings_file(path, config), env, report, as_json=as_json)
         return
@@ -65,6 +72,18 @@ def doctor(
     sys.stdout.flush()
     if _failed(rows):
         raise CommandError(f"{len(_failed(rows))} of {len(rows)} checks failed", Exit.FAILED)
+
+
+def _repair(folder: Path) -> None:
+    """Moves damaged files aside while no runtime uses them."""
+    try:
+        with lock_state(folder):
+            for line in repaired(folder):
+                typer.echo(line, err=True)
+    except StateLocked as locked:
+        raise CommandError(f"{locked}: stop it first") from locked
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be repaired: {error}") from error
 
 
 def _trial(config: Path | None, env: Mapping[str, str], report: Path | None, *, as_json: bool) -> None:
@@ -109,6 +128,7 @@ def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Ite
         yield _port(loaded.settings, config, env)
     state, cache = state_dir(env), cache_home(env)
     yield checks.state_row(str(state), why_not=box.why_not_writable(state), owner=box.lock_owner(state))
+    yield from state_rows(state)
     yield checks.disk_row("disk (state)", str(state), box.free_space(state))
     yield checks.disk_row("disk (weights)", str(cache), box.free_space(cache))
 

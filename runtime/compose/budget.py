@@ -28,7 +28,7 @@ def budget_of(
         and not file.exists()
     ):
         notice(f"clouds may cost ${limit:g} a day together; [budget] daily_usd changes that")
-    made = BudgetLedger(SpentFile(file, notice), {}, settings.budget.timezone, time.time, spent)
+    made = BudgetLedger(SpentFile(file), {}, settings.budget.timezone, time.time, spent)
     put_in_force(made, settings)
     return made
 

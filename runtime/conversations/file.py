@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS items (
 );
 CREATE INDEX IF NOT EXISTS items_by_id ON items (id);
 CREATE INDEX IF NOT EXISTS items_by_response ON items (number);
+PRAGMA user_version = 1;
 """
 _INSERT = "INSERT INTO responses (id, owner, previous, used, size, input, response) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ITEM = """SELECT i.item FROM items i JOIN responses r USING (number)
@@ -54,6 +55,8 @@ class ResponseFile:
         try:
             for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
                 self._db.execute(f"PRAGMA {pragma}")
+            if (found := self._db.execute("PRAGMA user_version").fetchone()[0]) > 1:
+                raise sqlite3.DatabaseError(f"it is of a newer Hearth: layout {found}, this one knows 1")
             self._db.executescript(_SCHEMA)
             self._count()
         except BaseException:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -101,21 +102,25 @@ class ResponseStore:
         name = next((turn.chain for turn in chain.turns if turn.chain), "") if chain is not None else ""
         return Resumed(resumed(body, history, items), requires | inherited, name)
 
-    def add(self, stored: StoredResponse, owner: str = "") -> None:
-        """Stores a response in memory, and later on disk if it is durable. Never raises, never waits."""
+    def add(self, stored: StoredResponse, owner: str = "") -> Future[None] | None:
+        """Stores a response in memory, and on disk if it is durable. Never raises, never waits.
+
+        The future ends with the write, however it went; None if nothing is written.
+        """
         limits = self._conversation
         if stored.size > limits.response_size or len(stored.items) > limits.items:
-            return
+            return None
         self._memory.add(stored, owner)
         disk = self._disk
         if disk is None or not stored.durable:
-            return
+            return None
         try:
-            self._thread.submit(lambda: disk.write(lambda file: file.add(stored, owner)), stored.size)
+            return self._thread.submit(lambda: disk.write(lambda file: file.add(stored, owner)), stored.size)
         except QueueFullError:
             disk.say(
                 "the disk is too slow for stored responses; new ones are kept in memory alone until it has caught up"
             )
+            return None
 
     async def history(self, response_id: str, owner: str = "") -> tuple[bytes, ...] | None:
         """All items up to and with this response, oldest first; None if a turn is not known."""

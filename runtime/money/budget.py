@@ -25,7 +25,9 @@ from zoneinfo import ZoneInfo
 from runtime.money.cost import MICRO
 from runtime.money.estimate import Answers
 from runtime.money.spent_file import BudgetLine, SpentFile
+from runtime.sqlite_files import damaged
 
+_UNWRITABLE = "the budget's file cannot be written: no cloud is called"  # for clients: no path is theirs to know
 ALL = ""  # the scope of every target together
 KEY = "key:"  # the scope of a key is this and its id
 UNKNOWN = -1  # the least room, until it is measured
@@ -193,7 +195,7 @@ class BudgetLedger:
         if self.trouble is not None and self._wall() - self._tried_at >= _AGAIN_S:
             self._written(self._file.settle_late)
         if not self._load() or self.trouble is not None:
-            return Shortfall(self.trouble or "")
+            return Shortfall(_UNWRITABLE)
         return self._without_room(self._accounts(scopes), micro)
 
     def measure(self) -> None:
@@ -257,7 +259,7 @@ class BudgetLedger:
     def _decided(self, scopes: Sequence[str], micro: int) -> Reservation | Shortfall | None:
         """A reservation that stands in the file; a refusal; None if it has to wait for settlements."""
         if not self._load():
-            return Shortfall(self.trouble or "")
+            return Shortfall(_UNWRITABLE)
         limited = self._accounts(scopes)
         if (refused := self._without_room(limited, micro)) is not None:
             return refused
@@ -267,7 +269,7 @@ class BudgetLedger:
         self._next += 1
         made = Reservation(self._next, limited, micro)
         if not self._written(lambda: self._file.reserve(made.id, made.accounts, micro)):
-            return Shortfall(self.trouble or "")
+            return Shortfall(_UNWRITABLE)
         self._reservations[made.id] = made
         for account in made.accounts:
             self._open[account] = self._open.get(account, 0) + micro
@@ -302,6 +304,8 @@ class BudgetLedger:
         except (sqlite3.Error, OSError) as error:
             self._tried_at, self.room = self._wall(), UNKNOWN
             self.trouble = f"the budget's file {self._file.path} cannot be written ({error}): no cloud is called"
+            if damaged(error):
+                self.trouble += " until a backup stands in its place or `hearth doctor --repair` has moved it aside"
             return False
         self.trouble = None
         return True

@@ -6,17 +6,16 @@ Written ahead without waiting for the disk's cache: a killed process loses nothi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from runtime.sqlite_files import damaged, set_aside
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spent (period TEXT, scope TEXT, micro INTEGER NOT NULL, PRIMARY KEY (period, scope)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unsettled (id INTEGER PRIMARY KEY, micro INTEGER NOT NULL, accounts TEXT NOT NULL);
+PRAGMA user_version = 1;
 """
 _ADD = "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (period, scope) DO UPDATE SET micro = micro + excluded.micro"
 
@@ -31,12 +30,14 @@ class BudgetLine(NamedTuple):
 class SpentFile:
     """Methods raise sqlite3.Error and OSError; what could not be settled is settled with the next write that succeeds.
 
-    notice: gets one sentence when a damaged file was moved aside.
+    A damaged file, and one that is removed while it is used, is a fault that stays: beginning a new one would count what was
+    spent from zero.
     """
 
-    def __init__(self, path: Path, notice: Callable[[str], None] = lambda words: None) -> None:
-        self.path, self._notice = path, notice
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._database: sqlite3.Connection | None = None
+        self._inode = 0
         self._late: list[tuple[int, Sequence[BudgetLine], int]] = []
 
     def load(self, oldest: str) -> dict[BudgetLine, int]:
@@ -83,14 +84,10 @@ class SpentFile:
     def _opened(self) -> sqlite3.Connection:
         """The connection: as a context manager it is one transaction."""
         if self._database is None:
-            try:
-                self._database = self._connected()
-            except sqlite3.DatabaseError as error:
-                if not damaged(error):
-                    raise
-                place = set_aside(self.path)
-                self._notice(f"the budget's file was damaged and is now {place}: spending counts from zero again")
-                self._database = self._connected()
+            self._database = self._connected()
+            self._inode = self.path.stat().st_ino
+        elif self.path.stat().st_ino != self._inode:
+            raise OSError("another file stands in its place")
         return self._database
 
     def _connected(self) -> sqlite3.Connection:
@@ -98,6 +95,8 @@ class SpentFile:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            if (found := database.execute("PRAGMA user_version").fetchone()[0]) > 1:
+                raise sqlite3.DatabaseError(f"it is of a newer Hearth: layout {found}, this one knows 1")
             database.executescript(_SCHEMA)
         except sqlite3.Error:
             database.close()

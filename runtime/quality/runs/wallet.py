@@ -46,11 +46,10 @@ class Wallet:
     def __init__(
         self,
         folder: Path,
-        notice: Callable[[str], None],
         prices: Callable[[], Iterable[Target]],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        file = SpentFile(folder / "quality-spent.sqlite3", notice)
+        file = SpentFile(folder / "quality-spent.sqlite3")
         self._ledger = BudgetLedger(file, {}, "UTC", wall)
         self._prices = prices
 

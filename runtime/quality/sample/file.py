@@ -93,6 +93,8 @@ class SampleFile:
         with contextlib.closing(sqlite3.connect(self.path, timeout=5.0)) as file:
             try:
                 file.execute("PRAGMA secure_delete = ON")
+                if (found := file.execute("PRAGMA user_version").fetchone()[0]) > 1:
+                    raise sqlite3.DatabaseError(f"{FILE} is of a newer Hearth (layout {found}, this one knows 1)")
                 file.executescript(_SCHEMA)
                 with file:
                     yield file

@@ -177,15 +177,25 @@ async def test_a_full_disk_refuses_and_keeps_what_was_spent(tmp_path: Path) -> N
     assert budget(tmp_path).spent_usd()[0] == 0.015
 
 
-async def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
-    """A file that is no database is kept beside a new one, and the operator is informed."""
-    (tmp_path / "budget.sqlite3").write_bytes(b"no database at all, but long enough to be read as one" * 40)
-    notices: list[str] = []
-    file = SpentFile(tmp_path / "budget.sqlite3", notices.append)
-    of = BudgetLedger(file, {ALL: SpendingLimits(1.0)}, "UTC", lambda: NOON)
+async def test_a_damaged_file_stops_calls_and_stays_where_it_is(tmp_path: Path) -> None:
+    """Beginning a new one would count from zero what was spent already."""
+    content = b"no database at all, but long enough to be read as one" * 40
+    (tmp_path / "budget.sqlite3").write_bytes(content)
+    of = budget(tmp_path)
+    assert not await call(of, CENT, CENT)
+    assert "hearth doctor --repair" in (of.trouble or "")
+    assert (tmp_path / "budget.sqlite3").read_bytes() == content
+
+
+async def test_a_file_that_is_removed_while_it_is_used_stops_calls(tmp_path: Path) -> None:
+    """Nothing is written to a file that no later process would find."""
+    of = budget(tmp_path)
     assert await call(of, CENT, CENT)
-    assert (tmp_path / "budget.sqlite3.damaged").exists()
-    assert len(notices) == 1 and "budget.sqlite3.damaged" in notices[0]
+    (tmp_path / "budget.sqlite3").rename(tmp_path / "elsewhere")
+    assert not await call(of, CENT, CENT)
+    assert "no cloud is called" in (of.trouble or "")
+    (tmp_path / "elsewhere").rename(tmp_path / "budget.sqlite3")
+    assert await call(of, CENT, CENT) and of.trouble is None
 
 
 async def test_a_spent_month_lasts_until_its_last_day_is_over(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class Lab:
         self.now, self.slept, self.folder = NIGHT + 60, list[float](), folder
         self.box = Box(engine_backend((Turn([whole("fine")]),)), clouds, wall=lambda: self.now)
         self.store, self.watch = QualityStore(folder), Counting()
-        self.wallet = Wallet(folder, lambda words: None, lambda: [each.target for each in clouds], lambda: self.now)
+        self.wallet = Wallet(folder, lambda: [each.target for each in clouds], lambda: self.now)
         self.wallet.limit(usd, "UTC")
         self.grader = DirectGrader()
         runner = Runner(

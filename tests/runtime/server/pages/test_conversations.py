@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import httpx
@@ -11,7 +13,8 @@ import pytest
 
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
-from runtime.server.pages.conversations import Conversations
+from runtime.life.collected import Collected
+from runtime.server.pages.conversations import Conversations, Storing
 from tests.fakes.door import Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend, told
 
@@ -99,3 +102,19 @@ async def test_the_responses_stream_is_read_by_the_sdk(tmp_path: Path) -> None:
             final = await stream.get_final_response()
         await client.close()
     assert "".join(texts) == final.output_text == "Hello there"
+
+
+async def test_no_byte_passes_before_its_response_is_on_disk() -> None:
+    """Who has the end of an answer finds it after a crash; a disk that does not answer holds it up for a moment only."""
+    out, written = Collected(), Future[None]()
+    sink = Storing(out, [written])
+    assert not sink.write_now(b"end")
+    sending = asyncio.create_task(sink.write(b"end"))
+    await asyncio.sleep(0)
+    assert out.body == b""
+    written.set_result(None)
+    await sending
+    assert out.body == b"end"
+    stuck = Storing(out, [Future[None]()], most_s=0.01)
+    await stuck.write(b"ed")
+    assert out.body == b"ended"

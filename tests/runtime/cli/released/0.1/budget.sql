@@ -1,0 +1,7 @@
+BEGIN TRANSACTION;
+CREATE TABLE spent (period TEXT, scope TEXT, micro INTEGER NOT NULL, PRIMARY KEY (period, scope)) WITHOUT ROWID;
+INSERT INTO "spent" VALUES('2026-11-29','',5000);
+CREATE TABLE unsettled (id INTEGER PRIMARY KEY, micro INTEGER NOT NULL, accounts TEXT NOT NULL);
+INSERT INTO "unsettled" VALUES(2,20000,'[["2026-11-29",""]]');
+COMMIT;
+PRAGMA user_version = 1;
