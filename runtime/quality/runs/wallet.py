@@ -76,7 +76,7 @@ class Wallet:
         price = target.price or dearest(each.price for each in self._prices())
         likely = answer_tokens(target, facts.max_tokens, self._ledger.answers) * facts.n
         micro = expected_micro(price, facts.prompt_tokens, likely)
-        async with self._ledger.reserved(micro, target.name, _WITHIN_S) as found:
+        async with self._ledger.reserved(micro, (ALL, target.name), _WITHIN_S) as found:
             yield found if isinstance(found, Shortfall) else Purse(target, found, self._ledger.answers)
 
     def close(self) -> None:
