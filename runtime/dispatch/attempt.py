@@ -22,6 +22,7 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.guard import Cargo, Way
 from runtime.contract.hop import Reply, error_page
+from runtime.contract.prices import BATCH
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
 from runtime.dialects.format import CheckedMeter, repair
@@ -359,7 +360,8 @@ class Attempt:
             asked = job.body.data
             tier = asked.get("service_tier") or asked.get("speed")
             at = self._run.effects.wall() - (now - started)
-            micro = cost(target, usage, at, tier if isinstance(tier, str) else "")
+            # A call is answered live, whatever its client writes: the price of batches is for the vendors' own batches.
+            micro = cost(target, usage, at, tier if isinstance(tier, str) and tier != BATCH else "")
         self._run.outcome.exchanges.append(
             Exchange(
                 target=target.label,

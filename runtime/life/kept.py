@@ -39,10 +39,11 @@ class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """facts, task, score, opinion, language: as they were read; None where the decision did not need them. closed: targets
-    behind an open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rule that
-    matched and of those looked at before it. order, reason, code: what was decided, by names; first: the label of the first
-    candidate. session: the conversation it continued. ttft_s: times to a first token of the targets, where they were weighed.
-    shift: of the complexity thresholds, by `cloud_share`. demoted: for its task, by name in the picture.
+    behind an open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rules that
+    matched and of those that did not: of each that demands something, and of the others up to the first that places it.
+    order, reason, code: what was decided, by names; first: the label of the first candidate. session: the conversation it
+    continued. ttft_s: times to a first token of the targets, where they were weighed. shift: of the complexity thresholds, by
+    `cloud_share`. demoted: for its task, by name in the picture.
     """
 
     facts: Facts
@@ -57,7 +58,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     engine: KeptEngine | None = None
     closed: Mapping[str, float] = {}
     limits: tuple[float, ...] = ()
-    held: str = ""
+    held: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     session: Session | None = None
     ttft_s: Mapping[str, float] = {}

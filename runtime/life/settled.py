@@ -18,7 +18,7 @@ from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.demotion import of_task
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
-from runtime.routing.plan.rules import first_match
+from runtime.routing.plan.rules import matches
 from runtime.wire.api_error import ApiError
 
 
@@ -106,11 +106,15 @@ def considered(plan: Plan | None, outcome: Outcome, at: float) -> tuple[Consider
 def kept_of(inputs: Inputs, plan: Plan) -> Kept:
     """The kept part of a decision."""
     query, fleet, policy, now = inputs.query, inputs.fleet, inputs.policy, inputs.now
-    held, missed = "", tuple[str, ...]()
-    if policy.marks:
-        found = first_match(query, policy.rules)
-        at = found[0] - 1 if found is not None else len(policy.marks)
-        held, missed = policy.marks[at] if found is not None else "", policy.marks[:at]
+    # What the decision read of the rules: each that demands something, and the others up to the first that places it.
+    held: list[str] = []
+    missed: list[str] = []
+    placed = False
+    for name, rule in zip(policy.marks, policy.rules, strict=False):
+        if rule.requires or not placed:
+            holds = matches(query, rule.when)
+            (held if holds else missed).append(name)
+            placed = placed or (holds and bool(rule.to))
     weighs = fleet.session is not None or policy.escalation.wait_usd_per_s > 0
     local, engine = fleet.local, None
     if local is not None:
@@ -139,8 +143,8 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         engine,
         closed,
         policy.limits or limits_of(policy.escalation),
-        held,
-        missed,
+        tuple(held),
+        tuple(missed),
         fleet.session,
         {name: each.ttft_s for name, each in fleet.targets.items() if each.ttft_s is not None} if weighs else {},
         fleet.shift,

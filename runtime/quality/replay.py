@@ -84,7 +84,7 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     for rule in policy.rules:
         name = mark(rule.when)
         if name not in kept.missed:
-            rules.append(rule.model_copy(update={"when": _ANY}) if name == kept.held else rule)
+            rules.append(rule.model_copy(update={"when": _ANY}) if name in kept.held else rule)
     if more := demanded(query, rules) - kept.facts.hints.requires:
         query = query.demanding(more)
     # (2) The box as it was, with the targets as they are now.

@@ -26,7 +26,7 @@ _FORMATS = frozenset({"response_format", "output_config", "text", "output_format
 _MOST_TOKENS = 1 << 40  # a number in a body can have a thousand digits
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """Serialisable as it stands.
 
     model: as the client wrote it, bounded. prompt_tokens: estimated, media and tools included. max_tokens: the limit the

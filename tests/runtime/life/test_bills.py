@@ -5,8 +5,9 @@ The vendors' prices are dollars per million tokens, so that a product of tokens 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -198,10 +199,25 @@ async def test_a_bill(name: str, stream: bool) -> None:
     ],
 )
 def test_a_bill_of_a_batch(provider: str, model: str, used: Usage, micro: float) -> None:
-    """Half of everything, long prompts and both cache writes included, where the vendor has such a price."""
+    """Half of everything, long prompts and both cache writes included, where the vendor has such a price.
+
+    The price of work in the vendors' own batches, to which nothing is given yet: no call is recorded with it.
+    """
     price = prices.price(provider, model)
     assert price is not None
     assert price.rates(used.prompt, NOON.timestamp(), "batch").cost(used) == pytest.approx(micro)
+
+
+@pytest.mark.parametrize("asked", [{"service_tier": "batch"}, {"hearth": {"priority": "batch"}}, {"speed": "batch"}])
+async def test_a_live_call_has_the_live_price(asked: dict[str, Any]) -> None:
+    """Whatever its client calls it, and if it is batch work that may leave the box."""
+    used, price = Usage(10_000, 1_000), prices.price("anthropic", "claude-opus-5-5")
+    box = Box(engine_backend((error(401),)), [target(CLAUDE, "first", price, streamed(CLAUDE, used))], LEAVE)
+    policy = box.desk.planner.policy
+    box.desk.planner.policy = replace(policy, batch_leaves=True)
+    settled, _ = await box.live(box.ask(stream=True, **asked))
+    assert settled.decision.target == "vendor/first-model"
+    assert settled.decision.cost_usd == pytest.approx((10_000 * 4 + 1_000 * 20) / 1e6)
 
 
 async def test_a_decision_says_what_each_other_candidate_would_have_cost() -> None:

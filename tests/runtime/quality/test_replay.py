@@ -25,6 +25,7 @@ from runtime.routing.plan.names import Pinned, resolve
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy
+from runtime.routing.plan.rules import demanded
 from runtime.settings import Escalation, Rule, When
 from tests.fakes.door import Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend, whole
@@ -126,6 +127,25 @@ def test_a_rule_that_was_in_force_is_answered_without_its_text(rule: Rule, holds
     plan, kept = kept_after(query, fleet, policy)
     assert (plan.reason is Reason.RULE) is holds
     assert decided(replayed(kept, marked(policy), idle(fleet))) == decided(plan)
+
+
+@pytest.mark.parametrize("demand", [When(header={"x-team": "web"}), When(metadata={"a": "b"})])
+@pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
+def test_a_demand_is_answered_wherever_it_stands(demand: When, first: bool) -> None:
+    """Before or behind the rule that places the request, held or not, and where its condition demands another thing now."""
+    rules = [Rule(when=When(keywords=("hello",)), to=("gemini", "claude")), Rule(when=demand, requires=("hipaa",))]
+    policy = policy_of(rules=rules[::-1] if first else rules)
+    other = policy_of(rules=[rules[0], Rule(when=demand, requires=("local_only",))])
+    for headers, more in (({}, {}), ({"x-team": "web"}, {"metadata": {"a": "b"}})):
+        query = query_of(chat("hello", **more), headers)
+        query = query.demanding(demanded(query, policy.rules))
+        fleet = fleet_of(CLAUDE, GEMINI)
+        plan, kept = kept_after(query, fleet, policy)
+        assert decided(replayed(kept, marked(policy), idle(fleet))) == decided(plan)
+        again = replayed(kept, marked(other), idle(fleet))
+        assert [each.target.name for each in again.candidates] == (
+            ["local"] if headers else ["gemini", "claude", "local"]
+        )
 
 
 @pytest.mark.parametrize("rule", [KEYWORD, HEADER, METADATA, Rule(when=When(language="de"), to=("claude",))])
