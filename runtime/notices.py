@@ -23,6 +23,9 @@ from runtime.settings import NoticeSettings
 
 BUDGET_SPENT = "budget_spent"
 ENGINE_GIVEN_UP = "engine_given_up"
+MODEL_DEMOTED = "model_demoted"
+MODEL_PROMOTED = "model_promoted"
+QUALITY_ALARM = "quality_alarm"  # several models turned suspicious together: nobody is demoted
 
 MOST = 100  # notices that wait
 _TRIES = 3

@@ -39,6 +39,7 @@ COMMANDS = (
     ),
     CommandEntry("calibrate", "runtime.cli.calibrate", "find thresholds of score and confidence for your own traffic"),
     CommandEntry("replay", "runtime.cli.replay", "decide recorded requests again under other settings"),
+    CommandEntry("eval", "runtime.cli.eval.command", "ask golden sets of every model, and see which gets worse"),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
     CommandEntry(
         "cost", "runtime.cli.cost", "show what requests cost, what they would have elsewhere, and each target's faults"

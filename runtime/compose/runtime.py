@@ -28,6 +28,7 @@ from runtime.compose.engine import engine_spec, second_usd, secret_names
 from runtime.compose.house import LiveHouse
 from runtime.compose.placement import noted
 from runtime.compose.price_list import PriceList
+from runtime.compose.quality import QualityRoom
 from runtime.compose.report import ProcessFacts, report
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
@@ -143,7 +144,7 @@ class Runtime:
         self.desk = self._desk(settings, decides, callable_clouds)
         self.price_list = PriceList(partial(update, self.guard), time.monotonic)
         self.responses, self.batches = ResponseStore(folder / "responses.sqlite3", time.time), BatchStore(folder)
-        self._door()
+        self._door(QualityRoom(self.desk, loaded, folder, self.notices.give))
 
     def _desk(self, settings: Settings, decides: RoutingPolicy, callable_clouds: Clouds) -> Desk:
         """The desk over the fleet. Each settled decision is a record of the audit log too."""
@@ -169,8 +170,9 @@ class Runtime:
         desk.evaluated = (*desk.evaluated, self.audit.waiting.append)
         return desk
 
-    def _door(self) -> None:
+    def _door(self, quality: QualityRoom) -> None:
         """The app: every path, with the handler that answers it."""
+        self.quality = quality
         # Reasoning signatures that models want back, for clients of every wire that drop unknown members.
         signatures = SignatureCache()
         note = self.audit.waiting.append
@@ -180,7 +182,7 @@ class Runtime:
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         dialect = ResponsesDialect(signatures=signatures)
         pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses).answer
-        pages |= Responses(self.responses).table() | AuditPages(self.audit).table()
+        pages |= Responses(self.responses).table() | AuditPages(self.audit).table() | self.quality.pages
         dialects: dict[str, Dialect] = {
             "/v1/chat/completions": ChatDialect(wall=time.time, signatures=signatures),
             "/v1/completions": COMPLETIONS,
@@ -234,6 +236,7 @@ class Runtime:
         self.sample.settings = settings.quality.sample
         self.desk.sample = self.sample if settings.quality.sample.keep else None
         self.settings, self.notices.settings = settings, settings.notices
+        self.quality.apply(settings)
         self.admit()
 
     def record(self) -> None:
@@ -251,6 +254,7 @@ class Runtime:
             "series": self.series.run,
             "names": self.follow_names,
             "batches": self.lane.run,
+            "quality": self.quality.loop.run,
             "sample": self.sample.run,
             "prices": lambda: self.price_list.run(
                 lambda: self.settings.prices.update, lambda: self.apply(self.settings)
@@ -297,6 +301,7 @@ class Runtime:
         CHECKS.close()
         self.responses.close()
         self.batches.close()
+        self.quality.close()
         self.sample.close()
         self.budget.close()
         await asyncio.to_thread(self.telemetry.close)
@@ -318,6 +323,7 @@ class Runtime:
                 self.batches.trouble,
                 self.audit.trouble,
                 self.budget.trouble,
+                *self.quality.troubles,
                 self.sample.trouble,
                 self.telemetry.trouble,
                 self.price_list.trouble,

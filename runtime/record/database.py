@@ -142,7 +142,8 @@ class Database:
                 with contextlib.suppress(*_UNREADABLE):
                     decision = _decode(body)
                     caller = decision.caller
-                    tally.add(sums, decision)
+                    if not decision.origin:
+                        tally.add(sums, decision)
                 self._kinds.add([(number, (target, reason, status, caller))])
             self._sums.add(sums, {})
             self._db.execute(f"PRAGMA user_version = {VERSION}")

@@ -80,6 +80,13 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/hearth/targets/"): ADMIN,
     ("GET", "/hearth/cost"): READ,
     ("GET", "/hearth/summary"): READ,
+    ("GET", "/hearth/quality"): READ,
+    ("GET", "/hearth/quality/runs"): READ,
+    ("GET", "/hearth/quality/runs/"): READ,
+    ("POST", "/hearth/quality/estimate"): READ,
+    ("POST", "/hearth/quality/runs"): ADMIN,
+    ("POST", "/hearth/quality/runs/"): ADMIN,
+    ("POST", "/hearth/quality/acts"): ADMIN,
     ("GET", "/hearth/audit"): ADMIN,
     ("GET", "/hearth/audit/verify"): ADMIN,
 }

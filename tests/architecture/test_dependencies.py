@@ -23,6 +23,7 @@ IMPORTED_AS = {
     "backports-zstd": "backports",
     "huggingface-hub": "huggingface_hub",
     "nvidia-ml-py": "pynvml",
+    "pyyaml": "yaml",
     "prometheus-client": "prometheus_client",
     "google-genai": "google",
     "opentelemetry-proto": "opentelemetry",

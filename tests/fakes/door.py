@@ -29,6 +29,12 @@ from runtime.fleet.fleet import Clouds, LiveFleet
 from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching
+from runtime.quality.drift.watch import DriftWatch
+from runtime.quality.runs.asking import Asker
+from runtime.quality.runs.loop import Pace, QualityLoop
+from runtime.quality.runs.runner import Runner
+from runtime.quality.runs.store import QualityStore
+from runtime.quality.runs.wallet import Wallet
 from runtime.record.decisions import DecisionIds
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
@@ -48,16 +54,18 @@ from runtime.server.pages.cost import CostPages
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.keys import KeyPages
+from runtime.server.pages.quality import QualityPages
 from runtime.server.pages.responses import Responses
 from runtime.server.pages.settings import SettingsPages
 from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
-from runtime.settings import BatchSettings, Escalation, Retries, Routes, Rule
+from runtime.settings import BatchSettings, Escalation, Quality, Retries, Routes, Rule
 from runtime.trust.audit.log import AuditLog
 from runtime.trust.changes import AdminChange
 from runtime.trust.key_store import KeyStore
 from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
+from tests.fakes.grading import DirectGrader
 from tests.fakes.house import FakeHouse
 from tests.fakes.upstream import FakeBackend
 
@@ -77,6 +85,7 @@ class Door:
     feed: Feed
     series: Series
     house: FakeHouse
+    quality: QualityLoop
 
     async def chat(self, text: str = "hi", *, model: str = "auto", **more: object) -> httpx.Response:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
@@ -100,6 +109,7 @@ class Setup:
     max_body: int = 1_000_000
     fetching: Fetching | None = None
     batch: BatchSettings = field(default_factory=BatchSettings)
+    quality: Quality = field(default_factory=Quality)
     settings_file: Path | None = None
 
 
@@ -178,6 +188,13 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
     pages |= KeyPages(kept, admit, note, time.time).table() | SettingsPages(desk, house, note).table()
     pages |= CostPages(store, kept, time.time).table()
+    judged = QualityStore(folder)
+    wallet = Wallet(folder, lambda: [each.target for each in clouds.values()])
+    wallet.limit(setup.quality.daily_usd, "UTC")
+    runner = Runner(desk, judged, Asker(desk, ChatDialect(), DirectGrader()), wallet)
+    pace = Pace(look_s=0.05, start_s=1e9)
+    quality = QualityLoop(desk, judged, runner, setup.quality, folder, DriftWatch(fleet, setup.quality), pace)
+    pages |= QualityPages(quality, wallet).table()
     app = App(desk, access(), dialects, pages)
     desk.settled = (
         *desk.settled,
@@ -189,18 +206,22 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     )
     serving = asyncio.create_task(server.serve())
     working = asyncio.create_task(lane.run())
+    evaluating = asyncio.create_task(quality.run())
     feeding = asyncio.create_task(feed.run())
     while not server.started:
         await asyncio.sleep(0.005)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
-            yield Door(url, client, desk, app, engine, slept, lane, batches, feed, series, house)
+            yield Door(url, client, desk, app, engine, slept, lane, batches, feed, series, house, quality)
     finally:
         working.cancel()
         feeding.cancel()
-        await asyncio.gather(working, feeding, return_exceptions=True)
+        evaluating.cancel()
+        await asyncio.gather(working, feeding, evaluating, return_exceptions=True)
         batches.close()
+        judged.close()
+        wallet.close()
         server.should_exit = server.force_exit = True
         await serving
         responses.close()

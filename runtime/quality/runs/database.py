@@ -38,6 +38,7 @@ from runtime.sqlite_files import Transaction
 
 FILE = "quality.sqlite3"
 VERSION = 1
+_LATEST = 5  # runs that an estimate is made from
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, created_at REAL NOT NULL, closed INTEGER NOT NULL DEFAULT 0,
   goldens TEXT NOT NULL, doc BLOB NOT NULL);
@@ -158,6 +159,14 @@ class QualityDatabase:
         query = "SELECT count(doc), count(*) FROM rows WHERE run = ?"
         done, total = self._sql.execute(query, (run,)).fetchone()
         return done, total
+
+    def latest_of(self, goldens: Collection[str]) -> list[CaseResult]:
+        """Results of the latest closed runs over these sets, newest last."""
+        found: list[CaseResult] = []
+        for run in reversed(self.runs(_LATEST)):
+            if run.closed_at is not None and any(each.name in goldens for each in run.sets):
+                found += self.results(run.id)
+        return found
 
     def known_targets(self) -> set[str]:
         """Labels of the targets that some run asked."""

@@ -31,6 +31,7 @@ from runtime.quality.values import (
     CaseResult,
     EvalRun,
     Folded,
+    GoldenCase,
     GoldenSet,
     PersonAct,
     RunKind,
@@ -38,6 +39,7 @@ from runtime.quality.values import (
     Stream,
     judged_streams,
 )
+from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.names import Lent, Pinned, resolve
 from runtime.settings.sections.quality import Quality
 from runtime.wire.api_error import ApiError
@@ -204,7 +206,8 @@ class QualityLoop:
         if not watched or (self._running and any(not each.done() for each in self._running.values())):
             return
         night, _ = self.night(now)
-        runs = [each for each in await self.store.call(lambda database: database.runs(_RECENT)) if each.counts]
+        listed = await self.store.call(lambda database: database.runs(_RECENT)) if self.store.begun else []
+        runs = [each for each in listed if each.counts]
         tonight = [each for each in runs if each.night == night]
         if not any(each.kind == "nightly" for each in tonight):
             await self.begin("nightly", watched, self._goldens)
@@ -255,6 +258,10 @@ class QualityLoop:
             self._mark = mark
         return self._goldens
 
+    def facts(self, case: GoldenCase) -> Facts:
+        """The facts of a case, for its price."""
+        return self._runner.asker.facts(case)
+
     def targets(self, named: Collection[str] | None = None) -> list[WatchedTarget]:
         """The box's engine and every configured target; those that are named, also ones that an account lends.
 
@@ -278,6 +285,8 @@ class QualityLoop:
             elif isinstance(meant, Lent) and fleet.clouds.lend is not None:
                 target = fleet.clouds.lend(meant).target
                 found[target.label] = WatchedTarget(meant.target, target)
+            else:
+                raise ApiError(404, f"no target is called {name[:100]!r}", "model_not_found")
         return list(found.values())
 
     # A person's runs and acts

@@ -49,7 +49,7 @@ class Runner:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         patience_s: float = _PATIENCE_S,
     ) -> None:
-        self._desk, self._store, self._asker, self._wallet = desk, store, asker, wallet
+        self._desk, self._store, self.asker, self._wallet = desk, store, asker, wallet
         self._sleep, self._patience_s = sleep, patience_s
 
     async def carry_out(
@@ -89,12 +89,12 @@ class Runner:
         self, planned: PlannedCase, golden: GoldenSet, case: GoldenCase, watched: WatchedTarget, patience: WaitingLeft
     ) -> CaseResult:
         """Raises ShutDown."""
-        facts = self._asker.facts(case)
+        facts = self.asker.facts(case)
         while True:
             async with self._wallet.room(watched.target, facts) as room:
                 if isinstance(room, Shortfall):
                     return replace(_gone(planned, room.words, self._desk.wall()), cause=Cause.BUDGET)
-                found = await self._asker.asked(watched, golden, case, planned.key)
+                found = await self.asker.asked(watched, golden, case, planned.key)
                 room.settle(found.measures)
             if isinstance(found, CaseResult):
                 return found

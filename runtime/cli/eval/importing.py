@@ -1,0 +1,82 @@
+"""`hearth eval import`: a file of another evaluation tool as a golden set, with a list of what could not be taken."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import yaml
+
+from runtime.cli.exits import CommandError, Exit
+from runtime.quality.golden.imports import inspect, openai, promptfoo
+from runtime.quality.golden.imports.shared import Imported
+from runtime.quality.golden.sets import MOST_BYTES, SetError, bounded, read_set
+
+_KINDS = {"openai": openai.KINDS, "inspect": inspect.KINDS}
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="The file of the other tool.")],
+    *,
+    source: Annotated[Literal["promptfoo", "openai", "inspect"], typer.Option("--from", help="The tool it is of.")],
+    how: Annotated[
+        str,
+        typer.Option(
+            "--as", help="How answers match: match, includes, exact, fuzzy (openai), number or choice (inspect)."
+        ),
+    ] = "",
+    prompt: Annotated[str, typer.Option(help="For a CSV of promptfoo: the prompt, with {{columns}} in it.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The set to write; default: golden/NAME.jsonl.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="The task that the set guards.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a golden set from promptfoo, OpenAI evals or Inspect. What could not be taken is listed, line by line.
+
+    \b
+    Examples:
+      hearth eval import samples.jsonl --from openai --as includes
+      hearth eval import dataset.jsonl --from inspect --as choice
+      hearth eval import promptfooconfig.yaml --from promptfoo -o golden/support.jsonl
+    """
+    place = out or Path("golden") / f"{file.stem}.jsonl"
+    if place.suffix != ".jsonl":
+        raise CommandError(f"a set that is imported is JSONL: name it {place.with_suffix('.jsonl')}", Exit.USAGE)
+    if place.exists() and not force:
+        raise CommandError(f"{place} is there already: --force writes over it")
+    try:
+        text = bounded(file)
+    except (OSError, UnicodeError) as fault:
+        raise CommandError(f"{file} cannot be read, or is larger than {MOST_BYTES >> 20} MB: {fault}") from fault
+    found = taken(text, source, how, prompt, of_csv=file.suffix == ".csv")
+    for each in found.untaken:
+        print(f"{file}, {each}", file=sys.stderr)
+    if not found.cases:
+        raise CommandError(f"nothing in {file} could be taken")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(found.file(place.stem, task), encoding="utf-8")
+    try:
+        golden = read_set(place)
+    except SetError as fault:
+        raise CommandError(f"{place} was written, and has to be mended by hand:\n{fault}") from fault
+    typer.echo(f"{place}: {len(golden.cases)} cases; {len(found.untaken)} things could not be taken")
+
+
+def taken(text: str, source: str, how: str, prompt: str, *, of_csv: bool) -> Imported:
+    """The cases of a file. Raises CommandError."""
+    if source == "promptfoo":
+        if of_csv:
+            if not prompt:
+                raise CommandError("a CSV has no prompt: give it with --prompt 'Answer this: {{question}}'", Exit.USAGE)
+            return promptfoo.read_csv(text, prompt)
+        try:
+            document: Any = yaml.safe_load(text)
+        except yaml.YAMLError as fault:
+            raise CommandError(f"the file is no YAML: {fault}") from fault
+        return promptfoo.read(document)
+    if how not in _KINDS[source]:
+        raise CommandError(f"say how answers match: --as {', '.join(_KINDS[source])}", Exit.USAGE)
+    return openai.read(text, how) if source == "openai" else inspect.read(text, how, of_csv=of_csv)

@@ -1,0 +1,182 @@
+"""A run's report in the words of a terminal, of Markdown and of JUnit. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from runtime.cli.paint import Paint, columns, duration
+from runtime.quality.runs.report import Compared, EvalReport, Flip, StreamReport
+from runtime.quality.values import CaseResult, Grade
+
+_MOST_FLIPS = 20
+_WIDTH = 46  # of one answer, two side by side
+_LINES = 8  # of an answer
+_CONTROL = {code: None for code in range(32) if code not in (9, 10, 13)}  # no XML may hold these
+
+
+def report_lines(found: EvalReport, paint: Paint) -> list[str]:
+    """The whole report for a person."""
+    lines = [f"{found.run.id}, {found.run.kind}" + (", cancelled" if found.run.cancelled else ""), ""]
+    rows = [
+        (("target", "dim"), ("set", "dim"), ("passed", "dim"), ("before", "dim"), ("latency", "dim"), ("cost", "dim"))
+    ]
+    for each in found.streams:
+        style = "green" if each.passed == each.verdicts == each.total else "" if each.enough else "yellow"
+        rows.append(
+            (
+                (each.target, "bold"),
+                (each.set, ""),
+                (passed(each), style),
+                (_before(each), "dim"),
+                ("-" if each.latency_ms is None else duration(each.latency_ms / 1000), ""),
+                ("-" if each.usd is None else f"${each.usd:.4f}", ""),
+            )
+        )
+    lines += columns(rows, paint)
+    for each in found.streams:
+        if each.grew:
+            grown = ", ".join(f"{name}: {before} -> {now}" for name, before, now in each.grew)
+            lines.append(paint(f"  {each.target} on {each.set} got worse: {grown}", "yellow"))
+        for name, count in each.over.items():
+            lines.append(f"  {each.target} on {each.set}: {count} answers beyond their {name}")
+    if found.flips:
+        lines += ["", paint(f"{len(found.flips)} cases flipped", "bold")]
+        for flip in found.flips[:_MOST_FLIPS]:
+            style = "green" if flip.now is Grade.PASS else "red"
+            lines += [
+                "",
+                f"{paint(flip.case, 'bold')}  {flip.target}  {flip.before} -> {paint(flip.now, style)}  {flip.words}",
+            ]
+            lines += side_by_side(flip.answer_before, flip.answer, paint)
+        if len(found.flips) > _MOST_FLIPS:
+            lines.append(f"and {len(found.flips) - _MOST_FLIPS} more: --json names them all")
+    flipped = {(each.target, each.set, each.case, each.repeat) for each in found.flips}
+    rest = [each for each in found.failing if (each.target, each.set, each.case, each.repeat) not in flipped]
+    if rest:
+        lines += ["", paint(f"{len(rest)} other cases without a pass", "bold")]
+        lines += [
+            f"  {each.case}  {each.target}  {each.cause or each.grade}  {each.words}" for each in rest[:_MOST_FLIPS]
+        ]
+        if len(rest) > _MOST_FLIPS:
+            lines.append(f"  and {len(rest) - _MOST_FLIPS} more")
+    return lines
+
+
+def passed(each: StreamReport) -> str:
+    """ "74 of 80", with those that have no verdict."""
+    missing = each.total - each.verdicts
+    return f"{each.passed} of {each.verdicts}" + (f", {missing} without a verdict" if missing else "")
+
+
+def _before(each: StreamReport) -> str:
+    return "-" if each.passed_before is None else f"{each.passed_before} of {each.verdicts_before}"
+
+
+def side_by_side(old: str, new: str, paint: Paint) -> list[str]:
+    """Two answers, the earlier one on the left."""
+    left, right = (_folded(text) for text in (old, new))
+    longest = max(len(left), len(right), 1)
+    sides = [side + [""] * (longest - len(side)) for side in (left, right)]
+    return [f"    {paint(a.ljust(_WIDTH), 'dim')} | {b}".rstrip() for a, b in zip(*sides, strict=True)]
+
+
+def _folded(text: str) -> list[str]:
+    lines = [part for line in text.splitlines() for part in (textwrap.wrap(line, _WIDTH) or [""])]
+    return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"]
+
+
+def markdown(found: EvalReport) -> str:
+    """The report for a pull request."""
+    lines = ["| target | set | passed | before | latency | cost |", "| --- | --- | --- | --- | --- | --- |"]
+    for each in found.streams:
+        latency = "-" if each.latency_ms is None else duration(each.latency_ms / 1000)
+        usd = "-" if each.usd is None else f"${each.usd:.4f}"
+        lines.append(f"| {each.target} | {each.set} | {passed(each)} | {_before(each)} | {latency} | {usd} |")
+    if found.flips:
+        lines += ["", f"{len(found.flips)} cases flipped:", ""]
+        lines += [
+            "| case | target | before | now | why | old answer | new answer |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        lines += [_flip_row(each) for each in found.flips]
+    flipped = {(each.target, each.set, each.case, each.repeat) for each in found.flips}
+    rest = [each for each in found.failing if (each.target, each.set, each.case, each.repeat) not in flipped]
+    if rest:
+        lines += [
+            "",
+            f"{len(rest)} other cases without a pass:",
+            "",
+            "| case | target | class | why |",
+            "| --- | --- | --- | --- |",
+        ]
+        lines += [
+            f"| {each.case} | {each.target} | {each.cause or each.grade} | {_cell(each.words)} |" for each in rest
+        ]
+    return "\n".join(lines)
+
+
+def _flip_row(each: Flip) -> str:
+    cells = (each.case, each.target, each.before, each.now, *map(_cell, (each.words, each.answer_before, each.answer)))
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    short = text if len(text) <= 200 else text[:199] + "…"
+    return short.replace("|", "\\|").replace("\n", "<br>")
+
+
+def junit(found: EvalReport, answers: Sequence[CaseResult]) -> str:
+    """JUnit XML: a suite for each target and set, a failure for each answer that does not pass, skipped without a verdict."""
+    root = ElementTree.Element("testsuites", name=found.run.id)
+    for stream in found.streams:
+        own = [each for each in answers if (each.key.target, each.key.set) == (stream.target, stream.set)]
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=f"{stream.set} on {stream.target}",
+            tests=str(len(own)),
+            failures=str(stream.verdicts - stream.passed),
+            skipped=str(stream.total - stream.verdicts),
+        )
+        for each in own:
+            seconds = (each.measures.latency_ms or 0.0) / 1000
+            name = f"{each.key.case}#{each.key.repeat}" if found.run.repeats > 1 else each.key.case
+            case = ElementTree.SubElement(
+                suite, "testcase", name=name, classname=f"{stream.set}.{stream.target}", time=f"{seconds:.3f}"
+            )
+            if each.grade is Grade.NO_VERDICT:
+                ElementTree.SubElement(case, "skipped", message=_plain(f"{each.cause}: {each.words}"))
+            elif each.grade is not Grade.PASS:
+                failure = ElementTree.SubElement(case, "failure", type=each.grade, message=_plain(each.words))
+                failure.text = _plain(each.answer)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _plain(text: str) -> str:
+    return text.translate(_CONTROL)
+
+
+def compared_lines(found: Compared, line: str, paint: Paint) -> list[str]:
+    """Two models side by side, and the line to change. line: of the settings, or "" where there is none."""
+
+    def ms(value: float | None) -> str:
+        return "-" if value is None else duration(value / 1000)
+
+    def usd(value: float | None) -> str:
+        return "-" if value is None else f"${value:.2f}"
+
+    rows = [
+        (("", ""), (found.old, "bold"), (found.new, "bold")),
+        (("passed", ""), (f"{found.passed_old} of {found.cases}", ""), (f"{found.passed_new} of {found.cases}", "")),
+        (("only this one", ""), (str(len(found.only_old)), ""), (str(len(found.only_new)), "")),
+        (("1,000 answers", ""), (usd(found.usd_per_1000_old), ""), (usd(found.usd_per_1000_new), "")),
+        (("latency, median", ""), (ms(found.latency_ms_old), ""), (ms(found.latency_ms_new), "")),
+        (("first token, median", ""), (ms(found.ttft_ms_old), ""), (ms(found.ttft_ms_new), "")),
+    ]
+    lines = columns(rows, paint)
+    for flip in found.answers[:_MOST_FLIPS]:
+        lines += ["", f"{paint(flip.case, 'bold')}  {flip.before} -> {flip.now}  {flip.words}"]
+        lines += side_by_side(flip.answer_before, flip.answer, paint)
+    return [*lines, "", line] if line else lines

@@ -1,0 +1,75 @@
+"""`hearth eval status`: the sets in use, the runs under way, what the detector said, and the next night."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import typer
+
+from runtime.cli.client import asked
+from runtime.cli.eval.runtime_of import PATH, Json, RunState, Url, runtime_at
+from runtime.cli.paint import columns, paint_for
+from runtime.cli.settings_file import ConfigOption
+from runtime.quality.values import QualityEvent
+from runtime.settings.environment import environment
+
+_MOST_EVENTS = 10
+
+
+class _ListedSet(msgspec.Struct):
+    name: str
+    cases: int
+    path: str
+    task: str = ""
+    warnings: list[str] = []
+
+
+class QualityOverview(msgspec.Struct):
+    """`/hearth/quality`. next_night: unix seconds."""
+
+    mode: str
+    sets: list[_ListedSet]
+    faults: list[str]
+    running: list[RunState]
+    events: list[QualityEvent]
+    next_night: float
+    spent_usd: float
+    daily_usd: float
+
+
+def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) -> None:
+    """Show the golden sets, what runs now, the latest events and when the next night begins.
+
+    \b
+    Examples:
+      hearth eval status
+    """
+    address = runtime_at(url, config)
+    if as_json:
+        typer.echo(msgspec.json.encode(asked(address, "GET", PATH, Any)).decode())
+        return
+    found = asked(address, "GET", PATH, QualityOverview)
+    paint = paint_for(sys.stdout, environment())
+    rows = [
+        ((each.name, "bold"), (f"{each.cases} cases", ""), (each.task or "all tasks", ""), (each.path, "dim"))
+        for each in found.sets
+    ]
+    lines = columns(rows, paint) or ["no golden set: see docs/quality.md, or copy one of those that ship with Hearth"]
+    lines += [paint(each, "red") for each in found.faults]
+    lines += [paint(f"  {each.name}: {warning}", "yellow") for each in found.sets for warning in each.warnings]
+    lines += [f"running: {each.id}, {each.done} of {each.total}" for each in found.running]
+    lines += [
+        f"{datetime.fromtimestamp(each.at, UTC):%Y-%m-%d %H:%M}  {each.kind}  {each.target} {each.set}  {each.words}"
+        for each in found.events[:_MOST_EVENTS]
+    ]
+    night = datetime.fromtimestamp(found.next_night, UTC)
+    when = (
+        "nothing runs by itself: quality.mode is off"
+        if found.mode == "off"
+        else f"next night: {night:%Y-%m-%d %H:%M} UTC"
+    )
+    lines.append(f"{when}; ${found.spent_usd:.4f} of ${found.daily_usd:g} are spent today")
+    typer.echo("\n".join(lines))

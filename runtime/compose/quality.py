@@ -1,0 +1,65 @@
+"""The quality loop, wired: golden sets, their runs, the detector, and the pages that show them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.life.desk import Desk
+from runtime.notices import MODEL_DEMOTED, MODEL_PROMOTED, QUALITY_ALARM
+from runtime.quality.drift.watch import DriftWatch
+from runtime.quality.golden.check_process import Grader
+from runtime.quality.runs.asking import Asker
+from runtime.quality.runs.loop import QualityLoop
+from runtime.quality.runs.runner import Runner
+from runtime.quality.runs.store import QualityStore
+from runtime.quality.runs.wallet import Wallet
+from runtime.quality.values import QualityEvent
+from runtime.server.asgi import Page
+from runtime.server.pages.quality import QualityPages
+from runtime.server.routes import Route
+from runtime.settings import Loaded, Settings
+
+_TOLD = {"demoted": MODEL_DEMOTED, "promoted": MODEL_PROMOTED, "common_cause": QUALITY_ALARM}  # by the event's kind
+_log = logging.getLogger("hearth.quality")
+
+
+class QualityRoom:
+    """folder: of the state. give: takes a notice for the operator, by kind; the detector's events go there."""
+
+    def __init__(self, desk: Desk, loaded: Loaded, folder: Path, give: Callable[[str, str], None]) -> None:
+        wanted, beside = loaded.settings.quality, loaded.file.parent if loaded.file else Path.cwd()
+
+        def tell(event: QualityEvent) -> None:
+            words = " on ".join(filter(None, (event.target, event.set)))
+            _log.warning("quality: %s: %s", words or event.kind, event.words)
+            if event.kind in _TOLD:
+                give(_TOLD[event.kind], f"{words}: {event.words}" if words else event.words)
+
+        self.store, self.grader = QualityStore(folder), Grader()
+        self.watch = DriftWatch(desk.fleet, wanted, tell)
+        self.wallet = Wallet(folder, lambda: [each.target for each in desk.fleet.clouds.backends.values()])
+        asker = Asker(desk, ChatDialect(wall=time.time), self.grader)
+        self.loop = QualityLoop(
+            desk, self.store, Runner(desk, self.store, asker, self.wallet), wanted, beside, self.watch
+        )
+        self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet).table()
+        self.wallet.limit(wanted.daily_usd, wanted.timezone)
+
+    def apply(self, settings: Settings) -> None:
+        """Puts other settings in force."""
+        self.loop.settings = self.watch.settings = settings.quality
+        self.wallet.limit(settings.quality.daily_usd, settings.quality.timezone)
+        self.watch.renew()
+
+    @property
+    def troubles(self) -> tuple[str | None, ...]:
+        return (self.store.trouble, self.wallet.trouble, *(f"golden sets: {each}" for each in self.loop.faults))
+
+    def close(self) -> None:
+        self.grader.close()
+        self.store.close()
+        self.wallet.close()

@@ -1,0 +1,268 @@
+"""A run beside the one before it: pass rates, classes that grew, cases that flipped with both answers, and measures. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from runtime.quality.golden.checks import MEASURES
+from runtime.quality.values import VERDICTS_NEEDED, CaseKey, CaseResult, EvalRun, GoldenCase, GoldenSet, Grade, Stream
+
+_MOST_SHOWN = 4000  # characters of an answer
+
+
+class Flip(msgspec.Struct, frozen=True):
+    """A case whose grade is another than before. answers: cut to some thousand characters."""
+
+    target: str
+    set: str
+    case: str
+    before: Grade
+    now: Grade
+    words: str
+    answer_before: str
+    answer: str
+    place: str = ""
+    repeat: int = 0
+
+
+class Failing(msgspec.Struct, frozen=True):
+    """A case without a pass."""
+
+    target: str
+    set: str
+    case: str
+    grade: Grade
+    cause: str
+    words: str
+    answer: str
+    place: str = ""
+    repeat: int = 0
+
+
+class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One target on one set. passed of verdicts; total with those without one. grades: counts by class, with the causes of no
+    verdict ("busy: 3"). before: the same of the run it is held against, None without one. Medians in ms. usd: of all answers,
+    None if one has no known cost. over: cases beyond a limit on a measure, by measure.
+    """
+
+    target: str
+    set: str
+    task: str
+    passed: int
+    verdicts: int
+    total: int
+    grades: Mapping[str, int]
+    passed_before: int | None = None
+    verdicts_before: int | None = None
+    grades_before: Mapping[str, int] | None = None
+    latency_ms: float | None = None
+    ttft_ms: float | None = None
+    usd: float | None = None
+    completion_tokens: int = 0
+    over: Mapping[str, int] = {}
+    served: tuple[str, ...] = ()
+
+    @property
+    def rate(self) -> float | None:
+        return self.passed / self.verdicts if self.verdicts else None
+
+    @property
+    def enough(self) -> bool:
+        """True if so many answers have a verdict that the rate says something."""
+        return self.verdicts >= VERDICTS_NEEDED * self.total > 0
+
+    @property
+    def grew(self) -> list[tuple[str, int, int]]:
+        """Classes other than pass with more cases than before: name, before, now."""
+        earlier = self.grades_before
+        if earlier is None:
+            return []
+        return [
+            (name, earlier.get(name, 0), count)
+            for name, count in self.grades.items()
+            if name != Grade.PASS and count > earlier.get(name, 0)
+        ]
+
+
+class EvalReport(msgspec.Struct, frozen=True):
+    """run: without its results. flips: passes that became others first."""
+
+    run: EvalRun
+    streams: tuple[StreamReport, ...]
+    flips: tuple[Flip, ...]
+    failing: tuple[Failing, ...]
+
+    @property
+    def rate(self) -> float | None:
+        """Passes of all verdicts; None without any."""
+        verdicts = sum(each.verdicts for each in self.streams)
+        return sum(each.passed for each in self.streams) / verdicts if verdicts else None
+
+
+def report(
+    run: EvalRun, results: Sequence[CaseResult], earlier: Sequence[CaseResult], goldens: Sequence[GoldenSet]
+) -> EvalReport:
+    """earlier: of each stream, the results of the run it is held against. goldens: of the run."""
+    cases = {(golden.name, case.id): case for golden in goldens for case in golden.cases}
+    tasks = {each.name: each.task for each in run.sets}
+    before = {each.key: each for each in earlier}
+    streams = {each.key.stream: None for each in results}
+    flips, failing = [], []
+    for each in results:
+        key, case = each.key, cases.get((each.key.set, each.key.case))
+        place = case.place if case else ""
+        if each.grade is not Grade.PASS:
+            shown = each.answer[:_MOST_SHOWN]
+            failing.append(
+                Failing(
+                    key.target, key.set, key.case, each.grade, each.cause or "", each.words, shown, place, key.repeat
+                )
+            )
+        old = before.get(key) or before.get(CaseKey(*key[:3]))
+        known = old is not None and old.case_hash == each.case_hash
+        if old is None or not known or old.grade is each.grade or Grade.NO_VERDICT in (old.grade, each.grade):
+            continue
+        answers = old.answer[:_MOST_SHOWN], each.answer[:_MOST_SHOWN]
+        flips.append(Flip(*key[:3], old.grade, each.grade, each.words, *answers, place, key.repeat))
+    flips.sort(key=lambda each: (each.before is not Grade.PASS, each.target, each.set, each.case))
+    rows = [
+        _stream(
+            stream,
+            tasks.get(stream.set, ""),
+            [each for each in results if each.key.stream == stream],
+            [each for each in earlier if each.key.stream == stream],
+            cases,
+        )
+        for stream in streams
+    ]
+    rows.sort(key=lambda each: (each.set, each.target))
+    return EvalReport(run, tuple(rows), tuple(flips), tuple(failing))
+
+
+def _stream(
+    stream: Stream,
+    task: str,
+    own: Sequence[CaseResult],
+    old: Sequence[CaseResult],
+    cases: Mapping[tuple[str, str], GoldenCase],
+) -> StreamReport:
+    latencies = [each.measures.latency_ms for each in own if each.measures.latency_ms is not None]
+    firsts = [each.measures.ttft_ms for each in own if each.measures.ttft_ms is not None]
+    costs = [each.measures.cost_usd for each in own if each.measures.latency_ms is not None]
+    grades, earlier = _counted(own), _counted(old)
+    over = Counter(
+        name for each in own if (case := cases.get((stream.set, each.key.case))) for name in exceeded(each, case)
+    )
+    return StreamReport(
+        target=stream.target,
+        set=stream.set,
+        task=task,
+        passed=grades.get(Grade.PASS, 0),
+        verdicts=sum(each.grade is not Grade.NO_VERDICT for each in own),
+        total=len(own),
+        grades=grades,
+        passed_before=earlier.get(Grade.PASS, 0) if old else None,
+        verdicts_before=sum(each.grade is not Grade.NO_VERDICT for each in old) if old else None,
+        grades_before=earlier if old else None,
+        latency_ms=round(statistics.median(latencies), 1) if latencies else None,
+        ttft_ms=round(statistics.median(firsts), 1) if firsts else None,
+        usd=round(sum(each or 0.0 for each in costs), 6) if costs and None not in costs else None,
+        completion_tokens=sum(each.measures.completion_tokens for each in own),
+        over=dict(over),
+        served=tuple(sorted({f"{each.served} {each.fingerprint}".strip() for each in own if each.served})),
+    )
+
+
+def _counted(results: Sequence[CaseResult]) -> dict[str, int]:
+    """Results by class; those without a verdict by its cause."""
+    counts = Counter(str(each.cause) if each.grade is Grade.NO_VERDICT else str(each.grade) for each in results)
+    return dict(sorted(counts.items()))
+
+
+def exceeded(result: CaseResult, case: GoldenCase) -> list[str]:
+    """The measures of a result that are beyond the limits of its case."""
+    measures = result.measures
+    values = (measures.latency_ms, measures.ttft_ms, measures.cost_usd, float(measures.completion_tokens))
+    seen = dict(zip(MEASURES, values, strict=True))
+    return [
+        each.kind
+        for each in case.checks
+        if each.kind in MEASURES and (value := seen[each.kind]) is not None and value > each.want
+    ]
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Two targets on the same cases: only those where both have a verdict. usd_per_1000: dollars a thousand cases cost.
+
+    only_old, only_new: cases that one passes and the other does not.
+    """
+
+    old: str
+    new: str
+    cases: int
+    passed_old: int
+    passed_new: int
+    only_old: tuple[str, ...]
+    only_new: tuple[str, ...]
+    usd_per_1000_old: float | None
+    usd_per_1000_new: float | None
+    latency_ms_old: float | None
+    latency_ms_new: float | None
+    ttft_ms_old: float | None
+    ttft_ms_new: float | None
+    answers: tuple[Flip, ...] = ()
+
+
+def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
+    """Two targets of one run. old, new: labels."""
+    sides = [
+        {each.key[1:]: each for each in results if each.key.target == label and each.grade is not Grade.NO_VERDICT}
+        for label in (old, new)
+    ]
+    common = sorted(key for key in sides[0] if key in sides[1])
+    pairs = [(sides[0][key], sides[1][key]) for key in common]
+
+    def median(name: str, side: int) -> float | None:
+        values = [value for pair in pairs if (value := getattr(pair[side].measures, name)) is not None]
+        return round(statistics.median(values), 1) if values else None
+
+    def usd(side: int) -> float | None:
+        costs = [pair[side].measures.cost_usd for pair in pairs]
+        return None if None in costs or not costs else round(1000 * sum(each or 0.0 for each in costs) / len(costs), 4)
+
+    passes = [(a.grade is Grade.PASS, b.grade is Grade.PASS) for a, b in pairs]
+    names = [f"{key[0]}/{key[1]}" for key in common]
+    flips = [
+        Flip(
+            new,
+            a.key.set,
+            a.key.case,
+            a.grade,
+            b.grade,
+            b.words or a.words,
+            a.answer[:_MOST_SHOWN],
+            b.answer[:_MOST_SHOWN],
+        )
+        for a, b in pairs
+        if (a.grade is Grade.PASS) is not (b.grade is Grade.PASS)
+    ]
+    return Compared(
+        old=old,
+        new=new,
+        cases=len(pairs),
+        passed_old=sum(a for a, _ in passes),
+        passed_new=sum(b for _, b in passes),
+        only_old=tuple(name for name, (a, b) in zip(names, passes, strict=True) if a and not b),
+        only_new=tuple(name for name, (a, b) in zip(names, passes, strict=True) if b and not a),
+        usd_per_1000_old=usd(0),
+        usd_per_1000_new=usd(1),
+        latency_ms_old=median("latency_ms", 0),
+        latency_ms_new=median("latency_ms", 1),
+        ttft_ms_old=median("ttft_ms", 0),
+        ttft_ms_new=median("ttft_ms", 1),
+        answers=tuple(flips),
+    )

@@ -1,0 +1,203 @@
+"""`/hearth/quality`: golden sets, runs over them, their reports, and people's acts.
+
+Files named at a terminal come as sets in the body: they are graded here, on the runtime's own targets, and move no state.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from runtime.quality.runs.database import QualityDatabase
+from runtime.quality.runs.estimate import TargetEstimate, estimated
+from runtime.quality.runs.loop import QualityLoop, briefs, latest_before, shown
+from runtime.quality.runs.report import EvalReport, compared, report
+from runtime.quality.runs.runner import planned
+from runtime.quality.runs.wallet import Wallet
+from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct
+from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.wire.api_error import ApiError
+
+PATH = "/hearth/quality"
+RUNS = f"{PATH}/runs"
+_MOST_RUNS = 100
+_MOST_EVENTS = 100
+_T = TypeVar("_T")
+
+
+class WantedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """targets: names or labels; empty: all. sets: those of files; empty: the settings'. names: of the settings' sets, only
+    these.
+    """
+
+    targets: tuple[str, ...] = ()
+    sets: tuple[GoldenSet, ...] = ()
+    names: tuple[str, ...] = ()
+    repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    kind: Literal["demand", "reference"] = "demand"
+
+
+class WantedAct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """kind: accept, demote, promote, hold, release. set: "": every set of the target."""
+
+    kind: str
+    target: str
+    set: str = ""
+    note: str = ""
+
+
+class QualityPages:
+    def __init__(self, loop: QualityLoop, wallet: Wallet, most_bytes: int = 64_000_000) -> None:
+        self._loop, self._wallet, self._most_bytes = loop, wallet, most_bytes
+
+    def table(self) -> dict[tuple[str, str], Page]:
+        return {
+            ("GET", PATH): self.overview,
+            ("GET", RUNS): self.every,
+            ("GET", f"{RUNS}/"): self.one,
+            ("POST", RUNS): self.begin,
+            ("POST", f"{PATH}/estimate"): self.estimate,
+            ("POST", f"{RUNS}/"): self.cancel,
+            ("POST", f"{PATH}/acts"): self.act,
+        }
+
+    async def overview(self, request: ClientRequest, extra: Pairs) -> None:
+        """The sets, the runs under way, the latest events, the next night, the money of today."""
+        loop = self._loop
+        goldens = await loop.read()
+        events, runs = [], []
+        if loop.store.begun:
+            events = await loop.store.call(lambda database: database.events(_MOST_EVENTS))
+            runs = await loop.store.call(
+                lambda database: [_with_counts(each, database) for each in database.unclosed()]
+            )
+        told = {
+            "mode": loop.settings.mode,
+            "sets": [
+                {
+                    **msgspec.to_builtins(brief),
+                    "path": golden.path,
+                    "targets": golden.targets,
+                    "warnings": golden.warnings,
+                }
+                for brief, golden in zip(briefs(goldens), goldens, strict=True)
+            ],
+            "faults": loop.faults,
+            "running": runs,
+            "events": events,
+            "next_night": loop.night(loop.desk.wall())[1],
+            "spent_usd": self._wallet.spent_usd,
+            "daily_usd": loop.settings.daily_usd,
+        }
+        await request.answer_json(200, told, extra)
+
+    async def every(self, request: ClientRequest, extra: Pairs) -> None:
+        """Newest first."""
+
+        def listed(database: QualityDatabase) -> list[dict[str, Any]]:
+            return [_with_counts(each, database) for each in database.runs(_MOST_RUNS)]
+
+        rows = await self._loop.store.call(listed) if self._loop.store.begun else []
+        await request.answer_json(200, {"object": "list", "data": rows}, extra)
+
+    async def one(self, request: ClientRequest, extra: Pairs) -> None:
+        """`/ID`: how far it is; `/ID/report`: beside the run before; `/ID/results`: every answer; `/ID/compare`: two targets.
+
+        "latest" is the latest run that is closed. Raises ApiError 404.
+        """
+        id, _, part = request.path.removeprefix(f"{RUNS}/").partition("/")
+        run = await self._found(id)
+        if part == "":
+            answer: Any = await self._loop.store.call(lambda database: _with_counts(run, database))
+        elif part == "report":
+            answer = await self._loop.store.call(lambda database: _reported(run, database))
+        elif part == "results":
+            answer = {"run": run, "data": await self._loop.store.call(lambda database: database.results(run.id))}
+        elif part == "compare" and len(run.targets) > 1:
+            results = await self._loop.store.call(lambda database: database.results(run.id))
+            answer = compared(results, *run.targets[:2])
+        else:
+            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+        await request.answer_json(200, answer, extra)
+
+    async def begin(self, request: ClientRequest, extra: Pairs) -> None:
+        """Begins a run. Raises ApiError 400, 404."""
+        wanted = await self._read(request, WantedRun)
+        goldens = await self._goldens(wanted)
+        targets = self._loop.targets(wanted.targets or None)
+        run = await self._loop.begin(wanted.kind, targets, goldens, repeats=wanted.repeats, counts=not wanted.sets)
+        await request.answer_json(200, await self._loop.store.call(lambda database: _with_counts(run, database)), extra)
+
+    async def estimate(self, request: ClientRequest, extra: Pairs) -> None:
+        """The expected cost of a run. Raises ApiError 400, 404."""
+        wanted, loop = await self._read(request, WantedRun), self._loop
+        goldens, targets = await self._goldens(wanted), loop.targets(wanted.targets or None)
+        cases = planned(goldens, targets, wanted.repeats)
+        facts = {(golden.name, case.id): loop.facts(case) for golden in goldens for case in golden.cases}
+        names = {each.name for each in goldens}
+        earlier: list[CaseResult] = []
+        if loop.store.begun:
+            earlier = await loop.store.call(lambda database: database.latest_of(names))
+        known = {each.label: each.target for each in targets}
+        rows: list[TargetEstimate] = estimated(cases, facts, known, earlier, loop.desk.wall())
+        left = max(0.0, loop.settings.daily_usd - self._wallet.spent_usd)
+        await request.answer_json(200, {"targets": rows, "left_usd": left, "cases": len(cases)}, extra)
+
+    async def cancel(self, request: ClientRequest, extra: Pairs) -> None:
+        """`POST …/runs/ID/cancel`. Raises ApiError 404."""
+        id, _, verb = request.path.removeprefix(f"{RUNS}/").partition("/")
+        if verb != "cancel":
+            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+        run = await self._found(id)
+        if run.closed_at is None:
+            self._loop.cancel(run.id)
+        await request.answer_json(200, run, extra)
+
+    async def act(self, request: ClientRequest, extra: Pairs) -> None:
+        """A person's word on a target. Raises ApiError 400, 404 for a target that nobody knows."""
+        wanted = await self._read(request, WantedAct)
+        targets = self._loop.targets([wanted.target])
+        body = {"by": request.caller.id or "a person", "note": wanted.note}
+        act = PersonAct(wanted.kind, targets[0].label, wanted.set, body, self._loop.desk.wall())
+        folded = await self._loop.acted(act)
+        await request.answer_json(200, {"events": folded.events}, extra)
+
+    async def _found(self, id: str) -> EvalRun:
+        """Raises ApiError 404."""
+
+        def find(database: QualityDatabase) -> EvalRun | None:
+            if id != "latest":
+                return database.run(id)
+            return next((each for each in database.runs(_MOST_RUNS) if each.closed_at is not None), None)
+
+        run = await self._loop.store.call(find) if self._loop.store.begun else None
+        if run is None:
+            raise ApiError(404, f"there is no run {id[:100]!r}", "run_not_found")
+        return run
+
+    async def _goldens(self, wanted: WantedRun) -> list[GoldenSet]:
+        """Raises ApiError 400, 404."""
+        if wanted.sets:
+            return list(wanted.sets)
+        goldens = await self._loop.read()
+        if self._loop.faults:
+            raise ApiError(400, "the golden sets cannot be used:\n" + "\n".join(self._loop.faults), "bad_golden_sets")
+        if unknown := set(wanted.names) - {each.name for each in goldens}:
+            raise ApiError(404, f"no golden set is called {min(unknown)!r}", "set_not_found")
+        return [each for each in goldens if not wanted.names or each.name in wanted.names]
+
+    async def _read(self, request: ClientRequest, kind: type[_T]) -> _T:
+        """Raises ApiError."""
+        try:
+            return msgspec.json.decode(await request.body(self._most_bytes) or b"{}", type=kind)
+        except msgspec.MsgspecError as fault:
+            raise ApiError(400, str(fault), "invalid_body") from fault
+
+
+def _with_counts(run: EvalRun, database: QualityDatabase) -> dict[str, Any]:
+    return shown(run, database.counted(run.id))
+
+
+def _reported(run: EvalRun, database: QualityDatabase) -> EvalReport:
+    return report(run, database.results(run.id), latest_before(run, database), database.goldens(run.id))

@@ -1,0 +1,163 @@
+"""`hearth eval` at a terminal, through a running runtime over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from runtime.cli.eval.command import app
+from runtime.contract.prices import Price
+from runtime.settings import Quality
+from tests.fakes.door import Door, Setup, opened
+from tests.fakes.upstream import Turn, cloud, engine_backend, told, whole
+
+CASE = '[[case]]\nid = "{id}"\nprompt = "question"\nmax_tokens = 50\nchecks = [{{ contains = "{wanted}" }}]\n'
+GOLDEN = (
+    CASE.format(id="one", wanted="fine") + CASE.format(id="two", wanted="fine") + CASE.format(id="three", wanted="f")
+)
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+async def hearth(*arguments: str, door: Door | None = None) -> Ended:
+    """One command line of the group."""
+    url = ("--url", door.url) if door else ()
+    result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, *url])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        return Ended(getattr(result.exception, "exit", 99), result.stdout, f"{result.stderr}{result.exception}")
+    return Ended(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Path:
+    (tmp_path / "golden").mkdir()
+    file = tmp_path / "golden" / "facts.toml"
+    file.write_text(GOLDEN)
+    return file
+
+
+@pytest.fixture
+async def door(tmp_path: Path, golden: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    """A runtime whose local model passes all, and whose cloud passes at first and then fails two of three."""
+    turns = [Turn(told("fine"))] * 3 + [Turn(told("f, and that is all"))]
+    priced = cloud("paid", *turns, price=Price(1.0, 5.0))
+    monkeypatch.setenv("HEARTH_API_KEY", "admin")
+    setup = Setup(engine_backend((Turn([whole("fine")]),)), [priced], admins=("admin",), quality=Quality())
+    async with opened(setup, tmp_path) as made:
+        yield made
+
+
+async def test_a_run_shows_the_cost_first_and_then_who_passes(door: Door) -> None:
+    """The estimate comes before anything is asked, and without --yes nobody pays who cannot answer."""
+    refused = await hearth("run", door=door)
+    assert refused.code == 2
+    assert "vendor/paid-model: 3 answers, about $0.0004" in refused.err
+    assert "add --yes" in refused.err
+    ended = await hearth("run", "--yes", door=door)
+    assert ended.code == 0, ended
+    assert "3 of 3" in ended.out
+    assert "local/small: 3 answers, free" in ended.err
+
+
+async def test_flips_stand_side_by_side(door: Door) -> None:
+    """The second run names the class that grew and shows both answers; the report can be shown again, in every form."""
+    await hearth("run", "--yes", door=door)
+    ended = await hearth("run", "--yes", door=door)
+    assert "2 cases flipped" in ended.out
+    assert "pass -> wrong" in ended.out
+    assert "fine                                           | f, and that is all" in ended.out
+    assert "got worse: wrong: 0 -> 2" in ended.out
+    again = await hearth("report", door=door)
+    assert again.out == ended.out
+    text = (await hearth("report", "--markdown", door=door)).out
+    assert "| vendor/paid-model | facts | 1 of 3 | 3 of 3 |" in text
+    found = json.loads((await hearth("report", "--json", door=door)).out)
+    assert {each["case"] for each in found["flips"]} == {"one", "two"}
+    assert {(each["answer_before"], each["answer"]) for each in found["flips"]} == {("fine", "f, and that is all")}
+
+
+async def test_a_pipeline_fails_below_its_share(door: Door, golden: Path, tmp_path: Path) -> None:
+    """Exit code 1, and JUnit XML with each case; files named on the line move no state."""
+    first = await hearth("run", str(golden), "--fail-under", "0.9", "--yes", door=door)
+    assert first.code == 0, first
+    out = tmp_path / "out.xml"
+    second = await hearth("run", str(golden), "--fail-under", "0.9", "--junit", str(out), "--yes", door=door)
+    assert second.code == 1
+    assert "vendor/paid-model on facts: 1 of 3, and 0.9 is wanted" in second.err
+    suites = {each.get("name"): each for each in ElementTree.parse(out).getroot()}
+    assert suites["facts on vendor/paid-model"].get("failures") == "2"
+    assert [len(suites["facts on local/small"].findall(kind)) for kind in ("testcase", "testcase/failure")] == [3, 0]
+    assert await door.quality.store.call(lambda database: database.states()) == {}
+
+
+async def test_one_target_alone(door: Door) -> None:
+    """A run for one target is free of the others and of the question, where it costs nothing."""
+    ended = await hearth("run", "--target", "local", door=door)
+    assert ended.code == 0, ended
+    assert "vendor/paid-model" not in ended.out + ended.err
+    unknown = await hearth("run", "--target", "nobody", door=door)
+    assert (unknown.code, "no target is called 'nobody'" in unknown.err) == (4, True)
+
+
+async def test_faults_of_a_file_are_all_shown(door: Door, golden: Path) -> None:
+    """Nothing is asked with a set that cannot be read."""
+    await asyncio.to_thread(golden.write_text, GOLDEN + "[[case]]\nprompt = 'x'\n")
+    ended = await hearth("run", str(golden), "--yes", door=door)
+    assert ended.code == 5
+    assert "line 16: it has no check" in ended.err
+    own = await hearth("run", "--yes", door=door)
+    assert (own.code, "it has no check" in own.err) == (4, True)
+
+
+async def test_a_reference_and_its_renewal(door: Door) -> None:
+    """A reference is repeats in one run; accept drops it, and both are seen in the status."""
+    ended = await hearth("reference", "--runs", "5", "--target", "local", door=door)
+    assert ended.code == 0, ended
+    assert "15 of 15" in ended.out
+    accepted = await hearth("accept", "local", "--note", "new prompt", door=door)
+    assert "accept by" in accepted.out
+    status = await hearth("status", door=door)
+    assert "facts" in status.out
+    assert "3 cases" in status.out
+    assert "reference of 3 cases: 100.0%" in status.out
+    assert "next night:" in status.out
+    assert json.loads((await hearth("status", "--json", door=door)).out)["mode"] == "act"
+
+
+async def test_two_models_side_by_side(door: Door, tmp_path: Path) -> None:
+    """Quality, cost and latency on the same cases, and the line of the settings to change."""
+    config = tmp_path / "hearth.toml"
+    config.write_text('[targets.old]\nprovider = "openai"\nmodel = "gpt-old"\nkey = ""\n')
+    ended = await hearth("compare", "local", "paid", "--yes", door=door)
+    assert ended.code == 0, ended
+    assert "3 of 3" in ended.out
+    found = json.loads((await hearth("compare", "paid", "local", "--yes", "--json", door=door)).out)
+    assert (found["cases"], found["passed_old"], found["passed_new"]) == (3, 1, 3)
+    assert found["only_new"] == ["facts/one", "facts/two"]
+    assert found["usd_per_1000_old"] > 0
+
+
+async def test_without_a_runtime_it_says_so() -> None:
+    """The command names what to start."""
+    ended = await hearth("run", "--url", "http://127.0.0.1:9")
+    assert (ended.code, "start it with: hearth serve" in ended.err) == (3, True)
+
+
+def test_the_commands_of_the_group() -> None:
+    """Each has a line of help."""
+    group = typer.main.get_command(app)
+    commands = getattr(group, "commands", {})
+    assert {"run", "reference", "accept", "status", "report", "compare", "import"} <= set(commands)
+    assert all(each.help for each in commands.values())
