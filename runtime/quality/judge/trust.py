@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from runtime.quality.drift.bounds import clopper_pearson, two_sided_binomial
+from runtime.quality.binomial import at_least, clopper_pearson
 from runtime.quality.judge.question import Better, score
 
 FEWEST_ANCHORS = 40
@@ -79,7 +79,7 @@ def biases(pairs: Sequence[JudgedPair]) -> BiasReport:
     # (1) The place: an unbiased judge that is torn takes either slot alike.
     firsts = sum(each.forward == each.backward == "first" for each in found)
     flips = firsts + sum(each.forward == each.backward == "second" for each in found)
-    p = two_sided_binomial(firsts, flips)
+    p = min(1.0, 2 * at_least(max(firsts, flips - firsts), flips, 0.5))
     share = Estimate(firsts / flips, *clopper_pearson(firsts, flips), flips) if flips else None
     slots = [(_slot(each.forward) + _slot(each.backward)) / 2 for each in found]
     # (2) The length, over pairs whose winner is certain.
