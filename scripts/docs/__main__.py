@@ -1,4 +1,4 @@
-"""Writes what is made from the code: `python -m scripts.docs`; builds the site: `python -m scripts.docs site [FOLDER]`."""
+"""Writes what is made from the code: `python -m scripts.docs`; `site [FOLDER]` builds the site, `recording` plays a session."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from local_models.installer.install import UnfitBoxError
 from local_models.installer.progress import StepFailedError
 from scripts.docs.pages import DOCS, stale, write
+from scripts.docs.recording import make
 from scripts.docs.site import SiteError, build
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.docs", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("pages", "check", "site"), default="pages")
+    parser.add_argument("what", nargs="?", choices=("pages", "check", "site", "recording"), default="pages")
     parser.add_argument("folder", nargs="?", type=Path, default=DOCS.parent / "build" / "site")
     chosen = parser.parse_args()
     if chosen.what == "pages":
@@ -23,6 +24,8 @@ def main() -> int:
         old = stale()
         print(*(f"{path}: not as the code has it: run `python -m scripts.docs`" for path in old), sep="\n")
         return 1 if old else 0
+    elif chosen.what == "recording":
+        print(f"the recording is in {make(DOCS)}")
     else:
         try:
             build(chosen.folder)
