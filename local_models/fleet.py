@@ -11,7 +11,7 @@ from local_models.facts.fit import Box, Wish
 from local_models.facts.footprint import split_args
 from local_models.host import visible
 from local_models.host.gpu import GpuProbe, GpuReader, NoGpu, NvmlProbe
-from local_models.replica import command, environment
+from local_models.replica import batch_size, command, environment
 from local_models.replica.instance import ReplicaFault
 from local_models.replica.owned import ReplicaPlace, StartPlan, StartPlanner
 from local_models.replica.prepared import Notice, Prepare, PreparedModel
@@ -58,6 +58,7 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
                 fixed = command.says_parallel(spec.args)
                 group = command.group_gpus(gpus, spec.replicas, size, unequal=fixed)[place.index]
             names = command.cuda_names(group)
+            at_once = batch_size.sequences(found.kind, spec.speeds, spec.ttft_s)
             launch = command.EngineLaunch(
                 python=found.python,
                 device=found.kind,
@@ -65,6 +66,7 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
                 socket=place.socket,
                 gpus=names,
                 gpu_memory_utilization=spec.gpu_memory_utilization,
+                max_num_seqs=at_once,
                 args=spec.args,
                 offline=spec.offline,
                 environ=extra,
@@ -76,6 +78,8 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
             raise ReplicaFault("; ".join((str(error), *reader.faults)), deterministic=not reader.faults) from error
         about = f"GPU {', '.join(names)}" if names else f"the CPU ({reader.reason})"  # never a slower device silently
         about = "; ".join((about, *reader.faults)) if names else about
+        if at_once < batch_size.DEFAULT[found.kind] and command.slots(spec.args) is None:
+            about += f"; {at_once} sequences at once, so that first tokens come within {spec.ttft_s:g} s"
         key = f"{model.path} {found.kind} {len(names)}"
         return StartPlan(ready.argv, ready.env, tuple(gpu.index for gpu in group), key, about)
 

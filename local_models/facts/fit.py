@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from local_models.facts.architecture import Architecture
+from local_models.replica import batch_size
 
 GIB = 1 << 30
 WIDTHS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}
@@ -20,7 +21,7 @@ MOST_GPUS = 64
 
 _BLOCK = 16  # tokens: vLLM hands the cache out in blocks
 _LARGE_GPU = 70 * GIB  # from here on vLLM prefills 8,192 tokens at once, below 2,048
-_SEQUENCES = 128  # whose logits are held at once: the engine command's --max-num-seqs
+_SEQUENCES = batch_size.DEFAULT["cuda"]  # whose logits are held at once
 _CONTEXT = GIB  # CUDA context, kernels' workspaces and graphs
 _NCCL = GIB // 4
 
@@ -205,6 +206,12 @@ def _advice(verdict: FitVerdict, model: Footprint, box: Box, wish: Wish) -> tupl
     said = []
     if verdict.max_context and verdict.max_context < model.architecture.context:
         said.append(f"longest context for {wish.concurrency:,} at once: {verdict.max_context:,} tokens")
+    at_once = batch_size.DEFAULT["cpu" if box.cpu else "cuda"]
+    if verdict.fits:
+        said.append(
+            f"the engine is started with at most {at_once} sequences at once (--max-num-seqs), and with fewer where speeds "
+            "measured in earlier runs need it to keep [escalation] ttft_ms"
+        )
     if verdict.max_concurrency:
         said.append(f"most at once with {wish.context:,} tokens each: {verdict.max_concurrency:,}")
     if verdict.fits or wish.context > model.architecture.context:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local_models.replica import batch_size
 from local_models.replica.prepared import PreparedModel
 from runtime.contract.engine import Gpu
 
@@ -20,8 +21,6 @@ CUDA = "cuda"
 CPU_CONTEXT = 2048  # tokens, where nobody asked: prefill of a long prompt takes a CPU minutes
 KEEP_ALIVE_S = 120  # vLLM's own 5 s races pooled clients
 
-# Sequences decoded together. vLLM's defaults (256, 1024 on large GPUs) let latency go bad before anything waits.
-_MAX_NUM_SEQS = {CUDA: 128, CPU: 16}
 _CPU_KV_GIB = 2
 _ALIKE = 0.1  # share by which the memory of equal GPUs may differ
 _GIB = 1 << 30
@@ -172,7 +171,7 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
     model = launch.model
     argv = [str(launch.python), *_MODULES[launch.device], str(model.path)]
     argv += ["--uds", str(launch.socket), "--served-model-name", model.name]
-    argv += ["--max-num-seqs", str(launch.max_num_seqs or _MAX_NUM_SEQS[launch.device])]
+    argv += ["--max-num-seqs", str(launch.max_num_seqs or batch_size.DEFAULT[launch.device])]
     argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--scheduling-policy", "priority"]
     if not model.embeds:
         argv += ["--enable-prefix-caching"]

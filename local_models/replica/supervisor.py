@@ -160,6 +160,7 @@ class Supervisor:
             telemetry=self._telemetry if up else None,
             in_flight=hop.in_flight,
             last_byte_at=hop.last_byte_at,
+            slots=self._served.slots,
         )
 
     # -- the owner of the state

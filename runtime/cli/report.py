@@ -84,7 +84,7 @@ def _replica(replica: ReplicaStatus) -> Sequence[Cell]:
         (replica.name, ""),
         (state, _STATE_STYLE.get(replica.state, "red")),
         (f"for {duration(replica.for_s)}{soon}", ""),
-        (f"{replica.in_flight} in flight", ""),
+        (f"{replica.in_flight} in flight" + (f" of {replica.slots}" if replica.slots else ""), ""),
         (f"{replica.restarts} restarts", "yellow" if replica.restarts else "dim"),
         (f"pid {replica.pid}" if replica.pid else replica.address, "dim"),
     )

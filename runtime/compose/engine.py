@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from runtime.contract.engine import EngineSpec
+from runtime.contract.engine import EngineSpec, EngineSpeed
 from runtime.settings import Settings
 from runtime.settings.accounts import secrets
 
 
-def engine_spec(settings: Settings, folder: Path) -> EngineSpec:
-    """folder: the state folder, where its socket and marker live."""
+def engine_spec(settings: Settings, folder: Path, speeds: tuple[EngineSpeed, ...] = ()) -> EngineSpec:
+    """folder: the state folder, where its socket and marker live. speeds: of earlier runs."""
     wanted = settings.engine
     length = wanted.max_model_len
     return EngineSpec(
@@ -34,6 +34,8 @@ def engine_spec(settings: Settings, folder: Path) -> EngineSpec:
         backoff_first_s=wanted.backoff_first,
         backoff_most_s=wanted.backoff_most,
         give_up_after=wanted.give_up_after,
+        ttft_s=settings.escalation.ttft_ms / 1000,
+        speeds=speeds,
     )
 
 

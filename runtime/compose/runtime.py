@@ -30,6 +30,7 @@ from runtime.compose.placement import noted
 from runtime.compose.price_list import PriceList
 from runtime.compose.quality import QualityRoom
 from runtime.compose.report import ProcessFacts, report
+from runtime.compose.speeds import SpeedFile
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
 from runtime.contract.engine import Engine, ReplicaState
@@ -115,8 +116,9 @@ class Runtime:
         self.guard = ExitGuard(certificates(settings), self.audit.waiting.append)
         self.notices = Notices(settings.notices, self.guard, time.time, env)
         owned = not settings.engine.url
+        self._speeds = SpeedFile(folder / "engine-speeds.json", settings.engine)
         self.engine: Engine = local_fleet.local_engine(
-            engine_spec(settings, folder),
+            engine_spec(settings, folder, self._speeds.speeds),
             environ=env,
             clock=time.monotonic,
             guard=self.guard,
@@ -273,6 +275,7 @@ class Runtime:
                     self.notices.give(ENGINE_GIVEN_UP, f"{view.name} of {self.engine.model} was given up: {view.cause}")
             lost = {view.name for view in self.engine.views() if view.state is ReplicaState.GIVEN_UP}
             self.fleet.listen()
+            self._speeds.learn(self.fleet.speeds(), time.monotonic())
             self.audit.trim()
             self._breaker_file.write(self.fleet.open_breakers(), time.time())
             opened.look([label for label, state in self._breakers().items() if state == "open"], time.monotonic())

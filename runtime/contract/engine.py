@@ -19,8 +19,33 @@ STOP_WITHIN_S = 30.0  # vLLM with open streams needs up to 8 s after SIGTERM; th
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSpeed:
+    """The measured speed of one replica. A decoding step takes fixed_s + per_sequence_s x sequences.
+
+    read_s: seconds to read a prompt of `prompt` tokens, the usual one. batch: mean number of sequences it was measured with.
+    """
+
+    fixed_s: float
+    per_sequence_s: float
+    read_s: float
+    prompt: float
+    batch: float
+
+    def step_s(self, sequences: float) -> float:
+        return self.fixed_s + self.per_sequence_s * sequences
+
+    @property
+    def token_s(self) -> tuple[float, float]:
+        """Seconds of the replica for a prompt token, and for a generated token in a batch of the usual size."""
+        return self.read_s / self.prompt, self.step_s(self.batch) / self.batch
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """The settings of one engine. Non-empty `urls`: attach to servers run by somebody else and start nothing."""
+    """The settings of one engine. Non-empty `urls`: attach to servers run by somebody else and start nothing.
+
+    ttft_s: the time to a first token aimed at. speeds: measured in earlier runs of this engine, the latest last.
+    """
 
     model: str
     state_dir: Path
@@ -41,6 +66,8 @@ class EngineSpec:
     backoff_first_s: float = 10.0
     backoff_most_s: float = 300.0
     give_up_after: int = 10  # failures in a row
+    ttft_s: float = 2.0
+    speeds: tuple[EngineSpeed, ...] = ()
 
 
 class ReplicaState(StrEnum):
@@ -111,6 +138,7 @@ class ReplicaView:
     telemetry: Telemetry | None = None
     in_flight: int = 0
     last_byte_at: float | None = None
+    slots: int | None = None  # sequences it runs at a time, None if unknown
 
     @property
     def ready(self) -> bool:

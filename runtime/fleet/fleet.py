@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from runtime.contract.backend import Backend, Lane
-from runtime.contract.engine import Engine, ReplicaState
+from runtime.contract.engine import Engine, EngineSpeed, ReplicaState
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.prices import Price
 from runtime.contract.targets import Target
@@ -223,6 +223,10 @@ class LiveFleet:
     def spare(self, own: int) -> int:
         """Batch requests that may start on the engine beside `own` that run."""
         return self._lanes.spare([lane for lane in self.local.lanes if lane.ready], own)
+
+    def speeds(self) -> list[EngineSpeed]:
+        """The measured speed of each replica that has served enough to know it."""
+        return self._lanes.speeds(self.local.lanes)
 
     # What is shown
 

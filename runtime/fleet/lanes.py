@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from runtime.contract.backend import Backend, Lane
-from runtime.contract.engine import Gpu, ReplicaView
+from runtime.contract.engine import EngineSpeed, Gpu, ReplicaView
 from runtime.contract.pressure import Pressure
 from runtime.load.ledger import Ledger
 from runtime.load.saturation import ReplicaReading, Saturation, choose, read
@@ -82,9 +82,13 @@ class Lanes:
         reading = read(ledger, ledger.typical_prompt, now, self._gpu)
         return LaneLoad(reading, self._saturations[best.name].look(reading, now))
 
+    def speeds(self, lanes: Sequence[Lane]) -> list[EngineSpeed]:
+        """The measured speeds of the lanes that have one."""
+        return [each for lane in lanes if (each := self.ledger(lane).speed) is not None]
+
     def token_s(self, lanes: Sequence[Lane]) -> tuple[float, float] | None:
         """Mean seconds of a lane per prompt token and per generated token; None before any lane knows them."""
-        known = [each for lane in lanes if (each := self.ledger(lane).token_s) is not None]
+        known = [each.token_s for each in self.speeds(lanes)]
         if not known:
             return None
         read, generated = zip(*known, strict=True)

@@ -20,7 +20,7 @@ from types import TracebackType
 
 import msgspec
 
-from runtime.contract.engine import Telemetry
+from runtime.contract.engine import EngineSpeed, Telemetry
 from runtime.contract.usage import Usage
 from runtime.load.rates import FirstTokens, Lengths, Margin, Plane, Quantile
 
@@ -305,14 +305,13 @@ class Ledger:
         return max(len(self._queue), self._last.waiting)
 
     @property
-    def token_s(self) -> tuple[float, float] | None:
-        """Seconds of the replica that a prompt token takes to be read, and a token to be generated in a batch of the usual
-        size; None before both are known.
-        """
-        typical, batch = max(1.0, self._typical), max(1.0, self._batched)
+    def speed(self) -> EngineSpeed | None:
+        """As measured so far; None before reading and generating are both known."""
         if not self.learned:
             return None
-        return self._prefill.at(1, typical) / typical, self._decode.at(1.0, batch) / batch
+        typical, step = max(1.0, self._typical), self._decode
+        read, fixed, each = self._prefill.at(1, typical), step.at(1.0, 0.0), step.at(0.0, 1.0)
+        return EngineSpeed(fixed, each, read, typical, max(1.0, self._batched))
 
     # What that means
 

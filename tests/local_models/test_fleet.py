@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from local_models.host.gpu import GpuProcess, GpuReader, NoGpu
 from local_models.replica.instance import ReplicaFault
 from local_models.replica.owned import ReplicaPlace, StartPlan
 from local_models.replica.prepared import PreparedModel
-from runtime.contract.engine import EngineSpec, Gpu
+from runtime.contract.engine import EngineSpec, EngineSpeed, Gpu
 
 MODEL = PreparedModel(Path("/models/llama"), "llama", 4096)
 
@@ -74,6 +75,17 @@ async def test_each_replica_gets_its_own_gpus(tmp_path: Path, python: Python) ->
     assert [plan.gpus for plan in plans] == [(0, 1), (2, 3)]
     assert [plan.about for plan in plans] == ["GPU 0, 1", "GPU 2, 3"]
     assert len({plan.argv[plan.argv.index("--uds") + 1] for plan in plans}) == 2
+
+
+async def test_measured_speeds_lower_the_sequences_at_once(tmp_path: Path, python: Python) -> None:
+    """The start says so; what the user asks for stands."""
+    speeds = (EngineSpeed(0.1, 0.01, 0.2, 500, 60),) * 3
+    spec = EngineSpec("m", tmp_path, python=python("cuda"), speeds=speeds)
+    plan = await planned(spec, Gpus(1))
+    assert plan.argv[plan.argv.index("--max-num-seqs") + 1] == "80"
+    assert plan.about == "GPU 0; 80 sequences at once, so that first tokens come within 2 s"
+    given = await planned(replace(spec, args=("--max-num-seqs", "200")), Gpus(1))
+    assert given.argv[-1] == "200" and given.about == "GPU 0"
 
 
 async def test_too_few_gpus_can_never_work(tmp_path: Path, python: Python) -> None:

@@ -419,7 +419,7 @@ def test_the_wait_told_to_clients_is_an_estimate() -> None:
 def test_tokens_take_the_seconds_they_were_seen_to_take() -> None:
     """Reading, and generating in the usual batch; nothing before both are known."""
     ledger, now = Ledger(slots=4), [0.0]
-    assert ledger.token_s is None
+    assert (ledger.learned, ledger.speed) == (False, None)
     for _ in range(5):
         with ledger.claim(1_000, None, lambda: now[0]) as flight:
             now[0] += 0.5
@@ -429,7 +429,8 @@ def test_tokens_take_the_seconds_they_were_seen_to_take() -> None:
                 flight.tokens(1, now[0])
             flight.done()
         now[0] += 1.0
-    read, generated = ledger.token_s or (0.0, 0.0)
+    assert ledger.speed is not None
+    read, generated = ledger.speed.token_s
     assert read == pytest.approx(0.0005, rel=0.1) and generated == pytest.approx(0.02, rel=0.1)
 
 
