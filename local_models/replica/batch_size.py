@@ -1,4 +1,4 @@
-"""How many sequences an engine decodes together (`--max-num-seqs`), from the wanted time to a first token. Pure.
+"""The number of sequences an engine decodes together (`--max-num-seqs`), from the wanted time to a first token. Pure.
 
 A request that finds a free slot waits for the step under way and then for its own, both with a full batch, and for its prompt
 to be read:
@@ -40,4 +40,4 @@ def sequences(device: str, speeds: Sequence[EngineSpeed], ttft_s: float) -> int:
     if 2 * speed.step_s(most) + speed.read_s <= ttft_s:
         return most
     in_time = ((ttft_s - speed.read_s) / 2 - speed.fixed_s) / speed.per_sequence_s if speed.per_sequence_s else 0.0
-    return max(most // _LEAST, int(min(most, in_time)))
+    return int(max(most // _LEAST, min(most, in_time)))
