@@ -84,6 +84,7 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("GET", "/hearth/quality/runs"): READ,
     ("GET", "/hearth/quality/runs/"): READ,
     ("POST", "/hearth/quality/estimate"): READ,
+    ("GET", "/hearth/quality/replay"): READ,
     ("POST", "/hearth/quality/runs"): ADMIN,
     ("POST", "/hearth/quality/runs/"): ADMIN,
     ("POST", "/hearth/quality/acts"): ADMIN,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import typer
 
 from runtime.cli.eval.accept import accept
+from runtime.cli.eval.acts import demote, hold, promote
 from runtime.cli.eval.compare import compare
 from runtime.cli.eval.importing import import_file
 from runtime.cli.eval.reference import reference
+from runtime.cli.eval.replay import replay
 from runtime.cli.eval.report import report
 from runtime.cli.eval.run import run
+from runtime.cli.eval.sampled import forget, sample
 from runtime.cli.eval.status import status
 from runtime.cli.launch import HELP
 
@@ -21,6 +24,6 @@ app = typer.Typer(
     help="Golden sets: your own prompts with checks, asked of every model, so that you see when one gets worse.\n\n"
     "\b\nExamples:\n  hearth eval run --target local\n  hearth eval run golden/facts.toml --fail-under 0.9 --junit out.xml",
 )
-for each in (run, reference, accept, status, report, compare):
+for each in (run, reference, accept, status, report, compare, demote, promote, hold, replay, sample, forget):
     app.command()(each)
 app.command("import")(import_file)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from runtime.contract.targets import LOCAL
 from runtime.fleet.fleet import LiveFleet
-from runtime.quality.drift.fold import Demoted, Tolerated, demotions, fold_act, fold_run, read_states
+from runtime.quality.drift.fold import Demoted, Tolerated, demotions, fold_act, fold_run, read_states, replayed
+from runtime.quality.drift.shown import overview
 from runtime.quality.drift.stream import StreamState
 from runtime.quality.values import CaseResult, EvalRun, Folded, PersonAct, QualityEvent, Stream
 from runtime.routing.plan.demotion import DemotedFor
@@ -43,6 +45,16 @@ class DriftWatch:
     def kept(self, states: Mapping[Stream, bytes]) -> frozenset[str]:
         """Ids of the runs of references: later answers are compared with theirs."""
         return frozenset([run for state in read_states(states).values() for run in state.reference_runs])
+
+    def overview(self) -> dict[str, Any]:
+        return overview(self.states, self.tolerated)
+
+    def replayed(
+        self, journal: Iterable[tuple[EvalRun, Sequence[CaseResult]] | PersonAct], loss: float | None
+    ) -> list[QualityEvent]:
+        """Every event that follows from what is stored. loss: another tolerance than the settings'."""
+        wanted = self.tolerated if loss is None else self.tolerated._replace(loss=loss)
+        return replayed(journal, wanted)[1]
 
     def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None:
         """Takes states over, and tells of the events."""

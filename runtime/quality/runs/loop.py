@@ -34,6 +34,7 @@ from runtime.quality.values import (
     GoldenCase,
     GoldenSet,
     PersonAct,
+    QualityEvent,
     RunKind,
     SetBrief,
     Stream,
@@ -79,6 +80,16 @@ class QualityWatch(Protocol):
         """Ids of runs whose answers are not emptied after 90 days."""
         ...
 
+    def overview(self) -> dict[str, Any]:
+        """Its part of `/hearth/quality`."""
+        ...
+
+    def replayed(
+        self, journal: Iterable[tuple[EvalRun, Sequence[CaseResult]] | PersonAct], loss: float | None
+    ) -> list[QualityEvent]:
+        """Every event that follows from what is stored. loss: another tolerance than the settings'."""
+        ...
+
 
 class NoWatch:
     """A watch that concludes nothing."""
@@ -96,6 +107,14 @@ class NoWatch:
 
     def kept(self, states: Mapping[Stream, bytes]) -> frozenset[str]:
         return frozenset()
+
+    def overview(self) -> dict[str, Any]:
+        return {}
+
+    def replayed(
+        self, journal: Iterable[tuple[EvalRun, Sequence[CaseResult]] | PersonAct], loss: float | None
+    ) -> list[QualityEvent]:
+        return []
 
 
 @dataclass(frozen=True, slots=True)

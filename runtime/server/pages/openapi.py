@@ -217,6 +217,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/hearth/cost", "Money and reliability, from hourly sums", query=("by", "from", "to", "days")),
     Operation("GET", "/hearth/summary", "The traffic of the last hours, from hourly sums", query=("window",)),
     Operation("GET", "/hearth/quality", "Golden sets, runs under way, events, the next night"),
+    Operation("GET", "/hearth/quality/replay", "Events that would have been under another `tolerance`"),
     Operation("GET", "/hearth/quality/runs", "Runs over golden sets, newest first"),
     Operation("GET", "/hearth/quality/runs/{id}", "One run; `latest` is the latest closed one"),
     Operation("GET", "/hearth/quality/runs/{id}/report", "A run beside the one before it: flips, classes, measures"),

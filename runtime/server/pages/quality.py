@@ -6,6 +6,7 @@ Files named at a terminal come as sets in the body: they are graded here, on the
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -15,7 +16,7 @@ from runtime.quality.runs.loop import QualityLoop, briefs, latest_before, shown
 from runtime.quality.runs.report import EvalReport, compared, report
 from runtime.quality.runs.runner import planned
 from runtime.quality.runs.wallet import Wallet
-from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct
+from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct, QualityEvent
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
 
@@ -60,6 +61,7 @@ class QualityPages:
             ("POST", f"{PATH}/estimate"): self.estimate,
             ("POST", f"{RUNS}/"): self.cancel,
             ("POST", f"{PATH}/acts"): self.act,
+            ("GET", f"{PATH}/replay"): self.replay,
         }
 
     async def overview(self, request: ClientRequest, extra: Pairs) -> None:
@@ -89,6 +91,7 @@ class QualityPages:
             "next_night": loop.night(loop.desk.wall())[1],
             "spent_usd": self._wallet.spent_usd,
             "daily_usd": loop.settings.daily_usd,
+            **loop.watch.overview(),
         }
         await request.answer_json(200, told, extra)
 
@@ -162,6 +165,20 @@ class QualityPages:
         act = PersonAct(wanted.kind, targets[0].label, wanted.set, body, self._loop.desk.wall())
         folded = await self._loop.acted(act)
         await request.answer_json(200, {"events": folded.events}, extra)
+
+    async def replay(self, request: ClientRequest, extra: Pairs) -> None:
+        """`?tolerance=0.05`: the events that would have been, had it been in force. Raises ApiError 400."""
+        given, loop = parse_qs(request.query).get("tolerance", [None])[-1], self._loop
+        try:
+            loss = None if given is None else float(given)
+        except ValueError:
+            loss = -1.0
+        if loss is not None and not 0 <= loss <= 1:
+            raise ApiError(400, f"a tolerance is a number from 0 to 1, not {str(given)[:40]!r}", "invalid_query")
+        found: list[QualityEvent] = []
+        if loop.store.begun:
+            found = await loop.store.call(lambda database: loop.watch.replayed(database.journal(), loss))
+        await request.answer_json(200, {"object": "list", "data": found}, extra)
 
     async def _found(self, id: str) -> EvalRun:
         """Raises ApiError 404."""

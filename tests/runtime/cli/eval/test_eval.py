@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from runtime.cli.eval.command import app
 from runtime.contract.prices import Price
+from runtime.quality.sample.file import SampledAnswer, SampleFile
 from runtime.settings import Quality
 from tests.fakes.door import Door, Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend, told, whole
@@ -100,6 +101,45 @@ async def test_a_pipeline_fails_below_its_share(door: Door, golden: Path, tmp_pa
     assert suites["facts on vendor/paid-model"].get("failures") == "2"
     assert [len(suites["facts on local/small"].findall(kind)) for kind in ("testcase", "testcase/failure")] == [3, 0]
     assert await door.quality.store.call(lambda database: database.states()) == {}
+
+
+async def test_a_persons_acts_and_what_they_do(door: Door) -> None:
+    """Demoted by hand it stands behind, with who and why; promoted it is back; a replay has both."""
+    made = await hearth("demote", "paid", "--note", "wrong totals", door=door)
+    assert (made.code, made.out) == (
+        0,
+        "vendor/paid-model demote by a person: wrong totals\n",
+    ) or "wrong totals" in made.out
+    overview = (await door.client.get("/hearth/quality", headers={"authorization": "Bearer admin"})).json()
+    assert [(each["target"], each["state"], each["person"]) for each in overview["streams"]] == [
+        ("vendor/paid-model", "demoted", "demote")
+    ]
+    assert [each["kind"] for each in overview["events"]] == ["demote"]
+    assert set(door.desk.fleet.demoted[""]) == {"paid", "vendor/paid-model"}
+    assert (await hearth("hold", "paid", door=door)).code == 0
+    assert (await hearth("hold", "paid", "--release", door=door)).code == 0
+    assert (await hearth("promote", "paid", "--json", door=door)).code == 0
+    assert door.desk.fleet.demoted == {}
+    replayed = await hearth("replay", "--tolerance", "0.05", door=door)
+    assert [line.split()[1] for line in replayed.out.splitlines()] == ["demote", "hold", "release", "promote"]
+    unknown = await hearth("demote", "nobody", door=door)
+    assert unknown.code != 0
+
+
+async def test_what_is_kept_is_shown_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one decision, and all; nothing is deleted by accident."""
+    monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path))
+    assert "nothing is kept" in (await asyncio.to_thread(CliRunner().invoke, app, ["sample"])).stdout
+    for number in range(3):
+        row = SampledAnswer(f"dec_{number}", 1.0, "openai_chat", "a/b", "chat", {}, f"answer {number}")
+        SampleFile(tmp_path).add(row, 10)
+    shown = await asyncio.to_thread(CliRunner().invoke, app, ["sample", "--most", "2"])
+    assert [line.split()[0] for line in shown.stdout.splitlines()] == ["dec_1", "dec_2"]
+    assert (await asyncio.to_thread(CliRunner().invoke, app, ["forget"])).exit_code != 0
+    gone = await asyncio.to_thread(CliRunner().invoke, app, ["forget", "dec_1"])
+    assert gone.stdout == "1 deleted\n"
+    gone = await asyncio.to_thread(CliRunner().invoke, app, ["forget", "--all"])
+    assert gone.stdout == "2 deleted\n"
 
 
 async def test_one_target_alone(door: Door) -> None:

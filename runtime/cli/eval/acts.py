@@ -1,0 +1,78 @@
+"""`hearth eval demote`, `promote`, `hold`: a person's word on a target, which no run changes and which is recorded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from runtime.cli.client import asked
+from runtime.cli.eval.accept import ActEvents
+from runtime.cli.eval.runtime_of import PATH, Json, Url, runtime_at
+from runtime.cli.settings_file import ConfigOption
+
+TargetName = Annotated[str, typer.Argument(help="A target's name, `local`, or PROVIDER/MODEL.")]
+OfSet = Annotated[str, typer.Option("--set", help="Of this golden set alone; left out: of every one.")]
+Note = Annotated[str, typer.Option(help="A reason, kept with the act.")]
+
+
+def demote(
+    target: TargetName,
+    golden: OfSet = "",
+    note: Note = "",
+    url: Url = None,
+    config: ConfigOption = None,
+    as_json: Json = False,
+) -> None:
+    """Put a target behind all others, until `hearth eval promote`. No run brings it back.
+
+    \b
+    Examples:
+      hearth eval demote claude --set invoices --note "wrong totals since Monday"
+    """
+    _acted("demote", target, golden, note, url, config, as_json=as_json)
+
+
+def promote(
+    target: TargetName,
+    golden: OfSet = "",
+    note: Note = "",
+    url: Url = None,
+    config: ConfigOption = None,
+    as_json: Json = False,
+) -> None:
+    """Put a target back among the others. The detector starts anew and may demote it again.
+
+    \b
+    Examples:
+      hearth eval promote claude
+    """
+    _acted("promote", target, golden, note, url, config, as_json=as_json)
+
+
+def hold(
+    target: TargetName,
+    golden: OfSet = "",
+    note: Note = "",
+    release: Annotated[bool, typer.Option("--release", help="End the hold: runs decide again.")] = False,
+    url: Url = None,
+    config: ConfigOption = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a target as it is, demoted or not, whatever runs say, until --release, promote or demote.
+
+    \b
+    Examples:
+      hearth eval hold claude --note "the set is being rewritten"
+      hearth eval hold claude --release
+    """
+    _acted("release" if release else "hold", target, golden, note, url, config, as_json=as_json)
+
+
+def _acted(kind: str, target: str, golden: str, note: str, url: Url, config: ConfigOption, *, as_json: bool) -> None:
+    body = {"kind": kind, "target": target, "set": golden, "note": note}
+    for event in asked(runtime_at(url, config), "POST", f"{PATH}/acts", ActEvents, body).events:
+        typer.echo(
+            msgspec.json.encode(event).decode() if as_json else f"{event.target} {event.set} {event.words}".strip()
+        )

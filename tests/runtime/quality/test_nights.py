@@ -1,0 +1,267 @@
+"""Sixty nights of a whole runtime on a clock that a test sets: scripted upstreams, golden sets, traffic through the door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.quality.drift.watch import DriftWatch
+from runtime.quality.runs.asking import Asker
+from runtime.quality.runs.database import QualityDatabase
+from runtime.quality.runs.loop import Pace, QualityLoop
+from runtime.quality.runs.runner import Runner
+from runtime.quality.runs.store import QualityStore
+from runtime.quality.runs.wallet import Wallet
+from runtime.quality.values import QualityEvent, Stream
+from runtime.settings import Quality
+from tests.fakes.box import CHAT, Box, asked
+from tests.fakes.grading import DirectGrader
+from tests.fakes.upstream import FakeBackend, ScriptedHop, Turn, cloud, engine_backend, error, told, whole
+
+NIGHT = 1_795_919_400.0  # 2026-11-29 02:30 UTC
+DAY = 86_400.0
+CASES = 44
+BROKEN, REPAIRED = 12, 40  # nights, from the first one on
+
+Says = Callable[[int, int], Turn]
+"""The answer to case `number` in a night."""
+
+
+def good(number: int) -> str:
+    return json.dumps({"total": number})
+
+
+class NightlyHop(ScriptedHop):
+    """Answers by case and night."""
+
+    def __init__(self, says: Says, night: Callable[[], int], wrap: Callable[[str], Turn]) -> None:
+        super().__init__(Turn())
+        self.says, self.night, self.wrap = says, night, wrap
+
+    async def open(self, call: Any, *, connect_s: float) -> Any:
+        text = json.loads(call.body)["messages"][-1]["content"]
+        number = int(text.rpartition(" ")[2]) if text.startswith("Extract") else 0
+        self.turns = [self.says(self.night(), number)]
+        return await super().open(call, connect_s=connect_s)
+
+
+def between(night: int) -> bool:
+    return BROKEN <= night < REPAIRED
+
+
+class Town:
+    """Upstreams, and a loop over them. says: by target's name, "local" for the engine."""
+
+    def __init__(self, folder: Path, says: dict[str, Says]) -> None:
+        self.number, self.now = 0, NIGHT
+        backends: dict[str, FakeBackend] = {}
+        for name, each in says.items():
+            backend = engine_backend((Turn(),)) if name == "local" else cloud(name, Turn())
+            wrap = (lambda text: Turn([whole(text)])) if name == "local" else (lambda text: Turn(told(text)))
+            backend.lanes[0].hop = NightlyHop(each, lambda: self.number, wrap)
+            backends[name] = backend
+        local = backends.pop("local")
+        self.box = Box(local, list(backends.values()), wall=lambda: self.now)
+        (folder / "golden").mkdir()
+        cases = "".join(
+            f'[[case]]\nid = "c{n}"\nprompt = "Extract the total as JSON from this text: Invoice {n}"\n'
+            f'checks = [{{ json = true }}, {{ path = "total", equals = {n} }}]\n'
+            for n in range(CASES)
+        )
+        (folder / "golden" / "invoices.toml").write_text(f'name = "invoices"\ntask = "extraction"\n{cases}')
+        self.store = QualityStore(folder)
+        self.wallet = Wallet(folder, lambda: [each.target for each in backends.values()], lambda: self.now)
+        self.wallet.limit(1000.0, "UTC")
+        self.events: list[QualityEvent] = []
+        self.watch = DriftWatch(self.box.fleet, Quality(), self.events.append)
+        asker = Asker(self.box.desk, CHAT, DirectGrader())
+        runner = Runner(self.box.desk, self.store, asker, self.wallet, sleep=self.slept)
+        self.loop = QualityLoop(
+            self.box.desk, self.store, runner, Quality(), folder, self.watch, Pace(0.01, 1e9, 0, 3600, 0)
+        )
+        self.demoted: dict[int, set[str]] = {}
+
+    async def slept(self, seconds: float) -> None:
+        self.now += seconds / 1000
+
+    async def nights(self, last: int, first: int = 0) -> None:
+        """Three hours of each night."""
+        for number in range(first, last):
+            self.number = number
+            for hour in range(3):
+                self.now = NIGHT + number * DAY + 60 + hour * 4000
+                await self.loop.turn()
+                await self.loop.settled()
+            self.demoted[number] = {gone.target for gone in self.watch.demoted}
+
+    async def traffic(self, text: str) -> tuple[str, str, str]:
+        """Target, reason and degraded of a client's request."""
+        body = {"model": "auto", "messages": [{"role": "user", "content": text}]}
+        answer = await asked(self.box.app(), "/v1/chat/completions", body)
+        assert answer.status == 200, answer.body
+        return tuple(answer.headers.get(f"x-hearth-{name}", "") for name in ("target", "reason", "degraded"))  # type: ignore[return-value]
+
+    def close(self) -> None:
+        self.store.close()
+        self.wallet.close()
+
+
+EXTRACT = "Extract the total as JSON from this text: Invoice 7"
+
+
+def fenced(night: int, number: int) -> Turn:
+    """The local model: a fence around a fifth of its JSON while it is broken."""
+    text = good(number)
+    return Turn([whole(f"```json\n{text}\n```" if between(night) and number % 4 == 0 else text)])
+
+
+def lazy(night: int, number: int) -> Turn:
+    text = "See the invoice." if night >= BROKEN + 3 and between(night) and number % 3 == 0 else good(number)
+    return Turn(told(text))
+
+
+def refusing(night: int, number: int) -> Turn:
+    down = BROKEN + 6 <= night < REPAIRED and number % 3 == 1
+    return Turn(told("I'm sorry, but I can't help with that." if down else good(number)))
+
+
+def timing_out(night: int, number: int) -> Turn:
+    return error(504) if number % 9 == 0 else Turn(told(good(number)))
+
+
+def browning(night: int, number: int) -> Turn:
+    return Turn(told("???" if night in (8, 20, 33, 47) and number % 2 else good(number)))
+
+
+def healthy(night: int, number: int) -> Turn:
+    """One flaky case."""
+    return Turn(told("0" if number == 5 and night % 6 == 0 else good(number)))
+
+
+TOWN: dict[str, Says] = {
+    "local": fenced,
+    "lazy": lazy,
+    "refusing": refusing,
+    "late": timing_out,
+    "brown": browning,
+    "healthy": healthy,
+}
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    made = Town(tmp_path, TOWN)
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_sixty_nights(town: Town) -> None:
+    """Three get worse, are demoted for their task within four nights and are back within five; three others never are."""
+    await town.nights(24)
+    # (1) All three are demoted by now, and the events name the class that grew.
+    gone = {each.target: each for each in town.events if each.kind == "demoted"}
+    local = town.box.fleet.local.target.label
+    assert set(gone) == {local, "vendor/lazy-model", "vendor/refusing-model"}
+    first = {each: min(n for n, names in town.demoted.items() if each in names) for each in gone}
+    assert first[local] <= BROKEN + 3
+    assert first["vendor/lazy-model"] <= BROKEN + 3 + 3
+    assert first["vendor/refusing-model"] <= BROKEN + 6 + 3
+    assert "refused" in gone["vendor/refusing-model"].words
+    assert "malformed 0 -> 11" in gone[local].words
+    # (2) Traffic of that task moves, of others it does not; one line says why.
+    target, reason, degraded = await town.traffic(EXTRACT)
+    assert (target in {local, "vendor/lazy-model"}, reason, degraded) == (False, "quality", "")
+    assert (await town.traffic("Good morning!"))[0] == local
+    record = town.box.records.rows[-2]
+    assert "demoted for extraction since" in record.words
+    # (3) Repaired, and back.
+    await town.nights(60, 24)
+    assert not town.watch.demoted
+    back = {each.target: each for each in town.events if each.kind == "promoted"}
+    assert set(back) == {each.target for each in town.events if each.kind == "demoted"}
+    for target in back:
+        assert min(n for n, names in town.demoted.items() if n >= REPAIRED and target not in names) <= REPAIRED + 4
+    never = {"vendor/late-model", "vendor/brown-model", "vendor/healthy-model"}
+    assert not never & {each.target for each in town.events if each.kind in ("demoted", "advice", "common_cause")}
+    assert (await town.traffic(EXTRACT))[0] == local
+    # (4) The states follow from the stored rows, and evaluation is in no client's metric.
+    states, journal = await town.store.call(lambda database: (database.states(), list(database.journal())))
+    assert len(journal) >= 60
+    found = town.watch.replayed(journal, None)
+    assert [(each.kind, each.target) for each in found] == [(each.kind, each.target) for each in town.events]
+    assert set(states) == {Stream(each.target.label, "invoices") for each in town.box.backends}
+    assert {row.origin for row in town.box.records.rows if row.caller} == {"quality"}
+
+
+async def test_a_week(tmp_path: Path) -> None:
+    """Five nights make the reference, two bad ones a demotion; the task's traffic moves, and the greeting stays."""
+
+    def bad(night: int, number: int) -> Turn:
+        return Turn([whole("no" if night >= 5 and number % 2 else good(number))])
+
+    town = Town(tmp_path, {"local": bad, "healthy": healthy})
+    await town.nights(7)
+    local = town.box.fleet.local.target.label
+    assert [each.kind for each in town.events] == ["reference", "reference", "demoted"]
+    assert [town.demoted[night] for night in (5, 6)] == [set(), {local}]
+    assert await town.traffic(EXTRACT) == ("vendor/healthy-model", "quality", "")
+    assert (await town.traffic("Good morning!"))[0] == local
+    town.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_a_year_of_nights(tmp_path: Path) -> None:
+    """After the first sixty nothing more is demoted but by what the upstreams do."""
+    town = Town(tmp_path, TOWN)
+    await town.nights(365)
+    assert not town.watch.demoted
+    assert sum(each.kind == "demoted" for each in town.events) == 3
+    town.close()
+
+
+def everywhere(night: int, number: int) -> Turn:
+    return Turn(told("???" if night >= 7 and number % 3 == 0 else good(number)))
+
+
+@pytest.mark.slow
+async def test_what_falls_everywhere_is_one_alarm(tmp_path: Path) -> None:
+    """The engine and two clouds in the same night: nobody is demoted."""
+    town = Town(
+        tmp_path,
+        {
+            "local": lambda night, number: Turn([whole("???" if night >= 7 and number % 3 == 0 else good(number))]),
+            "one": everywhere,
+            "two": everywhere,
+        },
+    )
+    await town.nights(12)
+    assert [each.kind for each in town.events].count("common_cause") == 1
+    assert not town.watch.demoted
+    town.close()
+
+
+@pytest.mark.slow
+async def test_rejected_bodies_demote_and_busy_ones_void_the_run(tmp_path: Path) -> None:
+    """400 on every golden body is the model's own fault; 429 all night says nothing."""
+    town = Town(
+        tmp_path,
+        {
+            "local": lambda night, number: Turn([whole(good(number))]),
+            "rejects": lambda night, number: error(400) if night >= 7 else Turn(told(good(number))),
+            "busy": lambda night, number: error(429) if night >= 7 else Turn(told(good(number))),
+            "fine": lambda night, number: Turn(told(good(number))),
+        },
+    )
+    await town.nights(11)
+    assert {gone.target for gone in town.watch.demoted} == {"vendor/rejects-model"}
+    assert "rejected 0 -> 44" in next(each.words for each in town.events if each.kind == "demoted")
+    runs = await town.store.call(QualityDatabase.runs)
+    assert sum(run.kind == "nightly" for run in runs) == 11
+    town.close()
