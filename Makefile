@@ -2,6 +2,8 @@
 # make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
 # make test-slow   ten times the sizes, and soaks
 # make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, Codex, …), installed at pinned versions
+# make test-browser  the dashboard in a real Chromium (as root it installs Debian's); make test-browser-full: every page, scheme and state, and soaks
+# make ui         checks the dashboard's own modules and builds its vendored files again (needs node and npm)
 # make test-packaging  the wheel, built and installed; the container image, built and run (as root; needs Debian's mmdebstrap)
 # make check      format, lint, types, architecture              make format       what check would complain about
 # make docs       the site of the documentation, into build/site
@@ -22,7 +24,7 @@ PY = python=$$(local_models/installer/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine check format docs bench audit lock clean
+.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine test-browser test-browser-full ui check format docs bench audit lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -38,15 +40,15 @@ dev:
 engine: core
 	@$(VENV)/hearth engine install --device $(ENGINE)
 
-test: test-fast test-clients-ci test-engine
+test: test-fast test-clients-ci test-browser test-engine
 
 # The architecture tests are in `make check`.
 test-fast: dev
-	@$(VENV)/python -m pytest -n auto --dist loadfile --ignore tests/architecture -m "not engine and not clients and not slow and not packaging" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadfile --ignore tests/architecture -m "not engine and not clients and not slow and not packaging and not browser" $(ARGS)
 
 # Big sizes and soaks: before a release, not on every change.
 test-slow: dev
-	@$(VENV)/python -m pytest -n auto --dist load -m "slow and not engine and not clients and not packaging" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist load -m "slow and not engine and not clients and not packaging and not browser" $(ARGS)
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients
@@ -61,6 +63,18 @@ test-clients-ci: dev
 test-packaging: dev
 	@$(VENV)/python -m pytest -n 2 --dist loadfile -m packaging $(ARGS)
 
+# Skipped in words where there is no Chromium; in CI that fails.
+test-browser: dev
+	@$(VENV)/python -m scripts.browser
+	@$(VENV)/python -m pytest -n 2 --dist load -m "browser and not slow" $(ARGS)
+
+test-browser-full: dev
+	@$(VENV)/python -m scripts.browser
+	@$(VENV)/python -m pytest -n 2 --dist load -m browser $(ARGS)
+
+ui: dev
+	@$(VENV)/python -m scripts.ui
+
 # One at a time on purpose: each starts a vLLM of its own and measures it.
 test-engine: dev engine
 	@$(VENV)/python -m pytest -m engine $(ARGS)
@@ -72,6 +86,7 @@ check: dev
 	$(VENV)/ruff check . || code=1; \
 	$(VENV)/mypy || code=1; \
 	$(VENV)/python -m pytest -q tests/architecture || code=1; \
+	$(VENV)/python -m scripts.ui || code=1; \
 	exit $$code
 
 format: dev

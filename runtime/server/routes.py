@@ -20,6 +20,7 @@ from runtime.server.pages.metrics import MetricsPage
 from runtime.server.pages.models import ModelPages
 from runtime.server.pages.openapi import OpenApiPage
 from runtime.server.pages.series import SeriesPage
+from runtime.server.pages.static import DashboardPages
 from runtime.server.pages.status import StatusPage
 from runtime.server.pages.targets import TargetPages
 from runtime.server.status import StatusReport
@@ -59,6 +60,8 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("DELETE", "/v1/messages/batches/"): GENERATE,
     ("GET", "/v1/models"): GENERATE,
     ("GET", "/v1/models/"): GENERATE,
+    ("GET", "/"): OPEN,
+    ("GET", "/ui/"): OPEN,
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
     ("GET", "/metrics"): READ,
@@ -114,4 +117,5 @@ def own_pages(
         **SeriesPage(series).table(),
         **LogPage(desk.fleet.engine).table(),
         **TargetPages(desk, note).table(),
+        **DashboardPages().table(),
     }

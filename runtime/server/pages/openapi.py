@@ -188,6 +188,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("DELETE", "/v1/messages/batches/{id}", "Deletes a message batch that has ended"),
     Operation("GET", "/v1/models", "Every name that can be asked for"),
     Operation("GET", "/v1/models/{id}", "One model"),
+    Operation("GET", "/", "The dashboard", media=("text/html",)),
+    Operation("GET", "/ui/{id}", "Its files", media=("text/javascript", "text/css")),
     Operation("GET", "/health/live", "The process runs"),
     Operation("GET", "/health/ready", "A candidate of `auto` can answer"),
     Operation("GET", "/metrics", "Prometheus", media=("text/plain",)),

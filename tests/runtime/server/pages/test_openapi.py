@@ -18,10 +18,10 @@ def test_the_document_and_the_table_of_scopes_have_the_same_routes() -> None:
 
 
 def test_what_needs_no_key_says_so() -> None:
-    """Only the health pages are open."""
+    """Only the health pages and the files of the dashboard are open."""
     paths = document(SCOPES)["paths"]
     free = {path for path, methods in paths.items() for described in methods.values() if "security" not in described}
-    assert free == {"/health/live", "/health/ready"}
+    assert free == {"/health/live", "/health/ready", "/", "/ui/{id}"}
 
 
 async def test_the_document_is_served_and_each_path_is_answered(tmp_path: Path) -> None:

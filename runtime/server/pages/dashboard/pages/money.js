@@ -1,0 +1,90 @@
+// What clouds cost, what they would have, and how reliable they were. Every number says what it counts.
+import { Failed, Note, Table, useJson, Waiting } from "../parts.js";
+import { status } from "../live.js";
+import { html, useState } from "../vendor.js";
+import { count, dollars, duration, ms, percent, reason } from "../words.js";
+
+const GROUPINGS = ["target", "model", "key", "route", "day"];
+
+export function Money() {
+  const [by, setBy] = useState("target");
+  const [days, setDays] = useState(30);
+  const { data, error, again } = useJson(`hearth/cost?by=${by}&days=${days}`);
+  return html`<h1>Money</h1>
+    <${Today} />
+    <${Budget} />
+    <h2>Cost</h2>
+    <div class="filters"><label>By <select value=${by} onChange=${(/** @type {any} */ e) => setBy(e.target.value)}>${GROUPINGS.map((each) => html`<option value=${each} selected=${each === by}>${each}</option>`)}</select></label>
+      <label>Over <select value=${days} onChange=${(/** @type {any} */ e) => setDays(Number(e.target.value))}>${[1, 7, 30, 90].map((each) => html`<option value=${each} selected=${each === days}>${each === 1 ? "today" : `${each} days`}</option>`)}</select></label></div>
+    ${error && html`<${Failed} error=${error} again=${again} />`}
+    ${!data && !error && html`<${Waiting} />`}
+    ${data && html`<${Report} report=${data} />`}`;
+}
+
+function Today() {
+  const { data, error, again } = useJson("hearth/summary?window=24h");
+  if (error) return html`<${Failed} error=${error} again=${again} />`;
+  if (!data) return null;
+  return html`<section aria-labelledby="today"><h2 id="today">Last 24 hours</h2>
+    <p class="figures"><span><b>${count(data.total.requests)}</b> requests</span> <span><b>${count(data.local_requests)}</b> answered on the box</span>
+      <span><b>${dollars(data.total.cost_usd)}</b>${data.total.unpriced ? ` without ${count(data.total.unpriced)} whose cost is not known` : ""}</span>
+      <span>first token <b>${ms(data.ttft_p50_ms)}</b> median, <b>${ms(data.ttft_p95_ms)}</b> at the 95th percentile</span></p>
+    <p>Today, in ${data.timezone}: ${dollars(data.today.cost_usd)} for ${count(data.today.requests)} requests.</p>
+    <${Saved} baseline=${data.baseline} why=${data.unmeasured} />
+    ${
+      Object.keys(data.reasons).length > 0 &&
+      html`<p>Why they left: ${Object.entries(data.reasons)
+        .sort((a, b) => b[1] - a[1])
+        .map(([name, n]) => html`<a href="#/decisions?reason=${name}">${reason(name)} ${count(/** @type {number} */ (n))}</a>  `)}</p>`
+    }
+  </section>`;
+}
+
+/** One counterfactual, named with its price and the day of that. @param {{baseline: any, why: string}} props */
+function Saved({ baseline, why }) {
+  if (!baseline) return html`<p class="quiet">Savings are not measured: ${why || "no baseline is set"}.</p>`;
+  return html`<p>${baseline.saving_usd === null ? "" : html`<b>${dollars(baseline.saving_usd)}</b> saved (${percent(baseline.share)}), counted over ${count(baseline.compared)} requests. `}
+    The same tokens on ${baseline.label}, at $${baseline.input} read and $${baseline.output} written per million${baseline.date ? ` as of ${baseline.date}` : ", a price of the settings"}: ${dollars(baseline.usd)} for ${count(baseline.requests)} requests. <span class="quiet">${baseline.words}</span></p>`;
+}
+
+function Budget() {
+  const budget = /** @type {any} */ (status.value)?.budget;
+  if (!budget?.limits.length) return null;
+  /** @type {Record<string, string>} */
+  const words = {
+    local: "what costs money stays on the box, marked as weakened",
+    queue: "it is refused with the time until the next period; batches wait",
+    refuse: "it is refused",
+  };
+  const then = words[budget.when_spent];
+  return html`<section aria-labelledby="budget"><h2 id="budget">Budget</h2>
+    <p class="quiet">Once a limit is spent, ${then ?? budget.when_spent}.</p>
+    <${Table} label="Budget" heads=${["of", "period", "spent", "reserved", "limit", "left", "ends in"]}>${budget.limits.map(
+      (
+        /** @type {any} */ each,
+      ) => html`<tr><td>${each.target ?? (each.key ? `key ${each.key}` : "all targets")}</td><td>${each.period} ${each.name}</td><td>${dollars(each.spent_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}</td><td>${dollars(each.reserved_usd)}</td>
+      <td>${each.limit_usd === null ? "none" : dollars(each.limit_usd)}</td><td>${dollars(each.left_usd)}</td><td>${duration(each.ends_in_s)}</td></tr>`,
+    )}</${Table}></section>`;
+}
+
+/** @param {{report: any}} props */
+function Report({ report }) {
+  const row = (
+    /** @type {any} */ each,
+  ) => html`<tr key=${each.name}><td>${each.name}</td><td>${count(each.requests)}</td><td>${count(each.failed)}</td><td>${count(each.prompt_tokens)}</td><td>${count(each.cached_tokens)}</td><td>${count(each.completion_tokens)}</td>
+    <td>${dollars(each.cost_usd)}</td><td>${each.unpriced ? `${count(each.unpriced)} (${percent(each.unpriced_share)})` : "0"}</td><td>${dollars(each.baseline_usd)}</td><td>${dollars(each.saving_usd)}</td></tr>`;
+  if (!report.total.requests) return html`<${Note}><p>No request was answered from ${report.from} to ${report.to}.</p></${Note}>`;
+  const days = report.rows.flatMap((/** @type {any} */ each) => (each.days ?? []).map((/** @type {any} */ day) => ({ name: each.name, ...day })));
+  return html`<p class="quiet">${report.from} to ${report.to}, days in ${report.timezone}. “–”: not known; it is never counted as 0.</p>
+    <${Table} label="Cost" heads=${[report.by, "requests", "failed", "read", "of it cached", "written", "cost", "without a price", `at ${report.baseline?.label ?? "the baseline"}`, "saved"]}>${report.rows.map(row)}${row({ ...report.total, name: "all" })}</${Table}>
+    <${Saved} baseline=${report.baseline} why=${report.unmeasured} />
+    <p class="quiet">Not counted: ${report.not_counted.join("; ")}.</p>
+    ${report.notes.map((/** @type {string} */ each) => html`<p class="quiet">${each}</p>`)}
+    ${
+      days.length > 0 &&
+      html`<h2>Reliability by day</h2><${Table} label="Reliability by day" heads=${["target", "day", "attempts", "went well", "failed over", "429", "first token median", "95th percentile", "breaker open"]}>${days.map(
+        (/** @type {any} */ each) =>
+          html`<tr><td>${each.name}</td><td>${each.day}</td><td>${count(each.attempts)}</td><td>${percent(each.success, 1)}</td><td>${count(each.failovers)}</td><td>${count(each.rate_limited)}</td><td>${ms(each.ttft_p50_ms)}</td><td>${ms(each.ttft_p95_ms)}</td><td>${duration(each.breaker_open_s)}</td></tr>`,
+      )}</${Table}>`
+    }`;
+}

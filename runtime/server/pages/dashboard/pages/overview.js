@@ -1,0 +1,179 @@
+// Where `auto` would go now and why, what runs, what happened lately.
+import { call } from "../api.js";
+import { Chart } from "../chart.js";
+import { latest, status } from "../live.js";
+import { Code, Failed, Gauge, Note, Snippet, State, Table, useAsk, Waiting } from "../parts.js";
+import { html, useEffect, useState } from "../vendor.js";
+import { count, dollars, duration, moment, ms, percent, reason, spaced } from "../words.js";
+
+/** @typedef {import("../types").StatusReport} StatusReport */
+
+/** Whether `auto` stays, in words. @param {StatusReport} report */
+export function stays(report) {
+  const ready = report.engine.replicas.filter((each) => each.state === "ready").length;
+  if (report.draining) return { yes: false, words: "Hearth is stopping: nothing new is taken" };
+  if (!ready) {
+    const soon = Math.min(...report.engine.replicas.map((each) => each.ready_in_s ?? Number.POSITIVE_INFINITY));
+    const state = report.engine.replicas[0]?.state ?? "absent";
+    const when = Number.isFinite(soon) ? `, ready in about ${duration(soon)}` : "";
+    return { yes: false, words: `the engine is ${spaced(state)}${when}` };
+  }
+  if (report.load.over.length) return { yes: false, words: report.load.words };
+  const limits = report.thresholds;
+  if (!limits) return { yes: true, words: "" };
+  const parts = [`${report.load.waiting} of ${limits.queue} queued`];
+  if (report.load.kv_cache !== null) parts.push(`KV cache ${percent(report.load.kv_cache)} of ${percent(limits.kv_cache)}`);
+  if (report.load.predicted_ttft_ms) parts.push(`first token in ${ms(report.load.predicted_ttft_ms)} of ${ms(limits.ttft_ms)}`);
+  return { yes: true, words: parts.join(" · ") };
+}
+
+export function Overview() {
+  const report = status.value;
+  if (!report) return html`<h1>Overview</h1><${Waiting} />`;
+  const { yes, words } = stays(report);
+  const targets = report.targets.filter((each) => each.state === "available");
+  return html`<h1>Overview</h1>
+    <section aria-labelledby="now">
+      <h2 id="now">Would <code>auto</code> stay on this box now?</h2>
+      <p class="verdict"><strong class="tag big ${yes ? "good" : "warn"}">${yes ? "YES" : "NO"}</strong> ${words}</p>
+      ${
+        !yes &&
+        html`<p class="quiet">${
+          targets.length
+            ? `What may leave goes to ${targets.map((each) => each.label).join(", ")} meanwhile.`
+            : "There is no target to leave for: requests wait, or are refused with the time to try again."
+        }</p>`
+      }
+      <${Gauges} report=${report} />
+    </section>
+    ${!report.engine.replicas.some((each) => each.state === "ready") && html`<${Starting} report=${report} />`}
+    <${History} report=${report} />
+    <section aria-labelledby="running">
+      <h2 id="running">Running now</h2>
+      <${Running} rows=${report.running} />
+    </section>
+    <section aria-labelledby="last">
+      <h2 id="last">Last decisions</h2>
+      ${latest.value.length ? html`<${Decisions} rows=${latest.value.slice(0, 10)} /><p><a href="#/decisions">All decisions</a></p>` : html`<${First} report=${report} />`}
+    </section>`;
+}
+
+/** @param {{report: StatusReport}} props */
+function Gauges({ report }) {
+  const limits = report.thresholds;
+  if (!limits) return null;
+  const { load } = report;
+  const busy = report.engine.gpus.length ? Math.max(...report.engine.gpus.map((each) => each.utilization)) : null;
+  const back = (/** @type {(value: number) => string} */ show, /** @type {number} */ limit) => show(limit * limits.release);
+  const by = (/** @type {string} */ name) => (limits.auto.includes(name) ? " (auto)" : "");
+  return html`<div class="gauges">
+    <${Gauge} name="First token" value=${load.predicted_ttft_ms} limit=${limits.ttft_ms} release=${limits.release}
+      words=${`${load.predicted_ttft_ms ? `predicted ${ms(load.predicted_ttft_ms)}` : "nothing to predict from yet"}, leaves above ${ms(limits.ttft_ms)}, returns below ${back(ms, limits.ttft_ms)}`} />
+    <${Gauge} name="Queue" value=${load.waiting} limit=${limits.queue} release=${limits.release} off=${limits.auto.includes("queue_depth")}
+      words=${`${load.waiting} waiting, ${load.running} running; leaves at ${limits.queue}${by("queue_depth")}`} />
+    <${Gauge} name="KV cache" value=${load.kv_cache} limit=${limits.kv_cache} release=${limits.release} off=${limits.auto.includes("kv_cache")}
+      words=${`${load.kv_cache === null ? "not known yet" : `${percent(load.kv_cache)} in use`}; leaves at ${percent(limits.kv_cache)}${by("kv_cache")}, returns below ${back(percent, limits.kv_cache)}`} />
+    ${
+      busy !== null &&
+      html`<${Gauge} name="GPU" value=${busy} limit=${limits.gpu} release=${limits.release} off=${limits.auto.includes("gpu_utilization")}
+      words=${`${percent(busy)} busy; leaves at ${percent(limits.gpu)}${by("gpu_utilization")}, sustained for 5 s with requests running`} />`
+    }
+    <p class="quiet">Besides, a prompt leaves when it scores ${limits.complexity} or more, or is longer than ${count(limits.context_tokens)} tokens.
+      ${limits.auto.length ? " “Auto” thresholds lead only until the prediction has learned." : ""}</p>
+  </div>`;
+}
+
+/** @param {{report: StatusReport}} props */
+function Starting({ report }) {
+  const targets = report.targets.filter((each) => each.state === "available");
+  return html`<section aria-labelledby="starting"><h2 id="starting">The engine is not ready</h2>
+    ${report.engine.replicas.map(
+      (each) =>
+        html`<p>${each.name}: <${State} state=${each.state} /> for ${duration(each.for_s)}${
+          each.ready_in_s ? `, ready in about ${duration(each.ready_in_s)}` : ""
+        }${each.cause ? html`<br /><strong>${each.cause}</strong>` : null}</p>`,
+    )}
+    ${report.engine.log_tail.length > 0 && html`<pre class="log" tabindex="0" aria-label="Last lines of the engine's log">${report.engine.log_tail.slice(-5).join("\n")}</pre>`}
+    <p>Answers until then come from: ${targets.length ? targets.map((each) => each.label).join(", ") : "nowhere; requests for auto are refused with the time to try again"}.
+      <a href="#/engine">Engine and log</a></p>
+  </section>`;
+}
+
+/** @param {{report: StatusReport}} props */
+function History({ report }) {
+  const [minutes, setMinutes] = useState(15);
+  const asked = useAsk(() => call("hearth/series"), []);
+  const [rows, setRows] = useState(/** @type {any} */ (null));
+  useEffect(() => setRows(asked.data?.series ?? null), [asked.data]);
+  useEffect(() => {
+    const timer = setInterval(asked.again, 5000);
+    return () => clearInterval(timer);
+  }, []);
+  if (asked.error && !rows) return html`<${Failed} error=${asked.error} again=${asked.again} />`;
+  if (!rows) return html`<${Waiting} />`;
+  const from = Math.max(0, rows.at.length - minutes * 12);
+  const cut = (/** @type {string} */ name) => rows[name].slice(from);
+  const times = cut("at");
+  const sum = (/** @type {string} */ name) => rows[name].reduce((/** @type {number} */ a, /** @type {number} */ b) => a + (b ?? 0), 0);
+  const limits = report.thresholds;
+  const hour = { requests: sum("requests"), left: sum("left"), failed: sum("failed") };
+  const firsts = rows.ttft_ms.filter((/** @type {number | null} */ value) => value !== null).sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
+  const at = (/** @type {number} */ share) => firsts[Math.min(firsts.length - 1, Math.floor(share * firsts.length))] ?? null;
+  return html`<section aria-labelledby="hour">
+    <h2 id="hour">Last hour</h2>
+    <p class="figures">
+      <span><b>${count(hour.requests)}</b> requests</span> <span><b>${count(hour.requests - hour.left - hour.failed)}</b> on the box</span>
+      <span><b>${count(hour.left)}</b> left</span> <span><b>${count(hour.failed)}</b> failed</span>
+      <span>first token <b>${ms(at(0.5))}</b> median, <b>${ms(at(0.95))}</b> at the 95th percentile of 5 s steps</span>
+      <span><b>${dollars(sum("cost_usd"))}</b> for clouds and, where its price is set, the box</span>
+    </p>
+    <div class="row"><div role="group" aria-label="Length of the charts" class="choice">
+      ${[15, 60].map((each) => html`<button type="button" aria-pressed=${minutes === each} onClick=${() => setMinutes(each)}>${each === 60 ? "1 h" : "15 min"}</button>`)}
+    </div></div>
+    <div class="charts">
+      <${Chart} title="Time to a first token" times=${times} limit=${limits?.ttft_ms} show=${ms}
+        lines=${[{ name: "predicted", values: cut("predicted_ttft_ms"), colour: "--chart-1" }, { name: "measured", values: cut("ttft_ms"), colour: "--chart-2" }]} />
+      <${Chart} title="Queue" times=${times} limit=${limits?.queue} show=${(/** @type {number | null} */ n) => (n === null ? "–" : String(Math.round(n * 10) / 10))}
+        lines=${[{ name: "waiting", values: cut("waiting"), colour: "--chart-1" }, { name: "running", values: cut("running"), colour: "--chart-2" }]} />
+      <${Chart} title="KV cache" times=${times} limit=${limits?.kv_cache} show=${percent} most=${1}
+        lines=${[{ name: "in use", values: cut("kv_cache"), colour: "--chart-1" }]} />
+      ${
+        report.engine.gpus.length > 0 &&
+        html`<${Chart} title="GPU" times=${times} limit=${limits?.gpu} show=${percent} most=${1}
+        lines=${[{ name: "busy", values: cut("gpu"), colour: "--chart-1" }, { name: "memory", values: cut("gpu_memory"), colour: "--chart-2" }]} />`
+      }
+    </div>
+  </section>`;
+}
+
+/** @param {{rows: import("../types").RunningStatus[]}} props */
+export function Running({ rows }) {
+  if (!rows.length) return html`<p class="quiet">Nothing runs.</p>`;
+  return html`<${Table} label="Requests that run now" heads=${["request", "model", "where", "phase", "prompt", "tokens", "tokens/s", "since"]}>
+    ${rows.map(
+      (each) => html`<tr key=${each.id}><td><code>${each.id}</code></td><td>${each.model}</td><td>${each.target || "–"}</td>
+      <td><${State} state=${each.phase} /></td><td>${count(each.prompt_tokens)}</td><td>${count(each.tokens)}</td>
+      <td>${each.tokens_per_s ?? "–"}</td><td>${duration(each.for_s)}</td></tr>`,
+    )}
+  </${Table}>`;
+}
+
+/** @param {{rows: import("../types").DecisionBrief[]}} props */
+export function Decisions({ rows }) {
+  return html`<${Table} label="Decisions" heads=${["time", "asked for", "answered by", "why", "status", "first token", "total", "tokens", "cost", "weakened"]}>
+    ${rows.map(
+      (
+        each,
+      ) => html`<tr key=${each.id}><td><a href="#/decisions/${each.id}">${moment(each.at)}</a></td><td>${each.model}</td><td>${each.target ?? "nobody"}</td>
+      <td>${reason(each.reason)}</td><td><${Code} code=${each.status} /></td><td>${ms(each.ttft_ms)}</td><td>${ms(each.total_ms)}</td>
+      <td>${count(each.prompt_tokens)} + ${count(each.completion_tokens)}</td><td>${dollars(each.cost_usd)}</td><td>${each.degraded.join(", ")}</td></tr>`,
+    )}
+  </${Table}>`;
+}
+
+/** @param {{report: StatusReport}} props */
+function First({ report }) {
+  const base = report.address.startsWith("http") ? report.address : location.href.replace(/\/?#.*$/, "");
+  const line = `curl ${base}/v1/chat/completions -H 'content-type: application/json' \\\n  -d '{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}'`;
+  return html`<${Note}><p>No request has come yet. Send one, or ask in the <a href="#/playground">playground</a>:</p><${Snippet} label="A first request" text=${line} /></${Note}>`;
+}

@@ -1,0 +1,203 @@
+// Written by `python -m scripts.ui_types` from the server's structs. Do not change it by hand.
+
+export type ChoreView = {
+  name: string;
+  state: "done" | "failed" | "running" | "waiting";
+  restarts: number;
+  trouble: string | null;
+};
+
+export type CloudShareStatus = {
+  wanted: number;
+  share: number | null;
+  counted: number;
+  thresholds: Record<string, number>;
+};
+
+export type Considered = {
+  target: string;
+  reason: string;
+  words: string;
+  cost_usd: number | null;
+};
+
+export type Decision = {
+  id: string;
+  at: number;
+  dialect: string;
+  model: string;
+  target: string | null;
+  reason: string;
+  words: string;
+  degraded: string[];
+  considered: Considered[];
+  attempts: Exchange[];
+  prompt_tokens: number;
+  completion_tokens: number;
+  cached_tokens: number;
+  reasoning_tokens: number;
+  estimated_tokens: number;
+  score: number | null;
+  task: string | null;
+  stream: boolean;
+  status: number;
+  ttft_ms: number | null;
+  total_ms: number;
+  requires: string[];
+  session: string | null;
+  cost_usd: number | null;
+  advice: string | null;
+  finish: string | null;
+  caller: string;
+  personal: string[];
+  kept: any;
+  judged: Exchange | null;
+  trace: string;
+};
+
+export type DecisionBrief = {
+  id: string;
+  at: number;
+  model: string;
+  target: string | null;
+  reason: string;
+  status: number;
+  ttft_ms: number | null;
+  total_ms: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+  cost_usd: number | null;
+  attempts: number;
+  degraded: string[];
+};
+
+export type EngineStatus = {
+  model: string;
+  device: string;
+  replicas: ReplicaStatus[];
+  gpus: GpuStatus[];
+  log_tail: string[];
+};
+
+export type Exchange = {
+  target: string;
+  lane: string;
+  started_ms: number;
+  ended_ms: number;
+  outcome: string;
+  first_token_ms: number | null;
+  status: number | null;
+  message: string;
+  retry_after: number | null;
+  prompt_tokens: number;
+  completion_tokens: number;
+  cached_tokens: number;
+  reasoning_tokens: number;
+  cost_usd: number | null;
+  estimated: boolean;
+  price_date: string | null;
+};
+
+export type GpuStatus = {
+  index: number;
+  name: string;
+  memory_total: number;
+  memory_used: number;
+  utilization: number;
+};
+
+export type LoadStatus = {
+  waiting: number;
+  running: number;
+  predicted_ttft_ms: number | null;
+  kv_cache: number | null;
+  over: string[];
+  words: string;
+};
+
+export type ReplicaStatus = {
+  name: string;
+  state: string;
+  for_s: number;
+  models: string[];
+  max_model_len: number | null;
+  pid: number | null;
+  address: string;
+  restarts: number;
+  cause: string | null;
+  ready_in_s: number | null;
+  waiting: number | null;
+  running: number | null;
+  kv_cache: number | null;
+  in_flight: number;
+  last_byte_ago_s: number | null;
+};
+
+export type RunningStatus = {
+  id: string;
+  model: string;
+  target: string;
+  phase: string;
+  for_s: number;
+  prompt_tokens: number;
+  tokens: number;
+  tokens_per_s: number | null;
+  caller: string;
+};
+
+export type SettingsStatus = {
+  path: string | null;
+  reloaded_at: number | null;
+  error: string | null;
+};
+
+export type StatusReport = {
+  version: string;
+  started_at: number;
+  uptime_s: number;
+  address: string;
+  engine: EngineStatus;
+  load: LoadStatus;
+  thresholds: ThresholdStatus | null;
+  draining: boolean;
+  running: RunningStatus[];
+  cloud_share: CloudShareStatus | null;
+  targets: TargetStatus[];
+  in_flight: number;
+  decisions: DecisionBrief[];
+  not_in_force: string[];
+  settings: SettingsStatus;
+  notes: string[];
+  chores: ChoreView[];
+};
+
+export type TargetStatus = {
+  name: string;
+  label: string;
+  state: string;
+  why: string;
+  breaker: string;
+  price_known: boolean;
+  retry_in_s: number | null;
+  held_s: number | null;
+  in_flight: number;
+  certified: string[];
+  key: boolean | null;
+  last_failure: string;
+  usd_per_million: [number, number] | null;
+  price_source: string | null;
+  price_date: string | null;
+  ttft_ms: number | null;
+  notes: string[];
+};
+
+export type ThresholdStatus = {
+  ttft_ms: number;
+  queue: number;
+  kv_cache: number;
+  gpu: number;
+  release: number;
+  complexity: number;
+  context_tokens: number;
+  auto: string[];
+};
