@@ -1,5 +1,23 @@
 // Written by `python -m scripts.ui_types` from the server's structs. Do not change it by hand.
 
+export type BudgetLimitStatus = {
+  period: string;
+  name: string;
+  ends_in_s: number;
+  spent_usd: number;
+  reserved_usd: number;
+  limit_usd: number | null;
+  left_usd: number | null;
+  target: string | null;
+  key: string | null;
+  spent: boolean;
+};
+
+export type BudgetStatus = {
+  when_spent: string;
+  limits: BudgetLimitStatus[];
+};
+
 export type ChoreView = {
   name: string;
   state: "done" | "failed" | "running" | "waiting";
@@ -53,6 +71,7 @@ export type Decision = {
   kept: any;
   judged: Exchange | null;
   trace: string;
+  origin: string;
 };
 
 export type DecisionBrief = {
@@ -131,6 +150,7 @@ export type ReplicaStatus = {
   kv_cache: number | null;
   in_flight: number;
   last_byte_ago_s: number | null;
+  slots: number | null;
 };
 
 export type RunningStatus = {
@@ -163,6 +183,7 @@ export type StatusReport = {
   running: RunningStatus[];
   cloud_share: CloudShareStatus | null;
   targets: TargetStatus[];
+  budget: BudgetStatus | null;
   in_flight: number;
   decisions: DecisionBrief[];
   not_in_force: string[];
