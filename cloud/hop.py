@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -11,13 +12,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from cloud.client import CloudClient
 from runtime.contract.failures import Disposition, Failure, HopError, Kind, forbidden
 from runtime.contract.guard import DepartureRefused, Guard, Receiver
-from runtime.contract.hop import MOST_BODY, HttpCall, Reply, relay_chunks, rest_of
+from runtime.contract.hop import MOST_BODY, HttpCall, Reply, error_page, relay_chunks, rest_of
 from runtime.wire.unpacking import unpacked
 
 # All that aiohttp, ssl and a socket raise: RuntimeError where the session is closed or a connection was lost while it was
 # being written, ValueError (with UnicodeError) for a header or an address that no HTTP message can hold.
 _FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, RuntimeError, TypeError, ValueError)
 _UNSENDABLE = (aiohttp.InvalidURL, TypeError, ValueError)
+_SHORTEST_SECRET = 6  # a shorter one would blot out ordinary words
 _NOT_HTTP = (aiohttp.ClientResponseError, HttpProcessingError)
 
 
@@ -46,6 +48,27 @@ class CloudReply:
         self._response.close()
 
 
+class ErrorReply:
+    """`runtime.contract.hop.Reply` over an error's page that was read already."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], page: bytes) -> None:
+        self.status, self.headers = status, headers
+        self._page = page
+
+    async def chunk(self) -> bytes:
+        page, self._page = self._page, b""
+        return page
+
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        return await relay_chunks(self, take)
+
+    async def read(self, at_most: int = MOST_BODY) -> bytes:
+        return await rest_of(self, at_most)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class CloudHop:
     """`runtime.contract.hop.Hop` to one base URL. Owns nothing: the client and its connections outlive it.
 
@@ -58,6 +81,8 @@ class CloudHop:
     ) -> None:
         self._client, self._guard, self._to = client, guard, to
         self._base = base_url.rstrip("/")
+        given = [value.rpartition(" ")[2].encode() for value in authorization.values()]
+        self._secrets = [value for value in given if len(value) >= _SHORTEST_SECRET]
         self._headers = {"accept-encoding": "identity", "user-agent": "hearth", **authorization}
 
     async def open(self, call: HttpCall, *, connect_s: float) -> Reply:
@@ -75,7 +100,18 @@ class CloudHop:
             )
         except _FOREIGN as error:
             raise _unreached(error) from error
-        return unpacked(CloudReply(response))
+        reply = unpacked(CloudReply(response))
+        return reply if reply.status < HTTPStatus.BAD_REQUEST else await self._masked(reply)
+
+    async def _masked(self, reply: Reply) -> Reply:
+        """An error whose page does not show the account's key: it is shown to clients and kept. Raises HopError."""
+        try:
+            page = await error_page(reply)
+        finally:
+            reply.close()
+        for value in self._secrets:
+            page = page.replace(value, b"***")
+        return ErrorReply(reply.status, reply.headers, page)
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -34,6 +34,7 @@ from runtime.dispatch.aside import aside
 from runtime.dispatch.asking import Asked, passed, passes, stays, translated
 from runtime.dispatch.gate import GOOD, WAIT, Gate, Ruling
 from runtime.dispatch.job import Job, Run, Turn
+from runtime.dispatch.quotes import unquoting
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
 from runtime.routing.confidence import EarlyLook
@@ -371,7 +372,7 @@ class Attempt:
                 outcome=result,
                 first_token_ms=None if first is None or first < started else milliseconds(first - job.arrived),
                 status=self._status,
-                message=failure.message if failure else "",
+                message=unquoting(failure, job.body.data).message if failure else "",
                 retry_after=failure.retry_after if failure else None,
                 prompt_tokens=usage.prompt if usage else 0,
                 completion_tokens=usage.completion if usage else 0,

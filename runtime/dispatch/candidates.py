@@ -31,6 +31,7 @@ from runtime.dispatch.attempt import Attempt
 from runtime.dispatch.hedge import Race
 from runtime.dispatch.job import Effects, Head, Job, Outcome, Run, Sink, Turn
 from runtime.dispatch.payment import charged, unpaid
+from runtime.dispatch.quotes import unquoting
 from runtime.dispatch.verdict import Standing, Step
 from runtime.fleet.fleet import LiveFleet
 from runtime.money.budget import Shortfall
@@ -167,7 +168,7 @@ class Candidates(msgspec.Struct, eq=False):
                 if attempt.gate.open and (turn.meter is None or (attempt.meter is not None and attempt.meter.began)):
                     turn.meter = run.outcome.meter = attempt.meter
                     run.outcome.first_token = run.outcome.first_token or attempt.first_token
-            claim.ended(failure)
+            claim.ended(failure if failure is None else unquoting(failure, run.job.body.data))
         return failure
 
     async def _paid(

@@ -63,9 +63,9 @@ class Sample:
     def offer(self, tap: Tap, decision: Decision) -> None:
         """Keeps a whole answer, later and in the thread. Never raises, never waits; a thread that lags takes no more."""
         kept = decision.kept
-        if decision.status != 200 or decision.requires or tap.overflown or not isinstance(kept, Kept):
+        if decision.status != 200 or decision.requires or decision.origin or decision.target is None:
             return
-        if not kept.facts.hints.sample or decision.target is None:
+        if tap.overflown or not isinstance(kept, Kept) or not kept.facts.hints.sample:
             return
         try:
             self._thread.submit(lambda: self._keep(tap, decision), len(tap.ask.body.raw) + tap.size)

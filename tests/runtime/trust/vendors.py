@@ -33,6 +33,7 @@ class Vendor:
     random: random.Random
     port: int = 0
     seen: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    head: bytes = b""  # of the latest request
 
     @property
     def url(self) -> str:
@@ -50,6 +51,7 @@ class Vendor:
                 )
                 for mark in MARK.findall(head + body):
                     self.seen.setdefault(mark.decode(), []).append((time.monotonic(), kind))
+                self.head = head
                 if not await self._answered(path, body, writer):
                     break
 
