@@ -50,7 +50,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         load=_load(fleet),
         cloud_share=_cloud_share(fleet, settings.escalation) if settings.escalation.cloud_share else None,
         targets=_targets(fleet, settings, desk.clock()),
-        thresholds=_thresholds(settings.escalation),
+        thresholds=thresholds_of(settings.escalation),
         draining=desk.draining,
         running=running(desk),
         budget=_budget(fleet.budget) if fleet.budget is not None and fleet.clouds.backends else None,
@@ -108,7 +108,22 @@ def _cloud_share(fleet: LiveFleet, escalation: Escalation) -> status.CloudShareS
     )
 
 
-def _thresholds(escalation: Escalation) -> status.ThresholdStatus:
+def drawn(escalation: Escalation) -> dict[str, float]:
+    """The thresholds that are numbers, by kind, as `/metrics` has them."""
+    found = thresholds_of(escalation)
+    kinds = {
+        "ttft_seconds": found.ttft_ms / 1000,
+        "queue": found.queue,
+        "kv_cache": found.kv_cache,
+        "gpu": found.gpu,
+        "release": found.release,
+        "complexity": found.complexity,
+        "context_tokens": found.context_tokens,
+    }
+    return {kind: float(value) for kind, value in kinds.items() if value is not None}
+
+
+def thresholds_of(escalation: Escalation) -> status.ThresholdStatus:
     names = ("queue_depth", "kv_cache", "gpu_utilization")
     return status.ThresholdStatus(
         ttft_ms=escalation.ttft_ms,

@@ -29,7 +29,7 @@ from runtime.compose.house import LiveHouse
 from runtime.compose.placement import noted
 from runtime.compose.price_list import PriceList
 from runtime.compose.quality import QualityRoom
-from runtime.compose.report import ProcessFacts, report
+from runtime.compose.report import ProcessFacts, drawn, report
 from runtime.compose.speeds import SpeedFile
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
@@ -360,4 +360,10 @@ class Runtime:
             self.chores.views(),
             self.telemetry.dropped,
             dollars_of(self.budget) if fleet.clouds.backends else {},
+            drawn(self.settings.escalation),
+            self.house.refusal is not None,
+            self.reloaded_at or self.started_at,
+            self.engine.model,
+            "attached" if self.settings.engine.url else self.settings.engine.device,
+            len(self.feed.viewers),
         )

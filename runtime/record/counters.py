@@ -27,6 +27,7 @@ _REASONS = frozenset(str(reason) for reason in Reason)
 _LOCAL = f"{LOCAL}/"
 _MOST_LOCAL = 100  # models that engines name after the start
 _MOST_DIALECTS = 20  # a bound against a bug: clients cannot invent a dialect
+_MOST_DEGRADED = 100  # the same: the names are those of parameters that some target does not take
 _MOST_KEYS = 1000  # cached label sets; beyond that they are looked up each time
 
 
@@ -49,14 +50,18 @@ class Timing:
 
 
 class TargetCounters:
-    """One target: the times of its answers, and the tokens and dollars of all exchanges with it."""
+    """One target: the times of its answers, and the tokens and dollars of all exchanges with it.
 
-    __slots__ = ("cached", "completion", "cost_usd", "local", "prompt", "reasoning", "seconds", "ttft")
+    missed: how far the predicted times to a first token were from the measured ones.
+    """
+
+    __slots__ = ("cached", "completion", "cost_usd", "local", "missed", "prompt", "reasoning", "seconds", "ttft")
 
     def __init__(self, local: bool) -> None:
         self.local = local
         self.seconds = Timing()
         self.ttft = Timing()
+        self.missed = Timing()
         self.prompt = self.cached = self.completion = self.reasoning = 0
         self.cost_usd = 0.0
 
@@ -65,6 +70,9 @@ class TargetCounters:
         self.seconds.observe(decision.total_ms / 1000)
         if decision.ttft_ms is not None:
             self.ttft.observe(decision.ttft_ms / 1000)
+            engine = getattr(decision.kept, "engine", None) if self.local else None
+            if engine is not None and engine.predicted_ttft_s:
+                self.missed.observe(abs(decision.ttft_ms / 1000 - engine.predicted_ttft_s))
 
     def used(self, exchange: Exchange) -> None:
         """Counts tokens and dollars; an unknown cost counts as none."""
@@ -103,6 +111,7 @@ class RequestCounters:
         self.requests: dict[RequestLabels, Count] = {}
         self.exchanges: dict[ExchangeLabels, Count] = {}
         self.targets: dict[str, TargetCounters] = {}
+        self.degraded: dict[str, Count] = {}
         self._known: set[str] = {NONE}
         self._local: set[str] = set()
         self._dialects: set[str] = set()
@@ -122,6 +131,9 @@ class RequestCounters:
         count, target = self._by_request.get(key) or self._find_request(key)
         count.value += 1
         target.answered(decision)
+        for part in decision.degraded:
+            name = part if part in self.degraded or len(self.degraded) < _MOST_DEGRADED else OTHER
+            self.degraded.setdefault(name, Count()).value += 1
         for exchange in decision.attempts:
             tried = (exchange.target, exchange.outcome)
             count, tried_target = self._by_exchange.get(tried) or self._find_exchange(tried)

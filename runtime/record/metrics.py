@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from runtime import __version__
 from runtime.chores import CHORE_STATES, ChoreView
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
 from runtime.record.counters import OTHER, RequestCounters, Timing
@@ -26,6 +27,7 @@ class Gauges:
 
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
     budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
+    thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -37,6 +39,12 @@ class Gauges:
     chores: tuple[ChoreView, ...] = ()
     telemetry_dropped: int = 0
     budget: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    reload_refused: bool = False
+    loaded_at: float = 0.0
+    model: str = ""
+    device: str = ""
+    viewers: int = 0
 
 
 class Metrics:
@@ -74,6 +82,7 @@ class _Collector(Collector):
         yield from _replicas(gauges)
         yield from _gpus(gauges)
         yield from _runtime(gauges, self._counters)
+        yield from _settings(gauges)
 
 
 _Rows = Iterable[tuple[tuple[str, ...], float]]
@@ -85,6 +94,9 @@ def _requests(counters: RequestCounters) -> Iterator[Metric]:
     yield _counter("hearth_requests", "Requests, by the target that answered and the reason", labels, rows)
     tried = [(key, count.value) for key, count in counters.exchanges.items()]
     yield _counter("hearth_attempts", "Exchanges with targets", ("target", "outcome"), tried)
+    weakened = [((name,), count.value) for name, count in counters.degraded.items()]
+    words = "Answers from which a parameter of the request was dropped or weakened, or that are degraded otherwise"
+    yield _counter("hearth_degraded", words, ("parameter",), weakened)
     left = _rows(counters.escalated())
     yield _counter("hearth_escalations", "Requests answered off the engine", ("reason",), left)
 
@@ -94,6 +106,9 @@ def _times_and_tokens(counters: RequestCounters) -> Iterator[Metric]:
     first = {label: target.ttft for label, target in counters.targets.items()}
     yield _histogram("hearth_request_seconds", "From arrival to the last byte", whole)
     yield _histogram("hearth_ttft_seconds", "From arrival to the first token", first)
+    missed = {label: target.missed for label, target in counters.targets.items() if target.local}
+    words = "Distance of the predicted time to a first token from the measured one"
+    yield _histogram("hearth_ttft_prediction_error_seconds", words, missed)
     used = [((label, kind), n) for label, target in counters.targets.items() for kind, n in target.tokens().items()]
     yield _counter(
         "hearth_tokens", "Tokens of all exchanges with a target, as it counted them", ("target", "kind"), used
@@ -149,6 +164,19 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
     untold = [((), gauges.telemetry_dropped)]
     yield _counter("hearth_telemetry_dropped", "Requests whose spans did not reach the collector", (), untold)
+
+
+def _settings(gauges: Gauges) -> Iterator[Metric]:
+    words = "Thresholds of [escalation], to draw beside the values"
+    yield _gauge("hearth_threshold", words, ("kind",), _rows(gauges.thresholds))
+    words = "1 if the settings file as it is now is in force, 0 if its latest reload was refused"
+    yield _gauge("hearth_settings_reload_success", words, (), [((), float(not gauges.reload_refused))])
+    words = "When the settings in force were read, in unix seconds"
+    yield _gauge("hearth_settings_reload_timestamp_seconds", words, (), [((), gauges.loaded_at)])
+    yield _gauge("hearth_build_info", "1, with the version", ("version",), [((__version__,), 1.0)])
+    model = [((gauges.model, gauges.device), 1.0)] if gauges.model else []
+    yield _gauge("hearth_engine_model_info", "1, with the engine's model and device", ("model", "device"), model)
+    yield _gauge("hearth_dashboard_viewers", "Open pages of the dashboard", (), [((), gauges.viewers)])
 
 
 def _rows(values: Mapping[str, float]) -> _Rows:

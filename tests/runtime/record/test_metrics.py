@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -83,7 +84,7 @@ def test_names_a_client_invents_make_no_series() -> None:
     assert value(seen, "hearth_requests_total", target="other", reason="other", **labels) == 10_000
     assert value(seen, "hearth_requests_total", target=LOCAL, reason="queue_depth", **labels) == 1
     assert value(seen, "hearth_attempts_total", target="other", outcome="other") == 10_000
-    assert len(seen) < 100
+    assert len(seen) < 150
 
 
 def test_gauges_of_invented_names_share_one_series() -> None:
@@ -94,7 +95,7 @@ def test_gauges_of_invented_names_share_one_series() -> None:
     assert value(seen, "hearth_in_flight", target="other") == 10_000
     assert value(seen, "hearth_in_flight", target=LOCAL) == 1
     assert value(seen, "hearth_breaker_state", target=LOCAL, state="open") == 1
-    assert len(seen) < 100
+    assert len(seen) < 150
 
 
 def test_tokens_and_dollars_are_counted_for_the_target_of_each_exchange() -> None:
@@ -170,3 +171,33 @@ def test_the_budget_is_shown_by_scope_period_and_kind() -> None:
     seen = scrape(Metrics(lambda: gauges))
     assert value(seen, "hearth_budget_usd", scope="all", period="day", kind="left") == 18.25
     assert value(seen, "hearth_budget_usd", scope="key:k", period="month", kind="spent") == 2.0
+
+
+def test_degraded_answers_and_wrong_predictions_are_counted() -> None:
+    """By the parameter's name, of which there is a bounded number; a prediction by its distance from the measured time."""
+    metrics = Metrics(Gauges, [LOCAL, CLOUD])
+    kept = SimpleNamespace(engine=SimpleNamespace(predicted_ttft_s=0.5))
+    metrics.settled(msgspec.structs.replace(DECISION, degraded=("temperature", "no_target"), kept=kept))
+    metrics.settled(msgspec.structs.replace(DECISION, target=CLOUD, kept=kept))
+    for number in range(200):
+        metrics.settled(msgspec.structs.replace(DECISION, degraded=(f"p{number}",)))
+    seen = scrape(metrics)
+    assert value(seen, "hearth_degraded_total", parameter="temperature") == 1
+    assert value(seen, "hearth_degraded_total", parameter="other") == 102
+    assert value(seen, "hearth_ttft_prediction_error_seconds_count", target=LOCAL) == 1
+    assert value(seen, "hearth_ttft_prediction_error_seconds_sum", target=LOCAL) == 0.46
+    assert value(seen, "hearth_ttft_prediction_error_seconds_count", target=CLOUD) is None
+
+
+def test_settings_and_model_are_shown_beside_the_values() -> None:
+    """Thresholds to draw, whether the file is in force, and which build and model run."""
+    gauges = Gauges(
+        thresholds={"queue": 5.0}, reload_refused=True, loaded_at=7.0, model="small", device="cpu", viewers=2
+    )
+    seen = scrape(Metrics(lambda: gauges))
+    assert value(seen, "hearth_threshold", kind="queue") == 5
+    assert value(seen, "hearth_settings_reload_success") == 0
+    assert value(seen, "hearth_settings_reload_timestamp_seconds") == 7
+    assert value(seen, "hearth_engine_model_info", model="small", device="cpu") == 1
+    assert value(seen, "hearth_dashboard_viewers") == 2
+    assert any(name == "hearth_build_info" for name, _ in seen)
