@@ -10,11 +10,11 @@ Days are those of a time zone. An unknown cost is null, never 0.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, tzinfo
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,6 @@ NOT_COUNTED = (
     "audio and images where they cost other than text",
     "regional surcharges",
 )
-_FIELDS: Mapping[str, tuple[str, ...]] = {"key": ("caller",), "day": ("start",)}
 _PRICES_OF_THE_BOX = "the box's own tokens have no price: [engine] gpu_hour_usd, or watts and kwh_usd, set one"
 
 
@@ -128,7 +127,7 @@ class Amounts:
         self._text = tally.baseline.text if tally.baseline is not None else None
         self.all, self.local, self.against = HourSum(), HourSum(), HourSum()
 
-    def add(self, row: SumRow) -> None:
+    def add(self, row: SumRow[Any]) -> None:
         self.all.merge(row.sums)
         if row.local:
             self.local.merge(row.sums)
@@ -174,20 +173,23 @@ def cost_report(path: Path, by: str, days: Days, tally: Tally, names: Mapping[st
     """by: one of `GROUPINGS`. names: of keys, by id. All zeros without a file; raises sqlite3.Error for an unreadable one."""
     zone = tally.zone
     since, until = midnight(days.first, zone), midnight(days.last + timedelta(days=1), zone)
+    dated, day_of = by in ("target", "day"), day_names(zone)
     groups: dict[str, Amounts] = {}
     total = Amounts(tally)
-    reliability: Mapping[str, tuple[TargetDay, ...]] = {}
+    reliability: dict[str, tuple[TargetDay, ...]] = {}
+
+    def group(start: int, name: str, reason: str) -> tuple[str, str]:
+        return "" if by == "day" else name, day_of(start) if dated else ""
+
     if path.exists():
         with reading(path) as db:
-            for row in sums_of(db, since, until, _FIELDS.get(by, (by,))):
-                name = _day(row.names[0], zone) if by == "day" else str(row.names[0])
-                groups.setdefault(name, Amounts(tally)).add(row)
-                total.add(row)
+            found = sums_of(db, since, until, "route" if by == "day" else by, group)
             if by == "target":
-                reliability = _reliability(db, since, until, zone)
-                groups = {
-                    target: Amounts(tally) for target in reliability
-                } | groups  # one may only have had its breaker open
+                reliability = _reliability(found, opened_of(db, since, until), day_of)
+                groups = {target: Amounts(tally) for target in reliability}  # one may only have had its breaker open
+            for row in found:
+                groups.setdefault(row.group[1] if by == "day" else row.group[0], Amounts(tally)).add(row)
+                total.add(row)
     shown = (lambda id: names.get(id, id) or "no key") if by == "key" else str
     rows = [
         group.row(shown(name), name if by == "key" else "", reliability.get(name, ())) for name, group in groups.items()
@@ -206,24 +208,27 @@ def cost_report(path: Path, by: str, days: Days, tally: Tally, names: Mapping[st
     )
 
 
-def _day(start: object, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(float(str(start)), zone).date().isoformat()
+def day_names(zone: tzinfo) -> Callable[[int], str]:
+    """The day of the zone, ISO 8601, in which an hour begins."""
+    return cache(lambda start: datetime.fromtimestamp(start, zone).date().isoformat())
 
 
-def _reliability(db: sqlite3.Connection, since: float, until: float, zone: tzinfo) -> dict[str, tuple[TargetDay, ...]]:
-    """The days of each target, oldest first."""
+def _reliability(
+    found: Iterable[SumRow[tuple[str, str]]], opened: Iterable[tuple[int, str, float]], day_of: Callable[[int], str]
+) -> dict[str, tuple[TargetDay, ...]]:
+    """The days of each target, oldest first. found: by target and day."""
     sums: dict[tuple[str, str], HourSum] = {}
-    opened: dict[tuple[str, str], float] = {}
-    for row in sums_of(db, since, until, ("start", "target")):
-        sums.setdefault((str(row.names[1]), _day(row.names[0], zone)), HourSum()).merge(row.sums)
-    for start, target, seconds in opened_of(db, since, until):
-        key = target, _day(start, zone)
-        opened[key] = opened.get(key, 0.0) + seconds
-    found: dict[str, tuple[TargetDay, ...]] = {}
-    for target, day in sorted({*sums, *opened}):
-        made = target_day(day, sums.get((target, day), HourSum()), opened.get((target, day), 0.0))
-        found[target] = (*found.get(target, ()), made)
-    return found
+    seconds: dict[tuple[str, str], float] = {}
+    for row in found:
+        sums.setdefault(row.group, HourSum()).merge(row.sums)
+    for start, target, open_s in opened:
+        key = target, day_of(start)
+        seconds[key] = seconds.get(key, 0.0) + open_s
+    days: dict[str, tuple[TargetDay, ...]] = {}
+    for target, day in sorted({*sums, *seconds}):
+        made = target_day(day, sums.get((target, day), HourSum()), seconds.get((target, day), 0.0))
+        days[target] = (*days.get(target, ()), made)
+    return days
 
 
 def target_day(day: str, found: HourSum, open_s: float) -> TargetDay:

@@ -166,7 +166,7 @@ class Database:
 
         A decision that is there already counts no second time. opened: seconds that breakers were open, by hour and label.
         """
-        rows: list[tuple[Decision, int, bytes]] = []
+        rows: dict[int, tuple[Decision, bytes]] = {}
         faults: list[Exception] = []
         for decision in decisions:
             try:
@@ -174,19 +174,20 @@ class Database:
             except (*_UNREADABLE, OverflowError) as fault:
                 faults.append(fault)
             else:
-                rows.append((decision, number or 0, body))
+                rows[number or 0] = decision, body
         sums: dict[SumKey, HourSum] = {}
-        indexed = []
         with self._transaction():
-            for decision, number, body in rows:
-                kind = (decision.target, decision.reason, decision.status, decision.caller)
-                made = self._db.execute(
-                    "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?)", (number, *kind[:3], body)
-                )
-                if made.rowcount:
-                    indexed.append((number, kind))
-                    tally.add(sums, decision)
-            self._kinds.add(indexed)
+            marks = ", ".join("?" * len(rows))
+            for (known,) in self._db.execute(f"SELECT number FROM decisions WHERE number IN ({marks})", tuple(rows)):
+                del rows[known]
+            kinds_of = [
+                (number, (each.target, each.reason, each.status, each.caller)) for number, (each, _) in rows.items()
+            ]
+            written = [(number, *kind[:3], rows[number][1]) for number, kind in kinds_of]
+            self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", written)
+            for decision, _ in rows.values():
+                tally.add(sums, decision)
+            self._kinds.add(kinds_of)
             self._sums.add(sums, opened)
         return faults
 

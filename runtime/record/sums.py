@@ -27,7 +27,7 @@ from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL
 from runtime.contract.usage import Usage
 from runtime.record.counters import BUCKETS_S, NONE
-from runtime.record.decisions import CANCELLED, OK, Decision, Exchange
+from runtime.record.decisions import CANCELLED, OK, QUALITY, Decision, Exchange
 
 HOUR_S = 3600
 _FAR_S = 8e9
@@ -210,8 +210,8 @@ def has_tokens(exchange: Exchange) -> bool:
 
 
 def comparable(decision: Decision) -> bool:
-    """True for requests that a baseline would have answered too: answered ones, asked by a client."""
-    return decision.target is not None and decision.status < _ERROR
+    """True for requests that a baseline would have answered too: answered ones, asked by a client and not by an evaluation."""
+    return decision.target is not None and decision.status < _ERROR and decision.origin != QUALITY
 
 
 def route_of(decision: Decision, context_tokens: int) -> str:

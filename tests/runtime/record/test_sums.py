@@ -65,11 +65,12 @@ asked = st.tuples(
 )
 
 
-def total(path: Path, *by: str) -> dict[tuple[str | int, ...], HourSum]:
-    found: dict[tuple[str | int, ...], HourSum] = {}
+def total(path: Path, sort: str = "route") -> dict[str, HourSum]:
+    """The sums of all hours by name; of routes under "" as one."""
+    found: dict[str, HourSum] = {}
     with reading(path) as db:
-        for row in sums_of(db, *EVERYTHING, by):
-            found.setdefault(row.names, HourSum()).merge(row.sums)
+        for row in sums_of(db, *EVERYTHING, sort, lambda start, name, reason: "" if sort == "route" else name):
+            found.setdefault(row.group, HourSum()).merge(row.sums)
     return found
 
 
@@ -88,8 +89,8 @@ def test_the_sums_equal_the_sum_over_the_records(
     kept = database.read_many(path, Query(1000), lambda fault: pytest.fail(str(fault)))
     every = [each for decision in kept for each in decision.attempts]
     for target, found in total(path, "target").items():
-        own = [each for each in every if each.target == target[0]]
-        answered = [each for each in kept if (each.target or "none") == target[0]]
+        own = [each for each in every if each.target == target]
+        answered = [each for each in kept if (each.target or "none") == target]
         assert found.cost == sum(round((each.cost_usd or 0.0) * 1e6) for each in own)
         assert (found.prompt, found.completion) == (
             sum(each.prompt_tokens for each in own),
@@ -102,9 +103,9 @@ def test_the_sums_equal_the_sum_over_the_records(
             for decision in answered
         )
         assert sum(found.first_tokens) == sum(each.ttft_ms is not None for each in answered)
-    whole = total(path).get((), HourSum())
+    whole = total(path).get("", HourSum())
     assert whole.requests == len(kept) and whole.cost == sum(round((each.cost_usd or 0) * 1e6) for each in every)
-    assert {key[0]: each.requests for key, each in total(path, "caller").items() if each.requests} == {
+    assert {key: each.requests for key, each in total(path, "key").items() if each.requests} == {
         caller: n for caller in ("", "key_a") if (n := sum(each.caller == caller for each in kept))
     }
 
@@ -131,14 +132,22 @@ def test_the_baseline_prices_the_answers_and_compares_those_whose_cost_is_known(
     tally = Tally(baseline=PriceBaseline("claude", "anthropic/c", BASELINE_PRICE))
     failed = msgspec.structs.replace(PAID, outcome="down", cost_usd=0.0005)
     saved(tmp_path / "d", [answered(1, failed, PAID), answered(2, FREE), answered(3, PAID, status=499)], tally)
-    found = total(tmp_path / "d")[()]
+    found = total(tmp_path / "d")[""]
     there = 600 * 3 + 400 * 0.3 + 100 * 15
     assert (found.measured, found.baseline) == (2, round(there) + 1000 * 3 + 100 * 15)
     assert (found.compared, found.compared_baseline, found.compared_cost) == (1, round(there), 1500)
     assert (found.requests, found.unpriced, found.cost) == (3, 1, 2500)
     own = msgspec.structs.replace(PAID, target="anthropic/c", cost_usd=0.007)
     saved(tmp_path / "own", [answered(1, own)], tally)
-    assert total(tmp_path / "own")[()].compared_baseline == 7000, "an answer of the baseline's own costs what it cost"
+    assert total(tmp_path / "own")[""].compared_baseline == 7000, "an answer of the baseline's own costs what it cost"
+
+
+def test_what_an_evaluation_asked_costs_and_saves_nothing(tmp_path: Path) -> None:
+    """Its dollars are counted; no baseline is held against it."""
+    tally = Tally(baseline=PriceBaseline("claude", "anthropic/c", BASELINE_PRICE))
+    saved(tmp_path / "d", [answered(1, PAID, origin="quality")], tally)
+    found = total(tmp_path / "d")[""]
+    assert (found.cost, found.measured, found.compared) == (1000, 0, 0)
 
 
 def test_failovers_and_faults_count_with_the_target_that_failed(tmp_path: Path) -> None:
@@ -147,7 +156,7 @@ def test_failovers_and_faults_count_with_the_target_that_failed(tmp_path: Path) 
     rejected = Exchange("anthropic/c", "api", 0.0, 1.0, outcome="rejected", status=400)
     saved(tmp_path / "d", [answered(1, busy, busy, PAID), answered(2, rejected)], Tally(), anthropic=7.5)
     found = total(tmp_path / "d", "target")
-    claude, openai = found["anthropic/c",], found["openai/x",]
+    claude, openai = found["anthropic/c"], found["openai/x"]
     assert (claude.attempts, claude.faults, claude.failovers, claude.rate_limited) == (3, 2, 1, 2)
     assert (openai.succeeded, openai.failovers, openai.requests) == (1, 0, 1)
     with reading(tmp_path / "d") as db:
@@ -217,14 +226,16 @@ def test_names_without_end_are_added_up_as_other(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "d", isolation_level=None)
     for statement in sums_table.SCHEMA:
         db.execute(statement)
-    table = SumsTable(db, 1 << 24, most_an_hour=10)
+    table = SumsTable(db, 1 << 24, most_names=10)
     db.execute("BEGIN")
     for batch in range(20):
         keys = [SumKey(3600, f"local/{n}", f"m{batch}-{n}", f"c{n}", "default", "default", "") for n in range(20)]
         table.add({key: HourSum(requests=1) for key in keys}, {})
-    assert db.execute("SELECT count(*), sum(requests_n) FROM sums").fetchone()[1] == 400
-    assert db.execute("SELECT count(*) FROM sums").fetchone()[0] <= 21
-    assert ("local/other", "other") in db.execute("SELECT target, model FROM sums").fetchall()
+    for sort, most in (("target", 11), ("model", 11), ("key", 11), ("route", 1)):
+        sql = "SELECT count(*), sum(requests_n), max(name) FROM hourly_sums WHERE sort = ?"
+        rows, requests, last = db.execute(sql, (sort,)).fetchone()
+        assert requests == 400 and rows <= most, "no amount is lost"
+        assert last == {"target": "local/other", "model": "other", "key": "other", "route": "default"}[sort]
     assert table.forget(3600 + 399 * 86_400.0) == 0 and table.forget(3601 + 400 * 86_400.0) > 0
     db.close()
 
@@ -249,7 +260,7 @@ def test_a_file_of_the_first_layout_is_indexed_and_added_up(tmp_path: Path) -> N
     db.close()
     for _ in range(2):
         Database(path, max_bytes=1 << 24, tally=Tally()).close()
-        found = total(path)[()]
+        found = total(path)[""]
         assert (found.requests, found.cost) == (9, 6000)
         read = database.read_many(
             path, Query(target="openai/x", caller="key_b", statuses=(200, 299)), lambda fault: None
@@ -267,7 +278,7 @@ def test_removed_records_leave_the_index_and_stay_in_the_sums(tmp_path: Path) ->
     with reading(tmp_path / "d") as db:
         assert db.execute("SELECT count(*) FROM rows_of_kinds").fetchone() == (1,)
         assert db.execute("SELECT target FROM kinds").fetchall() == [("openai/x",)]
-    assert total(tmp_path / "d")[()].requests == 2
+    assert total(tmp_path / "d")[""].requests == 2
 
 
 _WRITER = """
@@ -300,7 +311,7 @@ def test_a_killed_process_leaves_sums_and_records_that_agree(tmp_path: Path) -> 
             seen = seen_records(path)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
-        whole = total(path)[()]
+        whole = total(path)[""]
         records = seen_records(path)
         assert records >= wanted
         assert (whole.requests, whole.cost, whole.prompt) == (records, 3 * records, 10 * records), kills
