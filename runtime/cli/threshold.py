@@ -36,10 +36,11 @@ from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.names import AUTO
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.plan import Plan, RoutingPolicy
+from runtime.server.pages.settings import write
 from runtime.settings import Loaded, SettingsError
 from runtime.settings.commented import toml
 from runtime.settings.environment import state_dir
-from runtime.settings.rewrite import rewritten
+from runtime.settings.splice import KeyChange, SettingsChange, edited
 
 _VARIABLE = "HEARTH_ESCALATION__COMPLEXITY"
 
@@ -146,19 +147,14 @@ def _write(proposed: Proposal, loaded: Loaded, env: Mapping[str, str]) -> Path:
         raise CommandError(f"{_VARIABLE} is set and goes before the file: nothing was written", Exit.USAGE)
     if loaded.file is None:
         raise CommandError("there is no settings file to write to: hearth config init makes one", Exit.USAGE)
-    file = loaded.file.resolve()
+    change = SettingsChange(set=(KeyChange(("escalation", "complexity"), proposed.complexity),))
     try:
-        text = file.read_bytes().decode()
-        draft = file.with_name(f".{file.name}.new")
-        draft.write_bytes(rewritten(text, "escalation", "complexity", proposed.complexity).encode())
-        draft.chmod(file.stat().st_mode & 0o7777)
-        draft.replace(file)
+        write(loaded.file, edited(loaded.file.read_bytes().decode(), change))
     except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+        raise CommandError(f"{loaded.file} cannot be written: {error.strerror}") from error
     except ValueError as error:
-        raise CommandError(
-            f"{loaded.file}: {error}; write it yourself: complexity = {toml(proposed.complexity)}"
-        ) from error
+        words = f"{loaded.file}: {error}; write it yourself: complexity = {toml(proposed.complexity)}"
+        raise CommandError(words) from error
     return loaded.file
 
 

@@ -8,6 +8,7 @@ that a crash leaves records after the head and never a head after the records. W
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -83,6 +84,7 @@ class AuditLog:
         keep_days: float = 0,
     ) -> None:
         self.folder = folder
+        self._head = folder / f"{HEAD}.new", folder / HEAD
         self.waiting: deque[Any] = deque()
         self.lost = 0
         self.trouble: str | None = None
@@ -179,9 +181,14 @@ class AuditLog:
         about = os.fstat(self._file)
         marks = FileMarks(about.st_ino, about.st_mtime_ns, about.st_ctime_ns)
         head = AuditHead(n, last, moment.at, self._path.name, marks)
-        fresh = self.folder / f"{HEAD}.new"
-        fresh.write_bytes(msgspec.json.encode(signed(head, self._key)))
-        fresh.replace(self.folder / HEAD)
+        content, (fresh, place) = signed(head, self._key), self._head
+        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            if os.write(file, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(file)
+        fresh.replace(place)
 
     def _open(self) -> None:
         """Finds the end of the chain, and notes what happened to it since the last run."""

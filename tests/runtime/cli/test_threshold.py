@@ -100,7 +100,7 @@ def test_a_written_threshold_is_in_the_file(config: Path, capsys: pytest.Capture
     config.chmod(0o640)
     assert said("calibrate", "--cloud-share", "0.4", "--write", "--json")[0] == Exit.OK
     found = json.loads(capsys.readouterr().out)
-    assert config.read_text() == CONFIG.replace("0.5", str(found["complexity"]))
+    assert config.read_text() == CONFIG.replace("0.5 ", f"{found['complexity']} ")
     assert config.stat().st_mode & 0o777 == 0o640 and found["written"] == str(config)
     assert said("calibrate", "--cloud-share", "0.4", "--json")[0] == Exit.OK
     assert json.loads(capsys.readouterr().out)["now"]["share"] == pytest.approx(0.4, abs=0.03)
@@ -141,9 +141,12 @@ def test_faults_say_what_to_do(config: Path, monkeypatch: pytest.MonkeyPatch) ->
     code, _, err = said("calibrate", "--cloud-share", "0.2", "--write")
     assert code == Exit.USAGE and "goes before the file" in err
     monkeypatch.delenv("HEARTH_ESCALATION__COMPLEXITY")
-    config.write_text(CONFIG.partition("[escalation]")[0] + "[escalation.complexity]\ndefault = 0.5\n")
+    config.unlink()
+    monkeypatch.setenv("HEARTH_TARGETS", '{"claude": {"provider": "anthropic", "model": "claude-sonnet-5-5"}}')
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "x")
     code, _, err = said("calibrate", "--cloud-share", "0.2", "--write")
-    assert code == Exit.FAILED and "in a form that is not changed here; write it yourself: complexity = " in err
+    assert code == Exit.USAGE and "there is no settings file to write to" in err
+    monkeypatch.delenv("HEARTH_TARGETS")
     config.write_text("")
     code, _, err = said("calibrate", "--cloud-share", "0.2")
     assert code == Exit.SETTINGS and "no target is configured" in err

@@ -239,6 +239,26 @@ def test_a_disk_that_refuses_a_write_leaves_no_half_record(machine: Machine, mon
     assert (found.intact, found.findings) == (True, ())
 
 
+def test_a_head_that_is_cut_never_takes_the_place_of_a_whole_one(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes the records and a part of the head: the old head stays, and the next write makes a new one."""
+    machine.write(1)
+    real, cuts = os.write, [True]
+
+    def write(file: int, data: bytes) -> int:
+        if bytes(data[:5]) == b'{"n":' and b'"segment"' in bytes(data) and cuts:
+            cuts.clear()
+            return real(file, bytes(data)[:20])
+        return real(file, data)
+
+    monkeypatch.setattr("runtime.trust.audit.log.os.write", write)
+    machine.write(2)
+    found = machine.verdict()
+    assert not cuts and found.intact and found.head == found.last
+    assert any("No space left" in each for each in machine.notices)
+
+
 def test_segments_follow_each_other_and_are_retired(machine: Machine) -> None:
     """The chain goes on over them; the oldest are removed once a record says so."""
     machine.write(6, segment_bytes=500)
