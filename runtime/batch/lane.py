@@ -40,6 +40,7 @@ from runtime.life.collected import Collected
 from runtime.life.desk import Desk
 from runtime.life.life import live
 from runtime.routing.facts.hints import MEMBER
+from runtime.routing.plan.refusals import BUDGET_EXCEEDED
 from runtime.settings import BatchSettings
 from runtime.trust.caller import Caller, Scope
 from runtime.wire.api_error import ApiError
@@ -54,6 +55,7 @@ _HEADERS = {"x-hearth-priority": "batch"}
 _NOT_HERE = ("stream", "previous_response_id", "conversation")
 _PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE_S = 30.0
+_LONGEST_HOLD_S = 60.0
 _log = logging.getLogger("hearth.batch")
 
 DialectFor = Callable[[RawBody], Dialect]
@@ -92,6 +94,7 @@ class BatchLane:
         self._taken: set[tuple[str, int]] = set()  # lines under way
         self._tries: dict[tuple[str, int], int] = {}  # of lines that failed and run again
         self._ahead: dict[str, deque[BatchLine]] = {}
+        self._held: dict[str, float] = {}  # batches that wait for the next period of a budget, until then; monotonic
         self._swept_at = 0.0
 
     def wake(self) -> None:
@@ -140,7 +143,8 @@ class BatchLane:
             elif batch.counts.left == 0:
                 await self._store.call(partial(_finalize, batch.id, now))
                 self._wake.set()
-            else:
+            elif self._held.get(batch.id, 0.0) <= self._desk.clock():
+                self._held.pop(batch.id, None)
                 ready.append(batch)
         await self._fill(ready)
         return bool(batches)
@@ -148,6 +152,7 @@ class BatchLane:
     async def _close(self, batch: Batch, now: int) -> None:
         """Of an expired or cancelled batch: what runs may end, then the rest gets its end."""
         self._ahead.pop(batch.id, None)
+        self._held.pop(batch.id, None)
         if any(id == batch.id for id, _ in self._taken):
             return
         outcome: LineOutcome = "canceled" if batch.status == "cancelling" else "expired"
@@ -218,6 +223,10 @@ class BatchLane:
             error = refused
         if error is None:
             return LineResult(line.number, line.custom_id, "succeeded", 200, id, sink.body), 0.0
+        if error.code == BUDGET_EXCEEDED and error.retry_after is not None:
+            # Its other lines would be refused as well: all of them wait, and are tried again now and then.
+            self._held[batch.id] = self._desk.clock() + min(error.retry_after, _LONGEST_HOLD_S)
+            return None, 0.0
         tries = self._tries.get((batch.id, line.number), 0)
         if error.status in _PASSING and (
             not asked or error.status == HTTPStatus.TOO_MANY_REQUESTS or tries + 1 < _TRIES

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
+from runtime.money.budget import ALL, KEY, BudgetLedger, SpendingLimits
 from runtime.money.spent_file import SpentFile
 from runtime.settings import Settings
+from runtime.trust.caller import Caller
 
 
 def budget_of(
@@ -30,6 +31,8 @@ def budget_of(
         notice(f"clouds may cost ${limit:g} a day together; [budget] daily_usd changes that")
     made = BudgetLedger(SpentFile(file), {}, settings.budget.timezone, time.time, spent)
     put_in_force(made, settings)
+    if settings.targets:
+        made.measure()
     return made
 
 
@@ -42,12 +45,17 @@ def dollars_of(budget: BudgetLedger) -> dict[tuple[str, str, str], float]:
     return found
 
 
-def put_in_force(budget: BudgetLedger, settings: Settings) -> None:
-    """Takes other limits over; what is spent and reserved stays."""
+def put_in_force(budget: BudgetLedger, settings: Settings, callers: Iterable[Caller] = ()) -> None:
+    """Takes other limits over, those of keys too; what is spent and reserved stays."""
     wanted = settings.budget
     targets = {
         name: SpendingLimits(each.daily_usd) for name, each in settings.targets.items() if each.daily_usd is not None
     }
-    budget.limits = {ALL: SpendingLimits(wanted.daily_usd, wanted.monthly_usd), **targets}
+    keys = {
+        f"{KEY}{each.id}": SpendingLimits(each.daily_usd, each.monthly_usd)
+        for each in callers
+        if each.daily_usd is not None or each.monthly_usd is not None
+    }
+    budget.limits = {ALL: SpendingLimits(wanted.daily_usd, wanted.monthly_usd), **targets, **keys}
     budget.zone = ZoneInfo(wanted.timezone)
     budget.when_spent = wanted.when_spent

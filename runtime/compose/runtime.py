@@ -208,6 +208,7 @@ class Runtime:
     def _bind_keys(self) -> None:
         """The keys' limits hold for batches too. Answers are counted only where a key has a limit on its tokens."""
         self.lane.owner = self.app.policy.keys.owner
+        put_in_force(self.budget, self.settings, self.app.policy.keys.owners)
         others = tuple(each for each in self.desk.settled if each != self._count)
         self.desk.settled = (*others, self._count) if self.app.policy.keys.counted else others
 
@@ -226,7 +227,6 @@ class Runtime:
         )
         self.guard.certified = certificates(settings)
         self.fleet.reload(callable_clouds, settings.escalation)
-        put_in_force(self.budget, settings)
         self.store.tally = tally_of(settings, known)
         self.desk.planner.policy = decides
         self.desk.dispatcher.retries = settings.retries

@@ -125,6 +125,7 @@ def policy(
         settings.routes,
         directory,
         batch_leaves=settings.batch.escalate,
+        when_spent=settings.budget.when_spent,
         marks=tuple([mark(rule.when) for rule in settings.rules]),
         limits=limits_of(settings.escalation),
     )

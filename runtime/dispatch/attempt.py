@@ -41,6 +41,7 @@ from runtime.routing.confidence import EarlyLook
 from runtime.routing.plan.waiting import LateMove
 from runtime.wire.raw_body import BadBody
 
+_CORRECTION = 200  # tokens of the words on what is wrong with an answer
 _BROKEN = "internal_error"  # the outcome of an exchange that a fault of this program ended
 
 
@@ -128,7 +129,7 @@ class Attempt:
         else:
             failure = await self._exchange(asked)
             meter = asked.meter
-            if isinstance(meter, CheckedMeter) and meter.violation is not None:
+            if isinstance(meter, CheckedMeter) and meter.violation is not None and self._pays_again(meter.tokens):
                 # The one more request: the answer given back with what is wrong with it.
                 better = repair(meter.request, meter.text, meter.violation)
                 again = translated(self._job, self._target, self._turn.backend.codec, better)
@@ -136,6 +137,13 @@ class Attempt:
             return failure
         self._book(started, failure.kind, failure)
         return failure
+
+    def _pays_again(self, tokens: int) -> bool:
+        """True if the budget has room for one more exchange, whose prompt holds so many tokens of an answer too."""
+        room, fleet = self._turn.room, self._run.fleet
+        if room is None or fleet.budget is None:
+            return True
+        return fleet.budget.grow(room, fleet.expected_micro(self._turn.target, self._job.facts, tokens + _CORRECTION))
 
     async def _translated(self, *, look: bool) -> Asked:
         """The call in the target's wire. Raises Unsupported, BadBody; HopError, TimeoutError while media are settled."""
@@ -383,6 +391,7 @@ class Attempt:
                 price_date=target.price.date or None if target.price else None,
             )
         )
+        self._turn.booked.append(self._run.outcome.exchanges[-1])
 
 
 def _looked(look: EarlyLook, early: EarlyTokens, meter: Meter, ended: bool) -> Ruling:

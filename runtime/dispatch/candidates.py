@@ -35,7 +35,6 @@ from runtime.dispatch.quotes import unquoting
 from runtime.dispatch.verdict import Standing, Step
 from runtime.fleet.fleet import LiveFleet
 from runtime.money.budget import Shortfall
-from runtime.money.estimate import answer_tokens, dearest, expected_micro
 from runtime.record.decisions import OK
 from runtime.routing.plan.plan import NO_TARGET, Plan
 from runtime.settings import Retries
@@ -176,26 +175,27 @@ class Candidates(msgspec.Struct, eq=False):
     ) -> Failure | None:
         """`_claimed`, once the budget has room for it, and settled on the true cost of its exchanges however it ends."""
         run, target = self._run, turn.target
-        budget, facts, exchanges = run.fleet.budget, run.job.facts, run.outcome.exchanges
+        budget, facts = run.fleet.budget, run.job.facts
         if budget is None or target.on_box:
             return await self._claimed(turn, lane, job, before)
-        price = target.price or dearest(each.target.price for each in run.fleet.clouds.backends.values())
-        prompt = facts.prompt_tokens + (before.tokens if before is not None else 0)
-        likely = answer_tokens(target, facts.max_tokens, budget.answers) * facts.n
-        micro, booked = expected_micro(price, prompt, likely), len(exchanges)
+        micro, booked = (
+            run.fleet.expected_micro(target, facts, before.tokens if before is not None else 0),
+            len(turn.booked),
+        )
         failure: Failure | None
         within = run.job.deadline - run.effects.clock()
         if budget.when_spent == "local" and any(each.target.local for each in run.plan.candidates):
             within *= _WAITED_FOR_ROOM
-        async with budget.reserved(micro, budget.scopes(target.name, ""), within) as room:
+        async with budget.reserved(micro, budget.scopes(target.name, run.job.caller), within) as room:
             if isinstance(room, Shortfall):
                 return unpaid(room, budget.when_spent)
+            turn.room = room
             try:
                 failure = await self._claimed(turn, lane, job, before)
             finally:
-                # A hedge books its exchanges in the same list, under another target.
-                own = [each for each in exchanges[booked:] if each.target == target.label]
-                room.settle(sum(charged(each, price, prompt) for each in own))
+                turn.room, price = None, run.fleet.price_of(target)
+                own, prompt = turn.booked[booked:], facts.prompt_tokens if micro else 0
+                room.settle(sum([charged(each, price, prompt) for each in own]))
                 for each in own:
                     if each.outcome == OK:
                         budget.answers.learn(each.target, each.completion_tokens // facts.n)

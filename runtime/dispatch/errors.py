@@ -19,10 +19,11 @@ def of_refusal(refusal: PlanRefusal) -> ApiError:
     return ApiError(refusal.status, refusal.message, refusal.code, retry_after=refusal.retry_after)
 
 
-def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinned: bool) -> ApiError:
+def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinned: bool, spent: str = "") -> ApiError:
     """The error of an outcome that failed, for a client of `dialect`.
 
     busy_for_s: an estimate of when the engine has room again. pinned: no other target could have been asked.
+    spent: why the budget kept the request from those that would have been asked, "" if it did not.
     """
     failed = outcome.failed or ([(outcome.target, outcome.failure)] if outcome.target and outcome.failure else [])
     if all(failure.kind is Kind.FORBIDDEN for _, failure in failed):
@@ -32,9 +33,9 @@ def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinn
     failure = failed[-1][1]
     if outcome.timed_out:
         return ApiError(504, f"no answer within the deadline: {names(failed)}", "deadline_exceeded")
-    spent = [failure for _, failure in failed if failure.kind is Kind.SPENT]
-    if spent and all(target.local or failure.kind is Kind.SPENT for target, failure in failed):
-        return ApiError(402, names(failed), BUDGET_EXCEEDED, retry_after=spent[-1].retry_after)
+    unpaid = [failure for _, failure in failed if failure.kind is Kind.SPENT]
+    if unpaid and all(target.local or failure.kind is Kind.SPENT for target, failure in failed):
+        return ApiError(402, names(failed), BUDGET_EXCEEDED, retry_after=unpaid[-1].retry_after)
     if told := _callers_own(failed, dialect) or (_pinned(failed, dialect) if pinned else None):
         return told
     kinds = {failure.kind for _, failure in failed}
@@ -42,6 +43,8 @@ def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinn
         waits = [failure.retry_after for _, failure in failed if failure.retry_after is not None]
         wait = min(waits) if waits else busy_for_s or _BUSY_AGAIN_S
         return ApiError(429, f"busy, and nowhere else to go: {names(failed)}", "queue_full", retry_after=wait)
+    if spent:
+        return ApiError(402, f"{spent}; {names(failed)}", BUDGET_EXCEEDED, retry_after=_wait(failed))
     if all(tried.local for tried, _ in failed) and kinds <= {Kind.DOWN}:
         return ApiError(503, f"the engine is not up: {failure.message}", "engine_not_ready", retry_after=_wait(failed))
     return ApiError(502, f"every candidate failed: {names(failed)}", "all_candidates_failed")

@@ -24,6 +24,7 @@ from runtime.dialects.meter import Meter
 from runtime.dialects.seam import Dialect
 from runtime.fleet.fleet import LiveFleet
 from runtime.media.fetching import Fetching
+from runtime.money.budget import Reservation
 from runtime.record.decisions import Exchange
 from runtime.record.traces.context import TraceIds
 from runtime.routing.confidence import EarlyLook
@@ -37,7 +38,7 @@ from runtime.wire.raw_body import RawBody
 class Job(msgspec.Struct, frozen=True):
     """One request. `arrived` and `deadline` are seconds on the monotonic clock.
 
-    headers: the client's, lower-case names. whole: the answer is held back until it is complete.
+    headers: the client's, lower-case names. whole: the answer is held back until it is complete. caller: the key's id.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Job(msgspec.Struct, frozen=True):
     arrived: float
     deadline: float
     whole: bool = False
+    caller: str = ""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -136,7 +138,7 @@ class Turn(msgspec.Struct, eq=False):
     """One candidate's turn: its backend, taken when the plan stood, and what the turn has cost so far.
 
     meter: the reader of its latest answer with content. look: the condition on its early confidence; None: there is none.
-    move: the second look at it while it waits.
+    move: the second look at it while it waits. booked: its exchanges. room: what the budget keeps free for its attempt.
     """
 
     backend: Backend
@@ -147,6 +149,8 @@ class Turn(msgspec.Struct, eq=False):
     meter: Meter | None = None
     look: EarlyLook | None = None
     move: LateMove | None = None
+    booked: list[Exchange] = []
+    room: Reservation | None = None
 
 
 def names(failed: Sequence[tuple[Target, Failure]]) -> str:

@@ -10,11 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from runtime.contract.backend import Backend, Lane
 from runtime.contract.engine import Engine, EngineSpeed, ReplicaState
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.prices import Price
 from runtime.contract.targets import Target
+from runtime.dialects.anthropic_messages.counting import NAME as COUNTING
 from runtime.fleet.breaker import Breaker, BreakerState
 from runtime.fleet.claim import Claim
 from runtime.fleet.lanes import LaneLoad, Lanes
@@ -22,6 +25,7 @@ from runtime.load.cloud_share import CloudShare
 from runtime.load.ledger import Ledger
 from runtime.load.shares import Shares
 from runtime.money.budget import BudgetLedger
+from runtime.money.estimate import answer_tokens, dearest, expected_micro
 from runtime.money.prefixes import PrefixLedger
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.demotion import NO_DEMOTIONS
@@ -30,6 +34,7 @@ from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.settings import Escalation
 
 _COMING = frozenset({ReplicaState.STARTING, ReplicaState.BACKING_OFF, ReplicaState.STOPPING})
+_LONG = 65_536  # tokens of an answer without a limit, where a quick bound will do
 MOST_LENT = 256  # models that no setting names, kept with their breakers
 
 
@@ -78,6 +83,8 @@ class LiveFleet:
         self._most_lent = most_lent
         self._lent: OrderedDict[str, Backend] = OrderedDict()
         self._breakers: dict[str, Breaker] = {}
+        self._dearest = 0.0
+        self._measure_prices()
 
     def reload(self, clouds: Clouds, escalation: Escalation) -> None:
         """Takes other settings over. Requests under way keep the backends they took; targets that stay keep their breakers."""
@@ -90,6 +97,12 @@ class LiveFleet:
         if (share.wanted, share.thresholds) != (self.cloud_share.wanted, self.cloud_share.thresholds):
             self.cloud_share = share
         self._breakers = {name: breaker for name, breaker in self._breakers.items() if name in clouds.backends}
+        self._measure_prices()
+
+    def _measure_prices(self) -> None:
+        """Micro-dollars of a token of prompt and one of answer at the dearest target."""
+        every = [self.price_of(each.target) for each in self.clouds.backends.values()]
+        self._dearest = max([expected_micro(price, 10**6, 10**6) / 10**6 for price in every], default=0.0)
 
     # Pictures
 
@@ -105,6 +118,11 @@ class LiveFleet:
             states[name] = TargetState(target, available=False, why=why, absent=True)
         if lent is not None and lent.target not in states and self.clouds.lend is not None:
             states[lent.target] = self._state(self._borrowed(lent, look=look), now)
+        if (budget := self.budget) is not None and states:
+            # A quick bound: what a request may cost at most is seldom near what is left.
+            most = (facts.prompt_tokens + (facts.max_tokens or _LONG)) * facts.n * self._dearest
+            if most > budget.room or lent is not None or (caller and budget.keyed):
+                self._without_room(budget, states, facts, caller)
         session = self.prefixes.session(facts.session, now) if facts.continued and facts.session else None
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
@@ -120,6 +138,30 @@ class LiveFleet:
             share=self.shares.room(caller) if caller else 0.0,
         )
         return Fleet(local, states, session, self.cloud_share.shift, self.demoted)
+
+    def _without_room(self, budget: BudgetLedger, states: dict[str, TargetState], facts: Facts, caller: str) -> None:
+        """Marks the targets for which a budget has no room."""
+        budget.measure()
+        for name, state in states.items():
+            if state.absent:
+                continue
+            micro = self.expected_micro(state.target, facts)
+            short = budget.shortfall(budget.scopes(name, caller), micro)
+            if short is not None and short.wait_s is None:
+                states[name] = structs.replace(state, available=False, why=short.words)
+            elif short is not None:
+                states[name] = structs.replace(state, spent=short.words, renews_s=short.wait_s)
+
+    def price_of(self, target: Target) -> Price:
+        """Its own, or the dearest known."""
+        return target.price or dearest(each.target.price for each in self.clouds.backends.values())
+
+    def expected_micro(self, target: Target, facts: Facts, more: int = 0) -> int:
+        """The most that an attempt is expected to cost; counts are free. more: tokens of its prompt beside the request's."""
+        if self.budget is None or facts.dialect == COUNTING:
+            return 0
+        likely = answer_tokens(target, facts.max_tokens, self.budget.answers) * facts.n
+        return expected_micro(self.price_of(target), facts.prompt_tokens + more, likely)
 
     def ttft_s(self, name: str) -> float | None:
         """A configured target's time to a first token, as a decision sees it."""

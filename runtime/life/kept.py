@@ -43,7 +43,8 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     matched and of those that did not: of each that demands something, and of the others up to the first that places it.
     order, reason, code: what was decided, by names; first: the label of the first candidate. session: the conversation it
     continued. ttft_s: times to a first token of the targets, where they were weighed. shift: of the complexity thresholds, by
-    `cloud_share`. demoted: for its task, by name in the picture.
+    `cloud_share`. demoted: for its task, by name in the picture. spent: targets whose
+    budget had no room, with seconds until its period ends.
     """
 
     facts: Facts
@@ -64,6 +65,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     ttft_s: Mapping[str, float] = {}
     shift: float = 0.0
     demoted: Mapping[str, DemotedFor] = {}
+    spent: Mapping[str, float] = {}
 
 
 def mark(when: When) -> str:

@@ -82,8 +82,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
             plan, error = permitted(ask.caller, query.facts, plan, error)
         known = Known(query, plan, kept_of(inputs, plan), kinds)
         if error is None:
-            deadline, whole = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole"
-            job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole)
+            deadline, whole, who = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole", ask.caller.id
+            job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole, who)
             desk.running[ask.id] = job, plan, outcome
             shared = ask.caller.id and plan.candidates[0].target.local
             with desk.fleet.shares.held(ask.caller.id) if shared else nullcontext():
@@ -108,7 +108,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
 def _error_of(desk: Desk, ask: Ask, plan: Plan, outcome: Outcome) -> ApiError | None:
     """The error of a request without a whole answer: of every failed attempt, or of an answer that broke off."""
     if outcome.target is None:
-        return errors.of_outcome(outcome, ask.dialect.name, desk.fleet.room_in(), pinned=plan.pinned)
+        spent = plan.words if plan.reason is Reason.BUDGET and plan.degraded else ""
+        return errors.of_outcome(outcome, ask.dialect.name, desk.fleet.room_in(), pinned=plan.pinned, spent=spent)
     assert outcome.failure is not None
     return errors.cut(outcome.failure, outcome.target)
 

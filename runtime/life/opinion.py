@@ -101,7 +101,7 @@ async def with_opinion(desk: Desk, ask: Ask, inputs: Inputs, outcome: Outcome) -
     body = question(query.text.ask)
     facts = desk.planner.read(CHAT.name, body.data, {}).facts
     now = desk.clock()
-    job = Job(ask.id, CHAT, body, {}, facts, arrived=ask.arrived, deadline=now + 2 * LONGEST_S)
+    job = Job(ask.id, CHAT, body, {}, facts, arrived=ask.arrived, deadline=now + 2 * LONGEST_S, caller=ask.caller.id)
     alone = Plan((Candidate(local.target, Reason.PINNED, _WORDS),), Reason.PINNED, _WORDS, pinned=True)
     sink, own = Collected(MOST_BYTES), Outcome()
     try:

@@ -149,4 +149,5 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         {name: each.ttft_s for name, each in fleet.targets.items() if each.ttft_s is not None} if weighs else {},
         fleet.shift,
         of_task(fleet.demoted, query.task) if fleet.demoted and not plan.pinned else {},
+        {name: round(each.renews_s or 0.0, 1) for name, each in fleet.targets.items() if each.spent},
     )

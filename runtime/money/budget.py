@@ -102,8 +102,8 @@ class BudgetLedger:
     """limits: by scope; `ALL` is every target together. wall: unix seconds.
 
     limits, zone and when_spent (local, queue, refuse) change with the settings. answers: the lengths it has learned.
-    room: micro-dollars that every limit but those of keys still has at least; `UNKNOWN` until `measure` is called.
-    spent: called with one sentence when a limit is spent, once in a period.
+    keyed: True if a key has a limit. room: micro-dollars that every limit but those of keys still has at least; `UNKNOWN`
+    until `measure` is called. spent: called with one sentence when a limit is spent, once in a period.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class BudgetLedger:
     @limits.setter
     def limits(self, limits: Mapping[str, SpendingLimits]) -> None:
         self._limits, self.room = limits, UNKNOWN
+        self.keyed = any(scope.startswith(KEY) for scope in limits)
         self._short.clear()
 
     def scopes(self, target: str, caller: str) -> tuple[str, ...]:

@@ -97,6 +97,9 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     for name, wait_s in kept.closed.items():
         if name in states:
             states[name] = structs.replace(states[name], available=False, why="its breaker was open", until=wait_s)
+    for name, wait_s in kept.spent.items():
+        if name in states:
+            states[name] = structs.replace(states[name], spent=f"the budget of {name} was spent", renews_s=wait_s)
     for name, (target, why) in box.absent.items():
         states[name] = TargetState(target, available=False, why=why, absent=True)
     local = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)

@@ -70,6 +70,11 @@ class Keys:
             return found.caller
         raise ApiError(401, "the key is not one of this server's, or it is no longer good", "invalid_api_key")
 
+    @property
+    def owners(self) -> Iterable[Caller]:
+        """The caller of each key that was ever created."""
+        return self._created.owners.values()
+
     def owner(self, id: str) -> Caller:
         """The caller for the batches of a key, which its limits bind after its end too."""
         return self._created.owners.get(id) or Caller(id, frozenset({Scope.GENERATE}))

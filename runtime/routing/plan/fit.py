@@ -6,6 +6,7 @@ the other way round: a promise is only made if it can be kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.contract.guard import missing
@@ -27,13 +28,14 @@ class Obstacle:
     """One reason why a target cannot take a request.
 
     passing: it is the moment's, not the target's: the same request may do later.
-    doubtful: by an estimate only; the target itself counts exactly.
+    doubtful: by an estimate only; the target itself counts exactly. spent: of a budget that ends with its period.
     """
 
     reason: Reason
     words: str
     passing: bool = False
     doubtful: bool = False
+    spent: bool = False
 
 
 def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
@@ -78,12 +80,20 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
 
 
 def cloud_obstacles(facts: Facts, state: TargetState) -> list[Obstacle]:
-    """Those of a target as it is now: its breaker is open, or it has no usable key."""
+    """Those of a target as it is now: its breaker is open, it has no usable key, or a budget has no room for the request."""
     found = obstacles(facts, state.target)
     if not state.available:
         why = state.why or f"{state.target.name} is not available"
         found.append(Obstacle(Reason.FALLBACK, why, passing=not state.absent))
+    if state.spent:
+        found.append(Obstacle(Reason.BUDGET, state.spent, spent=True))
     return found
+
+
+def but_for_money(found: Sequence[Obstacle]) -> bool:
+    """True if nothing but a spent budget stands certainly between the request and a target."""
+    certain = [item for item in found if not item.doubtful]
+    return bool(certain) and all(item.spent for item in certain)
 
 
 def local_obstacles(facts: Facts, state: LocalState) -> list[Obstacle]:

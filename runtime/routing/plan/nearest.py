@@ -142,7 +142,11 @@ def moved_box(inputs: Inputs, made: Plan) -> Iterator[Move]:
     # (3) Each target, available or not.
     for name, state in fleet.targets.items():
         first = bool(made.candidates) and made.candidates[0].target.name == name
-        if state.available and not first:
+        if state.available and not first and not state.spent:
+            continue
+        if state.spent:
+            paid = inputs._replace(fleet=replace(fleet, targets={**fleet.targets, name: replace(state, spent="")}))
+            yield Move(f"room in the budget for {name} ({state.spent})", 0.4, paid)
             continue
         words = f"{name} not available" if first else f"{name} available ({state.why})"
         changed = replace(state, available=not first, absent=False, why=words)

@@ -45,6 +45,7 @@ class TargetState(msgspec.Struct, frozen=True):
     absent: it has no usable key: as if it were not configured, until the settings change.
     until: when it is expected to be available again, seconds on the clock of `plan`'s `now`; None if unknown.
     ttft_s: time to a first token within which nine in ten of its latest answers began; None before the first.
+    spent: the budget that has no room for this request, in words; "" if there is room. renews_s: seconds until its period ends.
     """
 
     target: Target
@@ -53,6 +54,8 @@ class TargetState(msgspec.Struct, frozen=True):
     absent: bool = False
     until: float | None = None
     ttft_s: float | None = None
+    spent: str = ""
+    renews_s: float | None = None
 
 
 class Fleet(msgspec.Struct, frozen=True):

@@ -39,7 +39,7 @@ from runtime.contract.targets import LOCAL, Target
 from runtime.routing.confidence import ConfidenceMap, EarlyLook
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.demotion import DemotedFor, of_task, ranked
-from runtime.routing.plan.fit import Obstacle, cloud_obstacles, local_obstacles
+from runtime.routing.plan.fit import Obstacle, but_for_money, cloud_obstacles, local_obstacles
 from runtime.routing.plan.made import Candidate, Plan, Rejected, weakened
 from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
 from runtime.routing.plan.opinion import HARD, can_be_asked, in_band
@@ -76,8 +76,9 @@ NO_TARGET = "no_target"  # degraded: it would have left the box, and no target c
 class RoutingPolicy:
     """The settings that decide. confidence: the map of the engine's model; None where none was made.
 
-    batch_leaves: batch work may leave the box. For the record: marks, short names of the rules' conditions; limits,
-    the thresholds of the load.
+    batch_leaves: batch work may leave the box. when_spent: what would leave without a budget is answered by the engine
+    ("local"), or refused, with the time until the next period ("queue") or without ("refuse"). For the record: marks, short
+    names of the rules' conditions; limits, the thresholds of the load.
     """
 
     escalation: Escalation = field(default_factory=Escalation)
@@ -86,6 +87,7 @@ class RoutingPolicy:
     directory: Directory = field(default_factory=Directory)
     confidence: ConfidenceMap | None = None
     batch_leaves: bool = False
+    when_spent: str = "local"
     marks: tuple[str, ...] = ()
     limits: tuple[float, ...] = ()
 
@@ -108,6 +110,10 @@ class _Case(msgspec.Struct, frozen=True):
         """True if no certain obstacle stands between the request and a target."""
         found = self.obstacles.get(name)
         return found is not None and all(item.doubtful for item in found)
+
+    def unpaid(self, chain: tuple[str, ...]) -> bool:
+        """True if a chain leaves the box, and a target of it would do but for a spent budget."""
+        return chain[:1] != (LOCAL,) and any(but_for_money(self.obstacles.get(name, ())) for name in chain)
 
     def target(self, name: str) -> Target:
         """By its name in the fleet, or "local"."""
@@ -168,7 +174,9 @@ class _Case(msgspec.Struct, frozen=True):
         """The refusal of a request that no target can take, or not the only one it may go to."""
         known = {name: found for name, found in self.obstacles.items() if only in (None, name)}
         offered = self.policy.directory.offered
-        return _refused(refusal(self.query.facts, self.fleet, known, self.now, offered), self.rejected(known))
+        renews = self.policy.when_spent == "queue"
+        refused = refusal(self.query.facts, self.fleet, known, self.now, offered, renews=renews)
+        return _refused(refused, self.rejected(known))
 
 
 class _Wish(msgspec.Struct, frozen=True):
@@ -329,8 +337,9 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
         chosen, names = _by_quality(case, chosen, names)
     able = [case.target(name) for name in names]
     rejected = case.rejected(case.obstacles)
-    # (2) None is able.
-    if not able:
+    # (2) None is able, or the settings refuse what would leave and has no budget.
+    spent = wish is not None and all(each.local for each in able) and case.unpaid(wish.chain)
+    if not able or (spent and case.policy.when_spent != "local"):
         return replace(case.refused(LOCAL if chosen.strict else None), considered=rejected)
     # (3) Somebody off the box is able, first or behind the engine.
     if len(able) > 1 or not able[0].local:
@@ -354,6 +363,8 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
         words = f"{words}; it stays: {'; '.join([item.words for item in rejected]) or 'no target is configured'}"
         forbidden = [item.reason for item in rejected if item.reason in _FORBIDS]
         reason, degraded = (forbidden[0], ()) if forbidden else (reason, (NO_TARGET,))
+        if spent:
+            reason, degraded = Reason.BUDGET, (str(Reason.BUDGET),)
     return Plan((Candidate(able[0], reason, words),), reason, words, degraded, considered=rejected)
 
 

@@ -1,7 +1,8 @@
 """Refusals: the status, code and words for a request with no candidate left.
 
-The most useful truth first: what passes by itself (503), what a certificate forbids (403), what money forbids (402),
-what no window holds (400 `context_length_exceeded`), what no target can do (400 `unsupported`).
+The most useful truth first: what a spent budget forbids (402), what passes by itself (503), what a certificate forbids
+(403), what money forbids (402), what no window holds (400 `context_length_exceeded`), what no target can do (400
+`unsupported`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
 from runtime.routing.facts.facts import Facts
-from runtime.routing.plan.fit import Obstacle, obstacles
+from runtime.routing.plan.fit import Obstacle, but_for_money, obstacles
 from runtime.routing.plan.names import Unknown
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 
@@ -67,15 +68,28 @@ def queue_full(local: LocalState, admitted_s: float) -> PlanRefusal:
     )
 
 
-def refusal(facts: Facts, fleet: Fleet, known: Known, now: float, offered: Sequence[Target] = ()) -> PlanRefusal:
+def refusal(
+    facts: Facts, fleet: Fleet, known: Known, now: float, offered: Sequence[Target] = (), *, renews: bool = False
+) -> PlanRefusal:
     """The reason why none of `known`, targets with their obstacles, can take the request, and the names of others that could.
 
-    offered: models that no setting names, of every provider.
+    offered: models that no setting names, of every provider. renews: callers come back when a spent budget is renewed.
     """
     # (1) There is nothing to ask.
     if not known or not any(known.values()):
         return PlanRefusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
-    # (2) Some obstacles pass by themselves: come again after the shortest of the known waits.
+    # (2) A budget is spent, and no other target that is paid for will be back sooner.
+    spent = [name for name, found in known.items() if but_for_money(found)]
+    here = [name for name in known if fleet.local is not None and name in (LOCAL, fleet.local.target.name)]
+    others = [name for name, found in known.items() if name not in (*spent, *here)]
+    if spent and not any(item.passing for name in others for item in known[name]):
+        waits = [fleet.targets[name].renews_s for name in spent] if renews else []
+        if here and fleet.local is not None and not fleet.local.replicas_ready and not fleet.local.given_up:
+            waits.append(fleet.local.ready_in_s)
+        wait = min([each for each in waits if each is not None], default=None)
+        words = "; ".join(dict.fromkeys(item.words for name in (*spent, *here) for item in known[name]))
+        return PlanRefusal(402, BUDGET_EXCEEDED, words, wait, Reason.BUDGET)
+    # (3) Some obstacles pass by themselves: come again after the shortest of the known waits.
     passing = [name for name, found in known.items() if found and all(item.passing or item.doubtful for item in found)]
     if passing:
         due: list[float] = []
@@ -92,13 +106,13 @@ def refusal(facts: Facts, fleet: Fleet, known: Known, now: float, offered: Seque
     firsts = [found[0] for found in known.values() if found]
     asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
     words = asked + "; ".join(dict.fromkeys(item.words for item in firsts)) + able(facts, fleet, offered)
-    # (3) A target would do but for one reason, and for a certificate.
+    # (4) A target would do but for one reason, and for a certificate.
     for reason, status, code in _LADDER:
         for found in known.values():
             certain = {item.reason for item in found if not item.passing and not item.doubtful}
             if reason in certain and certain <= {reason, Reason.REQUIRES}:
                 return PlanRefusal(status, code, words, reason=reason)
-    # (4) No target can.
+    # (5) No target can.
     return PlanRefusal(400, UNSUPPORTED, words, reason=firsts[0].reason)
 
 

@@ -31,7 +31,8 @@ class Budget(Section):
     timezone: Zone = Field(default="UTC", description="whose midnight ends a day and a month")
     when_spent: Literal["local", "queue", "refuse"] = Field(
         default="local",
-        description="local (marked degraded) | queue (402, with the time until the next period) | refuse (402)",
+        description="local (marked degraded) | queue (batch lines wait for the next period; else 402 with the time) | "
+        "refuse (402)",
     )
     baseline: str = Field(
         default="", description="target or PROVIDER/MODEL that savings are measured against; default: of routes.default"
