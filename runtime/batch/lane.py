@@ -35,6 +35,7 @@ from runtime.batch.values import (
     StoredFile,
 )
 from runtime.dialects.seam import Dialect
+from runtime.life.allowance import expected_tokens, limited_tokens
 from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.desk import Desk
@@ -43,6 +44,7 @@ from runtime.routing.facts.hints import MEMBER
 from runtime.routing.plan.refusals import BUDGET_EXCEEDED
 from runtime.settings import BatchSettings
 from runtime.trust.caller import Caller, Scope
+from runtime.trust.rates import LimitedError
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
@@ -215,10 +217,14 @@ class BatchLane:
                 raise BadBody("a line of a batch has no priority but 'batch'", f"{MEMBER}.priority")
             caller = self.owner(batch.owner)
             ask = Ask(id, dialect, body, _HEADERS, self._desk.clock(), caller, frozenset(batch.requires))
+            if limited_tokens(ask):
+                self._desk.limiter.reserve(id, caller, expected_tokens(self._desk, ask))
             settled = await live(self._desk, ask, sink)
             error, asked = settled.error, bool(settled.decision.attempts)
         except BadBody as bad:
             error = ApiError(400, str(bad), "invalid_body", bad.place)
+        except LimitedError as limited:
+            error = ApiError(429, str(limited), "rate_limit_exceeded", None, limited.retry_s)
         except ApiError as refused:
             error = refused
         if error is None:

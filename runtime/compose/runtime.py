@@ -213,7 +213,9 @@ class Runtime:
         self.desk.settled = (*others, self._count) if self.app.policy.keys.counted else others
 
     def _count(self, made: Decision) -> None:
-        self.app.limiter.spent(made.caller, made.prompt_tokens + made.completion_tokens)
+        self.desk.limiter.spent(made.id, made.caller, made.prompt_tokens + made.completion_tokens)
+        if made.completion_tokens:
+            self.desk.lengths.learn(made.caller, made.completion_tokens)
 
     def apply(self, settings: Settings) -> None:
         """Puts other settings in force, between two requests. Engine, address and records wait for a restart.
@@ -331,6 +333,7 @@ class Runtime:
                 self.telemetry.trouble,
                 self.price_list.trouble,
                 self.notices.trouble,
+                self.app.policy.keys.trouble,
             ),
         )
         return report(self.desk, self.settings, process)

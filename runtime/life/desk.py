@@ -12,11 +12,13 @@ from runtime.fleet.fleet import LiveFleet
 from runtime.life.batch_room import BatchRoom
 from runtime.life.planning import Planner
 from runtime.life.sampling import Sampling
+from runtime.money.estimate import Answers
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
 from runtime.routing.plan.plan import Plan
 from runtime.settings import Privacy
+from runtime.trust.rates import RateLimiter
 
 _LATEST = 10  # decisions kept at hand for the status
 
@@ -25,6 +27,7 @@ _LATEST = 10  # decisions kept at hand for the status
 class Desk:
     """`planner`, `total_s`, `max_body` and `sample` change with the settings, between two requests.
 
+    limiter: the limits of keys. lengths: of the answers of keys with a limit on their tokens, by id.
     running: the requests that were planned and not settled, by id.
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
     evaluated: called instead with those of an evaluation (`Ask.origin`), which are in no metric and in no one's view.
@@ -44,12 +47,15 @@ class Desk:
     privacy: Privacy = field(default_factory=Privacy)
     sample: Sampling | None = None
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    limiter: RateLimiter = field(init=False)
+    lengths: Answers = field(default_factory=Answers)
     running: dict[str, tuple[Job, Plan, Outcome]] = field(default_factory=dict)
     batch_room: BatchRoom = field(init=False)
     settled: tuple[Callable[[Decision], None], ...] = field(init=False)
     evaluated: tuple[Callable[[Decision], None], ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.limiter = RateLimiter(self.clock)
         self.batch_room = BatchRoom(self.fleet)
         self.settled = (self.store.add, self.latest.appendleft, self.metrics.settled)
         self.evaluated = (self.store.add,)

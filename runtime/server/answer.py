@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from runtime.dialects.seam import Dialect
+from runtime.life.allowance import expected_tokens, limited_tokens
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
 from runtime.life.life import Work, generate, live
 from runtime.life.settled import Settled
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Pairs
 from runtime.server.presence import Presence
+from runtime.server.rate_limits import reserve_tokens
 from runtime.server.sink import ClientSink
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
@@ -44,6 +46,8 @@ async def answer_body(
     requires: certificates inherited from a conversation. chain: its name. work: how the plan is carried out.
     """
     ask = Ask(request.id, dialect, body, request.headers, request.arrived, request.caller, requires, chain)
+    if request.caller.limits is not None and limited_tokens(ask) and isinstance(extra, list):
+        reserve_tokens(desk.limiter, request, extra, desk.wall(), expected_tokens(desk, ask))
     sink = ClientSink(request, extra)
     tap = desk.sample.tap(ask, sink) if desk.sample is not None else None
     try:

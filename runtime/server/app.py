@@ -25,7 +25,6 @@ from runtime.server.bodies import CODINGS
 from runtime.server.rate_limits import limited
 from runtime.server.routes import ADMIN, SCOPES, Route
 from runtime.server.wrong_keys import WrongKeys
-from runtime.trust.rates import RateLimiter
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
 
@@ -54,7 +53,7 @@ class App:
         self._dialects = dialects
         self._pages = pages
         self.policy = policy
-        self.limiter = RateLimiter(desk.clock)
+        self.limiter = desk.limiter
         self.wrong_keys = WrongKeys(desk.clock)
         self.tasks: set[asyncio.Task[None]] = set()
 

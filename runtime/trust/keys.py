@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from runtime.trust.caller import NOBODY, Caller, Scope
-from runtime.trust.key_store import NO_KEYS, CreatedKeys, digest_of
+from runtime.trust.key_store import CLOSED, NO_KEYS, CreatedKeys, digest_of
 from runtime.wire.api_error import ApiError
 
 _USER = frozenset({Scope.GENERATE, Scope.READ})
@@ -36,7 +36,9 @@ class Keys:
         users, admins = list(keys), list(admin_keys)
         self.open = not users and not admins and not created.made
         self._created, self._clock = created, clock
-        limits = [each.caller.limits for each in created.by_digest.values()]
+        # A file of keys that cannot be read closes the door: `hearth status` and `hearth doctor` say so.
+        self.trouble = "the created keys cannot be read: only configured keys are good" if created is CLOSED else None
+        limits = [each.limits for each in created.owners.values()]
         self.counted = any(each is not None and each.tokens_per_minute for each in limits)
         if local_admin:
             admins.append(local_admin)

@@ -1,7 +1,7 @@
 """The limits of keys on their requests, tokens and parallel requests: token buckets that refill over a minute. Knows no HTTP.
 
-A request is counted as it is admitted. Tokens are counted when an answer is settled, for nobody knows them before: a key is
-refused while its bucket is empty, and an answer may take the bucket below zero, which the key then waits out.
+A request is counted as it is admitted. Its tokens are reserved then, as many as it is expected to take and a full bucket at
+most, and settled on those it took: an answer that was longer may take the bucket below zero, which the key then waits out.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Bucket:
         self._level, self._at = min(float(self.limit), self._level + gained), max(now, self._at)
         return self._level
 
-    def wait(self, now: float) -> float:
-        """Seconds until one can be taken; 0 if it can be now."""
-        return max(0.0, (1.0 - self.level(now)) * _MINUTE / self.limit)
+    def wait(self, now: float, amount: float = 1.0) -> float:
+        """Seconds until an amount can be taken; 0 if it can be now."""
+        return max(0.0, (amount - self.level(now)) * _MINUTE / self.limit)
 
     def take(self, amount: float, now: float) -> None:
         self._level = self.level(now) - amount
@@ -65,6 +65,7 @@ class RateLimiter:
         self._clock = clock
         self._requests: dict[str, Bucket] = {}
         self._tokens: dict[str, Bucket] = {}
+        self._reserved: dict[str, int] = {}  # tokens, by request
         self.running: dict[str, int] = {}
 
     @contextlib.contextmanager
@@ -91,10 +92,28 @@ class RateLimiter:
             if not self.running[id]:
                 del self.running[id]
 
-    def spent(self, id: str, tokens: int) -> None:
-        """Counts the tokens of a settled answer of a key."""
+    def reserve(self, request: str, caller: Caller, tokens: int) -> None:
+        """Takes the tokens that a request may need until it is `spent`. Raises LimitedError; then nothing is taken."""
+        most, now = caller.limits.tokens_per_minute if caller.limits is not None else None, self._clock()
+        if most is None or not tokens:
+            return
+        bucket = self._tokens.setdefault(caller.id, Bucket(most, now))
+        wanted = min(tokens, most)
+        if (wait := bucket.wait(now, wanted)) > 0:
+            raise LimitedError(f"this key may have {most} tokens per minute, and about {tokens} are needed", wait)
+        bucket.take(wanted, now)
+        self._reserved[request] = wanted
+
+    def spent(self, request: str, id: str, tokens: int) -> None:
+        """Counts the tokens of a settled request of a key, in place of those reserved for it."""
+        reserved = self._reserved.pop(request, 0)
         if id in self._tokens:
-            self._tokens[id].take(tokens, self._clock())
+            self._tokens[id].take(tokens - reserved, self._clock())
+
+    @property
+    def reserved_tokens(self) -> int:
+        """Those of all requests under way."""
+        return sum(self._reserved.values())
 
     def standings(self, id: str) -> dict[str, RateStanding]:
         """The rest of a key's limits, by "requests" and "tokens" where these are limited."""

@@ -201,7 +201,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     app = App(desk, access(), dialects, pages)
     desk.settled = (
         *desk.settled,
-        lambda made: app.limiter.spent(made.caller, made.prompt_tokens + made.completion_tokens),
+        lambda made: app.limiter.spent(made.id, made.caller, made.prompt_tokens + made.completion_tokens),
     )
     store.start()
     server = _Server(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from runtime.contract.usage import Usage
@@ -11,10 +12,11 @@ from runtime.dialects.openai_completions import COMPLETIONS
 from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
+from runtime.life.permitted import permitted
 from runtime.life.planning import Explanation, explain
 from runtime.routing.facts.facts import Within
 from runtime.routing.facts.hints import BadHint
-from runtime.routing.plan.plan import EXTRACTION, Candidate, Rejected
+from runtime.routing.plan.plan import EXTRACTION, Candidate, Plan, PlanRefusal, Rejected
 from runtime.routing.plan.waiting import expected_usage
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
@@ -45,6 +47,15 @@ class ExplainPage:
             raise ApiError(400, str(error), "invalid_hint", error.place) from error
         desk = self._desk
         made = explain(desk.planner, desk.fleet, query, desk.clock(), request.caller.id)
+        # What the key forbids is not offered either, and no target that it may not use is named as one that would answer.
+        plan, forbidden = permitted(request.caller, query.facts, made.plan, None)
+        if forbidden is not None:
+            refused = PlanRefusal(forbidden.status, forbidden.code or "", forbidden.message)
+            plan = Plan((), plan.reason, forbidden.message, refusal=refused, considered=plan.considered)
+        if plan is not made.plan:
+            labels = {each.target.label for each in plan.candidates}
+            changes = tuple([each for each in made.changes if each.target is None or each.target in labels])
+            made = replace(made, plan=plan, changes=changes)
         await request.answer_json(200, explained(made), extra)
 
 

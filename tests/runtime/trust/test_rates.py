@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.server.rate_limits import go_duration
 from runtime.trust.caller import Caller, RateLimits, Scope
 from runtime.trust.rates import LimitedError, RateLimiter
 
@@ -59,8 +60,8 @@ def test_tokens_are_counted_when_known_and_a_debt_is_waited_out() -> None:
     clock = Time()
     limiter, one = RateLimiter(clock), caller(tokens=600)
     assert admitted(limiter, one)
-    limiter.spent("key", 1200)
-    limiter.spent("another", 5)
+    limiter.spent("", "key", 1200)
+    limiter.spent("", "another", 5)
     assert limiter.standings("key")["tokens"].remaining == 0 and not admitted(limiter, one)
     clock.now = 60.0
     assert not admitted(limiter, one)
@@ -85,3 +86,38 @@ async def test_ten_thousand_cancelled_requests_leave_no_place_taken() -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert most == 7 and limiter.running == {}
+
+
+def test_tokens_are_reserved_at_once_and_settled_on_the_true_number() -> None:
+    """Two requests cannot both have what is left; what the first did not take is free again at its end."""
+    limiter, one = RateLimiter(Time()), caller(tokens=1000)
+    limiter.reserve("a", one, 700)
+    with pytest.raises(LimitedError) as refused:
+        limiter.reserve("b", one, 700)
+    assert refused.value.retry_s == pytest.approx(24.0)
+    limiter.spent("a", "key", 100)
+    limiter.reserve("b", one, 700)
+    assert limiter.reserved_tokens == 700
+    limiter.spent("b", "key", 900)
+    assert limiter.reserved_tokens == 0 and limiter.standings("key")["tokens"].remaining == 0
+
+
+def test_a_request_for_more_than_a_minute_holds_waits_for_a_full_bucket() -> None:
+    """It is not refused for ever: the answer may be shorter."""
+    clock = Time()
+    limiter, one = RateLimiter(clock), caller(tokens=600)
+    limiter.reserve("a", one, 5000)
+    limiter.spent("a", "key", 10)
+    with pytest.raises(LimitedError):
+        limiter.reserve("b", one, 5000)
+    clock.now = 1.0
+    limiter.reserve("b", one, 5000)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.12, "120ms"), (1.0, "1s"), (59.2, "1m0s"), (360.0, "6m0s"), (3661.0, "1h1m1s"), (0.0, "0ms")],
+)
+def test_a_reset_is_written_as_openai_writes_it(seconds: float, shown: str) -> None:
+    """As a duration of Go, rounded up."""
+    assert go_duration(seconds) == shown
