@@ -13,6 +13,7 @@ from runtime.cli.exits import CommandError, Exit
 from runtime.quality.golden.imports import inspect, openai, promptfoo
 from runtime.quality.golden.imports.shared import Imported
 from runtime.quality.golden.sets import MOST_BYTES, SetError, bounded, read_set
+from runtime.quality.golden.shipped import shipped_sets
 
 _KINDS = {"openai": openai.KINDS, "inspect": inspect.KINDS}
 
@@ -20,7 +21,10 @@ _KINDS = {"openai": openai.KINDS, "inspect": inspect.KINDS}
 def import_file(
     file: Annotated[Path, typer.Argument(help="The file of the other tool.")],
     *,
-    source: Annotated[Literal["promptfoo", "openai", "inspect"], typer.Option("--from", help="The tool it is of.")],
+    source: Annotated[
+        Literal["promptfoo", "openai", "inspect", "shipped"],
+        typer.Option("--from", help="The tool it is of; shipped: a set of Hearth's own, FILE being its name."),
+    ],
     how: Annotated[
         str,
         typer.Option(
@@ -41,12 +45,14 @@ def import_file(
       hearth eval import samples.jsonl --from openai --as includes
       hearth eval import dataset.jsonl --from inspect --as choice
       hearth eval import promptfooconfig.yaml --from promptfoo -o golden/support.jsonl
+      hearth eval import general --from shipped
     """
+    if source == "shipped":
+        typer.echo(f"{copied(file.name, out, force=force)}: yours to change")
+        return
     place = out or Path("golden") / f"{file.stem}.jsonl"
     if place.suffix != ".jsonl":
         raise CommandError(f"a set that is imported is JSONL: name it {place.with_suffix('.jsonl')}", Exit.USAGE)
-    if place.exists() and not force:
-        raise CommandError(f"{place} is there already: --force writes over it")
     try:
         text = bounded(file)
     except (OSError, UnicodeError) as fault:
@@ -56,13 +62,29 @@ def import_file(
         print(f"{file}, {each}", file=sys.stderr)
     if not found.cases:
         raise CommandError(f"nothing in {file} could be taken")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(found.file(place.stem, task), encoding="utf-8")
+    write(place, found.file(place.stem, task), force=force)
     try:
         golden = read_set(place)
     except SetError as fault:
         raise CommandError(f"{place} was written, and has to be mended by hand:\n{fault}") from fault
     typer.echo(f"{place}: {len(golden.cases)} cases; {len(found.untaken)} things could not be taken")
+
+
+def copied(name: str, out: Path | None, *, force: bool) -> Path:
+    """Writes a shipped set. Raises CommandError."""
+    sets, place = shipped_sets(), out or Path("golden") / f"{name}.toml"
+    if name not in sets:
+        raise CommandError(f"no set {name!r} ships with Hearth; those that do are {', '.join(sets)}", Exit.USAGE)
+    write(place, sets[name], force=force)
+    return place
+
+
+def write(place: Path, text: str, *, force: bool) -> None:
+    """Writes a file, with its folder. Raises CommandError where it is there already, unless `force`."""
+    if place.exists() and not force:
+        raise CommandError(f"{place} is there already: --force writes over it")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text, encoding="utf-8")
 
 
 def taken(text: str, source: str, how: str, prompt: str, *, of_csv: bool) -> Imported:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from runtime.quality.golden.check_shapes import BadCheck, Reading, is_number, is_share, is_text, is_texts, read_check
 from runtime.quality.values import GoldenCase, GoldenSet, digest
@@ -165,6 +166,10 @@ def golden_set(written: Mapping[str, Any], places: Sequence[str], file: Path, re
         except BadCheck as fault:
             faults.append(f"{place}: {fault}")
             continue
+        if not each.get("id"):
+            # The same request with other checks is another case.
+            same = sum(known.partition("-")[0] == case.id for known in numbered)
+            case = replace(case, id=f"{case.id}-{same + 1}") if same else case
         if case.id in numbered:
             faults.append(f"{place}: the id {case.id!r} is that of {numbered[case.id]} too")
         numbered[case.id] = place
