@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from runtime.batch.values import Batch, BatchLine, Counts, LineOutcome, LineResult, StoredFile
-from runtime.sqlite_files import Transaction
+from runtime.sqlite_files import Transaction, private
 
 FILE = "batches.sqlite3"
 VERSION = 1
@@ -46,7 +46,7 @@ class BatchDatabase:
     def __init__(self, folder: Path) -> None:
         self.contents = folder / "files"
         self.contents.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._sql = sqlite3.connect(folder / FILE, isolation_level=None)
+        self._sql = sqlite3.connect(private(folder / FILE), isolation_level=None)
         self._sql.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000;")
         found = self._sql.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:

@@ -16,6 +16,7 @@ import msgspec
 from runtime.conversations.chain import Chain
 from runtime.conversations.limits import StoreLimits
 from runtime.dialects.openai_responses.conversation import StoredResponse
+from runtime.sqlite_files import private
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
@@ -51,7 +52,7 @@ class ResponseFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.touch(0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+        self._db = sqlite3.connect(private(path), isolation_level=None, timeout=1.0)
         try:
             for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
                 self._db.execute(f"PRAGMA {pragma}")

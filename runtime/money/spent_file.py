@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from runtime.sqlite_files import private
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spent (period TEXT, scope TEXT, micro INTEGER NOT NULL, PRIMARY KEY (period, scope)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unsettled (id INTEGER PRIMARY KEY, micro INTEGER NOT NULL, accounts TEXT NOT NULL);
@@ -91,7 +93,7 @@ class SpentFile:
         return self._database
 
     def _connected(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=1.0)
+        database = sqlite3.connect(private(self.path), timeout=1.0)
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")

@@ -108,7 +108,7 @@ class Database:
         self._chunk = max(10, min(1000, self._most_pages // 20))  # rows per transaction: new ones get in between
         wal_pages = max(_LEAST_PAGES // 4, min(1000, self._most_pages // 8))
         self._pages_for_data = self._most_pages - 2 * wal_pages  # the log beside the file counts too
-        self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+        self._db = sqlite3.connect(sqlite_files.private(path), timeout=1.0, isolation_level=None)
         try:
             self._prepare(wal_pages)
             self._kinds, self._sums = KindIndex(self._db), SumsTable(self._db, max_bytes)

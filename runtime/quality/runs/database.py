@@ -34,7 +34,7 @@ from runtime.quality.values import (
     Stream,
     digest,
 )
-from runtime.sqlite_files import Transaction
+from runtime.sqlite_files import Transaction, private
 
 FILE = "quality.sqlite3"
 VERSION = 1
@@ -71,9 +71,7 @@ class QualityDatabase:
     """folder: of the state. Raises sqlite3.Error, OSError."""
 
     def __init__(self, folder: Path) -> None:
-        file = folder / FILE
-        file.touch(mode=0o600, exist_ok=True)
-        self._sql = sqlite3.connect(file, isolation_level=None)
+        self._sql = sqlite3.connect(private(folder / FILE), isolation_level=None)
         self._sql.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000;")
         found = self._sql.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import io
+import os
 import sqlite3
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -114,6 +116,22 @@ def test_a_damaged_file_is_named_and_moved_aside(tmp_path: Path, name: str) -> N
     assert name in line and "\n" not in line
     assert (tmp_path / f"{name}.damaged").read_bytes() == b"no database" * 1000
     assert [each.verdict for each in state_rows(tmp_path)] == ["ok"] and list(repaired(tmp_path)) == []
+
+
+def test_no_other_user_may_read_a_file_of_the_state(tmp_path: Path) -> None:
+    """Whatever the umask is, and although the folder itself may be open to others."""
+    before = os.umask(0o022)
+    try:
+        BatchDatabase(tmp_path).close()
+        ResponseFile(tmp_path / "responses.sqlite3", lambda: NOW, ON_DISK).close()
+        Database(tmp_path / "decisions.sqlite3", max_bytes=1 << 20).close()
+        SpentFile(tmp_path / "budget.sqlite3").load("2020-01-01")
+        KeyStore(tmp_path, lambda: NOW).create(KeyTerms(name="ci"))
+    finally:
+        os.umask(before)
+    places = [tmp_path / "files", *tmp_path.glob("*.sqlite3*")]
+    assert len(places) >= 6
+    assert {stat.S_IMODE(each.stat().st_mode) & 0o077 for each in places} == {0}
 
 
 def test_a_page_that_is_damaged_is_found_too(tmp_path: Path) -> None:
