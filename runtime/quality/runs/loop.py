@@ -220,6 +220,9 @@ class QualityLoop:
 
     async def _begin_due(self) -> None:
         """Begins at most one run: the night's, a further one of it, or one for targets that are new."""
+        fleet = self.desk.fleet
+        if not fleet.engine_ready and fleet.coming_back(fleet.local.target):
+            return  # a start takes minutes, and would leave the whole night without a verdict on the engine
         targets, now = self.targets(), self.desk.wall()
         watched = [each for each in targets if planned(self._goldens, [each], 1)]
         if not watched or (self._running and any(not each.done() for each in self._running.values())):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runtime.contract.engine import ReplicaState
 from runtime.contract.prices import Price
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.database import QualityDatabase
@@ -202,6 +203,18 @@ async def test_another_fingerprint_is_asked_again_and_not_for_ever(tmp_path: Pat
     lab.close()
 
 
+async def test_a_night_waits_for_an_engine_that_starts(lab: Lab) -> None:
+    """Begun before, it would have no verdict on the engine; with one that was given up the clouds are asked."""
+    lab.box.local.lanes[0].ready = False
+    lab.box.engine.down = ReplicaState.STARTING
+    assert await lab.turns() == []
+    lab.box.engine.down = ReplicaState.GIVEN_UP
+    (run,) = await lab.turns()
+    grades = {each.key.target: each.grade for each in await lab.results(run)}
+    assert grades["local/small"] is Grade.NO_VERDICT
+    assert grades["vendor/good-model"] is Grade.PASS
+
+
 async def test_mode_off_runs_nothing_by_itself(lab: Lab) -> None:
     """A person may still ask."""
     lab.loop.settings = Quality(mode="off")
@@ -227,7 +240,7 @@ async def test_busy_is_waited_out_and_then_no_verdict(tmp_path: Path) -> None:
         by_target.setdefault(each.key.target, set()).add((each.grade, each.cause))
     assert by_target["vendor/short-model"] == {(Grade.PASS, None)}
     assert by_target["vendor/long-model"] == {(Grade.NO_VERDICT, Cause.BUSY)}
-    assert lab.slept.count(55.0) == 900 // 55
+    assert lab.slept.count(55.0) == 900 // (55 / 4)
     lab.close()
 
 
