@@ -282,10 +282,10 @@ class BudgetLedger:
         del self._reservations[made.id]
         self.room = UNKNOWN
         for account in made.accounts:
-            if left := self._open[account] - made.micro:
+            # Calls that cost nothing hold no room: of several at a time the first leaves no entry for the others.
+            left = self._open.pop(account, 0) - made.micro
+            if left:
                 self._open[account] = left
-            else:
-                self._open.pop(account)
             self._settled[account] = self._settled.get(account, 0) + true
         # One that cannot be written stays in the file as unsettled, and is tried again with the next.
         self._written(lambda: self._file.settle(made.id, made.accounts, true))

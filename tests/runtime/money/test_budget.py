@@ -274,3 +274,10 @@ async def test_a_file_that_can_be_written_again_is_noticed(tmp_path: Path) -> No
     assert of.shortfall((ALL, "claude"), CENT) is not None
     at[0] += 2
     assert of.shortfall((ALL, "claude"), CENT) is None and of.trouble is None
+
+
+async def test_calls_that_cost_nothing_leave_nothing(tmp_path: Path) -> None:
+    """Several at a time, beside one that costs something."""
+    of = budget(tmp_path)
+    assert all(await asyncio.gather(*(call(of, micro, micro) for micro in (0, 0, CENT, 0))))
+    assert (of.reserved_micro, of.spent_usd()[0]) == (0, 0.01)
