@@ -128,7 +128,7 @@ def test_a_disk_that_fills_stops_clouds_and_nothing_else(tmp_path: Path, engine:
         hearth.process.send_signal(signal.SIGUSR1)
         until(lambda: ask(hearth, CHAT).status_code != 200)
         refused = ask(hearth, CHAT)
-        assert refused.status_code == 502 and "no cloud is called" in refused.text and str(tmp_path) not in refused.text
+        assert refused.status_code == 503 and "no cloud is called" in refused.text and str(tmp_path) not in refused.text
         for _ in range(20):
             assert ask(hearth, LOCAL).status_code == 200
         until(lambda: sum("cannot be written" in each for each in hearth.get("/hearth/status")["notes"]) >= 2)
@@ -151,7 +151,7 @@ def test_a_damaged_file_costs_what_is_in_it_alone(tmp_path: Path, engine: str, n
         with httpx.Client(base_url=f"http://127.0.0.1:{hearth.port}", headers={"x-api-key": own["ADMIN"]}) as client:
             assert client.post("/v1/chat/completions", json=LOCAL).status_code == 200
             paid = client.post("/v1/chat/completions", json=CHAT)
-            assert paid.status_code == (502 if name == "budget.sqlite3" else 200)
+            assert paid.status_code == (503 if name == "budget.sqlite3" else 200)
             client.get("/v1/batches")
             notes = " ".join(client.get("/hearth/status").json()["notes"])
         assert hearth.stop() == 0
@@ -174,7 +174,7 @@ def test_a_read_only_folder_stops_clouds_and_nothing_else(tmp_path: Path, engine
         with served(tmp_path, engine, before=without_privileges, **cloud(engine)) as hearth:
             hearth.until("ready:")
             assert ask(hearth, LOCAL).status_code == 200
-            assert ask(hearth, CHAT).status_code == 502
+            assert ask(hearth, CHAT).status_code == 503
             assert hearth.stop() == 0
             assert "Traceback" not in hearth.stderr.read()
     finally:
