@@ -16,6 +16,7 @@ from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.asgi import ClientRequest, Message, Page, Pairs
 from runtime.server.routes import SCOPES, Route
+from runtime.trust.rates import RateLimiter
 
 
 @dataclass
@@ -46,7 +47,8 @@ async def _named(request: ClientRequest, extra: Pairs) -> None:
 def bare_app(policy: AccessPolicy, more: Mapping[Route, Page] | None = None) -> App:
     """more: pages in place of those that answer with the path and the caller."""
     ids = (f"dec_{number}" for number in itertools.count(1))
-    desk = SimpleNamespace(ids=SimpleNamespace(next=lambda: next(ids)), clock=lambda: 0.0)
+    names = SimpleNamespace(next=lambda: next(ids))
+    desk = SimpleNamespace(ids=names, clock=lambda: 0.0, limiter=RateLimiter(lambda: 0.0))
     dialects: dict[str, Dialect] = {"/v1/messages": MESSAGES}
     pages = dict.fromkeys((route for route in SCOPES if route != ("POST", "/v1/messages")), _named)
     return App(cast("Desk", desk), policy, dialects, {**pages, **(more or {})})
