@@ -20,7 +20,7 @@ EDITABLE = frozenset({"escalation", "routes", "rules", "aliases", "timeouts", "r
 OWNERS = frozenset(
     {
         "server", "engine", "records", "models", "media", "batch", "privacy", "quality", "notices", "telemetry", "fleet",
-        "autoscale",
+        "autoscale", "prices",
     }
 )  # fmt: skip
 PRESENCE = "targets"  # of a target: it is added with these members, or taken out whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,8 @@ async def test_the_limits_of_a_key_stand_in_the_headers_of_each_wire(tmp_path: P
         assert (
             first.headers["x-ratelimit-limit-requests"] == "2" and first.headers["x-ratelimit-limit-tokens"] == "100000"
         )
-        assert first.headers["x-ratelimit-remaining-requests"] == "1" and first.headers[
-            "x-ratelimit-reset-requests"
-        ].endswith("ms")
+        assert first.headers["x-ratelimit-remaining-requests"] == "1"
+        assert re.fullmatch(r"(29|30)s", first.headers["x-ratelimit-reset-requests"])
         await chat(door, key)
         third = await chat(door, key)
         assert third.status_code == 429 and third.json()["error"]["code"] == "rate_limit_exceeded"
