@@ -25,6 +25,7 @@ BUDGET_SPENT = "budget_spent"
 ENGINE_GIVEN_UP = "engine_given_up"
 MODEL_DEMOTED = "model_demoted"
 MODEL_PROMOTED = "model_promoted"
+QUALITY_WARNING = "quality_warning"  # everyday traffic changed, or the judge said something
 QUALITY_ALARM = "quality_alarm"  # several models turned suspicious together: nobody is demoted
 
 MOST = 100  # notices that wait

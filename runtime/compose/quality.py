@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.life.desk import Desk
-from runtime.notices import MODEL_DEMOTED, MODEL_PROMOTED, QUALITY_ALARM
+from runtime.notices import MODEL_DEMOTED, MODEL_PROMOTED, QUALITY_ALARM, QUALITY_WARNING
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.golden.check_process import Grader
+from runtime.quality.judge.watch import JudgeWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.loop import QualityLoop
 from runtime.quality.runs.runner import Runner
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.runs.wallet import Wallet
+from runtime.quality.sample.file import SampledAnswer
+from runtime.quality.signal_watch import SignalWatch
 from runtime.quality.values import QualityEvent
 from runtime.server.asgi import Page
 from runtime.server.pages.quality import QualityPages
@@ -28,9 +31,18 @@ _log = logging.getLogger("hearth.quality")
 
 
 class QualityRoom:
-    """folder: of the state. give: takes a notice for the operator, by kind; the detector's events go there."""
+    """folder: of the state. sampled: reads the kept answers from a unix second on. give: takes a notice for the operator, by
+    kind; events and warnings go there.
+    """
 
-    def __init__(self, desk: Desk, loaded: Loaded, folder: Path, give: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        loaded: Loaded,
+        folder: Path,
+        give: Callable[[str, str], None],
+        sampled: Callable[[float], Sequence[SampledAnswer]],
+    ) -> None:
         wanted, beside = loaded.settings.quality, loaded.file.parent if loaded.file else Path.cwd()
 
         def tell(event: QualityEvent) -> None:
@@ -39,6 +51,10 @@ class QualityRoom:
             if event.kind in _TOLD:
                 give(_TOLD[event.kind], f"{words}: {event.words}" if words else event.words)
 
+        def warn(words: str) -> None:
+            _log.warning("quality: %s", words)
+            give(QUALITY_WARNING, words)
+
         self.store, self.grader = QualityStore(folder), Grader()
         self.watch = DriftWatch(desk.fleet, wanted, tell)
         self.wallet = Wallet(folder, lambda: [each.target for each in desk.fleet.clouds.backends.values()])
@@ -46,18 +62,25 @@ class QualityRoom:
         self.loop = QualityLoop(
             desk, self.store, Runner(desk, self.store, asker, self.wallet), wanted, beside, self.watch
         )
+        self.signals = SignalWatch(desk.store, folder, desk.wall, lambda found: warn(found.words))
+        self.judge = JudgeWatch(desk, self.store, sampled, wanted, folder, warn)
         self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet).table()
         self.wallet.limit(wanted.daily_usd, wanted.timezone)
 
     def apply(self, settings: Settings) -> None:
         """Puts other settings in force."""
-        self.loop.settings = self.watch.settings = settings.quality
+        self.loop.settings = self.watch.settings = self.judge.settings = settings.quality
         self.wallet.limit(settings.quality.daily_usd, settings.quality.timezone)
         self.watch.renew()
 
     @property
     def troubles(self) -> tuple[str | None, ...]:
-        return (self.store.trouble, self.wallet.trouble, *(f"golden sets: {each}" for each in self.loop.faults))
+        return (
+            self.judge.trouble,
+            self.store.trouble,
+            self.wallet.trouble,
+            *(f"golden sets: {each}" for each in self.loop.faults),
+        )
 
     def close(self) -> None:
         self.grader.close()

@@ -11,6 +11,7 @@ import msgspec
 from runtime import __version__
 from runtime.chores import ChoreView
 from runtime.compose.targets import retiring, unoffered
+from runtime.contract.targets import LOCAL
 from runtime.fleet.fleet import LiveFleet
 from runtime.life.desk import Desk
 from runtime.money.budget import ALL, KEY, BudgetLedger
@@ -41,6 +42,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
     fleet, wall = desk.fleet, desk.wall()
     notes = [each for each in process.troubles if each]
     notes += [f"{each.name}: {each.trouble}" for each in process.chores if each.trouble]
+    notes += [f"{fleet.local.target.label} is {words}" for words in demotions_of(fleet, LOCAL)]
     return status.StatusReport(
         version=__version__,
         started_at=process.started_at,
@@ -106,6 +108,11 @@ def _cloud_share(fleet: LiveFleet, escalation: Escalation) -> status.CloudShareS
         counted=moved.counted,
         thresholds={task: escalation.threshold(task, moved.shift) for task in escalation.thresholds},
     )
+
+
+def demotions_of(fleet: LiveFleet, name: str) -> tuple[str, ...]:
+    """The demotions of a target in force, in words. name: in a picture; the engine's is "local"."""
+    return tuple([by[name].words for by in fleet.demoted.values() if name in by])
 
 
 def drawn(escalation: Escalation) -> dict[str, float]:
@@ -198,7 +205,7 @@ def _targets(fleet: LiveFleet, settings: Settings, now: float) -> tuple[status.T
             certified=tuple(sorted(backend.target.certified)),
             key=keyed.get(name),
             last_failure=held[name].trouble,
-            notes=backend.target.notes,
+            notes=(*backend.target.notes, *demotions_of(fleet, name)),
         )
         for name, backend in fleet.clouds.backends.items()
     ]

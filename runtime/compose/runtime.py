@@ -146,7 +146,7 @@ class Runtime:
         self.desk = self._desk(settings, decides, callable_clouds)
         self.price_list = PriceList(partial(update, self.guard), time.monotonic)
         self.responses, self.batches = ResponseStore(folder / "responses.sqlite3", time.time), BatchStore(folder)
-        self._door(QualityRoom(self.desk, loaded, folder, self.notices.give))
+        self._door(QualityRoom(self.desk, loaded, folder, self.notices.give, self.sample.rows))
 
     def _desk(self, settings: Settings, decides: RoutingPolicy, callable_clouds: Clouds) -> Desk:
         """The desk over the fleet. Each settled decision is a record of the audit log too."""
@@ -259,6 +259,8 @@ class Runtime:
             "names": self.follow_names,
             "batches": self.lane.run,
             "quality": self.quality.loop.run,
+            "judge": self.quality.judge.run,
+            "signals": self.quality.signals.run,
             "sample": self.sample.run,
             "prices": lambda: self.price_list.run(
                 lambda: self.settings.prices.update, lambda: self.apply(self.settings)
@@ -369,4 +371,5 @@ class Runtime:
             self.engine.model,
             "attached" if self.settings.engine.url else self.settings.engine.device,
             len(self.feed.viewers),
+            {(gone.target, gone.task): 1.0 for gone in self.quality.watch.demoted},
         )

@@ -28,6 +28,7 @@ class Gauges:
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
     budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
+    demoted: 1 by target label and task ("": every task).
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -45,6 +46,7 @@ class Gauges:
     model: str = ""
     device: str = ""
     viewers: int = 0
+    demoted: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -160,6 +162,8 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _counter("hearth_chore_restarts", "Restarts of a background task that failed", ("chore",), again)
     words = "Dollars of a day and a month: the limit, and what is spent, reserved and left of it"
     yield _gauge("hearth_budget_usd", words, ("scope", "period", "kind"), gauges.budget.items())
+    behind = "1 for a target that failed its golden set for a task"
+    yield _gauge("hearth_target_demoted", behind, ("target", "task"), gauges.demoted.items())
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
     untold = [((), gauges.telemetry_dropped)]

@@ -87,6 +87,8 @@ def disagreements(
         named = _table(tree.get(section)).get(key)
         if isinstance(named, str) and named and (trouble := known.no_model(named)):
             yield SettingsFault((section, key), trouble)
+    if fault := _judged_by_an_arm(tree):
+        yield SettingsFault(("quality", "judge"), fault)
     yield from _references(tree, known)
     if override and (trouble := known.no_model(override)):
         yield SettingsFault(MODEL_OVERRIDE, trouble)
@@ -107,6 +109,36 @@ def on_this_machine(host: str) -> bool:
 def lets_strangers_in(host: str, *, socket: object, keyed: object) -> bool:
     """True if other machines reach the server and no key is asked for. Only local users reach a Unix socket."""
     return bool(host) and not socket and not keyed and not on_this_machine(host)
+
+
+def _judged_by_an_arm(tree: Mapping[str, Any]) -> str | None:
+    """A sentence if the judge is one of the models that answer, by alias, name or provider; else None."""
+    judge, aliases = _table(tree.get("quality")).get("judge"), _table(tree.get("aliases"))
+    if not isinstance(judge, str) or not judge:
+        return None
+    targets = {name: _table(each) for name, each in _table(tree.get("targets")).items()}
+    named = aliases.get(judge, judge)
+    own = next((name for name, each in targets.items() if named in (name, _label(each))), None)
+    label = _label(targets[own]) if own is not None else str(named)
+    routes, rules = _table(tree.get("routes")), tree.get("rules")
+    listed = [name for names in routes.values() for _, name in _texts(names)]
+    listed += [
+        name for rule in (rules if isinstance(rules, list) else ()) for _, name in _texts(_table(rule).get("to"))
+    ]
+    arms = dict.fromkeys([*listed, *(targets if not routes.get("default") else ())])
+    if label.partition("/")[0] in (LOCAL, AUTO):
+        return f'"{judge}" would judge its own answers'
+    for name in arms:
+        arm = _label(targets.get(name, {}))
+        if name == own or arm == label:
+            return f'"{judge}" is the target {name}, which answers itself: name another, and list in routes.default who answers'
+        if arm.partition("/")[0] == label.partition("/")[0]:
+            return f'"{judge}" is of the same provider as {name}, whose answers it would judge'
+    return None
+
+
+def _label(target: Mapping[str, Any]) -> str:
+    return f"{target.get('provider', '')}/{target.get('model', '')}"
 
 
 def _references(tree: Mapping[str, Any], known: KnownNames) -> Iterator[SettingsFault]:

@@ -26,9 +26,6 @@ PENDING = (
     Pending(("engine", "kind"), "each url is one engine"),
     Pending(("engine", "metrics"), "metrics are read beside each url"),
     Pending(("models", "*", "*"), "only the engine's own model is started"),
-    Pending(("quality", "judge"), "no model judges"),
-    Pending(("quality", "weekly"), "no model judges"),
-    Pending(("quality", "weekly_usd"), "no model judges"),
     Pending(("fleet", "*"), "each Hearth decides alone"),
     Pending(("autoscale", "*"), "nothing is scaled"),
 )

@@ -24,14 +24,16 @@ def plot(rows: list[dict[str, Any]], out: Path) -> None:
             false = max(LEAST, row["false"][world])
             late = row["delays"]["80% flip"][1] or 90
             axis.scatter(false, late, s=90 if ours else 45, color="#c1440e" if ours else "#4a6d8c", zorder=3)
-            shift = (6, 6) if number % 2 else (6, -12)
-            axis.annotate(row["rule"], (false, late), xytext=shift, textcoords="offset points", fontsize=7)
+            side = "right" if false > 0.5 else "left"
+            shift = (-7 if side == "right" else 7, 7 if number % 2 else -12)
+            shown = {"xytext": shift, "textcoords": "offset points", "fontsize": 7.5, "ha": side}
+            axis.annotate(row["rule"], (false, late), **shown)
         axis.set_xscale("log")
         axis.set_xlim(LEAST / 2, 400)
         axis.set_xlabel("false alarms per model and year (leftmost: none)")
         axis.set_title(f"a healthy model, {title}", fontsize=10)
         axis.grid(visible=True, alpha=0.3)
-    axes[0].set_yscale("log")
+    axes[0].set_ylim(0, 8)
     axes[0].set_ylabel("nights until 9 of 10 drops from 92 to 80 % are found")
     figure.tight_layout()
     figure.savefig(out, dpi=110)

@@ -31,7 +31,6 @@ def test_each_pending_key_is_named_when_it_is_set() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "key"),
     [
-        ("HEARTH_QUALITY__JUDGE", "openai/gpt", "quality.judge"),
         ("HEARTH_MODELS__SMALL", '{"model": "m", "load": "manual"}', "models.small.model"),
         ("HEARTH_FLEET__PEERS", "dns:hearth.internal:8000", "fleet.peers"),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -16,9 +18,12 @@ from runtime.quality.judge.choice import families, related
 from runtime.quality.judge.drift import JudgeState
 from runtime.quality.judge.pairs import Anchor, Drawn, anchors, drawn, shown_request
 from runtime.quality.judge.question import anonymous, better, comparison, names_of, score
+from runtime.quality.judge.watch import FILE, JudgeWatch, read_weeks
 from runtime.quality.judge.weekly import Weekly, WeekReport
+from runtime.quality.runs.store import QualityStore
 from runtime.quality.sample.file import SampledAnswer
 from runtime.quality.values import CaseKey, CaseResult, GoldenCase, GoldenCheck, Grade
+from runtime.settings import Quality
 from tests.fakes.box import Box
 from tests.fakes.upstream import FakeBackend, ScriptedHop, Turn, cloud, engine_backend, error, told
 
@@ -212,3 +217,26 @@ def test_names_and_requests_as_a_judge_reads_them() -> None:
         "tools": [1],
     }
     assert shown_request(body) == "system: Be short.\n\nuser: Hi\n\ntools: [1]"
+
+
+async def test_the_week_before_is_judged_once_and_kept(tmp_path: Path) -> None:
+    """By the judge of the settings, from the kept rows; a judge of an arm's provider judges nothing, and says why."""
+    now = 1_795_919_400.0
+    judge = answering("judge", fair)
+    judge.target = replace(judge.target, provider="other", model="judge-model")
+    box = Box(engine_backend((Turn(told("x")),)), (answering("arm", lambda body: "worse 1"), judge), wall=lambda: now)
+    rows = [row(n, "a local answer 5", at=now - 7 * 86_400.0) for n in range(20)]
+    wanted = Quality.model_validate({"judge": "judge", "sample": {"keep": True}})
+    told_of: list[str] = []
+    watch = JudgeWatch(box.desk, QualityStore(tmp_path), lambda since: rows, wanted, tmp_path, told_of.append)
+    found = await watch.look()
+    assert found is not None
+    assert (found.judge, len(found.pairs), found.believed) == ("other/judge-model", 20, False)
+    assert await watch.look() is None
+    assert [each.week for each in read_weeks(tmp_path / FILE).weeks] == [found.week]
+    assert b"local answer" not in (tmp_path / FILE).read_bytes()
+    watch.settings = Quality.model_validate({"judge": "arm", "sample": {"keep": True}})
+    watch.kept.weeks.clear()
+    judge.target = replace(judge.target, provider="vendor")
+    assert await watch.look() is None
+    assert "are both of vendor" in (watch.trouble or "")

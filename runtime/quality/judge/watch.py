@@ -1,0 +1,143 @@
+"""The judge's chore: once a week the sample of the week before is compared, where a judge is set and a sample is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from runtime.contract.targets import Target
+from runtime.life.desk import Desk
+from runtime.quality.judge.asking import Questions, WeekPurse
+from runtime.quality.judge.choice import related
+from runtime.quality.judge.drift import JudgeState
+from runtime.quality.judge.pairs import Anchor, anchors, drawn
+from runtime.quality.judge.question import names_of
+from runtime.quality.judge.weekly import Weekly, WeekReport, week_of
+from runtime.quality.runs.database import QualityDatabase
+from runtime.quality.runs.store import QualityStore
+from runtime.quality.sample.file import SampledAnswer
+from runtime.quality.values import GoldenCase
+from runtime.settings import Quality
+
+FILE = "judged.json"
+_LOOK_S = 600.0
+_WEEK_S = 7 * 86_400.0
+_MOST_WEEKS = 60
+_ANCHOR_RUNS = 20
+_log = logging.getLogger("hearth.quality")
+
+
+class JudgedWeeks(msgspec.Struct):
+    """The file: verdicts and numbers, and no text of any request. state: of the judge itself."""
+
+    judge: str = ""
+    state: JudgeState = JudgeState()
+    weeks: list[WeekReport] = []
+
+
+class JudgeWatch:
+    """rows: reads the sample from a unix second on; blocks. tell: takes one sentence. settings: replaced on a reload.
+
+    trouble: why the last week was not judged; None if it was, or if no judge is set.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        store: QualityStore,
+        rows: Callable[[float], Sequence[SampledAnswer]],
+        settings: Quality,
+        folder: Path,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.kept = JudgedWeeks()
+        self.trouble: str | None = None
+        self._desk, self._store, self._rows, self._tell = desk, store, rows, tell
+        self._path = folder / FILE
+
+    async def run(self) -> None:
+        """Looks for a week that is over, until cancelled."""
+        self.kept = await asyncio.to_thread(read_weeks, self._path)
+        while True:
+            if self.settings.judge and self.settings.sample.keep and self.settings.mode != "off":
+                await self.look()
+            await asyncio.sleep(_LOOK_S)
+
+    async def look(self) -> WeekReport | None:
+        """Compares the week before this one, if it was not yet."""
+        now = self._desk.wall()
+        week = week_of(now - _WEEK_S)
+        if any(each.week == week for each in self.kept.weeks):
+            return None
+        chosen = self.chosen()
+        if isinstance(chosen, str):
+            self.trouble = f"no week is judged: {chosen}"
+            return None
+        self.trouble = None
+        judge, arms = chosen
+        every = await asyncio.to_thread(self._rows, now - 2 * _WEEK_S)
+        rows = drawn([row for row in every if week_of(row.at) == week], week, self.settings.weekly)
+        if not rows:
+            return None
+        known: list[Anchor] = await self._store.call(_anchors) if self._store.begun else []
+        state = self.kept.state if self.kept.judge == judge[1].label else JudgeState()
+        questions = Questions(self._desk, WeekPurse(self.settings.weekly_usd), names_of([*arms, judge[1].label]))
+        report, state = await Weekly(questions, judge, arms).run(week, rows, known, state)
+        self.kept = JudgedWeeks(judge[1].label, state, [report, *self.kept.weeks][:_MOST_WEEKS])
+        await asyncio.to_thread(self._write)
+        if report.void:
+            self._tell(f"the judge's week {week} is void: {report.void}")
+        for each in report.rates:
+            if report.believed and not each.task and each.rate.high < 0.5:
+                self._tell(
+                    f"{each.a} was judged worse than {each.b} in {week}: {each.rate.value:.0%} of {each.rate.n} pairs"
+                )
+        return report
+
+    def chosen(self) -> tuple[tuple[str, Target], dict[str, tuple[str, Target]]] | str:
+        """The judge and the arms by label, or the reason why nobody may judge."""
+        fleet = self._desk.fleet
+        targets = {each.target.name: each.target for each in fleet.clouds.backends.values()}
+        named = self.settings.judge
+        judge = next((each for each in targets.values() if named in (each.name, each.label)), None)
+        if judge is None:
+            return f"quality.judge, {named}, is no configured target with a key"
+        others = {each.label: (each.name, each) for each in targets.values() if each.label != judge.label}
+        arms = {fleet.local.target.label: (fleet.local.target.name, fleet.local.target), **others}
+        trouble = related(judge.label, others)
+        return trouble or ((judge.name, judge), arms)
+
+    def _write(self) -> None:
+        beside = self._path.with_suffix(".new")
+        try:
+            beside.write_bytes(msgspec.json.encode(self.kept))
+            beside.replace(self._path)
+        except OSError as fault:
+            _log.warning("the judged weeks cannot be kept in %s: %s", self._path, fault)
+
+
+def read_weeks(path: Path) -> JudgedWeeks:
+    """The file; empty where there is none, or none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=JudgedWeeks)
+    except FileNotFoundError:
+        return JudgedWeeks()
+    except (OSError, msgspec.MsgspecError) as fault:
+        _log.warning("the judged weeks in %s begin anew: %s", path, fault)
+        return JudgedWeeks()
+
+
+def _anchors(database: QualityDatabase) -> list[Anchor]:
+    """From the stored answers of the latest runs."""
+    found = []
+    for run in database.runs(_ANCHOR_RUNS):
+        cases: dict[str, GoldenCase] = {
+            case.hash: case for golden in database.goldens(run.id) if not golden.requires for case in golden.cases
+        }
+        found += [(row, cases[row.case_hash]) for row in database.results(run.id) if row.case_hash in cases]
+    return anchors(found)

@@ -1,0 +1,35 @@
+"""A judge that is one of the models whose answers it would judge is refused, by its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.settings.agree import disagreements
+
+TREE = {
+    "targets": {
+        "claude": {"provider": "anthropic", "model": "claude-x"},
+        "gpt": {"provider": "openai", "model": "gpt-y"},
+    },
+    "routes": {"default": ["claude"]},
+    "aliases": {"smart": "claude"},
+}
+
+
+def faults(judge: str, **more: object) -> list[str]:
+    found = disagreements({**TREE, "quality": {"judge": judge}, **more}, None, None)
+    return [each.message for each in found if each.key == ("quality", "judge")]
+
+
+@pytest.mark.parametrize(
+    "judge", ["claude", "anthropic/claude-x", "smart", "anthropic/claude-z", "local", "local/smol"]
+)
+def test_an_arm_by_name_label_alias_or_provider_is_refused(judge: str) -> None:
+    """Its name is in the sentence."""
+    assert any((f'"{judge}" ' in fault and "judge" in fault) or "itself" in fault for fault in faults(judge))
+
+
+def test_a_target_beside_those_that_answer_may_judge() -> None:
+    """Without a default route every target answers, and it may not."""
+    assert faults("gpt") == faults("openai/gpt-y") == []
+    assert len(faults("gpt", routes={})) == 1
