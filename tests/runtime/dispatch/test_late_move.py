@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -44,6 +45,22 @@ async def test_it_leaves_when_it_would_be_late() -> None:
     assert decision.words.startswith("no first token after 0.") and decision.degraded == ()
     ledger = box.fleet.ledger(box.local.lanes[0])
     assert ledger.waiting == 0 and ledger.running == 0
+
+
+async def test_who_leaves_teaches_how_short_the_prediction_was() -> None:
+    """Else only those that did not have to leave would say how good predictions are."""
+    box = waiting(Turn([HANG]))
+    ledger = box.fleet.ledger(box.local.lanes[0])
+
+    def predicted() -> float:
+        with ledger.claim(100, None, time.monotonic):
+            return ledger.predicted_ttft(100, time.monotonic())
+
+    before = predicted()
+    with ledger.claim(100, None, time.monotonic):
+        settled, _ = await box.live(box.ask(stream=True))
+    assert settled.decision.attempts[0].outcome == "late"
+    assert predicted() > before + 0.02
 
 
 async def test_it_comes_back_when_nobody_else_answers() -> None:
