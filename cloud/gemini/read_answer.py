@@ -272,7 +272,9 @@ class GeminiAnswerReader:
         self._counted = given
         prompt, tools, answer, thoughts = (_number(given.get(name)) for name in _COUNTS)
         cached = _number(given.get("cachedContentTokenCount"))
-        usage = Usage(prompt=prompt + tools, completion=answer + thoughts, cached=cached, reasoning=thoughts)
+        queries = _table(self._kept.get("groundingMetadata")).get("webSearchQueries")
+        searches = len(queries) if isinstance(queries, list) else 0
+        usage = Usage(prompt + tools, answer + thoughts, cached, reasoning=thoughts, searches=searches)
         rest = {name: given[name] for name in ("serviceTier", "trafficType") if name in given}
         out.append(UsageReport(usage, {WIRE: rest} if rest else {}))
 

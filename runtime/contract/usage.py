@@ -9,7 +9,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens. `prompt` is the total, cached included; `completion` includes reasoning.
 
     cache_write: of the prompt, newly written to the provider's cache; cache_write_1h: of these, to be kept for an hour
-    instead of five minutes.
+    instead of five minutes. searches: that the provider ran for the answer, which it bills beside the tokens.
     """
 
     prompt: int = 0
@@ -18,6 +18,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cache_write: int = 0
     reasoning: int = 0
     cache_write_1h: int = 0
+    searches: int = 0
 
 
 def counted(prompt: int, completion: int, cached: int, cache_write: int, reasoning: int) -> Usage:

@@ -389,6 +389,7 @@ class Attempt:
                 cost_usd=None if micro is None else micro / MICRO,
                 estimated=estimated,
                 price_date=target.price.date or None if target.price else None,
+                searches=usage.searches if usage else 0,
             )
         )
         self._turn.booked.append(self._run.outcome.exchanges[-1])

@@ -43,7 +43,8 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     Times are milliseconds since the request arrived; retry_after is seconds, as the upstream asked. Tokens are as the
     target counted them, with `prompt_tokens` including cached ones and `completion_tokens` including reasoning; where
     it reported none they are what the runtime counted, and `estimated` is set. cost_usd: whole micro-dollars, None where
-    no price is known. price_date: the day on which that price was read, ISO 8601.
+    no price is known. price_date: the day on which that price was read, ISO 8601. searches: that the provider ran, whose fees
+    are not in cost_usd.
     """
 
     target: str
@@ -62,6 +63,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     cost_usd: float | None = None
     estimated: bool = False
     price_date: str | None = None
+    searches: int = 0
 
     @property
     def ok(self) -> bool:

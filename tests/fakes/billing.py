@@ -105,6 +105,7 @@ class Claude:
             },
             "output_tokens": used.completion,
             "output_tokens_details": {"thinking_tokens": used.reasoning},
+            **({"server_tool_use": {"web_search_requests": used.searches}} if used.searches else {}),
         }
 
     def head(self, used: Usage) -> list[Piece]:
@@ -167,7 +168,8 @@ class Gemini:
         return [self._chunk("!", used)]
 
     def last(self, used: Usage) -> list[Piece]:
-        return [self._chunk("", used, finishReason="STOP")]
+        found = {"groundingMetadata": {"webSearchQueries": ["q"] * used.searches}} if used.searches else {}
+        return [self._chunk("", used, finishReason="STOP", **found)]
 
     def whole(self, text: str, used: Usage) -> bytes:
         raise AssertionError("it is always asked for a stream")
@@ -198,6 +200,9 @@ class Responses:
             **members,
         }
 
+    def _searched(self, used: Usage) -> list[dict[str, Any]]:
+        return [{"id": f"ws_{n}", "type": "web_search_call", "status": "completed"} for n in range(used.searches)]
+
     def _item(self, text: str, status: str) -> dict[str, Any]:
         content = [{"type": "output_text", "text": text, "annotations": []}] if text else []
         return {"id": "msg_1", "type": "message", "role": "assistant", "status": status, "content": content}
@@ -219,14 +224,15 @@ class Responses:
 
     def last(self, used: Usage) -> list[Piece]:
         item = self._item("Hello", "completed")
-        done = self._response("completed", output=[item], usage=self.usage(used))
+        done = self._response("completed", output=[*self._searched(used), item], usage=self.usage(used))
         return [
             _event("response.output_item.done", output_index=0, item=item),
             _event("response.completed", response=done),
         ]
 
     def whole(self, text: str, used: Usage) -> bytes:
-        response = self._response("completed", output=[self._item(text, "completed")], usage=self.usage(used))
+        output = [*self._searched(used), self._item(text, "completed")]
+        response = self._response("completed", output=output, usage=self.usage(used))
         return json.dumps(response).encode()
 
 

@@ -131,7 +131,7 @@ class ResponsesStreamMeter(StreamMeter):
             self.failure = failure_of(response, data)
             return b""
         self.model = _model_of(response) or self.model
-        self.finish, self.usage = finish, usage_of(response.get("usage"))
+        self.finish, self.usage = finish, usage_of(response)
         self.began = self.finished = self.done = True
         self._done(raw)
         if kind == INCOMPLETE or finish not in CUT_SHORT:
@@ -163,7 +163,7 @@ class ResponsesWholeMeter(WholeMeter):
         self.finish = finish_of(response)
         if self.finish is None:
             return failure_of(response, body)
-        self.model, self.usage = _model_of(response), usage_of(response.get("usage"))
+        self.model, self.usage = _model_of(response), usage_of(response)
         self._done(body)
         return None
 

@@ -122,7 +122,7 @@ class ResponsesAnswerReader:
         if not self._items:
             for place, item in enumerate(_objects(response.get("output"))):
                 events += self._item_done({"output_index": place, "item": item})
-        usage = usage_of(response.get("usage"))
+        usage = usage_of(response)
         if usage is not None:
             events.append(UsageReport(usage))
         details = response.get("incomplete_details")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from runtime.contract.events import Finish
 from runtime.contract.usage import Usage, counted
@@ -34,18 +35,22 @@ def finish_of(response: Mapping[str, Any]) -> Finish | None:
     return "tool_calls" if called else "stop"
 
 
-def usage_of(value: Any) -> Usage | None:
-    """The counts of a usage object; None if it is no object."""
+def usage_of(response: Mapping[str, Any]) -> Usage | None:
+    """The counts of a response; None if it has no usage object."""
+    value, items = response.get("usage"), response.get("output")
     if not isinstance(value, dict):
         return None
     read, written = _table(value.get("input_tokens_details")), _table(value.get("output_tokens_details"))
-    return counted(
+    found = counted(
         prompt=_count(value.get("input_tokens")),
         completion=_count(value.get("output_tokens")),
         cached=_count(read.get("cached_tokens")),
         cache_write=_count(read.get("cache_write_tokens")),
         reasoning=_count(written.get("reasoning_tokens")),
     )
+    kinds = [item.get("type") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    searches = kinds.count("web_search_call")
+    return replace(found, searches=searches) if searches else found
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from cloud import prices
+from runtime.contract.prices import Price
 from runtime.contract.usage import Usage
 from runtime.dialects.anthropic_messages.dialect import MESSAGES as MESSAGES_DIALECT
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
@@ -206,6 +207,21 @@ def test_a_bill_of_a_batch(provider: str, model: str, used: Usage, micro: float)
     price = prices.price(provider, model)
     assert price is not None
     assert price.rates(used.prompt, NOON.timestamp(), "batch").cost(used) == pytest.approx(micro)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("searches", [0, 3])
+@pytest.mark.parametrize("wire", [CLAUDE, RESPONSES, GEMINI], ids=["claude", "responses", "gemini"])
+async def test_searches_are_counted_and_not_priced(wire: BilledWire, searches: int, stream: bool) -> None:
+    """Vendors bill them beside the tokens: the record has their number, and dollars of the tokens alone."""
+    used = Usage(1_000, 100, searches=searches)
+    turn: Billed = streamed(wire, used) if stream or not wire.dialect else documented(wire, used)
+    cloud = target(wire, "first", Price(1.0, 10.0), turn)
+    box = Box(engine_backend((error(401),)), [cloud], LEAVE, Retries(attempts=1))
+    dialects: dict[str, Dialect] = {"anthropic_messages": MESSAGES_DIALECT, "openai_responses": ResponsesDialect()}
+    settled, _ = await box.live(box.ask(dialect=dialects.get(wire.dialect, CHAT), stream=stream))
+    (row,) = settled.decision.attempts
+    assert (row.searches, row.cost_usd) == (searches, 0.002)
 
 
 @pytest.mark.parametrize("asked", [{"service_tier": "batch"}, {"hearth": {"priority": "batch"}}, {"speed": "batch"}])
