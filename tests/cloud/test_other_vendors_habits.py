@@ -88,7 +88,9 @@ def test_tokens_beside_the_prompt_belong_to_it(prompt: int, cached: int, written
     """More cached than in the prompt: the prompt is the rest, and a client of the messages wire sees both."""
     details = {"cached_tokens": cached, "cache_write_tokens": written}
     chat = chat_usage({"prompt_tokens": prompt, "completion_tokens": 5, "prompt_tokens_details": details})
-    responses = responses_usage({"input_tokens": prompt, "output_tokens": 5, "input_tokens_details": details})
+    responses = responses_usage(
+        {"usage": {"input_tokens": prompt, "output_tokens": 5, "input_tokens_details": details}}
+    )
     assert chat == responses
     assert chat is not None
     assert chat.prompt == prompt + cached + written

@@ -136,7 +136,8 @@ def _usage(said: dict[str, Any]) -> Usage:
     read, written = (sum(each[f"cache_{name}_input_tokens"] or 0 for each in spent) for name in ("read", "creation"))
     thinking = (said.get("output_tokens_details") or {}).get("thinking_tokens") or 0
     told, answered = (sum(each[name] for each in spent) for name in ("input_tokens", "output_tokens"))
-    return Usage(told + read + written, answered, read, written, thinking)
+    searches = (said.get("server_tool_use") or {}).get("web_search_requests") or 0
+    return Usage(told + read + written, answered, read, written, thinking, searches=searches)
 
 
 def without_nothing(value: Any) -> Any:

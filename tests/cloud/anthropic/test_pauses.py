@@ -89,7 +89,7 @@ async def test_the_requests_of_a_turn_are_one_answer() -> None:
     assert [each.index for each in out if isinstance(each, OpaqueBlock)] == [2, 3]
     assert [(each.finish, each.raw) for each in out if isinstance(each, Stop)] == [("stop", "end_turn")]
     last = [each for each in out if isinstance(each, UsageReport)][-1]
-    assert last.usage == Usage(prompt=20, completion=10)
+    assert last.usage == Usage(prompt=20, completion=10, searches=2)
     assert last.extra["anthropic_messages"]["server_tool_use"] == {"web_search_requests": 2}
 
 
@@ -116,7 +116,7 @@ async def test_all_of_a_turn_goes_back_each_time() -> None:
     out = await events(hop)
     kinds = [each["type"] for each in json.loads(hop.calls[2].body)["messages"][-1]["content"]]
     assert kinds == ["text", "server_tool_use", "web_search_tool_result", "server_tool_use"]
-    assert [each for each in out if isinstance(each, UsageReport)][-1].usage == Usage(prompt=30, completion=15)
+    assert [each for each in out if isinstance(each, UsageReport)][-1].usage == Usage(30, 15, searches=3)
 
 
 async def test_a_turn_is_not_gone_on_with_for_ever() -> None:

@@ -117,6 +117,7 @@ class Sdk:
 
 def _of_replies(replies: Sequence[Any]) -> Answer:
     out = Answer()
+    queries: list[str] = []
     for read in (reply.model_dump(mode="json", by_alias=True, exclude_none=True) for reply in replies):
         blocked = read.get("promptFeedback", {}).get("blockReason")
         candidate = next(iter(read.get("candidates") or ()), {"finishReason": blocked} if blocked else {})
@@ -124,7 +125,8 @@ def _of_replies(replies: Sequence[Any]) -> Answer:
         for part in candidate.get("content", {}).get("parts") or ():
             _of_part(part, out)
         counts = read.get("usageMetadata") or {}
-        out.usage = _usage(counts) if "promptTokenCount" in counts else out.usage
+        queries = candidate.get("groundingMetadata", {}).get("webSearchQueries") or queries
+        out.usage = _usage(counts, len(queries)) if "promptTokenCount" in counts else out.usage
     return out
 
 
@@ -147,13 +149,14 @@ def _alphabet(signature: str) -> str:
     return signature.replace("-", "+").replace("_", "/")
 
 
-def _usage(counts: dict[str, Any]) -> Usage:
+def _usage(counts: dict[str, Any], searches: int) -> Usage:
     thoughts = counts.get("thoughtsTokenCount") or 0
     return Usage(
         prompt=counts["promptTokenCount"] + (counts.get("toolUsePromptTokenCount") or 0),
         completion=(counts.get("candidatesTokenCount") or 0) + thoughts,
         cached=counts.get("cachedContentTokenCount") or 0,
         reasoning=thoughts,
+        searches=searches,
     )
 
 
