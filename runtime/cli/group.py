@@ -41,6 +41,7 @@ COMMANDS = (
     CommandEntry("replay", "runtime.cli.replay", "decide recorded requests again under other settings"),
     CommandEntry("eval", "runtime.cli.eval.command", "ask golden sets of every model, and see which gets worse"),
     CommandEntry("status", "runtime.cli.status", "show the engine, its load, the targets and the last decisions"),
+    CommandEntry("ui", "runtime.cli.ui", "open the dashboard in a browser, signed in"),
     CommandEntry(
         "cost", "runtime.cli.cost", "show what requests cost, what they would have elsewhere, and each target's faults"
     ),

@@ -1,0 +1,161 @@
+"""`hearth status --watch`: a screen that fits, redraws what changed, and is left by a key."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from datetime import UTC
+
+import msgspec
+import pytest
+
+from runtime.cli.paint import PLAIN, Paint
+from runtime.cli.watch import WatchSize, WatchState, bar, screen, sparkline
+from runtime.server.status import DecisionBrief, LoadStatus, RunningStatus, ThresholdStatus
+from tests.runtime.cli.fake_runtime import Asked, Reply, as_json, fake_runtime
+from tests.runtime.cli.test_status_command import FULL
+
+LIMITS = ThresholdStatus(
+    ttft_ms=2000, queue=5, kv_cache=0.85, gpu=0.95, release=0.7, complexity=0.62, context_tokens=6000
+)
+RUNNING = tuple(
+    RunningStatus(
+        id=f"dec_{n}", model="auto", target="local/m", phase="generating", for_s=2, tokens=40, tokens_per_s=20
+    )
+    for n in range(7)
+)
+DECISIONS = tuple(
+    DecisionBrief(
+        id=f"dec_{n:016x}", at=1_700_000_000 + n, model="auto", target="local/m", reason="default", status=200
+    )
+    for n in range(10)
+)
+REPORT = msgspec.structs.replace(FULL, thresholds=LIMITS, running=RUNNING, decisions=DECISIONS)
+SIZES = [(80, 24), (120, 40), (60, 20), (20, 3)]
+CODES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("view", ["overview", "decisions", "log"])
+@pytest.mark.parametrize("paint", [PLAIN, Paint(True)], ids=["plain", "colour"])
+def test_the_screen_fits_whatever_is_in_it(size: tuple[int, int], view: str, paint: Paint) -> None:
+    """Exactly as many lines as there are, none wider; wide texts end in an ellipsis, control characters are not passed on."""
+    long = msgspec.structs.replace(
+        REPORT, load=LoadStatus(waiting=9, over=("queue_depth",), words="x" * 300), version="1\x1b[2J\n"
+    )
+    state = WatchState(view=view, log=[f"line {n} " + "y" * 200 for n in range(100)])
+    lines = screen(long, [100.0, None, 900.0] * 60, state, WatchSize(*size), paint, UTC)
+    plain = [CODES.sub("", line) for line in lines]
+    assert len(lines) == size[1] and max(map(len, plain)) <= size[0]
+    assert not any("\x1b" in line or "\n" in line for line in plain)
+
+
+def test_each_value_stands_beside_its_threshold() -> None:
+    """With a bar, what runs, the last decisions and the keys; a lost runtime is said in place of the keys."""
+    lines = screen(REPORT, [100.0, 2000.0], WatchState(), WatchSize(120, 40), PLAIN, UTC)
+    text = "\n".join(lines)
+    assert "auto stays on this box now:  NO  7 wait, 5 is the limit" in text
+    assert "2500 of 2000 ms" in text and "7 of 5, 4 running" in text and "40% of 85%" in text and "50% of 95%" in text
+    assert "and 2 more" in text and "20 tok/s" in text and "dec_0000000000000009" in text
+    assert lines[-1].startswith("q quit")
+    lost = screen(REPORT, (), WatchState(trouble="no runtime answers; looking again"), WatchSize(80, 24), PLAIN, UTC)
+    assert lost[-1] == "no runtime answers; looking again" and "smollm2" in lost[0]
+    assert "waiting for the runtime" in screen(None, (), WatchState(), WatchSize(80, 24), PLAIN)[0]
+
+
+def test_bars_and_sparklines_show_their_threshold() -> None:
+    """The threshold is at four fifths; a value over it fills the rest."""
+    assert bar(0, 10, 10, 0.5) == "░░░░╎░░░│░" and bar(10, 10, 10) == "████████│░" and bar(99, 10, 10) == "████████│█"
+    assert sparkline([0.0, None, 50.0, 100.0], 10) == "▁ ▅█" and sparkline([1.0], 5, most=1000.0) == "▁"
+    assert sparkline([], 5) == "" and sparkline([1.0] * 20, 5) == "█████"
+
+
+class Terminal:
+    """A child of ours on a terminal of its own."""
+
+    def __init__(self, arguments: list[str], size: tuple[int, int], **env: str) -> None:
+        self.master, slave = pty.openpty()
+        self.resize(size)
+        child = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **env}
+        command = [sys.executable, "-m", "runtime.cli", *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=child, start_new_session=True
+        )
+        os.close(slave)
+        self.seen = ""
+
+    def resize(self, size: tuple[int, int]) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+
+    def until(self, text: str, seconds: float = 30.0) -> str:
+        """What was written until a text came."""
+        end = time.monotonic() + seconds
+        start = len(self.seen)
+        while text not in self.seen[start:]:
+            assert time.monotonic() < end, self.seen[-2000:]
+            if select.select([self.master], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self.master, 65536).decode("utf-8", "replace")
+                except OSError:  # the child has gone
+                    assert text in self.seen[start:], self.seen[-2000:]
+        return self.seen[start:]
+
+    def press(self, key: str) -> None:
+        os.write(self.master, key.encode())
+
+    def close(self) -> int:
+        code = self.process.wait(20)
+        os.close(self.master)
+        return code
+
+
+def runtime(asked: Asked) -> Reply:
+    if asked.path.startswith("/hearth/series"):
+        return as_json({"step_s": 5, "series": {"predicted_ttft_ms": [100.0, 200.0, None]}})
+    if asked.path.startswith("/hearth/log"):
+        return as_json({"data": ["a line of the engine"]})
+    return Reply(200, (msgspec.json.encode(REPORT),))
+
+
+def test_keys_and_sizes_in_a_real_terminal() -> None:
+    """The log by `l`, back by `l`, a smaller window, and out by `q`; the terminal is as it was."""
+    with fake_runtime(runtime) as there:
+        terminal = Terminal(["status", "--watch", "--every", "0.2", "--url", there.url], (80, 24))
+        terminal.until("q quit")
+        terminal.press("l")
+        terminal.until("a line of the engine")
+        terminal.press("l")
+        terminal.until("running now")
+        terminal.resize((60, 20))
+        terminal.until("\x1b[20;1H")
+        terminal.press("p")
+        terminal.until("paused")
+        terminal.press("q")
+        terminal.until("\x1b[?1049l")
+        assert terminal.close() == 0
+
+
+def test_without_colours_and_on_a_dumb_terminal() -> None:
+    """NO_COLOR keeps the screen and drops the colours; a dumb terminal gets reports one after another."""
+    with fake_runtime(runtime) as there:
+        arguments = ["status", "--watch", "--every", "0.2", "--url", there.url]
+        plain = Terminal(arguments, (80, 24), NO_COLOR="1")
+        shown = plain.until("q quit")
+        plain.press("q")
+        plain.until("\x1b[?1049l")
+        assert plain.close() == 0 and not re.search(r"\x1b\[\d+m", shown)
+        dumb = Terminal(arguments, (80, 24), TERM="dumb")
+        shown = dumb.until("last decisions")
+        dumb.process.send_signal(signal.SIGINT)
+        dumb.process.wait(20)
+        os.close(dumb.master)
+        assert "\x1b" not in shown
