@@ -115,6 +115,7 @@ export type Exchange = {
   cost_usd: number | null;
   estimated: boolean;
   price_date: string | null;
+  searches: number;
 };
 
 export type GpuStatus = {
