@@ -7,11 +7,15 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
+from runtime.quality.drift.shown import StreamView
+from runtime.quality.runs.report import EvalReport, Flip, StreamReport
+from runtime.quality.values import EvalRun, Grade, QualityEvent, SetBrief
 from runtime.server.live.series import STEPS
 from runtime.server.status import EngineStatus, LoadStatus, ReplicaStatus, SettingsStatus
 from tests.browser.rig import ADMIN, FILE, PICTURES, Rig, browsing, made_decision
@@ -128,6 +132,47 @@ async def test_what_runs_is_shown_while_it_runs(tmp_path: Path, browser: Browser
         hold.set()
         await running
         await expect(page.locator("main")).to_contain_text("Nothing runs.")
+
+
+async def test_quality_shows_streams_flips_and_events(rig: Rig) -> None:
+    """A demoted target with its evidence, and the case that flipped with both answers; text of a model stays text."""
+    briefs = (SetBrief("invoices", "h", 80, "extraction"),)
+    run = EvalRun("run_1", "nightly", "2026-11-28", 1, 1_800_000_000.0, ("vendor/far-model",), briefs)
+    stream = StreamView(
+        target="vendor/far-model", set="invoices", task="extraction", state="demoted", cases=80, rate=0.8, usual=0.925,
+        floor=0.87, evidence=11_400.4, bar=10_950.0, words="64 of 80 against 74", person="", served="far-1", history=(),
+    )  # fmt: skip
+    overview = {
+        "mode": "act", "faults": ["golden/x.toml:3: no case"], "running": [], "next_night": 1_900_000_000.0,
+        "sets": [{"name": "invoices", "task": "extraction", "cases": 80, "targets": ["*"], "path": "a.toml", "warnings": []}],
+        "events": [QualityEvent("demoted", "vendor/far-model", "invoices", "its rate fell", at=1_800_000_000.0)],
+        "spent_usd": 0.36, "daily_usd": 2.0, "streams": [stream], "tolerance": 0.03,
+    }  # fmt: skip
+    flip = Flip("vendor/far-model", "invoices", "inv-017", Grade.PASS, Grade.MALFORMED, "no JSON", '{"a":1}', MARKUP)
+    done = StreamReport(
+        target="vendor/far-model", set="invoices", task="extraction", passed=64, verdicts=80, total=80, usd=0.2,
+        grades={"pass": 64, "malformed": 16}, passed_before=74, verdicts_before=80,
+    )  # fmt: skip
+    answers = {"/hearth/quality": overview, "/hearth/quality/runs/latest/report": EvalReport(run, (done,), (flip,), ())}
+    page = await rig.page("keys")
+
+    async def fulfil(route: Route) -> None:
+        body = msgspec.json.encode(answers[urlsplit(route.request.url).path])
+        await route.fulfill(status=200, body=body, headers={"content-type": "application/json"})
+
+    await page.route("**/hearth/quality**", fulfil)
+    await page.evaluate("location.hash = '#/quality'")
+    streams = page.get_by_role("region", name="Targets on golden sets")
+    await expect(streams).to_contain_text("64 of 80 against 74")
+    await expect(streams).to_contain_text("11 400")
+    await expect(page.get_by_role("region", name="Latest run")).to_contain_text("74 of 80")
+    flipped = page.get_by_role("region", name="Flipped cases")
+    await expect(flipped).to_contain_text('{"a":1}')
+    await expect(flipped).to_contain_text(MARKUP)
+    await expect(page.get_by_role("region", name="Events")).to_contain_text("its rate fell")
+    await expect(page.locator("main")).to_contain_text("golden/x.toml:3: no case")
+    assert await page.title() not in ("1", "2")
+    await page.screenshot(path=PICTURES / "quality-full.png", full_page=True)
 
 
 async def test_the_frame_shows_a_refused_reload_notes_and_what_is_not_in_force(rig: Rig) -> None:
