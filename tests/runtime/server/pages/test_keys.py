@@ -89,6 +89,7 @@ async def test_the_limits_of_a_key_stand_in_the_headers_of_each_wire(tmp_path: P
         )
         assert first.headers["x-ratelimit-remaining-requests"] == "1"
         assert re.fullmatch(r"(29|30)s", first.headers["x-ratelimit-reset-requests"])
+        assert int(first.headers["x-ratelimit-remaining-tokens"]) < 99_000  # those that the answer may take
         await chat(door, key)
         third = await chat(door, key)
         assert third.status_code == 429 and third.json()["error"]["code"] == "rate_limit_exceeded"
@@ -98,3 +99,14 @@ async def test_the_limits_of_a_key_stand_in_the_headers_of_each_wire(tmp_path: P
         assert message.headers["anthropic-ratelimit-requests-remaining"] == "0"
         assert message.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
         assert (await door.client.get("/v1/models", headers=key)).status_code == 200
+
+
+async def test_an_explanation_keeps_to_the_key(tmp_path: Path) -> None:
+    """A key that may not use what would answer is shown the refusal it would get, and no forbidden target."""
+    async with opened(setup(), tmp_path) as door:
+        _, key = await made(door, targets=["nobody/*"])
+        shown = (await door.client.post("/hearth/explain", json=ASKED, headers=key)).json()
+        assert (shown["target"], shown["refusal"]["code"]) == (None, "target_not_allowed")
+        assert not shown["candidates"] and all(each["target"] is None for each in shown["would_change"])
+        _, free = await made(door, name="free")
+        assert (await door.client.post("/hearth/explain", json=ASKED, headers=free)).json()["target"] is not None
