@@ -1,11 +1,8 @@
-"""The common part of vendors' error bodies: an object with a message, and the wait that a header asks for."""
+"""The common part of vendors' error bodies: an object with a message."""
 
 from __future__ import annotations
 
-import email.utils
-import math
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -31,25 +28,3 @@ def error_of(body: bytes) -> tuple[Table, Table]:
 def message_of(error: Table) -> str:
     """The error's message; the whole object where it has none, "" for an empty one."""
     return str(error.get("message") or error or "")[:SHOWN]
-
-
-def retry_after(headers: Mapping[str, str], now: Callable[[], datetime] | None = None) -> float | None:
-    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None where neither is usable.
-
-    now: the time that a date is compared with; None ignores dates. Never less than 0, never infinite.
-    """
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            seconds = float(value) / scale
-            return max(0.0, seconds) if math.isfinite(seconds) else None
-        except ValueError:
-            pass
-        try:
-            when = email.utils.parsedate_to_datetime(value)
-            return max(0.0, (when - now()).total_seconds()) if now is not None else None
-        except (TypeError, ValueError):
-            continue
-    return None

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from cloud.errors import SHOWN, error_of, retry_after
+from cloud.errors import SHOWN, error_of
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.dialects.refusals import Subject, subject_of
+from runtime.wire.retry_after import retry_after
 
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
 

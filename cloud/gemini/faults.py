@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloud.errors import SHOWN, error_of, message_of, retry_after
+from cloud.errors import SHOWN, error_of, message_of
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.dialects.refusals import Subject, subject_of
+from runtime.wire.retry_after import retry_after
 
 _HERE, _NEXT, _TELL = Disposition.RETRY_HERE, Disposition.NEXT_CANDIDATE, Disposition.TELL_CALLER
 _OK = 200

@@ -10,8 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from email.utils import parsedate_to_datetime
-from itertools import islice
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,6 +22,7 @@ from runtime.record.traces.collector import Collector
 from runtime.record.traces.context import TraceIds
 from runtime.record.traces.otlp import Encoder
 from runtime.record.traces.spans import kept_for, spans_of
+from runtime.wire.retry_after import retry_after
 
 _CHUNK = 32  # requests per hold of the interpreter: two milliseconds
 _BATCH = 512  # requests per post
@@ -99,7 +99,7 @@ class Exporter:
         while self._waiting:
             parts, requests = [], 0
             while self._waiting and requests < _BATCH:
-                taken = [self._waiting.popleft() for _ in islice(range(_CHUNK), min(_CHUNK, len(self._waiting)))]
+                taken = [self._waiting.popleft() for _ in range(min(_CHUNK, len(self._waiting)))]
                 spans = []
                 for decision in taken:
                     context = self._ids.context(decision.id, decision.trace)
@@ -127,7 +127,7 @@ class Exporter:
                 self.trouble = f"telemetry: {at.netloc} answered {answer.status_code}"
                 if answer.status_code not in _AGAIN:
                     return False
-                pause = _retry_after(answer.headers.get("retry-after", "")) or pause
+                pause = retry_after(answer.headers, lambda: datetime.now(UTC)) or pause
             except DepartureRefused as refused:
                 self.trouble = f"telemetry: {refused}"
                 return False
@@ -137,13 +137,3 @@ class Exporter:
                 return False
             self._wake.wait(pause)
             pause = min(_LONGEST_WAIT_S, pause * 2)
-
-
-def _retry_after(header: str) -> float:
-    """Seconds; 0 where the header names none."""
-    try:
-        return (
-            float(header) if header.isdecimal() else max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-        )
-    except ValueError:
-        return 0.0
