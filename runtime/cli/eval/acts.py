@@ -1,4 +1,4 @@
-"""`hearth eval demote`, `promote`, `hold`: a person's word on a target, which no run changes and which is recorded."""
+"""`hearth eval accept`, `demote`, `promote`, `hold`: a person's word on a target, recorded; no run changes it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,36 @@ import msgspec
 import typer
 
 from runtime.cli.client import asked
-from runtime.cli.eval.accept import ActEvents
 from runtime.cli.eval.runtime_of import PATH, Json, Url, runtime_at
 from runtime.cli.settings_file import ConfigOption
+from runtime.quality.values import QualityEvent
 
 TargetName = Annotated[str, typer.Argument(help="A target's name, `local`, or PROVIDER/MODEL.")]
 OfSet = Annotated[str, typer.Option("--set", help="Of this golden set alone; left out: of every one.")]
 Note = Annotated[str, typer.Option(help="A reason, kept with the act.")]
+
+
+class ActEvents(msgspec.Struct):
+    """The events that followed from an act."""
+
+    events: list[QualityEvent]
+
+
+def accept(
+    target: TargetName,
+    golden: OfSet = "",
+    note: Note = "",
+    url: Url = None,
+    config: ConfigOption = None,
+    as_json: Json = False,
+) -> None:
+    """Take a target as it is now: a change of its quality was wanted, and its next five runs are the new reference.
+
+    \b
+    Examples:
+      hearth eval accept claude --note "a new system prompt"
+    """
+    _acted("accept", target, golden, note, url, config, as_json=as_json)
 
 
 def demote(

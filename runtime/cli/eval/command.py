@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from runtime.cli.eval.accept import accept
-from runtime.cli.eval.acts import demote, hold, promote
+from runtime.cli.eval.acts import accept, demote, hold, promote
 from runtime.cli.eval.compare import compare
 from runtime.cli.eval.importing import import_file
 from runtime.cli.eval.reference import reference

@@ -10,12 +10,10 @@ import msgspec
 import typer
 
 from runtime.cli.client import asked, settings_from
-from runtime.cli.eval.runtime_of import RUNS, Json, Url, Yes, agreed, followed, runtime_at
+from runtime.cli.eval.runtime_of import RUNS, Json, Url, Yes, agreed, followed, runtime_at, sets_of
 from runtime.cli.eval.shown import compared_lines
-from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
 from runtime.cli.settings_file import ConfigOption
-from runtime.quality.golden.sets import SetError, read_sets
 from runtime.quality.runs.report import Compared
 from runtime.settings.environment import environment
 
@@ -39,10 +37,7 @@ def compare(
     """
     wanted: dict[str, Any] = {"targets": [old, new], "repeats": repeats}
     if files:
-        try:
-            wanted["sets"] = msgspec.to_builtins(read_sets(files))
-        except SetError as fault:
-            raise CommandError(f"the golden sets cannot be used:\n{fault}", Exit.SETTINGS) from fault
+        wanted["sets"] = msgspec.to_builtins(sets_of(files))
     address = runtime_at(url, config)
     agreed(address, wanted, yes=yes)
     state = followed(address, wanted)

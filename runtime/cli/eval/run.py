@@ -10,12 +10,11 @@ import msgspec
 import typer
 
 from runtime.cli.client import Address, asked
-from runtime.cli.eval.runtime_of import RUNS, Json, Targets, Url, Yes, agreed, followed, runtime_at
+from runtime.cli.eval.runtime_of import RUNS, Json, Targets, Url, Yes, agreed, followed, runtime_at, sets_of
 from runtime.cli.eval.shown import junit, markdown, report_lines
-from runtime.cli.exits import CommandError, Exit
+from runtime.cli.exits import Exit
 from runtime.cli.paint import paint_for
 from runtime.cli.settings_file import ConfigOption
-from runtime.quality.golden.sets import SetError, read_sets
 from runtime.quality.runs.report import EvalReport
 from runtime.quality.values import CaseResult
 from runtime.settings.environment import environment
@@ -57,10 +56,7 @@ def run(
     """
     wanted: dict[str, Any] = {"targets": target or [], "repeats": repeats}
     if files:
-        try:
-            goldens = read_sets(files)
-        except SetError as fault:
-            raise CommandError(f"the golden sets cannot be used:\n{fault}", Exit.SETTINGS) from fault
+        goldens = sets_of(files)
         for golden in goldens:
             for warning in golden.warnings:
                 print(f"{golden.path}: {warning}", file=sys.stderr)

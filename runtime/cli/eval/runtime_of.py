@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ import typer
 from runtime.cli.bulk.meter import meter_for
 from runtime.cli.client import Address, address_of, asked
 from runtime.cli.exits import CommandError, Exit
+from runtime.quality.golden.sets import SetError, read_sets
+from runtime.quality.values import GoldenSet
 from runtime.settings.environment import environment, state_dir
 from runtime.trust.admin_key import NAME, local_admin_key
 
@@ -67,6 +70,14 @@ def runtime_at(url: str | None, config: Path | None) -> Address:
         with contextlib.suppress(OSError):
             return Address(address.url, local_admin_key(folder), address.socket)
     return address
+
+
+def sets_of(files: Sequence[Path]) -> list[GoldenSet]:
+    """The sets that a command names. Raises CommandError with every fault of them."""
+    try:
+        return read_sets(files)
+    except SetError as fault:
+        raise CommandError(f"the golden sets cannot be used:\n{fault}", Exit.SETTINGS) from fault
 
 
 def agreed(address: Address, wanted: dict[str, Any], *, yes: bool) -> None:
