@@ -14,6 +14,7 @@ from local_models.weights.revision import revision_of
 from runtime.routing.confidence import FEATURES, ConfidenceMap
 from runtime.settings import Settings
 from runtime.settings.environment import state_dir
+from runtime.whole_file import replace_file
 
 _FOLDER = "confidence"
 
@@ -51,9 +52,7 @@ def write_map(found: ConfidenceMap, state: Path) -> Path:
     """Writes a map, whole or not at all. Raises OSError."""
     file = map_file(state, found.model, found.revision)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = file.with_suffix(".new")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-    draft.replace(file)
+    replace_file(file, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     return file
 
 

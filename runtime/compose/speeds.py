@@ -13,6 +13,7 @@ import msgspec
 
 from runtime.contract.engine import EngineSpeed
 from runtime.settings import EngineSettings
+from runtime.whole_file import replace_file
 
 _KEPT = 12
 _EVERY_S = 600.0
@@ -53,6 +54,4 @@ class SpeedFile:
         fastest = min(speeds, key=lambda each: each.step_s(each.batch) / each.batch)
         self._kept.speeds = [*self._kept.speeds, fastest][-_KEPT:]
         with contextlib.suppress(OSError):  # a full disk must not stop anything
-            fresh = self._file.with_name(f"{self._file.name}.new")
-            fresh.write_bytes(msgspec.json.encode(self._kept))
-            fresh.replace(self._file)
+            replace_file(self._file, msgspec.json.encode(self._kept))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from runtime.quality.kept_file import KeptFile
 from runtime.quality.signals import SignalState, SignalWarning, TrafficStream, counted, observed
 from runtime.record.database import Query
 from runtime.record.decisions import Decision
@@ -20,7 +20,6 @@ _LOOK_S = 600.0
 _PAGE = 500
 _MOST = 5_000  # decisions of a day that are looked at, the latest ones
 _MOST_WARNINGS = 50
-_log = logging.getLogger("hearth.quality")
 
 
 class _Row(msgspec.Struct):
@@ -41,7 +40,8 @@ class SignalWatch:
     def __init__(
         self, store: Store, folder: Path, wall: Callable[[], float], tell: Callable[[SignalWarning], None]
     ) -> None:
-        self._store, self._path, self._wall, self._tell = store, folder / FILE, wall, tell
+        self._store, self._wall, self._tell = store, wall, tell
+        self._file = KeptFile(folder / FILE, _Kept, "the history of everyday traffic")
         self._kept = _Kept()
 
     @property
@@ -57,7 +57,7 @@ class SignalWatch:
 
     async def resume(self) -> None:
         """Takes over what an earlier process kept."""
-        self._kept = await asyncio.to_thread(self._read)
+        self._kept = await asyncio.to_thread(self._file.read)
 
     async def look(self) -> None:
         """Takes yesterday in, if it was not yet."""
@@ -71,7 +71,7 @@ class SignalWatch:
             news += found
         rows = [_Row(*stream, state) for stream, state in states.items()]
         self._kept = _Kept(str(yesterday), rows, [*news, *self._kept.warnings][:_MOST_WARNINGS])
-        await asyncio.to_thread(self._write)
+        await asyncio.to_thread(self._file.write, self._kept)
         for each in news:
             self._tell(each)
 
@@ -85,21 +85,3 @@ class SignalWatch:
             if len(page) < _PAGE:
                 break
         return found
-
-    def _read(self) -> _Kept:
-        """The state of an earlier process; nothing where it cannot be read: the reference then begins anew."""
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except FileNotFoundError:
-            return _Kept()
-        except (OSError, msgspec.MsgspecError) as fault:
-            _log.warning("the history of everyday traffic in %s begins anew: %s", self._path, fault)
-            return _Kept()
-
-    def _write(self) -> None:
-        beside = self._path.with_suffix(".new")
-        try:
-            beside.write_bytes(msgspec.json.encode(self._kept))
-            beside.replace(self._path)
-        except OSError as fault:
-            _log.warning("the history of everyday traffic cannot be kept in %s: %s", self._path, fault)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.whole_file import replace_file
+
 
 class _Kept(msgspec.Struct):
     """trips: times in a row it opened. until: when it lets a probe through, unix seconds."""
@@ -43,10 +45,8 @@ class BreakerFile:
         if trips == self._last:
             return
         kept = {name: _Kept(count, now + left) for name, (count, left) in opened.items()}
-        fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
-            fresh.write_bytes(msgspec.json.encode(kept))
-            fresh.replace(self._path)
+            replace_file(self._path, msgspec.json.encode(kept))
             self._last = trips
 
 

@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("runtime", "local_models", "cloud")
 
 _FOUNDATION = frozenset({"runtime", "runtime.contract"})
-_BESIDE_CONTRACT = _FOUNDATION | {"runtime.settings", "runtime.chores", "runtime.sqlite_files", "runtime.notices"}
+_FILES = frozenset({"runtime.sqlite_files", "runtime.whole_file"})
+_BESIDE_CONTRACT = _FOUNDATION | _FILES | {"runtime.settings", "runtime.chores", "runtime.notices"}
 _WIRE = _BESIDE_CONTRACT | {"runtime.wire"}
 _DIALECTS = _WIRE | {"runtime.dialects"}
 _DECISIONS = frozenset({"runtime.routing", "runtime.load", "runtime.money"})
@@ -26,6 +27,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "runtime.settings": _FOUNDATION,
     "runtime.chores": _FOUNDATION,
     "runtime.sqlite_files": _FOUNDATION,
+    "runtime.whole_file": _FOUNDATION,
     "runtime.notices": _FOUNDATION | {"runtime.settings"},
     "runtime.wire": _FOUNDATION,
     "runtime.dialects": _WIRE,

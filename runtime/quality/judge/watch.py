@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from runtime.quality.judge.drift import JudgeState
 from runtime.quality.judge.pairs import Anchor, anchors, drawn
 from runtime.quality.judge.question import names_of
 from runtime.quality.judge.weekly import Weekly, WeekReport, week_of
+from runtime.quality.kept_file import KeptFile
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.sample.file import SampledAnswer
@@ -28,7 +28,6 @@ _LOOK_S = 600.0
 _WEEK_S = 7 * 86_400.0
 _MOST_WEEKS = 60
 _ANCHOR_RUNS = 20
-_log = logging.getLogger("hearth.quality")
 
 
 class JudgedWeeks(msgspec.Struct):
@@ -58,11 +57,11 @@ class JudgeWatch:
         self.kept = JudgedWeeks()
         self.trouble: str | None = None
         self._desk, self._store, self._rows, self._tell = desk, store, rows, tell
-        self._path = folder / FILE
+        self._file = KeptFile(folder / FILE, JudgedWeeks, "the judged weeks")
 
     async def run(self) -> None:
         """Looks for a week that is over, until cancelled."""
-        self.kept = await asyncio.to_thread(read_weeks, self._path)
+        self.kept = await asyncio.to_thread(self._file.read)
         while True:
             if self.settings.judge and self.settings.sample.keep and self.settings.mode != "off":
                 await self.look()
@@ -89,7 +88,7 @@ class JudgeWatch:
         questions = Questions(self._desk, WeekPurse(self.settings.weekly_usd), names_of([*arms, judge[1].label]))
         report, state = await Weekly(questions, judge, arms).run(week, rows, known, state)
         self.kept = JudgedWeeks(judge[1].label, state, [report, *self.kept.weeks][:_MOST_WEEKS])
-        await asyncio.to_thread(self._write)
+        await asyncio.to_thread(self._file.write, self.kept)
         if report.void:
             self._tell(f"the judge's week {week} is void: {report.void}")
         for each in report.rates:
@@ -111,25 +110,6 @@ class JudgeWatch:
         arms = {fleet.local.target.label: (fleet.local.target.name, fleet.local.target), **others}
         trouble = related(judge.label, others)
         return trouble or ((judge.name, judge), arms)
-
-    def _write(self) -> None:
-        beside = self._path.with_suffix(".new")
-        try:
-            beside.write_bytes(msgspec.json.encode(self.kept))
-            beside.replace(self._path)
-        except OSError as fault:
-            _log.warning("the judged weeks cannot be kept in %s: %s", self._path, fault)
-
-
-def read_weeks(path: Path) -> JudgedWeeks:
-    """The file; empty where there is none, or none that can be read."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=JudgedWeeks)
-    except FileNotFoundError:
-        return JudgedWeeks()
-    except (OSError, msgspec.MsgspecError) as fault:
-        _log.warning("the judged weeks in %s begin anew: %s", path, fault)
-        return JudgedWeeks()
 
 
 def _anchors(database: QualityDatabase) -> list[Anchor]:

@@ -18,8 +18,9 @@ from runtime.quality.judge.choice import families, related
 from runtime.quality.judge.drift import JudgeState
 from runtime.quality.judge.pairs import Anchor, Drawn, anchors, drawn, shown_request
 from runtime.quality.judge.question import anonymous, better, comparison, names_of, score
-from runtime.quality.judge.watch import FILE, JudgeWatch, read_weeks
+from runtime.quality.judge.watch import FILE, JudgedWeeks, JudgeWatch
 from runtime.quality.judge.weekly import Weekly, WeekReport
+from runtime.quality.kept_file import KeptFile
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.sample.file import SampledAnswer
 from runtime.quality.values import CaseKey, CaseResult, GoldenCase, GoldenCheck, Grade
@@ -233,7 +234,7 @@ async def test_the_week_before_is_judged_once_and_kept(tmp_path: Path) -> None:
     assert found is not None
     assert (found.judge, len(found.pairs), found.believed) == ("other/judge-model", 20, False)
     assert await watch.look() is None
-    assert [each.week for each in read_weeks(tmp_path / FILE).weeks] == [found.week]
+    assert [each.week for each in KeptFile(tmp_path / FILE, JudgedWeeks, "").read().weeks] == [found.week]
     assert b"local answer" not in (tmp_path / FILE).read_bytes()
     watch.settings = Quality.model_validate({"judge": "arm", "sample": {"keep": True}})
     watch.kept.weeks.clear()
