@@ -219,16 +219,14 @@ def test_an_engine_that_cannot_be_started_is_said_and_tried_again(tmp_path: Path
         assert hearth.stop() == 0
 
 
-@pytest.mark.parametrize("name", ["responses.sqlite3", "decisions.sqlite3", "breakers.json"])
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\x00" + b"\xff" * 5000, None])
-def test_a_damaged_state_file_does_not_keep_it_from_starting(
-    tmp_path: Path, engine: str, name: str, content: bytes | None
-) -> None:
-    """Garbage, a torn database, or a folder in the file's place: it serves, and nothing on stderr is a traceback."""
-    if content is None:
-        (tmp_path / name).mkdir()
-    else:
-        (tmp_path / name).write_bytes(content)
+def test_damaged_state_files_do_not_keep_it_from_starting(tmp_path: Path, engine: str, content: bytes | None) -> None:
+    """Garbage, torn databases, or folders in the files' places: it serves, and nothing on stderr is a traceback."""
+    for name in ("responses.sqlite3", "decisions.sqlite3", "breakers.json"):
+        if content is None:
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_bytes(content)
     with served(tmp_path, engine) as hearth:
         lines = hearth.until("ready:")
         assert hearth.get("/health/live") == {"status": "live"}
