@@ -4,7 +4,8 @@
 # make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, Codex, …), installed at pinned versions
 # make test-browser  the dashboard in a real Chromium (as root it installs Debian's); make test-browser-full: every page, scheme and state, and soaks
 # make ui         checks the dashboard's own modules and builds its vendored files again (needs node and npm)
-# make test-packaging  the wheel, built and installed; the container image, built and run (as root; needs Debian's mmdebstrap)
+# make test-packaging  the wheel, built and installed; the container image, built and run (as root; needs Debian's mmdebstrap);
+#                alert rules and dashboards, on Debian's Prometheus
 # make check      format, lint, types, architecture              make format       what check would complain about
 # make docs       the site of the documentation, into build/site
 # make bench      gateway cost and added latency                 make lock         write scripts/locks again
@@ -61,6 +62,7 @@ test-clients-ci: dev
 
 # What users install. Skipped in words where the machine cannot build an image.
 test-packaging: dev
+	@$(VENV)/python -m scripts.prometheus
 	@$(VENV)/python -m pytest -n 2 --dist loadfile -m packaging $(ARGS)
 
 # Skipped in words where there is no Chromium; in CI that fails.

@@ -28,7 +28,7 @@ def python_environment(name: str, python: str = sys.executable) -> Path:
     """The environment of the lock of that name. Raises UnfitBoxError, progress.StepFailedError."""
     lock = LOCKS / f"{name}.txt"
     folder = _folder(name, lock.read_bytes())
-    with _made_once(folder) as missing:
+    with made_once(folder) as missing:
         if missing:
             make_venv(python, folder)
             locked = [str(folder / "bin" / "python"), *PIP_INSTALL, "--no-deps", "--require-hashes", "-r", str(lock)]
@@ -42,7 +42,7 @@ def node_environment(name: str, source: Path) -> Path:
     Raises UnfitBoxError where there is no npm, progress.StepFailedError.
     """
     folder = _folder(name, *((source / file).read_bytes() for file in _PACKAGE_FILES))
-    with _made_once(folder) as missing:
+    with made_once(folder) as missing:
         if missing:
             folder.mkdir(parents=True)
             for file in _PACKAGE_FILES:
@@ -65,7 +65,7 @@ def _folder(name: str, *lock: bytes) -> Path:
 
 
 @contextlib.contextmanager
-def _made_once(folder: Path) -> Iterator[bool]:
+def made_once(folder: Path) -> Iterator[bool]:
     """Whether it is to be made, with what was left unfinished removed; complete once the block ends well."""
     if complete(folder):
         yield False
