@@ -49,7 +49,7 @@ test-fast: dev
 
 # Big sizes and soaks: before a release, not on every change.
 test-slow: dev
-	@$(VENV)/python -m pytest -n auto --dist load -m "slow and not engine and not clients and not packaging and not browser" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist load --timeout 900 -m "slow and not engine and not clients and not packaging and not browser" $(ARGS)
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients

@@ -1,7 +1,7 @@
 """Refusals: the status, code and words for a request with no candidate left.
 
-The most useful truth first: what a spent budget forbids (402), what passes by itself (503), what a certificate forbids
-(403), what money forbids (402), what no window holds (400 `context_length_exceeded`), what no target can do (400
+The most useful truth first: what nobody is certified for (403), what a spent budget forbids (402), what passes by itself
+(503), what one certificate forbids (403), what money forbids (402), what no window holds (400 `context_length_exceeded`), what no target can do (400
 `unsupported`).
 """
 
@@ -78,7 +78,13 @@ def refusal(
     # (1) There is nothing to ask.
     if not known or not any(known.values()):
         return PlanRefusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
-    # (2) A budget is spent, and no other target that is paid for will be back sooner.
+    firsts = [found[0] for found in known.values() if found]
+    asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
+    lacks = asked + "; ".join(dict.fromkeys(item.words for item in firsts)) + able(facts, fleet, offered)
+    # (2) No target is certified: neither money nor time nor a smaller prompt would help.
+    if all(found and found[0].reason is Reason.REQUIRES for found in known.values()):
+        return PlanRefusal(403, NO_COMPLIANT_TARGET, lacks, reason=Reason.REQUIRES)
+    # (3) A budget is spent, and no other target that is paid for will be back sooner.
     spent = [name for name, found in known.items() if but_for_money(found)]
     here = [name for name in known if fleet.local is not None and name in (LOCAL, fleet.local.target.name)]
     others = [name for name, found in known.items() if name not in (*spent, *here)]
@@ -89,7 +95,7 @@ def refusal(
         wait = min([each for each in waits if each is not None], default=None)
         words = "; ".join(dict.fromkeys(item.words for name in (*spent, *here) for item in known[name]))
         return PlanRefusal(402, BUDGET_EXCEEDED, words, wait, Reason.BUDGET)
-    # (3) Some obstacles pass by themselves: come again after the shortest of the known waits.
+    # (4) Some obstacles pass by themselves: come again after the shortest of the known waits.
     passing = [name for name, found in known.items() if found and all(item.passing or item.doubtful for item in found)]
     if passing:
         due: list[float] = []
@@ -103,17 +109,14 @@ def refusal(
         engine = any(item.reason is Reason.ENGINE_DOWN for name in passing for item in known[name])
         code, reason = (ENGINE_NOT_READY, Reason.ENGINE_DOWN) if engine else (TARGET_NOT_AVAILABLE, Reason.FALLBACK)
         return PlanRefusal(503, code, words, max(1.0, min(due)) if due else None, reason)
-    firsts = [found[0] for found in known.values() if found]
-    asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
-    words = asked + "; ".join(dict.fromkeys(item.words for item in firsts)) + able(facts, fleet, offered)
-    # (4) A target would do but for one reason, and for a certificate.
+    # (5) A target would do but for one reason, and for a certificate.
     for reason, status, code in _LADDER:
         for found in known.values():
             certain = {item.reason for item in found if not item.passing and not item.doubtful}
             if reason in certain and certain <= {reason, Reason.REQUIRES}:
-                return PlanRefusal(status, code, words, reason=reason)
-    # (5) No target can.
-    return PlanRefusal(400, UNSUPPORTED, words, reason=firsts[0].reason)
+                return PlanRefusal(status, code, lacks, reason=reason)
+    # (6) No target can.
+    return PlanRefusal(400, UNSUPPORTED, lacks, reason=firsts[0].reason)
 
 
 def able(facts: Facts, fleet: Fleet, offered: Sequence[Target], most: int = 3) -> str:

@@ -138,9 +138,11 @@ def test_a_pin_to_a_target_without_a_key_is_not_found() -> None:
 
 
 def test_a_pin_obeys_requires() -> None:
-    """A name is no certificate."""
-    refused = decide(chat(model="gemini", hearth={"requires": ["hipaa"]})).refusal
-    assert refused and (refused.status, refused.code) == (403, "no_compliant_target")
+    """A name is no certificate. A spent budget or a limit beyond the window does not hide that."""
+    spent = TargetState(GEMINI, available=True, spent="$20 of $20 are spent")
+    for body, state in ((chat(), GEMINI), (chat(), spent), (chat(max_tokens=10**9), spent)):
+        refused = decide(body | {"model": "gemini", "hearth": {"requires": ["hipaa"]}}, fleet=fleet_of(state)).refusal
+        assert refused and (refused.status, refused.code) == (403, "no_compliant_target")
 
 
 def test_an_unknown_name_is_not_found_with_its_neighbours() -> None:
