@@ -111,7 +111,7 @@ class App:
             try:
                 request.caller = policy.keys.admit(request.headers)
             except ApiError as error:
-                self.wrong_keys.count(request.peer, error)
+                self.wrong_keys.count(request.peer, path, request.headers, error)
                 raise
         dialect = self._dialects.get(path) if method == "POST" else None
         if dialect is not None:

@@ -220,3 +220,11 @@ async def test_wrong_keys_are_counted_by_address(tmp_path: Path) -> None:
         assert 1 <= int(last.headers["retry-after"]) <= 60
         assert (await get("/hearth/status", headers=ADMIN)).status_code == 200
         assert (await get("/hearth/status")).status_code == 401  # no key is no wrong key
+
+
+async def test_a_client_that_repeats_one_wrong_key_is_told_that_it_is_wrong(tmp_path: Path) -> None:
+    """On `/v1` a 401 each time, which clients do not repeat; different keys are guesses."""
+    async with opened(setup(tmp_path / "hearth.toml"), tmp_path) as door:
+        for key, status in (("no", 401), *[(f"no{n}", 401) for n in range(9)], ("other", 429), ("no", 401)):
+            seen = {(await door.client.get("/v1/models", headers={"x-api-key": key})).status_code for _ in range(3)}
+            assert seen == {status}
