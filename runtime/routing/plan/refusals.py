@@ -1,8 +1,8 @@
 """Refusals: the status, code and words for a request with no candidate left.
 
 The most useful truth first: what nobody is certified for (403), what a spent budget forbids (402), what passes by itself
-(503), what one certificate forbids (403), what money forbids (402), what no window holds (400 `context_length_exceeded`), what no target can do (400
-`unsupported`).
+(503), what one certificate forbids (403), what money forbids (402), what no window holds (400 `context_length_exceeded`),
+what no target can do (400 `unsupported`).
 """
 
 from __future__ import annotations
