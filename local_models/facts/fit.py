@@ -59,6 +59,10 @@ class Wish:
     concurrency: int
 
 
+USUAL = Wish(context=8192, concurrency=4)
+"""What a model of the catalogue is sized for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """Bytes on one GPU."""

@@ -40,8 +40,7 @@ app = typer.Typer(
     "  hearth models pull llama-3.1-8b\n  hearth models remove llama-3.1-8b",
 )
 
-# What "needs" is reckoned for, and the boxes it is looked for in, smallest first.
-USUAL = fit.Wish(context=8192, concurrency=4)
+# The boxes that "needs" is looked for in, smallest first.
 BOXES = tuple(
     fit.Box(memory=size * fit.GIB, gpus=gpus)
     for gpus, size in ((1, 8), (1, 16), (1, 24), (1, 48), (1, 80), (2, 80), (4, 80), (8, 80), (8, 141), (8, 180))
@@ -193,7 +192,7 @@ def fit_model(
     """
     model = _run(footprint(name, guard=GUARD, environ=os.environ, dtype=dtype, kv_dtype=kv_dtype))
     box, about = _box(gpus, memory, utilization)
-    wish = fit.Wish(context or min(USUAL.context, model.architecture.context), concurrency)
+    wish = fit.Wish(context or min(fit.USUAL.context, model.architecture.context), concurrency)
     verdict = fit.judge(model, box, wish)
     if as_json:
         typer.echo(json.dumps(_verdict(model, box, verdict, about), indent=2, ensure_ascii=False))
@@ -306,7 +305,7 @@ def _size(parameters: int) -> str:
 
 def _smallest(entry: Entry) -> fit.Box | None:
     model = of_entry(entry)
-    return next((box for box in BOXES if fit.judge(model, box, USUAL).fits), None)
+    return next((box for box in BOXES if fit.judge(model, box, fit.USUAL).fits), None)
 
 
 def _on_disk(model: disk.KeptModel | None, sizes: Mapping[str, int]) -> str:
@@ -334,7 +333,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "weights_bytes": entry.weight_bytes,
         "dtype": entry.dtype,
         "context": entry.context,
-        "cache_bytes_per_token": round(entry.architecture.kv_bytes(USUAL.context) / USUAL.context),
+        "cache_bytes_per_token": round(entry.architecture.kv_bytes(fit.USUAL.context) / fit.USUAL.context),
         "licence": entry.licence,
         "gated": entry.gated,
         "modalities": sorted(entry.modalities),

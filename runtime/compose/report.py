@@ -147,7 +147,7 @@ def thresholds_of(escalation: Escalation) -> status.ThresholdStatus:
 def running(desk: Desk) -> tuple[status.RunningStatus, ...]:
     """The requests under way, oldest first, the first hundred of them."""
     now, rows = desk.clock(), []
-    for job, plan, outcome in islice(desk.running.values(), _MOST_RUNNING):
+    for job, plan, outcome, _ in islice(desk.running.values(), _MOST_RUNNING):
         target = outcome.target or (plan.candidates[0].target if plan.candidates else None)
         tokens = outcome.meter.tokens if outcome.meter is not None else 0
         since = None if outcome.first_token is None else now - outcome.first_token

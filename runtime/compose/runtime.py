@@ -22,6 +22,7 @@ from runtime.batch.store import BatchStore
 from runtime.chores import Chores
 from runtime.compose.baseline import tally_of
 from runtime.compose.budget import budget_of, dollars_of, put_in_force
+from runtime.compose.catalogue import listed
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
@@ -62,6 +63,7 @@ from runtime.server.live.feed import Feed
 from runtime.server.live.series import Series
 from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
+from runtime.server.pages.catalogue import CataloguePage
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.cost import CostPages
@@ -181,6 +183,7 @@ class Runtime:
         self.feed, self.series = Feed(self.desk, self.engine, self.report), Series(self.desk)
         pages = own_pages(self.desk, self.report, self.started_at, self.feed, self.series, note)
         pages |= SettingsPages(self.desk, self.house, note).table()
+        pages |= CataloguePage(lambda: listed(self.fleet, self.settings)).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         dialect = ResponsesDialect(signatures=signatures)
         pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses).answer

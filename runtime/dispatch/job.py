@@ -32,6 +32,7 @@ from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.plan import Plan
 from runtime.routing.plan.waiting import LateMove
 from runtime.settings import Retries
+from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import RawBody
 
 
@@ -90,6 +91,7 @@ class Outcome(msgspec.Struct):
     failure. meter: the reader of the committed answer. first_token: when its first content came. dropped: parameters the
     target could not be given. answered: the last byte of a whole answer went to the sink; no fault and no hang-up after
     that makes another end of it. judged: the exchange by which the local model was asked what the prompt needs.
+    cancelled: the error of a request that an operator ended.
     """
 
     exchanges: list[Exchange] = []
@@ -105,6 +107,7 @@ class Outcome(msgspec.Struct):
     dropped: tuple[str, ...] = ()
     answered: bool = False
     judged: Exchange | None = None
+    cancelled: ApiError | None = None
 
 
 @dataclass(frozen=True, slots=True)

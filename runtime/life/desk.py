@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from runtime.dispatch.candidates import Dispatcher
 from runtime.dispatch.job import Job, Outcome
@@ -28,7 +30,7 @@ class Desk:
     """`planner`, `total_s`, `max_body` and `sample` change with the settings, between two requests.
 
     limiter: the limits of keys. lengths: of the answers of keys with a limit on their tokens, by id.
-    running: the requests that were planned and not settled, by id.
+    running: the requests that were planned and not settled, by id, with the task of each.
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
     evaluated: called instead with those of an evaluation (`Ask.origin`), which are in no metric and in no one's view.
     """
@@ -49,7 +51,7 @@ class Desk:
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
     limiter: RateLimiter = field(init=False)
     lengths: Answers = field(default_factory=Answers)
-    running: dict[str, tuple[Job, Plan, Outcome]] = field(default_factory=dict)
+    running: dict[str, tuple[Job, Plan, Outcome, asyncio.Task[Any] | None]] = field(default_factory=dict)
     batch_room: BatchRoom = field(init=False)
     settled: tuple[Callable[[Decision], None], ...] = field(init=False)
     evaluated: tuple[Callable[[Decision], None], ...] = field(init=False)

@@ -35,6 +35,7 @@ Work = Callable[[Desk, Job, Plan, Sink, Outcome], Awaitable[None]]
 """Carries a plan out: the whole answer goes to the sink and `outcome.answered` is set, or `outcome.failure` is."""
 
 _WAITING = 0.5  # of the time that a request may take: batch work waits so long for room
+_SHUT_DOWN = "this server was shut down before the answer was complete"
 CLIENT_GONE = 499  # nginx's number for a client that hung up
 _log = logging.getLogger("hearth.life")
 
@@ -84,7 +85,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if error is None:
             deadline, whole, who = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole", ask.caller.id
             job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole, who)
-            desk.running[ask.id] = job, plan, outcome
+            desk.running[ask.id] = job, plan, outcome, asyncio.current_task()
             shared = ask.caller.id and plan.candidates[0].target.local
             with desk.fleet.shares.held(ask.caller.id) if shared else nullcontext():
                 await work(desk, job, plan, sink, outcome)
@@ -95,8 +96,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if sink.gone:
             _settle(desk, ask, known, outcome, 200 if outcome.answered else CLIENT_GONE)
             raise
-        # The server itself ends this answer: the drain's deadline has passed.
-        error = ApiError(503, "this server was shut down before the answer was complete", "shutting_down", None, 5.0)
+        # An operator ended this answer, or the drain's deadline has passed.
+        error = outcome.cancelled or ApiError(503, _SHUT_DOWN, "shutting_down", None, 5.0)
     except Exception as fault:  # noqa: BLE001 - the floor: every request ends with an answer and a record
         _log.error("decision %s failed on a fault of this program\n%s", ask.id, stack_of(fault))
         error = ApiError(500, f"a fault of this server ended the request; its log names {ask.id}", "internal_error")

@@ -19,6 +19,7 @@ from runtime.server.pages.log import LogPage
 from runtime.server.pages.metrics import MetricsPage
 from runtime.server.pages.models import ModelPages
 from runtime.server.pages.openapi import OpenApiPage
+from runtime.server.pages.running import RunningPages
 from runtime.server.pages.series import SeriesPage
 from runtime.server.pages.static import DashboardPages
 from runtime.server.pages.status import StatusPage
@@ -81,6 +82,8 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("PUT", "/hearth/settings"): ADMIN,
     ("POST", "/hearth/whatif"): ADMIN,
     ("POST", "/hearth/targets/"): ADMIN,
+    ("POST", "/hearth/running/"): ADMIN,
+    ("GET", "/hearth/models"): READ,
     ("GET", "/hearth/cost"): READ,
     ("GET", "/hearth/summary"): READ,
     ("GET", "/hearth/quality"): READ,
@@ -117,5 +120,6 @@ def own_pages(
         **SeriesPage(series).table(),
         **LogPage(desk.fleet.engine).table(),
         **TargetPages(desk, note).table(),
+        **RunningPages(desk, note).table(),
         **DashboardPages().table(),
     }

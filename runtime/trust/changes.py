@@ -6,7 +6,7 @@ import msgspec
 
 
 class AdminChange(msgspec.Struct, frozen=True, gc=False):
-    """at: unix seconds. caller: the id of the key. subject: settings, target or key. words: one sentence.
+    """at: unix seconds. caller: the id of the key. subject: settings, target, key or request. words: one sentence.
 
     diff: of the settings file, in unified form; it holds no secret, because the file holds references alone.
     """

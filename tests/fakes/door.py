@@ -48,6 +48,7 @@ from runtime.server.live.feed import Feed
 from runtime.server.live.series import Series
 from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
+from runtime.server.pages.catalogue import CatalogueModel, CataloguePage
 from runtime.server.pages.conversations import PATH as RESPONSES
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.cost import CostPages
@@ -112,6 +113,7 @@ class Setup:
     quality: Quality = field(default_factory=Quality)
     settings_file: Path | None = None
     report: Callable[[Desk], StatusReport] | None = None
+    catalogue: tuple[CatalogueModel, ...] = ()
 
 
 class _Server(uvicorn.Server):
@@ -190,7 +192,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
     pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
     pages |= KeyPages(kept, admit, note, time.time).table() | SettingsPages(desk, house, note).table()
-    pages |= CostPages(store, kept, time.time).table()
+    pages |= CostPages(store, kept, time.time).table() | CataloguePage(lambda: setup.catalogue).table()
     judged = QualityStore(folder)
     wallet = Wallet(folder, lambda: [each.target for each in clouds.values()])
     wallet.limit(setup.quality.daily_usd, "UTC")

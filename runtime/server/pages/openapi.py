@@ -213,6 +213,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/hearth/settings", "The settings in force, each with its origin"),
     Operation("PUT", "/hearth/settings", "Changes the settings file; If-Match has the etag", "SettingsChange"),
     Operation("POST", "/hearth/whatif", "Recorded decisions made again under other settings", "WhatIf"),
+    Operation("GET", "/hearth/models", "The catalogue of models: what fits this box, is on its disk, is served"),
+    Operation("POST", "/hearth/running/{id}/cancel", "Ends a request that runs"),
     Operation("POST", "/hearth/targets/{id}/probe", "One small request to a target, now"),
     Operation("POST", "/hearth/targets/{id}/hold", "Sends nothing to a target for a time", "Hold"),
     Operation("POST", "/hearth/targets/{id}/close", "Closes a target's breaker"),
