@@ -151,7 +151,7 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     breakers = {who: state for who, state in gauges.breakers.items() if counters.label(who) != OTHER}
     states = [((who, s), float(s == now)) for who, now in breakers.items() for s in _BREAKER_STATES]
     yield _gauge("hearth_breaker_state", "1 for the state a target's breaker is in", ("target", "state"), states)
-    running: dict[str, int] = {}
+    running = dict.fromkeys(counters.targets, 0)  # a target that is idle now keeps its series
     for who, number in gauges.in_flight.items():
         label = counters.label(who)
         running[label] = running.get(label, 0) + number

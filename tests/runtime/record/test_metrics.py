@@ -60,6 +60,13 @@ def test_a_settled_request_is_counted_with_its_times_and_tokens() -> None:
     assert value(seen, "hearth_attempts_total", target=LOCAL, outcome="ok") == 1
 
 
+def test_an_idle_target_keeps_its_series() -> None:
+    """Zero requests in flight, so that a chart of them has no gap."""
+    metrics = Metrics(Gauges, [LOCAL])
+    metrics.settled(DECISION)
+    assert value(scrape(metrics), "hearth_in_flight", target=LOCAL) == 0
+
+
 def test_what_left_the_box_is_an_escalation_by_its_reason() -> None:
     """Local answers and requests nobody answered are none."""
     metrics = Metrics(Gauges, [LOCAL, CLOUD])

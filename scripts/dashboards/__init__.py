@@ -1,0 +1,1 @@
+"""Grafana's dashboards of Hearth, made with Grafana's own typed builders into docker/monitoring/dashboards."""

@@ -1,0 +1,156 @@
+"""Why requests go where they go, what fails on the way, and what it costs."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from scripts.dashboards.panels import HERE, Panel, Query, Section, made, quantile, rate, selected
+
+_PROMPT, _CACHED = (rate("hearth_tokens_total", "target", kind=kind) for kind in ("prompt", "cached"))
+_ALL_TOKENS = rate("hearth_tokens_total", "target", kind="~prompt|completion")
+
+
+def dashboard() -> Dashboard:
+    words = "Why requests go where they go, what fails on the way, and what it costs."
+    return made("hearth-routing", "Hearth: routing and cost", words, [_REASONS, _FAULTS, _COST])
+
+
+_REASONS = Section(
+    "Reasons",
+    charts=(
+        Panel(
+            "Requests are routed for these reasons",
+            "A second, by the reason of the decision. Each is explained in the page about deciding.",
+            "reqps",
+            [Query(rate("hearth_requests_total", "reason"), "{{reason}}")],
+            stacked=True,
+        ),
+        Panel(
+            "Requests leave the box for these reasons",
+            "A second, of those that a target other than the engine answered.",
+            "reqps",
+            [Query(rate("hearth_escalations_total", "reason"), "{{reason}}")],
+            stacked=True,
+        ),
+        Panel(
+            "Predictions are off by this much",
+            "Distance of the predicted time to a first token from the measured one, of the engine's answers.",
+            "s",
+            [
+                Query(quantile(0.5, "hearth_ttft_prediction_error_seconds", by="le"), "half"),
+                Query(quantile(0.95, "hearth_ttft_prediction_error_seconds", by="le"), "95 %"),
+            ],
+        ),
+        Panel(
+            "Models are demoted for these tasks",
+            "1 for a target that failed its golden set for a task, and stands behind the others until it passes again.",
+            "short",
+            [Query(f"hearth_target_demoted{HERE} or on () vector(0)", "{{target}} {{task}}")],
+        ),
+    ),
+)
+
+_FAULTS = Section(
+    "Faults",
+    charts=(
+        Panel(
+            "Exchanges end in these ways",
+            "A second, by target and outcome. Anything but `ok` beside steady requests is failover at work.",
+            "ops",
+            [Query(rate("hearth_attempts_total", "target, outcome"), "{{target}} {{outcome}}")],
+            stacked=True,
+        ),
+        Panel(
+            "Breakers are in this state",
+            "0 closed, 1 half open, 2 open: an open target is not asked until its probe succeeds.",
+            "short",
+            [
+                Query(
+                    f"max by (target) (2 * {selected('hearth_breaker_state', state='open')}) + "
+                    f"max by (target) ({selected('hearth_breaker_state', state='half_open')})",
+                    "{{target}}",
+                )
+            ],
+        ),
+        Panel(
+            "Answers are weakened in these ways",
+            "A second, by the parameter that a target could not take, or by what else was missing, as in x-hearth-degraded.",
+            "ops",
+            [Query(rate("hearth_degraded_total", "parameter"), "{{parameter}}")],
+            stacked=True,
+        ),
+        Panel(
+            "Fallbacks answer this share",
+            "Requests whose first candidate failed and that another one answered, of all.",
+            "percentunit",
+            [
+                Query(
+                    f"({rate('hearth_requests_total', 'instance', reason='fallback')} or 0 * "
+                    f"{rate('hearth_requests_total', 'instance')}) / {rate('hearth_requests_total', 'instance')} >= 0",
+                    "{{instance}}",
+                )
+            ],
+        ),
+    ),
+)
+
+_COST = Section(
+    "Cost",
+    figures=(
+        Panel(
+            "So much was spent in a day",
+            "Dollars of all exchanges of the last 24 hours, failed and repeated ones too.",
+            "currencyUSD",
+            [Query(f"sum(increase({selected('hearth_cost_usd_total')}[24h]))", "dollars")],
+        ),
+        Panel(
+            "So many tokens were made on the box in a day",
+            "Prompt and completion tokens of the engine in the last 24 hours. They cost no dollars here.",
+            "short",
+            [
+                Query(
+                    f"sum(increase({selected('hearth_tokens_total', target='~local/.*', kind='~prompt|completion')}[24h]))",
+                    "tokens",
+                )
+            ],
+        ),
+        Panel(
+            "So much is left of the day's budget",
+            "Dollars that `[budget] daily_usd` leaves, without what calls under way have reserved.",
+            "currencyUSD",
+            [Query(f"min({selected('hearth_budget_usd', scope='all', period='day', kind='left')})", "left")],
+        ),
+    ),
+    charts=(
+        Panel(
+            "Targets cost this many dollars an hour",
+            "At the prices of the decision records. A target without a price costs none here, which may be wrong.",
+            "currencyUSD",
+            [Query(f"3600 * {rate('hearth_cost_usd_total', 'target')}", "{{target}}")],
+            stacked=True,
+        ),
+        Panel(
+            "A million tokens cost this much",
+            "Dollars per million prompt and completion tokens, as the traffic was.",
+            "currencyUSD",
+            [
+                Query(
+                    f"1e6 * {rate('hearth_cost_usd_total', 'target')} / {_ALL_TOKENS} >= 0",
+                    "{{target}}",
+                )
+            ],
+        ),
+        Panel(
+            "Tokens flow at this rate",
+            "A second, by target and kind, as the answering target counted them. Cached ones are among prompt ones.",
+            "short",
+            [Query(rate("hearth_tokens_total", "target, kind"), "{{target}} {{kind}}")],
+        ),
+        Panel(
+            "Prompts are read from a cache to this share",
+            "Prompt tokens that the target did not compute again, of all.",
+            "percentunit",
+            [Query(f"{_CACHED} / {_PROMPT} >= 0", "{{target}}")],
+        ),
+    ),
+)
