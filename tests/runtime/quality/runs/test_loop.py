@@ -297,7 +297,7 @@ async def test_a_set_that_requires_goes_to_certified_targets_alone(tmp_path: Pat
 
 
 async def test_a_killed_run_is_resumed_and_asks_nothing_twice(tmp_path: Path) -> None:
-    """At whatever answer the process dies, the next one asks for what is not stored, and the state is that of an undisturbed run."""
+    """At whatever answer the process dies, the next one asks for what is not stored; the state is an undisturbed run's."""
     for stop in (0, 5, 12):
         folder = tmp_path / str(stop)
         folder.mkdir()
