@@ -1,4 +1,4 @@
-"""Personal data by patterns: a labelled set made here, its recall and precision, and the time it takes."""
+"""Personal data by patterns: numbers that authorities publish, the labelled set, and the time it takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from runtime.trust.personal import kinds_in, kinds_of, redacted, redacted_value
+from runtime.trust.personal import kinds_in, redacted, redacted_value
+from scripts.personal.measure import HELD, PATTERNED, SHOWN, false_alarms, labelled, precision, recall, searched
 
 # Numbers that authorities and vendors publish as examples, in sentences of several languages.
 HOLDING = {
@@ -39,7 +40,7 @@ WITHOUT = [
 ]  # fmt: skip
 
 
-def test_recall_and_precision_on_the_labelled_set() -> None:
+def test_published_numbers_are_found_and_what_looks_like_them_is_not() -> None:
     """All of these examples are found, and none of the others: what people write is harder."""
     cases = [(kind, text) for kind, texts in HOLDING.items() for text in texts]
     missed = [(kind, text) for kind, text in cases if kind not in kinds_in(text)]
@@ -48,15 +49,17 @@ def test_recall_and_precision_on_the_labelled_set() -> None:
     assert (missed, false, extra) == ([], [], [])
 
 
-def test_every_text_of_a_body_is_read_and_no_data_url() -> None:
-    """Tool arguments, results and instructions are text too."""
-    body = {
-        "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:a@example.com"}}]}],
-        "tools": [{"function": {"description": "mail max@example.com"}}],
-    }
-    assert kinds_of(body) == {"mail"}
-    assert kinds_of({"a": [["b", {"c": "4111 1111 1111 1111"}]]}) == {"card"}
-    assert kinds_of({"a": "x" * 100 + " max@example.com"}, most=50) == frozenset()
+@pytest.mark.parametrize(("half", "least"), [(SHOWN, 0.95), (HELD, 0.75)])
+def test_most_of_what_others_made_is_found(half: str, least: float) -> None:
+    """Values by Faker in hand-written sentences of eleven countries; docs/compliance.md has the figures."""
+    found = searched([row for row in labelled() if row.half == half], kinds_in)
+    part, whole = recall(found, within=PATTERNED)
+    assert whole >= 150 and part / whole >= least
+    part, whole = false_alarms(found)
+    assert whole >= 75 and part / whole <= 0.1
+    for kind in PATTERNED:
+        part, whole = precision(found, kind)
+        assert part / whole >= 0.7, kind
 
 
 @pytest.mark.parametrize(
