@@ -143,7 +143,9 @@ class Attempt:
         room, fleet = self._turn.room, self._run.fleet
         if room is None or fleet.budget is None:
             return True
-        return fleet.budget.grow(room, fleet.expected_micro(self._turn.target, self._job.facts, tokens + _CORRECTION))
+        return fleet.budget.grow(
+            room, fleet.expected_micro(self._turn.target, self._job.facts, tokens + _CORRECTION)[0]
+        )
 
     async def _translated(self, *, look: bool) -> Asked:
         """The call in the target's wire. Raises Unsupported, BadBody; HopError, TimeoutError while media are settled."""

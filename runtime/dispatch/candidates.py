@@ -178,15 +178,13 @@ class Candidates(msgspec.Struct, eq=False):
         budget, facts = run.fleet.budget, run.job.facts
         if budget is None or target.on_box:
             return await self._claimed(turn, lane, job, before)
-        micro, booked = (
-            run.fleet.expected_micro(target, facts, before.tokens if before is not None else 0),
-            len(turn.booked),
-        )
+        micro, most = run.fleet.expected_micro(target, facts, before.tokens if before is not None else 0)
+        booked = len(turn.booked)
         failure: Failure | None
         within = run.job.deadline - run.effects.clock()
         if budget.when_spent == "local" and any(each.target.local for each in run.plan.candidates):
             within *= _WAITED_FOR_ROOM
-        async with budget.reserved(micro, budget.scopes(target.name, run.job.caller), within) as room:
+        async with budget.reserved(micro, budget.scopes(target.name, run.job.caller), within, most) as room:
             if isinstance(room, Shortfall):
                 return unpaid(room, budget.when_spent)
             turn.room = room

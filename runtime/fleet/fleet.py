@@ -25,7 +25,7 @@ from runtime.load.cloud_share import CloudShare
 from runtime.load.ledger import Ledger
 from runtime.load.shares import Shares
 from runtime.money.budget import BudgetLedger
-from runtime.money.estimate import answer_tokens, dearest, expected_micro
+from runtime.money.estimate import LONG, answer_tokens, dearest, expected_micro
 from runtime.money.prefixes import PrefixLedger
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.demotion import NO_DEMOTIONS
@@ -34,7 +34,6 @@ from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.settings import Escalation
 
 _COMING = frozenset({ReplicaState.STARTING, ReplicaState.BACKING_OFF, ReplicaState.STOPPING})
-_LONG = 65_536  # tokens of an answer without a limit, where a quick bound will do
 MOST_LENT = 256  # models that no setting names, kept with their breakers
 
 
@@ -120,7 +119,7 @@ class LiveFleet:
             states[lent.target] = self._state(self._borrowed(lent, look=look), now)
         if (budget := self.budget) is not None and states:
             # A quick bound: what a request may cost at most is seldom near what is left.
-            most = (facts.prompt_tokens + (facts.max_tokens or _LONG)) * facts.n * self._dearest
+            most = (facts.prompt_tokens + (facts.max_tokens or LONG)) * facts.n * self._dearest
             if most > budget.room or lent is not None or (caller and budget.keyed):
                 self._without_room(budget, states, facts, caller)
         session = self.prefixes.session(facts.session, now) if facts.continued and facts.session else None
@@ -145,8 +144,8 @@ class LiveFleet:
         for name, state in states.items():
             if state.absent:
                 continue
-            micro = self.expected_micro(state.target, facts)
-            short = budget.shortfall(budget.scopes(name, caller), micro)
+            micro, most = self.expected_micro(state.target, facts)
+            short = budget.shortfall(budget.scopes(name, caller), micro, most)
             if short is not None and short.wait_s is None:
                 states[name] = structs.replace(state, available=False, why=short.words)
             elif short is not None:
@@ -156,12 +155,17 @@ class LiveFleet:
         """Its own, or the dearest known."""
         return target.price or dearest(each.target.price for each in self.clouds.backends.values())
 
-    def expected_micro(self, target: Target, facts: Facts, more: int = 0) -> int:
-        """The most that an attempt is expected to cost; counts are free. more: tokens of its prompt beside the request's."""
+    def expected_micro(self, target: Target, facts: Facts, more: int = 0) -> tuple[int, int]:
+        """The most that an attempt with a usual answer is expected to cost, and with the longest; counts are free.
+
+        more: tokens of its prompt beside the request's.
+        """
         if self.budget is None or facts.dialect == COUNTING:
-            return 0
-        likely = answer_tokens(target, facts.max_tokens, self.budget.answers) * facts.n
-        return expected_micro(self.price_of(target), facts.prompt_tokens + more, likely)
+            return 0, 0
+        price, prompt = self.price_of(target), facts.prompt_tokens + more
+        usual, longest = answer_tokens(target, facts.max_tokens, self.budget.answers)
+        micro = expected_micro(price, prompt, usual * facts.n)
+        return micro, micro if longest == usual else expected_micro(price, prompt, longest * facts.n)
 
     def ttft_s(self, name: str) -> float | None:
         """A configured target's time to a first token, as a decision sees it."""

@@ -148,9 +148,14 @@ class BudgetLedger:
 
     @contextlib.asynccontextmanager
     async def reserved(
-        self, micro: int, scopes: Sequence[str], within_s: float
+        self, micro: int, scopes: Sequence[str], within_s: float, most: int = 0
     ) -> AsyncIterator[Reservation | Shortfall]:
-        """Room for one call, kept while the `with` lasts. micro: the most it is expected to cost. within_s: longest wait."""
+        """Room for one call, kept while the `with` lasts. micro: the most it is expected to cost. within_s: longest wait.
+
+        most: its cost with the longest answer, where no limit is set. The room is for that, up to a small share of the limit:
+        the last call before a limit could go far beyond its own usual cost.
+        """
+        micro = self._sized(scopes, micro, most)
         found = self._decided(scopes, micro)
         if found is None:
             self._next += 1
@@ -161,6 +166,8 @@ class BudgetLedger:
                     found = await answer
             except TimeoutError:
                 found = Shortfall("no room in the budget beside calls under way", self._left_s(self._periods()[0]))
+                if answer.done() and not answer.cancelled():
+                    found = answer.result()  # the time was up in the very turn of the loop that gave it
             except asyncio.CancelledError:
                 if answer.done() and not answer.cancelled() and isinstance(granted := answer.result(), Reservation):
                     granted.settle(0)
@@ -191,13 +198,13 @@ class BudgetLedger:
             self._open[account] = self._open.get(account, 0) + micro
         return True
 
-    def shortfall(self, scopes: Sequence[str], micro: int) -> Shortfall | None:
-        """The refusal that a call would get now; None if the settled sums leave room for it. Reserves nothing."""
+    def shortfall(self, scopes: Sequence[str], micro: int, most: int = 0) -> Shortfall | None:
+        """The refusal that `reserved` would give now; None if the settled sums leave room. Reserves nothing."""
         if self.trouble is not None and self._wall() - self._tried_at >= _AGAIN_S:
             self._written(self._file.settle_late)
         if not self._load() or self.trouble is not None:
             return Shortfall(_UNWRITABLE)
-        return self._without_room(self._accounts(scopes), micro)
+        return self._without_room(self._accounts(scopes), self._sized(scopes, micro, most))
 
     def measure(self) -> None:
         """Brings `room` up to date."""
@@ -241,6 +248,13 @@ class BudgetLedger:
             for period, usd in ((day, limits.daily_usd), (month, limits.monthly_usd)):
                 found.append((BudgetLine(period, scope), None if usd is None else round(usd * MICRO)))
         return found
+
+    def _sized(self, scopes: Sequence[str], micro: int, most: int) -> int:
+        """The room for a call: of an answer longer than usual, up to a small share of the smallest limit."""
+        if most <= micro:
+            return micro
+        least = min([limit for _, limit in self._accounts(scopes) if limit is not None], default=0)
+        return max(micro, min(most, int(_ORDINARY * least)))
 
     def _without_room(self, accounts: Iterable[tuple[BudgetLine, int | None]], micro: int) -> Shortfall | None:
         """The refusal of a call that does not fit beside what is settled."""
@@ -289,9 +303,16 @@ class BudgetLedger:
             self._settled[account] = self._settled.get(account, 0) + true
         # One that cannot be written stays in the file as unsettled, and is tried again with the next.
         self._written(lambda: self._file.settle(made.id, made.accounts, true))
+        # By scopes, the smallest that did not fit: of a crowd that waits few need another look.
+        least = dict[tuple[str, ...], int]()
         for waiting in tuple(self._waiting.values()):
-            if not waiting.answer.done() and (found := self._decided(waiting.scopes, waiting.micro)) is not None:
+            scopes = tuple(waiting.scopes)
+            if waiting.answer.done() or waiting.micro >= least.get(scopes, waiting.micro + 1):
+                continue
+            if (found := self._decided(scopes, waiting.micro)) is not None:
                 waiting.answer.set_result(found)
+            else:
+                least[scopes] = waiting.micro
 
     def _load(self) -> bool:
         """True if the settled sums are known. What an earlier process had not settled is among them, in full."""

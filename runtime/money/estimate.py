@@ -13,6 +13,7 @@ from runtime.money.cost import MICRO
 UNKNOWN = Price(30.0, 180.0)  # where no price is known at all: above every model's of today
 _LEARNED = 20  # answers of a model before its lengths are trusted
 _UNLEARNED = 4096  # tokens of an answer until then
+LONG = 65_536  # tokens of the longest answer, where nothing is known of it
 _PROMPT_MARGIN = 1.25  # the prompt's tokens are an estimate
 _MODELS = 512
 
@@ -35,6 +36,11 @@ class Answers:
         seen = sorted(self._tokens.get(label, ()))
         return seen[len(seen) * 95 // 100] if len(seen) >= _LEARNED else _UNLEARNED
 
+    def longest(self, label: str) -> int:
+        """Tokens of the longest of them."""
+        seen = self._tokens.get(label, ())
+        return max(seen) if len(seen) >= _LEARNED else LONG
+
 
 def dearest(prices: Iterable[Price | None]) -> Price:
     """The price that stands in for an unknown one."""
@@ -54,11 +60,11 @@ def expected_micro(price: Price, prompt: int, answer: int) -> int:
     )
 
 
-def answer_tokens(target: Target, asked: int | None, answers: Answers) -> int:
-    """Tokens to reserve for one answer. asked: the client's limit; None: it set none."""
-    wanted = answers.p95(target.label) if asked is None else asked
-    longest = target.capabilities.max_output_tokens
-    return wanted if longest is None else min(wanted, longest)
+def answer_tokens(target: Target, asked: int | None, answers: Answers) -> tuple[int, int]:
+    """Tokens of a usual answer and of the longest. asked: the client's limit, which is both; None: it set none."""
+    usual, longest = (answers.p95(target.label), answers.longest(target.label)) if asked is None else (asked, asked)
+    able = target.capabilities.max_output_tokens
+    return (usual, longest) if able is None else (min(usual, able), min(longest, able))
 
 
 def true_micro(price: Price, cost_usd: float | None, usage: Usage, *, unanswered_prompt: int) -> int:

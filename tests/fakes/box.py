@@ -205,15 +205,18 @@ class Box:
         return RoutingPolicy(self.escalation, (), routes, directory, self.confidence)
 
 
-async def asked(app: App, path: str, body: dict[str, Any] | bytes, *, gone: asyncio.Event | None = None) -> Exchanged:
+async def asked(
+    app: App, path: str, body: dict[str, Any] | bytes, *, gone: asyncio.Event | None = None, key: str = ""
+) -> Exchanged:
     """One POST through the application, in memory. body: JSON. gone: set, the client hangs up; otherwise it stays."""
+    shown = [(b"x-api-key", key.encode())] if key else []
     scope: dict[str, Any] = {
         "type": "http",
         "method": "POST",
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json"), *shown],
         "client": ("127.0.0.1", 5000),
     }
     seen, pending = Exchanged(), [body if isinstance(body, bytes) else json.dumps(body).encode()]

@@ -74,7 +74,7 @@ class Wallet:
             yield Purse(target, None, self._ledger.answers)
             return
         price = target.price or dearest(each.price for each in self._prices())
-        likely = answer_tokens(target, facts.max_tokens, self._ledger.answers) * facts.n
+        likely = answer_tokens(target, facts.max_tokens, self._ledger.answers)[0] * facts.n
         micro = expected_micro(price, facts.prompt_tokens, likely)
         async with self._ledger.reserved(micro, (ALL, target.name), _WITHIN_S) as found:
             yield found if isinstance(found, Shortfall) else Purse(target, found, self._ledger.answers)

@@ -141,10 +141,10 @@ async def test_time_is_left_for_the_engine_behind(tmp_path: Path, monkeypatch: p
     reserved = budget.reserved
 
     def noting(
-        micro: int, scopes: Sequence[str], within_s: float
+        micro: int, scopes: Sequence[str], within_s: float, most: int
     ) -> contextlib.AbstractAsyncContextManager[Reservation | Shortfall]:
         waits.append(within_s)
-        return reserved(micro, scopes, 0.01)
+        return reserved(micro, scopes, 0.01, most)
 
     monkeypatch.setattr(budget, "reserved", noting)
     async with reserved(1_000_000, (ALL,), 0.0):

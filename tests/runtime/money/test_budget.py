@@ -75,6 +75,40 @@ async def test_cancelled_clients_leave_no_reservation(tmp_path: Path, clients: i
     assert await call(of, 100 * CENT, 0)
 
 
+async def test_room_that_comes_as_the_time_is_up_is_taken(tmp_path: Path) -> None:
+    """A wait that ends in the same turn of the loop in which room is given: the call is made, and no reservation is lost."""
+    of = budget(tmp_path)
+    loop, end = asyncio.get_running_loop(), asyncio.Event()
+
+    async def holder() -> None:
+        async with of.reserved(100 * CENT, (ALL,), 1) as room:
+            assert isinstance(room, Reservation)
+            await end.wait()
+            room.settle(0)
+
+    held = asyncio.create_task(holder())
+    await asyncio.sleep(0)
+    waits = asyncio.create_task(call(of, CENT, CENT, within_s=0.02))
+    await asyncio.sleep(0)
+    end.set()
+    due = loop.time() + 0.05
+    while loop.time() < due:  # the timer and the holder are then both ready in the loop's next turn
+        pass
+    await asyncio.gather(held, waits)
+    assert waits.result() and of.reserved_micro == 0 and of.spent_usd()[0] == 0.01
+
+
+async def test_a_long_answer_has_its_room_up_to_a_small_share_of_the_limit(tmp_path: Path) -> None:
+    """The last call before the limit could be the longest: it is refused where only a usual one would fit."""
+    of = budget(tmp_path)
+    async with of.reserved(CENT, (ALL,), 1, 3 * CENT) as room:
+        assert isinstance(room, Reservation) and room.micro == 3 * CENT
+    async with of.reserved(CENT, (ALL,), 1, 90 * CENT) as room:
+        assert isinstance(room, Reservation) and room.micro == 5 * CENT
+        room.settle(95 * CENT)
+    assert of.shortfall((ALL,), CENT) is None and of.shortfall((ALL,), CENT, 90 * CENT) is not None
+
+
 async def test_a_call_without_its_true_cost_counts_in_full(tmp_path: Path) -> None:
     """Whoever leaves a reservation without settling it has spent all of it."""
     of = budget(tmp_path)
