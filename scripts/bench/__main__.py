@@ -8,6 +8,7 @@
     instructions  instructions of a request, counted (needs valgrind)
     engine    added time to first token and lost tokens per second in front of a real vLLM
     batch_lane  interactive requests beside a full batch lane, and its tokens per second, on a real vLLM
+    eval_lane   interactive requests beside a run over golden sets, on a real vLLM
 
 What follows a name goes to that benchmark: `python -m scripts.bench gateway --quick`. The exit code is 0 when every
 gate was kept.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from scripts.bench import batch_lane, decision, engine, gateway, idle, instructions, soak, translated
+from scripts.bench import batch_lane, decision, engine, eval_lane, gateway, idle, instructions, soak, translated
 
 BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "gateway": gateway.main,
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "translated": translated.main,
     "engine": engine.main,
     "batch_lane": batch_lane.main,
+    "eval_lane": eval_lane.main,
     "decision": decision.main,
     "instructions": instructions.main,
 }

@@ -109,7 +109,7 @@ class Bench:
     """A running Hearth and the socket of its engine. Prompts differ, so that no answer is cached."""
 
     def __init__(self, hearth: httpx.AsyncClient, engine: httpx.AsyncClient) -> None:
-        self._hearth, self._engine = hearth, engine
+        self.hearth, self._engine = hearth, engine
         self._random = random.Random(7)
         self._numbers = itertools.count()
 
@@ -137,7 +137,7 @@ class Bench:
         """Seconds from the question to each piece of the answer, and whether it was whole."""
         body, times, last = self.body(_INTERACTIVE, stream=True), list[float](), ""
         began = time.perf_counter()
-        async with self._hearth.stream("POST", _CHAT, json=body) as answer:
+        async with self.hearth.stream("POST", _CHAT, json=body) as answer:
             async for line in answer.aiter_lines():
                 last = line or last
                 if '"content":"' in line and '"content":""' not in line:
@@ -158,17 +158,17 @@ class Bench:
             for n in range(_LINES)
         ]
         upload = {"file": ("in.jsonl", "\n".join(lines).encode())}
-        file = (await self._hearth.post("/v1/files", files=upload, data={"purpose": "batch"})).json()
+        file = (await self.hearth.post("/v1/files", files=upload, data={"purpose": "batch"})).json()
         wanted = {"input_file_id": file["id"], "endpoint": _CHAT, "completion_window": "24h"}
-        id = (await self._hearth.post("/v1/batches", json=wanted)).json()["id"]
+        id = (await self.hearth.post("/v1/batches", json=wanted)).json()["id"]
         while await self.gauge(_RUNNING) < 1:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.2)
         await asyncio.sleep(5)
         try:
             yield
         finally:
-            await self._hearth.post(f"/v1/batches/{id}/cancel")
-            while (await self._hearth.get(f"/v1/batches/{id}")).json()["status"] != "cancelled":  # noqa: ASYNC110
+            await self.hearth.post(f"/v1/batches/{id}/cancel")
+            while (await self.hearth.get(f"/v1/batches/{id}")).json()["status"] != "cancelled":  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
 
     async def gauge(self, *names: str) -> float:
@@ -191,7 +191,9 @@ async def rounds_of(bench: Bench, rounds: int, seconds: float, line: progress.St
     return found
 
 
-async def measured(folder: Path, rounds: int, seconds: float, slots: int, line: progress.StepLine) -> list[Round]:
+@contextlib.asynccontextmanager
+async def serving(folder: Path, slots: int, line: progress.StepLine) -> AsyncIterator[Bench]:
+    """A Hearth of its own with its engine, ready."""
     port, settings, state = free_port(), folder / "hearth.toml", folder / "state"
     settings.write_text(f'[engine]\nmodel = "{_MODEL}"\nargs = ["--max-num-seqs", "{slots}"]\n')
     env = {"HEARTH_STATE_DIR": str(state), "HEARTH_SERVER__PORT": str(port)}
@@ -204,7 +206,12 @@ async def measured(folder: Path, rounds: int, seconds: float, slots: int, line: 
         (socket,) = socket_folder(state).glob("*.sock")
         engine = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)), base_url="http://engine")
         async with httpx.AsyncClient(base_url=url, timeout=300) as through, engine:
-            return await rounds_of(Bench(through, engine), rounds, seconds, line)
+            yield Bench(through, engine)
+
+
+async def measured(folder: Path, rounds: int, seconds: float, slots: int, line: progress.StepLine) -> list[Round]:
+    async with serving(folder, slots, line) as bench:
+        return await rounds_of(bench, rounds, seconds, line)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runtime.contract.prices import Price
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.database import QualityDatabase
@@ -54,19 +55,19 @@ def between(night: int) -> bool:
 
 
 class Town:
-    """Upstreams, and a loop over them. says: by target's name, "local" for the engine."""
+    """Upstreams, and a loop over them. says: by target's name, "local" for the engine. price: of the others."""
 
-    def __init__(self, folder: Path, says: dict[str, Says]) -> None:
+    def __init__(self, folder: Path, says: dict[str, Says], price: Price | None = None) -> None:
         self.number, self.now = 0, NIGHT
         backends: dict[str, FakeBackend] = {}
         for name, each in says.items():
-            backend = engine_backend((Turn(),)) if name == "local" else cloud(name, Turn())
+            backend = engine_backend((Turn(),)) if name == "local" else cloud(name, Turn(), price=price)
             wrap = (lambda text: Turn([whole(text)])) if name == "local" else (lambda text: Turn(told(text)))
             backend.lanes[0].hop = NightlyHop(each, lambda: self.number, wrap)
             backends[name] = backend
         local = backends.pop("local")
         self.box = Box(local, list(backends.values()), wall=lambda: self.now)
-        (folder / "golden").mkdir()
+        (folder / "golden").mkdir(exist_ok=True)
         cases = "".join(
             f'[[case]]\nid = "c{n}"\nprompt = "Extract the total as JSON from this text: Invoice {n}"\n'
             f'checks = [{{ json = true }}, {{ path = "total", equals = {n} }}]\n'
