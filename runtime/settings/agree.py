@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -16,10 +17,12 @@ from runtime.settings.environment import API_KEY
 from runtime.settings.faults import SettingsFault
 from runtime.settings.model import AUTO, LOCAL
 from runtime.settings.places import Key
+from runtime.settings.sections.engine import EngineSettings, LocalModel
 from runtime.settings.sections.server import Server
 from runtime.settings.spelling import nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LONGEST_MODEL_NAME = 40  # it is part of a socket's path, of which a kernel takes 107 bytes
 MODEL_OVERRIDE: Key = ("model_override",)
 _MODEL_KEYS = (("escalation", "prefer"), ("budget", "baseline"), ("quality", "judge"))
 
@@ -78,11 +81,7 @@ def disagreements(
         provider = _table(target).get("provider")
         if isinstance(provider, str) and provider and (trouble := known.no_provider(provider)):
             yield SettingsFault(("targets", name, "provider"), trouble)
-    for name in _table(tree.get("models")):
-        if name in (AUTO, LOCAL) or not _NAME.fullmatch(name):
-            yield SettingsFault(
-                ("models", name), 'a model\'s name is letters, digits, ".", "_" and "-" only, and not auto or local'
-            )
+    yield from _local_models(tree)
     for section, key in _MODEL_KEYS:
         named = _table(tree.get(section)).get(key)
         if isinstance(named, str) and named and (trouble := known.no_model(named)):
@@ -92,6 +91,33 @@ def disagreements(
     yield from _references(tree, known)
     if override and (trouble := known.no_model(override)):
         yield SettingsFault(MODEL_OVERRIDE, trouble)
+
+
+def _local_models(tree: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Faults in [models.NAME]: names that mean something else already, and more of a GPU than there is."""
+    models, engine = _table(tree.get("models")), _table(tree.get("engine"))
+    own = str(engine.get("model") or EngineSettings().model).lower()
+    own = own.rstrip("/").rpartition("/")[2] if own.startswith(("/", "./", "../", "~")) else own
+    taken = {own: "the engine's own model, which is local/NAME already"}
+    taken |= {name.lower(): f"the target {name}" for name in _table(tree.get("targets"))}
+    taken |= {name.lower(): f"the alias {name}" for name in _table(tree.get("aliases"))}
+    shares: dict[str, Fraction] = {}
+    for name, table in models.items():
+        if name.lower() in (AUTO, LOCAL) or not _NAME.fullmatch(name) or len(name) > _LONGEST_MODEL_NAME:
+            words = f'letters, digits, ".", "_" and "-" only, at most {_LONGEST_MODEL_NAME}, and not auto or local'
+            yield SettingsFault(("models", name), f"a model's name is {words}")
+        elif other := taken.get(name.lower()):
+            yield SettingsFault(("models", name), f'"{name}" is also {other}: give one of them another name')
+        taken[name.lower()] = f"models.{name}"
+        gpus, share = _table(table).get("gpus"), _table(table).get("share", LocalModel.model_fields["share"].default)
+        stays = _table(table).get("load", "always") == "always"
+        listed = set(map(str, gpus)) if isinstance(gpus, list) and stays else set[str]()
+        for gpu in listed if isinstance(share, int | float) and 0 < share <= 1 else ():
+            before = shares.get(gpu, Fraction())
+            shares[gpu] = before + Fraction(repr(float(share)))
+            if shares[gpu] > 1 >= before:
+                words = f"the models that are always on GPU {gpu} have shares of {float(shares[gpu]):g} together"
+                yield SettingsFault(("models", name, "share"), f"{words}: more than all of it")
 
 
 def on_this_machine(host: str) -> bool:

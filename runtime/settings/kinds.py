@@ -116,9 +116,10 @@ def _gpus(value: Any) -> Any:
     """A list of GPU indices as a tuple."""
     if value == "auto":
         return value
-    if isinstance(value, list | tuple) and value and all(_whole(index) and index >= 0 for index in value):
+    listed = isinstance(value, list | tuple) and value and all(_whole(index) and index >= 0 for index in value)
+    if listed and len(set(value)) == len(value):
         return tuple(value)
-    raise ValueError('must be "auto" or a list of GPU indices, like [0, 1]')
+    raise ValueError('must be "auto" or a list of GPU indices, each once, like [0, 1]')
 
 
 AutoGpus = Annotated[Literal["auto"] | tuple[int, ...], PlainValidator(_gpus)]
