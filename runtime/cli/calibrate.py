@@ -1,7 +1,7 @@
 """`hearth calibrate --confidence`: the local model answers questions, and the map of its early confidence is made.
 
 Knows the options and the texts for the user; asking, judging and the journal are in `bulk`, the arithmetic is in
-`runtime.routing.calibration`. `--cloud-share` is in `threshold`.
+`runtime.routing.calibration`. `--cloud-share` is in `threshold`, `--quality` in `quality_threshold`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from runtime.cli.bulk.judging import RIGHT, JudgingJob
 from runtime.cli.bulk.rows import FileFormat, Source
 from runtime.cli.client import address_of, settings_from
 from runtime.cli.exits import CommandError, Exit
+from runtime.cli.quality_threshold import propose_quality
 from runtime.cli.threshold import Wanted, propose
 from runtime.compose.confidence import maps_folder, revision_served, write_map
 from runtime.contract.targets import LOCAL
@@ -42,6 +43,10 @@ def calibrate(
     cloud_share: Annotated[
         float | None, typer.Option("--cloud-share", help="the share of requests that is to leave the box, as 0.2")
     ] = None,
+    quality: Annotated[
+        float | None,
+        typer.Option("--quality", help="the share of answers on the box that is to be good enough, as 0.9"),
+    ] = None,
     labelled: Annotated[
         Path | None, typer.Option("--labelled", help="its requests, JSON lines; default: the recorded decisions")
     ] = None,
@@ -62,17 +67,21 @@ def calibrate(
     json: Annotated[bool, typer.Option("--json", help="the result as JSON")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> None:
-    """Find thresholds for your own traffic: the score (--cloud-share) or the confidence (--confidence) below which it leaves.
+    """Find thresholds for your own traffic: of the score (--cloud-share, --quality) or of the confidence (--confidence).
 
     \b
     Examples:
       hearth calibrate --cloud-share 0.2
       hearth calibrate --cloud-share 0.2 --hours 168 --write
       hearth calibrate --cloud-share 0.2 --labelled prompts.jsonl --by-task
+      hearth calibrate --quality 0.9
       hearth calibrate --confidence questions.jsonl
 
     --cloud-share proposes `[escalation] complexity` from the recorded decisions, or from the lines of a file:
     {"prompt": …} or {"body": …}, with "weak" and "strong" where answers were graded. It asks no model, and needs no runtime.
+
+    --quality proposes the same setting so that the given share of the answers that stay is good enough, by the judge's weeks
+    and the golden cases. It asks no model either, and says how many labels are lacking where they are too few.
 
     --confidence measures how well the local model knows when it is right, and keeps the map of it. The running runtime's
     own engine answers every question; nothing leaves the box. The map belongs to the model and its revision, and is in
@@ -87,12 +96,16 @@ def calibrate(
     Take a few hundred questions like your own traffic, of which the model answers 20 to 80 % right.
     """
     env = environment()
-    if (confidence is None) == (cloud_share is None):
-        raise CommandError("give one of: --cloud-share 0.2, --confidence questions.jsonl", Exit.USAGE)
-    if cloud_share is not None:
-        if not 0 < cloud_share < 1:
-            raise CommandError("--cloud-share is a number between 0 and 1, as in 0.2", Exit.USAGE)
-        return propose(Wanted(cloud_share, labelled, limit, hours, by_task, write, config), env, as_json=json)
+    if sum(each is not None for each in (confidence, cloud_share, quality)) != 1:
+        raise CommandError("give one of: --cloud-share 0.2, --quality 0.9, --confidence questions.jsonl", Exit.USAGE)
+    for name, share, does in (("cloud-share", cloud_share, propose), ("quality", quality, propose_quality)):
+        if share is None:
+            continue
+        if not 0 < share < 1:
+            raise CommandError(f"--{name} is a number between 0 and 1, as in 0.2 or 0.9", Exit.USAGE)
+        if quality is not None and (labelled or by_task):
+            raise CommandError("--labelled and --by-task go with --cloud-share", Exit.USAGE)
+        return does(Wanted(share, labelled, limit, hours, by_task, write, config), env, as_json=json)
     assert confidence is not None
     settings, address = settings_from(config, env), address_of(url, config, env)
     size, rows = _files(confidence, out, settings, state_dir(env))

@@ -46,7 +46,8 @@ _VARIABLE = "HEARTH_ESCALATION__COMPLEXITY"
 
 
 class Wanted(NamedTuple):
-    """share: of the requests free to stay, those that are to leave. labelled: a file; None: the recorded decisions.
+    """share: of the requests free to stay, those that are to leave; with --quality, the good ones of those that stay.
+    labelled: a file; None: the recorded decisions.
 
     limit, hours: of those, the latest so many, and those of so many hours. by_task: thresholds by task. write: into the file.
     """
@@ -76,7 +77,9 @@ def propose(wanted: Wanted, env: Mapping[str, str], *, as_json: bool) -> None:
     planner = offline_planner(loaded.settings)
     if not loaded.settings.targets:
         raise CommandError("no target is configured: nothing can leave the box", Exit.SETTINGS)
-    found, unusable = _labelled(wanted.labelled, planner) if wanted.labelled else _own(wanted, planner, state_dir(env))
+    found, unusable = (
+        _labelled(wanted.labelled, planner) if wanted.labelled else own_traffic(wanted, planner, state_dir(env))
+    )
     try:
         proposed = proposal(
             wanted.share, found, planner.planner.policy.escalation, by_task=wanted.by_task, unusable=unusable
@@ -85,7 +88,7 @@ def propose(wanted: Wanted, env: Mapping[str, str], *, as_json: bool) -> None:
         others = "".join(f"\n  {count:,}: {why}" for why, count in unusable.most_common())
         more = f"; not counted:{others}" if others else ": serve more `auto` requests, or give --labelled FILE"
         raise CommandError(f"{few}{more}") from few
-    written = _write(proposed, loaded, env) if wanted.write else None
+    written = write_complexity(proposed.complexity, loaded, env) if wanted.write else None
     if as_json:
         shown = {**msgspec.to_builtins(proposed), "written": written and str(written)}
         sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
@@ -93,7 +96,7 @@ def propose(wanted: Wanted, env: Mapping[str, str], *, as_json: bool) -> None:
         sys.stdout.write(described(proposed, written, paint_for(sys.stdout, env)))
 
 
-def _own(wanted: Wanted, planner: IdlePlanner, state: Path) -> tuple[list[Free], Counter[str]]:
+def own_traffic(wanted: Wanted, planner: IdlePlanner, state: Path) -> tuple[list[Free], Counter[str]]:
     """The free requests among the recorded decisions, and why others do not count."""
     records = state / "decisions.sqlite3"
     unreadable: list[Exception] = []
@@ -141,19 +144,19 @@ def _labelled(file: Path, planner: IdlePlanner) -> tuple[list[Free], Counter[str
     return found, unusable
 
 
-def _write(proposed: Proposal, loaded: Loaded, env: Mapping[str, str]) -> Path:
+def write_complexity(value: float | dict[str, float], loaded: Loaded, env: Mapping[str, str]) -> Path:
     """Sets `complexity` in the settings file, whole or not at all."""
     if _VARIABLE in env:
         raise CommandError(f"{_VARIABLE} is set and goes before the file: nothing was written", Exit.USAGE)
     if loaded.file is None:
         raise CommandError("there is no settings file to write to: hearth config init makes one", Exit.USAGE)
-    change = SettingsChange(set=(KeyChange(("escalation", "complexity"), proposed.complexity),))
+    change = SettingsChange(set=(KeyChange(("escalation", "complexity"), value),))
     try:
         write(loaded.file, edited(loaded.file.read_bytes().decode(), change))
     except OSError as error:
         raise CommandError(f"{loaded.file} cannot be written: {error.strerror}") from error
     except ValueError as error:
-        words = f"{loaded.file}: {error}; write it yourself: complexity = {toml(proposed.complexity)}"
+        words = f"{loaded.file}: {error}; write it yourself: complexity = {toml(value)}"
         raise CommandError(words) from error
     return loaded.file
 
@@ -168,9 +171,9 @@ def described(found: Proposal, written: Path | None, paint: Paint) -> str:
         "",
         f"to send {found.wanted:.1%} away: {paint(f'complexity = {toml(found.complexity)}', 'bold')}",
         f"  threshold {found.threshold:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f} (by ranks)",
-        f"  chosen on {parts}: {_seen(found.chosen_on, interval=False)} leave",
-        f"  seen on the rest: {_seen(found.held_out)} leave",
-        f"  now, by the settings: {_seen(found.now, interval=False)} leave",
+        f"  chosen on {parts}: {in_words(found.chosen_on, interval=False)} leave",
+        f"  seen on the rest: {in_words(found.held_out)} leave",
+        f"  now, by the settings: {in_words(found.now, interval=False)} leave",
     ]
     if not found.held_out.low <= found.wanted <= found.held_out.high:
         changed = "the traffic has changed" if found.split == "time" else "scores stand too close together"
@@ -191,7 +194,7 @@ def described(found: Proposal, written: Path | None, paint: Paint) -> str:
             (f"{each.threshold:.3f}", "bold"),
             (f"{each.low:.3f} to {each.high:.3f}", ""),
             (f"{each.requests:,} requests", "dim"),
-            (f"of the rest {_seen(each.held_out)} leave" if each.held_out else "", ""),
+            (f"of the rest {in_words(each.held_out)} leave" if each.held_out else "", ""),
         )
         for each in found.by_task
     ]
@@ -202,6 +205,6 @@ def described(found: Proposal, written: Path | None, paint: Paint) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _seen(seen: ShareInterval, *, interval: bool = True) -> str:
+def in_words(seen: ShareInterval, *, interval: bool = True) -> str:
     words = f"{seen.left:,} of {seen.requests:,} ({seen.share:.1%}"
     return f"{words}, 95 % interval {seen.low:.1%} to {seen.high:.1%})" if interval else f"{words})"

@@ -128,8 +128,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 def ends(policy: RoutingPolicy) -> Ends:
     """Tasks whose threshold is 1 stay off, unless every threshold is."""
     escalation = policy.escalation
-    off = {task: 1.0 for task, limit in escalation.thresholds.items() if limit >= 1}
-    wanted = {_DEFAULT: 0.0, **(off if len(off) < len(escalation.thresholds) else {})}
+    wanted = {_DEFAULT: 0.0, **tasks_off(escalation)}
     changes = {"mode": "act", "classifier": "off", "cloud_share": 1.0}  # a share of more than 0 marks what is free
 
     def under(complexity: dict[str, float]) -> RoutingPolicy:
@@ -138,6 +137,12 @@ def ends(policy: RoutingPolicy) -> Ends:
         )
 
     return Ends(under({**dict.fromkeys(escalation.thresholds, 0.0), **wanted}), under({_DEFAULT: 1.0}))
+
+
+def tasks_off(escalation: Escalation) -> dict[str, float]:
+    """The tasks that no score sends away, with their threshold of 1; none if that is so of every task."""
+    off = {task: 1.0 for task, limit in escalation.thresholds.items() if limit >= 1}
+    return off if len(off) < len(escalation.thresholds) else {}
 
 
 class Placed(NamedTuple):
@@ -226,11 +231,10 @@ def proposal(
     low, high = _interval(scores, wanted)
     # (3) Others for the tasks with enough, and one for all other tasks together. What is off stays off.
     tasks, rest = _by_task(first, wanted)
-    off = {task: 1.0 for task, limit in escalation.thresholds.items() if limit >= 1}
     table = {_DEFAULT: threshold}
     if by_task:
         table = {_DEFAULT: threshold if rest is None else rest, **{own.task: own.threshold for own in tasks}}
-    table |= off if len(off) < len(escalation.thresholds) else {}
+    table |= tasks_off(escalation)
     proposed = escalation.model_copy(update={"complexity": table})
     return Proposal(
         wanted=wanted,
@@ -248,7 +252,7 @@ def proposal(
             [replace(own, held_out=seen([r for r in second if r.task == own.task], proposed)) for own in tasks]
         ),
         grades=_grades(second, proposed),
-        **_costs(requests, escalation, proposed),
+        **costs(requests, escalation, proposed),
     )
 
 
@@ -315,7 +319,8 @@ def _grades(requests: Sequence[Free], escalation: Escalation) -> Grades | None:
     return Grades(len(known), *means)
 
 
-def _costs(requests: Sequence[Free], now: Escalation, proposed: Escalation) -> dict[str, Any]:
+def costs(requests: Sequence[Free], now: Escalation, proposed: Escalation) -> dict[str, Any]:
+    """The members of a Proposal about dollars."""
     priced = [each for each in requests if each.stays_usd is not None and each.leaves_usd is not None]
     if not priced:
         return {"unpriced": len(requests)}

@@ -16,6 +16,7 @@ from runtime.quality.judge.asking import Questions, SpentError
 from runtime.quality.judge.drift import JudgeState, observed
 from runtime.quality.judge.pairs import Anchor, Drawn, shown_request
 from runtime.quality.judge.trust import Agreement, BiasReport, Estimate, JudgedPair, agreement, biases, corrected, mean
+from runtime.quality.kept_quality import FoundWinners
 from runtime.quality.sample.file import SampledAnswer
 
 MOST_FAILED = 0.10  # of a week's pairs without a verdict: with more the week is void
@@ -35,17 +36,20 @@ class WinRate(msgspec.Struct, frozen=True):
 
 
 class LocalLabel(msgspec.Struct, frozen=True):
-    """A request for the calibration. score: its complexity. worse: the local answer is clearly worse, in both orders."""
+    """A request for the calibration. local: the local model's label. score: the request's complexity. worse: its answer is
+    clearly worse than another arm's, in both orders.
+    """
 
     id: str
+    local: str
+    task: str
     score: float
     worse: bool
-    cost_usd: float | None = None
 
 
 class WeekReport(msgspec.Struct, frozen=True):
-    """skipped: pairs that were not put to the judge, by reason. void: why no conclusion is drawn, "" if some are. believed: the
-    judge agrees with the anchors; if not, its rates only inform.
+    """winners: of the anchors. skipped: pairs that were not put to the judge, by reason. void: why no conclusion is drawn, ""
+    if some are. believed: the judge agrees with the anchors; if not, its rates only inform.
     """
 
     week: str
@@ -56,6 +60,7 @@ class WeekReport(msgspec.Struct, frozen=True):
     labels: tuple[LocalLabel, ...]
     bias: BiasReport
     agreement: Agreement | None
+    winners: FoundWinners
     skipped: Mapping[str, int]
     spent_usd: float
     void: str = ""
@@ -153,6 +158,7 @@ class Weekly:
             () if void else tuple(self._labels(found)),
             bias,
             agreed,
+            FoundWinners(sum(judge == label for judge, label in scored), len(scored)),
             dict(self._skipped),
             round(self._questions.purse.spent, 6),
             void,
@@ -165,7 +171,8 @@ class Weekly:
         for pair, row in found:
             score, own = pair.score, self._is_local(pair.a)
             if row.score is not None and score is not None and own != self._is_local(pair.b):
-                labels.append(LocalLabel(row.id, row.score, score == (0.0 if own else 1.0), row.cost_usd))
+                label = pair.a if own else pair.b
+                labels.append(LocalLabel(row.id, label, pair.task, row.score, score == (0.0 if own else 1.0)))
         return labels
 
 
