@@ -173,7 +173,7 @@ def _others(unusable: Mapping[str, int]) -> str:
 
 
 def _how(few: TooFewLabelsError, weekly: int) -> str:
-    """How to get more labels."""
+    """The ways to more labels."""
     weeks = -(-(few.needed - few.have) // max(1, weekly))
     return (
         f"more come from the judge (set quality.judge and quality.sample.keep = true: up to {weekly} requests a week, so about "
