@@ -67,7 +67,7 @@ def calibrate(
     json: Annotated[bool, typer.Option("--json", help="the result as JSON")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> None:
-    """Find thresholds for your own traffic: of the score (--cloud-share, --quality) or of the confidence (--confidence).
+    """Find thresholds for your own traffic: of the complexity, for a share or a quality, or of the early confidence.
 
     \b
     Examples:
