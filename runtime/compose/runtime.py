@@ -78,6 +78,7 @@ from runtime.settings import Loaded, Settings, load, not_in_force
 from runtime.trust.audit.log import AuditLog
 from runtime.trust.guard import ExitGuard
 from runtime.trust.key_store import KeyStore
+from runtime.trust.presidio import without_presidio
 
 _LISTEN_S = 1.0
 _BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
@@ -90,7 +91,7 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Loaded:
 
 def pending(settings: Settings, env: Mapping[str, str]) -> list[str]:
     """A sentence for each setting that is read and has no effect: in this version, or on this box as it is."""
-    return [*not_in_force(settings, ADAPTERS), *without_map(settings, env)]
+    return [*not_in_force(settings, ADAPTERS), *without_map(settings, env), *without_presidio(settings.privacy)]
 
 
 class Runtime:

@@ -20,6 +20,7 @@ from runtime.record.metrics import Metrics
 from runtime.record.store import Store
 from runtime.routing.plan.plan import Plan
 from runtime.settings import Privacy
+from runtime.trust.presidio import Presidio
 from runtime.trust.rates import RateLimiter
 
 _LATEST = 10  # decisions kept at hand for the status
@@ -47,6 +48,7 @@ class Desk:
     max_body: int
     draining: bool = False
     privacy: Privacy = field(default_factory=Privacy)
+    presidio: Presidio = field(default_factory=Presidio)
     sample: Sampling | None = None
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
     limiter: RateLimiter = field(init=False)

@@ -76,7 +76,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
             plan = plan_of(*inputs)
         kinds = frozenset[str]()
         if desk.privacy.detect != "off" and leaves(desk.privacy, plan):
-            inputs, kinds = await screened(desk.privacy, ask, inputs)
+            inputs, kinds = await screened(desk, ask, inputs)
             query, plan = inputs.query, plan_of(*inputs)
         error = errors.of_refusal(plan.refusal) if plan.refusal is not None else None
         if ask.caller.models or ask.caller.targets or ask.caller.priorities:

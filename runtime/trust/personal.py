@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from runtime.trust.outgoing import DATA, MOST_CHARACTERS, outgoing
+from runtime.trust.outgoing import DATA, MOST_CHARACTERS, Outgoing, outgoing
 from runtime.trust.patterns import PATTERNS, searched
 
+NAME, HEALTH = "name", "health"  # kinds that no pattern finds
 UNREAD = "unread"  # the kind of what was not looked into, in a record; `enforce` takes it for personal data
 _SECRET = re.compile(
     r"\b(?:sk|pk|rk|hearth|gh[opsu]|github_pat|glpat|xox[abps]|AKIA|AIza)[-_A-Za-z0-9]{16,}|\bey[\w-]{10,}\.ey[\w-]{10,}\.[\w-]{10,}"
@@ -41,8 +42,12 @@ def kinds_in(text: str) -> frozenset[str]:
 
 def kinds_of(body: Any, most: int = MOST_CHARACTERS) -> frozenset[str]:
     """Those in any text of a body, and UNREAD if it is longer than `most` characters."""
-    text, whole = outgoing(body, most)
-    return kinds_in(text) if whole else kinds_in(text) | {UNREAD}
+    return kinds_in_all(outgoing(body, most))
+
+
+def kinds_in_all(sent: Outgoing) -> frozenset[str]:
+    """Those in the text, and UNREAD if it is not all of what leaves."""
+    return kinds_in(sent.text) if sent.whole else kinds_in(sent.text) | {UNREAD}
 
 
 def redacted(text: str) -> str:

@@ -52,6 +52,11 @@ class Privacy(Section):
 
     detect: Literal["off", "warn", "enforce"] = Field(default="off", description="off | warn | enforce")
     add: Certificates = Field(default=("zdr",), description="what enforce then requires of a target")
+    names: Literal["off", "engine", "presidio"] = Field(
+        default="off",
+        description="names and health words: off | engine (asks the local model) | presidio (names alone)",
+    )
+    names_within: Seconds = Field(default=1.0, description="seconds for that search; then it counts as not looked into")
 
 
 class Records(Section):

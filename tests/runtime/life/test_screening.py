@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+import pytest
+
+from runtime.dialects.anthropic_messages.dialect import MESSAGES
+from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.settings import Escalation, Privacy
+from runtime.trust.outgoing import outgoing
 from tests.fakes.box import LEAVE, Box
 from tests.fakes.upstream import Turn, cloud, engine_backend, told, whole
 
@@ -46,6 +54,39 @@ async def test_enforce_plans_again() -> None:
     free = box(Privacy(detect="enforce"))
     await free.live(free.ask("write to nobody"))
     assert free.records.rows[0].target == "vendor/plain-model"
+
+
+async def test_what_enforce_demands_holds_for_the_rest_of_the_conversation() -> None:
+    """Also of a client that sends only the latest turns."""
+    made = box(Privacy(detect="enforce"))
+    made.records.rows.clear()
+    await made.live(made.ask(MAIL, hearth={"session": "s"}))
+    await made.live(made.ask("and now?", hearth={"session": "s"}))
+    assert [row.requires for row in made.records.rows] == [("zdr",), ("zdr",)]
+    assert made.calls == [2, 0]
+
+
+async def test_a_request_that_is_longer_than_what_is_read_is_treated_like_one_with_personal_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was not read may hold anything."""
+    monkeypatch.setattr("runtime.life.screening.outgoing", partial(outgoing, most=20))
+    made = box(Privacy(detect="enforce"))
+    await made.live(made.ask("nothing in particular, at some length"))
+    row = made.records.rows[0]
+    assert (row.personal, row.target, row.requires) == (("unread",), "local/small", ("zdr",))
+
+
+async def test_what_other_wires_carry_is_read() -> None:
+    """A system prompt beside the messages, and a tool's result among input items."""
+    for dialect, members in (
+        (MESSAGES, {"max_tokens": 5, "system": MAIL, "messages": [{"role": "user", "content": "hi"}]}),
+        (ResponsesDialect(), {"input": [{"type": "function_call_output", "call_id": "c", "output": MAIL}]}),
+    ):
+        made = box(Privacy(detect="enforce"))
+        asked: dict[str, Any] = {"messages": None, "model": "plain", **members}
+        await made.live(made.ask(dialect=dialect, **asked))
+        assert made.records.rows[0].personal == ("mail",) and made.calls[1] == 0, dialect.name
 
 
 async def test_enforce_refuses_where_nobody_may() -> None:

@@ -310,6 +310,7 @@ mode = "advise"
 # Keys that the design leaves to the code.
 NOT_IN_THE_DESIGN = {
     "prices": {"update"},
+    "privacy": {"names", "names_within"},
     "records": {"audit_days"},
     "server": {"cors", "max_body_mb", "drain", "socket", "path_prefix", "trusted_proxies", "max_connections"}
     | {"max_head_kb", "head_timeout", "body_timeout", "log_level", "log_format", "access_log"},
