@@ -27,7 +27,6 @@ from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.engine import engine_spec, second_usd, secret_names
 from runtime.compose.house import LiveHouse
-from runtime.compose.placement import noted
 from runtime.compose.price_list import PriceList
 from runtime.compose.quality import QualityRoom
 from runtime.compose.report import ProcessFacts, drawn, report
@@ -54,7 +53,7 @@ from runtime.media.fetching import Fetching, direct, resolved
 from runtime.notices import BUDGET_SPENT, ENGINE_GIVEN_UP, Notices
 from runtime.quality.sample.sample import Sample
 from runtime.record.breakers import BreakerFile, OpenTime
-from runtime.record.decisions import Decision, DecisionIds
+from runtime.record.decisions import Decision, DecisionIds, placement
 from runtime.record.metrics import Gauges, Metrics
 from runtime.record.store import Store
 from runtime.routing.plan.plan import RoutingPolicy
@@ -114,9 +113,8 @@ class Runtime:
         self.house = LiveHouse(loaded, folder)
         self.started_at = time.time()
         self.chores, self._cloud_client = Chores(fatal, clock=time.monotonic), CloudClient(env)
-        note = partial(noted, lambda: self.engine.on_box)
-        self.audit = AuditLog(folder / "audit", note, notice=notice, keep_days=settings.records.audit_days)
-        self.guard = ExitGuard(certificates(settings), self.audit.waiting.append)
+        self.audit = AuditLog(folder / "audit", notice=notice, keep_days=settings.records.audit_days)
+        self.guard = ExitGuard(certificates(settings), partial(self.audit.note, "departure"))
         self.notices = Notices(settings.notices, self.guard, time.time, env)
         owned = not settings.engine.url
         self._speeds = SpeedFile(folder / "engine-speeds.json", settings.engine)
@@ -127,6 +125,7 @@ class Runtime:
             guard=self.guard,
             secrets=secret_names(settings, env),
         )
+        self.audit.views["answer"] = partial(placement, self.engine.on_box)
         local = LocalBackend(
             self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"), ours=owned
         )
@@ -169,10 +168,11 @@ class Runtime:
             max_body=settings.server.max_body_mb * 1_000_000,
         )
         desk.privacy = settings.privacy
-        desk.settled = (*desk.settled, self.audit.waiting.append, *self.telemetry.settled)
+        answered = partial(self.audit.note, "answer")
+        desk.settled = (*desk.settled, answered, *self.telemetry.settled)
         self.sample = Sample(self._folder, settings.quality.sample, time.time)
         desk.sample = self.sample if settings.quality.sample.keep else None
-        desk.evaluated = (*desk.evaluated, self.audit.waiting.append)
+        desk.evaluated = (*desk.evaluated, answered)
         return desk
 
     def _door(self, quality: QualityRoom) -> None:
@@ -180,7 +180,7 @@ class Runtime:
         self.quality = quality
         # Reasoning signatures that models want back, for clients of every wire that drop unknown members.
         signatures = SignatureCache()
-        note = self.audit.waiting.append
+        note = partial(self.audit.note, "change")
         self.feed, self.series = Feed(self.desk, self.engine, self.report), Series(self.desk)
         pages = own_pages(self.desk, self.report, self.started_at, self.feed, self.series, note)
         pages |= SettingsPages(self.desk, self.house, note).table()

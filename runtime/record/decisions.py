@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from runtime.contract.targets import LOCAL
+
 OK = "ok"  # the outcome of an exchange that answered; otherwise a failure's kind
 QUALITY = "quality"  # the origin of requests that evaluate a target
 CANCELLED = "cancelled"  # the client went away, or another exchange won
@@ -117,6 +119,34 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     judged: Exchange | None = None
     trace: str = ""
     origin: str = ""
+
+
+def placement(here: bool, made: Decision) -> Any:
+    """The part of a decision that says where it was answered, for whom and on what demands. here: the engine is on this box."""
+    local = f"{LOCAL}/"
+    return {
+        "decision": made.id,
+        "at": made.at,
+        "caller": made.caller,
+        "session": made.session,
+        "dialect": made.dialect,
+        "requires": made.requires,
+        "personal": made.personal,
+        "target": made.target,
+        "on_box": here and made.target.startswith(local) if made.target else None,
+        "reason": made.reason,
+        "status": made.status,
+        "attempts": [
+            {
+                "target": each.target,
+                "lane": each.lane,
+                "on_box": here and each.target.startswith(local),
+                "outcome": each.outcome,
+                "status": each.status,
+            }
+            for each in made.attempts
+        ],
+    }
 
 
 def milliseconds(seconds: float) -> float:

@@ -45,7 +45,8 @@ class AccessPolicy:
             forwarded, client = self.proxies.outside(request.peer, headers)
             request.peer = client or request.peer
         if self.keys.open and not request.path.startswith(OPEN):
-            self.hosts.check(host)
+            if host not in self.hosts.known:
+                self.hosts.check(host)
             if forwarded is not None:
                 self.hosts.check(forwarded)
         return () if origin is None else self.origins.check(origin, forwarded or host)

@@ -17,6 +17,7 @@ from runtime.wire.api_error import ApiError
 
 _EXPOSED = b"x-hearth-decision, x-hearth-target, x-hearth-attempts, x-hearth-reason, x-hearth-degraded, x-request-id"
 _ASKS_FOR = "content-type, authorization, x-api-key"
+_MOST_KNOWN, _LONGEST_KNOWN = 64, 256  # values of Host that are remembered; characters of one
 _MOST_ASKED = 1024  # bytes of a preflight's list of headers
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\[\]@/\\?#:,]*))(?::([0-9]{0,5}))?", re.IGNORECASE)
 _ORIGIN = re.compile(r"(https?)://(.+)", re.IGNORECASE)
@@ -60,9 +61,13 @@ def _loopback(name: str) -> bool:
 
 
 class Hosts:
-    """names: what the server is reached by besides loopback names; ports and last dots are taken off."""
+    """names: what the server is reached by besides loopback names; ports and last dots are taken off.
+
+    known: values of `Host` that `check` has passed, which need no second look.
+    """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
+        self.known: set[str] = set()
         self._names = frozenset(site.name for site in map(site_of, names) if site is not None and site.name)
 
     def check(self, host: str) -> None:
@@ -76,6 +81,8 @@ class Hosts:
                 f"{host[:200]!r} is not a name of this server (server.hosts, or set server.keys)",
                 "host_not_allowed",
             )
+        if len(self.known) < _MOST_KNOWN and len(host) <= _LONGEST_KNOWN:
+            self.known.add(host)
 
 
 class Origins:

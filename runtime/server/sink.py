@@ -12,7 +12,7 @@ _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-c
 
 
 class ClientSink(msgspec.Struct, eq=False):
-    """A `runtime.dispatch.job.Sink`.
+    """A `runtime.dispatch.job.Sink`. An answer's last byte leaves with `close`, when the answer's record is in the audit log.
 
     complete: the last byte was handed over: a client that closes now has its answer.
     """
@@ -22,6 +22,7 @@ class ClientSink(msgspec.Struct, eq=False):
     _streaming: bool = False
     complete: bool = False
     gone: bool = False
+    _whole: bytes = b""
 
     async def start(self, head: Head) -> None:
         self._streaming = head.length is None
@@ -38,16 +39,17 @@ class ClientSink(msgspec.Struct, eq=False):
         await self._request.start(200, headers)
 
     async def write(self, data: bytes) -> None:
-        if data:
-            self.complete = not self._streaming
-            await self._request.send({"type": "http.response.body", "body": data, "more_body": self._streaming})
+        if not self._streaming:
+            self._whole += data
+        elif data:
+            await self._request.send({"type": "http.response.body", "body": data, "more_body": True})
 
     def write_now(self, data: bytes) -> bool:
         """False where the client does not keep up, or where the server cannot write without waiting."""
         return self._streaming and self._request.write_now is not None and self._request.write_now(data)
 
     async def close(self, last: bytes = b"") -> None:
-        """Ends a stream, after its last event where one is pending. A whole answer ended with its only write."""
-        if self._streaming:
+        """Ends the answer: a stream after its last event where one is pending, a whole one with its body."""
+        if self._streaming or self._whole:
             self.complete = True
-            await self._request.send({"type": "http.response.body", "body": last})
+            await self._request.send({"type": "http.response.body", "body": last if self._streaming else self._whole})

@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -62,7 +63,6 @@ from runtime.server.routes import own_pages
 from runtime.server.status import EngineStatus, StatusReport
 from runtime.settings import BatchSettings, Escalation, Quality, Retries, Routes, Rule
 from runtime.trust.audit.log import AuditLog
-from runtime.trust.changes import AdminChange
 from runtime.trust.key_store import KeyStore
 from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
@@ -175,15 +175,13 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         "/v1/messages": MESSAGES,
     }
     responses = ResponseStore(None, time.time)
-    audit = AuditLog(
-        folder / "audit",
-        lambda thing: ("change", thing) if isinstance(thing, AdminChange) else ("answer", {"decision": thing.id}),
-    )
-    desk.settled = (*desk.settled, audit.waiting.append)
+    audit = AuditLog(folder / "audit")
+    audit.views["answer"] = lambda made: {"decision": made.id}
+    desk.settled = (*desk.settled, partial(audit.note, "answer"))
     audit.start()
     feed, series = Feed(desk, engine, report), Series(desk)
     house = FakeHouse(setup.settings_file)
-    note = audit.waiting.append
+    note = partial(audit.note, "change")
     pages = own_pages(desk, report, 0.0, feed, series, note) | Responses(responses).table() | AuditPages(audit).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count

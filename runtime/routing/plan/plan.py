@@ -283,8 +283,8 @@ def _wish(case: _Case, auto: Auto) -> _Wish | None:
         return _Wish(Reason.CONTEXT, words, case.route())
     # (8) A prompt from which a stronger model is expected to make more.
     task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
-    threshold = escalation.threshold(task, case.fleet.shift)
-    if task != EXTRACTION and threshold < 1 and (words := case.hard(threshold)):
+    threshold = 1.0 if task == EXTRACTION else escalation.threshold(task, case.fleet.shift)
+    if threshold < 1 and (words := case.hard(threshold)):
         return _Wish(Reason.COMPLEXITY, words, case.route(scored=True))
     # (9) The caller wants a first token sooner than the engine is predicted to give it.
     wanted, predicted = facts.hints.ttft_ms, local.predicted_ttft_s * 1000

@@ -9,19 +9,21 @@ Pure but for `audit_key`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 FIRST = "0" * 64  # `prev` of the first record
 HEAD, KEY, PREFIX, SUFFIX = "head.json", "key", "audit-", ".jsonl"
 _MAC = 32  # hex digits
+_TAIL_BYTES = 1 << 20  # of a segment, in which its last record is
 _TAIL = len(b',"hash":"') + 64 + len(b'","mac":"') + _MAC + len(b'"}')
 
 
@@ -76,7 +78,10 @@ def sealed(entry: AuditEntry, key: bytes) -> tuple[bytes, str]:
     """The line, with its line break, and its hash."""
     content = msgspec.json.encode(entry)
     digest = hashlib.sha256(content).hexdigest()
-    return b'%b,"hash":"%b","mac":"%b"}\n' % (content[:-1], digest.encode(), mac_of(key, digest).encode()), digest
+    code = _keyed(key).copy()  # `mac_of`, without a call: each answer waits for it
+    code.update(digest.encode())
+    mac = code.hexdigest()[:_MAC]
+    return b'%b,"hash":"%b","mac":"%b"}\n' % (content[:-1], digest.encode(), mac.encode()), digest
 
 
 def opened(line: bytes, key: bytes | None) -> tuple[AuditEntry, str]:
@@ -115,6 +120,32 @@ def _keyed(key: bytes) -> hmac.HMAC:
 def segments(folder: Path) -> list[Path]:
     """Oldest first."""
     return sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))
+
+
+class SegmentEnd(NamedTuple):
+    """last: the newest record that can be read, None without any, and its hash. broken: damaged lines behind it.
+
+    torn: bytes behind the last line break.
+    """
+
+    last: AuditEntry | None
+    hash: str
+    broken: int
+    torn: int
+
+
+NO_END = SegmentEnd(None, FIRST, 0, 0)
+
+
+def end_of(path: Path) -> SegmentEnd:
+    """The end of a segment, whose codes are not checked. Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        *lines, rest = file.read().split(b"\n")
+    for broken, line in enumerate(reversed(lines)):
+        with contextlib.suppress(BrokenLine):
+            return SegmentEnd(*opened(line, None), broken, len(rest))
+    return SegmentEnd(None, FIRST, len(lines), len(rest))
 
 
 def audit_key(folder: Path, *, make: bool) -> bytes | None:

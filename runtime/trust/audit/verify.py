@@ -20,7 +20,6 @@ These are tampering. What is named and is none:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,21 +78,21 @@ def verify(folder: Path, head: Path | None = None) -> AuditVerdict:
         signed_head = read_head(head or folder / HEAD)
     except msgspec.MsgspecError:
         signed_head = AuditHead(0, "", 0.0, "", FileMarks())  # a head without a signature is no head
-    for path in segments(folder):
-        for number, line in enumerate(lines_of(path), start=1):
-            found.take(line, f"{path.name}:{number}")
+    known = segments(folder)
+    for path in known:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n") or path != known[-1]:
+                    found.take(line.rstrip(b"\n"), f"{path.name}:{number}")
+                else:
+                    words = f"a crash cut {len(line)} bytes of the record behind it; the next start takes them away"
+                    found.torn = True
+                    found.note("torn", found.last, f"{path.name}:{number}", words)
     found.end(folder, signed_head)
     bad = [each.n for each in found.findings if each.kind in TAMPERING]
     ordered = tuple(sorted(found.findings, key=lambda each: each.n))
     first_bad = min(bad) if bad else None
     return AuditVerdict(not bad, found.records, found.first, found.last, found.head, first_bad, ordered)
-
-
-def lines_of(path: Path) -> Iterator[bytes]:
-    """The lines of a segment, without their breaks. Raises OSError."""
-    with path.open("rb") as file:
-        for line in file:
-            yield line.rstrip(b"\n")
 
 
 class _Chain:
@@ -104,6 +103,7 @@ class _Chain:
         self.findings: list[AuditFinding] = []
         self.records = self.first = self.last = 0
         self.head: int | None = None
+        self.torn = False  # the newest segment ends in the middle of a record
         self._expected = 0
         self._prev: str | None = FIRST
         self._before: AuditEntry | None = None
@@ -223,7 +223,7 @@ class _Chain:
         elif head.n < self.last:
             words = f"records {head.n + 1} to {self.last} are younger than the head, which is signed after them"
             self.note("unsigned", head.n + 1, HEAD, words)
-        elif not any(each.kind in TAMPERING for each in self.findings):
+        elif not any(each.kind in TAMPERING for each in self.findings) and not self.torn:
             segment = folder / head.segment
             if not segment.exists() or not head.file.touched(segment.stat()):
                 return

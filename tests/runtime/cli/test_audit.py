@@ -25,9 +25,10 @@ def folder() -> Path:
     rows: list[dict[str, object]] = [
         {"decision": f"dec_{place}", "requires": ["hipaa"], **each} for place, each in enumerate(answers)
     ]
-    log = AuditLog(made, lambda row: ("answer", row))
-    log.waiting.extend(rows)
+    log = AuditLog(made)
     log.start()
+    for row in rows:
+        log.note("answer", row)
     log.close(20.0)
     return made
 

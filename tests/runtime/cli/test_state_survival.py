@@ -10,6 +10,8 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import httpx
 import pytest
 
 from runtime.money.spent_file import SpentFile
+from runtime.trust.audit.show import latest
 from runtime.trust.audit.verify import verify
 from tests.runtime.cli.test_serve import Served, engine, served
 from tests.runtime.cli.test_survival import without_privileges
@@ -37,13 +40,17 @@ def cloud(engine: str) -> dict[str, Any]:
 
 
 class Client:
-    """What a runtime has acknowledged, in all of its lives. paid: answers of the cloud that arrived whole."""
+    """What a runtime has acknowledged, in all of its lives. paid: answers of the cloud that arrived whole.
+
+    answered: ids of every answer that arrived whole.
+    """
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.paid = 0
         self.kept: dict[str, list[str]] = {"/v1/files/": [], "/v1/batches/": [], "/v1/responses/": []}
         self.keys: list[str] = []
+        self.answered: list[str] = []
 
     def work(self, port: int) -> None:
         """Asks one thing after another until the server is gone."""
@@ -52,7 +59,11 @@ class Client:
             httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"x-api-key": self.key}, timeout=20) as client,
         ):
             for number in itertools.count():
-                self.paid += client.post("/v1/chat/completions", json=CHAT).status_code == 200
+                for body in (CHAT, LOCAL, CHAT | {"stream": True}, LOCAL | {"stream": True}):
+                    whole = client.post("/v1/chat/completions", json=body)
+                    if whole.status_code == 200 and (not body.get("stream") or "[DONE]" in whole.text):
+                        self.answered.append(whole.headers["x-hearth-decision"])
+                        self.paid += body["model"] == "cloud"
                 body = {"model": "local", "input": "hi", "store": True}
                 self.keep("/v1/responses/", client.post("/v1/responses", json=body))
                 upload = {"purpose": (None, b"batch"), "file": ("a.jsonl", LINE.encode())}
@@ -69,9 +80,9 @@ class Client:
             self.kept[path].append(answer.json()["id"])
 
 
-def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path, engine: str) -> None:
-    """Money, keys, files, batches, stored responses; and the audit log is whole."""
-    env = cloud(engine) | {"HEARTH_SERVER__ADMIN_KEYS": '["env:ADMIN"]', "ADMIN": "admin-key-of-the-test-0123456789"}
+def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path, engine: str, vendor: str) -> None:
+    """Money, keys, files, batches, stored responses; the audit log is whole, and holds every answer and every exchange."""
+    env = cloud(vendor) | {"HEARTH_SERVER__ADMIN_KEYS": '["env:ADMIN"]', "ADMIN": "admin-key-of-the-test-0123456789"}
     client, moments = Client(env["ADMIN"]), random.Random(3)
     for _ in range(KILLS):
         with served(tmp_path, engine, **env) as hearth:
@@ -84,6 +95,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path
             for worker in workers:
                 worker.join()
         assert verify(tmp_path / "audit").intact
+        recorded(client, tmp_path / "audit")
     with served(tmp_path, engine, **env) as hearth:
         hearth.until("ready:")
         with httpx.Client(base_url=f"http://127.0.0.1:{hearth.port}", headers={"x-api-key": client.key}) as asked:
@@ -98,6 +110,50 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path
     spent = SpentFile(tmp_path / "budget.sqlite3").load("2020-01-01")
     least = 1_000 * client.paid  # micro-dollars: the stand-in counts at least one token for an answer
     assert client.paid > KILLS and max(spent.values()) >= least
+
+
+class Cloud(BaseHTTPRequestHandler):
+    """A vendor in this process, which counts the exchanges that it saw."""
+
+    seen = 0
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        type(self).seen += 1
+        self.rfile.read(int(self.headers["content-length"]))
+        chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        delta = {"index": 0, "delta": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        body = f"data: {json.dumps(chunk | {'choices': [delta], 'usage': usage})}\n\ndata: [DONE]\n\n".encode()
+        with contextlib.suppress(OSError):
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def vendor() -> Iterator[str]:
+    """Its address."""
+    Cloud.seen = 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), Cloud) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def recorded(client: Client, folder: Path) -> None:
+    """Each answer that a client has whole is in the audit log, and each exchange that the cloud saw."""
+    rows = latest(folder, 1 << 30)
+    lost = set(client.answered) - {row.body["decision"] for row in rows if row.kind == "answer"}
+    assert not lost, f"{len(lost)} of {len(client.answered)} answers are not in the log: {lost}"
+    left = sum(row.kind == "departure" and row.body["to"] == "cloud" and not row.body["refused"] for row in rows)
+    assert left >= Cloud.seen, f"the cloud saw {Cloud.seen} exchanges, the log has {left}"
 
 
 _SMALL_DISK = """

@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.trust.audit.chain import segments
-from runtime.trust.audit.log import AuditLog, Moment
+from runtime.trust.audit.log import AuditLog
 from runtime.trust.audit.verify import AuditVerdict, verify
-
-
-def as_it_is(thing: Any) -> tuple[str, Any]:
-    return "answer", thing
 
 
 @dataclass
@@ -25,8 +21,10 @@ class Machine:
     boot: str = "first"
     notices: list[str] = field(default_factory=list)
 
-    def now(self) -> Moment:
-        return Moment(self.at, self.up, self.boot)
+    def log(self, **options: Any) -> AuditLog:
+        """A log on the machine's clocks, not started."""
+        clocks: dict[str, Any] = {"wall": lambda: self.at, "up": lambda: self.up, "boot": self.boot}
+        return AuditLog(self.folder, notice=self.notices.append, **clocks, **options)
 
     def passes(self, seconds: float) -> None:
         self.at += seconds
@@ -34,11 +32,11 @@ class Machine:
 
     def write(self, count: int, **options: Any) -> None:
         """One run of the runtime with so many answers, each written before the next."""
-        log = AuditLog(self.folder, as_it_is, now=self.now, notice=self.notices.append, **options)
+        log = self.log(**options)
         log.start()
         for number in range(count):
             self.passes(1)
-            log.waiting.append({"decision": f"dec_{number}", "target": "local/small"})
+            log.note("answer", {"decision": f"dec_{number}", "target": "local/small"})
             assert log.flush(30)
         log.close(30)
 

@@ -6,18 +6,16 @@ import hashlib
 import os
 import shutil
 import threading
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from runtime.trust.audit.chain import HEAD, KEY, opened, segments
-from runtime.trust.audit.log import AuditLog
 from runtime.trust.audit.show import latest
 from runtime.trust.audit.verify import verify
-from tests.runtime.trust.audit.logs import Machine, as_it_is, kinds
+from tests.runtime.trust.audit.logs import Machine, kinds
 
 
 @pytest.fixture
@@ -195,8 +193,9 @@ def test_records_after_the_head_are_named_and_are_no_tampering(machine: Machine)
 
 def test_what_was_lost_is_named_by_the_next_record(machine: Machine) -> None:
     """The queue is bounded, and counts what it drops."""
-    log = AuditLog(machine.folder, as_it_is, now=machine.now, most_waiting=10)
-    log.waiting.extend({"decision": f"dec_{n}"} for n in range(25))
+    log = machine.log(most_waiting=10)
+    for n in range(25):
+        log.note("answer", {"decision": f"dec_{n}"})
     log.trim()
     log.start()
     assert log.flush(30)
@@ -211,8 +210,8 @@ def test_a_folder_that_cannot_be_written_is_said(machine: Machine) -> None:
     """Once, while records wait in memory; they are written when it can be written again."""
     machine.folder.mkdir()
     machine.folder.chmod(0o500)
-    log = AuditLog(machine.folder, as_it_is, now=machine.now, notice=machine.notices.append)
-    log.waiting.append({"decision": "dec_1"})
+    log = machine.log()
+    log.note("answer", {"decision": "dec_1"})
     log.start()
     assert not log.flush(1)
     assert log.trouble is not None and len(machine.notices) == 1
@@ -278,45 +277,85 @@ def test_the_key_is_its_owners_alone(machine: Machine) -> None:
     assert machine.file.stat().st_mode & 0o077 == 0
 
 
-class LateQueue(deque[object]):
-    """A queue whose second answer that it is empty comes late. The first is given while the record of the start is taken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.looks = 0
-        self.looked, self.go_on = threading.Event(), threading.Event()
-
-    def __bool__(self) -> bool:
-        full = len(self) > 0
-        self.looks += not full
-        if self.looks > 1 and not full:
-            self.looked.set()
-            self.go_on.wait(20)
-        return full
-
-
-def test_a_flush_waits_for_what_was_added_while_the_writer_was_ending_its_turn(tmp_path: Path) -> None:
-    """The writer found nothing left, and a record and a flush came before it could say so."""
-    begun, release = threading.Event(), threading.Event()
-
-    def noted(thing: object) -> tuple[str, object]:
-        begun.set()
-        release.wait(20)
-        return "answer", {"decision": thing}
-
-    log = AuditLog(tmp_path / "audit", noted)
-    log.waiting = queue = LateQueue()
+def test_a_record_is_in_the_file_when_its_note_returns(machine: Machine) -> None:
+    """Before the thread looks at it: a kill cannot lose it."""
+    log = machine.log()
     log.start()
-    assert queue.looked.wait(20)
-    queue.append("dec_late")
-    with ThreadPoolExecutor(1) as beside:
-        flushed = beside.submit(log.flush, 20.0)
-        while not log._wake.is_set():
-            pass
-        queue.go_on.set()
-        assert begun.wait(20)
-        early, _ = wait([flushed], 0.3)
-        release.set()
-        assert not early and flushed.result(30)
-    assert [each.body["decision"] for each in latest(log.folder, 1)] == ["dec_late"]
-    log.close()
+    log.note("answer", {"decision": "dec_1"})
+    assert [each.body["decision"] for each in latest(machine.folder, 1)] == ["dec_1"]
+    log.close(30)
+
+
+def test_records_of_several_threads_make_one_chain(machine: Machine) -> None:
+    """Each is in the file when its own note returns, whichever thread wrote it."""
+    log = machine.log(segment_bytes=8_000)
+    log.start()
+
+    def noting(who: int) -> None:
+        for number in range(20):
+            log.note("answer", {"decision": f"dec_{who}_{number}"})
+            assert latest(machine.folder, 1, decision=f"dec_{who}_{number}")
+
+    with ThreadPoolExecutor(4) as beside:
+        list(beside.map(noting, range(4)))
+    log.close(30)
+    found = machine.verdict()
+    assert (found.intact, found.records, found.findings) == (True, 81, ())
+
+
+def test_a_record_that_was_cut_and_has_no_head_yet_is_no_tampering(machine: Machine) -> None:
+    """Before the next start takes it away, too."""
+    machine.write(2)
+    with machine.file.open("ab") as file:
+        file.write(b'{"n":4,"at"')
+    found = machine.verdict()
+    assert (found.intact, kinds(found)) == (True, ["torn"])
+
+
+def test_a_kill_between_a_new_segment_and_its_first_record_loses_no_number(machine: Machine) -> None:
+    """The chain goes on behind the last record of the segment before, though the head is older."""
+    machine.write(2)
+    head = (machine.folder / HEAD).read_bytes()
+    machine.write(2)
+    (machine.folder / HEAD).write_bytes(head)
+    (machine.folder / "audit-000002.jsonl").touch()
+    machine.write(1)
+    found = machine.verdict()
+    assert (found.intact, found.records, found.findings) == (True, 8, ())
+
+
+def test_the_chain_goes_on_behind_damaged_lines(machine: Machine) -> None:
+    """In another segment; the damaged records are named, and none that came later."""
+    machine.write(3)
+    lines = machine.lines()
+    machine.put([*lines[:2], b"x" * len(lines[2][:-1]) + b"\n", b"y" * len(lines[3][:-1]) + b"\n"])
+    machine.write(2)
+    found = machine.verdict()
+    assert (found.intact, found.first_bad, {each.n for each in found.findings}) == (False, 3, {3, 4})
+
+
+def test_a_disk_that_was_full_for_a_while_is_no_restored_backup(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited is written in order, and the log says nothing else about it."""
+    log, real, full = machine.log(), os.write, threading.Event()
+
+    def write(file: int, data: bytes) -> int:
+        if full.is_set():
+            raise OSError(28, "No space left on device")
+        return real(file, data)
+
+    monkeypatch.setattr("runtime.trust.audit.log.os.write", write)
+    log.start()
+    log.note("answer", {"decision": "dec_1"})
+    assert log.flush(30)
+    full.set()
+    log.note("answer", {"decision": "dec_2"})
+    assert not log.flush(0.2) and len(machine.notices) == 1
+    log.note("answer", {"decision": "dec_3"})
+    full.clear()
+    assert log.flush(30) and log.trouble is None
+    log.close(30)
+    found = machine.verdict()
+    assert (found.intact, found.findings) == (True, ())
+    assert [each.body.get("decision") for each in latest(machine.folder, 9)] == ["dec_3", "dec_2", "dec_1", None]
