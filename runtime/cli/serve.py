@@ -34,6 +34,7 @@ from runtime.life.collected import Collected
 from runtime.life.life import live
 from runtime.server.connection import http_protocol
 from runtime.server.listening import BACKLOG, address_of, listening
+from runtime.server.logs import log_crashes
 from runtime.settings import Changes, Live, Loaded, Settings, SettingsError, environment, state_dir, watch
 from runtime.wire.raw_body import RawBody
 
@@ -59,6 +60,7 @@ def serve(
 
       hearth serve --config hearth.toml
     """
+    log_crashes()
     env, config = environment(), settings_file(path, config)
     try:
         loaded = load_settings(config, env)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections.abc import Collection
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Literal, TextIO
 
 from runtime.server.access_log import LOGGER as ACCESS
 from runtime.trust.stack import stack_of
 
 OURS = "hearth"
+_crash = logging.getLogger(f"{OURS}.crash")
 _MOST = 16_384  # characters of a line
 _SHORTEST_SECRET = 6  # a shorter one would blot out ordinary words
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -41,6 +44,24 @@ def configure(
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
     logging.getLogger(OURS).setLevel(level.upper())
     logging.getLogger(ACCESS).setLevel(logging.INFO if access_log else logging.CRITICAL)
+
+
+def log_crashes() -> None:
+    """Logs what nothing caught, in the main thread, another thread or a finalizer, in place of Python's traceback.
+
+    That one ends with the exception's message, which may quote a prompt or a key. Until the settings of the log are known, it
+    has its defaults.
+    """
+    if not any(isinstance(each, _Patient) for each in logging.getLogger().handlers):
+        configure()
+
+    def uncaught(kind: type[BaseException], error: BaseException | None, stack: TracebackType | None) -> None:
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            _crash.critical("a fault of this program that nothing caught", exc_info=(kind, error, stack))
+
+    sys.excepthook = uncaught
+    threading.excepthook = lambda thrown: uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+    sys.unraisablehook = lambda lost: uncaught(lost.exc_type, lost.exc_value, lost.exc_traceback)
 
 
 class _Patient(logging.StreamHandler[TextIO]):

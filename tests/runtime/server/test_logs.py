@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
 
-from runtime.server.logs import OURS, JsonLines, TextLines, configure
+from runtime.server.logs import OURS, JsonLines, TextLines, configure, log_crashes
 
 PROMPT = "the secret prompt"
 KEY = "sk-0123456789"
@@ -138,3 +140,28 @@ def test_a_line_is_bounded() -> None:
     """Whatever was put into it."""
     record = logging.LogRecord("hearth.x", logging.ERROR, "f", 1, "x" * 1_000_000, None, None)
     assert len(TextLines().format(record)) < 20_000 and len(JsonLines().format(record)) < 20_000
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_crash_shows_its_stack_and_no_message(form: Literal["text", "json"], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the main thread, another thread and a finalizer; Ctrl-C is no crash."""
+    for module, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    lines = logged(form)
+    log_crashes()
+    for error in (ValueError(PROMPT, KEY), KeyboardInterrupt(PROMPT)):
+        with pytest.raises(type(error)) as caught:
+            raise error
+        sys.excepthook(caught.type, caught.value, caught.tb)
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+    class Lost:
+        def __del__(self) -> None:
+            fail()
+
+    Lost()
+    shown = lines.getvalue()
+    assert shown.count("builtins.ValueError") == 3 and shown.count("in fail") == 2
+    assert PROMPT not in shown and KEY not in shown and "KeyboardInterrupt" not in shown

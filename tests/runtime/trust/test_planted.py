@@ -1,7 +1,8 @@
 """Planted secrets: keys and prompts of requests through every door, over servers that repeat all they get in their errors.
 
-None of them is found on disk, in logs, metrics, traces, the status, decisions, explanations, representations of objects, or in
-the answer to anybody else. The stores that a client asked for hold its own prompt, and nothing else.
+None of them is found on disk, in logs, metrics, traces over OTLP, the status as a page and on a terminal, the rows of `hearth
+doctor`, decisions, explanations, representations of objects, or in the answer to anybody else. The stores that a client asked
+for hold its own prompt, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from local_models.host.gpu import NoGpu
+from runtime.cli.doctor import examine
+from runtime.cli.paint import Paint
+from runtime.cli.report import report_lines
 from runtime.compose import door
 from runtime.compose.runtime import Runtime, load_settings
 from runtime.server.access_log import LOGGER as ACCESS
 from runtime.server.logs import OURS
+from runtime.server.status import StatusReport
 from runtime.trust.stack import stack_of
+from tests.runtime.record.traces.test_exporter import Receiving, receiving
 from tests.runtime.trust.vendors import Vendor, _head, _say, serving
 
 PROMPT = "Aurelia Quintana swallowed 37 tablets of perphenazine on Thursday"
@@ -106,13 +114,24 @@ def logs() -> Iterator[None]:
         each.handlers[:] = handlers
 
 
+@pytest.fixture
+def collector() -> Iterator[Receiving]:
+    """Of traces and metrics."""
+    with receiving() as each:
+        yield each
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("logs")
 @pytest.mark.parametrize(
     "models", [FEW, pytest.param((*FEW, "local", "plain", "claude", "openai/lent"), marks=pytest.mark.slow)]
 )
 async def test_what_was_planted_is_found_nowhere(
-    models: Sequence[str], tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    models: Sequence[str],
+    tmp_path: Path,
+    collector: Receiving,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     dice = random.Random(5)
     names = ("local", "plain", "gem", "claude")
@@ -121,7 +140,7 @@ async def test_what_was_planted_is_found_nowhere(
     state.mkdir()
     said: list[str] = []
     async with serving(*vendors.values()):
-        path.write_text(settings(vendors))
+        path.write_text(settings(vendors) + f'\n[telemetry]\nendpoint = "{collector.url}"\nsampled = 1.0')
         env = {**KEYS, "HEARTH_STATE_DIR": str(state)}
         runtime = Runtime(load_settings(path, env), env, state, said.append, said.append)
         door.log(runtime.settings)
@@ -141,6 +160,12 @@ async def test_what_was_planted_is_found_nowhere(
         for answer in shown:
             assert answer.status_code == 200, answer.text
             assert not planted(answer.content), answer.url
+        report = msgspec.json.decode(
+            next(each.content for each in shown if each.url.path == "/hearth/status"), type=StatusReport
+        )
+        assert not planted("\n".join(report_lines(report, Paint(True))))
+        rows = await asyncio.to_thread(lambda: list(examine(path, env, NoGpu())))
+        assert len(rows) > 8 and not planted(repr(rows))
         met = [one for each in runtime.store.recent(100) for one in each.attempts if not one.ok]
         assert len(met) > 5, "hardly anything failed: the test says nothing"
         for thing in gc.get_objects():
@@ -155,6 +180,8 @@ async def test_what_was_planted_is_found_nowhere(
             assert not planted(stack_of(error)) and planted("".join(traceback.format_exception(error)))
         await runtime.engine.stop()
         await runtime.aclose()
+    sent = [str(each) for each in (*collector.traces, *collector.metrics)]
+    assert len(collector.decisions()) > 10 and collector.metrics and not any(map(planted, sent))
     for record in caplog.records:
         assert not planted(record.getMessage()), record
     assert not planted("\n".join(said))
