@@ -89,7 +89,7 @@ async def rounds_of(bench: Bench, rounds: int, seconds: float, line: progress.St
         answers = int((await bench.hearth.get(place)).json()["done"])
         await bench.hearth.post(f"{place}/cancel")
         async with asyncio.timeout(_PATIENCE_S):
-            while (await bench.hearth.get(place)).json()["closed_at"] is None:  # noqa: ASYNC110 - another process's state
+            while (await bench.hearth.get(place)).json().get("closed_at") is None:  # noqa: ASYNC110 - another process's state
                 await asyncio.sleep(0.2)
         after = await bench.interactive(seconds)
         found.append(

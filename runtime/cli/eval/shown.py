@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from math import comb
 from xml.etree import ElementTree
 
 from runtime.cli.paint import Paint, columns, duration
@@ -158,6 +159,34 @@ def _plain(text: str) -> str:
     return text.translate(_CONTROL)
 
 
+def conclusion(found: Compared) -> str:
+    """One sentence: how many more cases the new model passes, what it costs, and how fast it is, beside the old one.
+
+    A difference in passes counts from p < .05 on, by the exact test of signs over the cases that one of the two passes alone.
+    """
+    if not found.cases:
+        return "no case has a verdict from both: nothing can be said"
+    lost, won = len(found.only_old), len(found.only_new)
+    tail = sum(comb(lost + won, each) for each in range(min(lost, won) + 1)) / 2 ** (lost + won)
+    sure = 2 * tail < 0.05
+    if lost == won:
+        quality = "passes as many"
+    else:
+        quality = (
+            f"passes {abs(won - lost)} {'more' if won > lost else 'fewer'}{'' if sure else ', which may be chance'}"
+        )
+
+    def beside(old: float | None, new: float | None, less: str, more: str) -> str:
+        if old is None or new is None or not old:
+            return ""
+        share = new / old - 1
+        return f", {abs(share):.0%} {more if share > 0 else less}" if abs(share) >= 0.01 else ""
+
+    cost = beside(found.usd_per_1000_old, found.usd_per_1000_new, "cheaper", "dearer")
+    pace = beside(found.latency_ms_old, found.latency_ms_new, "faster", "slower")
+    return f"{found.new} {quality}{cost}{pace}"
+
+
 def compared_lines(found: Compared, line: str, paint: Paint) -> list[str]:
     """Two models side by side, and the line to change. line: of the settings, or "" where there is none."""
 
@@ -165,17 +194,17 @@ def compared_lines(found: Compared, line: str, paint: Paint) -> list[str]:
         return "-" if value is None else duration(value / 1000)
 
     def usd(value: float | None) -> str:
-        return "-" if value is None else f"${value:.2f}"
+        return "-" if value is None else f"${value:.2f}" if value >= 0.1 or not value else f"${value:.4f}"
 
     rows = [
         (("", ""), (found.old, "bold"), (found.new, "bold")),
         (("passed", ""), (f"{found.passed_old} of {found.cases}", ""), (f"{found.passed_new} of {found.cases}", "")),
-        (("only this one", ""), (str(len(found.only_old)), ""), (str(len(found.only_new)), "")),
+        (("passed by this one alone", ""), (str(len(found.only_old)), ""), (str(len(found.only_new)), "")),
         (("1,000 answers", ""), (usd(found.usd_per_1000_old), ""), (usd(found.usd_per_1000_new), "")),
         (("latency, median", ""), (ms(found.latency_ms_old), ""), (ms(found.latency_ms_new), "")),
         (("first token, median", ""), (ms(found.ttft_ms_old), ""), (ms(found.ttft_ms_new), "")),
     ]
-    lines = columns(rows, paint)
+    lines = [*columns(rows, paint), "", conclusion(found)]
     for flip in found.answers[:_MOST_FLIPS]:
         lines += ["", f"{paint(flip.case, 'bold')}  {flip.before} -> {flip.now}  {flip.words}"]
         lines += side_by_side(flip.answer_before, flip.answer, paint)

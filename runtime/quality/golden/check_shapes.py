@@ -91,7 +91,7 @@ def anything(value: Any) -> bool:
     return True
 
 
-_CASE: Mapping[str, Callable[[Any], bool]] = {"ignore_case": is_flag}
+_CASE: Mapping[str, Callable[[Any], bool]] = {"ignore_case": is_flag, "ignore_punctuation": is_flag}
 SHAPES: Mapping[str, Shape] = {
     "equals": Shape("a text, a number or a list of them", lambda v: is_plain(v) or is_texts(v), _CASE),
     "contains": Shape("a text", is_plain, _CASE),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+import string
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -59,10 +60,14 @@ def held(good: bool, words: str, grade: Grade = Grade.WRONG) -> Finding:
 
 
 def compared(check: GoldenCheck, answer: ModelAnswer) -> tuple[str, list[str]]:
-    """The answer and the wanted texts, without white space around them, in lower case if case is to be ignored."""
+    """The answer and the wanted texts, without white space around them, in lower case if case is to be ignored.
+
+    Without punctuation around them if that is to be ignored.
+    """
     texts = [answer.text, *(check.want if isinstance(check.want, list) else [check.want])]
     folded = [str(each).casefold() if check.options.get("ignore_case") else str(each) for each in texts]
-    return folded[0].strip(), [each.strip() for each in folded[1:]]
+    around = string.whitespace + string.punctuation if check.options.get("ignore_punctuation") else None
+    return folded[0].strip(around), [each.strip(around) for each in folded[1:]]
 
 
 def equals(check: GoldenCheck, answer: ModelAnswer) -> Finding:

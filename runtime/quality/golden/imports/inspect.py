@@ -1,8 +1,8 @@
 """Inspect: samples `{"input", "target", "choices", "id", "metadata"}` as JSONL, JSON or CSV. The scorer says how they match:
 
-match      the answer ends with the target, whatever the case        -> ends
+match      the answer ends with the target; case and punctuation around it do not count   -> ends
 includes   the answer contains it, whatever the case                 -> contains, any_of
-exact      the answer is the target                                  -> equals
+exact      the answer is the target; the same, but for articles and the forms of numbers  -> equals
 number     the last number of the answer, `match(numeric=True)`      -> number
 choice     the letter of one of `choices`; they join the prompt      -> choice
 """
@@ -69,12 +69,12 @@ def case(record: Any, how: str) -> Case:
         raise NotTaken("it has choices: import it with --as choice")
     match how:
         case "match":
-            check = one_or_many("ends", wanted, ignore_case=True)
+            check = one_or_many("ends", wanted, ignore_case=True, ignore_punctuation=True)
         case "includes":
             check = {"contains": wanted[0]} if len(wanted) == 1 else {"any_of": wanted}
             check["ignore_case"] = True
         case "exact":
-            check = one_or_many("equals", wanted, ignore_case=True)
+            check = one_or_many("equals", wanted, ignore_case=True, ignore_punctuation=True)
         case _:
             try:
                 check = {"number": float(wanted[0].replace(",", ""))}

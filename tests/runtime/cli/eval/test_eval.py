@@ -183,6 +183,7 @@ async def test_two_models_side_by_side(door: Door, tmp_path: Path) -> None:
     ended = await hearth("compare", "local", "paid", "--yes", door=door)
     assert ended.code == 0, ended
     assert "3 of 3" in ended.out
+    assert "vendor/paid-model passes as many" in ended.out
     found = json.loads((await hearth("compare", "paid", "local", "--yes", "--json", door=door)).out)
     assert (found["cases"], found["passed_old"], found["passed_new"]) == (3, 1, 3)
     assert found["only_new"] == ["facts/one", "facts/two"]

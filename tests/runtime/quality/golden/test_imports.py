@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,14 @@ def test_openai_evals_give_the_same_verdicts(how: str, tmp_path: Path) -> None:
         assert passes(made, number, answer) is OPENAI[how](answer, as_list(ideal)), (ideal, answer)
 
 
-# Inspect's `match` (at the end, case and last punctuation aside), `includes` and `exact`.
+AROUND = string.whitespace + string.punctuation
+# Inspect's `match` (at the end, case and punctuation around it aside), `includes` and `exact`.
 INSPECT: dict[str, Callable[[str, list[str]], bool]] = {
-    "match": lambda answer, ideals: any(answer.lower().rstrip(".!").endswith(each.lower()) for each in ideals),
+    "match": lambda answer, ideals: any(
+        answer.lower().strip(AROUND).endswith(each.lower().strip(AROUND)) for each in ideals
+    ),
     "includes": lambda answer, ideals: any(each.lower() in answer.lower() for each in ideals),
-    "exact": lambda answer, ideals: answer.lower() in [each.lower() for each in ideals],
+    "exact": lambda answer, ideals: answer.lower().strip(AROUND) in [each.lower().strip(AROUND) for each in ideals],
 }
 
 

@@ -1,0 +1,108 @@
+"""The verdicts of Inspect and promptfoo on recorded answers, which tests compare with those of the imported sets.
+
+    python -m scripts.verdicts --inspect VENV/bin/python --promptfoo node_modules/.bin/promptfoo
+
+Both are installed by hand, each in a place of its own (`pip install inspect-ai`, `npm install promptfoo`): together they are
+1.5 GB, too much for every machine that runs the tests. Writes tests/runtime/quality/golden/verdicts.json: for each target or
+assertion a row with one character for each answer, + for a pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "tests" / "runtime" / "quality" / "golden" / "verdicts.json"
+_QUIET = ("TELEMETRY", "UPDATE", "REMOTE_GENERATION")
+_WITHIN_S = 600
+_INSPECT = """
+import asyncio, json, sys
+from importlib.metadata import version
+from inspect_ai.model import ModelOutput
+from inspect_ai.scorer import Target, exact, includes, match
+from inspect_ai.solver import TaskState
+
+SCORERS = {"match": match(), "includes": includes(), "exact": exact(), "number": match(numeric=True)}
+
+async def verdict(how, target, answer):
+    output = ModelOutput.from_content("none/none", answer)
+    state = TaskState(model="none/none", sample_id=1, epoch=1, input="x", messages=[], output=output)
+    return "+" if (await SCORERS[how](state, Target(target))).value == "C" else "-"
+
+async def main():
+    given = json.load(sys.stdin)
+    found = {how: ["".join([await verdict(how, target, answer) for answer in given["answers"]]) for target in targets]
+             for how, targets in given["targets"].items()}
+    json.dump({"version": version("inspect-ai"), "rows": found}, sys.stdout)
+
+asyncio.run(main())
+"""
+_PROVIDER = """
+module.exports = class {
+  id() { return "recorded"; }
+  async callApi(prompt, context) { return { output: context.vars.answer }; }
+};
+"""
+
+
+def of_inspect(python: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The rows of each scorer."""
+    made = subprocess.run(
+        [python, "-c", _INSPECT], input=json.dumps(given), capture_output=True, text=True, check=True, timeout=_WITHIN_S
+    )
+    found: dict[str, Any] = json.loads(made.stdout)
+    return found
+
+
+def of_promptfoo(program: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A row for each assertion. The provider gives the recorded answer."""
+    tests = [
+        {"vars": {"city": "Paris", "answer": answer}, "assert": [each]}
+        for each in given["assertions"]
+        for answer in given["answers"]
+    ]
+    with tempfile.TemporaryDirectory() as made:
+        folder, path = Path(made), str(Path(program).resolve(strict=False))
+        (folder / "provider.js").write_text(_PROVIDER)
+        settings = {"prompts": ["About {{city}}"], "providers": ["file://provider.js"], "tests": tests}
+        (folder / "settings.json").write_text(json.dumps(settings))
+        env = {**os.environ, **{f"PROMPTFOO_DISABLE_{name}": "1" for name in _QUIET}, "PROMPTFOO_CONFIG_DIR": made}
+        command = [path, "eval", "-c", "settings.json", "-o", "out.json", "--no-cache", "--no-table", "--no-write"]
+        # It ends with 100 where a test failed, as many do here.
+        subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False, timeout=_WITHIN_S)
+        out = json.loads((folder / "out.json").read_text())
+    passed = {each["testIdx"]: each["success"] for each in out["results"]["results"]}
+    line = "".join("+" if passed[number] else "-" for number in range(len(tests)))
+    wide = len(given["answers"])
+    rows = [line[start : start + wide] for start in range(0, len(line), wide)]
+    return {"version": out["metadata"]["promptfooVersion"], "rows": rows}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.verdicts", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--inspect", metavar="PYTHON", help="the interpreter that has inspect-ai")
+    parser.add_argument("--promptfoo", metavar="PROGRAM")
+    options = parser.parse_args(arguments)
+    known = json.loads(FILE.read_text())
+    for name, program, ask in (
+        ("inspect", options.inspect, of_inspect),
+        ("promptfoo", options.promptfoo, of_promptfoo),
+    ):
+        if program:
+            known[name] |= ask(program, known[name])
+    FILE.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

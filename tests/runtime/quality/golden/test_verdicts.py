@@ -1,0 +1,51 @@
+"""Imported sets give the verdicts that Inspect and promptfoo themselves gave on recorded answers (scripts/verdicts.py)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.quality.golden.imports import inspect, promptfoo
+from scripts.verdicts import FILE
+from tests.runtime.quality.golden.test_imports import golden, passes
+
+RECORDED: dict[str, Any] = json.loads(FILE.read_text())
+# Known differences, which docs/quality.md names: Inspect's `exact` ignores articles and the forms of a number, and its numbers
+# match no percentage; promptfoo splits words at white space and takes nothing for a refusal.
+OTHER_INSPECT = {
+    "exact": {"the paris", "a two words", "$42", "42.0", "-42", "1e3"},
+    "number": {"42%", "100%"},
+}
+OTHER_WORDS = {'```json\n{"a": 1}\n```', "a, b - c", "42.0"}
+
+
+@pytest.mark.parametrize("how", ["match", "includes", "exact", "number"])
+def test_the_verdicts_of_inspect(how: str, tmp_path: Path) -> None:
+    """Every target against every answer, by its own scorer."""
+    of = RECORDED["inspect"]
+    records = [{"id": f"s{place}", "input": "x", "target": each} for place, each in enumerate(of["targets"][how])]
+    found = inspect.read(json.dumps(records), how)
+    assert found.untaken == []
+    made, other = golden(found, tmp_path), set[str]()
+    for number, row in enumerate(of["rows"][how]):
+        for answer, verdict in zip(of["answers"], row, strict=True):
+            if passes(made, number, answer) is not (verdict == "+"):
+                other.add(answer)
+    assert other <= OTHER_INSPECT.get(how, set())
+
+
+def test_the_verdicts_of_promptfoo(tmp_path: Path) -> None:
+    """Every assertion against every answer."""
+    of = RECORDED["promptfoo"]
+    tests = [{"vars": {"city": "Paris"}, "assert": [each]} for each in of["assertions"]]
+    found = promptfoo.read({"prompts": ["About {{city}}"], "tests": tests})
+    assert found.untaken == []
+    made = golden(found, tmp_path)
+    for number, (written, row) in enumerate(zip(of["assertions"], of["rows"], strict=True)):
+        kind = written["type"].removeprefix("not-")
+        known = OTHER_WORDS if kind == "word-count" else {"  "} if kind == "is-refusal" else set[str]()
+        for answer, verdict in zip(of["answers"], row, strict=True):
+            assert passes(made, number, answer) is (verdict == "+") or answer in known, (written, answer)
