@@ -1,4 +1,4 @@
-"""Random requests, batches, demands, keys, reloads, faults, hedges, fallbacks, uploads and counts against a whole runtime.
+"""Random requests, batches, demands, keys, reloads, faults, hedges, fallbacks, uploads, counts and spans: a whole runtime.
 
 No byte of a prompt reaches a server that was not certified for what the prompt demands, seen at real sockets, and every
 placement is in the audit log. `HEARTH_TEST_REQUESTS` sets how many requests are asked.
@@ -31,7 +31,7 @@ from runtime.record.decisions import Decision
 from runtime.trust.audit.show import latest
 from runtime.trust.audit.verify import verify
 from runtime.trust.key_store import KeyStore, KeyTerms
-from tests.runtime.trust.vendors import MARK, Vendor, serving
+from tests.runtime.trust.vendors import MARK, Collector, Vendor, serving
 
 REQUESTS = int(os.environ.get("HEARTH_TEST_REQUESTS", "1000"))
 AT_ONCE = 20
@@ -42,6 +42,7 @@ DEMANDS: Sequence[frozenset[str]] = [
 ]
 CERTIFIED = {"both": ("hipaa", "zdr"), "plain": (), "gem": ("zdr",), "claude": ("hipaa",)}
 SWINGS = (("hipaa", "zdr"), ())  # of the target whose certificates change with each reload
+MODELS = ("local", "both", "plain", "swing", "gem", "claude")
 KEYS = (
     KeyTerms(name="free"),
     KeyTerms(name="clinic", requires=("hipaa",)),
@@ -94,10 +95,11 @@ class Trial:
         lines = [f'[engine]\nurl = ["{self.vendors["local"].url}/v1"]\n[retries]\nattempts = 2\nhedge_after = 0.02']
         lines.append(
             "[timeouts]\ntotal = 4\nfirst_token = 2\n[media]\nfetch_urls = true\n[escalation]\nqueue_depth = 0\n"
+            f'[telemetry]\nendpoint = "{self.vendors["collector"].url}"\nsampled = 1.0\n'
             '[budget]\ndaily_usd = "none"\n[batch]\nescalate = true\n[privacy]\ndetect = "enforce"\nadd = ["zdr"]'
         )
         for name, vendor in self.vendors.items():
-            if name == "local":
+            if name in ("local", "collector"):
                 continue
             provider = {"gem": "gemini", "claude": "anthropic"}.get(name, "openai")
             base = vendor.url if provider != "openai" else f"{vendor.url}/v1"
@@ -143,11 +145,7 @@ class Trial:
         demand = chance.choice(DEMANDS)
         headers = {"x-api-key": self.secrets[key.name], "x-hearth-delivery": chance.choice(["live", "whole"])}
         path = chance.choice(PATHS)
-        names = (
-            ["auto", "claude", "claude"]
-            if path == COUNT
-            else ["auto"] * 5 + [*self.vendors, "gem", "gem", "openai/lent"]
-        )
+        names = ["auto", "claude", "claude"] if path == COUNT else ["auto"] * 5 + [*MODELS, "gem", "gem", "openai/lent"]
         body: dict[str, Any] = {"model": chance.choice(names)}
         way = chance.choice(["body", "header", "both"])
         if way != "header" and demand:
@@ -208,7 +206,10 @@ class Trial:
             demand = of_line | of_batch | (frozenset() if messages else of_file)
             asked, text = self.prompt(demand, key)
             asked.line, asked.chained = True, messages
-            body: dict[str, Any] = {"model": chance.choice(["auto", "auto", *self.vendors]), "max_tokens": 5}
+            body: dict[str, Any] = {
+                "model": chance.choice(["auto", "auto", *MODELS]),
+                "max_tokens": 5,
+            }
             body["messages"] = [{"role": "user", "content": text}]
             if of_line:
                 body["hearth"] = {"requires": sorted(of_line)}
@@ -252,7 +253,9 @@ class Trial:
 def vendors() -> dict[str, Vendor]:
     dice = random.Random(11)
     fails = {"local": 0.1, "both": 0.3, "plain": 0.4, "swing": 0.4, "gem": 0.3, "claude": 0.3}
-    return {name: Vendor(name, share, dice) for name, share in fails.items()}
+    return {name: Vendor(name, share, dice) for name, share in fails.items()} | {
+        "collector": Collector("collector", 0.0, dice)
+    }
 
 
 @pytest.mark.timeout(1800)
@@ -265,7 +268,8 @@ async def test_no_byte_reaches_the_uncertified_and_every_placement_is_recorded(
     async with serving(*vendors.values()):
         trial = await _tried(vendors, tmp_path, env)
     by_mark = {each.mark: each for each in trial.asked}
-    # (1) The sockets.
+    # (1) The sockets. A collector of traces gets no prompt at all.
+    assert not vendors["collector"].seen and vendors["collector"].head
     met: Counter[str] = Counter()
     for name, vendor in vendors.items():
         if name == "local":

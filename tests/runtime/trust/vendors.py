@@ -81,6 +81,13 @@ class Vendor:
         return False
 
 
+class Collector(Vendor):
+    """A collector of traces and metrics: takes everything."""
+
+    async def _answered(self, path: str, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        return await _say(writer, 200, {})
+
+
 def _whole() -> dict[str, Any]:
     choice = {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
