@@ -13,6 +13,9 @@ import anthropic
 import openai
 import pytest
 
+from runtime.contract.prices import Price
+from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
+from runtime.money.spent_file import SpentFile
 from runtime.settings import BatchSettings
 from tests.fakes.door import Door, Setup, opened
 from tests.fakes.upstream import Gate, Turn, cloud, engine_backend, error, told, whole
@@ -301,6 +304,45 @@ async def test_a_requirement_of_a_message_batch_holds_for_every_line(tmp_path: P
                 await asyncio.sleep(0.02)
         (row,) = [each async for each in await sdk.messages.batches.results(made.id)]
         assert row.result.model_dump()["message"]["content"][0]["text"] == ("box" if place else "cloud")
+
+
+async def test_a_line_that_pins_a_cloud_is_bound_by_a_requirement(tmp_path: Path) -> None:
+    """It ends as refused, and nothing of it reaches the cloud; a line without the requirement does."""
+    big = cloud("big", Turn([whole("cloud")]), Turn([whole("cloud")]))
+    setup = Setup(engine_backend((Turn([whole("box")]),)), clouds=[big], batch=BatchSettings(escalate=True))
+    async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
+        door.desk.planner.policy = dataclasses.replace(door.desk.planner.policy, batch_leaves=True)
+        lines = [line("bound", model="big", hearth={"requires": ["hipaa"]}), line("free", model="big")]
+        batch = await ended(sdk, await begun(sdk, lines))
+        (refused,), (answered,) = await lines_of(sdk, batch.error_file_id), await lines_of(sdk, batch.output_file_id)
+        assert (refused["custom_id"], refused["response"]["status_code"]) == ("bound", 403)
+        assert refused["response"]["body"]["error"]["code"] == "no_compliant_target"
+        assert answered["custom_id"] == "free"
+
+
+async def test_lines_wait_under_queue_until_the_budget_has_room(tmp_path: Path) -> None:
+    """Those that pin a priced cloud: none is asked or ended meanwhile, and each is answered once."""
+    big = cloud("big", Turn([whole("cloud")]), Turn([whole("cloud")]), price=Price(1000.0, 1000.0))
+    setup = Setup(engine_backend((Turn([whole("box")]),)), clouds=[big], batch=BatchSettings(escalate=True))
+    async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
+        desk = door.desk
+        file = SpentFile(tmp_path / "budget.sqlite3")
+        budget = desk.fleet.budget = BudgetLedger(file, {ALL: SpendingLimits(0.0)}, "UTC", desk.wall)
+        budget.when_spent = "queue"
+        desk.planner.policy = dataclasses.replace(desk.planner.policy, when_spent="queue", batch_leaves=True)
+        id = await begun(sdk, [line("a", model="big"), line("b", model="big")])
+        async with asyncio.timeout(20):
+            while not door.lane._held:
+                await asyncio.sleep(0.01)
+        waiting = await sdk.batches.retrieve(id)
+        assert waiting.status == "in_progress"
+        assert waiting.request_counts is not None and waiting.request_counts.completed == 0
+        assert budget.spent_usd()[0] == 0.0
+        budget.limits = {ALL: SpendingLimits(100.0)}
+        door.lane._held.clear()  # the next look, which is a minute later
+        rows = await lines_of(sdk, (await ended(sdk, id)).output_file_id)
+        assert sorted(row["custom_id"] for row in rows) == ["a", "b"]
+        budget.close()
 
 
 @pytest.mark.parametrize(
