@@ -3,6 +3,7 @@
     gateway   CPU time, latency, memory and start time beside other gateways, over a stub upstream
     idle      memory of thousands of idle streams
     soak      memory over a hundred thousand requests
+    viewers   what ten open dashboards cost the requests beside them
     translated  CPU time of streams that are translated, beside streams that pass through
     decision  CPU time of facts, task, score and plan
     instructions  instructions of a request, counted (needs valgrind)
@@ -19,12 +20,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from scripts.bench import batch_lane, decision, engine, eval_lane, gateway, idle, instructions, soak, translated
+from scripts.bench import (
+    batch_lane,
+    decision,
+    engine,
+    eval_lane,
+    gateway,
+    idle,
+    instructions,
+    soak,
+    translated,
+    viewers,
+)
 
 BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "gateway": gateway.main,
     "idle": idle.main,
     "soak": soak.main,
+    "viewers": viewers.main,
     "translated": translated.main,
     "engine": engine.main,
     "batch_lane": batch_lane.main,

@@ -3,7 +3,8 @@
     python -m scripts.bench.load --url http://127.0.0.1:8000 --connections 16 --seconds 2 --body '{…}'
 
 Checks every answer (status, closing mark of a stream) and prints one JSON object, a `Result`. Written on a raw protocol,
-so that it leaves the cores to what is measured. `--socket` calls an engine over its Unix socket instead.
+so that it leaves the cores to what is measured. `--socket` calls an engine over its Unix socket instead. `--rate` keeps to so
+many requests a second, and times each from when it was due.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Result:
 class _Tally:
     until: float  # no request starts later
     left: int  # requests still to be started
+    gap: float = 0.0  # seconds between two requests of a connection; 0: at once
     times: list[float] = field(default_factory=list)
     firsts: list[float] = field(default_factory=list)
     failed: int = 0
@@ -57,8 +59,8 @@ class _Tally:
 class _Asker(asyncio.Protocol):
     """One connection. `ended` is done when it has asked its last."""
 
-    def __init__(self, request: bytes, streams: bool, tally: _Tally) -> None:
-        self._request, self._streams, self._tally = request, streams, tally
+    def __init__(self, request: bytes, streams: bool, tally: _Tally, due: float) -> None:
+        self._request, self._streams, self._tally, self._due = request, streams, tally, due
         self.ended = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,13 +68,21 @@ class _Asker(asyncio.Protocol):
         self._ask()
 
     def _ask(self) -> None:
+        if not self._tally.gap:
+            self._due = time.perf_counter()
+            self._send()
+            return
+        asyncio.get_running_loop().call_later(max(0.0, self._due - time.perf_counter()), self._send)
+
+    def _send(self) -> None:
         if not self._tally.may_start():
             self._transport.close()
             return
         self._parser = httptools.HttpResponseParser(self)
         self._first: float | None = None
         self._last = b""
-        self._asked = time.perf_counter()
+        self._asked = self._due
+        self._due += self._tally.gap
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -112,8 +122,10 @@ async def run(options: argparse.Namespace) -> Result:
     body: bytes = options.body.encode()
     request = http_request(url.netloc, options.path, body)
     began = time.perf_counter()
-    tally = _Tally(began + options.seconds, options.requests)
-    askers = [_Asker(request, '"stream":true' in options.body, tally) for _ in range(options.connections)]
+    gap = options.connections / options.rate if options.rate else 0.0
+    tally = _Tally(began + options.seconds, options.requests, gap)
+    streams, turn = '"stream":true' in options.body, gap / options.connections
+    askers = [_Asker(request, streams, tally, began + number * turn) for number in range(options.connections)]
     idle = iter(askers)
     for _ in askers:
         if options.socket:
@@ -146,6 +158,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=3600.0, help="no request starts later")
     parser.add_argument("--requests", type=int, default=10**9, help="no more than so many")
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second; 0: as fast as answers come")
     parser.add_argument("--body", required=True, help="the JSON that every request sends")
     return parser.parse_args(given)
 

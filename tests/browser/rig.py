@@ -16,6 +16,7 @@ from runtime.compose.report import ProcessFacts
 from runtime.compose.report import report as report_of
 from runtime.life.desk import Desk
 from runtime.record.decisions import Considered, Decision, Exchange, floor_of
+from runtime.server.pages.catalogue import CatalogueModel
 from runtime.server.status import StatusReport
 from runtime.settings import Settings
 from tests.fakes.door import Door, Setup, opened
@@ -42,16 +43,29 @@ _WATCH = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
 """
+_TOO_WIDE = """(() => {
+  if (document.documentElement.scrollWidth <= innerWidth) return [];
+  const inside = (each) => each.parentElement && (each.parentElement.closest(".scroll, pre, .log, .plot") !== null);
+  const wide = [...document.querySelectorAll("body *")].filter(
+    (each) => each.getBoundingClientRect().right > innerWidth + 0.5 && !inside(each));
+  return [`wider than ${innerWidth}: ${wide.slice(-3).map((each) => each.outerHTML.slice(0, 160))}`];
+})()"""
 
 
 @dataclasses.dataclass
 class Rig:
-    """changes: what `report` shows other than it is. faults: console errors, page errors and policy breaches of every page."""
+    """changes: what `report` shows other than it is. faults: console errors, page errors and policy breaches of every page.
+
+    folder: of the server's state. catalogue: the models that `/hearth/models` lists. shown_decision: one of many parts.
+    """
 
     door: Door
     browser: Browser
     context: BrowserContext
     changes: dict[str, Any]
+    folder: Path
+    catalogue: list[CatalogueModel]
+    shown_decision: str = "dec_0"
     faults: list[str] = dataclasses.field(default_factory=list)
 
     async def page(self, path: str = "", *, key: str | None = ADMIN, wait: str = "main h1", **options: Any) -> Page:
@@ -77,6 +91,19 @@ class Rig:
         # A refused request is a line of the browser's own, and tests make some on purpose.
         if kind == "error" and "Failed to load resource" not in text and "net::ERR_" not in text:
             self.faults.append(f"{kind}: {text}")
+
+
+async def faults_seen(page: Page, axe: str) -> list[str]:
+    """What is wider than the page, what is shown and was never set, and what axe-core finds. axe: its source."""
+    wide = await page.evaluate(_TOO_WIDE)
+    shown = await page.locator("body").inner_text()
+    unset = [word for word in ("undefined", "NaN", "[object", "null") if word in shown]
+    if not await page.evaluate("window.axe !== undefined"):
+        await page.evaluate(axe)
+    found = await page.evaluate(
+        "axe.run().then(r => r.violations.map(v => `${v.id}: ${v.nodes.map(n => n.html.slice(0, 160))}`))"
+    )
+    return [*wide, *unset, *found]
 
 
 @contextlib.asynccontextmanager
@@ -111,7 +138,7 @@ async def browsing(
     )
     async with opened(whole, folder) as door:
         context = await browser.new_context()
-        rig = Rig(door, browser, context, changes)
+        rig = Rig(door, browser, context, changes, folder, whole.catalogue)
         try:
             yield rig
         finally:

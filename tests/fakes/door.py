@@ -113,7 +113,7 @@ class Setup:
     quality: Quality = field(default_factory=Quality)
     settings_file: Path | None = None
     report: Callable[[Desk], StatusReport] | None = None
-    catalogue: tuple[CatalogueModel, ...] = ()
+    catalogue: list[CatalogueModel] = field(default_factory=list)
 
 
 class _Server(uvicorn.Server):
@@ -190,7 +190,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
     pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
     pages |= KeyPages(kept, admit, note, time.time).table() | SettingsPages(desk, house, note).table()
-    pages |= CostPages(store, kept, time.time).table() | CataloguePage(lambda: setup.catalogue).table()
+    pages |= CostPages(store, kept, time.time).table() | CataloguePage(lambda: tuple(setup.catalogue)).table()
     judged = QualityStore(folder)
     wallet = Wallet(folder, lambda: [each.target for each in clouds.values()])
     wallet.limit(setup.quality.daily_usd, "UTC")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -45,6 +45,7 @@ class Series:
         self._desk = desk
         self._rows: deque[Row] = deque(maxlen=STEPS)
         self._before = self._totals()
+        self._left: deque[Mapping[str, int]] = deque([desk.metrics.counters.escalated()], maxlen=STEPS + 1)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         while True:
@@ -64,6 +65,7 @@ class Series:
         totals = self._totals()
         steps = [round(after - before, 6) for after, before in zip(totals, self._before, strict=True)]
         self._before = totals
+        self._left.append(self._desk.metrics.counters.escalated())
         memory = max([gpu.memory_used / gpu.memory_total for gpu in gpus if gpu.memory_total], default=None)
         self._rows.append(
             (
@@ -81,10 +83,18 @@ class Series:
         )
 
     def encoded(self) -> bytes:
-        """Columns by name, oldest first."""
+        """Columns by name, oldest first. reasons: why requests left in this time, by number."""
         columns = dict(zip(NAMES, map(list, zip(*self._rows, strict=True)), strict=True)) if self._rows else {}
         return msgspec.json.encode(
-            {"step_s": STEP_S, "series": {name: columns.get(name, []) for name in NAMES}},
+            {
+                "step_s": STEP_S,
+                "series": {name: columns.get(name, []) for name in NAMES},
+                "reasons": {
+                    reason: count - self._left[0].get(reason, 0)
+                    for reason, count in self._left[-1].items()
+                    if count > self._left[0].get(reason, 0)
+                },
+            },
         )
 
     def _totals(self) -> tuple[float, ...]:

@@ -16,7 +16,7 @@ from runtime.server.status import EngineStatus, StatusReport
 from runtime.wire.api_error import ApiError
 from tests.fakes.box import Box
 from tests.fakes.door import Setup, opened
-from tests.fakes.upstream import Turn, engine_backend, whole
+from tests.fakes.upstream import Turn, cloud, engine_backend, whole
 
 ADMIN = {"authorization": "Bearer root"}
 
@@ -245,11 +245,27 @@ async def test_the_last_hour_has_a_row_for_each_step(tmp_path: Path) -> None:
         door.series.sample()
         shown = (await door.client.get("/hearth/series")).json()
         assert shown["step_s"] == 5 and shown["series"]["requests"] == [1, 2]
-        assert shown["series"]["left"] == [0, 0] and len(shown["series"]["at"]) == 2
+        assert shown["series"]["left"] == [0, 0] and len(shown["series"]["at"]) == 2 and shown["reasons"] == {}
         for _ in range(800):
             door.series.sample()
         answer = await door.client.get("/hearth/series")
         assert len(answer.json()["series"]["at"]) == 720 and len(answer.content) < 200_000
+
+
+async def test_the_last_hour_has_the_reasons_of_those_that_left(tmp_path: Path) -> None:
+    """Of this hour alone: what left before it counts no more."""
+    setup = Setup(engine_backend(()), [cloud("far", *(Turn([whole("x")]),) * 3)])
+    async with opened(setup, tmp_path) as door:
+        await door.chat(model="far")
+        door.series.sample()
+        assert (await door.client.get("/hearth/series")).json()["reasons"] == {"pinned": 1}
+        await door.chat(model="far")
+        await door.chat(model="far")
+        for _ in range(720):
+            door.series.sample()
+        assert (await door.client.get("/hearth/series")).json()["reasons"] == {"pinned": 2}
+        door.series.sample()
+        assert (await door.client.get("/hearth/series")).json()["reasons"] == {}
 
 
 async def test_the_log_is_for_admins_and_bounded(tmp_path: Path) -> None:

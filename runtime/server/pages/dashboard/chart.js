@@ -8,9 +8,10 @@ import { clock } from "./words.js";
 export const painted = signal(0);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => painted.value++);
 
-/** @param {string} name */
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A colour of the page's style as the scheme makes it. @param {HTMLElement} element where it is computed @param {string} name */
+function colour(element, name) {
+  element.style.color = `var(${name})`;
+  return getComputedStyle(element).color;
 }
 
 /**
@@ -25,8 +26,8 @@ export function Chart({ title, times, lines, limit, show, most }) {
   useEffect(() => {
     const element = place.current;
     if (!element || !known) return;
-    const axis = { stroke: colour("--ink-2"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
-    const font = `11px ${colour("--font") || "sans-serif"}`;
+    const axis = { stroke: colour(element, "--ink-2"), grid: { stroke: colour(element, "--line"), width: 1 }, ticks: { show: false } };
+    const font = `11px ${getComputedStyle(element).fontFamily}`;
     const options = {
       width: element.clientWidth || 300,
       height: 150,
@@ -49,13 +50,13 @@ export function Chart({ title, times, lines, limit, show, most }) {
         {},
         ...lines.map((line) => ({
           label: line.name,
-          stroke: colour(line.colour),
+          stroke: colour(element, line.colour),
           width: 2,
           dash: line.colour === "--chart-2" ? [2, 4] : [],
           spanGaps: false,
           points: { show: line.values.filter((value) => value !== null).length < 3 },
         })),
-        ...(limit === undefined ? [] : [{ label: "threshold", stroke: colour("--limit"), width: 2, dash: [8, 5], points: { show: false } }]),
+        ...(limit === undefined ? [] : [{ label: "threshold", stroke: colour(element, "--limit"), width: 2, dash: [8, 5], points: { show: false } }]),
       ],
     };
     const data = [times, ...lines.map((line) => line.values), ...(limit === undefined ? [] : [times.map(() => limit)])];
@@ -76,7 +77,7 @@ export function Chart({ title, times, lines, limit, show, most }) {
   const words = `${last}${limit === undefined ? "" : `; threshold ${show(limit)}`}`;
   const every = Math.max(1, Math.ceil(times.length / 12));
   return html`<figure class="chart">
-    <figcaption><strong>${title}</strong> <span class="quiet">${words}</span></figcaption>
+    <figcaption><strong>${title}</strong> <span class="quiet caption">${words}</span></figcaption>
     ${
       known
         ? html`<div ref=${place} class="plot" role="img" aria-label="${title}: ${words}"></div>`

@@ -116,7 +116,7 @@ export function Gauge({ name, value, limit, release = 0, words, off = false }) {
  */
 export function Table({ label, heads, children }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>
-    <table><thead><tr>${heads.map((/** @type {any} */ head) => html`<th scope="col">${head}</th>`)}</tr></thead>
+    <table><thead><tr>${heads.map((/** @type {any} */ head) => (head ? html`<th scope="col">${head}</th>` : html`<td></td>`))}</tr></thead>
     <tbody>${children}</tbody></table>
   </div>`;
 }

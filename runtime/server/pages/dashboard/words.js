@@ -82,3 +82,15 @@ export function reason(name) {
 export function spaced(text) {
   return text.replaceAll("_", " ");
 }
+
+/** @type {Record<string, string>} */
+const SPENT = {
+  local: "what costs money stays on the box, marked as weakened",
+  queue: "it is refused with the time until the next period; batches wait",
+  refuse: "it is refused",
+};
+
+/** What happens once a limit is spent. @param {string} mode of `[budget] when_spent` */
+export function afterwards(mode) {
+  return SPENT[mode] ?? mode;
+}

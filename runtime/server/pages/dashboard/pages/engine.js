@@ -35,7 +35,7 @@ export function Engine() {
     }
     <h2>Models</h2>
     ${local.length ? html`<ul>${local.map((/** @type {any} */ each) => html`<li><code>${each.id}</code>${each.max_model_len ? `, ${count(each.max_model_len)} tokens` : ""}</li>`)}</ul>` : html`<p class="quiet">${models.error ? models.error.message : "None yet."}</p>`}
-    <p class="quiet">Another model is set in <code>[engine] model</code>, and served after a restart; <code>hearth models fit</code> says whether it fits.</p>
+    <p class="quiet"><a href="#/models">The catalogue</a> says which others fit this box, and how one is served.</p>
     <h2>Background tasks</h2>
     <p>${report.chores.map((each) => html`<${State} state=${each.state}>${each.name} ${spaced(each.state)}${each.restarts ? `, ${each.restarts} restarts` : ""}</${State}> `)}</p>
     <${Log} />`;

@@ -14,8 +14,10 @@ export function Keys() {
       const found = await what();
       setFresh(found.secret ? found : null);
       again();
+      return true;
     } catch (error) {
       setFault(error);
+      return false;
     }
   };
   if (error && !data) return html`<h1>Keys</h1><${Failed} error=${error} again=${again} needs="Keys are made and shown by admins." />`;
@@ -35,7 +37,7 @@ export function Keys() {
         ? html`<${Table} label="Keys" heads=${["name", "id", "may", "held to", "made", "", ""]}>${data.data.map(
             (
               /** @type {any} */ row,
-            ) => html`<tr key=${row.id}><td>${row.terms.name}</td><td><code>${row.id}</code></td><td>${row.terms.scopes.join(", ")}</td><td class="long">${held(row.terms)}</td><td>${moment(row.created)}</td>
+            ) => html`<tr key=${row.id}><td>${row.terms.name}</td><td><code>${row.id}</code></td><td>${row.terms.scopes.join(", ")}</td><td class="long">${held(row.terms)}</td><td>${moment(row.created)}${row.rotated ? html`<br /><span class="quiet">new secret ${moment(row.rotated)}</span>` : null}</td>
           <td>${row.revoked ? html`<${State} state="absent">revoked ${moment(row.revoked)}</${State}>` : row.terms.expires && row.terms.expires * 1000 < Date.now() ? html`<${State} state="absent">expired</${State}>` : html`<${State} state="ready">in force</${State}>`}</td>
           <td>${
             !row.revoked &&
@@ -52,8 +54,8 @@ function held(terms) {
   const parts = [];
   for (const name of ["targets", "models", "priorities"]) if (terms[name]?.length) parts.push(`${name}: ${terms[name].join(", ")}`);
   if (terms.requires?.length) parts.push(`demands ${terms.requires.join(", ")}`);
-  if (terms.daily_usd !== null) parts.push(`${dollars(terms.daily_usd)} a day`);
-  if (terms.monthly_usd !== null) parts.push(`${dollars(terms.monthly_usd)} a month`);
+  if (terms.daily_usd) parts.push(`${dollars(terms.daily_usd)} a day`);
+  if (terms.monthly_usd) parts.push(`${dollars(terms.monthly_usd)} a month`);
   if (terms.requests_per_minute) parts.push(`${terms.requests_per_minute} requests a minute`);
   if (terms.tokens_per_minute) parts.push(`${terms.tokens_per_minute} tokens a minute`);
   if (terms.parallel) parts.push(`${terms.parallel} at a time`);
@@ -61,29 +63,54 @@ function held(terms) {
   return parts.join("; ") || "nothing";
 }
 
-/** @param {{make: (terms: any) => void, first: boolean}} props */
+/** The fields of a key's terms: what is typed, by member. @type {[string, string, string][]} */
+const LISTS = [
+  ["targets", "Targets that may answer", "all; or anthropic/*, local/*"],
+  ["models", "Values of model it may ask for", "all; or auto, local"],
+  ["requires", "Certificates each request demands", "none; or hipaa"],
+];
+/** @type {[string, string][]} */
+const NUMBERS = [
+  ["daily_usd", "Dollars a day"],
+  ["monthly_usd", "Dollars a month"],
+  ["requests_per_minute", "Requests a minute"],
+  ["tokens_per_minute", "Tokens a minute"],
+  ["parallel", "At a time"],
+  ["days", "Good for days"],
+];
+const PRIORITIES = ["interactive", "default", "batch"];
+
+/** @param {{make: (terms: any) => Promise<boolean>, first: boolean}} props */
 function Create({ make, first }) {
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState(["generate", "read"]);
+  const [priorities, setPriorities] = useState(/** @type {string[]} */ ([]));
   const [more, setMore] = useState(/** @type {Record<string, string>} */ ({}));
-  const submit = (/** @type {Event} */ event) => {
+  const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     /** @type {any} */
-    const terms = { name: name.trim(), scopes };
-    for (const [each, text] of Object.entries(more)) if (Number(text) > 0) terms[each] = Number(text);
-    if (more.days && Number(more.days) > 0) {
-      delete terms.days;
-      terms.expires = Date.now() / 1000 + 86_400 * Number(more.days);
-    }
-    make(terms);
+    const terms = { name: name.trim(), scopes, priorities };
+    for (const [each] of LISTS) terms[each] = (more[each] ?? "").split(/[ ,]+/).filter(Boolean);
+    for (const [each] of NUMBERS) if (more[each]?.trim()) terms[each] = Number(more[each]);
+    if (terms.days) terms.expires = Date.now() / 1000 + 86_400 * terms.days;
+    delete terms.days;
+    if (!(await make(terms))) return;
     setName("");
+    setMore({});
+    setPriorities([]);
   };
-  const field = (/** @type {string} */ each, /** @type {string} */ words) =>
-    html`<label>${words} <input inputmode="numeric" value=${more[each] ?? ""} placeholder="no limit" onInput=${(/** @type {any} */ e) => setMore({ ...more, [each]: e.target.value })} /></label>`;
+  const field = (/** @type {string} */ each, /** @type {string} */ words, hint = "no limit") =>
+    html`<label>${words} <input inputmode=${hint === "no limit" ? "decimal" : undefined} pattern=${hint === "no limit" ? "[0-9]*[.]?[0-9]*" : undefined} title=${hint === "no limit" ? "A number, or nothing for no limit" : undefined} value=${more[each] ?? ""} placeholder=${hint} spellcheck=${false} onInput=${(/** @type {any} */ e) => setMore({ ...more, [each]: e.target.value })} /></label>`;
+  const boxes = (/** @type {string[]} */ all, /** @type {string[]} */ chosen, /** @type {(next: string[]) => void} */ set) =>
+    all.map(
+      (each) =>
+        html`<label class="check"><input type="checkbox" checked=${chosen.includes(each)} onChange=${(/** @type {any} */ e) => set(e.target.checked ? [...chosen, each] : chosen.filter((other) => other !== each))} /> ${each}</label>`,
+    );
   return html`<form class="card" onSubmit=${submit} aria-label="Create a key"><h2>Create a key</h2>
     ${first && html`<p class="quiet">It is the first one: afterwards requests without a key are refused, yours on this page too.</p>`}
     <div class="filters"><label>Name <input value=${name} required maxlength="100" onInput=${(/** @type {any} */ e) => setName(e.target.value)} /></label>
-      ${["generate", "read", "admin"].map((each) => html`<label class="check"><input type="checkbox" checked=${scopes.includes(each)} onChange=${(/** @type {any} */ e) => setScopes(e.target.checked ? [...scopes, each] : scopes.filter((other) => other !== each))} /> ${each}</label>`)}
-      ${field("requests_per_minute", "Requests a minute")} ${field("parallel", "At a time")} ${field("days", "Good for days")}</div>
+      <div role="group" aria-label="May" class="row"><span class="quiet">May</span> ${boxes(["generate", "read", "admin"], scopes, setScopes)}</div>
+      <div role="group" aria-label="Priorities it may ask for" class="row"><span class="quiet">Priorities${priorities.length ? "" : " (any)"}</span> ${boxes(PRIORITIES, priorities, setPriorities)}</div></div>
+    <div class="filters grid">${LISTS.map(([each, words, hint]) => field(each, words, hint))}${NUMBERS.map(([each, words]) => field(each, words))}</div>
     <button type="submit" class="main" disabled=${!name.trim() || !scopes.length}>Create</button></form>`;
 }

@@ -2,7 +2,7 @@
 import { Failed, Note, Table, useJson, Waiting } from "../parts.js";
 import { status } from "../live.js";
 import { html, useState } from "../vendor.js";
-import { count, dollars, duration, ms, percent, reason } from "../words.js";
+import { afterwards, count, dollars, duration, ms, percent, reason } from "../words.js";
 
 const GROUPINGS = ["target", "model", "key", "route", "day"];
 
@@ -50,16 +50,9 @@ function Saved({ baseline, why }) {
 function Budget() {
   const budget = /** @type {any} */ (status.value)?.budget;
   if (!budget?.limits.length) return null;
-  /** @type {Record<string, string>} */
-  const words = {
-    local: "what costs money stays on the box, marked as weakened",
-    queue: "it is refused with the time until the next period; batches wait",
-    refuse: "it is refused",
-  };
-  const then = words[budget.when_spent];
   return html`<section aria-labelledby="budget"><h2 id="budget">Budget</h2>
-    <p class="quiet">Once a limit is spent, ${then ?? budget.when_spent}.</p>
-    <${Table} label="Budget" heads=${["of", "period", "spent", "reserved", "limit", "left", "ends in"]}>${budget.limits.map(
+    <p class="quiet">Once a limit is spent, ${afterwards(budget.when_spent)}.</p>
+    <${Table} label="Limits of the budget" heads=${["of", "period", "spent", "reserved", "limit", "left", "ends in"]}>${budget.limits.map(
       (
         /** @type {any} */ each,
       ) => html`<tr><td>${each.target ?? (each.key ? `key ${each.key}` : "all targets")}</td><td>${each.period} ${each.name}</td><td>${dollars(each.spent_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}</td><td>${dollars(each.reserved_usd)}</td>

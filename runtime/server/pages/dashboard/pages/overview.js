@@ -4,7 +4,7 @@ import { Chart } from "../chart.js";
 import { latest, status } from "../live.js";
 import { Code, Failed, Gauge, Note, Snippet, State, Table, useAsk, Waiting } from "../parts.js";
 import { html, useEffect, useState } from "../vendor.js";
-import { count, dollars, duration, moment, ms, percent, reason, spaced } from "../words.js";
+import { afterwards, count, dollars, duration, moment, ms, percent, reason, spaced } from "../words.js";
 
 /** @typedef {import("../types").StatusReport} StatusReport */
 
@@ -50,7 +50,7 @@ export function Overview() {
     <${History} report=${report} />
     <section aria-labelledby="running">
       <h2 id="running">Running now</h2>
-      <${Running} rows=${report.running} />
+      <${Running} report=${report} />
     </section>
     <section aria-labelledby="last">
       <h2 id="last">Last decisions</h2>
@@ -117,6 +117,9 @@ function History({ report }) {
   const sum = (/** @type {string} */ name) => rows[name].reduce((/** @type {number} */ a, /** @type {number} */ b) => a + (b ?? 0), 0);
   const limits = report.thresholds;
   const hour = { requests: sum("requests"), left: sum("left"), failed: sum("failed") };
+  /** @type {[string, number][]} */
+  const left = Object.entries(asked.data?.reasons ?? {});
+  left.sort((one, other) => other[1] - one[1]);
   const firsts = rows.ttft_ms.filter((/** @type {number | null} */ value) => value !== null).sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
   const at = (/** @type {number} */ share) => firsts[Math.min(firsts.length - 1, Math.floor(share * firsts.length))] ?? null;
   return html`<section aria-labelledby="hour">
@@ -127,6 +130,11 @@ function History({ report }) {
       <span>first token <b>${ms(at(0.5))}</b> median, <b>${ms(at(0.95))}</b> at the 95th percentile of 5 s steps</span>
       <span><b>${dollars(sum("cost_usd"))}</b> for clouds and, where its price is set, the box</span>
     </p>
+    ${
+      left.length > 0 &&
+      html`<p>Why they left: ${left.map(([name, n], at) => html`${at > 0 && " · "}<a href="#/decisions?reason=${name}">${reason(name)} ${count(n)}</a>`)}</p>`
+    }
+    <${Budget} report=${report} />
     <div class="row"><div role="group" aria-label="Length of the charts" class="choice">
       ${[15, 60].map((each) => html`<button type="button" aria-pressed=${minutes === each} onClick=${() => setMinutes(each)}>${each === 60 ? "1 h" : "15 min"}</button>`)}
     </div></div>
@@ -146,16 +154,44 @@ function History({ report }) {
   </section>`;
 }
 
-/** @param {{rows: import("../types").RunningStatus[]}} props */
-export function Running({ rows }) {
-  if (!rows.length) return html`<p class="quiet">Nothing runs.</p>`;
-  return html`<${Table} label="Requests that run now" heads=${["request", "model", "where", "phase", "prompt", "tokens", "tokens/s", "since"]}>
+/** What was spent of each limit. @param {{report: StatusReport}} props */
+function Budget({ report }) {
+  const limits = report.budget?.limits.filter((each) => each.limit_usd !== null) ?? [];
+  if (!report.budget || !limits.length) return null;
+  const spent = limits.some((each) => each.spent);
+  return html`<p>Budget: ${limits.map(
+    (each, at) =>
+      html`${at > 0 && " · "}${each.target ?? (each.key ? `key ${each.key}` : "all targets")}, ${each.period} ${each.name}: <b>${dollars(each.spent_usd)}</b> of ${dollars(each.limit_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}`,
+  )}. ${spent && html`<strong>From now on, ${afterwards(report.budget.when_spent)}.</strong> `}<a href="#/money">Money</a></p>`;
+}
+
+/** @param {{report: StatusReport}} props */
+function Running({ report }) {
+  const rows = report.running;
+  const [answer, setAnswer] = useState(/** @type {any} */ (null));
+  const cancel = async (/** @type {string} */ id) => {
+    try {
+      setAnswer({ found: await call(`hearth/running/${id}/cancel`, { method: "POST", json: {} }) });
+    } catch (error) {
+      setAnswer({ error });
+    }
+  };
+  return html`<div aria-live="polite">
+      ${answer?.found && html`<p>${answer.found.words}. <a href="#/decisions/${answer.found.id}">The decision</a></p>`}
+      ${answer?.error && html`<${Failed} error=${answer.error} needs="Ending a request of somebody else needs an admin key." />`}
+    </div>
+    ${
+      rows.length
+        ? html`<${Table} label="Requests that run now" heads=${["request", "model", "where", "phase", "prompt", "tokens", "tokens/s", "since", ""]}>
     ${rows.map(
       (each) => html`<tr key=${each.id}><td><code>${each.id}</code></td><td>${each.model}</td><td>${each.target || "–"}</td>
       <td><${State} state=${each.phase} /></td><td>${count(each.prompt_tokens)}</td><td>${count(each.tokens)}</td>
-      <td>${each.tokens_per_s ?? "–"}</td><td>${duration(each.for_s)}</td></tr>`,
+      <td>${each.tokens_per_s ?? "–"}</td><td>${duration(each.for_s)}</td>
+      <td><button type="button" class="small" aria-label="Cancel ${each.id}" onClick=${() => cancel(each.id)}>Cancel</button></td></tr>`,
     )}
-  </${Table}>`;
+  </${Table}>`
+        : html`<p class="quiet">Nothing runs.</p>`
+    }`;
 }
 
 /** @param {{rows: import("../types").DecisionBrief[]}} props */

@@ -1,0 +1,53 @@
+// The catalogue of models: which fit this box, which are on its disk, and who serves them.
+import { Failed, Note, Snippet, State, Table, useJson, Waiting } from "../parts.js";
+import { status } from "../live.js";
+import { html, useState } from "../vendor.js";
+import { count, memory } from "../words.js";
+
+const SHOWN = /** @type {[string, string, (each: any) => boolean][]} */ ([
+  ["all", "all", () => true],
+  ["fit", "that fit this box", (each) => each.fits],
+  ["here", "on its disk", (each) => each.disk_bytes > 0],
+]);
+
+export function Models() {
+  const { data, error, again } = useJson("hearth/models");
+  const [shown, setShown] = useState("all");
+  const head = html`<h1>Models</h1><p class="quiet">The models that Hearth knows by name. Any other of the hub, <code>org/name</code>, and any folder can be served too.</p>`;
+  if (error) return html`${head}<${Failed} error=${error} again=${again} />`;
+  if (!data) return html`${head}<${Waiting} />`;
+  const rows = data.data.filter(SHOWN.find(([name]) => name === shown)?.[2]);
+  return html`${head}
+    <${Served} />
+    <h2>Catalogue</h2>
+    <div class="filters"><label>Models <select value=${shown} onChange=${(/** @type {any} */ e) => setShown(e.target.value)}>${SHOWN.map(([name, words]) => html`<option value=${name} selected=${name === shown}>${words}</option>`)}</select></label></div>
+    <p class="quiet">“Fits” is for 4 requests of 8 192 tokens at once; <code>hearth models fit NAME</code> judges others.</p>
+    ${
+      rows.length
+        ? html`<${Table} label="Catalogue of models" heads=${["model", "fits this box", "served by", "on disk", "weights", "window", "can", "licence"]}>${rows.map((/** @type {any} */ each) => html`<${Row} key=${each.name} row=${each} />`)}</${Table}>`
+        : html`<${Note}><p>${shown === "here" ? "No model of the catalogue is on this disk yet." : "No model of the catalogue fits this box; smaller ones of the hub may."} <button type="button" onClick=${() => setShown("all")}>Show all</button></p></${Note}>`
+    }
+    <h2>Another model</h2>
+    <p>Fetch it, name it in the settings file, and restart:</p>
+    <${Snippet} label="Serving another model" text=${'hearth models pull NAME\n\n[engine]\nmodel = "NAME"'} />`;
+}
+
+/** What is served now. */
+function Served() {
+  const report = status.value;
+  if (!report) return null;
+  const { engine } = report;
+  return html`<p>This box serves ${engine.replicas.map((each) => html`<code>${engine.model}</code> on ${each.name} <${State} state=${each.state} /> `)}
+    <a href="#/engine">Engine and its log</a></p>`;
+}
+
+/** @param {{row: any}} props */
+function Row({ row }) {
+  const [first = "", ...rest] = row.why;
+  return html`<tr><td><strong>${row.name}</strong><br /><span class="quiet">${row.title}${row.hub ? html`<br /><code>${row.hub}</code>` : null}</span></td>
+    <td>${row.fits === null ? html`<span class="tag">not known</span>` : html`<span class="tag ${row.fits ? "good" : "bad"}">${row.fits ? "fits" : "does not fit"}</span>`}
+      <details class="wrap"><summary>Why</summary><p>${first}</p><ul>${rest.map((/** @type {string} */ each) => html`<li>${each}</li>`)}</ul></details></td>
+    <td>${row.served_by.map((/** @type {string} */ each) => (each === "local" ? html`<strong>this box</strong> ` : html`<a href="#/targets">${each}</a> `))}${row.served_by.length ? null : "nobody"}</td>
+    <td>${row.disk_bytes ? `${memory(row.disk_bytes)}${row.whole ? "" : ", unfinished"}` : "no"}</td><td>${memory(row.weights_bytes)}</td><td>${count(row.context)}</td>
+    <td>${[...row.modalities, ...(row.tools ? ["tools"] : [])].join(", ")}</td><td class="wrap">${row.licence}${row.gated ? ", gated" : ""}</td></tr>`;
+}
