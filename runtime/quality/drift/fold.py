@@ -93,13 +93,11 @@ def fold_act(act: PersonAct, states: Mapping[Stream, bytes]) -> Folded:
     known = read_states(states)
     streams = [each for each in known if each.target == act.target and act.set in ("", each.set)]
     body = act.body if isinstance(act.body, Mapping) else {}
-    by = str(body.get("by", ""))
+    by = str(body.get("by") or "a person") + (f": {body['note']}" if body.get("note") else "")
     changed: dict[Stream, bytes] = {}
     for stream in streams or [Stream(act.target, act.set)]:
         changed[stream] = _write(_acted(known.get(stream, StreamState()), act.kind, by))
-    note = f": {body['note']}" if body.get("note") else ""
-    words = f"{act.kind} by {by or 'a person'}{note}"
-    return Folded(changed, [QualityEvent(act.kind, act.target, act.set, words, act.body, act.at)])
+    return Folded(changed, [QualityEvent(act.kind, act.target, act.set, f"{act.kind} by {by}", act.body, act.at)])
 
 
 class Demoted(NamedTuple):

@@ -161,7 +161,7 @@ class QualityPages:
         """A person's word on a target. Raises ApiError 400, 404 for a target that nobody knows."""
         wanted = await self._read(request, WantedAct)
         targets = self._loop.targets([wanted.target])
-        body = {"by": request.caller.id or "a person", "note": wanted.note}
+        body = {"by": f"key {request.caller.id[:12]}" if request.caller.id else "a person", "note": wanted.note}
         act = PersonAct(wanted.kind, targets[0].label, wanted.set, body, self._loop.desk.wall())
         folded = await self._loop.acted(act)
         await request.answer_json(200, {"events": folded.events}, extra)

@@ -181,7 +181,7 @@ def test_a_persons_word_wins_over_every_run() -> None:
     for night in range(5, 20):
         life.night(night, [*results(CLOUD, 0), *results(OTHER, 6)])
     (gone,) = demotions(read_states(life.states))
-    assert gone.words == "demoted for extraction by kim"
+    assert gone.words == "demoted for extraction by kim: seen"
     assert life.words[-1] == "demote by kim: seen"
     act(life, "promote")
     assert not demotions(read_states(life.states))

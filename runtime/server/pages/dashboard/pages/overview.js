@@ -1,5 +1,5 @@
 // Where `auto` would go now and why, what runs, what happened lately.
-import { call } from "../api.js";
+import { call, key } from "../api.js";
 import { Chart } from "../chart.js";
 import { latest, status } from "../live.js";
 import { Code, Failed, Gauge, Note, Snippet, State, Table, useAsk, Waiting } from "../parts.js";
@@ -45,6 +45,7 @@ export function Overview() {
         }</p>`
       }
       <${Gauges} report=${report} />
+      <${Troubled} targets=${report.targets} />
     </section>
     ${!report.engine.replicas.some((each) => each.state === "ready") && html`<${Starting} report=${report} />`}
     <${History} report=${report} />
@@ -81,6 +82,18 @@ function Gauges({ report }) {
     <p class="quiet">Besides, a prompt leaves when it scores ${limits.complexity} or more, or is longer than ${count(limits.context_tokens)} tokens.
       ${limits.auto.length ? " “Auto” thresholds lead only until the prediction has learned." : ""}</p>
   </div>`;
+}
+
+/** Targets that cannot take what leaves, or stand behind the others. @param {{targets: StatusReport["targets"]}} props */
+function Troubled({ targets }) {
+  const rows = targets.filter((each) => each.state !== "available" || each.breaker !== "closed" || each.notes.length);
+  const told = (/** @type {StatusReport["targets"][0]} */ each) =>
+    each.state !== "available"
+      ? `is not asked: ${each.why}`
+      : each.breaker !== "closed"
+        ? `is not asked ${each.held_s ? "by hand" : ""} for ${duration(each.held_s ?? each.retry_in_s)}${each.last_failure ? `, after ${each.last_failure}` : ""}`
+        : each.notes.join("; ");
+  return rows.length > 0 && html`<${Note} kind="warn"><ul>${rows.map((each) => html`<li><a href="#/targets">${each.label}</a> ${told(each)}</li>`)}</ul></${Note}>`;
 }
 
 /** @param {{report: StatusReport}} props */
@@ -210,6 +223,7 @@ export function Decisions({ rows }) {
 /** @param {{report: StatusReport}} props */
 function First({ report }) {
   const base = report.address.startsWith("http") ? report.address : location.href.replace(/\/?#.*$/, "");
-  const line = `curl ${base}/v1/chat/completions -H 'content-type: application/json' \\\n  -d '{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}'`;
-  return html`<${Note}><p>No request has come yet. Send one, or ask in the <a href="#/playground">playground</a>:</p><${Snippet} label="A first request" text=${line} /></${Note}>`;
+  const shown = key.value ? ` \\\n  -H "authorization: Bearer $HEARTH_KEY"` : "";
+  const line = `curl ${base}/v1/chat/completions -H 'content-type: application/json'${shown} \\\n  -d '{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}'`;
+  return html`<${Note}><p>No request has come yet. Send one, or ask in the <a href="#/playground">playground</a>${shown && html`, with a key of this Hearth in <code>HEARTH_KEY</code>`}:</p><${Snippet} label="A first request" text=${line} /></${Note}>`;
 }
