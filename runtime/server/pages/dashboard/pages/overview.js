@@ -93,7 +93,9 @@ function Troubled({ targets }) {
       : each.breaker !== "closed"
         ? `is not asked ${each.held_s ? "by hand" : ""} for ${duration(each.held_s ?? each.retry_in_s)}${each.last_failure ? `, after ${each.last_failure}` : ""}`
         : each.notes.join("; ");
-  return rows.length > 0 && html`<${Note} kind="warn"><ul>${rows.map((each) => html`<li><a href="#/targets">${each.label}</a> ${told(each)}</li>`)}</ul></${Note}>`;
+  return (
+    rows.length > 0 && html`<${Note} kind="warn"><ul>${rows.map((each) => html`<li><a href="#/targets">${each.label}</a> ${told(each)}</li>`)}</ul></${Note}>`
+  );
 }
 
 /** @param {{report: StatusReport}} props */
