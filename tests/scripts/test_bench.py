@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runtime.cli.bulk.questions import question_of
-from scripts.bench import batch_lane
+from scripts.bench import batch_lane, eval_lane
 from scripts.bench.confidence import quality
 from scripts.bench.contenders import HEARTH, HEARTH_AGAIN, LITELLM, SGLANG_ROUTER
 from scripts.bench.engine import Side, compare
@@ -101,6 +101,15 @@ def test_sources_outside_the_band_are_not_counted(tmp_path: Path) -> None:
     assert [each["counted"] for each in found["sources"]] == [True, False]
     low, high = found["auroc"]["interval"]
     assert 0.8 < low < found["auroc"]["value"] < high <= 1.0
+
+
+def test_a_round_beside_golden_sets_is_judged_against_both_sides_of_it() -> None:
+    """A tenth over the mean of the two p95s alone, and one step; without answers to golden cases it shows nothing."""
+    good = eval_lane.EvalRound(before=90, beside=160, after=110, step=50, answers=20, failed=0, load=0)
+    assert good.kept
+    assert not replace(good, beside=161).kept
+    assert not replace(good, answers=0).kept
+    assert not replace(good, failed=1).kept
 
 
 def test_a_round_of_the_batch_lane_is_judged_by_both_bounds() -> None:
