@@ -120,7 +120,7 @@ class Sample:
         try:
             work()
         except (sqlite3.Error, OSError) as fault:
-            words = f"the sample of answers cannot be kept ({fault})"
+            words = f"the sample of answers cannot be kept in {self._file.path} ({fault})"
             if words != self.trouble:
                 self._notice(words)
             self.trouble = words

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from runtime.cli.state_files import DATABASES
 from runtime.money.spent_file import SpentFile
 from runtime.trust.audit.show import latest
 from runtime.trust.audit.verify import verify
@@ -197,11 +198,12 @@ def test_a_disk_that_fills_stops_clouds_and_nothing_else(tmp_path: Path, engine:
     assert verdict.intact and not [each for each in verdict.findings if each.kind == "gap"]
 
 
-@pytest.mark.parametrize("name", ["budget.sqlite3", "keys.sqlite3", "batches.sqlite3", "audit"])
+@pytest.mark.parametrize("name", [*DATABASES, "audit"])
 def test_a_damaged_file_costs_what_is_in_it_alone(tmp_path: Path, engine: str, name: str) -> None:
     """Local answers go on, clouds where the ledger is whole, and the log or the status names the file."""
     (tmp_path / name).write_bytes(b"no database" * 1000)
     own: dict[str, Any] = {"ADMIN": "admin-key-of-the-test", "HEARTH_SERVER__KEYS": '["env:ADMIN"]'}
+    own |= {"HEARTH_QUALITY__SAMPLE__KEEP": "true", "HEARTH_QUALITY__SAMPLE__SHARE": "1"}
     with served(tmp_path, engine, **cloud(engine), **own) as hearth:
         lines = hearth.until("ready:")
         with httpx.Client(base_url=f"http://127.0.0.1:{hearth.port}", headers={"x-api-key": own["ADMIN"]}) as client:
@@ -209,6 +211,9 @@ def test_a_damaged_file_costs_what_is_in_it_alone(tmp_path: Path, engine: str, n
             paid = client.post("/v1/chat/completions", json=CHAT)
             assert paid.status_code == (503 if name == "budget.sqlite3" else 200)
             client.get("/v1/batches")
+            client.post("/v1/responses", json={"model": "local", "input": "hi", "store": True})
+            client.get("/hearth/quality")
+            client.get("/hearth/decisions")
             notes = " ".join(client.get("/hearth/status").json()["notes"])
         assert hearth.stop() == 0
         said = "".join(lines) + hearth.stderr.read()
