@@ -12,6 +12,7 @@ from runtime.life.desk import Desk
 from runtime.notices import MODEL_DEMOTED, MODEL_PROMOTED, QUALITY_ALARM, QUALITY_WARNING
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.golden.check_process import Grader
+from runtime.quality.judge.golden import GoldenJudge
 from runtime.quality.judge.watch import JudgeWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.loop import QualityLoop
@@ -55,21 +56,24 @@ class QualityRoom:
             _log.warning("quality: %s", words)
             give(QUALITY_WARNING, words)
 
-        self.store, self.grader = QualityStore(folder), Grader()
+        self.store = QualityStore(folder)
         self.watch = DriftWatch(desk.fleet, wanted, tell)
         self.wallet = Wallet(folder, lambda: [each.target for each in desk.fleet.clouds.backends.values()])
+        self.judge = JudgeWatch(desk, self.store, sampled, wanted, folder, warn)
+        self.golden_judge = GoldenJudge(desk, self.wallet, wanted.judge, lambda: self.judge.trusted)
+        self.grader = Grader(self.golden_judge.judged)
         asker = Asker(desk, ChatDialect(wall=time.time), self.grader)
         self.loop = QualityLoop(
             desk, self.store, Runner(desk, self.store, asker, self.wallet), wanted, beside, self.watch
         )
         self.signals = SignalWatch(desk.store, folder, desk.wall, lambda found: warn(found.words))
-        self.judge = JudgeWatch(desk, self.store, sampled, wanted, folder, warn)
         self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet).table()
         self.wallet.limit(wanted.daily_usd, wanted.timezone)
 
     def apply(self, settings: Settings) -> None:
         """Puts other settings in force."""
         self.loop.settings = self.watch.settings = self.judge.settings = settings.quality
+        self.golden_judge.named = settings.quality.judge
         self.wallet.limit(settings.quality.daily_usd, settings.quality.timezone)
         self.watch.renew()
 

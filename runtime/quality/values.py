@@ -40,6 +40,10 @@ class Cause(StrEnum):
     FORBIDDEN = "forbidden"  # nothing was sent: the target lacks a certificate, or cannot take such a request
 
 
+RUBRIC, VERSUS = "rubric", "versus"
+JUDGED = frozenset({RUBRIC, VERSUS})  # kinds of checks that need a judge: see `runtime.quality.judge`
+
+
 class GoldenCheck(msgspec.Struct, frozen=True):
     """One condition on an answer. kind: its name in the file. want: the value beside that name. options: its other members."""
 
@@ -64,6 +68,16 @@ class GoldenCase(msgspec.Struct, frozen=True):
     threshold: float = 1.0
     cluster: str = ""
     place: str = ""
+
+    @property
+    def open_ended(self) -> bool:
+        """True if its answers are held against the model's own earlier ones."""
+        return any(each.kind == VERSUS for each in self.checks)
+
+    @property
+    def judged(self) -> bool:
+        """True if a check of it needs a judge."""
+        return any(each.kind in JUDGED for each in self.checks)
 
 
 class GoldenSet(msgspec.Struct, frozen=True):
@@ -119,8 +133,9 @@ class CaseResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """One answer, graded. score: 0 to 1, None without a verdict. words: which check failed and why, or the upstream's error.
 
     case_hash: the case as it was asked. served, fingerprint: the model and the system fingerprint that the answer names.
-    at: unix seconds. decision: the id of its decision record. versus: of an open-ended case, against the model's own earlier
-    answer: 1 better, 0.5 as good, 0 worse; such a case is in no pass rate.
+    at: unix seconds. decision: the id of its decision record. open_ended: the case is held against the model's own earlier
+    answers and is in no pass rate. versus: 1 better than one of them, 0.5 as good, 0 worse; None while they are collected.
+    advisory: by a judge that is not known to agree with people: shown, and no state moves for it.
     """
 
     key: CaseKey
@@ -137,6 +152,17 @@ class CaseResult(msgspec.Struct, frozen=True, omit_defaults=True):
     decision: str = ""
     at: float = 0.0
     versus: float | None = None
+    open_ended: bool = False
+    advisory: bool = False
+
+
+class OwnReference(msgspec.Struct, frozen=True, array_like=True):
+    """The first answers to an open-ended case, with which later ones are compared. hash: of the case as it was asked.
+    answers: run and repeat of each.
+    """
+
+    hash: str
+    answers: tuple[tuple[str, int], ...] = ()
 
 
 RunKind = Literal["nightly", "extra", "reference", "demand", "arrival"]

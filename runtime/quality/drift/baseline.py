@@ -11,8 +11,10 @@ from typing import NamedTuple
 import msgspec
 
 from runtime.quality.drift.bounds import wilson_upper
+from runtime.quality.values import CaseResult, Grade, OwnReference
 
 RUNS = 5  # K
+_NO_ANSWER = frozenset({Grade.NO_VERDICT, Grade.REJECTED})
 
 
 class CaseReference(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +66,20 @@ def learned(cases: Mapping[str, CaseReference], run: Iterable[Scored]) -> Mappin
         old = known or CaseReference(each.hash)
         after[each.case] = CaseReference(each.hash, old.fails + (not each.passed), old.runs + 1)
     return cases if after is None else after
+
+
+def collected(own: Mapping[str, OwnReference], run: str, rows: Iterable[CaseResult]) -> Mapping[str, OwnReference]:
+    """The first answers to open-ended cases after one more run: the same value where nothing was lacking."""
+    after: dict[str, OwnReference] | None = None
+    for row in rows:
+        if not row.open_ended or row.grade in _NO_ANSWER:
+            continue
+        known = own.get(row.key.case)
+        answers = known.answers if known is not None and known.hash == row.case_hash else ()
+        if len(answers) < RUNS:
+            after = dict(own) if after is None else after
+            after[row.key.case] = OwnReference(row.case_hash, (*answers, (run, row.key.repeat)))
+    return own if after is None else after
 
 
 def baseline(references: Iterable[CaseReference], tolerance: float) -> Baseline:

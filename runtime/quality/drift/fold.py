@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runtime.quality.drift import stream as drift
-from runtime.quality.drift.baseline import RUNS, Scored, baseline
+from runtime.quality.drift.baseline import RUNS, Scored, baseline, collected
 from runtime.quality.drift.stream import Demotion, DriftRule, Night, Seen, StreamState
 from runtime.quality.values import (
     CaseResult,
@@ -71,7 +71,9 @@ def fold_run(
         state = _served(stream, state, rows, events)
         # Each repeat is a run of its own: what a night has in common is bounded by the rule of two nights.
         for repeat in sorted({row.key.repeat for row in rows}):
-            night = _night(run, [row for row in rows if row.key.repeat == repeat], brief.floor if brief else None)
+            own = [row for row in rows if row.key.repeat == repeat]
+            night = _night(run, own, brief.floor if brief else None)
+            state = replace(state, own=collected(state.own, run.id, own))
             seen[stream] = night, drift.seen_of(state, night, rule)
             state = drift.observed(state, night, rule)
         if len(before.reference_runs) < RUNS and state.references is not before.references:
@@ -166,12 +168,12 @@ def replayed(
 
 
 def _night(run: EvalRun, rows: Sequence[CaseResult], floor: float | None) -> Night:
-    closed = [row for row in rows if row.versus is None]
+    closed = [row for row in rows if row.versus is None and not row.open_ended]
     cases = [
         Scored(
             row.key.case,
             row.case_hash,
-            None if row.grade is Grade.NO_VERDICT else row.grade is Grade.PASS,
+            None if row.grade is Grade.NO_VERDICT or row.advisory else row.grade is Grade.PASS,
             str(row.grade),
         )
         for row in closed

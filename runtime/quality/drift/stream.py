@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from runtime.quality.drift.baseline import Baseline, CaseReference, Floor, Scored, baseline, learned
 from runtime.quality.drift.evidence import STEPS, Scores, fallen, risen
+from runtime.quality.values import OwnReference
 
 FEWEST_CASES = 40  # with fewer in the reference a demotion is advice
 SUSPICIOUS = 20.0  # evidence from which a night gets further runs
@@ -124,6 +125,7 @@ class StreamState(msgspec.Struct, frozen=True, omit_defaults=True):
     person: str = ""  # DEMOTE or HOLD, which no run changes
     by: str = ""
     reference_runs: tuple[str, ...] = ()  # ids
+    own: Mapping[str, OwnReference] = {}  # by open-ended case
 
     @property
     def evidence(self) -> float:

@@ -7,10 +7,11 @@ from typing import Any
 
 from runtime.contract.targets import LOCAL
 from runtime.fleet.fleet import LiveFleet
+from runtime.quality.drift.baseline import RUNS
 from runtime.quality.drift.fold import Demoted, Tolerated, demotions, fold_act, fold_run, read_states, replayed
 from runtime.quality.drift.shown import overview
 from runtime.quality.drift.stream import StreamState
-from runtime.quality.values import CaseResult, EvalRun, Folded, PersonAct, QualityEvent, Stream
+from runtime.quality.values import CaseResult, EvalRun, Folded, OwnReference, PersonAct, QualityEvent, Stream
 from runtime.routing.plan.demotion import DemotedFor
 from runtime.settings import Quality
 
@@ -44,7 +45,18 @@ class DriftWatch:
 
     def kept(self, states: Mapping[Stream, bytes]) -> frozenset[str]:
         """Ids of the runs of references: later answers are compared with theirs."""
-        return frozenset([run for state in read_states(states).values() for run in state.reference_runs])
+        found = read_states(states).values()
+        own = [run for state in found for each in state.own.values() for run, _ in each.answers]
+        return frozenset([*own, *(run for state in found for run in state.reference_runs)])
+
+    def references(self, states: Mapping[Stream, bytes]) -> Mapping[tuple[str, str, str], OwnReference]:
+        """Of open-ended cases, by target, set and case, the answers that new ones are compared with."""
+        return {
+            (*stream, case): own
+            for stream, state in read_states(states).items()
+            for case, own in state.own.items()
+            if len(own.answers) >= RUNS
+        }
 
     def overview(self) -> dict[str, Any]:
         return overview(self.states, self.tolerated)

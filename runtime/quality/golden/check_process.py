@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from runtime.quality.golden import python_child
 from runtime.quality.golden.answers import ModelAnswer
 from runtime.quality.golden.check_child import CheckQuestion
 from runtime.quality.golden.checks import CHECKS, MEASURES, PYTHON, Finding, Graded, graded, turned
-from runtime.quality.values import GoldenCase, GoldenCheck, GoldenSet
+from runtime.quality.values import VERSUS, GoldenCase, GoldenCheck, GoldenSet
 from runtime.wire.child_pool import ChildPool, UncheckedError
 
 _LIMIT_S = 5.0  # of one answer's checks
@@ -26,8 +26,23 @@ _AT_A_TIME = 2
 _ROOT = str(Path(runtime.__file__).resolve().parents[1])
 _PROGRAM = f"import sys; sys.path.append({_ROOT!r}); from runtime.quality.golden.check_child import main; main()"
 
-Judge = Callable[[GoldenSet, GoldenCase, GoldenCheck, ModelAnswer], Awaitable[Finding]]
-"""Judges a check of the kinds in `checks.JUDGED`. Raises UncheckedError where there is no verdict."""
+
+class AnswerOrigin(NamedTuple):
+    """target: the label that answered. earlier: its own answer of the reference, None while that is collected."""
+
+    target: str = ""
+    earlier: str | None = None
+
+
+class UnpaidCheckError(UncheckedError):
+    """The money for a judge is spent."""
+
+
+Judge = Callable[[GoldenSet, GoldenCase, GoldenCheck, ModelAnswer, AnswerOrigin], Awaitable[Finding]]
+"""Judges a check of the kinds in `values.JUDGED`; of `versus`, the score is 1, 0.5 or 0. Raises UncheckedError."""
+
+
+_UNKNOWN = AnswerOrigin()
 
 
 class PythonAnswer(msgspec.Struct, frozen=True):
@@ -49,9 +64,11 @@ class Grader:
         self._pool = ChildPool(program, decode, limit_s=limit_s, patience_s=600.0, most_waiting=1000)
         self._turn = asyncio.Semaphore(_AT_A_TIME)
 
-    async def grade(self, golden: GoldenSet, case: GoldenCase, answer: ModelAnswer) -> Graded:
+    async def grade(
+        self, golden: GoldenSet, case: GoldenCase, answer: ModelAnswer, origin: AnswerOrigin = _UNKNOWN
+    ) -> Graded:
         """The grade of an answer. Raises UncheckedError where a check could not be made: that is no verdict."""
-        checks = tuple([each for each in case.checks if each.kind not in MEASURES])
+        checks = tuple([each for each in case.checks if each.kind not in MEASURES and each.kind != VERSUS])
         plain = tuple([each for each in checks if each.kind in CHECKS])
         try:
             asked = msgspec.json.encode(CheckQuestion(plain, answer))
@@ -65,15 +82,29 @@ class Grader:
                 continue
             if each.kind == PYTHON:
                 finding = await self._python(golden, case, each, answer)
-            elif self.judge is not None:
-                finding = await self.judge(golden, case, each, answer)
             else:
-                raise UncheckedError(f"{each.kind} needs a judge, and none is set")
+                finding = await self._judged(golden, case, each, answer, origin)
             every.append(turned(each, finding))
-        return graded(checks, case.threshold, answer, every)
+        versus = None
+        against = next((each for each in case.checks if each.kind == VERSUS), None)
+        if against is not None and origin.earlier is not None:
+            versus = (await self._judged(golden, case, against, answer, origin)).score
+        return replace(
+            graded(checks, case.threshold, answer, every),
+            versus=versus,
+            open_ended=against is not None,
+            advisory=any(each.advisory for each in every),
+        )
 
     def close(self) -> None:
         self._pool.close()
+
+    async def _judged(
+        self, golden: GoldenSet, case: GoldenCase, check: GoldenCheck, answer: ModelAnswer, origin: AnswerOrigin
+    ) -> Finding:
+        if self.judge is None:
+            raise UncheckedError(f"{check.kind} needs a judge, and none is set: see quality.judge")
+        return await self.judge(golden, case, check, answer, origin)
 
     async def _python(self, golden: GoldenSet, case: GoldenCase, check: GoldenCheck, answer: ModelAnswer) -> Finding:
         """One process for one check. It inherits no environment, and so no key."""

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import jsonschema
 import msgspec
 
-from runtime.quality.golden.checks import CHECKS, JUDGED, MEASURES, PYTHON, steps
-from runtime.quality.values import GoldenCheck
+from runtime.quality.golden.checks import CHECKS, MEASURES, PYTHON, steps
+from runtime.quality.values import JUDGED, GoldenCheck
 
 Reading = Callable[[str], str]
 """Reads a file beside the set. Raises OSError, UnicodeError."""

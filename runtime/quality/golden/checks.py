@@ -1,7 +1,7 @@
 """The checks of an answer, one function for each kind. Pure: no file, no clock, no network, no model.
 
 A pattern, a schema or code may take for ever; whoever calls this from a process that must not stand still does so through
-`check_process`. Kinds that need a judge or the user's own program are not here: see `JUDGED` and `python_checks`.
+`check_process`. Kinds that need a judge or the user's own program are not here: see `values.JUDGED` and `python_checks`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from runtime.quality.values import GoldenCheck, Grade
 from runtime.routing.facts.language import language_of
 from runtime.wire.json_schema import violation
 
-JUDGED = frozenset({"rubric", "versus"})  # need a judge: see `runtime.quality`
 PYTHON = "python"  # needs the user's program
 MEASURES = ("latency_ms", "ttft_ms", "cost_usd", "tokens")  # limits that are shown and never part of a pass rate
 
@@ -35,11 +34,14 @@ _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One check's outcome. score: 0 to 1. grade: the class of the result if it does not hold. words: the reason."""
+    """One check's outcome. score: 0 to 1. grade: the class of the result if it does not hold. words: the reason. advisory: by
+    a judge that is not known to agree with people.
+    """
 
     score: float
     words: str = ""
     grade: Grade = Grade.WRONG
+    advisory: bool = False
 
     @property
     def holds(self) -> bool:
@@ -336,18 +338,24 @@ CHECKS: Mapping[str, Callable[[GoldenCheck, ModelAnswer], Finding]] = {
 
 
 class Graded(msgspec.Struct, frozen=True):
-    """An answer's grade. score: 1 for a pass, else 0. words: of the first check that failed."""
+    """An answer's grade. score: 1 for a pass, else 0. words: of the first check that failed. versus, open_ended, advisory: as
+    in CaseResult.
+    """
 
     grade: Grade
     score: float
     words: str = ""
+    versus: float | None = None
+    open_ended: bool = False
+    advisory: bool = False
 
 
 def turned(check: GoldenCheck, finding: Finding) -> Finding:
     """The finding of a check; of a negated one, the opposite."""
     if not check.negated:
         return finding
-    return Finding(1.0 - finding.score, f"not {check.kind} {short(str(check.want))} is wanted" if finding.holds else "")
+    words = f"not {check.kind} {short(str(check.want))} is wanted" if finding.holds else ""
+    return Finding(1.0 - finding.score, words, advisory=finding.advisory)
 
 
 def findings(checks: Sequence[GoldenCheck], answer: ModelAnswer) -> list[Finding]:

@@ -5,30 +5,74 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
+from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.openai_chat.dialect import CHAT
+from runtime.dialects.openai_completions import COMPLETIONS
+from runtime.dialects.openai_responses.dialect import RESPONSES
+from runtime.dialects.seam import Dialect
 from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.desk import Desk
 from runtime.life.life import live
-from runtime.quality.golden.answers import read_completion
 from runtime.quality.judge.question import Better, anonymous, better, comparison
 from runtime.quality.judge.trust import JudgedPair
-from runtime.record.decisions import QUALITY
+from runtime.quality.runs.asking import BATCH, CALLER, ShutDown
+from runtime.quality.sample.answers import answer_text
+from runtime.record.decisions import QUALITY, Decision
 from runtime.routing.facts.hints import BadHint
-from runtime.trust.caller import Caller, Scope
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
-_CALLER = Caller(QUALITY, frozenset({Scope.GENERATE}))
-_BATCH = {"x-hearth-priority": "batch"}
-_TRIES = 2
+TRIES = 2  # of one question
 _USUAL_TOKENS = 512
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
+WIRES: Mapping[str, Dialect] = {each.name: each for each in (CHAT, COMPLETIONS, MESSAGES, RESPONSES)}
+
+
+class JudgeReply(NamedTuple):
+    """text: of the answer and its calls; None without a whole one. decision: None for a request that was not sent."""
+
+    text: str | None
+    decision: Decision | None = None
+    error: ApiError | None = None
+
+    @property
+    def usd(self) -> float | None:
+        """Its cost; None where no price is known."""
+        return self.decision.cost_usd if self.decision is not None and self.decision.attempts else 0.0
+
+
+async def replied(
+    desk: Desk,
+    name: str,
+    target: Target,
+    body: Mapping[str, Any],
+    requires: frozenset[str] = frozenset(),
+    dialect: Dialect = CHAT,
+) -> JudgeReply:
+    """One model's answer to a body of that dialect. Raises ShutDown."""
+    raw = RawBody(msgspec.json.encode({**body, "model": name, "stream": False}))
+    sink = Collected()
+    try:
+        dialect.check(raw)
+        headers = BATCH if target.local else {}
+        ask = Ask(desk.ids.next(), dialect, raw, headers, desk.clock(), CALLER, requires, origin=QUALITY)
+        settled = await live(desk, ask, sink)
+    except (BadBody, BadHint, ApiError, ValueError):
+        return JudgeReply(None)
+    if settled.error is not None:
+        if settled.error.code == "shutting_down":
+            raise ShutDown
+        return JudgeReply(None, settled.decision, settled.error)
+    answer = answer_text(dialect.name, sink.body)
+    whole = answer is not None and settled.decision.finish not in _CUT
+    return JudgeReply(answer.shown if answer is not None and whole else None, settled.decision)
 
 
 class WeekPurse:
@@ -70,27 +114,22 @@ class Questions:
         self._desk, self._names, self._nonce = desk, names, nonce
 
     async def answered(
-        self, name: str, target: Target, body: Mapping[str, Any], requires: frozenset[str] = frozenset()
+        self,
+        name: str,
+        target: Target,
+        body: Mapping[str, Any],
+        requires: frozenset[str] = frozenset(),
+        wire: str = CHAT.name,
     ) -> str | None:
-        """The text and the calls of one model's answer; None without a whole one. Raises SpentError."""
-        desk = self._desk
-        raw = RawBody(msgspec.json.encode({**body, "model": name, "stream": False}))
-        reserved = self.purse.reserve(target, len(raw.raw) // 3)
+        """The text and the calls of one model's answer; None without a whole one. Raises SpentError, ShutDown."""
+        reserved = self.purse.reserve(target, len(msgspec.json.encode(body)) // 3)
         if reserved is None:
             raise SpentError
-        sink, usd = Collected(), None
+        usd: float | None = None
         try:
-            CHAT.check(raw)
-            headers = _BATCH if target.local else {}
-            ask = Ask(desk.ids.next(), CHAT, raw, headers, desk.clock(), _CALLER, requires, origin=QUALITY)
-            settled = await live(desk, ask, sink)
-            usd = settled.decision.cost_usd if settled.decision.attempts else 0.0
-            if settled.error is not None:
-                return None
-            answer = read_completion(sink.body)
-            return None if answer.finish == "length" else answer.shown
-        except (BadBody, BadHint, ApiError, ValueError):
-            return None
+            reply = await replied(self._desk, name, target, body, requires, WIRES[wire])
+            usd = reply.usd
+            return reply.text
         finally:
             self.purse.settle(reserved, usd)
 
@@ -110,7 +149,7 @@ class Questions:
         self, judge: tuple[str, Target], body: Mapping[str, Any], requires: frozenset[str]
     ) -> Better | None:
         """One verdict, asked for twice at most."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             text = await self.answered(*judge, body, requires)
             if text is not None and (found := better(text)) is not None:
                 return found

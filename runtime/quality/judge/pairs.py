@@ -47,7 +47,7 @@ def anchors(results: Iterable[tuple[CaseResult, GoldenCase]], most: int = 60) ->
     bad: dict[str, CaseResult] = {}
     cases: Mapping[str, GoldenCase] = {}
     for result, case in results:
-        if not result.answer or result.versus is not None or any(check.kind in _JUDGED for check in case.checks):
+        if not result.answer or case.judged:
             continue
         cases = {**cases, case.hash: case}
         if result.grade is Grade.PASS:
@@ -75,9 +75,6 @@ def shown_request(body: Mapping[str, object]) -> str:
     if body.get("tools"):
         lines.append(f"tools: {_text(body['tools'])}")
     return "\n\n".join(lines)
-
-
-_JUDGED = frozenset({"rubric", "versus"})
 
 
 def _text(content: object) -> str:

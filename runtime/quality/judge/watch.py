@@ -17,6 +17,7 @@ from runtime.quality.judge.pairs import Anchor, anchors, drawn
 from runtime.quality.judge.question import names_of
 from runtime.quality.judge.weekly import Weekly, WeekReport, week_of
 from runtime.quality.kept_file import KeptFile
+from runtime.quality.runs.asking import ShutDown
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.sample.file import SampledAnswer
@@ -63,12 +64,22 @@ class JudgeWatch:
         """Looks for a week that is over, until cancelled."""
         self.kept = await asyncio.to_thread(self._file.read)
         while True:
-            if self.settings.judge and self.settings.sample.keep and self.settings.mode != "off":
+            if self.settings.judge and self.settings.mode != "off":
                 await self.look()
             await asyncio.sleep(_LOOK_S)
 
+    @property
+    def trusted(self) -> bool:
+        """True if the judge of the settings agreed with the anchors in its latest week, and has not changed since."""
+        clouds = [each.target for each in self._desk.fleet.clouds.backends.values()]
+        labels = {each.label for each in clouds if self.settings.judge in (each.name, each.label)}
+        latest = self.kept.weeks[0] if self.kept.weeks else None
+        return latest is not None and latest.judge in labels and latest.believed and not self.kept.state.drifted
+
     async def look(self) -> WeekReport | None:
-        """Compares the week before this one, if it was not yet."""
+        """Compares the week before this one, if it was not yet. Without kept answers, the anchors alone, for a judge of golden
+        cases.
+        """
         now = self._desk.wall()
         week = week_of(now - _WEEK_S)
         if any(each.week == week for each in self.kept.weeks):
@@ -79,14 +90,17 @@ class JudgeWatch:
             return None
         self.trouble = None
         judge, arms = chosen
-        every = await asyncio.to_thread(self._rows, now - 2 * _WEEK_S)
+        every = await asyncio.to_thread(self._rows, now - 2 * _WEEK_S) if self.settings.sample.keep else []
         rows = drawn([row for row in every if week_of(row.at) == week], week, self.settings.weekly)
-        if not rows:
+        known, needed = await self._store.call(_anchors) if self._store.begun else ([], False)
+        if not rows and not (known and needed):
             return None
-        known: list[Anchor] = await self._store.call(_anchors) if self._store.begun else []
         state = self.kept.state if self.kept.judge == judge[1].label else JudgeState()
         questions = Questions(self._desk, WeekPurse(self.settings.weekly_usd), names_of([*arms, judge[1].label]))
-        report, state = await Weekly(questions, judge, arms).run(week, rows, known, state)
+        try:
+            report, state = await Weekly(questions, judge, arms).run(week, rows, known, state)
+        except ShutDown:
+            return None  # the next process judges the week
         self.kept = JudgedWeeks(judge[1].label, state, [report, *self.kept.weeks][:_MOST_WEEKS])
         await asyncio.to_thread(self._file.write, self.kept)
         if report.void:
@@ -112,12 +126,13 @@ class JudgeWatch:
         return trouble or ((judge.name, judge), arms)
 
 
-def _anchors(database: QualityDatabase) -> list[Anchor]:
-    """From the stored answers of the latest runs."""
-    found = []
+def _anchors(database: QualityDatabase) -> tuple[list[Anchor], bool]:
+    """From the stored answers of the latest runs; and True if a judge is needed for some case of them."""
+    found, needed = [], False
     for run in database.runs(_ANCHOR_RUNS):
         cases: dict[str, GoldenCase] = {
             case.hash: case for golden in database.goldens(run.id) if not golden.requires for case in golden.cases
         }
+        needed = needed or any(case.judged for case in cases.values())
         found += [(row, cases[row.case_hash]) for row in database.results(run.id) if row.case_hash in cases]
-    return anchors(found)
+    return anchors(found), needed

@@ -8,21 +8,23 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import msgspec
 
 from runtime.contract.targets import Target
-from runtime.quality.judge.asking import Questions, SpentError
+from runtime.quality.judge.asking import WIRES, Questions, SpentError
 from runtime.quality.judge.drift import JudgeState, observed
 from runtime.quality.judge.pairs import Anchor, Drawn, shown_request
 from runtime.quality.judge.trust import Agreement, BiasReport, Estimate, JudgedPair, agreement, biases, corrected, mean
 from runtime.quality.kept_quality import FoundWinners
+from runtime.quality.sample.answers import AnswerText
 from runtime.quality.sample.file import SampledAnswer
 
 MOST_FAILED = 0.10  # of a week's pairs without a verdict: with more the week is void
 _FEWEST = 10  # pairs of a rate that is shown
 _AT_A_TIME = 4
-WIRE = "openai_chat"
+_UNSTORED: Mapping[str, Mapping[str, Any]] = {"openai_responses": {"store": False, "background": False}}
 
 
 class WinRate(msgspec.Struct, frozen=True):
@@ -113,12 +115,17 @@ class Weekly:
     async def _compared(self, drawn: Drawn, label: str) -> JudgedPair | str:
         """A sampled answer against another arm's, or the reason why the pair is skipped."""
         row, (_, judge) = drawn.row, self._judge
-        if row.wire != WIRE:
+        if row.wire not in WIRES:
             return f"the wire {row.wire} is not put to other arms"
-        other = await self._questions.answered(*self._arms[label], row.body)
+        if row.body.get("previous_response_id") or row.body.get("conversation"):
+            return "it goes on with a stored conversation, which no other arm has"
+        # A translation that would change what is asked fails, and the pair is skipped.
+        other = await self._questions.answered(
+            *self._arms[label], {**row.body, **_UNSTORED.get(row.wire, {})}, wire=row.wire
+        )
         if other is None:
             return f"{label} gave no whole answer"
-        given = "\n".join([row.text, *[f"{call.name}({call.arguments})" for call in row.tools]])
+        given = AnswerText(row.text, row.tools).shown
         window = judge.capabilities.context_tokens
         request = shown_request(row.body)
         if window is not None and (len(request) + len(given) + len(other)) / 3 > window:

@@ -18,8 +18,8 @@ from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.desk import Desk
 from runtime.life.life import live
-from runtime.quality.golden.answers import read_completion
-from runtime.quality.golden.check_process import Grader
+from runtime.quality.golden.answers import ModelAnswer, read_completion
+from runtime.quality.golden.check_process import AnswerOrigin, Grader, UnpaidCheckError
 from runtime.quality.values import CaseKey, CaseResult, Cause, GoldenCase, GoldenSet, Grade, Measures
 from runtime.record.decisions import QUALITY, Decision
 from runtime.routing.facts.facts import Facts
@@ -30,7 +30,7 @@ from runtime.wire.child_pool import UncheckedError
 from runtime.wire.raw_body import BadBody, RawBody
 
 CALLER = Caller(QUALITY, frozenset({Scope.GENERATE}))
-_BATCH = {"x-hearth-priority": "batch"}  # on the engine: behind everybody else, in the room of the batch lane
+BATCH = {"x-hearth-priority": "batch"}  # on the engine: behind everybody else, in the room of the batch lane
 _PASSING_S = 5.0  # before asking again what gave no time to wait
 _CALLERS_OWN = frozenset({Kind.REJECTED, Kind.TOO_LONG})
 _OWN_REFUSALS = frozenset({400, 404, 413, 422})  # of the plan: the target cannot take such a request, or is gone
@@ -43,6 +43,17 @@ class PutAgain(msgspec.Struct, frozen=True):
     cause: Cause
     words: str
     measures: Measures = Measures()
+
+
+class Ungraded(msgspec.Struct, frozen=True):
+    """An answer to a case. base: its result, without a grade."""
+
+    base: CaseResult
+    answer: ModelAnswer
+
+    @property
+    def measures(self) -> Measures:
+        return self.base.measures
 
 
 class ShutDown(Exception):
@@ -72,14 +83,14 @@ class Asker:
 
     async def asked(
         self, watched: WatchedTarget, golden: GoldenSet, case: GoldenCase, key: CaseKey
-    ) -> CaseResult | PutAgain:
+    ) -> Ungraded | CaseResult | PutAgain:
         """Raises ShutDown."""
         body = RawBody(msgspec.json.encode({"model": watched.name, **case.body}))
         desk, sink, id = self._desk, Collected(), self._desk.ids.next()
         base = CaseResult(key, Grade.NO_VERDICT, case_hash=case.hash, cluster=case.cluster, decision=id, at=desk.wall())
         try:
             self._dialect.check(body)
-            headers = _BATCH if watched.target.local else {}
+            headers = BATCH if watched.target.local else {}
             ask = Ask(id, self._dialect, body, headers, desk.clock(), CALLER, golden.requires, origin=QUALITY)
             settled = await live(desk, ask, sink)
         except (BadBody, ApiError) as bad:
@@ -90,28 +101,20 @@ class Asker:
             return failed(base, decision, settled.error)
         try:
             answer = read_completion(sink.body)
-            made = await self._grader.grade(golden, case, answer)
         except ValueError as fault:
             return msgspec.structs.replace(base, cause=Cause.DOWN, words=str(fault))
+        base = msgspec.structs.replace(base, answer=answer.shown, served=answer.served, fingerprint=answer.fingerprint)
+        return Ungraded(base, answer)
+
+    async def graded(self, found: Ungraded, golden: GoldenSet, case: GoldenCase, earlier: str | None) -> CaseResult:
+        """The result of an answer. earlier: the model's own, of an open-ended case. Raises ShutDown."""
+        base = found.base
+        try:
+            made = await self._grader.grade(golden, case, found.answer, AnswerOrigin(base.key.target, earlier))
         except UncheckedError as fault:
-            words = str(fault)
-            return msgspec.structs.replace(
-                base,
-                cause=Cause.JUDGE,
-                words=words,
-                answer=answer.shown,
-                served=answer.served,
-                fingerprint=answer.fingerprint,
-            )
-        return msgspec.structs.replace(
-            base,
-            grade=made.grade,
-            score=made.score,
-            words=made.words,
-            answer=answer.shown,
-            served=answer.served,
-            fingerprint=answer.fingerprint,
-        )
+            cause = Cause.BUDGET if isinstance(fault, UnpaidCheckError) else Cause.JUDGE
+            return msgspec.structs.replace(base, cause=cause, words=str(fault))
+        return msgspec.structs.replace(base, **msgspec.structs.asdict(made))
 
 
 def measured(decision: Decision) -> Measures:

@@ -152,6 +152,12 @@ class QualityDatabase:
         query = "SELECT doc, answer FROM rows WHERE run = ? AND doc IS NOT NULL ORDER BY place"
         return [replace(_result(doc), answer=answer or "") for doc, answer in self._sql.execute(query, (run,))]
 
+    def answer(self, run: str, key: CaseKey) -> str | None:
+        """The text of one answer; None if it is not there, or was emptied."""
+        query = "SELECT answer FROM rows WHERE run = ? AND target = ? AND golden = ? AND case_id = ? AND repeat = ?"
+        row = self._sql.execute(query, (run, *key)).fetchone()
+        return row[0] or None if row else None
+
     def counted(self, run: str) -> tuple[int, int]:
         """Results that are there, and all that the run is to have."""
         query = "SELECT count(doc), count(*) FROM rows WHERE run = ?"

@@ -24,6 +24,7 @@ from runtime.life.desk import Desk
 from runtime.quality.golden.sets import SetError, found_files, read_sets
 from runtime.quality.runs.asking import WatchedTarget
 from runtime.quality.runs.database import QualityDatabase
+from runtime.quality.runs.earlier import earlier_answers
 from runtime.quality.runs.night import last_due, next_due
 from runtime.quality.runs.runner import Runner, planned
 from runtime.quality.runs.store import QualityStore
@@ -33,6 +34,7 @@ from runtime.quality.values import (
     Folded,
     GoldenCase,
     GoldenSet,
+    OwnReference,
     PersonAct,
     QualityEvent,
     RunKind,
@@ -80,6 +82,10 @@ class QualityWatch(Protocol):
         """Ids of runs whose answers are not emptied after 90 days."""
         ...
 
+    def references(self, states: Mapping[Stream, bytes]) -> Mapping[tuple[str, str, str], OwnReference]:
+        """Pure: of open-ended cases, by target, set and case, the answers that new ones are compared with."""
+        ...
+
     def overview(self) -> dict[str, Any]:
         """Its part of `/hearth/quality`."""
         ...
@@ -107,6 +113,9 @@ class NoWatch:
 
     def kept(self, states: Mapping[Stream, bytes]) -> frozenset[str]:
         return frozenset()
+
+    def references(self, states: Mapping[Stream, bytes]) -> Mapping[tuple[str, str, str], OwnReference]:
+        return {}
 
     def overview(self) -> dict[str, Any]:
         return {}
@@ -207,7 +216,10 @@ class QualityLoop:
 
     async def _carried_out(self, run: EvalRun) -> None:
         targets = {each.label: each for each in self.targets(run.targets)}
-        whole = await self._runner.carry_out(run, targets, lambda: run.id in self._cancelled)
+        earlier = await self.store.call(
+            lambda database: earlier_answers(database, run, self.watch.references(database.states()))
+        )
+        whole = await self._runner.carry_out(run, targets, lambda: run.id in self._cancelled, earlier)
         cancelled = run.id in self._cancelled
         if whole or cancelled:
             now = self.desk.wall()

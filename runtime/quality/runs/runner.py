@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from runtime.contract.guard import missing
 from runtime.life.desk import Desk
 from runtime.money.budget import Shortfall
-from runtime.quality.runs.asking import Asker, ShutDown, WatchedTarget
+from runtime.quality.runs.asking import Asker, ShutDown, Ungraded, WatchedTarget
 from runtime.quality.runs.database import PlannedCase
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.runs.wallet import Wallet
@@ -26,6 +26,7 @@ from runtime.quality.values import CaseKey, CaseResult, Cause, EvalRun, GoldenCa
 AT_A_TIME = 4
 _PATIENCE_S = 900.0  # of waits for one target in one run, all its cases together
 _LONGEST_WAIT_S = 60.0
+_NONE: Mapping[CaseKey, str] = {}
 _log = logging.getLogger("hearth.quality")
 
 
@@ -53,11 +54,16 @@ class Runner:
         self._sleep, self._patience_s = sleep, patience_s
 
     async def carry_out(
-        self, run: EvalRun, targets: Mapping[str, WatchedTarget], ended: Callable[[], bool] = lambda: False
+        self,
+        run: EvalRun,
+        targets: Mapping[str, WatchedTarget],
+        ended: Callable[[], bool] = lambda: False,
+        earlier: Mapping[CaseKey, str] = _NONE,
     ) -> bool:
         """Asks all that is pending. targets: by label; one that is gone gives no verdict. True if all has a result.
 
-        ended: True once the run was cancelled: nothing more is asked.
+        ended: True once the run was cancelled: nothing more is asked. earlier: of open-ended cases, the answer of the reference
+        that each is compared with.
         """
         goldens = {each.name: each for each in await self._store.call(lambda database: database.goldens(run.id))}
         queues: dict[str, deque[PlannedCase]] = {}
@@ -73,7 +79,7 @@ class Runner:
                     result = _gone(planned, "the target is gone" if found else "the case is gone", self._desk.wall())
                 else:
                     try:
-                        result = await self._result(planned, *found, watched, patience)
+                        result = await self._result(planned, *found, watched, patience, earlier.get(planned.key))
                     except ShutDown:
                         return
                 await self._store.call(lambda database, result=result: database.settle(run.id, result))  # type: ignore[misc]
@@ -86,7 +92,13 @@ class Runner:
         return not any(queues.values()) and not self._desk.draining and not ended()
 
     async def _result(
-        self, planned: PlannedCase, golden: GoldenSet, case: GoldenCase, watched: WatchedTarget, patience: WaitingLeft
+        self,
+        planned: PlannedCase,
+        golden: GoldenSet,
+        case: GoldenCase,
+        watched: WatchedTarget,
+        patience: WaitingLeft,
+        earlier: str | None,
     ) -> CaseResult:
         """Raises ShutDown."""
         facts = self.asker.facts(case)
@@ -96,8 +108,12 @@ class Runner:
                     return replace(_gone(planned, room.words, self._desk.wall()), cause=Cause.BUDGET)
                 found = await self.asker.asked(watched, golden, case, planned.key)
                 room.settle(found.measures)
+            if isinstance(found, Ungraded):
+                # The judge, if it needs one, has its own room in the wallet.
+                return await self.asker.graded(found, golden, case, earlier)
             if isinstance(found, CaseResult):
-                return found
+                lost = earlier is not None and found.grade is not Grade.NO_VERDICT
+                return replace(found, versus=0.0 if lost else None, open_ended=case.open_ended)
             wait = min(found.wait_s, _LONGEST_WAIT_S)
             cost = wait / AT_A_TIME  # they wait side by side
             if patience.left_s < cost:

@@ -23,6 +23,11 @@ class AnswerText(msgspec.Struct, frozen=True):
     text: str
     tools: tuple[SampledCall, ...] = ()
 
+    @property
+    def shown(self) -> str:
+        """The text, then the calls, as a judge reads them."""
+        return "\n".join([*filter(None, [self.text]), *[f"{each.name}({each.arguments})" for each in self.tools]])
+
 
 def answer_text(wire: str, raw: bytes) -> AnswerText | None:
     """None for a wire that is not sampled, and for bytes that are no answer of it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.quality.golden.answers import ModelAnswer
-from runtime.quality.golden.check_process import Grader
+from runtime.quality.golden.check_process import AnswerOrigin, Grader
 from runtime.quality.golden.checks import Finding
 from runtime.quality.golden.sets import read_set
 from runtime.quality.values import GoldenCase, GoldenCheck, GoldenSet, Grade
@@ -87,7 +87,9 @@ async def test_a_judge_is_asked_for_its_own_kinds(tmp_path: Path) -> None:
     with pytest.raises(UncheckedError, match="needs a judge"):
         await Grader().grade(*rubric, ModelAnswer("x"))
 
-    async def judge(golden: GoldenSet, case: GoldenCase, check: GoldenCheck, answer: ModelAnswer) -> Finding:
+    async def judge(
+        golden: GoldenSet, case: GoldenCase, check: GoldenCheck, answer: ModelAnswer, origin: AnswerOrigin
+    ) -> Finding:
         return Finding(float("polite" in check.want), check.want)
 
     assert (await Grader(judge).grade(*rubric, ModelAnswer("x"))).grade is Grade.PASS

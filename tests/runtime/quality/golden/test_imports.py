@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from runtime.cli.eval.command import app
 from runtime.quality.golden.answers import ModelAnswer
-from runtime.quality.golden.checks import JUDGED, MEASURES, findings, graded
+from runtime.quality.golden.checks import MEASURES, findings, graded
 from runtime.quality.golden.imports import inspect, openai, promptfoo
 from runtime.quality.golden.imports.shared import Imported
 from runtime.quality.golden.sets import read_set
-from runtime.quality.values import GoldenSet, Grade
+from runtime.quality.values import JUDGED, GoldenSet, Grade
 
 
 def golden(found: Imported, folder: Path) -> GoldenSet:

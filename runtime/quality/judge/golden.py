@@ -1,0 +1,119 @@
+"""The judge of golden cases: `rubric` asks about each criterion, `versus` compares with the model's own earlier answer.
+
+A judge grades neither its own answers nor those of its family, and sees only what it is certified for. Each question has its
+own room in `[quality] daily_usd`, is asked twice at most, and gives no verdict rather than a guessed one. Until the judge
+agrees with the anchors, what it says of a criterion is advice; a comparison with the model's own earlier answer needs no such
+trust, because without a change the two are exchangeable, whatever the judge prefers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from runtime.contract.guard import missing
+from runtime.contract.targets import Target
+from runtime.life.desk import Desk
+from runtime.money.budget import Shortfall
+from runtime.quality.golden.answers import ModelAnswer
+from runtime.quality.golden.check_process import AnswerOrigin, UnpaidCheckError
+from runtime.quality.golden.checks import Finding, short
+from runtime.quality.judge.asking import TRIES, replied
+from runtime.quality.judge.choice import related
+from runtime.quality.judge.pairs import shown_request
+from runtime.quality.judge.question import Better, anonymous, assessment, better, comparison, holds, names_of, score
+from runtime.quality.runs.asking import measured
+from runtime.quality.runs.wallet import Wallet
+from runtime.quality.values import VERSUS, GoldenCase, GoldenCheck, GoldenSet
+from runtime.wire.child_pool import UncheckedError
+
+_AT_A_TIME = 4
+_LONGEST_WAIT_S = 60.0  # for a judge that is busy
+_T = TypeVar("_T")
+
+
+class GoldenJudge:
+    """named: the judge's name or label; replaced on a reload. trusted: True if its agreement with anchors is known to suffice.
+
+    sleep: waits for a busy judge. nonce: a new random mark for each question.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        wallet: Wallet,
+        named: str,
+        trusted: Callable[[], bool],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        nonce: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self.named = named
+        self._desk, self._wallet, self._trusted, self._sleep, self._nonce = desk, wallet, trusted, sleep, nonce
+        self._turn = asyncio.Semaphore(_AT_A_TIME)
+
+    async def judged(
+        self, golden: GoldenSet, case: GoldenCase, check: GoldenCheck, answer: ModelAnswer, origin: AnswerOrigin
+    ) -> Finding:
+        """The seam `check_process.Judge`. Raises UncheckedError, ShutDown."""
+        judge = self.chosen(golden, origin.target)
+        hidden = names_of([origin.target, judge.label])
+        request, given = anonymous(shown_request(case.body), hidden), anonymous(answer.shown, hidden)
+        if check.kind == VERSUS:
+            earlier = anonymous(origin.earlier or "", hidden)
+            mark = self._nonce()
+            forward: Better = await self._verdict(judge, golden, comparison(request, given, earlier, mark), better)
+            backward: Better = await self._verdict(judge, golden, comparison(request, earlier, given, mark), better)
+            found = score(forward, backward)
+            assert found is not None
+            return Finding(found)
+        wanted = [check.want] if isinstance(check.want, str) else list(check.want)
+        reference, failed = str(check.options.get("reference", "")), []
+        for criterion in wanted:
+            body = assessment(request, given, criterion, reference, self._nonce())
+            if not await self._verdict(judge, golden, body, holds):
+                failed.append(criterion)
+        words = f"by the judge this does not hold: {short(failed[0])}" if failed else ""
+        return Finding(1 - len(failed) / len(wanted), words, advisory=not self._trusted())
+
+    def chosen(self, golden: GoldenSet, label: str) -> Target:
+        """The judge of a target's answers. Raises UncheckedError with the reason where there is none."""
+        if not self.named:
+            raise UncheckedError("it needs a judge, and quality.judge is not set")
+        clouds = [each.target for each in self._desk.fleet.clouds.backends.values()]
+        judge = next((each for each in clouds if self.named in (each.name, each.label)), None)
+        if judge is None:
+            raise UncheckedError(
+                f"it needs a judge, and quality.judge, {self.named}, is no configured target with a key"
+            )
+        if trouble := related(judge.label, [label]):
+            raise UncheckedError(trouble)
+        if lacking := missing(golden.requires, judge.certified):
+            raise UncheckedError(f"the judge {judge.label} is not certified for {', '.join(sorted(lacking))}")
+        return judge
+
+    async def _verdict(
+        self, judge: Target, golden: GoldenSet, body: Mapping[str, Any], read: Callable[[str], _T | None]
+    ) -> _T:
+        """One verdict. Raises UncheckedError where there is none."""
+        facts = self._desk.planner.read("openai_chat", {"model": "", **body}, {}).facts
+        window = judge.capabilities.context_tokens
+        if window is not None and facts.prompt_tokens > window:
+            raise UncheckedError(f"it does not fit the judge {judge.label}")
+        why = "its answer is no verdict"
+        async with self._turn:
+            for attempt in range(TRIES):
+                async with self._wallet.room(judge, facts) as room:
+                    if isinstance(room, Shortfall):
+                        raise UnpaidCheckError(room.words)
+                    reply = await replied(self._desk, judge.name, judge, body, golden.requires)
+                    if reply.decision is not None:
+                        room.settle(measured(reply.decision))
+                if reply.text is not None and (found := read(reply.text)) is not None:
+                    return found
+                if reply.error is not None:
+                    why = reply.error.message
+                    if attempt + 1 < TRIES and reply.error.retry_after:
+                        await self._sleep(min(reply.error.retry_after, _LONGEST_WAIT_S))
+        raise UncheckedError(f"the judge {judge.label} gave no verdict: {why}")
