@@ -106,7 +106,8 @@ class _Writer:
         for name, value in schema.items():
             self._member(name, value, out, words)
         if words:
-            out["description"] = " ".join(filter(None, (out.get("description"), f"({'; '.join(words)})")))
+            before, more = out.get("description"), f"({'; '.join(words)})"
+            out["description"] = f"{before} {more}" if before and isinstance(before, str) else more
         return out
 
     def _member(self, name: str, value: Json, out: dict[str, Json], words: list[str]) -> None:

@@ -215,7 +215,14 @@ def test_a_changed_body_is_read_or_refused(name: str) -> None:
     run()
 
 
-FOUND: list[tuple[str, bytes]] = []
+FOUND: list[tuple[str, bytes]] = [
+    # A description that is no text, beside a keyword that goes into the description.
+    (
+        "chat",
+        b'{"messages":[{"role":"user","content":"s"}],"tools":[{"type":"function","function":{"name":"f","parameters":'
+        b'{"type":"object","properties":{"a":{"description":true,"strict":true,"not":{}}}}}}]}',
+    )
+]
 """Bodies that once ended in another exception."""
 
 
