@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
 import re
 from pathlib import Path
 
@@ -88,3 +89,25 @@ def test_the_vendored_files_are_those_of_their_notice() -> None:
 def test_the_types_of_the_modules_are_those_of_the_structs() -> None:
     """`python -m scripts.ui_types` writes them."""
     assert ui_types.FILE.read_text() == ui_types.written()
+
+
+def test_each_page_is_small() -> None:
+    """Whatever page is opened first: at most 150 kB of files, 60 kB packed, of which 80 kB are vendored."""
+    every = assets()
+
+    def loaded(name: str, found: set[str]) -> set[str]:
+        if name not in found:
+            found.add(name)
+            for at in re.findall(r'^import .*? from "([^"]+)"', every[name].plain.decode(), re.MULTILINE):
+                loaded(posixpath.normpath(posixpath.join(posixpath.dirname(name), at)), found)
+        return found
+
+    shell = {"index.html", "app.css", "vendor-plot.css", "icon.svg"} | loaded("app.js", set())
+    for page in (name for name in every if name.startswith("pages/")):
+        files = shell | loaded(page, set())
+        assert sum(len(every[name].plain) for name in files) <= 150_000, page
+        assert sum(len(every[name].packed) for name in files) <= 60_000, page
+    assert (
+        sum(len(each.plain) for name, each in every.items() if name.startswith("vendor") and "txt" not in name)
+        <= 80_000
+    )
