@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from runtime.cli.checks import FAIL, OK, WARN, CheckRow
+from runtime.settings.environment import CREATED_KEYS as KEYS
 from runtime.sqlite_files import set_aside
 from runtime.trust.audit.verify import verify
 from runtime.trust.caller import Scope
-from runtime.trust.key_store import FILE as KEYS
 from runtime.trust.key_store import KeyStore, KeyTerms
 
 DATABASES: Mapping[str, str] = {

@@ -13,8 +13,10 @@ from runtime.server.connection import ConnectionLimits
 from runtime.server.hosts_and_origins import Hosts, Origins, Proxies
 from runtime.settings import Settings
 from runtime.settings.accounts import secrets
+from runtime.settings.agree import lets_strangers_in
+from runtime.settings.environment import CREATED_KEYS
 from runtime.trust.admin_key import local_admin_key
-from runtime.trust.key_store import CLOSED, FILE, KeyStore
+from runtime.trust.key_store import CLOSED, KeyStore
 from runtime.trust.keys import Keys
 
 _log = logging.getLogger("hearth.server")
@@ -34,7 +36,11 @@ def access_policy(settings: Settings, folder: Path) -> AccessPolicy:
     except (sqlite3.Error, OSError, ValueError) as error:
         created = CLOSED
         words = "the created keys cannot be read from %s (%s): only configured keys are good until it is mended"
-        _log.error(words, folder / FILE, type(error).__name__)
+        _log.error(words, folder / CREATED_KEYS, type(error).__name__)
+    keyed = server.keys or server.admin_keys
+    if not created.made and lets_strangers_in(server.host, socket=server.socket, keyed=keyed):
+        # The server began with created keys, and their file is gone: no door beyond this machine is ever open.
+        created = CLOSED
     users = [key.reveal() for key in server.keys]
     admins = [key.reveal() for key in server.admin_keys]
     return AccessPolicy(

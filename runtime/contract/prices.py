@@ -96,7 +96,8 @@ class Price(Rates, frozen=True):
                 found = tariff.rates
         return found
 
-    def most(self, usage: Usage) -> float:
+    def most(self, usage: Usage, processing: str = "") -> float:
         """Micro-dollars of a live answer at the dearest hour: a bound that can be promised."""
-        live = [each.rates for each in self.tariffs if not each.processing and usage.prompt > each.above]
+        kinds = ("", processing)
+        live = [each.rates for each in self.tariffs if each.processing in kinds and usage.prompt > each.above]
         return max([rates.cost(usage) for rates in (self, *live)])

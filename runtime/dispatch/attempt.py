@@ -22,7 +22,6 @@ from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Disposition, Failure, HopError, Kind
 from runtime.contract.guard import Cargo, Way
 from runtime.contract.hop import Reply, error_page
-from runtime.contract.prices import BATCH
 from runtime.contract.targets import Target
 from runtime.contract.usage import Usage
 from runtime.dialects.format import CheckedMeter, repair
@@ -34,6 +33,7 @@ from runtime.dispatch.aside import aside
 from runtime.dispatch.asking import Asked, passed, passes, stays, translated
 from runtime.dispatch.gate import GOOD, WAIT, Gate, Ruling
 from runtime.dispatch.job import Job, Run, Turn
+from runtime.dispatch.payment import tier_of
 from runtime.dispatch.quotes import unquoting
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import CANCELLED, OK, Exchange, milliseconds
@@ -143,9 +143,8 @@ class Attempt:
         room, fleet = self._turn.room, self._run.fleet
         if room is None or fleet.budget is None:
             return True
-        return fleet.budget.grow(
-            room, fleet.expected_micro(self._turn.target, self._job.facts, tokens + _CORRECTION)[0]
-        )
+        more, tier = tokens + _CORRECTION, tier_of(self._job.body.data)
+        return fleet.budget.grow(room, fleet.expected_micro(self._turn.target, self._job.facts, more, tier)[0])
 
     async def _translated(self, *, look: bool) -> Asked:
         """The call in the target's wire. Raises Unsupported, BadBody; HopError, TimeoutError while media are settled."""
@@ -368,11 +367,8 @@ class Attempt:
             usage = structs.replace(usage or Usage(job.facts.prompt_tokens + before), completion=meter.tokens)
         now, micro = self._clock(), None
         if target.price is not None:
-            asked = job.body.data
-            tier = asked.get("service_tier") or asked.get("speed")
             at = self._run.effects.wall() - (now - started)
-            # A call is answered live, whatever its client writes: the price of batches is for the vendors' own batches.
-            micro = cost(target, usage, at, tier if isinstance(tier, str) and tier != BATCH else "")
+            micro = cost(target, usage, at, tier_of(job.body.data, self.dropped))
         self._run.outcome.exchanges.append(
             Exchange(
                 target=target.label,

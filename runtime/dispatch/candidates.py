@@ -30,7 +30,7 @@ from runtime.dispatch import verdict
 from runtime.dispatch.attempt import Attempt
 from runtime.dispatch.hedge import Race
 from runtime.dispatch.job import Effects, Head, Job, Outcome, Run, Sink, Turn
-from runtime.dispatch.payment import charged, unpaid
+from runtime.dispatch.payment import charged, tier_of, unpaid
 from runtime.dispatch.quotes import unquoting
 from runtime.dispatch.verdict import Standing, Step
 from runtime.fleet.fleet import LiveFleet
@@ -178,7 +178,8 @@ class Candidates(msgspec.Struct, eq=False):
         budget, facts = run.fleet.budget, run.job.facts
         if budget is None or target.on_box:
             return await self._claimed(turn, lane, job, before)
-        micro, most = run.fleet.expected_micro(target, facts, before.tokens if before is not None else 0)
+        more, tier = before.tokens if before is not None else 0, tier_of(run.job.body.data)
+        micro, most = run.fleet.expected_micro(target, facts, more, tier)
         booked = len(turn.booked)
         failure: Failure | None
         within = run.job.deadline - run.effects.clock()

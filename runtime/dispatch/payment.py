@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from runtime.contract.failures import Disposition, Failure, Kind
-from runtime.contract.prices import Price
+from runtime.contract.prices import BATCH, Price
 from runtime.contract.usage import Usage
 from runtime.money.budget import Shortfall
 from runtime.money.estimate import true_micro
 from runtime.record.decisions import OK, Exchange
 from runtime.routing.plan.refusals import BUDGET_EXCEEDED
 
+_TIERS = ("service_tier", "speed")
 _FREE = frozenset({Kind.DOWN, Kind.DENIED, Kind.BUSY, Kind.REJECTED, Kind.TOO_LONG, Kind.FORBIDDEN})
 
 
@@ -22,6 +25,15 @@ def unpaid(room: Shortfall, when_spent: str) -> Failure:
     on = Disposition.NEXT_CANDIDATE if when_spent == "local" else Disposition.TELL_CALLER
     wait = room.wait_s if when_spent == "queue" else None
     return Failure(Kind.SPENT, on, room.words, HTTPStatus.PAYMENT_REQUIRED, wait, BUDGET_EXCEEDED)
+
+
+def tier_of(body: Mapping[str, Any], dropped: Sequence[str] = ()) -> str:
+    """The kind of processing that a call asks for and its price depends on. dropped: members that were not sent.
+
+    A call is answered live, whatever its client writes: the price of batches is for the vendors' own batches.
+    """
+    tier = next((body[each] for each in _TIERS if body.get(each) and each not in dropped), "")
+    return tier if isinstance(tier, str) and tier != BATCH else ""
 
 
 def charged(exchange: Exchange, price: Price, prompt: int) -> int:

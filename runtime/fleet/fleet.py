@@ -155,17 +155,17 @@ class LiveFleet:
         """Its own, or the dearest known."""
         return target.price or dearest(each.target.price for each in self.clouds.backends.values())
 
-    def expected_micro(self, target: Target, facts: Facts, more: int = 0) -> tuple[int, int]:
+    def expected_micro(self, target: Target, facts: Facts, more: int = 0, processing: str = "") -> tuple[int, int]:
         """The most that an attempt with a usual answer is expected to cost, and with the longest; counts are free.
 
-        more: tokens of its prompt beside the request's.
+        more: tokens of its prompt beside the request's. processing: the tier that it asks for.
         """
         if self.budget is None or facts.dialect == COUNTING:
             return 0, 0
         price, prompt = self.price_of(target), facts.prompt_tokens + more
         usual, longest = answer_tokens(target, facts.max_tokens, self.budget.answers)
-        micro = expected_micro(price, prompt, usual * facts.n)
-        return micro, micro if longest == usual else expected_micro(price, prompt, longest * facts.n)
+        micro = expected_micro(price, prompt, usual * facts.n, processing)
+        return micro, micro if longest == usual else expected_micro(price, prompt, longest * facts.n, processing)
 
     def ttft_s(self, name: str) -> float | None:
         """A configured target's time to a first token, as a decision sees it."""

@@ -48,12 +48,14 @@ def dearest(prices: Iterable[Price | None]) -> Price:
     return max(known, key=lambda each: each.output, default=UNKNOWN)
 
 
-def expected_micro(price: Price, prompt: int, answer: int) -> int:
+def expected_micro(price: Price, prompt: int, answer: int, processing: str = "") -> int:
     """The most that a call is expected to cost: a prompt all newly cached, an answer all reasoned, if that is dearer."""
     prompt = int(prompt * _PROMPT_MARGIN) + 1
     return 1 + round(
         max(
-            price.most(Usage(prompt, answer, cache_write=written, cache_write_1h=written, reasoning=reasoned))
+            price.most(
+                Usage(prompt, answer, cache_write=written, cache_write_1h=written, reasoning=reasoned), processing
+            )
             for written in (0, prompt)
             for reasoned in (0, answer)
         )

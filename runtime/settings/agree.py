@@ -63,12 +63,12 @@ class KnownNames:
 
 
 def disagreements(
-    tree: Mapping[str, Any], providers: Collection[str] | None, override: str | None
+    tree: Mapping[str, Any], providers: Collection[str] | None, override: str | None, *, created: bool = False
 ) -> Iterator[SettingsFault]:
-    """Every fault between keys of a parsed file. override: what HEARTH_MODEL names."""
+    """Every fault between keys of a parsed file. override: what HEARTH_MODEL names. created: there are created keys."""
     known = KnownNames(list(_table(tree.get("targets"))), providers)
     server = _table(tree.get("server"))
-    host, keyed = server.get("host", Server().host), server.get("keys") or server.get("admin_keys")
+    host, keyed = server.get("host", Server().host), server.get("keys") or server.get("admin_keys") or created
     if isinstance(host, str) and lets_strangers_in(host, socket=server.get("socket"), keyed=keyed):
         advice = f'set server.keys = ["env:{API_KEY}"] and give {API_KEY} a value, or listen on "127.0.0.1"'
         yield SettingsFault(("server", "host"), f'"{host}" lets other machines in, and no key is set: {advice}')

@@ -31,6 +31,9 @@ def environment() -> Mapping[str, str]:
     return dict(os.environ)
 
 
+CREATED_KEYS = "keys.sqlite3"  # in the state folder, from the first created key on
+
+
 def state_dir(env: Mapping[str, str]) -> Path:
     """The folder of decisions, keys, batches and the engine's marker: HEARTH_STATE_DIR, else the XDG state folder."""
     if env.get(STATE_DIR):

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from runtime.settings.accounts import Keyring, open_to_others, opened, secrets
 from runtime.settings.agree import MODEL_OVERRIDE, disagreements, on_this_machine
-from runtime.settings.environment import API_KEY, MODEL, Overrides, config_dir, overlay
+from runtime.settings.environment import API_KEY, CREATED_KEYS, MODEL, Overrides, config_dir, overlay, state_dir
 from runtime.settings.faults import Problem, SettingsError, SettingsFault, dotted, faults_of
 from runtime.settings.model import AUTO, LOCAL, Document, Settings
 from runtime.settings.places import Key, SourcePlace, places
@@ -30,7 +30,8 @@ class Loaded:
     """The result of one reading.
 
     file: None without a file, when the defaults hold. sources: of each key that is set, "hearth.toml:12" or a variable's
-    name. secret_files: the files that hold secrets.
+    name. secret_files: the files that hold secrets. created_keys: a key was created in the
+    state folder.
     """
 
     settings: Settings
@@ -38,6 +39,7 @@ class Loaded:
     sources: Mapping[Key, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     secret_files: tuple[Path, ...] = ()
+    created_keys: bool = False
 
 
 def find(env: Mapping[str, str], folder: Path) -> Path | None:
@@ -73,7 +75,8 @@ def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collec
     override: str | None = env.get(MODEL, "").strip()
     if override in ("", AUTO):
         override = None
-    faults += disagreements(tree, providers, override)
+    created = (state_dir(env) / CREATED_KEYS).exists()
+    faults += disagreements(tree, providers, override, created=created)
     keyring = Keyring(env, file.parent if file is not None else Path())
     settings, refusals = opened(document, override, keyring)
     problems = sheet.problems([*faults, *refusals])
@@ -86,6 +89,7 @@ def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collec
         sheet.sources(tree) | ({MODEL_OVERRIDE: MODEL} if override else {}),
         (*sheet.overrides.warnings, *_warnings(document, env, keyring)),
         tuple(dict.fromkeys(path for path in files if path is not None)),
+        created,
     )
 
 

@@ -102,7 +102,8 @@ class Live:
             raise SettingsError([Problem(str(file), "", "the file is gone; put it back, or restart without it")])
         settings = under_way(self.settings, loaded.settings)
         server = settings.server
-        if lets_strangers_in(server.host, socket=server.socket, keyed=server.keys or server.admin_keys):
+        keyed = server.keys or server.admin_keys or loaded.created_keys
+        if lets_strangers_in(server.host, socket=server.socket, keyed=keyed):
             source = str(loaded.file or "the settings")
             words = (
                 f'without a key, everybody reaches "{server.host}", which is listened on until a restart: restart first'

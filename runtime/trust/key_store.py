@@ -18,9 +18,9 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from runtime.settings.environment import CREATED_KEYS
 from runtime.trust.caller import Caller, RateLimits, Scope
 
-FILE = "keys.sqlite3"
 _PREFIX = "hearth-"
 _VERSION = 1
 _SCHEMA = f"""
@@ -95,7 +95,7 @@ class KeyStore:
     """folder: the state folder. clock: unix seconds. Each call opens the file; raises sqlite3.Error or OSError if it cannot."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
-        self._path = folder / FILE
+        self._path = folder / CREATED_KEYS
         self._clock = clock
 
     def admissions(self) -> CreatedKeys:
@@ -129,7 +129,7 @@ class KeyStore:
 
     def rotate(self, named: str, grace_s: float = 0.0) -> tuple[KeyRecord, str]:
         """A new secret for a key, which keeps its id and what it owns. grace_s: seconds that older secrets stay good."""
-        with self._open() as file:
+        with self._open(named) as file:
             record = msgspec.structs.replace(_in_force(file, named), rotated=self._clock())
             until = self._clock() + grace_s
             file.execute(
@@ -141,15 +141,17 @@ class KeyStore:
 
     def revoke(self, named: str) -> KeyRecord:
         """Ends a key and all its secrets."""
-        with self._open() as file:
+        with self._open(named) as file:
             record = msgspec.structs.replace(_in_force(file, named), revoked=self._clock())
             file.execute("delete from secret where id = ?", (record.id,))
             _put(file, record)
             return record
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """The file in one transaction, readable by its owner alone."""
+    def _open(self, named: str = "") -> Iterator[sqlite3.Connection]:
+        """The file in one transaction, readable by its owner alone. named: a key that is looked for: no file is made then."""
+        if named and not self._path.exists():
+            raise UnknownKeyError(named)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         with contextlib.closing(sqlite3.connect(self._path, timeout=5.0)) as file:
             if (version := file.execute("pragma user_version").fetchone()[0]) > _VERSION:

@@ -11,9 +11,10 @@ import pytest
 from runtime.compose import door
 from runtime.compose.runtime import load_settings
 from runtime.server import logs
-from runtime.settings import Settings
+from runtime.settings import Settings, SettingsError
 from runtime.trust.admin_key import NAME
 from runtime.trust.caller import Scope
+from runtime.trust.key_store import KeyStore, KeyTerms
 from runtime.wire.api_error import ApiError
 
 
@@ -66,6 +67,20 @@ def test_a_folder_that_cannot_be_written_costs_the_admin_key_alone(
     """The door opens all the same, and the log says what is missing."""
     policy = door.access_policy(settings(tmp_path, ""), tmp_path / "missing")
     assert policy.keys.open and "no admin key could be made" in caplog.text
+
+
+def test_a_created_key_counts_for_listening_beyond_this_machine(tmp_path: Path) -> None:
+    """Without one the address is refused; with one it is taken, and should the file then be lost, no door is open."""
+    text = '[server]\nhost = "0.0.0.0"\n'
+    with pytest.raises(SettingsError, match="lets other machines in"):
+        settings(tmp_path, text)
+    store = KeyStore(tmp_path, lambda: 0.0)
+    store.create(KeyTerms(name="web"))
+    made = settings(tmp_path, text)
+    assert not door.access_policy(made, tmp_path).keys.open
+    (tmp_path / "keys.sqlite3").unlink()
+    policy = door.access_policy(made, tmp_path)
+    assert not policy.keys.open and policy.keys.trouble
 
 
 def test_limits_of_connections(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.settings.environment import CREATED_KEYS as FILE
 from runtime.trust.caller import RateLimits, Scope
-from runtime.trust.key_store import CLOSED, FILE, KeyStore, KeyTerms, UnknownKeyError
+from runtime.trust.key_store import CLOSED, KeyStore, KeyTerms, UnknownKeyError
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
 
