@@ -66,7 +66,7 @@ def stream(*pieces: str, finish: str | None = "stop", hold: bool = False, degrad
 
 
 @contextmanager
-def fake_runtime(answer: Answer) -> Iterator[FakeRuntime]:
+def fake_runtime(answer: Answer, port: int = 0) -> Iterator[FakeRuntime]:
     class Door(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._serve()
@@ -94,7 +94,7 @@ def fake_runtime(answer: Answer) -> Iterator[FakeRuntime]:
 
         def log_message(self, format: str, *arguments: Any) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Door)
     fake = FakeRuntime(f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -13,9 +14,11 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from datetime import UTC
 
 import msgspec
+import pyte
 import pytest
 
 from runtime.cli.paint import PLAIN, Paint
@@ -92,33 +95,64 @@ class Terminal:
         )
         os.close(slave)
         self.seen = ""
+        self.text = codecs.getincrementaldecoder("utf-8")("replace")
 
     def resize(self, size: tuple[int, int]) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
 
-    def until(self, text: str, seconds: float = 30.0) -> str:
-        """What was written until a text came."""
-        end = time.monotonic() + seconds
+    def until(self, text: str) -> str:
+        """What is written from now on, until a text came."""
         start = len(self.seen)
-        while text not in self.seen[start:]:
+        self.read_until(lambda: text in self.seen[start:])
+        return self.seen[start:]
+
+    def showing(self, text: str, size: tuple[int, int]) -> list[str]:
+        """The lines of a terminal of a size, by another's emulator, as soon as the last one holds a text."""
+
+        def lines() -> list[str]:
+            emulated = pyte.Screen(*size)
+            pyte.Stream(emulated).feed(self.seen.rpartition("\x1b[2J")[2])
+            return [line.rstrip() for line in emulated.display]
+
+        self.read_until(lambda: any(text in line for line in lines()[-1:]))
+        return lines()
+
+    def read_until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
             assert time.monotonic() < end, self.seen[-2000:]
             if select.select([self.master], [], [], 0.2)[0]:
                 try:
-                    self.seen += os.read(self.master, 65536).decode("utf-8", "replace")
+                    self.seen += self.text.decode(os.read(self.master, 65536))
                 except OSError:  # the child has gone
-                    assert text in self.seen[start:], self.seen[-2000:]
-        return self.seen[start:]
+                    assert condition(), self.seen[-2000:]
 
     def press(self, key: str) -> None:
         os.write(self.master, key.encode())
 
-    def close(self) -> int:
-        code = self.process.wait(20)
+    def left(self) -> int:
+        """The exit code, once the screen was left by `q` or by itself."""
+        self.until("\x1b[?1049l")
+        return self.process.wait(20)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
         os.close(self.master)
-        return code
+
+
+def event(name: str, value: object) -> bytes:
+    return f"event: {name}\ndata: ".encode() + msgspec.json.encode(value) + b"\n\n"
 
 
 def runtime(asked: Asked) -> Reply:
+    """A runtime with a stream that stays open: one report, and a line of the log where it is asked for."""
+    if asked.path.startswith("/hearth/events"):
+        line = event("log", {"lines": ["and one more"], "left_out": 0}) if "log" in asked.path else b""
+        return Reply(200, (event("status", REPORT), line), kind="text/event-stream", hold="log" not in asked.path)
     if asked.path.startswith("/hearth/series"):
         return as_json({"step_s": 5, "series": {"predicted_ttft_ms": [100.0, 200.0, None]}})
     if asked.path.startswith("/hearth/log"):
@@ -126,36 +160,42 @@ def runtime(asked: Asked) -> Reply:
     return Reply(200, (msgspec.json.encode(REPORT),))
 
 
+def watching(url: str, size: tuple[int, int] = (80, 24), **env: str) -> Terminal:
+    return Terminal(["status", "--watch", "--every", "0.1", "--url", url], size, **env)
+
+
 def test_keys_and_sizes_in_a_real_terminal() -> None:
-    """The log by `l`, back by `l`, a smaller window, and out by `q`; the terminal is as it was."""
-    with fake_runtime(runtime) as there:
-        terminal = Terminal(["status", "--watch", "--every", "0.2", "--url", there.url], (80, 24))
-        terminal.until("q quit")
+    """Three sizes, the log by `l` and back, a pause, and out by `q`; the terminal is as it was. It listens, and asks once."""
+    with fake_runtime(runtime) as there, watching(there.url, (100, 30)) as terminal:
+        terminal.until("running now")
+        for size in SIZES[:3]:
+            terminal.resize(size)
+            terminal.until("\x1b[2J")
+            lines = terminal.showing("q quit", size)
+            assert lines[0].startswith("hearth") and "smollm2" in lines[0] and "running now" in "".join(lines)
+            assert lines[1].startswith("auto stays on this box now:") and "│" in lines[2]
+            assert len(lines) == size[1] and lines[-1].startswith("q quit")
+        assert [asked.path.partition("?")[0] for asked in there.asked] == ["/hearth/events", "/hearth/series"]
         terminal.press("l")
         terminal.until("a line of the engine")
+        terminal.until("and one more")
         terminal.press("l")
         terminal.until("running now")
-        terminal.resize((60, 20))
-        terminal.until("\x1b[20;1H")
         terminal.press("p")
         terminal.until("paused")
         terminal.press("q")
-        terminal.until("\x1b[?1049l")
-        assert terminal.close() == 0
+        assert terminal.left() == 0
 
 
 def test_without_colours_and_on_a_dumb_terminal() -> None:
     """NO_COLOR keeps the screen and drops the colours; a dumb terminal gets reports one after another."""
     with fake_runtime(runtime) as there:
-        arguments = ["status", "--watch", "--every", "0.2", "--url", there.url]
-        plain = Terminal(arguments, (80, 24), NO_COLOR="1")
-        shown = plain.until("q quit")
-        plain.press("q")
-        plain.until("\x1b[?1049l")
-        assert plain.close() == 0 and not re.search(r"\x1b\[\d+m", shown)
-        dumb = Terminal(arguments, (80, 24), TERM="dumb")
-        shown = dumb.until("last decisions")
-        dumb.process.send_signal(signal.SIGINT)
-        dumb.process.wait(20)
-        os.close(dumb.master)
-        assert "\x1b" not in shown
+        with watching(there.url, NO_COLOR="1") as plain:
+            shown = plain.until("q quit")
+            plain.press("q")
+            assert plain.left() == 0 and not re.search(r"\x1b\[\d+m", shown)
+        with watching(there.url, TERM="dumb") as dumb:
+            shown = dumb.until("last decisions")
+            dumb.process.send_signal(signal.SIGINT)
+            dumb.process.wait(20)
+            assert "\x1b" not in shown
