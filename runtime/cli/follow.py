@@ -45,7 +45,7 @@ class _LogFrame(msgspec.Struct):
 
 
 class FollowedRuntime:
-    """What the thread writes and others read; each value is replaced whole, and `changed` is set after it.
+    """The values that the thread writes and others read; each is replaced whole, and `changed` is set after it.
 
     report: None until the first. predicted: times to a first token of the last quarter of an hour, ms, oldest first.
     log: the engine's last lines, while `with_log` is set. trouble: why all this is old; "" while it is not.
