@@ -67,7 +67,7 @@ class QualityRoom:
             desk, self.store, Runner(desk, self.store, asker, self.wallet), wanted, beside, self.watch
         )
         self.signals = SignalWatch(desk.store, folder, desk.wall, lambda found: warn(found.words))
-        self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet).table()
+        self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet, self.judge, self.signals).table()
         self.wallet.limit(wanted.daily_usd, wanted.timezone)
 
     def apply(self, settings: Settings) -> None:

@@ -27,6 +27,19 @@ class _ListedSet(msgspec.Struct):
     warnings: list[str] = []
 
 
+class _JudgeState(msgspec.Struct):
+    """weeks: newest first."""
+
+    judge: str
+    trusted: bool
+    trouble: str | None
+    weeks: list[dict[str, Any]]
+
+
+class _Warning(msgspec.Struct):
+    words: str
+
+
 class QualityOverview(msgspec.Struct):
     """`/hearth/quality`. next_night: unix seconds."""
 
@@ -38,6 +51,8 @@ class QualityOverview(msgspec.Struct):
     next_night: float
     spent_usd: float
     daily_usd: float
+    judge: _JudgeState
+    warnings: list[_Warning]
 
 
 def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) -> None:
@@ -65,6 +80,13 @@ def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) 
         f"{datetime.fromtimestamp(each.at, UTC):%Y-%m-%d %H:%M}  {each.kind}  {each.target} {each.set}  {each.words}"
         for each in found.events[:_MOST_EVENTS]
     ]
+    lines += [paint(f"everyday traffic: {each.words}", "yellow") for each in found.warnings[:_MOST_EVENTS]]
+    if found.judge.judge:
+        believed = (
+            "agrees with its anchors" if found.judge.trusted else "is not known to agree with its anchors: advice alone"
+        )
+        lines.append(f"judge: {found.judge.judge} {believed}; {len(found.judge.weeks)} weeks judged")
+    lines += [paint(found.judge.trouble, "yellow")] if found.judge.trouble else []
     night = datetime.fromtimestamp(found.next_night, UTC)
     when = (
         "nothing runs by itself: quality.mode is off"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -28,6 +29,7 @@ FILE = "judged.json"
 _LOOK_S = 600.0
 _WEEK_S = 7 * 86_400.0
 _MOST_WEEKS = 60
+_MOST_SHOWN = 12
 _ANCHOR_RUNS = 20
 
 
@@ -75,6 +77,24 @@ class JudgeWatch:
         labels = {each.label for each in clouds if self.settings.judge in (each.name, each.label)}
         latest = self.kept.weeks[0] if self.kept.weeks else None
         return latest is not None and latest.judge in labels and latest.believed and not self.kept.state.drifted
+
+    def overview(self) -> dict[str, Any]:
+        """Its part of `/hearth/quality`: the judge, and its latest weeks without the verdicts on single pairs."""
+        return {
+            "judge": self.kept.judge or self.settings.judge,
+            "trusted": self.trusted,
+            "trouble": self.trouble,
+            "drifted": self.kept.state.drifted,
+            "evidence": round(self.kept.state.evidence, 3),
+            "weeks": [
+                {
+                    **msgspec.to_builtins(msgspec.structs.replace(each, pairs=(), labels=())),
+                    "pairs": len(each.pairs),
+                    "labels": len(each.labels),
+                }
+                for each in self.kept.weeks[:_MOST_SHOWN]
+            ],
+        }
 
     async def look(self) -> WeekReport | None:
         """Compares the week before this one, if it was not yet. Without kept answers, the anchors alone, for a judge of golden

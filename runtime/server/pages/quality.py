@@ -10,12 +10,14 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from runtime.quality.judge.watch import JudgeWatch
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.estimate import TargetEstimate, estimated
 from runtime.quality.runs.loop import QualityLoop, briefs, latest_before, shown
 from runtime.quality.runs.report import EvalReport, compared, report
 from runtime.quality.runs.runner import planned
 from runtime.quality.runs.wallet import Wallet
+from runtime.quality.signal_watch import SignalWatch
 from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct, QualityEvent
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.wire.api_error import ApiError
@@ -49,8 +51,11 @@ class WantedAct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class QualityPages:
-    def __init__(self, loop: QualityLoop, wallet: Wallet, most_bytes: int = 64_000_000) -> None:
-        self._loop, self._wallet, self._most_bytes = loop, wallet, most_bytes
+    def __init__(
+        self, loop: QualityLoop, wallet: Wallet, judge: JudgeWatch, signals: SignalWatch, most_bytes: int = 64_000_000
+    ) -> None:
+        self._loop, self._wallet, self._judge, self._signals = loop, wallet, judge, signals
+        self._most_bytes = most_bytes
 
     def table(self) -> dict[tuple[str, str], Page]:
         return {
@@ -65,7 +70,9 @@ class QualityPages:
         }
 
     async def overview(self, request: ClientRequest, extra: Pairs) -> None:
-        """The sets, the runs under way, the latest events, the next night, the money of today."""
+        """The sets, the runs under way, the latest events, the next night, the money of today, the judge's weeks, and
+        warnings from everyday traffic.
+        """
         loop = self._loop
         goldens = await loop.read()
         events, runs = [], []
@@ -91,6 +98,8 @@ class QualityPages:
             "next_night": loop.night(loop.desk.wall())[1],
             "spent_usd": self._wallet.spent_usd,
             "daily_usd": loop.settings.daily_usd,
+            "judge": self._judge.overview(),
+            "warnings": self._signals.warnings,
             **loop.watch.overview(),
         }
         await request.answer_json(200, told, extra)

@@ -236,6 +236,9 @@ async def test_the_week_before_is_judged_once_and_kept(tmp_path: Path) -> None:
     assert await watch.look() is None
     assert [each.week for each in KeptFile(tmp_path / FILE, JudgedWeeks, "").read().weeks] == [found.week]
     assert b"local answer" not in (tmp_path / FILE).read_bytes()
+    shown = watch.overview()
+    assert (shown["judge"], shown["trusted"], shown["weeks"][0]["pairs"]) == ("other/judge-model", False, 20)
+    assert "forward" not in json.dumps(shown)
     watch.settings = Quality.model_validate({"judge": "arm", "sample": {"keep": True}})
     watch.kept.weeks.clear()
     judge.target = replace(judge.target, provider="vendor")
