@@ -285,5 +285,7 @@ def baseline_cost(found: HourSum, tally: Tally, every: HourSum) -> BaselineCost 
 
 
 def usd(amount: float) -> str:
-    """Dollars for a person: cents, and small amounts to four digits."""
-    return f"${amount:.2f}" if abs(amount) >= 1 or amount == 0 else f"${amount:.4f}"
+    """Dollars for a person: cents, and small amounts to four digits, or to six where these would show nothing."""
+    size = abs(amount)
+    digits = 2 if size >= 1 or amount == 0 else 4 if size >= 0.0005 else 6
+    return f"{'-' if amount < 0 else ''}${size:.{digits}f}"

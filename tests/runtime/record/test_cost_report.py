@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from runtime.contract.prices import Price
-from runtime.record.cost_report import CostReport, Days, cost_report, days_of
+from runtime.record.cost_report import CostReport, Days, cost_report, days_of, usd
 from runtime.record.database import Database
 from runtime.record.decisions import Decision, Exchange, floor_of
 from runtime.record.store import Store
@@ -230,3 +230,19 @@ async def test_breaker_seconds_reach_the_file_without_a_record(tmp_path: Path) -
     assert (row.name, row.days[0].breaker_open_s) == ("openai/x", 3.5)
     (target,) = summary(store.path, 3600, NOON, Tally()).targets
     assert target.reliability.breaker_open_s == 3.5
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (0.0, "$0.00"),
+        (12.345, "$12.35"),
+        (0.0216, "$0.0216"),
+        (0.000042, "$0.000042"),
+        (-0.000042, "-$0.000042"),
+        (-3.0, "-$3.00"),
+    ],
+)
+def test_dollars_for_a_person(amount: float, shown: str) -> None:
+    """The sign stands before the dollar, and a small amount is not shown as nothing."""
+    assert usd(amount) == shown
