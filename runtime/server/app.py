@@ -37,6 +37,9 @@ _log = logging.getLogger("hearth.server")
 _Headers = list[tuple[bytes, bytes]]
 
 
+_PRIVATE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))  # of what Hearth says of itself
+
+
 class App:
     """dialects: the generating routes, by path. pages: all others. `tasks`: those of the requests under way.
 
@@ -103,6 +106,8 @@ class App:
 
     async def _route(self, policy: AccessPolicy, request: ClientRequest, extra: _Headers) -> None:
         path, method = request.path, request.method
+        if path.startswith("/hearth/"):
+            extra += _PRIVATE
         if method == "OPTIONS":
             headers = policy.origins.preflight(request.headers, ", ".join(self._methods(path)))
             await request.answer(204, b"", (*extra, *headers))

@@ -15,7 +15,7 @@ from runtime.wire import sse
 from runtime.wire.api_error import ApiError
 
 PATH = "/hearth/events"
-_HEAD = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+_HEAD = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"x-accel-buffering", b"no"))
 _AWAKE = b": still here\n\n"
 
 

@@ -74,7 +74,7 @@ class KeyPages:
     async def _new(self, request: ClientRequest, extra: Pairs, record: KeyRecord, secret: str, verb: str) -> None:
         self._in_force(request, record, verb)
         shown: dict[str, Any] = {"key": record, "secret": secret}
-        await request.answer_json(200, shown, (*extra, (b"cache-control", b"no-store")))
+        await request.answer_json(200, shown, extra)
 
     def _in_force(self, request: ClientRequest, record: KeyRecord, verb: str) -> None:
         self._changed()

@@ -37,7 +37,6 @@ _MOST_BYTES = 1_000_000
 _REMEMBERED = 8  # texts of the file, for the difference after a race
 _MOST_DECISIONS = 10_000
 _MOST_MOVED = 500  # in an answer
-_NO_STORE = (b"cache-control", b"no-store")
 
 
 class SettingsHouse(Protocol):
@@ -120,7 +119,7 @@ class SettingsPages:
             "values": rows(loaded),
         }
         tag = (b"etag", f'"{shown["etag"]}"'.encode())
-        await request.answer_json(200, shown, (*extra, tag, _NO_STORE))
+        await request.answer_json(200, shown, (*extra, tag))
 
     async def change(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError and Conflict; in either case the file is as it was."""
@@ -139,7 +138,7 @@ class SettingsPages:
                     yours=draft.diff,
                 )
             if wanted.dry:
-                await request.answer_json(200, {"diff": draft.diff, "etag": tag_of(draft.old)}, (*extra, _NO_STORE))
+                await request.answer_json(200, {"diff": draft.diff, "etag": tag_of(draft.old)}, extra)
                 return
             if not asked_for:
                 raise ApiError(
@@ -147,7 +146,7 @@ class SettingsPages:
                 )
             await self._save(request, draft)
         shown = {"diff": draft.diff, "etag": self._remembered(draft.new), "in_force_since": self._desk.wall()}
-        await request.answer_json(200, shown, (*extra, _NO_STORE))
+        await request.answer_json(200, shown, extra)
 
     async def what_if(self, request: ClientRequest, extra: Pairs) -> None:
         """The latest decisions made again under the change. Raises ApiError and Conflict."""
@@ -166,7 +165,7 @@ class SettingsPages:
             "ways": [{"before": a, "after": b, "count": n} for (a, b), n in ways.most_common()],
             "diff": draft.diff,
         }
-        await request.answer_json(200, shown, (*extra, _NO_STORE))
+        await request.answer_json(200, shown, extra)
 
     async def _draft(self, wanted: SettingsChange) -> _Draft:
         """The file with the change in it, checked. Raises ApiError and Conflict."""
@@ -295,6 +294,6 @@ def _with_conflicts(page: Page) -> Page:
         try:
             await page(request, extra)
         except Conflict as conflict:
-            await request.answer_json(conflict.status, conflict.body, (*extra, _NO_STORE))
+            await request.answer_json(conflict.status, conflict.body, extra)
 
     return answered

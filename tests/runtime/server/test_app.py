@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from runtime.server import access_log
 from runtime.server.access_policy import AccessPolicy
 from runtime.server.asgi import JSON, ClientGone, ClientRequest, Pairs
 from runtime.server.routes import SCOPES
+from runtime.server.wrong_keys import WrongKeys
 from runtime.trust.caller import Caller, Scope
+from runtime.trust.key_store import Admission, CreatedKeys, digest_of
 from runtime.trust.keys import Keys
 from tests.fakes.bare_app import asked, bare_app
 
@@ -39,6 +42,26 @@ async def test_every_route_asks_for_its_scope(held: Scope) -> None:
         assert answer.status == (200 if allowed else 403), (method, path, held)
         if not allowed and not path.startswith("/v1/messages"):
             assert answer.error["code"] == "missing_scope"
+
+
+async def test_without_a_good_key_no_route_but_the_open_ones_answers() -> None:
+    """No key, a wrong one, one that was revoked and one that has ended: 401, and nothing of Hearth's own state is cached."""
+    ended = Admission(Caller("key_ended", ALL), 1.0)
+    created = CreatedKeys(
+        b"pepper", {digest_of(b"ended", b"pepper"): ended}, {"key_revoked": Caller("key_revoked", ALL)}, True
+    )
+    app = bare_app(AccessPolicy(Keys((), created=created)))
+    for (method, path), scopes in SCOPES.items():
+        for key in (None, "wrong", "revoked", "ended"):
+            app.wrong_keys = WrongKeys(time.monotonic)
+            sent = [("content-type", "application/json"), *([("x-api-key", key)] if key else [])]
+            answer = await asked(app, method, path, sent)
+            assert answer.status == (401 if scopes else 200), (method, path, key)
+            if path.startswith("/hearth/"):
+                assert (
+                    answer.header("cache-control") == "no-store"
+                    and answer.header("x-content-type-options") == "nosniff"
+                )
 
 
 async def test_a_generating_route_asks_for_its_scope_in_its_own_dialect() -> None:
