@@ -112,6 +112,8 @@ def _line(row: AuditEntry) -> str:
             box = " on this machine" if body["on_box"] else ""
             where = f"answered by {body['target']}{box}" if body["target"] else "not answered"
             words = f"{body['decision']} {where} ({body['status']}){demands}"
+        case "delivery":
+            words = f"{body['decision']} answered by {body['target']} on this machine: about to leave"
         case "departure":
             went = f"refused: {body['refused']}" if body["refused"] else "left"
             words = (

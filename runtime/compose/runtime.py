@@ -173,6 +173,7 @@ class Runtime:
         self.sample = Sample(self._folder, settings.quality.sample, time.time)
         desk.sample = self.sample if settings.quality.sample.keep else None
         desk.evaluated = (*desk.evaluated, answered)
+        desk.delivers = partial(self.audit.note, "delivery")
         return desk
 
     def _door(self, quality: QualityRoom) -> None:

@@ -31,6 +31,7 @@ class Desk:
     """`planner`, `total_s`, `max_body` and `sample` change with the settings, between two requests.
 
     limiter: the limits of keys. lengths: of the answers of keys with a limit on their tokens, by id.
+    delivers: takes every whole answer of the box before it leaves: a kill between the answer and its record loses no trace.
     running: the requests that were planned and not settled, by id, with the task of each.
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
     evaluated: called instead with those of an evaluation (`Ask.origin`), which are in no metric and in no one's view.
@@ -50,6 +51,7 @@ class Desk:
     privacy: Privacy = field(default_factory=Privacy)
     presidio: Presidio = field(default_factory=Presidio)
     sample: Sampling | None = None
+    delivers: Callable[[dict[str, str]], None] | None = None
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
     limiter: RateLimiter = field(init=False)
     lengths: Answers = field(default_factory=Answers)

@@ -48,7 +48,7 @@ async def answer_body(
     ask = Ask(request.id, dialect, body, request.headers, request.arrived, request.caller, requires, chain)
     if request.caller.limits is not None and limited_tokens(ask) and isinstance(extra, list):
         reserve_tokens(desk.limiter, request, extra, desk.wall(), expected_tokens(desk, ask))
-    sink = ClientSink(request, extra)
+    sink = ClientSink(request, extra, desk.delivers)
     tap = desk.sample.tap(ask, sink) if desk.sample is not None else None
     try:
         with Presence(request.receive, sink):

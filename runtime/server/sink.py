@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from runtime.dispatch.job import Head
@@ -12,20 +14,23 @@ _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-c
 
 
 class ClientSink(msgspec.Struct, eq=False):
-    """A `runtime.dispatch.job.Sink`. An answer's last byte leaves with `close`, when the answer's record is in the audit log.
+    """A `runtime.dispatch.job.Sink`.
 
-    complete: the last byte was handed over: a client that closes now has its answer.
+    delivers: takes a whole answer of the box itself, before its body leaves. complete: the last byte was handed over: a
+    client that closes now has its answer.
     """
 
     _request: ClientRequest
     _extra: Pairs
+    _delivers: Callable[[dict[str, str]], None] | None = None
+    _here: str = ""  # the target, if it is on the box
     _streaming: bool = False
     complete: bool = False
     gone: bool = False
-    _whole: bytes = b""
 
     async def start(self, head: Head) -> None:
         self._streaming = head.length is None
+        self._here = head.target.label if head.target.on_box else ""
         headers = [
             *(_STREAM if self._streaming else (JSON, (b"content-length", str(head.length).encode()))),
             *self._extra,
@@ -39,17 +44,19 @@ class ClientSink(msgspec.Struct, eq=False):
         await self._request.start(200, headers)
 
     async def write(self, data: bytes) -> None:
-        if not self._streaming:
-            self._whole += data
-        elif data:
-            await self._request.send({"type": "http.response.body", "body": data, "more_body": True})
+        if data:
+            if not self._streaming:
+                self.complete = True
+                if self._here and self._delivers is not None:
+                    self._delivers({"decision": self._request.id, "target": self._here})
+            await self._request.send({"type": "http.response.body", "body": data, "more_body": self._streaming})
 
     def write_now(self, data: bytes) -> bool:
         """False where the client does not keep up, or where the server cannot write without waiting."""
         return self._streaming and self._request.write_now is not None and self._request.write_now(data)
 
     async def close(self, last: bytes = b"") -> None:
-        """Ends the answer: a stream after its last event where one is pending, a whole one with its body."""
-        if self._streaming or self._whole:
+        """Ends a stream, after its last event where one is pending. A whole answer ended with its only write."""
+        if self._streaming:
             self.complete = True
-            await self._request.send({"type": "http.response.body", "body": last if self._streaming else self._whole})
+            await self._request.send({"type": "http.response.body", "body": last})

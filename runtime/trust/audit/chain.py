@@ -30,7 +30,8 @@ _TAIL = len(b',"hash":"') + 64 + len(b'","mac":"') + _MAC + len(b'"}')
 class AuditEntry(msgspec.Struct, frozen=True):
     """n: counts from 1 without a gap. at: unix seconds. up: seconds since the machine started. boot: of that start.
 
-    kind: answer | departure | change | start | gap | restored | cut_off | retired. prev: hash of the entry before it.
+    kind: answer | delivery | departure | change | start | gap | restored | cut_off | retired. prev: hash of the entry
+    before it.
     """
 
     n: int

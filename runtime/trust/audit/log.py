@@ -1,10 +1,10 @@
 """The writer of the audit log: each record is sealed and handed to the system before what it states goes on.
 
 `note` appends one line to the newest segment with one write. When it returns, no kill of this process can lose the record:
-a departure is noted before its first byte leaves, an answer before its last byte does. A thread brings the segment to the
-disk (fsync) and signs the head behind it, four times a second, so that a power cut costs at most the last quarter of a
-second, and leaves records after the head and never a head after the records. What cannot be written waits in memory, is
-said in `trouble`, and what was dropped is named by the next record that can be written.
+a departure is noted before its first byte leaves, a whole answer of the box before its body does. A thread brings the
+segment to the disk (fsync) and signs the head behind it, four times a second, so that a power cut costs at most the last
+quarter of a second, and leaves records after the head and never a head after the records. What cannot be written waits in
+memory, is said in `trouble`, and what was dropped is named by the next record that can be written.
 """
 
 from __future__ import annotations

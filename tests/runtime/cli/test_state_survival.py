@@ -151,7 +151,9 @@ def vendor() -> Iterator[str]:
 def recorded(client: Client, folder: Path) -> None:
     """Each answer that a client has whole is in the audit log, and each exchange that the cloud saw."""
     rows = latest(folder, 1 << 30)
-    lost = set(client.answered) - {row.body["decision"] for row in rows if row.kind == "answer"}
+    lost = set(client.answered) - {
+        row.body["decision"] for row in rows if row.kind in ("answer", "delivery", "departure")
+    }
     assert not lost, f"{len(lost)} of {len(client.answered)} answers are not in the log: {lost}"
     left = sum(row.kind == "departure" and row.body["to"] == "cloud" and not row.body["refused"] for row in rows)
     assert left >= Cloud.seen, f"the cloud saw {Cloud.seen} exchanges, the log has {left}"

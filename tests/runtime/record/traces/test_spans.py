@@ -144,4 +144,8 @@ def test_metrics_are_those_of_the_scrape() -> None:
     assert len(mine.bucket_counts) == len(mine.explicit_bounds) + 1 and sum(mine.bucket_counts) == 1
     requests = by_name["hearth.requests"].sum
     assert requests.is_monotonic and [point.as_double for point in requests.data_points] == [1.0]
-    assert [point.as_double for point in by_name["hearth.in_flight"].gauge.data_points] == [2.0]
+    inside = {
+        point.attributes[0].value.string_value: point.as_double
+        for point in by_name["hearth.in_flight"].gauge.data_points
+    }
+    assert inside == {"local/small": 2.0, "far/large/one": 0.0}
