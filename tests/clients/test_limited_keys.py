@@ -36,7 +36,7 @@ def test_limits_and_budgets_are_what_the_sdk_takes_them_for(tmp_path: Path, wire
         limited = created(name="limited", scopes=["generate"], requests_per_minute=1)
         spent = created(name="spent", scopes=["generate"], daily_usd=1e-6)
         program = (clients.python_client(wire), PROGRAMS / "limits.py")
-        told = run((*program, wire, served.url, limited, spent), tmp_path, {})  # type: ignore[arg-type]
+        told = run((*program, wire, served.url, limited, spent), tmp_path, {})
     found = json.loads(told.splitlines()[-1])
     name = PREFIX[wire]
     assert (found["good"][name.format("limit")], found["good"][name.format("remaining")]) == ("1", "0")
