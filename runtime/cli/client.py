@@ -167,7 +167,7 @@ def refusal(status: int, body: bytes) -> CommandError:
         message, code = "", ""
     said = f": {message}" if message else ""
     name = f"{status} {code}" if code else str(status)
-    advice = _ADVICE.get(status, "")
+    advice = f"; put an admin key into {API_KEY}" if code == "missing_scope" else _ADVICE.get(status, "")
     return CommandError(f"the runtime refused ({name}){said}{advice}", Exit.REFUSED)
 
 

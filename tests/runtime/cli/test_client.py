@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.cli import box
-from runtime.cli.client import Address, client, faults_in_words, proxy_variable
+from runtime.cli.client import Address, client, faults_in_words, proxy_variable, refusal
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.group import run
 from tests.runtime.cli.fake_runtime import Reply, fake_runtime
@@ -95,3 +95,9 @@ def test_a_socks_proxy_ends_no_command_in_a_traceback() -> None:
         assert ended.returncode in (Exit.USAGE, Exit.NO_RUNTIME)
         assert ended.stderr.count(b"\n") == 1
         assert b"Traceback" not in ended.stderr
+
+
+def test_a_key_without_the_scope_is_advised() -> None:
+    """The sentence says where an admin's key goes."""
+    body = b'{"error": {"message": "this key lacks the scope admin", "code": "missing_scope"}}'
+    assert str(refusal(403, body)).endswith("; put an admin key into HEARTH_API_KEY")
