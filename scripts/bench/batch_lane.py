@@ -14,7 +14,6 @@ A step is the median time between two tokens of the interactive answers beside t
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import itertools
@@ -23,10 +22,9 @@ import os
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ import httpx
 from local_models.host.sockets import socket_folder
 from local_models.installer import progress
 from scripts.bench.processes import Running, free_port
+from scripts.bench.rounds import JudgedRound, rounds_main
 
 MOST_GROWN = 1.1  # of the p95 alone, besides one step
 LEAST_TOKENS = 0.85  # of the batch alone
@@ -60,7 +59,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Round(JudgedRound):
     """Milliseconds and tokens per second. load: of the machine before the round, over one minute."""
 
     alone_p50: float
@@ -84,6 +83,15 @@ class Round:
     @property
     def kept(self) -> bool:
         return self.beside_p95 <= self.bound and self.share >= LEAST_TOKENS and not self.failed
+
+    @property
+    def words(self) -> str:
+        return (
+            f"first token p50 {self.alone_p50:.0f} -> {self.beside_p50:.0f} ms, "
+            f"p95 {self.alone_p95:.0f} -> {self.beside_p95:.0f} (at most {self.bound:.0f}, a step {self.step:.0f}); "
+            f"tokens/s {self.batch_tokens_per_s:.0f} -> {self.both_tokens_per_s:.0f} ({self.share:.0%}); "
+            f"{self.failed} failed; load {self.load:.1f}"
+        )
 
 
 def round_of(alone: Part, batch: Part, both: Part, load: float) -> Round:
@@ -216,34 +224,7 @@ async def measured(folder: Path, rounds: int, seconds: float, slots: int, line: 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when every round kept both bounds."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.bench batch_lane",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each of the three parts of a round")
-    parser.add_argument("--slots", type=int, default=16, help="sequences that the engine runs at a time")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    options = parser.parse_args(arguments)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        shown = stack.enter_context(Path("/dev/null").open("w")) if options.quiet else sys.stderr
-        line = progress.StepLine("Batch lane", shown)
-        found = asyncio.run(measured(folder, options.rounds, options.seconds, options.slots, line))
-        line.end("done")
-    if options.json:
-        print(json.dumps([{**asdict(each), "bound": each.bound, "kept": each.kept} for each in found]))
-    else:
-        for each in found:
-            print(
-                f"{'kept  ' if each.kept else 'MISSED'}  first token p50 {each.alone_p50:.0f} -> {each.beside_p50:.0f} ms, "
-                f"p95 {each.alone_p95:.0f} -> {each.beside_p95:.0f} (at most {each.bound:.0f}, a step {each.step:.0f}); "
-                f"tokens/s {each.batch_tokens_per_s:.0f} -> {each.both_tokens_per_s:.0f} ({each.share:.0%}); "
-                f"{each.failed} failed; load {each.load:.1f}"
-            )
-    return 0 if all(each.kept for each in found) else 1
+    return rounds_main("batch_lane", "Batch lane", __doc__, measured, arguments)
 
 
 if __name__ == "__main__":

@@ -15,21 +15,18 @@ beside the run.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import contextlib
-import json
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_models.installer import progress
 from runtime.trust.admin_key import local_admin_key
 from scripts.bench.batch_lane import MOST_GROWN, Bench, p95, serving
+from scripts.bench.rounds import JudgedRound, rounds_main
 
 _CASES = 80
 _ANSWER = 48  # tokens of a golden answer, at most
@@ -38,7 +35,7 @@ _PATIENCE_S = 120.0  # for the answers under way when a run is ended
 
 
 @dataclass(frozen=True, slots=True)
-class EvalRound:
+class EvalRound(JudgedRound):
     """Milliseconds. before, after: p95 with nothing else. answers: golden ones, during the part. load: over one minute."""
 
     before: float
@@ -56,6 +53,14 @@ class EvalRound:
     @property
     def kept(self) -> bool:
         return self.beside <= self.bound and self.answers > 0 and not self.failed
+
+    @property
+    def words(self) -> str:
+        return (
+            f"first token p95 {self.before:.0f} alone, {self.beside:.0f} beside the "
+            f"run, {self.after:.0f} alone again (at most {self.bound:.0f}, a step {self.step:.0f} ms); "
+            f"{self.answers} golden answers, {self.failed} failed; load {self.load:.1f}"
+        )
 
 
 def golden_set() -> dict[str, object]:
@@ -114,33 +119,7 @@ async def measured(folder: Path, rounds: int, seconds: float, slots: int, line: 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when every round kept the bound."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.bench eval_lane",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each of the three parts of a round")
-    parser.add_argument("--slots", type=int, default=16, help="sequences that the engine runs at a time")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    options = parser.parse_args(arguments)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        shown = stack.enter_context(Path("/dev/null").open("w")) if options.quiet else sys.stderr
-        line = progress.StepLine("Golden sets", shown)
-        found = asyncio.run(measured(folder, options.rounds, options.seconds, options.slots, line))
-        line.end("done")
-    if options.json:
-        print(json.dumps([{**asdict(each), "bound": each.bound, "kept": each.kept} for each in found]))
-    else:
-        for each in found:
-            print(
-                f"{'kept  ' if each.kept else 'MISSED'}  first token p95 {each.before:.0f} alone, {each.beside:.0f} beside the "
-                f"run, {each.after:.0f} alone again (at most {each.bound:.0f}, a step {each.step:.0f} ms); "
-                f"{each.answers} golden answers, {each.failed} failed; load {each.load:.1f}"
-            )
-    return 0 if all(each.kept for each in found) else 1
+    return rounds_main("eval_lane", "Golden sets", __doc__, measured, arguments)
 
 
 if __name__ == "__main__":

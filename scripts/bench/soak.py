@@ -9,18 +9,16 @@ samples, and its rise is what is judged.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from local_models.installer import progress
 from scripts.bench.load import Result
 from scripts.bench.processes import ROOT, Running
+from scripts.bench.rounds import bench_progress
 from scripts.bench.upstream import stubbed_hearth
 
 MOST_RISE_MIB = 8.0  # per 100,000 requests: below what one connection more or less moves
@@ -64,13 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args(arguments)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        shown = stack.enter_context(Path("/dev/null").open("w")) if options.quiet else sys.stderr
-        running, url = stack.enter_context(stubbed_hearth(folder))
-        line = progress.StepLine("Soak", shown)
+    with bench_progress("Soak", quiet=options.quiet) as (folder, line), stubbed_hearth(folder) as (running, url):
         done, memory, failed = soak(running, url, options.requests, line)
-        line.end("done")
     slope = rise(done, memory)
     kept = slope <= MOST_RISE_MIB and not failed
     if options.json:

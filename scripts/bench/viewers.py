@@ -16,18 +16,17 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from local_models.installer import progress
 from scripts.bench.load import Result
 from scripts.bench.processes import ROOT, Running
+from scripts.bench.rounds import bench_progress
 from scripts.bench.upstream import stubbed_hearth
 
 VIEWERS = 10
@@ -155,16 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args(arguments)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        shown = stack.enter_context(Path("/dev/null").open("w")) if options.quiet else sys.stderr
-        running, url = stack.enter_context(stubbed_hearth(folder))
-        line = progress.StepLine("Viewers", shown)
+    with bench_progress("Viewers", quiet=options.quiet) as (folder, line), stubbed_hearth(folder) as (running, url):
         without, beside, failed = compared(running, url, options.rounds, options.seconds, line)
         line.update("a viewer that reads nothing")
         closed = unread(url)
         memory, slope = rise(running, url, options.minutes, line) if options.minutes else ([], 0.0)
-        line.end("done")
     cpu, cpu_beside = statistics.median(without.cpu), statistics.median(beside.cpu)
     p99, p99_beside = statistics.median(without.p99), statistics.median(beside.p99)
     bars = [
