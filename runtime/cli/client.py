@@ -152,11 +152,15 @@ def answer_of(reply: httpx.Response, kind: type[_T]) -> _T:
     """Raises CommandError for a refusal, and for an answer that this version does not know."""
     if reply.status_code != HTTPStatus.OK:
         raise refusal(reply.status_code, reply.content)
+    return decoded(reply.content, kind, reply.url)
+
+
+def decoded(data: bytes, kind: type[_T], url: httpx.URL) -> _T:
+    """JSON that the runtime sent. Raises CommandError for what this version does not know. url: of the page that it is from."""
     try:
-        return msgspec.json.decode(reply.content, type=kind)
+        return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as fault:
-        words = f"{reply.url} does not answer like a Hearth of this version: {fault}"
-        raise CommandError(words, Exit.REFUSED) from fault
+        raise CommandError(f"{url} does not answer like a Hearth of this version: {fault}", Exit.REFUSED) from fault
 
 
 def refusal(status: int, body: bytes) -> CommandError:

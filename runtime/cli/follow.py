@@ -9,12 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from http import HTTPStatus
-from typing import TypeVar
 
 import httpx
 import msgspec
 
-from runtime.cli.client import Address, answer_of, client, faults_in_words, refusal
+from runtime.cli.client import Address, answer_of, client, decoded, faults_in_words, refusal
 from runtime.cli.exits import CommandError, Exit
 from runtime.server.status import StatusReport
 from runtime.settings.environment import API_KEY
@@ -26,9 +25,6 @@ _MOST_LINES = 200
 _READ_S = 20.0  # a quiet stream has a comment every 15 s
 _AWAY = (Exit.NO_RUNTIME, Exit.CUT)
 _NO_STREAM = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # neither will a report be given
-
-
-_T = TypeVar("_T")
 
 
 class _Columns(msgspec.Struct):
@@ -100,9 +96,9 @@ class FollowedRuntime:
             for piece in reply.iter_raw():
                 for event in events.feed(piece):
                     if event.name == b"status" and event.data:
-                        self._heard(_decoded(event.data, StatusReport))
+                        self._heard(decoded(event.data, StatusReport, reply.url))
                     elif event.name == b"log" and event.data:
-                        self.log = (*self.log, *_decoded(event.data, _LogFrame).lines)[-_MOST_LINES:]
+                        self.log = (*self.log, *decoded(event.data, _LogFrame, reply.url).lines)[-_MOST_LINES:]
                         self.changed.set()
                 if self.with_log is not self._reading_log:
                     return
@@ -119,7 +115,7 @@ class FollowedRuntime:
         """The line so far. The reports that follow carry it on, and a runtime without the page begins it."""
         reply = http.get("/hearth/series")
         if reply.status_code == HTTPStatus.OK:
-            found = _decoded(reply.content, _Columns)
+            found = decoded(reply.content, _Columns, reply.url)
             self.predicted = found.series.get("predicted_ttft_ms", ())[-_QUARTER:]
             self._step_s, self._stepped = found.step_s, time.monotonic()
 
@@ -128,15 +124,6 @@ class FollowedRuntime:
         reply = http.get(f"/hearth/log?limit={_MOST_LINES}")
         readable = reply.status_code == HTTPStatus.OK
         refused = (f"the log is shown to admins alone: put an admin key into {API_KEY}",)
-        self.log = _decoded(reply.content, _LogTail).data if readable else refused
+        self.log = decoded(reply.content, _LogTail, reply.url).data if readable else refused
         self.changed.set()
         return readable
-
-
-def _decoded(data: bytes, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as fault:
-        raise CommandError(
-            f"the runtime does not speak like a Hearth of this version: {fault}", Exit.REFUSED
-        ) from fault
