@@ -26,7 +26,7 @@ from runtime.server.rate_limits import limited
 from runtime.server.routes import ADMIN, SCOPES, Route
 from runtime.server.wrong_keys import WrongKeys
 from runtime.trust.stack import stack_of
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 
 _MESSAGES = "/v1/messages"
 _MODELS = "/v1/models"
@@ -131,7 +131,7 @@ class App:
         if page is None:
             methods = self._methods(path)
             if len(methods) == 1:
-                raise ApiError(404, f"nothing is served at {path[:200]}", "not_found")
+                raise nothing_at(path)
             extra.append((b"allow", ", ".join(methods).encode()))
             raise ApiError(405, f"{method} is not answered at {path[:200]}", "method_not_allowed")
         policy.admit(request, SCOPES[route])

@@ -33,3 +33,8 @@ class ApiError(Exception):
         if self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in _PASSING:
             return ((b"x-should-retry", b"false"),)
         return ()
+
+
+def nothing_at(path: str) -> ApiError:
+    """404 for a path that no route answers."""
+    return ApiError(404, f"nothing is served at {path[:200]}", "not_found")

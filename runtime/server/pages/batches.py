@@ -23,7 +23,7 @@ from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.server.pages.listed import listed
 from runtime.server.pages.requires import requires_of
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 from runtime.wire.window import limit_of
 
 PATH = "/v1/batches"
@@ -203,7 +203,7 @@ class BatchPages:
     async def _cancelled(self, request: ClientRequest, path: str, wire: Wire) -> Batch:
         name = request.path.removeprefix(f"{path}/")
         if not name.endswith(_CANCEL):
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+            raise nothing_at(request.path)
         batch = await self._batch(name.removesuffix(_CANCEL), request, wire)
         if batch.status == "cancelling" or (wire == "messages" and batch.ended):
             return batch

@@ -12,7 +12,7 @@ import msgspec
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.trust.changes import AdminChange
 from runtime.trust.key_store import KeyRecord, KeyStore, KeyTerms, UnknownKeyError
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 
 PATH = "/hearth/keys"
 _MOST_BYTES = 100_000
@@ -60,7 +60,7 @@ class KeyPages:
         """`POST /hearth/keys/ID/rotate`."""
         named, _, verb = request.path.removeprefix(f"{PATH}/").rpartition("/")
         if verb != "rotate":
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+            raise nothing_at(request.path)
         grace_s = (await _read(request, Rotation)).grace_s
         record, secret = await self._stored(lambda: self._store.rotate(named, grace_s))
         await self._new(request, extra, record, secret, "rotated")

@@ -20,7 +20,7 @@ from runtime.quality.runs.wallet import Wallet
 from runtime.quality.signal_watch import SignalWatch
 from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct, QualityEvent
 from runtime.server.asgi import ClientRequest, Page, Pairs
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 
 PATH = "/hearth/quality"
 RUNS = f"{PATH}/runs"
@@ -130,7 +130,7 @@ class QualityPages:
             results = await self._loop.store.call(lambda database: database.results(run.id))
             answer = compared(results, *run.targets[:2])
         else:
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+            raise nothing_at(request.path)
         await request.answer_json(200, answer, extra)
 
     async def begin(self, request: ClientRequest, extra: Pairs) -> None:
@@ -160,7 +160,7 @@ class QualityPages:
         """`POST …/runs/ID/cancel`. Raises ApiError 404."""
         id, _, verb = request.path.removeprefix(f"{RUNS}/").partition("/")
         if verb != "cancel":
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+            raise nothing_at(request.path)
         run = await self._found(id)
         if run.closed_at is None:
             self._loop.cancel(run.id)

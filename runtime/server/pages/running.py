@@ -7,7 +7,7 @@ from collections.abc import Callable
 from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.trust.changes import AdminChange
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 
 PATH = "/hearth/running/"
 
@@ -25,7 +25,7 @@ class RunningPages:
         """Ends it at its upstream too; its client gets 403 `cancelled_by_operator`. Raises ApiError 404 if it does not run."""
         named, _, verb = request.path.removeprefix(PATH).rpartition("/")
         if verb != "cancel":
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+            raise nothing_at(request.path)
         _, _, outcome, task = self._desk.running.get(named, (None, None, None, None))
         if outcome is None or task is None or outcome.answered:
             raise ApiError(404, f"no request that runs has the id {named[:100]!r}: it has ended", "not_running")

@@ -16,7 +16,7 @@ from runtime.life.desk import Desk
 from runtime.life.life import live
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.trust.changes import AdminChange
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 from runtime.wire.raw_body import RawBody
 
 PATH = "/hearth/targets/"
@@ -43,7 +43,7 @@ class TargetPages:
         """Raises ApiError 404 for a target that is not configured here, or an unknown verb; 400 for a bad body."""
         name, _, verb = request.path.removeprefix(PATH).rpartition("/")
         if verb not in ("probe", "hold", "close"):
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
+            raise nothing_at(request.path)
         try:
             breaker = self._desk.fleet.breaker(name)
         except KeyError:
