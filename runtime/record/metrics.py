@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from runtime import __version__
@@ -18,6 +18,7 @@ from runtime.chores import CHORE_STATES, ChoreView
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView
 from runtime.record.counters import OTHER, RequestCounters, Timing
 
+OPENMETRICS = "application/openmetrics-text"
 _BREAKER_STATES = ("closed", "half_open", "open")
 
 
@@ -65,9 +66,11 @@ class Metrics:
         """The counters and gauges at this moment."""
         return self._registry.collect()
 
-    def render(self) -> tuple[str, bytes]:
-        """Content type and body of `/metrics`."""
-        return CONTENT_TYPE_LATEST, generate_latest(self._registry)
+    def render(self, accept: str = "") -> tuple[str, bytes]:
+        """Content type and body of `/metrics`. accept: the scraper's header; without OpenMetrics in it, Prometheus's text."""
+        # Only these two: the library believes a version that a header makes up.
+        encode, kind = choose_encoder(OPENMETRICS if OPENMETRICS in accept else "")
+        return kind, encode(self._registry)
 
 
 class _Collector(Collector):

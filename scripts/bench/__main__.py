@@ -4,6 +4,7 @@
     idle      memory of thousands of idle streams
     soak      memory over a hundred thousand requests
     viewers   what ten open dashboards cost the requests beside them
+    telemetry what traces cost a request, and that an ill collector makes none slower
     translated  CPU time of streams that are translated, beside streams that pass through
     decision  CPU time of facts, task, score and plan
     instructions  instructions of a request, counted (needs valgrind)
@@ -29,6 +30,7 @@ from scripts.bench import (
     idle,
     instructions,
     soak,
+    telemetry,
     translated,
     viewers,
 )
@@ -38,6 +40,7 @@ BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "idle": idle.main,
     "soak": soak.main,
     "viewers": viewers.main,
+    "telemetry": telemetry.main,
     "translated": translated.main,
     "engine": engine.main,
     "batch_lane": batch_lane.main,

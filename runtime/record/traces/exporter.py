@@ -49,7 +49,7 @@ class Exporter:
         most: int = 8192,
     ) -> None:
         self._to, self._ids, self._guard, self._families = to, ids, guard, families
-        self._encoder = Encoder(to.resource, version)
+        self._encoder = Encoder(to.resource, version, to.providers)
         self._every_s, self._metrics_s = every_s, metrics_s
         self._waiting: deque[Decision] = deque()
         self._most = most

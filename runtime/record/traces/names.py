@@ -6,6 +6,10 @@ this module and its schema's address, and nothing else. https://opentelemetry.io
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from runtime.contract.targets import LOCAL
+
 SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai/0.1.0"
 SCOPE = "hearth"
 
@@ -20,6 +24,8 @@ ROUTES = {
 
 HTTP_METHOD = "http.request.method"
 HTTP_ROUTE = "http.route"
+URL_PATH = "url.path"
+URL_SCHEME = "url.scheme"
 HTTP_STATUS = "http.response.status_code"
 ERROR = "error.type"
 
@@ -47,8 +53,26 @@ SAMPLED_BY = "hearth.sampled_by"
 LANE = "hearth.lane"
 ENGINE = "vllm"  # the provider of local answers, a value of our own
 
-# Instruments of `/metrics` that the conventions have a name for; the others keep theirs.
+# Families of `/metrics` that the conventions have a name for; the others keep theirs.
 INSTRUMENTS = {
     "hearth_request_seconds": "gen_ai.server.request.duration",
     "hearth_ttft_seconds": "gen_ai.server.time_to_first_token",
 }
+# The family of tokens is a counter for each of its kinds. Cached and reasoning tokens are parts of the other two.
+TOKENS_FAMILY, TOKENS_KIND = "hearth_tokens", "kind"
+TOKENS = {
+    "prompt": "gen_ai.client.inference.usage.input_tokens",
+    "completion": "gen_ai.client.inference.usage.output_tokens",
+    "cached": "gen_ai.client.inference.usage.cache_read.input_tokens",
+    "reasoning": "gen_ai.client.inference.usage.reasoning.output_tokens",
+}
+TOKEN_UNIT = "{token}"
+MODALITY = "gen_ai.token.modality"
+UNKNOWN = "unknown"  # vendors do not count tokens by modality alike
+UNITS = {"_seconds": "s", "_bytes": "By"}  # by the end of a family's name; "1" for any other
+
+
+def provider_and_model(target: str, providers: Mapping[str, str]) -> tuple[str, str]:
+    """The provider of a target's label, by the name of the conventions, and the model."""
+    provider, _, model = target.partition("/")
+    return ENGINE if provider == LOCAL else providers.get(provider, provider), model

@@ -5,7 +5,7 @@ https://opentelemetry.io/docs/specs/otlp/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -25,9 +25,13 @@ _CUMULATIVE = m.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 
 class Encoder:
-    """resource: attributes of this process, the service's name among them. version: of the program."""
+    """resource: attributes of this process, the service's name among them. version: of the program.
 
-    def __init__(self, resource: Mapping[str, str], version: str) -> None:
+    providers: names by the first segment of a target's label.
+    """
+
+    def __init__(self, resource: Mapping[str, str], version: str, providers: Mapping[str, str] | None = None) -> None:
+        self._providers = providers or {}
         self._resource = Resource(attributes=_attributes(resource))
         self._scope = InstrumentationScope(name=names.SCOPE, version=version)
 
@@ -43,10 +47,39 @@ class Encoder:
 
     def metrics_request(self, families: Iterable[Metric], since_ns: int, now_ns: int) -> bytes:
         """since_ns: when the counters began, unix nanoseconds."""
-        metrics = [_metric(family, since_ns, now_ns) for family in families if family.samples]
+        metrics = [
+            _metric(family, name, unit, samples, since_ns, now_ns)
+            for family in families
+            for name, unit, samples in self._instruments(family)
+            if samples
+        ]
         scope = m.ScopeMetrics(scope=self._scope, schema_url=names.SCHEMA_URL, metrics=metrics)
         resource = m.ResourceMetrics(resource=self._resource, scope_metrics=[scope])
         return bytes(ExportMetricsServiceRequest(resource_metrics=[resource]).SerializeToString())
+
+    def _instruments(self, family: Metric) -> Iterator[tuple[str, str, Sequence[Sample]]]:
+        """Name, unit and samples of each instrument that a family of `/metrics` becomes: tokens are one for each kind."""
+        if family.name == names.TOKENS_FAMILY:
+            for kind, name in names.TOKENS.items():
+                of_kind = [each for each in family.samples if each.labels[names.TOKENS_KIND] == kind]
+                yield name, names.TOKEN_UNIT, self._of_models(of_kind, {names.MODALITY: names.UNKNOWN})
+            return
+        unit = next((unit for end, unit in names.UNITS.items() if family.name.endswith(end)), "1")
+        if family.name in names.INSTRUMENTS:
+            yield names.INSTRUMENTS[family.name], unit, self._of_models(family.samples, {})
+        else:
+            yield family.name.replace("_", ".", 1), unit, family.samples
+
+    def _of_models(self, samples: Iterable[Sample], more: Mapping[str, str]) -> Sequence[Sample]:
+        """The samples with provider and model beside the target. One of no target has neither."""
+        found = []
+        for sample in samples:
+            labels = {name: value for name, value in sample.labels.items() if name != names.TOKENS_KIND} | dict(more)
+            provider, model = names.provider_and_model(labels["target"], self._providers)
+            if model:
+                labels |= {names.PROVIDER: provider, names.REQUEST_MODEL: model}
+            found.append(sample._replace(labels=labels))
+        return found
 
 
 def _span(span: Span) -> t.Span:
@@ -86,16 +119,12 @@ def _attribute(name: str, value: Value) -> KeyValue:
 _kept = lru_cache(1024)(_attribute)  # most texts are names, and the same in every request
 
 
-def _metric(family: Metric, since_ns: int, now_ns: int) -> m.Metric:
-    """One family of `/metrics`: a counter is a sum, a histogram keeps its buckets, the rest are gauges."""
-    name, seconds = (
-        names.INSTRUMENTS.get(family.name, family.name.replace("_", ".", 1)),
-        family.name.endswith("_seconds"),
-    )
-    metric = m.Metric(name=name, description=family.documentation, unit="s" if seconds else "1")
+def _metric(family: Metric, name: str, unit: str, samples: Sequence[Sample], since_ns: int, now_ns: int) -> m.Metric:
+    """One instrument: a counter is a sum, a histogram keeps its buckets, the rest are gauges."""
+    metric = m.Metric(name=name, description=family.documentation, unit=unit)
     if family.type == "histogram":
         by_labels: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
-        for sample in family.samples:
+        for sample in samples:
             labels = tuple((label, value) for label, value in sample.labels.items() if label != "le")
             by_labels.setdefault(labels, []).append(sample)
         points = [_histogram_point(dict(labels), rows, since_ns, now_ns) for labels, rows in by_labels.items()]
@@ -108,7 +137,7 @@ def _metric(family: Metric, since_ns: int, now_ns: int) -> m.Metric:
             time_unix_nano=now_ns,
             start_time_unix_nano=since_ns if family.type == "counter" else 0,
         )
-        for sample in family.samples
+        for sample in samples
         if not sample.name.endswith("_created")
     ]
     if family.type == "counter":

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from runtime.contract.targets import LOCAL
 from runtime.record.decisions import CANCELLED, OK, Decision, Exchange
 from runtime.record.traces import names
 from runtime.record.traces.context import TraceContext
@@ -63,6 +62,8 @@ def spans_of(decision: Decision, context: TraceContext, why: str, providers: Map
     own: dict[str, Value | None] = {
         names.HTTP_METHOD: "POST",
         names.HTTP_ROUTE: path,
+        names.URL_PATH: path,
+        names.URL_SCHEME: "http",
         names.HTTP_STATUS: decision.status,
         names.ERROR: str(decision.status) if decision.status >= 500 else None,
         names.DECISION: decision.id,
@@ -93,12 +94,12 @@ def spans_of(decision: Decision, context: TraceContext, why: str, providers: Map
 def _of_exchange(
     exchange: Exchange, decision: Decision, context: TraceContext, operation: str, providers: Mapping[str, str]
 ) -> Span:
-    provider, _, model = exchange.target.partition("/")
+    provider, model = names.provider_and_model(exchange.target, providers)
     answered = exchange.ok and exchange.target == decision.target
     first = exchange.first_token_ms
     found: dict[str, Value | None] = {
         names.OPERATION: operation,
-        names.PROVIDER: names.ENGINE if provider == LOCAL else providers.get(provider, provider),
+        names.PROVIDER: provider,
         names.REQUEST_MODEL: model,
         names.REQUEST_STREAM: decision.stream or None,
         names.FINISH_REASONS: (decision.finish,) if answered and decision.finish else None,

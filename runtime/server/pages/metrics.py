@@ -1,4 +1,4 @@
-"""`/metrics`: counters and gauges in Prometheus's text format."""
+"""`/metrics`: counters and gauges in Prometheus's text format, or OpenMetrics for a scraper that accepts it."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class MetricsPage:
         return {("GET", "/metrics"): self.show}
 
     async def show(self, request: ClientRequest, extra: Pairs) -> None:
-        kind, body = self._metrics.render()
+        kind, body = self._metrics.render(request.headers.get("accept", ""))
         await request.answer(200, body, ((b"content-type", kind.encode()), *extra))

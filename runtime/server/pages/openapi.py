@@ -192,7 +192,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/ui/{id}", "Its files", media=("text/javascript", "text/css")),
     Operation("GET", "/health/live", "The process runs"),
     Operation("GET", "/health/ready", "A candidate of `auto` can answer"),
-    Operation("GET", "/metrics", "Prometheus", media=("text/plain",)),
+    Operation("GET", "/metrics", "Prometheus", media=("text/plain", "application/openmetrics-text")),
     Operation("GET", PATH, "This document"),
     Operation("GET", "/hearth/status", "Engine, load, targets, breakers, last decisions"),
     Operation("POST", "/hearth/explain", "The plan of a body, with its reasons; generates nothing", "Chat"),

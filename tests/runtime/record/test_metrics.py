@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.contract.engine import Gpu, ReplicaState, ReplicaView, Telemetry
@@ -58,6 +60,19 @@ def test_a_settled_request_is_counted_with_its_times_and_tokens() -> None:
     assert value(seen, "hearth_tokens_total", target=LOCAL, kind="prompt") == 100
     assert value(seen, "hearth_tokens_total", target=LOCAL, kind="cached") == 60
     assert value(seen, "hearth_attempts_total", target=LOCAL, outcome="ok") == 1
+
+
+def test_a_scraper_that_accepts_openmetrics_gets_the_same_samples() -> None:
+    """As Prometheus asks for it; whoever names other types, or none, gets the text format in the version it is."""
+    metrics = Metrics(lambda: Gauges(in_flight={LOCAL: 2}, model="m"), [LOCAL, CLOUD])
+    metrics.settled(DECISION)
+    kind, body = metrics.render("application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*")
+    assert kind == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    families: Any = openmetrics(body.decode())  # type: ignore[no-untyped-call] # the library has no types there
+    found = [sample for family in families for sample in family.samples]
+    assert {(s.name, tuple(sorted(s.labels.items()))): s.value for s in found} == scrape(metrics)
+    for accept in ("", "*/*", "text/html,application/xml", "text/plain;version=1.0.0"):
+        assert metrics.render(accept)[0] == "text/plain; version=0.0.4; charset=utf-8"
 
 
 def test_an_idle_target_keeps_its_series() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from runtime.server.access_policy import AccessPolicy
 from runtime.server.hosts_and_origins import Hosts, Origins, Outside, Proxies, Site, site_of
+from runtime.server.routes import SCOPES
+from runtime.trust.caller import Scope
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
 from tests.fakes.bare_app import asked, bare_app
@@ -119,6 +121,54 @@ async def test_hosts_origins_keys_verbs_and_paths(hosts: tuple[str, ...], keys: 
         case = (hosts, origins, keys, method, path)
         assert answer.status == expected(hosts, page, keys, method, path), case
         assert answer.ended and (answer.status != 500), case
+
+
+CHANGES = [route for route, scopes in SCOPES.items() if scopes == (Scope.ADMIN,) and route[0] not in ("GET", "HEAD")]
+# Pages, with the site that a browser says they are of, and whether one may change the server that is reached as "localhost".
+PAGES: dict[tuple[str | None, str | None], bool] = {
+    (None, None): True,  # no browser
+    (None, "none"): True,
+    ("http://localhost", "same-origin"): True,
+    ("http://localhost", None): True,
+    ("http://localhost", "Same-Origin"): True,
+    ("https://app.example", "cross-site"): False,  # which `cors` opens /v1 to
+    ("https://app.example", None): False,
+    ("http://localhost", "cross-site"): False,
+    ("http://localhost:9", "same-site"): False,
+    ("http://other.example", "same-origin"): False,
+    ("null", "none"): False,
+    (None, "cross-site"): False,
+    (None, "same-site"): False,
+    (None, "whatever comes"): False,
+}
+SHOWN: dict[str | None, int | None] = {"root": None, "user": 403, "wrong": 401, None: 401}  # keys, and what they get
+
+
+@pytest.mark.parametrize("keys", ["none", "set"])
+async def test_what_changes_the_server_wants_its_own_page_and_the_admin_s_key(keys: str) -> None:
+    """Every changing route x hosts x origins x fetch sites x keys x kinds of body."""
+    users = ["user"] if keys == "set" else []
+    policy = AccessPolicy(Keys(users, (), "root"), Origins(["https://app.example"]), Hosts([]))
+    app, peers = bare_app(policy), itertools.count()
+    assert len(CHANGES) > 8
+    for (method, path), host in itertools.product(CHANGES, ("localhost", "evil.example")):
+        for (origin, site), key, kind in itertools.product(PAGES, SHOWN, ("application/json", "text/plain")):
+            headers = [("host", host), ("content-type", kind)]
+            headers += [("origin", origin)] if origin is not None else []
+            headers += [("sec-fetch-site", site)] if site is not None else []
+            headers += [("x-api-key", key)] if key is not None else []
+            at = f"{path}x" if path.endswith("/") else path
+            # each from an address of its own: many wrong keys of one are answered 429
+            answer = await asked(app, method, at, headers, client=(f"peer-{next(peers)}", 1))
+            case = (keys, method, path, host, origin, site, key, kind)
+            # Without keys the host comes first, and a key that nobody knows is a reader's.
+            refused = [403] if keys == "none" and host == "evil.example" else []
+            refused += [403] if origin not in (None, "http://localhost", "https://app.example") else []
+            refused += [403] if origin == "http://localhost" and host != "localhost" else []
+            refused += [status] if (status := SHOWN[key] if keys == "set" or key == "root" else 403) else []
+            refused += [403] if not PAGES[origin, site] else []
+            refused += [415] if kind != "application/json" else []
+            assert answer.status == (refused or [200])[0], case
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from runtime.server.access_log import LOGGER as ACCESS
 from runtime.server.logs import OURS
 from runtime.server.status import StatusReport
 from runtime.trust.stack import stack_of
-from tests.runtime.record.traces.test_exporter import Receiving, receiving
+from tests.fakes.collector import Receiving, receiving
 from tests.runtime.trust.vendors import Vendor, _head, _say, serving
 
 PROMPT = "Aurelia Quintana swallowed 37 tablets of perphenazine on Thursday"

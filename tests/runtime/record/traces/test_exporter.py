@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import socket
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from runtime.contract.guard import Cargo, DepartureRefused, Receiver, Way
 from runtime.record.decisions import Decision
@@ -18,60 +12,7 @@ from runtime.record.metrics import Gauges, Metrics
 from runtime.record.traces.collector import Collector
 from runtime.record.traces.context import TraceIds
 from runtime.record.traces.exporter import Exporter
-
-
-@dataclass
-class Receiving:
-    """answers: statuses, in order, the last one for ever; 0 hangs up."""
-
-    answers: list[int] = field(default_factory=lambda: [200])
-    url: str = ""
-    traces: list[ExportTraceServiceRequest] = field(default_factory=list)
-    metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
-    headers: dict[str, str] = field(default_factory=dict)
-    came: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-
-    def decisions(self) -> list[str]:
-        spans = [s for t in self.traces for r in t.resource_spans for scope in r.scope_spans for s in scope.spans]
-        found = [a.value.string_value for s in spans for a in s.attributes if a.key == "hearth.decision.id"]
-        return sorted(found)
-
-
-@contextmanager
-def receiving(*answers: int) -> Iterator[Receiving]:
-    each = Receiving(list(answers) or [200])
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status = each.answers.pop(0) if len(each.answers) > 1 else each.answers[0]
-            if status == 200:
-                each.headers = {name.lower(): value for name, value in self.headers.items()}
-                if self.path.endswith("traces"):
-                    each.traces.append(ExportTraceServiceRequest.FromString(body))
-                else:
-                    each.metrics.append(ExportMetricsServiceRequest.FromString(body))
-            if status:
-                self.send_response(status)
-                self.send_header("retry-after", "0")
-                self.send_header("content-length", "0")
-                self.end_headers()
-            self.close_connection = True
-            each.came.release()
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    each.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield each
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+from tests.fakes.collector import receiving
 
 
 class Open:
@@ -148,3 +89,21 @@ def test_the_guard_may_refuse() -> None:
         sent.close(20.0)
         assert not there.traces
     assert (sent.dropped, sent.trouble) == (1, "telemetry: not now")
+
+
+def test_a_silent_collector_holds_nothing_up() -> None:
+    """It takes what is sent and never answers: requests are taken in until the queue is full, and the rest is counted."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        sent = exporter(f"http://127.0.0.1:{listening.getsockname()[1]}", most=10)
+        sent.offer(decision(0))
+        sent.start()
+        link, _ = listening.accept()  # from here on the thread waits for an answer
+        for number in range(1, 16):
+            sent.offer(decision(number))
+        assert sent.dropped == 5
+        sent.close(0.0)
+        link.close()
+    sent.close(20.0)
+    assert sent.dropped == 16 and "cannot be reached" in str(sent.trouble)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -19,6 +20,7 @@ from runtime.record.traces import names
 from runtime.record.traces.context import TraceContext
 from runtime.record.traces.otlp import Encoder
 from runtime.record.traces.spans import Span, kept_for, spans_of
+from tests.fakes.collector import attributes
 
 CONTEXT = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 77, True)
 ALONE = TraceContext(CONTEXT.trace_id, "", 77, False)
@@ -149,3 +151,28 @@ def test_metrics_are_those_of_the_scrape() -> None:
         for point in by_name["hearth.in_flight"].gauge.data_points
     }
     assert inside == {"local/small": 2.0, "far/large/one": 0.0}
+
+
+def test_instruments_of_the_conventions_name_the_provider_and_the_model() -> None:
+    """Times and tokens do; each kind of token is a counter of its own. What no target answered has neither."""
+    metrics = Metrics(Gauges, ["local/small", "far/large/one"])
+    for target in ("far/large/one", None):
+        metrics.settled(msgspec.structs.replace(DECISION, target=target))
+    body = Encoder({}, "1", {"far": "far.away"}).metrics_request(metrics.families(), 5, 9)
+    found = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics
+    by_name = {each.name: each for each in found}
+    assert "hearth.tokens" not in by_name
+    for name, value in ((names.TOKENS["prompt"], 24.0), (names.TOKENS["completion"], 10.0)):
+        counter = by_name[name]
+        mine = [each for each in counter.sum.data_points if each.as_double]
+        assert counter.unit == "{token}" and [each.as_double for each in mine] == [value]
+        assert attributes(mine[0].attributes) == {
+            "target": "far/large/one",
+            names.PROVIDER: "far.away",
+            names.REQUEST_MODEL: "large/one",
+            names.MODALITY: "unknown",
+        }
+    times = by_name["gen_ai.server.request.duration"]
+    told = {attributes(each.attributes)["target"]: attributes(each.attributes) for each in times.histogram.data_points}
+    assert times.unit == "s" and told["none"] == {"target": "none"}
+    assert told["far/large/one"][names.PROVIDER] == "far.away"
