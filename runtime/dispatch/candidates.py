@@ -241,6 +241,8 @@ class Candidates(msgspec.Struct, eq=False):
                 run.outcome.resumed = True
                 return None
             failure = latest
+            if not failure.counts_against and failure.kind is not Kind.BUSY:
+                return failure  # a spent budget, a refusal: the next try would end alike
             await effects.sleep(_BEFORE_RESUMING_S)
         return failure
 

@@ -70,7 +70,10 @@ def disagreements(
     server = _table(tree.get("server"))
     host, keyed = server.get("host", Server().host), server.get("keys") or server.get("admin_keys") or created
     if isinstance(host, str) and lets_strangers_in(host, socket=server.get("socket"), keyed=keyed):
-        advice = f'set server.keys = ["env:{API_KEY}"] and give {API_KEY} a value, or listen on "127.0.0.1"'
+        advice = (
+            f'set server.keys = ["env:{API_KEY}"] and give {API_KEY} a value, create a key with `hearth keys create NAME`, '
+            'or listen on "127.0.0.1"'
+        )
         yield SettingsFault(("server", "host"), f'"{host}" lets other machines in, and no key is set: {advice}')
     for name, target in _table(tree.get("targets")).items():
         if name in (AUTO, LOCAL):

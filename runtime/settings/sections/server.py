@@ -14,7 +14,8 @@ class Server(Section):
     """The door: where Hearth listens and who may come in."""
 
     host: Text = Field(
-        default="127.0.0.1", description="address to listen on; another than this machine's own needs keys"
+        default="127.0.0.1",
+        description="address to listen on; another than this machine's own needs keys, configured or created",
     )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="0 takes any free port")
     hosts: Hosts = Field(

@@ -9,7 +9,7 @@ from runtime.contract.engine import ReplicaState
 from runtime.dispatch.candidates import KEEP_ALIVE
 from runtime.settings import Retries
 from tests.fakes.box import LEAVE, Box, MemorySink, able_to_resume
-from tests.fakes.upstream import CUT, DONE, ROLE, Turn, chunk, cloud, engine_backend, told
+from tests.fakes.upstream import CUT, DONE, ROLE, Turn, chunk, cloud, engine_backend, error, told
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
 HALF = Turn([ROLE, chunk("Hel"), chunk("lo "), CUT])
@@ -121,6 +121,14 @@ async def test_an_open_breaker_ends_the_resuming() -> None:
     box = Box(engine_backend((Turn(told("never")),)), [first], LEAVE, Retries(attempts=1), total_s=30.0)
     settled, _ = await asyncio.wait_for(box.live(box.ask(stream=True)), 5)
     assert settled.error is not None and box.calls[1] == 5 and not box.fleet.allows(first.target)
+
+
+async def test_a_refused_continuation_is_not_asked_for_again() -> None:
+    """A 400 to it would come each time: the cut is an error at once, not at the deadline."""
+    first = able_to_resume(cloud("first", HALF, error(400)))
+    box = Box(engine_backend((Turn(told("never")),)), [first], LEAVE, total_s=30.0)
+    settled, sink = await asyncio.wait_for(box.live(box.ask(stream=True)), 5)
+    assert settled.error is not None and sink.text == "Hello " and box.calls[1] == 2
 
 
 async def test_a_fault_while_resuming_gives_its_claim_back() -> None:
