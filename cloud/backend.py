@@ -13,7 +13,7 @@ from cloud.client import CloudClient
 from cloud.hop import CloudHop
 from cloud.offers import offer
 from cloud.prices import price as charged
-from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS
+from cloud.providers import BEARER, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, PROVIDERS, RERANK
 from runtime.contract.backend import Backend, Lane, Uploads
 from runtime.contract.codec import Codec
 from runtime.contract.guard import Guard, Receiver
@@ -62,6 +62,7 @@ class CloudBackend:
 
 # Models without an entry, by name: those that embed, and OpenAI's that do not, wherever they are served.
 _EMBEDS = re.compile(r"embed", re.IGNORECASE)
+_RERANKS = re.compile(r"rerank", re.IGNORECASE)
 _CHATS = re.compile(r"(gpt|chatgpt|o\d)-", re.IGNORECASE)
 NO_PRICE = "no price is known for this model"
 
@@ -125,6 +126,7 @@ def plain_capabilities(provider: str, model: str, *, own_server: bool) -> Capabi
         plain(provider),
         completions=own_server and OPENAI_COMPLETIONS in spoken,
         embeddings=embeds and OPENAI_EMBEDDINGS in spoken,
+        rerank=_RERANKS.search(model) is not None and RERANK in spoken,
     )
 
 

@@ -27,6 +27,7 @@ from runtime.dialects.openai_chat.profile import EFFORTS, PLAIN, ChatProfile
 from runtime.dialects.openai_responses.words import NAME as OPENAI_RESPONSES
 
 OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS = "openai_chat", "openai_completions", "openai_embeddings"
+RERANK = "rerank"
 BEARER = "authorization"
 
 Now = Callable[[], datetime]
@@ -58,7 +59,7 @@ def _openai(profile: ChatProfile = PLAIN) -> MakeCodec:
     return lambda now, version: OpenAICodec(now, profile)
 
 
-_ALL = frozenset({OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS})
+_ALL = frozenset({OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, RERANK})
 _CHAT = frozenset({OPENAI_CHAT})
 
 # github.com/openai/openai-openapi, CreateChatCompletionRequest; any other member is refused as an unknown parameter.

@@ -12,7 +12,7 @@ from runtime.contract.backend import Lane
 from runtime.contract.engine import Engine, EngineSpec
 from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
 
-DIALECTS = frozenset({"openai_chat", "openai_completions", "openai_embeddings"})
+DIALECTS = frozenset({"openai_chat", "openai_completions", "openai_embeddings", "rerank"})
 
 
 def idle_target(spec: EngineSpec, certified: frozenset[str], timeouts: Timeouts) -> Target:

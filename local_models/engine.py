@@ -20,7 +20,7 @@ from local_models.replica.attached import AttachedServer
 from local_models.replica.instance import Instance
 from local_models.replica.lifecycle import DrainReplica, RestartPolicy, StartReplica, StopReplica
 from local_models.replica.owned import OwnedEngine, ReplicaPlace, StartPlanner, World
-from local_models.replica.prepared import Notice, Prepare, PreparedModel, safe
+from local_models.replica.prepared import Notice, Prepare, PreparedModel, pooling, safe
 from local_models.replica.start_times import StartTimes
 from local_models.replica.supervisor import Supervisor, Watch
 from local_models.wire.hop import EngineHop
@@ -179,6 +179,8 @@ class LocalEngine:
     @property
     def capabilities(self) -> Capabilities:
         known = self._prepared.capabilities if self._prepared is not None else Capabilities(completions=True)
+        if self._prepared is None and (pools := next((view.pools for view in self.views() if view.pools), "")):
+            known = pooling(known, pools)
         lengths = [view.max_model_len for view in self.views() if view.max_model_len is not None]
         return replace(known, context_tokens=min(lengths)) if lengths else known
 

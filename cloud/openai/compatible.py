@@ -22,6 +22,7 @@ PATHS = {
     "openai_chat": "/chat/completions",
     "openai_completions": "/completions",
     "openai_embeddings": "/embeddings",
+    "rerank": "/rerank",
 }
 
 

@@ -133,3 +133,18 @@ def context_of(config: Any) -> int | None:
         return ModelConfig(text_fields(config), {}).optional("max_position_embeddings") or None
     except UnknownArchitectureError:
         return None
+
+
+def is_cross_encoder(config: Any) -> bool:
+    """True if the model gives a pair of texts one score: a classifier with one label."""
+    if not isinstance(config, Mapping) or not isinstance(names := config.get("architectures"), list):
+        return False
+    classifies = any(isinstance(name, str) and name.endswith("ForSequenceClassification") for name in names)
+    labels = config.get("id2label")
+    return classifies and (config.get("num_labels") == 1 or (isinstance(labels, Mapping) and len(labels) == 1))
+
+
+def sequence_limit(encoder: Any) -> int | None:
+    """Tokens that sentence-transformers reads of a text (`sentence_bert_config.json`), which vLLM keeps to; None: not said."""
+    most = encoder.get("max_seq_length") if isinstance(encoder, Mapping) else None
+    return most if isinstance(most, int) and most > 1 else None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from local_models.host.procfs import Work
-from local_models.replica.canary import CanaryQuestion, ask, chat, completion, embedding
+from local_models.replica.canary import CanaryQuestion, ask, chat, completion, embedding, rerank
 from local_models.replica.hang import CanaryAnswer
 from local_models.replica.instance import ReplicaFault, Served, WatchedHop
 from local_models.replica.owned import models_in
@@ -109,7 +109,8 @@ class AttachedServer:
         model = next(name for name in names if name in listed)
         if self._served.models[:1] != (model,):
             self.canary = await self._first_good(model)
-        self._served = Served((model, *(other for other in listed if other != model)), listed[model])
+        pools = self.canary.pools if self.canary else ""
+        self._served = Served((model, *(other for other in listed if other != model)), listed[model], pools=pools)
         return self._served
 
     async def _look(self) -> bool:
@@ -125,7 +126,7 @@ class AttachedServer:
     async def _first_good(self, model: str) -> CanaryQuestion:
         """The first way of asking that it answers; a full queue is an answer too."""
         words = ""
-        for question in (completion(model), chat(model), embedding(model)):
+        for question in (completion(model), chat(model), embedding(model), rerank(model)):
             outcome = await ask(self.hop, question, _FIRST_ANSWER_S)
             if outcome.good or outcome.answer is CanaryAnswer.BUSY:
                 return question

@@ -9,6 +9,8 @@ from typing import Protocol
 from local_models.replica.hang import CanaryAnswer
 from runtime.contract.failures import HopError, Kind
 
+EMBEDS, RERANKS = "embeddings", "rerank"  # the operations of pooling models
+
 
 class Probing(Protocol):
     """The part of a hop that a canary uses: one uncounted call beside /v1. Raises HopError."""
@@ -22,6 +24,12 @@ class Probing(Protocol):
 class CanaryQuestion:
     path: str
     body: bytes
+
+    @property
+    def pools(self) -> str:
+        """The operation of a pooling model; empty for one that generates."""
+        operation = self.path.removeprefix("/v1/")
+        return operation if operation in (EMBEDS, RERANKS) else ""
 
 
 def completion(model: str) -> CanaryQuestion:
@@ -46,7 +54,11 @@ def chat(model: str) -> CanaryQuestion:
 
 
 def embedding(model: str) -> CanaryQuestion:
-    return CanaryQuestion("/v1/embeddings", _body(model=model, input="1"))
+    return CanaryQuestion(f"/v1/{EMBEDS}", _body(model=model, input="1"))
+
+
+def rerank(model: str) -> CanaryQuestion:
+    return CanaryQuestion(f"/v1/{RERANKS}", _body(model=model, query="1", documents=["1"]))
 
 
 def _body(**members: object) -> bytes:

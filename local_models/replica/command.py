@@ -173,7 +173,7 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
     argv += ["--uds", str(launch.socket), "--served-model-name", model.name]
     argv += ["--max-num-seqs", str(launch.max_num_seqs or batch_size.DEFAULT[launch.device])]
     argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--scheduling-policy", "priority"]
-    if not model.embeds:
+    if not model.pools:
         argv += ["--enable-prefix-caching"]
     length = model.max_model_len
     if launch.device == CPU:

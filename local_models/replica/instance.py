@@ -29,11 +29,13 @@ class Served:
     """The models of a ready engine, the one to use first.
 
     max_model_len: tokens of that one. slots: sequences the engine runs at a time, None if unknown.
+    pools: what a pooling model answers, "embeddings" or "rerank"; empty for one that generates.
     """
 
     models: tuple[str, ...]
     max_model_len: int | None = None
     slots: int | None = None
+    pools: str = ""
 
 
 class WatchedHop(Hop, Probing, Protocol):

@@ -19,7 +19,7 @@ from local_models.host.log_ring import LogRing
 from local_models.host.process import KILL, TERM, Child, Spawn
 from local_models.replica import command, progress
 from local_models.replica import diagnosis as faults
-from local_models.replica.canary import CanaryQuestion, ask, completion, embedding, log_probabilities
+from local_models.replica.canary import CanaryQuestion, ask, completion, embedding, log_probabilities, rerank
 from local_models.replica.hang import CanaryAnswer
 from local_models.replica.instance import ReplicaFault, Served, WatchedHop
 from local_models.replica.prepared import Notice, PreparedModel, PrepareError
@@ -198,20 +198,20 @@ class OwnedEngine:
         except HopError:
             status, body = 0, b""
         lengths = models_in(body) if status == 200 else {model.name: model.max_model_len}
-        return Served(tuple(lengths), lengths.get(model.name))
+        return Served(tuple(lengths), lengths.get(model.name), pools=question.pools)
 
     async def _answered(self, model: PreparedModel) -> CanaryQuestion | None:
         """The canary that got a good answer; None if one may come later. Raises ReplicaFault if none ever will."""
-        both = (completion(model.name), embedding(model.name))
+        generating, pooling = (completion(model.name),), (embedding(model.name), rerank(model.name))
         words = ""
-        for question in reversed(both) if model.embeds else both:
+        for question in (*pooling, *generating) if model.pools else (*generating, *pooling):
             outcome = await ask(self.hop, question, _FIRST_ANSWER_S)
             if outcome.good:
                 return question
             if outcome.answer is not CanaryAnswer.GIVEN:
                 return None
             words = words or outcome.words
-        raise ReplicaFault(f"it answers neither completions nor embeddings: {words}", deterministic=True)
+        raise ReplicaFault(f"it answers neither completions nor embeddings nor rerank: {words}", deterministic=True)
 
     async def _health(self) -> int | None:
         """The status of /health; None without an answer, which by itself proves nothing; `_CLOSED` where nobody listens."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from local_models.replica.canary import EMBEDS
 from runtime.contract.targets import Capabilities
 
 Notice = Callable[[str], None]
@@ -35,15 +36,20 @@ class PreparedModel:
     name: the id the engine serves it under.
     max_model_len: tokens of context the engine is started with; None leaves it to the engine.
     args: what the catalogue adds to the command line (tool-call parser, reasoning parser, tensor parallel size).
-    embeds: it answers /embeddings instead of /completions, so the canary asks there.
+    pools: see `Served.pools`.
     """
 
     path: Path
     name: str
     max_model_len: int | None = None
     args: tuple[str, ...] = ()
-    embeds: bool = False
+    pools: str = ""
     capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+def pooling(can: Capabilities, pools: str) -> Capabilities:
+    """Those of a model that answers with vectors or scores. vLLM scores with vectors too, by their likeness."""
+    return replace(can, tools=False, chat=False, completions=False, embeddings=pools == EMBEDS, rerank=True)
 
 
 class PrepareError(Exception):

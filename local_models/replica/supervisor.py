@@ -161,6 +161,7 @@ class Supervisor:
             in_flight=hop.in_flight,
             last_byte_at=hop.last_byte_at,
             slots=self._served.slots,
+            pools=self._served.pools,
         )
 
     # -- the owner of the state

@@ -19,11 +19,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from local_models.facts.catalogue import Catalogue, Entry, Wheel, catalogue
-from local_models.facts.config import context_of
+from local_models.facts.config import context_of, is_cross_encoder, sequence_limit
 from local_models.host import child
-from local_models.replica.prepared import PreparedModel
+from local_models.replica.canary import EMBEDS, RERANKS
+from local_models.replica.prepared import PreparedModel, pooling
 from local_models.weights import hub, wheel
 from local_models.weights.cache import Shelf, cache_home
 from local_models.weights.errors import ConversionError, NoSpaceError, NotAModelError, OfflineError, UnknownModelError
@@ -254,18 +256,19 @@ def _unlisted(folder: Path, name: str) -> PreparedModel:
     Raises NotAModelError for a folder without whole weights. Its config may be anything: vLLM judges it.
     """
     weight_bytes(folder)
-    embeds = (folder / "modules.json").is_file()
-    context = None
+    pools = EMBEDS if (folder / "modules.json").is_file() else ""
+    config = _json(folder / "config.json")
+    pools = pools or (RERANKS if is_cross_encoder(config) else "")
+    context = sequence_limit(_json(folder / "sentence_bert_config.json")) or context_of(config)
+    can = Capabilities(context_tokens=context, tools=False, completions=True)
+    return PreparedModel(folder, name, pools=pools, capabilities=pooling(can, pools) if pools else can)
+
+
+def _json(file: Path) -> Any:
+    """None for what is not there or is not JSON."""
     with suppress(OSError, ValueError, RecursionError):
-        context = context_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    return PreparedModel(
-        folder,
-        name,
-        embeds=embeds,
-        capabilities=Capabilities(
-            context_tokens=context, tools=False, chat=not embeds, completions=not embeds, embeddings=embeds
-        ),
-    )
+        return json.loads(file.read_text(encoding="utf-8"))
+    return None
 
 
 class _Lines:

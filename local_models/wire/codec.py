@@ -40,6 +40,7 @@ PATHS: Mapping[str, str] = {
     "openai_chat": "/chat/completions",
     "openai_completions": "/completions",
     "openai_embeddings": "/embeddings",
+    "rerank": "/rerank",
     "openai_responses": "/responses",
     "anthropic_messages": "/messages",
 }

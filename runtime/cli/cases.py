@@ -12,7 +12,7 @@ import msgspec
 
 from runtime.dialects.openai_chat.dialect import CHAT
 from runtime.dialects.openai_completions import COMPLETIONS
-from runtime.dialects.openai_embeddings import EMBEDDINGS
+from runtime.dialects.pooling import EMBEDDINGS
 from runtime.dialects.seam import Dialect
 from runtime.routing.plan.names import AUTO
 from runtime.wire.raw_body import BadBody, RawBody

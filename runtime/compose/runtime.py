@@ -41,8 +41,8 @@ from runtime.dialects.format import CHECKS
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_chat.signatures import SignatureCache
 from runtime.dialects.openai_completions import COMPLETIONS
-from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dialects.pooling import EMBEDDINGS, RERANK
 from runtime.dialects.seam import Dialect
 from runtime.dispatch.candidates import Dispatcher
 from runtime.dispatch.job import Effects
@@ -194,6 +194,7 @@ class Runtime:
             "/v1/chat/completions": ChatDialect(wall=time.time, signatures=signatures),
             "/v1/completions": COMPLETIONS,
             "/v1/embeddings": EMBEDDINGS,
+            "/v1/rerank": RERANK,
             "/v1/messages": MESSAGES,
         }
         made = for_any_body(dialects) | {RESPONSES: dialect.session}

@@ -139,6 +139,7 @@ class ReplicaView:
     in_flight: int = 0
     last_byte_at: float | None = None
     slots: int | None = None  # sequences it runs at a time, None if unknown
+    pools: str = ""  # what a pooling model answers, "embeddings" or "rerank"; empty for one that generates
 
     @property
     def ready(self) -> bool:

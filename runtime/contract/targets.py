@@ -28,6 +28,7 @@ class Capabilities:
     chat: bool = True
     completions: bool = False
     embeddings: bool = False
+    rerank: bool = False
     continues: bool = False  # continues a partial answer (`continue_final_message`)
     priorities: bool = False  # takes a `priority` with each request and serves the lowest first
     sampling: bool = True  # temperature, top_p, top_k

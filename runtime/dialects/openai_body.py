@@ -1,4 +1,4 @@
-"""Members that the bodies of OpenAI's chat, completions and embeddings wires share: their types, and usage in a stream."""
+"""Members that the bodies of OpenAI's wires and rerank share: their types, and usage in a stream."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from runtime.wire.raw_body import BadBody, RawBody
 _KINDS: tuple[tuple[str, type], ...] = (("stream", bool), ("stream_options", dict), ("n", int))
 
 
-def check_members(body: RawBody, needed: str) -> None:
-    """Raises BadBody if the member `needed` is missing or one of the shared ones has another type than the wire's."""
+def check_members(body: RawBody, *needed: str) -> None:
+    """Raises BadBody if a member of `needed` is missing or one of the shared ones has another type than the wire's."""
     data = body.data
-    if needed not in data:
-        raise BadBody(f"the member {needed!r} is missing", needed)
+    for name in needed:
+        if name not in data:
+            raise BadBody(f"the member {name!r} is missing", name)
     if not isinstance(data.get("model", ""), str):
         raise BadBody("the member 'model' must be a string", "model")
     for name, kind in _KINDS:

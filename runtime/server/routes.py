@@ -40,6 +40,7 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/v1/chat/completions"): GENERATE,
     ("POST", "/v1/completions"): GENERATE,
     ("POST", "/v1/embeddings"): GENERATE,
+    ("POST", "/v1/rerank"): GENERATE,
     ("POST", "/v1/responses"): GENERATE,
     ("GET", "/v1/responses/"): GENERATE,
     ("POST", "/v1/responses/"): GENERATE,

@@ -29,9 +29,9 @@ from runtime.dialects.anthropic_messages.counting import COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_completions import COMPLETIONS
-from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.openai_responses.conversation import references
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dialects.pooling import EMBEDDINGS, RERANK
 from runtime.dialects.seam import Dialect
 from runtime.quality.sample.answers import answer_text
 from runtime.routing.facts.hints import BadHint, read_hints
@@ -110,6 +110,7 @@ GOOD: dict[str, tuple[Dialect, dict[str, Any]]] = {
     ),
     "completions": (COMPLETIONS, {"model": "auto", "prompt": ["a", "b"], "max_tokens": 5, "suffix": "s", "echo": True, "logprobs": 1, **LIMITS}),
     "embeddings": (EMBEDDINGS, {"model": "auto", "input": ["a", [1, 2]], "encoding_format": "float", "dimensions": 8}),
+    "rerank": (RERANK, {"model": "auto", "query": "a", "documents": ["b", {"text": "c"}], "top_n": 1}),
     "count": (COUNT_TOKENS, {"model": "auto", "system": "s", "messages": [{"role": "user", "content": "t"}], "tools": [{"name": "f", "input_schema": SCHEMA}]}),
 }  # fmt: skip
 

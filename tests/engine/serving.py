@@ -36,12 +36,20 @@ def free_port() -> int:
         return port
 
 
-def settings(port: int, cloud_port: int, *, args: tuple[str, ...] = ("--max-num-seqs", "2"), more: str = "") -> str:
+def settings(
+    port: int,
+    cloud_port: int,
+    *,
+    model: str = "smollm2-135m",
+    args: tuple[str, ...] = ("--max-num-seqs", "2"),
+    more: str = "",
+) -> str:
     return f"""
 [server]
 port = {port}
 drain = 3.0
 [engine]
+model = {json.dumps(model)}
 device = "cpu"
 args = {json.dumps(args)}
 hang_after = 4.0

@@ -18,8 +18,8 @@ from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.dialects.openai_completions import COMPLETIONS
-from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dialects.pooling import EMBEDDINGS, RERANK
 from runtime.dialects.seam import Dialect
 from runtime.dispatch.candidates import Dispatcher
 from runtime.dispatch.job import Effects, Head
@@ -187,6 +187,7 @@ class Box:
             "/v1/chat/completions": CHAT,
             "/v1/completions": COMPLETIONS,
             "/v1/embeddings": EMBEDDINGS,
+            "/v1/rerank": RERANK,
             "/v1/messages": MESSAGES,
         }
         return App(self.desk, AccessPolicy(Keys(()), Origins(())), dialects, pages)

@@ -208,6 +208,7 @@ class Front:
             "/v1/chat/completions": self.generate,
             "/v1/completions": self.generate,
             "/v1/embeddings": self.embed,
+            "/v1/rerank": self.rerank,
             "/tokenize": self.tokenize,
             "/_fake/state": self.state,
             "/_fake/script": self.change,
@@ -255,6 +256,17 @@ class Front:
         await self.core.token()
         data = [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2, 0.3]}]
         await exchange.say({"object": "list", "data": data, "model": self.model, "usage": self._usage(0)})
+
+    async def rerank(self, exchange: Exchange) -> None:
+        """The later a document stands, the better it is."""
+        await self.core.token()
+        documents = json.loads(exchange.body)["documents"]
+        results = [
+            {"index": number, "document": {"text": text}, "relevance_score": (number + 1) / len(documents)}
+            for number, text in reversed(list(enumerate(documents)))
+        ]
+        usage = {"prompt_tokens": 2, "total_tokens": 2}
+        await exchange.say({"id": "rerank-1", "model": self.model, "usage": usage, "results": results})
 
     async def state(self, exchange: Exchange) -> None:
         facts = {"front": os.getpid(), "core": self.core.pid, "grandchild": self.grandchild}

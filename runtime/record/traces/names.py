@@ -19,6 +19,7 @@ ROUTES = {
     "openai_responses": ("/v1/responses", "chat"),
     "openai_completions": ("/v1/completions", "text_completion"),
     "openai_embeddings": ("/v1/embeddings", "embeddings"),
+    "rerank": ("/v1/rerank", "rerank"),
     "anthropic_messages": ("/v1/messages", "chat"),
 }
 

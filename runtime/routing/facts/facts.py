@@ -37,6 +37,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     conversation's name and its caller's id, 0 for what is no conversation. restricted: the same, also of a count of its tokens
     and of anything else that names its session: what one of them demands, the later ones demand too. continued: an earlier
     turn of it may have been answered. signed: it holds what a model signed or encrypted for itself.
+    longest: tokens of the longest of several prompts that are read each for itself; 0 for one prompt.
     """
 
     dialect: str
@@ -60,6 +61,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     restricted: int = 0
     continued: bool = False
     signed: bool = False
+    longest: int = 0
 
     @property
     def media(self) -> bool:
@@ -127,6 +129,7 @@ def facts_of(
         restricted=session if named else 0,
         continued=named and bool(scan.continued or scan.signed or hints.session or within.chain),
         signed=scan.signed,
+        longest=tokens.of(scan.longest) if scan.longest else 0,
     )
 
 

@@ -24,6 +24,7 @@ from runtime.routing.facts.scan import (
     read_completions,
     read_embeddings,
     read_messages,
+    read_rerank,
     read_responses,
 )
 from runtime.routing.facts.scores import moving_words, score_of
@@ -127,6 +128,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], PromptScan]] = {
     "openai_chat": read_chat,
     "openai_completions": read_completions,
     "openai_embeddings": read_embeddings,
+    "rerank": read_rerank,
     "anthropic_messages": read_messages,
     "anthropic_count_tokens": read_messages,
     "openai_responses": read_responses,

@@ -5,7 +5,7 @@ Knows the shapes of every dialect's prompts, good and bad: anything of an unexpe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -44,6 +44,7 @@ class PromptScan(msgspec.Struct):
     media_asked: the user's last message holds media. attached: characters of text files. answered: the last message is a
     tool's result. first: the first message. opening: a hash of all up to the user's first message; 0 without one. continued:
     there are messages of others behind that. signed: a model's turn holds what it signed or encrypted for itself.
+    longest: tokens of the longest of several prompts; 0 for one.
     """
 
     plain: float = 0.0
@@ -58,6 +59,7 @@ class PromptScan(msgspec.Struct):
     opening: int = 0
     continued: bool = False
     signed: bool = False
+    longest: float = 0.0
     _begun: bool = False
     _media: set[str] = set()
     _parts: int = 0  # of media
@@ -333,16 +335,37 @@ def read_embeddings(body: Mapping[str, Any]) -> PromptScan:
     return _prompt(body.get("input"))
 
 
+def read_rerank(body: Mapping[str, Any]) -> PromptScan:
+    """`query` and `documents`, texts or objects with one: the query is read with each document."""
+    query, documents = body.get("query"), body.get("documents")
+    texts = [each.get("text") if isinstance(each, dict) else each for each in _listed(documents)]
+    scan = _prompt([query, *texts])
+    asked = plain_tokens(query) if isinstance(query, str) else 0.0
+    scan.plain += asked * max(0, len(texts) - 1)
+    scan.longest += asked
+    return scan
+
+
+def _listed(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list) else (given,)
+
+
 def _prompt(given: Any) -> PromptScan:
+    """One prompt, or several, which are read each for itself: token ids in a row are one."""
     scan = PromptScan()
     texts: list[str] = []
-    for piece in given if isinstance(given, list) else (given,):
+    pieces = _listed(given)
+    for piece in pieces:
+        before = scan.plain
         if isinstance(piece, str):
             scan.plain += plain_tokens(piece)
             texts.append(bounded(piece) if len(texts) < _MOST_SAMPLED else "")
         elif isinstance(piece, int):
             scan.plain += 1
+            continue
         elif isinstance(piece, list):
             scan.plain += len(piece)
+        if len(pieces) > 1:
+            scan.longest = max(scan.longest, scan.plain - before)
     scan.add_message(bounded(whole := "\n".join(texts)), asked=whole)
     return scan.close()

@@ -20,7 +20,8 @@ from runtime.wire import limits
 
 UNCERTAIN = 2.0  # an estimate of prompt tokens may be so many times too high: simple words have six characters a token
 
-_OPERATIONS = {"openai_completions": "completions", "openai_embeddings": "embeddings"}  # all else is chat
+# All else is chat.
+_OPERATIONS = {"openai_completions": "completions", "openai_embeddings": "embeddings", "rerank": "rerank"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,11 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
     asked = facts.max_tokens
     if asked is not None:
         asked = limits.least(asked, can.max_output_tokens)
-    window, most = can.context_tokens, asked or 0
-    if window is not None and facts.prompt_tokens + most > window:
+    window, most, prompt = can.context_tokens, asked or 0, facts.longest or facts.prompt_tokens
+    if window is not None and prompt + most > window:
         output = f" and {most} of output" if most else ""
-        words = f"about {facts.prompt_tokens} tokens of prompt{output}, the window of {target.name} is {window}"
-        doubtful = facts.prompt_tokens / UNCERTAIN + most <= window
+        words = f"about {prompt} tokens of prompt{output}, the window of {target.name} is {window}"
+        doubtful = prompt / UNCERTAIN + most <= window
         found.append(Obstacle(Reason.CONTEXT, words, doubtful=doubtful))
     # (4) The caller's own limit on the cost.
     if hints.max_cost_usd is not None and not target.local:

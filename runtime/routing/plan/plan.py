@@ -68,6 +68,10 @@ _FIRM = frozenset({Reason.DEFAULT, Reason.RULE, Reason.SESSION, Reason.TASK, Rea
 _FREE = frozenset({Reason.COMPLEXITY, Reason.TTFT, Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.GPU})
 _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
 EXTRACTION = "extraction"  # the task that no score and no confidence sends away
+_VECTORS = (
+    "openai_embeddings"  # those of two models have nothing in common: a request of them is never moved to another
+)
+_POOLING = frozenset({_VECTORS, "rerank"})
 _GENERATING = frozenset({"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"})
 NO_TARGET = "no_target"  # degraded: it would have left the box, and no target could take it
 
@@ -129,6 +133,12 @@ class _Case(msgspec.Struct, frozen=True):
             else ()
         )
 
+    def late(self, wanted_ms: float, local: LocalState) -> str:
+        """Why the engine is predicted to be too late; "" if it is not."""
+        predicted = local.predicted_ttft_s * 1000
+        late = f"first token predicted in {predicted:.0f} ms, the request wants {wanted_ms:g} ms"
+        return late if predicted > wanted_ms else ""
+
     def hard(self, threshold: float) -> str:
         """Why the prompt is taken to be hard, by its score or, near the threshold, by the local model's opinion; "" if not."""
         score, opinion = self.query.score, self.query.opinion
@@ -150,7 +160,7 @@ class _Case(msgspec.Struct, frozen=True):
 
     def free(self, wish: _Wish | None) -> bool:
         """True if the request may stay and may leave: no demand on its place, an able engine, and an able target."""
-        if self.policy.escalation.mode != "act" or self.query.facts.dialect == "openai_embeddings":
+        if self.policy.escalation.mode != "act" or self.query.facts.dialect in _POOLING:
             return False
         if not self.able(LOCAL) or LOCAL in self.demoted or (wish is not None and wish.reason not in _FREE):
             return False
@@ -272,24 +282,24 @@ def _wish(case: _Case, auto: Auto) -> _Wish | None:
         return _Wish(Reason.ENGINE_DOWN, "there is no engine on this box", case.route())
     if obstacles := case.obstacles[LOCAL]:
         worst = min(obstacles, key=lambda obstacle: obstacle.passing)
-        return _Wish(worst.reason, worst.words, case.route())
-    # (6) A task that leaves. Vectors of two models have nothing in common: embeddings leave for no task and no score.
-    judged = bool(case.policy.directory.order) and facts.dialect != "openai_embeddings"
+        waits = worst.passing and facts.dialect == _VECTORS
+        return _Wish(worst.reason, worst.words, (LOCAL,) if waits else case.route(), strict=waits)
+    if facts.dialect == _VECTORS:
+        return None
+    # (6) A task that leaves.
+    judged = bool(case.policy.directory.order) and facts.dialect not in _POOLING
     if judged and escalation.tasks and case.query.task in escalation.tasks:
         return _Wish(Reason.TASK, f"its task is {case.query.task}, which leaves the box", case.route())
     # (7) A long prompt.
-    if facts.prompt_tokens > escalation.context_tokens:
-        words = f"about {facts.prompt_tokens} prompt tokens, the threshold is {escalation.context_tokens}"
-        return _Wish(Reason.CONTEXT, words, case.route())
+    if (prompt := facts.longest or facts.prompt_tokens) > (most := escalation.context_tokens):
+        return _Wish(Reason.CONTEXT, f"about {prompt} prompt tokens, the threshold is {most}", case.route())
     # (8) A prompt from which a stronger model is expected to make more.
     task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
     threshold = 1.0 if task == EXTRACTION else escalation.threshold(task, case.fleet.shift)
     if threshold < 1 and (words := case.hard(threshold)):
         return _Wish(Reason.COMPLEXITY, words, case.route(scored=True))
     # (9) The caller wants a first token sooner than the engine is predicted to give it.
-    wanted, predicted = facts.hints.ttft_ms, local.predicted_ttft_s * 1000
-    if wanted is not None and predicted > wanted:
-        words = f"first token predicted in {predicted:.0f} ms, the request wants {wanted:g} ms"
+    if facts.hints.ttft_ms is not None and (words := case.late(facts.hints.ttft_ms, local)):
         return _Wish(Reason.TTFT, words, case.route())
     # (10) A threshold is crossed.
     if local.pressure.over is not None:
@@ -333,6 +343,8 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     # (1) The able ones of the chain, and the engine behind them if the chain does not place it.
     chain = chosen.chain if chosen.strict or LOCAL in chosen.chain else (*chosen.chain, LOCAL)
     names = [name for name in dict.fromkeys(chain) if case.able(name)]
+    if case.query.facts.dialect == _VECTORS:
+        names = names[:1]
     if case.demoted:
         chosen, names = _by_quality(case, chosen, names)
     able = [case.target(name) for name in names]

@@ -85,7 +85,7 @@ def route_targets(
     facts = query.facts
     if facts.media:
         own = routes.multimodal
-    elif facts.prompt_tokens > context_tokens:
+    elif (facts.longest or facts.prompt_tokens) > context_tokens:
         own = routes.long_context
     else:
         own = routes.code if routes.code and query.task == "code" else ()

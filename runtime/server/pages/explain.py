@@ -9,7 +9,7 @@ from typing import Any
 from runtime.contract.usage import Usage
 from runtime.dialects.openai_chat.dialect import CHAT
 from runtime.dialects.openai_completions import COMPLETIONS
-from runtime.dialects.openai_embeddings import EMBEDDINGS
+from runtime.dialects.pooling import EMBEDDINGS
 from runtime.dialects.seam import Dialect
 from runtime.life.desk import Desk
 from runtime.life.permitted import permitted

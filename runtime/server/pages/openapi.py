@@ -63,6 +63,12 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
     "Chat": _body(("messages",), messages=_TURNS, stream=_STREAM, max_tokens={"type": "integer", "minimum": 1}),
     "Completion": _body(("prompt",), prompt=_TEXT, stream=_STREAM),
     "Embedding": _body(("input",), input={"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
+    "Rerank": _body(
+        ("query", "documents"),
+        query=_TEXT,
+        documents={"type": "array", "items": _TEXT},
+        top_n={"type": "integer", "minimum": 0},
+    ),
     "Response": _body(("input",), input=_CONTENT, stream=_STREAM, store={"type": "boolean"}),
     "Message": _body(
         ("messages", "max_tokens"), messages=_TURNS, stream=_STREAM, max_tokens={"type": "integer", "minimum": 1}
@@ -164,6 +170,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", "/v1/chat/completions", "A chat completion", "Chat", media=_ANSWER),
     Operation("POST", "/v1/completions", "A plain completion", "Completion", media=_ANSWER),
     Operation("POST", "/v1/embeddings", "Embeddings", "Embedding"),
+    Operation("POST", "/v1/rerank", "Documents in the order in which they answer a query", "Rerank"),
     Operation("POST", "/v1/responses", "A response", "Response", media=_ANSWER),
     Operation("GET", "/v1/responses/{id}", "A stored response"),
     Operation("DELETE", "/v1/responses/{id}", "Forgets a stored response"),

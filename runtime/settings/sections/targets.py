@@ -100,6 +100,7 @@ class TargetSettings(Section):
     chat: bool | None = Field(default=None, description="answers chats", examples=[True])
     completions: bool | None = Field(default=None, description="continues plain text", examples=[False])
     embeddings: bool | None = Field(default=None, description="makes embeddings", examples=[False])
+    rerank: bool | None = Field(default=None, description="orders documents by a query", examples=[False])
 
     def capabilities(self, known: contract.Capabilities) -> contract.Capabilities:
         """The catalogue's capabilities, with the values set here in their place."""

@@ -188,6 +188,19 @@ async def test_a_server_without_completions_or_metrics_is_used_all_the_same(tmp_
         assert before.telemetry is None
 
 
+@pytest.mark.parametrize("answers", ["embeddings", "rerank"])
+async def test_a_server_of_a_pooling_model_is_one(tmp_path: Path, servers: Servers, answers: str) -> None:
+    """It is asked for vectors or scores, and for nothing else."""
+    port = free_port()
+    paths = {"/v1/completions", "/v1/chat/completions", "/v1/embeddings"} - {f"/v1/{answers}"}
+    servers.start(port, answers={path: {"status": 404} for path in paths})
+    async with attach(tmp_path, port) as engine:
+        assert await engine.wait_ready(15), engine.views()
+        can = engine.capabilities
+        assert (can.chat, can.completions, can.rerank) == (False, False, True)
+        assert can.embeddings == (answers == "embeddings")
+
+
 async def test_a_lost_server_is_found_again_and_its_end_was_not_ours(tmp_path: Path, servers: Servers) -> None:
     """Down it is tried with one probe per step; back it is ready again; stopping the engine leaves it running."""
     port = free_port()

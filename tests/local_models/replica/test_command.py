@@ -106,7 +106,7 @@ def test_arguments_that_would_take_the_engine_away_are_refused(arg: str) -> None
 
 def test_an_embedding_model_caches_no_prefixes() -> None:
     """Its attention looks both ways."""
-    model = PreparedModel(Path("/m"), "m", embeds=True)
+    model = PreparedModel(Path("/m"), "m", pools="embeddings")
     assert "--enable-prefix-caching" not in build(launch(model=model), {}).argv
 
 

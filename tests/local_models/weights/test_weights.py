@@ -166,18 +166,29 @@ async def test_a_folder_is_prepared_from_its_own_files(tmp_path: Path) -> None:
     write_safetensors(tmp_path / "model.safetensors")
     made = await prepare(str(tmp_path), notice=print, guard=GUARD)
     assert (made.path, made.capabilities.context_tokens, made.capabilities.tools) == (tmp_path, 77, False)
-    assert not made.embeds
+    assert not made.pools
 
 
 async def test_a_folder_of_an_embedding_model_says_so(tmp_path: Path) -> None:
     """Sentence-transformers' own mark: vLLM serves it for embeddings only."""
     for name in ("config.json", "modules.json"):
-        (tmp_path / name).write_text("{}")
+        (tmp_path / name).write_text('{"max_position_embeddings": 512}')
+    (tmp_path / "sentence_bert_config.json").write_text('{"max_seq_length": 256}')
     write_safetensors(tmp_path / "model.safetensors")
     made = await prepare(str(tmp_path), notice=print, guard=GUARD)
-    assert made.embeds
-    assert made.capabilities.embeddings
+    assert made.pools == "embeddings"
+    assert made.capabilities.embeddings and made.capabilities.context_tokens == 256
     assert not made.capabilities.chat
+
+
+@pytest.mark.parametrize(("labels", "scores"), [({"0": "LABEL_0"}, True), ({"0": "NO", "1": "YES"}, False)])
+async def test_a_folder_of_a_cross_encoder_reranks(tmp_path: Path, labels: dict[str, str], *, scores: bool) -> None:
+    """A classifier with one label gives a pair of texts a score."""
+    config = {"architectures": ["XLMRobertaForSequenceClassification"], "id2label": labels}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    write_safetensors(tmp_path / "model.safetensors")
+    can = (await prepare(str(tmp_path), notice=print, guard=GUARD)).capabilities
+    assert (can.rerank, can.chat, can.embeddings) == (scores, not scores, False)
 
 
 # The built-in model

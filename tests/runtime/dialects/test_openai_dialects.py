@@ -12,13 +12,19 @@ from runtime.contract.messages import Request
 from runtime.dialects.meter import PartialAnswer
 from runtime.dialects.openai_chat.dialect import CHAT
 from runtime.dialects.openai_completions import COMPLETIONS
-from runtime.dialects.openai_embeddings import EMBEDDINGS
+from runtime.dialects.pooling import EMBEDDINGS, RERANK
 from runtime.dialects.seam import Dialect
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
-ALL: Sequence[Dialect] = (CHAT, COMPLETIONS, EMBEDDINGS)
-NEEDED = {"messages": [{"role": "user", "content": "Hi"}], "prompt": "Hi", "input": "Hi"}
+ALL: Sequence[Dialect] = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK)
+NEEDED = {
+    "messages": [{"role": "user", "content": "Hi"}],
+    "prompt": "Hi",
+    "input": "Hi",
+    "query": "Hi",
+    "documents": ["Hi"],
+}
 
 
 def body(**members: object) -> RawBody:
@@ -42,7 +48,7 @@ def test_members_of_another_type_are_refused(dialect: Dialect, members: dict[str
     assert refused.value.place == place
 
 
-@pytest.mark.parametrize(("dialect", "needed"), list(zip(ALL, NEEDED, strict=True)))
+@pytest.mark.parametrize(("dialect", "needed"), list(zip(ALL, ("messages", "prompt", "input", "query"), strict=True)))
 def test_a_body_without_its_one_needed_member_is_refused(dialect: Dialect, needed: str) -> None:
     """Each wire has one."""
     dialect.check(body())
@@ -93,6 +99,23 @@ def test_embeddings_never_stream() -> None:
     answer = b'{"data":[{"embedding":[0.5]}],"model":"e","usage":{"prompt_tokens":3}}'
     meter.feed(answer)
     assert (meter.end(), meter.model, meter.done) == (answer, "e", True)
+
+
+def test_rerank_counts_its_tokens() -> None:
+    """As vLLM writes them; the scores go through untouched."""
+    answer = b'{"id":"r","model":"e","usage":{"prompt_tokens":3,"total_tokens":3},"results":[{"index":0}]}'
+    meter = RERANK.passing(body(), "m").meter
+    meter.feed(answer)
+    assert meter.end() == answer and meter.usage is not None and meter.usage.prompt == 3
+
+
+@pytest.mark.parametrize("missing", ["query", "documents"])
+def test_rerank_needs_a_query_and_documents(missing: str) -> None:
+    """Named in the refusal."""
+    members = {"model": "auto", "query": "a", "documents": ["b"]}
+    del members[missing]
+    with pytest.raises(BadBody, match=missing):
+        RERANK.check(RawBody(json.dumps(members).encode()))
 
 
 @pytest.mark.parametrize(

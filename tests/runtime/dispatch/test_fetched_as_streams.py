@@ -14,8 +14,8 @@ from runtime.contract.targets import Capabilities, Timeouts
 from runtime.dialects.anthropic_messages.dialect import MESSAGES as MESSAGES_DIALECT
 from runtime.dialects.openai_chat.profile import PLAIN
 from runtime.dialects.openai_completions import COMPLETIONS
-from runtime.dialects.openai_embeddings import EMBEDDINGS
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
+from runtime.dialects.pooling import EMBEDDINGS
 from runtime.dialects.seam import Dialect
 from runtime.settings import Retries
 from tests.fakes.box import CHAT, LEAVE, Box, MemorySink

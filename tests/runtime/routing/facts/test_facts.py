@@ -114,6 +114,22 @@ def test_completions_and_embeddings_are_read() -> None:
     assert facts_of({"input": [[1, 2], [3]]}, dialect="openai_embeddings").prompt_tokens == 3
 
 
+@pytest.mark.parametrize(
+    ("dialect", "body", "tokens", "longest"),
+    [
+        ("openai_embeddings", {"input": "a b c d"}, 2, 0),
+        ("openai_embeddings", {"input": [[1, 2], [3]]}, 3, 2),
+        ("openai_completions", {"prompt": [1, 2, 3]}, 3, 0),
+        ("rerank", {"query": "a b c d", "documents": ["e f g h i j k l", {"text": "m n o p"}]}, 9, 6),
+        ("rerank", {"query": None, "documents": [7, None, []]}, 1, 0),
+    ],
+)
+def test_prompts_that_are_read_each_for_itself(dialect: str, body: dict[str, Any], tokens: int, longest: int) -> None:
+    """A window holds the longest of them; a query is read with each document."""
+    facts = facts_of(body, dialect=dialect)
+    assert (facts.prompt_tokens, facts.longest) == (tokens, longest)
+
+
 def test_the_estimate_learns_a_models_ratio() -> None:
     """After some answers the estimate is what the model counts."""
     tokens = TokenEstimate()
@@ -158,7 +174,7 @@ _BODY = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, **CALM)
-@given(_BODY, st.sampled_from(["openai_chat", "openai_completions", "openai_embeddings"]))
+@given(_BODY, st.sampled_from(["openai_chat", "openai_completions", "openai_embeddings", "rerank"]))
 def test_no_body_stops_the_reading(body: dict[str, Any], dialect: str) -> None:
     """Facts are always read, finite and in their ranges."""
     query = read_query(dialect, body, Hints(), {}, TokenEstimate())

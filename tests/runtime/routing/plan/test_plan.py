@@ -512,6 +512,35 @@ def test_embeddings_leave_for_no_score() -> None:
     assert made.reason is Reason.DEFAULT
 
 
+@pytest.mark.parametrize("down", [False, True])
+def test_embeddings_are_never_moved_to_another_model(*, down: bool) -> None:
+    """Not by a full engine, nor behind it, nor while it is down: an index of two models' vectors is worth nothing."""
+    can = replace(LOCAL, capabilities=Capabilities(embeddings=True))
+    local = LocalState(can, replicas_ready=0, starting=True) if down else LocalState(can, pressure=BUSY.pressure)
+    made = planned(EMBED, fleet_of(EMBEDDER, local=local), policy_of((EMBEDDER,)), 0.0)
+    assert names(made) == ([] if down else ["local"])
+    assert not down or (made.refusal and made.refusal.status == 503)
+
+
+def test_embeddings_leave_a_box_that_makes_none() -> None:
+    """All of them, to the first target that can."""
+    made = planned(EMBED, fleet_of(CLAUDE, EMBEDDER), policy_of((CLAUDE, EMBEDDER)), 0.0)
+    assert names(made) == [EMBEDDER.name] and made.reason is Reason.CAPABILITY
+
+
+def test_many_texts_fit_a_window_that_holds_the_longest() -> None:
+    """Each is read for itself; one that is too long is named with its length."""
+    local = LocalState(replace(LOCAL, capabilities=Capabilities(embeddings=True, rerank=True, context_tokens=256)))
+    fleet, policy = fleet_of(local=local), policy_of(())
+    many = query_of({"model": "auto", "input": ["word " * 60] * 100}, dialect="openai_embeddings")
+    assert names(planned(many, fleet, policy, 0.0)) == ["local"]
+    ranked = query_of({"model": "auto", "query": "what", "documents": ["word " * 60] * 200}, dialect="rerank")
+    assert names(planned(ranked, fleet, policy, 0.0)) == ["local"]
+    one = query_of({"model": "auto", "input": ["a", "word " * 2000]}, dialect="openai_embeddings")
+    refusal = planned(one, fleet, policy, 0.0).refusal
+    assert refusal and refusal.code == "context_length_exceeded"
+
+
 def test_without_a_target_nothing_is_read_for_its_score() -> None:
     """There is nothing to decide: neither a reading nor a mark."""
     query = query_of(chat())

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings wire, which only passes through: no other wire has it, and it does not stream."""
+"""The wires of pooling models, OpenAI's embeddings and Jina's rerank: they only pass through, and do not stream."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from runtime.dialects.translating import Writer
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import RawBody
 
-INPUT = "input"
 
-
-class EmbeddingsMeter(WholeMeter):
-    """Meters one list of embeddings (see `Meter`)."""
+class PoolingMeter(WholeMeter):
+    """Meters one list of embeddings or of scores (see `Meter`)."""
 
     __slots__ = ()
 
@@ -35,13 +33,14 @@ class EmbeddingsMeter(WholeMeter):
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingsDialect:
-    """See `runtime.dialects.seam.Dialect`."""
+class PoolingDialect:
+    """See `runtime.dialects.seam.Dialect`. needed: the members that a body must have."""
 
-    name: str = "openai_embeddings"
+    name: str
+    needed: tuple[str, ...]
 
     def check(self, body: RawBody) -> None:
-        check_members(body, INPUT)
+        check_members(body, *self.needed)
 
     def streams(self, body: RawBody) -> bool:
         return False
@@ -56,7 +55,7 @@ class EmbeddingsDialect:
         fold: bool = False,
     ) -> Passing:
         """See `Dialect.passing`."""
-        return Passing(for_model(body, model), EmbeddingsMeter())
+        return Passing(for_model(body, model), PoolingMeter())
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
         return None
@@ -74,4 +73,5 @@ class EmbeddingsDialect:
         return openai_errors.error_event(error)
 
 
-EMBEDDINGS = EmbeddingsDialect()
+EMBEDDINGS = PoolingDialect("openai_embeddings", ("input",))
+RERANK = PoolingDialect("rerank", ("query", "documents"))
