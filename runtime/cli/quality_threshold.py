@@ -134,7 +134,9 @@ def _golden(folder: Path, planner: IdlePlanner, unusable: Counter[str]) -> list[
                 known = {(one.name, case.id): case for one in database.goldens(run.id) for case in one.cases}
                 for row in database.results(run.id):
                     case = known.get(row.key[1:3])
-                    if row.key.target == local and case is not None and row.grade is not Grade.NO_VERDICT:
+                    # A judge errs, and these labels count as certain.
+                    certain = row.grade is not Grade.NO_VERDICT and case is not None and not case.judged
+                    if row.key.target == local and case is not None and certain:
                         cases.setdefault(row.key[1:3], (case, row.grade is not Grade.PASS))
         finally:
             database.close()

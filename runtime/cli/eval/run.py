@@ -76,7 +76,7 @@ def show(
     junit_file: Path | None = None,
     fail_under: float | None = None,
 ) -> None:
-    """Prints a run's report. Raises typer.Exit 1 below `fail_under`, also where too few answers have a verdict."""
+    """Prints a run's report. Raises typer.Exit 1 below `fail_under`: also with too few verdicts, or without any rate."""
     found = asked(address, "GET", f"{RUNS}/{id}/report", EvalReport)
     if junit_file is not None:
         answers = asked(address, "GET", f"{RUNS}/{id}/results", _Answers).data
@@ -89,13 +89,16 @@ def show(
         typer.echo("\n".join(report_lines(found, paint_for(sys.stdout, environment()))))
     if fail_under is None:
         return
-    low = [each for each in found.streams if not each.enough or (each.rate or 0.0) < fail_under]
+    rated = [each for each in found.streams if each.total]
+    if not rated:
+        print("no case has a pass rate: they are open-ended, and compared with earlier answers", file=sys.stderr)
+        raise typer.Exit(Exit.FAILED)
+    low = [each for each in rated if not each.enough or (each.rate or 0.0) < fail_under]
     for each in low:
-        rate = (
-            f"{each.passed} of {each.verdicts}"
-            if each.enough
-            else f"only {each.verdicts} of {each.total} have a verdict"
-        )
+        rate = f"{each.passed} of {each.verdicts}"
+        if not each.enough:
+            advised = f", {each.advised} are by a judge that is not known to agree with people" if each.advised else ""
+            rate = f"only {each.verdicts} of {each.total} have a verdict{advised}"
         print(f"{each.target} on {each.set}: {rate}, and {fail_under:g} is wanted", file=sys.stderr)
     if low:
         raise typer.Exit(Exit.FAILED)

@@ -8,7 +8,7 @@ from math import comb
 from xml.etree import ElementTree
 
 from runtime.cli.paint import Paint, columns, duration
-from runtime.quality.runs.report import Compared, EvalReport, Flip, StreamReport
+from runtime.quality.runs.report import ADVICE, Compared, EvalReport, Flip, StreamReport, has_verdict
 from runtime.quality.values import CaseResult, Grade
 
 _MOST_FLIPS = 20
@@ -66,9 +66,19 @@ def report_lines(found: EvalReport, paint: Paint) -> list[str]:
 
 
 def passed(each: StreamReport) -> str:
-    """ "74 of 80", with those that have no verdict."""
-    missing = each.total - each.verdicts
-    return f"{each.passed} of {each.verdicts}" + (f", {missing} without a verdict" if missing else "")
+    """ "74 of 80", with those that have no verdict, and beside it the open-ended ones."""
+    missing, parts = each.total - each.verdicts - each.advised, []
+    if each.total:
+        parts.append(f"{each.passed} of {each.verdicts}")
+    if missing:
+        parts.append(f"{missing} without a verdict")
+    if each.advised:
+        parts.append(f"{each.advised} by advice alone")
+    if each.open_ended:
+        parts.append(f"{each.open_ended} open-ended")
+    if each.versus is not None:
+        parts.append(f"{each.versus:.0%} against its earlier answers")
+    return ", ".join(parts)
 
 
 def _before(each: StreamReport) -> str:
@@ -129,17 +139,21 @@ def _cell(text: str) -> str:
 
 
 def junit(found: EvalReport, answers: Sequence[CaseResult]) -> str:
-    """JUnit XML: a suite for each target and set, a failure for each answer that does not pass, skipped without a verdict."""
+    """JUnit XML: a suite for each target and set, a failure for each answer that does not pass, skipped without a verdict.
+
+    Advice, and an open-ended answer that fails its other checks, are skipped too: they are in no pass rate.
+    """
     root = ElementTree.Element("testsuites", name=found.run.id)
     for stream in found.streams:
         own = [each for each in answers if (each.key.target, each.key.set) == (stream.target, stream.set)]
+        counted = [each for each in own if has_verdict(each) or (each.open_ended and each.grade is Grade.PASS)]
         suite = ElementTree.SubElement(
             root,
             "testsuite",
             name=f"{stream.set} on {stream.target}",
             tests=str(len(own)),
-            failures=str(stream.verdicts - stream.passed),
-            skipped=str(stream.total - stream.verdicts),
+            failures=str(sum(each.grade is not Grade.PASS for each in counted)),
+            skipped=str(len(own) - len(counted)),
         )
         for each in own:
             seconds = (each.measures.latency_ms or 0.0) / 1000
@@ -147,8 +161,9 @@ def junit(found: EvalReport, answers: Sequence[CaseResult]) -> str:
             case = ElementTree.SubElement(
                 suite, "testcase", name=name, classname=f"{stream.set}.{stream.target}", time=f"{seconds:.3f}"
             )
-            if each.grade is Grade.NO_VERDICT:
-                ElementTree.SubElement(case, "skipped", message=_plain(f"{each.cause}: {each.words}"))
+            if each not in counted:
+                why = each.cause or ("open-ended" if each.open_ended else ADVICE)
+                ElementTree.SubElement(case, "skipped", message=_plain(f"{why}: {each.words}"))
             elif each.grade is not Grade.PASS:
                 failure = ElementTree.SubElement(case, "failure", type=each.grade, message=_plain(each.words))
                 failure.text = _plain(each.answer)

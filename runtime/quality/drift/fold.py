@@ -81,6 +81,8 @@ def fold_run(
         if state.watched and not before.watched:
             base = baseline([each for each in state.references.values() if each.complete], rule.tolerance)
             words = f"reference of {base.cases} cases: {base.whole.rate:.1%}, the floor is {base.whole.floor:.1%}"
+            if not base.cases:
+                words = f"reference of {state.compared} open-ended cases: from now on answers are compared with the first ones"
             events.append(QualityEvent("reference", *stream, words))
         after[stream] = state
     events += _common_cause(after, judged.keys(), run.night)

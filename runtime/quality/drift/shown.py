@@ -17,8 +17,9 @@ _POINTS = 60
 
 class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     """One target on one set. state: learning, watched, held (together with others), demoted. rate, usual, floor: pass rates of
-    the latest run and of the reference, and the one below which it is worse. evidence: demoted at `bar`. person: "demote" or
-    "hold". served: the model that its answers name. history: night, pass rate, evidence, oldest first.
+    the latest run and of the reference, and the one below which it is worse. compared, versus: open-ended cases that are held
+    against earlier answers, and the mean of their latest scores, one half without a change. evidence: demoted at `bar`. person:
+    "demote" or "hold". served: the model that its answers name. history: night, pass rate, evidence, oldest first.
     """
 
     target: str
@@ -29,6 +30,8 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None
     usual: float | None
     floor: float | None
+    compared: int = 0
+    versus: float | None = None
     evidence: float
     bar: float
     words: str
@@ -56,6 +59,8 @@ def shown(states: Mapping[Stream, StreamState], tolerated: Tolerated) -> list[St
                 rate=last.rate if last else None,
                 usual=round(base.whole.rate, 4) if base.cases else None,
                 floor=round(base.whole.floor, 4) if base.cases else None,
+                compared=state.compared,
+                versus=last.versus if last else None,
                 evidence=round(state.evidence, 3),
                 bar=rule.bar if rule.bar < float("inf") else 0.0,
                 words=words_of(state),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from runtime.quality.drift.baseline import Baseline, CaseReference, Floor, Scored, baseline, learned
+from runtime.quality.drift.baseline import RUNS, Baseline, CaseReference, Floor, Scored, baseline, learned
 from runtime.quality.drift.evidence import STEPS, Scores, fallen, risen
 from runtime.quality.values import OwnReference
 
@@ -92,12 +92,13 @@ class Demotion(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
-    """One run on the chart. rate: of all its cases that have a reference."""
+    """One run on the chart. rate: of all its cases that have a reference. versus: mean of its open-ended ones."""
 
     night: str
     at: float
     rate: float | None
     evidence: float
+    versus: float | None = None
 
 
 class StreamState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,8 +138,13 @@ class StreamState(msgspec.Struct, frozen=True, omit_defaults=True):
         return sum([each.complete for each in self.references.values()])
 
     @property
+    def compared(self) -> int:
+        """Open-ended cases whose answers are compared with earlier ones."""
+        return sum([len(each.answers) >= RUNS for each in self.own.values()])
+
+    @property
     def watched(self) -> bool:
-        return self.cases > 0
+        return self.cases > 0 or self.compared > 0
 
     def more_tonight(self, night: str) -> bool:
         """True if a further run of that night is wanted: the last one was suspicious, or it may bring a return."""
@@ -183,7 +189,8 @@ def observed(state: StreamState, run: Night, rule: DriftRule) -> StreamState:
     else:
         state = _returning(state, run, seen) if state.demotion is not None else _suspecting(state, run, seen, rule)
     rate = seen.passes / seen.base.cases if seen.base.cases else None
-    point = Point(run.night, run.at, rate, state.evidence)
+    versus = round(sum(run.versus) / len(run.versus), 4) if run.versus else None
+    point = Point(run.night, run.at, rate, state.evidence, versus)
     return replace(state, history=(*state.history[-_LONGEST_HISTORY:], point))
 
 

@@ -11,6 +11,7 @@ import msgspec
 from runtime.quality.golden.checks import MEASURES
 from runtime.quality.values import VERDICTS_NEEDED, CaseKey, CaseResult, EvalRun, GoldenCase, GoldenSet, Grade, Stream
 
+ADVICE = "advice"  # in the place of a class or a cause: the judge is not known to agree with people
 _MOST_SHOWN = 4000  # characters of an answer
 
 
@@ -30,7 +31,7 @@ class Flip(msgspec.Struct, frozen=True):
 
 
 class Failing(msgspec.Struct, frozen=True):
-    """A case without a pass."""
+    """A case without a pass. cause: of no verdict, or ADVICE."""
 
     target: str
     set: str
@@ -47,6 +48,10 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """One target on one set. passed of verdicts; total with those without one. grades: counts by class, with the causes of no
     verdict ("busy: 3"). before: the same of the run it is held against, None without one. Medians in ms. usd: of all answers,
     None if one has no known cost. over: cases beyond a limit on a measure, by measure.
+
+    advised: of the total, those by a judge that is not known to agree with people, which are no verdicts. open_ended: cases in
+    no pass rate, and so in none of these counts; compared, versus: those held against the model's own earlier answers, and the
+    mean of their scores, one half without a change.
     """
 
     target: str
@@ -65,6 +70,10 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     over: Mapping[str, int] = {}
     served: tuple[str, ...] = ()
+    advised: int = 0
+    open_ended: int = 0
+    compared: int = 0
+    versus: float | None = None
 
     @property
     def rate(self) -> float | None:
@@ -84,7 +93,7 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
         return [
             (name, earlier.get(name, 0), count)
             for name, count in self.grades.items()
-            if name != Grade.PASS and count > earlier.get(name, 0)
+            if name not in (Grade.PASS, ADVICE) and count > earlier.get(name, 0)
         ]
 
 
@@ -116,11 +125,9 @@ def report(
         key, case = each.key, cases.get((each.key.set, each.key.case))
         place = case.place if case else ""
         if each.grade is not Grade.PASS:
-            shown = each.answer[:_MOST_SHOWN]
+            shown, cause = each.answer[:_MOST_SHOWN], ADVICE if each.advisory else each.cause or ""
             failing.append(
-                Failing(
-                    key.target, key.set, key.case, each.grade, each.cause or "", each.words, shown, place, key.repeat
-                )
+                Failing(key.target, key.set, key.case, each.grade, cause, each.words, shown, place, key.repeat)
             )
         old = before.get(key) or before.get(CaseKey(*key[:3]))
         known = old is not None and old.case_hash == each.case_hash
@@ -153,7 +160,9 @@ def _stream(
     latencies = [each.measures.latency_ms for each in own if each.measures.latency_ms is not None]
     firsts = [each.measures.ttft_ms for each in own if each.measures.ttft_ms is not None]
     costs = [each.measures.cost_usd for each in own if each.measures.latency_ms is not None]
-    grades, earlier = _counted(own), _counted(old)
+    now, before = [each for each in own if not each.open_ended], [each for each in old if not each.open_ended]
+    grades, earlier = _counted(now), _counted(before)
+    versus = [each.versus for each in own if each.versus is not None]
     over = Counter(
         name for each in own if (case := cases.get((stream.set, each.key.case))) for name in exceeded(each, case)
     )
@@ -162,24 +171,36 @@ def _stream(
         set=stream.set,
         task=task,
         passed=grades.get(Grade.PASS, 0),
-        verdicts=sum(each.grade is not Grade.NO_VERDICT for each in own),
-        total=len(own),
+        verdicts=sum(map(has_verdict, now)),
+        total=len(now),
         grades=grades,
-        passed_before=earlier.get(Grade.PASS, 0) if old else None,
-        verdicts_before=sum(each.grade is not Grade.NO_VERDICT for each in old) if old else None,
-        grades_before=earlier if old else None,
+        passed_before=earlier.get(Grade.PASS, 0) if before else None,
+        verdicts_before=sum(map(has_verdict, before)) if before else None,
+        grades_before=earlier if before else None,
         latency_ms=round(statistics.median(latencies), 1) if latencies else None,
         ttft_ms=round(statistics.median(firsts), 1) if firsts else None,
         usd=round(sum(each or 0.0 for each in costs), 6) if costs and None not in costs else None,
         completion_tokens=sum(each.measures.completion_tokens for each in own),
         over=dict(over),
         served=tuple(sorted({f"{each.served} {each.fingerprint}".strip() for each in own if each.served})),
+        advised=grades.get(ADVICE, 0),
+        open_ended=len(own) - len(now),
+        compared=len(versus),
+        versus=round(sum(versus) / len(versus), 4) if versus else None,
     )
+
+
+def has_verdict(result: CaseResult) -> bool:
+    """True if it counts in a pass rate: not if it is open-ended, or by a judge that is not known to agree with people."""
+    return result.grade is not Grade.NO_VERDICT and not result.open_ended and not result.advisory
 
 
 def _counted(results: Sequence[CaseResult]) -> dict[str, int]:
     """Results by class; those without a verdict by its cause."""
-    counts = Counter(str(each.cause) if each.grade is Grade.NO_VERDICT else str(each.grade) for each in results)
+    counts = Counter(
+        str(each.cause) if each.grade is Grade.NO_VERDICT else ADVICE if each.advisory else str(each.grade)
+        for each in results
+    )
     return dict(sorted(counts.items()))
 
 
@@ -220,7 +241,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
     """Two targets of one run. old, new: labels."""
     sides = [
-        {each.key[1:]: each for each in results if each.key.target == label and each.grade is not Grade.NO_VERDICT}
+        {each.key[1:]: each for each in results if each.key.target == label and has_verdict(each)}
         for label in (old, new)
     ]
     common = sorted(key for key in sides[0] if key in sides[1])
