@@ -13,7 +13,8 @@ from runtime.notices import MODEL_DEMOTED, MODEL_PROMOTED, QUALITY_ALARM, QUALIT
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.golden.check_process import Grader
 from runtime.quality.judge.golden import GoldenJudge
-from runtime.quality.judge.watch import JudgeWatch
+from runtime.quality.judge.shown import week_view
+from runtime.quality.judge.watch import JudgeFolders, JudgeWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.loop import QualityLoop
 from runtime.quality.runs.runner import Runner
@@ -22,6 +23,7 @@ from runtime.quality.runs.wallet import Wallet
 from runtime.quality.sample.file import SampledAnswer
 from runtime.quality.signal_watch import SignalWatch
 from runtime.quality.values import QualityEvent
+from runtime.record.metrics import JudgeGauges
 from runtime.server.asgi import Page
 from runtime.server.pages.quality import QualityPages
 from runtime.server.routes import Route
@@ -59,13 +61,14 @@ class QualityRoom:
         self.store = QualityStore(folder)
         self.watch = DriftWatch(desk.fleet, wanted, tell)
         self.wallet = Wallet(folder, lambda: [each.target for each in desk.fleet.clouds.backends.values()])
-        self.judge = JudgeWatch(desk, self.store, sampled, wanted, folder, warn)
+        self.judge = JudgeWatch(desk, self.store, sampled, wanted, JudgeFolders(folder, beside), warn)
         self.golden_judge = GoldenJudge(desk, self.wallet, wanted.judge, lambda: self.judge.trusted)
         self.grader = Grader(self.golden_judge.judged)
         asker = Asker(desk, ChatDialect(wall=time.time), self.grader)
         self.loop = QualityLoop(
             desk, self.store, Runner(desk, self.store, asker, self.wallet), wanted, beside, self.watch
         )
+        self.loop.before = lambda run: self.judge.check(run, self.golden_judge.decided)
         self.signals = SignalWatch(desk.store, folder, desk.wall, lambda found: warn(found.words))
         self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet, self.judge, self.signals).table()
         self.wallet.limit(wanted.daily_usd, wanted.timezone)
@@ -76,6 +79,17 @@ class QualityRoom:
         self.golden_judge.named = settings.quality.judge
         self.wallet.limit(settings.quality.daily_usd, settings.quality.timezone)
         self.watch.renew()
+
+    def judge_gauges(self) -> JudgeGauges | None:
+        """For the metrics: the judge's latest week."""
+        if not self.judge.kept.weeks:
+            return None
+        week, evidence = week_view(self.judge.kept.weeks[0]), self.judge.kept.state.evidence
+        bias, agreed = week.bias, week.agreement
+        share, kappa = (None, None) if agreed is None else (agreed.share, agreed.kappa.value)
+        return JudgeGauges(
+            self.judge.trusted, evidence, week.outcomes, bias.flips, bias.failed, share, kappa, week.spent_usd
+        )
 
     @property
     def troubles(self) -> tuple[str | None, ...]:

@@ -378,4 +378,5 @@ class Runtime:
             "attached" if self.settings.engine.url else self.settings.engine.device,
             len(self.feed.viewers),
             {(gone.target, gone.task): 1.0 for gone in self.quality.watch.demoted},
+            self.quality.judge_gauges(),
         )

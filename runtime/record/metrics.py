@@ -23,13 +23,27 @@ _BREAKER_STATES = ("closed", "half_open", "open")
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeGauges:
+    """Of the judge's latest week. pairs: by outcome. flips, failed: shares. agreement, kappa: None without anchors."""
+
+    trusted: bool
+    evidence: float
+    pairs: Mapping[str, int]
+    flips: float
+    failed: float
+    agreement: float | None
+    kappa: float | None
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gauges:
     """The values at the moment of a scrape.
 
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
     budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
-    demoted: 1 by target label and task ("": every task).
+    demoted: 1 by target label and task ("": every task). judge: None until a week is judged.
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -48,6 +62,7 @@ class Gauges:
     device: str = ""
     viewers: int = 0
     demoted: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    judge: JudgeGauges | None = None
 
 
 class Metrics:
@@ -88,6 +103,7 @@ class _Collector(Collector):
         yield from _gpus(gauges)
         yield from _runtime(gauges, self._counters)
         yield from _settings(gauges)
+        yield from _judge(gauges.judge)
 
 
 _Rows = Iterable[tuple[tuple[str, ...], float]]
@@ -184,6 +200,24 @@ def _settings(gauges: Gauges) -> Iterator[Metric]:
     model = [((gauges.model, gauges.device), 1.0)] if gauges.model else []
     yield _gauge("hearth_engine_model_info", "1, with the engine's model and device", ("model", "device"), model)
     yield _gauge("hearth_dashboard_viewers", "Open pages of the dashboard", (), [((), gauges.viewers)])
+
+
+def _judge(judge: JudgeGauges | None) -> Iterator[Metric]:
+    pairs = {} if judge is None else judge.pairs
+    words = "Pairs of the judge's latest week: a or b better in both orders, tie, flipped with the order, no_verdict"
+    yield _gauge("hearth_judge_pairs", words, ("outcome",), _rows(pairs))
+    values = (
+        ("trusted", "1 if the judge agrees with its anchors and is not suspected to have changed", "trusted"),
+        ("drift_evidence", "Evidence that the judge has changed; from 1,000 on its verdicts are void", "evidence"),
+        ("flip_ratio", "Share of the judge's latest pairs that it decided otherwise in the other order", "flips"),
+        ("no_verdict_ratio", "Share of the judge's latest pairs without a verdict", "failed"),
+        ("agreement_ratio", "Share of the anchors that the judge decided as their label does", "agreement"),
+        ("kappa", "The judge's agreement with the labels of the anchors, without what is chance", "kappa"),
+        ("cost_usd", "Dollars of the judge's latest week, with the answers that it compared", "usd"),
+    )
+    for name, words, member in values:
+        value = None if judge is None else getattr(judge, member)
+        yield _gauge(f"hearth_judge_{name}", words, (), [] if value is None else [((), float(value))])
 
 
 def _rows(values: Mapping[str, float]) -> _Rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,10 @@ from playwright.async_api import Page, Route, expect
 from runtime.compose.catalogue import listed
 from runtime.contract.engine import Gpu
 from runtime.quality.drift.shown import StreamView
+from runtime.quality.judge.shown import JudgeView, week_view
+from runtime.quality.judge.trust import Estimate, JudgedPair, agreement, biases
+from runtime.quality.judge.weekly import WeekReport, WinRate
+from runtime.quality.kept_quality import FoundWinners
 from runtime.quality.runs.report import EvalReport, Flip, StreamReport
 from runtime.quality.values import EvalRun, Grade, QualityEvent, SetBrief
 from runtime.record.decisions import Exchange
@@ -124,12 +129,24 @@ def quality_answers() -> dict[str, Any]:
     stream = StreamView(
         target="vendor/far-model", set="invoices", task="extraction", state="demoted", cases=80, rate=0.8, usual=0.925,
         floor=0.87, evidence=11_400.4, bar=10_950.0, words="64 of 80 against 74", person="", served="far-1", history=(),
+
     )  # fmt: skip
+    pairs = [
+        JudgedPair(str(n), "local/m", "vendor/far-model", "first", "second" if n % 4 else "first") for n in range(40)
+    ]
+    week = WeekReport(
+        "2026-W47", "other/judge", 40, tuple(pairs),
+        (WinRate("local/m", "vendor/far-model", "", Estimate(0.87, 0.8, 0.94, 40), Estimate(0.9, 0.8, 1.0, 40), "anchors"),),
+        (), biases(pairs), agreement([("a", "a"), ("b", "b")] * 20, Random(1)), FoundWinners(40, 40), {}, 0.4, "", True,
+    )  # fmt: skip
+    judge = JudgeView(
+        judge="other/judge", trusted=True, trouble=None, drifted=False, evidence=0.1, weeks=[week_view(week)]
+    )
     overview = {
         "mode": "act", "faults": ["golden/x.toml:3: no case"], "running": [], "next_night": 1_900_000_000.0,
         "sets": [{"name": "invoices", "task": "extraction", "cases": 80, "targets": ["*"], "path": "a.toml", "warnings": []}],
         "events": [QualityEvent("demoted", "vendor/far-model", "invoices", "its rate fell", at=1_800_000_000.0)],
-        "spent_usd": 0.36, "daily_usd": 2.0, "streams": [stream], "tolerance": 0.03,
+        "spent_usd": 0.36, "daily_usd": 2.0, "streams": [stream], "tolerance": 0.03, "judge": judge,
     }  # fmt: skip
     flip = Flip("vendor/far-model", "invoices", "inv-017", Grade.PASS, Grade.MALFORMED, "no JSON", '{"a":1}', MARKUP)
     done = StreamReport(

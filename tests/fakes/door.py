@@ -31,7 +31,7 @@ from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching
 from runtime.quality.drift.watch import DriftWatch
-from runtime.quality.judge.watch import JudgeWatch
+from runtime.quality.judge.watch import JudgeFolders, JudgeWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.loop import Pace, QualityLoop
 from runtime.quality.runs.runner import Runner
@@ -200,7 +200,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     runner = Runner(desk, judged, Asker(desk, ChatDialect(), DirectGrader()), wallet)
     pace = Pace(look_s=0.05, start_s=1e9)
     quality = QualityLoop(desk, judged, runner, setup.quality, folder, DriftWatch(fleet, setup.quality), pace)
-    judge = JudgeWatch(desk, judged, lambda since: (), setup.quality, folder, lambda words: None)
+    judge = JudgeWatch(desk, judged, lambda since: (), setup.quality, JudgeFolders(folder, folder), lambda words: None)
     signals = SignalWatch(store, folder, time.time, lambda found: None)
     pages |= QualityPages(quality, wallet, judge, signals).table()
     app = App(desk, access(), dialects, pages)

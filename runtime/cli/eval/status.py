@@ -10,9 +10,11 @@ import msgspec
 import typer
 
 from runtime.cli.client import asked
+from runtime.cli.eval.judge import judge_words
 from runtime.cli.eval.runtime_of import PATH, Json, RunState, Url, runtime_at
 from runtime.cli.paint import columns, paint_for
 from runtime.cli.settings_file import ConfigOption
+from runtime.quality.judge.shown import JudgeView
 from runtime.quality.values import QualityEvent
 from runtime.settings.environment import environment
 
@@ -25,15 +27,6 @@ class _ListedSet(msgspec.Struct):
     path: str
     task: str = ""
     warnings: list[str] = []
-
-
-class _JudgeState(msgspec.Struct):
-    """weeks: newest first."""
-
-    judge: str
-    trusted: bool
-    trouble: str | None
-    weeks: list[dict[str, Any]]
 
 
 class _Warning(msgspec.Struct):
@@ -51,7 +44,7 @@ class QualityOverview(msgspec.Struct):
     next_night: float
     spent_usd: float
     daily_usd: float
-    judge: _JudgeState
+    judge: JudgeView
     warnings: list[_Warning]
 
 
@@ -82,10 +75,7 @@ def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) 
     ]
     lines += [paint(f"everyday traffic: {each.words}", "yellow") for each in found.warnings[:_MOST_EVENTS]]
     if found.judge.judge:
-        believed = (
-            "agrees with its anchors" if found.judge.trusted else "is not known to agree with its anchors: advice alone"
-        )
-        lines.append(f"judge: {found.judge.judge} {believed}; {len(found.judge.weeks)} weeks judged")
+        lines.append(f"judge: {judge_words(found.judge)}; {len(found.judge.weeks)} weeks judged")
     lines += [paint(found.judge.trouble, "yellow")] if found.judge.trouble else []
     night = datetime.fromtimestamp(found.next_night, UTC)
     when = (

@@ -19,6 +19,7 @@ from runtime.quality.golden.check_shapes import BadCheck, Reading, is_number, is
 from runtime.quality.values import GoldenCase, GoldenSet, digest
 
 MOST_BYTES = 64 << 20  # of a file of a set, and of each file it names
+ANCHORS = "anchors.jsonl"  # beside the sets, and none itself: pairs that people labelled for the judge
 LARGE_CLUSTER = 0.2
 ENOUGH_CASES = 40
 
@@ -69,10 +70,15 @@ class SetError(Exception):
 
 
 def found_files(patterns: Iterable[str], folder: Path) -> list[Path]:
+    """The files of sets that the patterns match, relative ones from `folder`, each once."""
+    return [file for file in matching(map(Path, patterns), folder) if file.name != ANCHORS]
+
+
+def matching(patterns: Iterable[Path], folder: Path) -> list[Path]:
     """The files that the patterns match, relative ones from `folder`, each once."""
     found: list[Path] = []
     for each in patterns:
-        pattern = Path(each).expanduser()
+        pattern = each.expanduser()
         base = Path(pattern.anchor) if pattern.is_absolute() else folder
         found += sorted(base.glob(str(pattern.relative_to(pattern.anchor))))
     return [file for file in dict.fromkeys(found) if file.is_file()]

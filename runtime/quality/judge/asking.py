@@ -76,10 +76,17 @@ async def replied(
 
 
 class WeekPurse:
-    """Dollars of a week. A call begins only while its expected cost is left, so that they are exceeded by one call at most."""
+    """Dollars of a week. A call begins only while its expected cost is left, so that they are exceeded by one call at most.
 
-    def __init__(self, usd: float) -> None:
-        self.left, self.spent = usd, 0.0
+    spent: also by an earlier process. taken: with what is reserved for calls under way.
+    """
+
+    def __init__(self, usd: float, spent: float = 0.0) -> None:
+        self.left, self.spent, self._usd = usd - spent, spent, usd
+
+    @property
+    def taken(self) -> float:
+        return self._usd - self.left
 
     def reserve(self, target: Target, tokens: int) -> float | None:
         """The expected dollars, taken off what is left; None if there is not so much."""

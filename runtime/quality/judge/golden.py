@@ -2,15 +2,16 @@
 
 A judge grades neither its own answers nor those of its family, and sees only what it is certified for. Each question has its
 own room in `[quality] daily_usd`, is asked twice at most, and gives no verdict rather than a guessed one. Until the judge
-agrees with the anchors, what it says of a criterion is advice; a comparison with the model's own earlier answer needs no such
-trust, because without a change the two are exchangeable, whatever the judge prefers.
+agrees with the anchors, its word on a criterion is advice, and a judge that is believed decides the anchors again before each
+run with criteria. A comparison with the model's own earlier answer needs no such trust, because without a change the two are
+exchangeable, whatever the judge prefers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from runtime.contract.guard import missing
@@ -22,7 +23,7 @@ from runtime.quality.golden.check_process import AnswerOrigin, UnpaidCheckError
 from runtime.quality.golden.checks import Finding, short
 from runtime.quality.judge.asking import TRIES, replied
 from runtime.quality.judge.choice import related
-from runtime.quality.judge.pairs import shown_request
+from runtime.quality.judge.pairs import Anchor, shown_request
 from runtime.quality.judge.question import Better, anonymous, assessment, better, comparison, holds, names_of, score
 from runtime.quality.runs.asking import measured
 from runtime.quality.runs.wallet import Wallet
@@ -62,20 +63,41 @@ class GoldenJudge:
         request, given = anonymous(shown_request(case.body), hidden), anonymous(answer.shown, hidden)
         if check.kind == VERSUS:
             earlier = anonymous(origin.earlier or "", hidden)
-            mark = self._nonce()
-            forward: Better = await self._verdict(judge, golden, comparison(request, given, earlier, mark), better)
-            backward: Better = await self._verdict(judge, golden, comparison(request, earlier, given, mark), better)
-            found = score(forward, backward)
-            assert found is not None
-            return Finding(found)
+            return Finding(await self._compared(judge, golden.requires, (request, given, earlier)))
         wanted = [check.want] if isinstance(check.want, str) else list(check.want)
         reference, failed = str(check.options.get("reference", "")), []
         for criterion in wanted:
             body = assessment(request, given, criterion, reference, self._nonce())
-            if not await self._verdict(judge, golden, body, holds):
+            if not await self._verdict(judge, golden.requires, body, holds):
                 failed.append(criterion)
         words = f"by the judge this does not hold: {short(failed[0])}" if failed else ""
         return Finding(1 - len(failed) / len(wanted), words, advisory=not self._trusted())
+
+    async def decided(self, judge: Target, anchors: Sequence[Anchor]) -> list[tuple[float, Anchor]]:
+        """The anchors with the judge's scores, paid as the cases are; those without a verdict are left out. Raises ShutDown."""
+        hidden = names_of([judge.label, *(by for each in anchors for by in each.by if by)])
+
+        async def score_of(anchor: Anchor) -> tuple[float, Anchor]:
+            texts = [anonymous(text, hidden) for text in (shown_request(anchor.body), anchor.a, anchor.b)]
+            return await self._compared(judge, anchor.requires, texts), anchor
+
+        found = []
+        for each in await asyncio.gather(*map(score_of, anchors), return_exceptions=True):
+            if isinstance(each, BaseException):
+                if not isinstance(each, UncheckedError):
+                    raise each
+            else:
+                found.append(each)
+        return found
+
+    async def _compared(self, judge: Target, requires: frozenset[str], texts: Sequence[str]) -> float:
+        """1 if the first answer is better in both orders, 0 if the second is, else 0.5. texts: the request, both answers."""
+        (request, one, other), mark = texts, self._nonce()
+        forward: Better = await self._verdict(judge, requires, comparison(request, one, other, mark), better)
+        backward: Better = await self._verdict(judge, requires, comparison(request, other, one, mark), better)
+        found = score(forward, backward)
+        assert found is not None
+        return found
 
     def chosen(self, golden: GoldenSet, label: str) -> Target:
         """The judge of a target's answers. Raises UncheckedError with the reason where there is none."""
@@ -94,7 +116,7 @@ class GoldenJudge:
         return judge
 
     async def _verdict(
-        self, judge: Target, golden: GoldenSet, body: Mapping[str, Any], read: Callable[[str], _T | None]
+        self, judge: Target, requires: frozenset[str], body: Mapping[str, Any], read: Callable[[str], _T | None]
     ) -> _T:
         """One verdict. Raises UncheckedError where there is none."""
         facts = self._desk.planner.read("openai_chat", {"model": "", **body}, {}).facts
@@ -107,7 +129,7 @@ class GoldenJudge:
                 async with self._wallet.room(judge, facts) as room:
                     if isinstance(room, Shortfall):
                         raise UnpaidCheckError(room.words)
-                    reply = await replied(self._desk, judge.name, judge, body, golden.requires)
+                    reply = await replied(self._desk, judge.name, judge, body, requires)
                     if reply.decision is not None:
                         room.settle(measured(reply.decision))
                 if reply.text is not None and (found := read(reply.text)) is not None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from runtime.quality.judge.choice import families
 from runtime.quality.sample.file import SampledAnswer
 from runtime.quality.values import CaseResult, GoldenCase, Grade
+
+MOST_ANCHORS = 60
 
 
 class Drawn(NamedTuple):
@@ -18,13 +21,20 @@ class Drawn(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """Two answers to one golden case, one of which passes. a_wins: the label."""
+    """Two answers to one request, whose winner is known: by a golden case that one of them passes, or by people.
+
+    body: the request. label: 1 if a is better, 0 if b is, 0.5 if they are alike. by: labels of the targets that gave a and b,
+    "" where that is not known. votes: of each person, "a", "b" or "tie". requires: certificates a judge of it must have.
+    """
 
     id: str
-    case: GoldenCase
+    body: Mapping[str, Any]
     a: str
     b: str
-    a_wins: bool
+    label: float
+    by: tuple[str, str] = ("", "")
+    votes: tuple[str, ...] = ()
+    requires: frozenset[str] = frozenset()
 
 
 def drawn(rows: Iterable[SampledAnswer], week: str, most: int) -> list[Drawn]:
@@ -41,15 +51,15 @@ def drawn(rows: Iterable[SampledAnswer], week: str, most: int) -> list[Drawn]:
     return found
 
 
-def anchors(results: Iterable[tuple[CaseResult, GoldenCase]], most: int = 60) -> list[Anchor]:
+def anchors(results: Iterable[tuple[CaseResult, GoldenCase]], most: int = MOST_ANCHORS) -> list[Anchor]:
     """Pairs of a passing and a failing answer to the same case, drawn by hash. Judged checks give none."""
     good: dict[str, CaseResult] = {}
     bad: dict[str, CaseResult] = {}
-    cases: Mapping[str, GoldenCase] = {}
+    cases: dict[str, GoldenCase] = {}
     for result, case in results:
         if not result.answer or case.judged:
             continue
-        cases = {**cases, case.hash: case}
+        cases[case.hash] = case
         if result.grade is Grade.PASS:
             good.setdefault(case.hash, result)
         elif result.grade in (Grade.WRONG, Grade.MALFORMED):
@@ -57,9 +67,28 @@ def anchors(results: Iterable[tuple[CaseResult, GoldenCase]], most: int = 60) ->
     found = []
     for hash in sorted(good.keys() & bad.keys(), key=lambda each: _number("anchor", each))[:most]:
         a_wins = _number("side", hash) % 2 == 0
-        one, other = good[hash].answer, bad[hash].answer
-        found.append(Anchor(hash, cases[hash], *((one, other) if a_wins else (other, one)), a_wins))
+        a, b = (good[hash], bad[hash]) if a_wins else (bad[hash], good[hash])
+        by = (a.key.target, b.key.target)
+        found.append(Anchor(hash, cases[hash].body, a.answer, b.answer, float(a_wins), by))
     return found
+
+
+def family_rows(judge: str, scored: Iterable[tuple[float, Anchor]]) -> list[tuple[float, float, bool]]:
+    """The rows of `trust.own_family`: the judge's scores of anchors, whose answers are of its own family or of others.
+
+    A pair without an answer of the family counts from both sides, since its labels are then two different ones.
+    """
+    rows = []
+    for score, anchor in scored:
+        if not all(anchor.by):
+            continue
+        a, b = (bool(families(judge) & families(each)) for each in anchor.by)
+        if a is not b:
+            rows.append((score, anchor.label, True) if a else (1 - score, 1 - anchor.label, True))
+        elif not a:
+            rows.append((score, anchor.label, False))
+            rows += [(1 - score, 1 - anchor.label, False)] if anchor.label != 0.5 else []
+    return rows
 
 
 def shown_request(body: Mapping[str, object]) -> str:

@@ -1,6 +1,7 @@
 """The trust that a judge deserves: agreement with anchors, biases with their intervals, and rates corrected by both. Pure.
 
-Intervals are 95 %. A bias is reported with its interval, and flagged where it is certain at 1 %.
+Intervals are 95 %. A bias is reported with its interval, and flagged where it is certain at 1 %. An anchor is a pair whose
+winner is known; its label is 1 if a is better, 0 if b is, 0.5 if they are alike.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from runtime.quality.judge.question import Better, score
 
 FEWEST_ANCHORS = 40
 LEAST_KAPPA = 0.6
+FEWEST_LABELLED = 20  # pairs of the same two targets, labelled by people, for a correction by these alone
 _Z = 1.96
+_Z_CERTAIN = 2.576
 _CERTAIN = 0.01
+_FEWEST_OWN = 10  # anchors with an answer of the judge's own family
+_LEAST_GAIN = 0.2
 _RESAMPLES = 500
 _STEPS = 25
 
@@ -59,7 +64,8 @@ class BiasReport(msgspec.Struct, frozen=True):
 
     first_share: of the flips, those that the first slot won; p: its probability without any bias. first_slot: share of
     questions in which the judge takes the first answer for its place. length: logistic slope for each doubling of the length;
-    at_equal_length: win rate of a there. flagged: biases that are certain.
+    at_equal_length: win rate of a there. own_family: what an answer of the judge's family scores beyond others with the same
+    label. repetition: share of the anchors decided twice that came out the same. flagged: biases that are certain.
     """
 
     pairs: int
@@ -69,8 +75,10 @@ class BiasReport(msgspec.Struct, frozen=True):
     p: float
     first_slot: Estimate | None
     length: Estimate | None
-    at_equal_length: float | None
+    at_equal_length: Estimate | None
     flagged: tuple[str, ...]
+    own_family: Estimate | None = None
+    repetition: Estimate | None = None
 
 
 def biases(pairs: Sequence[JudgedPair]) -> BiasReport:
@@ -86,7 +94,7 @@ def biases(pairs: Sequence[JudgedPair]) -> BiasReport:
     agreed = [each for each in found if each.score != 0.5 and min(each.lengths) > 0]
     line = logistic([log2(each.lengths[0] / each.lengths[1]) for each in agreed], [each.score == 1 for each in agreed])
     flagged = ["first_slot"] if p < _CERTAIN and firsts * 2 > flips else ["second_slot"] if p < _CERTAIN else []
-    if line is not None and (line.slope.low > 0 or line.slope.high < 0):
+    if line is not None and certain(line.slope):
         flagged.append("length")
     return BiasReport(
         len(pairs),
@@ -96,9 +104,33 @@ def biases(pairs: Sequence[JudgedPair]) -> BiasReport:
         p,
         mean(slots) if slots else None,
         line.slope if line else None,
-        1 / (1 + exp(-line.intercept)) if line else None,
+        _chance(line.intercept) if line else None,
         tuple(flagged),
     )
+
+
+def with_anchors(
+    report: BiasReport, family: Estimate | None, repeated: Sequence[tuple[float | None, float | None]]
+) -> BiasReport:
+    """The report with what anchors alone can show. repeated: both scores of each anchor that was decided twice."""
+    both = [(one, other) for one, other in repeated if one is not None and other is not None]
+    same = sum(one == other for one, other in both)
+    return msgspec.structs.replace(
+        report,
+        own_family=family,
+        repetition=Estimate(same / len(both), *clopper_pearson(same, len(both)), len(both)) if both else None,
+        flagged=(*report.flagged, *(["own_family"] if family is not None and certain(family) else [])),
+    )
+
+
+def certain(found: Estimate) -> bool:
+    """True if 0 is outside of the 99 % interval."""
+    return abs(found.value) > (found.high - found.low) / 2 * _Z_CERTAIN / _Z
+
+
+def _chance(logit: Estimate) -> Estimate:
+    low, value, high = (1 / (1 + exp(-max(-30.0, min(30.0, each)))) for each in (logit.low, logit.value, logit.high))
+    return Estimate(value, low, high, logit.n)
 
 
 def _slot(verdict: Better | None) -> float:
@@ -115,34 +147,74 @@ def mean(values: Sequence[float], weights: Sequence[float] | None = None) -> Est
     return Estimate(middle, middle - _Z * spread, middle + _Z * spread, n)
 
 
-def corrected(judged: Sequence[float], anchors: Sequence[tuple[float, float]]) -> Estimate:
-    """A rate by the judge, put right by what it got wrong on anchors (judge's score, label): prediction-powered."""
-    rate, wrong = mean(judged), mean([label - judge for judge, label in anchors])
-    value = rate.value + wrong.value
+def corrected(
+    judged: Sequence[float], anchors: Sequence[tuple[float, float]], weights: Sequence[float] | None = None
+) -> Estimate:
+    """A rate by the judge, put right by its errors on pairs of the same kind (score, label): prediction-powered."""
+    rate, wrong = mean(judged, weights), mean([label - judge for judge, label in anchors])
     half = sqrt((rate.high - rate.value) ** 2 + (wrong.high - wrong.value) ** 2)
-    return Estimate(value, value - half, value + half, len(judged))
+    return _within(rate.value + wrong.value, half, len(judged))
+
+
+def stretched(
+    judged: Sequence[float], anchors: Sequence[tuple[float, float]], weights: Sequence[float] | None = None
+) -> Estimate | None:
+    """The same by anchors of any kind. A judge that errs draws every rate to one half, by as much as its score of known
+    winners falls short of 1. None for a judge that hardly knows them.
+    """
+    winners = [judge if label == 1 else 1 - judge for judge, label in anchors if label != 0.5]
+    if not winners:
+        return None
+    rate, known = mean(judged, weights), mean(winners)
+    gain = 2 * known.value - 1
+    if gain < _LEAST_GAIN:
+        return None
+    off = (rate.value - 0.5) / gain
+    half = sqrt((rate.high - rate.value) ** 2 + (2 * off * (known.high - known.value)) ** 2) / gain
+    return _within(0.5 + off, half, len(judged))
+
+
+def _within(value: float, half: float, n: int) -> Estimate:
+    """A share with its interval, between 0 and 1."""
+    low, middle, high = (max(0.0, min(1.0, each)) for each in (value - half, value, value + half))
+    return Estimate(middle, low, high, n)
 
 
 class Agreement(msgspec.Struct, frozen=True):
-    """Of a judge with labels. alpha: Krippendorff's. usable: the judge may be believed, not only heard."""
+    """Of a judge with labels. alpha: Krippendorff's, with every person's label. people: the same among the people alone, None
+    where no anchor has two labels. usable: the judge may be believed, not only heard.
+    """
 
     share: float
     kappa: Estimate
     alpha: float
+    people: float | None = None
 
     @property
     def usable(self) -> bool:
         return self.kappa.n >= FEWEST_ANCHORS and self.kappa.value >= LEAST_KAPPA
 
 
-def agreement(pairs: Sequence[tuple[str, str]], random: Random) -> Agreement | None:
-    """pairs: the judge's word and the label. The interval is bootstrapped. None without any."""
+def agreement(
+    pairs: Sequence[tuple[str, str]], random: Random, votes: Sequence[Sequence[str]] = ()
+) -> Agreement | None:
+    """pairs: the judge's word and the label. votes: for each of them, every person's label, where a person gave one. The
+    interval is bootstrapped. None without any pair.
+    """
     if not pairs:
         return None
     kappas = sorted(kappa([random.choice(pairs) for _ in pairs]) for _ in range(_RESAMPLES))
     low, high = kappas[int(0.025 * _RESAMPLES)], kappas[int(0.975 * _RESAMPLES)]
     share = sum(one == other for one, other in pairs) / len(pairs)
-    return Agreement(share, Estimate(kappa(pairs), low, high, len(pairs)), alpha(pairs))
+    every = votes or [()] * len(pairs)
+    units = [(judge, *(own or (label,))) for (judge, label), own in zip(pairs, every, strict=True)]
+    people = [own for own in every if len(own) > 1]
+    return Agreement(
+        share,
+        Estimate(kappa(pairs), low, high, len(pairs)),
+        alpha(units),
+        alpha(people) if people else None,
+    )
 
 
 def kappa(pairs: Sequence[tuple[str, str]]) -> float:
@@ -167,7 +239,7 @@ def alpha(units: Sequence[Sequence[str]]) -> float:
 
 
 class LogisticLine(NamedTuple):
-    intercept: float
+    intercept: Estimate
     slope: Estimate
 
 
@@ -186,16 +258,27 @@ def logistic(xs: Sequence[float], won: Sequence[bool]) -> LogisticLine | None:
         hbb = sum(w * x * x for w, x in zip(weight, xs, strict=True)) + pull
         by = haa * hbb - hab * hab
         a, b = a + (hbb * ga - hab * gb) / by, b + (haa * gb - hab * ga) / by
-    half = _Z * sqrt(haa / by)
-    return LogisticLine(a, Estimate(b, b - half, b + half, len(xs)))
+    at, half = _Z * sqrt(hbb / by), _Z * sqrt(haa / by)
+    return LogisticLine(Estimate(a, a - at, a + at, len(xs)), Estimate(b, b - half, b + half, len(xs)))
 
 
 def own_family(rows: Sequence[tuple[float, float, bool]]) -> Estimate | None:
-    """The judge's favour for its own family. rows: its score, the label, and True for the own family."""
-    own = [judge - label for judge, label, is_own in rows if is_own]
-    others = [judge - label for judge, label, is_own in rows if not is_own]
-    if not own or not others:
+    """The judge's favour for its own family: its score of an answer of that family, less that of others with the same label.
+
+    rows: the score of one answer of an anchor, its label, and True for the own family. None with too few.
+    """
+    value = variance = 0.0
+    strata = []
+    for label in sorted({label for _, label, _ in rows}):
+        own = [score for score, of, is_own in rows if of == label and is_own]
+        others = [score for score, of, is_own in rows if of == label and not is_own]
+        if own and others:
+            strata.append((mean(own), mean(others)))
+    n = sum(one.n for one, _ in strata)
+    if n < _FEWEST_OWN:
         return None
-    one, other = mean(own), mean(others)
-    half = sqrt((one.high - one.value) ** 2 + (other.high - other.value) ** 2)
-    return Estimate(one.value - other.value, one.value - other.value - half, one.value - other.value + half, len(rows))
+    for one, other in strata:
+        share = one.n / n
+        value += share * (one.value - other.value)
+        variance += share**2 * ((one.high - one.value) ** 2 + (other.high - other.value) ** 2)
+    return Estimate(value, value - sqrt(variance), value + sqrt(variance), n)

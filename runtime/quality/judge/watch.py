@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
+from runtime.contract.guard import missing
 from runtime.contract.targets import Target
 from runtime.life.desk import Desk
+from runtime.quality.judge.anchor_file import AnchorFileError, found_anchors
 from runtime.quality.judge.asking import Questions, WeekPurse
 from runtime.quality.judge.choice import related
-from runtime.quality.judge.drift import JudgeState
-from runtime.quality.judge.pairs import Anchor, anchors, drawn
+from runtime.quality.judge.drift import JudgeState, observed
+from runtime.quality.judge.journal import JournalHead, WeekJournal
+from runtime.quality.judge.pairs import MOST_ANCHORS, Anchor, anchors, drawn
 from runtime.quality.judge.question import names_of
-from runtime.quality.judge.weekly import Weekly, WeekReport, week_of
+from runtime.quality.judge.shown import JudgeView, week_view
+from runtime.quality.judge.weekly import Weekly, WeekReport, voided, week_of, word_of
 from runtime.quality.kept_file import KeptFile
 from runtime.quality.runs.asking import ShutDown
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.sample.file import SampledAnswer
-from runtime.quality.values import GoldenCase
+from runtime.quality.values import RUBRIC, EvalRun, GoldenCase
 from runtime.settings import Quality
 
 FILE = "judged.json"
@@ -34,11 +38,25 @@ _ANCHOR_RUNS = 20
 
 
 class JudgedWeeks(msgspec.Struct):
-    """The file: verdicts and numbers, and no text of any request. state: of the judge itself."""
+    """The file: verdicts and numbers, and no text of any request. state: of the judge itself. checked: the id of the latest run
+    of golden sets before which it decided the anchors.
+    """
 
     judge: str = ""
     state: JudgeState = JudgeState()
     weeks: list[WeekReport] = []
+    checked: str = ""
+
+
+class JudgeFolders(NamedTuple):
+    """state: where the weeks are kept. settings: from which `[quality] sets` are relative."""
+
+    state: Path
+    settings: Path
+
+
+Decides = Callable[[Target, Sequence[Anchor]], Awaitable[list[tuple[float, Anchor]]]]
+"""The judge's scores of anchors; those without a verdict are left out."""
 
 
 class JudgeWatch:
@@ -53,52 +71,52 @@ class JudgeWatch:
         store: QualityStore,
         rows: Callable[[float], Sequence[SampledAnswer]],
         settings: Quality,
-        folder: Path,
+        folders: JudgeFolders,
         tell: Callable[[str], None],
     ) -> None:
         self.settings = settings
-        self.kept = JudgedWeeks()
         self.trouble: str | None = None
-        self._desk, self._store, self._rows, self._tell = desk, store, rows, tell
-        self._file = KeptFile(folder / FILE, JudgedWeeks, "the judged weeks")
+        self._desk, self._store, self._rows, self._tell, self._folders = desk, store, rows, tell, folders
+        self._file = KeptFile(folders.state / FILE, JudgedWeeks, "the judged weeks")
+        self.kept = self._file.read()
+        self._turn = asyncio.Lock()  # a week and a check move the same state
 
     async def run(self) -> None:
         """Looks for a week that is over, until cancelled."""
-        self.kept = await asyncio.to_thread(self._file.read)
         while True:
             if self.settings.judge and self.settings.mode != "off":
-                await self.look()
+                async with self._turn:
+                    await self.look()
             await asyncio.sleep(_LOOK_S)
 
     @property
     def trusted(self) -> bool:
+        """True if its verdicts on criteria count."""
+        return self.believed and not self.kept.state.suspected
+
+    @property
+    def believed(self) -> bool:
         """True if the judge of the settings agreed with the anchors in its latest week, and has not changed since."""
         clouds = [each.target for each in self._desk.fleet.clouds.backends.values()]
         labels = {each.label for each in clouds if self.settings.judge in (each.name, each.label)}
         latest = self.kept.weeks[0] if self.kept.weeks else None
         return latest is not None and latest.judge in labels and latest.believed and not self.kept.state.drifted
 
-    def overview(self) -> dict[str, Any]:
-        """Its part of `/hearth/quality`: the judge, and its latest weeks without the verdicts on single pairs."""
-        return {
-            "judge": self.kept.judge or self.settings.judge,
-            "trusted": self.trusted,
-            "trouble": self.trouble,
-            "drifted": self.kept.state.drifted,
-            "evidence": round(self.kept.state.evidence, 3),
-            "weeks": [
-                {
-                    **msgspec.to_builtins(msgspec.structs.replace(each, pairs=(), labels=())),
-                    "pairs": len(each.pairs),
-                    "labels": len(each.labels),
-                }
-                for each in self.kept.weeks[:_MOST_SHOWN]
-            ],
-        }
+    def overview(self) -> JudgeView:
+        """Its part of `/hearth/quality`."""
+        kept = self.kept
+        return JudgeView(
+            judge=kept.judge or self.settings.judge,
+            trusted=self.trusted,
+            trouble=self.trouble,
+            drifted=kept.state.drifted,
+            evidence=round(kept.state.evidence, 3),
+            weeks=[week_view(each) for each in kept.weeks[:_MOST_SHOWN]],
+        )
 
     async def look(self) -> WeekReport | None:
         """Compares the week before this one, if it was not yet. Without kept answers, the anchors alone, for a judge of golden
-        cases.
+        cases or with anchors that people labelled.
         """
         now = self._desk.wall()
         week = week_of(now - _WEEK_S)
@@ -108,21 +126,33 @@ class JudgeWatch:
         if isinstance(chosen, str):
             self.trouble = f"no week is judged: {chosen}"
             return None
-        self.trouble = None
         judge, arms = chosen
         every = await asyncio.to_thread(self._rows, now - 2 * _WEEK_S) if self.settings.sample.keep else []
         rows = drawn([row for row in every if week_of(row.at) == week], week, self.settings.weekly)
-        known, needed = await self._store.call(_anchors) if self._store.begun else ([], False)
+        try:
+            known, needed = await self._anchors(judge[1])
+        except AnchorFileError as fault:
+            self.trouble = f"no week is judged: {fault}"
+            return None
+        self.trouble = None
         if not rows and not (known and needed):
             return None
-        state = self.kept.state if self.kept.judge == judge[1].label else JudgeState()
-        questions = Questions(self._desk, WeekPurse(self.settings.weekly_usd), names_of([*arms, judge[1].label]))
         try:
-            report, state = await Weekly(questions, judge, arms).run(week, rows, known, state)
+            journal = await asyncio.to_thread(WeekJournal, self._folders.state, JournalHead(week, judge[1].label))
+        except OSError as fault:
+            self.trouble = f"no week is judged: its verdicts cannot be kept ({fault})"
+            return None
+        purse = WeekPurse(self.settings.weekly_usd, journal.spent_usd)
+        questions = Questions(self._desk, purse, names_of([*arms, judge[1].label]))
+        try:
+            report, state = await Weekly(questions, judge, arms, journal).run(week, rows, known, self._state(judge[1]))
         except ShutDown:
-            return None  # the next process judges the week
-        self.kept = JudgedWeeks(judge[1].label, state, [report, *self.kept.weeks][:_MOST_WEEKS])
-        await asyncio.to_thread(self._file.write, self.kept)
+            return None  # the next process judges the rest
+        finally:
+            journal.close()
+        self.kept.weeks = [report, *self.kept.weeks][:_MOST_WEEKS]
+        await self._keep(judge[1], state)
+        await asyncio.to_thread(journal.delete)
         if report.void:
             self._tell(f"the judge's week {week} is void: {report.void}")
         for each in report.rates:
@@ -131,6 +161,40 @@ class JudgeWatch:
                     f"{each.a} was judged worse than {each.b} in {week}: {each.rate.value:.0%} of {each.rate.n} pairs"
                 )
         return report
+
+    async def check(self, run: EvalRun, decide: Decides) -> None:
+        """Has the anchors decided again before a run with criteria that would count, once for each run.
+
+        A judge that changed is so noticed before its word moves a model. Raises ShutDown.
+        """
+        async with self._turn:
+            chosen = self.chosen() if self.believed and run.counts and self.kept.checked != run.id else ""
+            if isinstance(chosen, str):
+                return
+            (_, judge), _ = chosen
+            goldens = await self._store.call(lambda database: database.goldens(run.id))
+            if not any(check.kind == RUBRIC for golden in goldens for case in golden.cases for check in case.checks):
+                return
+            try:
+                known, _ = await self._anchors(judge)
+            except AnchorFileError as fault:
+                self.trouble = f"the judge was not checked before {run.id}: {fault}"
+                return
+            found = await decide(judge, known)
+            agreed = sum(word_of(score) == word_of(anchor.label) for score, anchor in found)
+            # It speaks for the latest week that was judged.
+            state = observed(self.kept.state, week_of(self._desk.wall() - _WEEK_S), agreed, len(found))
+            self.kept.checked = run.id
+            await self._keep(judge, state)
+            if state.drifted:
+                words = f"the judge {judge.label} has changed: it agrees with {agreed} of {len(found)} anchors"
+                self._tell(f"{words}, and its verdicts are void since {state.good or 'its first run'}")
+
+    async def accept(self, label: str) -> None:
+        """A change of the judge of that label was wanted: its next runs become the new reference."""
+        if label == self.kept.judge:
+            self.kept.state = JudgeState()
+            await asyncio.to_thread(self._file.write, self.kept)
 
     def chosen(self) -> tuple[tuple[str, Target], dict[str, tuple[str, Target]]] | str:
         """The judge and the arms by label, or the reason why nobody may judge."""
@@ -145,8 +209,31 @@ class JudgeWatch:
         trouble = related(judge.label, others)
         return trouble or ((judge.name, judge), arms)
 
+    def _state(self, judge: Target) -> JudgeState:
+        return self.kept.state if self.kept.judge == judge.label else JudgeState()
 
-def _anchors(database: QualityDatabase) -> tuple[list[Anchor], bool]:
+    async def _keep(self, judge: Target, state: JudgeState) -> None:
+        """Stores the judge's state. The weeks since the last good one are void once it has changed."""
+        if state.drifted:
+            why = f"the judge has changed: its verdicts are void since {state.good or 'its first run'}"
+            self.kept.weeks = [
+                voided(each, why) if each.week > state.good and each.judge == judge.label and not each.void else each
+                for each in self.kept.weeks
+            ]
+        self.kept.judge, self.kept.state = judge.label, state
+        await asyncio.to_thread(self._file.write, self.kept)
+
+    async def _anchors(self, judge: Target) -> tuple[list[Anchor], bool]:
+        """Those that people labelled, then golden ones, as far as the judge may see them; and True if they are to be decided
+        even in a week without a sample. Raises AnchorFileError.
+        """
+        people = await asyncio.to_thread(found_anchors, self.settings.sets, self._folders.settings)
+        golden, needed = await self._store.call(_golden_anchors) if self._store.begun else ([], False)
+        every = [each for each in (*people, *golden) if not missing(each.requires, judge.certified)]
+        return every[:MOST_ANCHORS], needed or bool(people)
+
+
+def _golden_anchors(database: QualityDatabase) -> tuple[list[Anchor], bool]:
     """From the stored answers of the latest runs; and True if a judge is needed for some case of them."""
     found, needed = [], False
     for run in database.runs(_ANCHOR_RUNS):

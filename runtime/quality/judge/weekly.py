@@ -8,33 +8,51 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from runtime.contract.targets import Target
 from runtime.quality.judge.asking import WIRES, Questions, SpentError
 from runtime.quality.judge.drift import JudgeState, observed
-from runtime.quality.judge.pairs import Anchor, Drawn, shown_request
-from runtime.quality.judge.trust import Agreement, BiasReport, Estimate, JudgedPair, agreement, biases, corrected, mean
+from runtime.quality.judge.journal import WeekJournal
+from runtime.quality.judge.pairs import Anchor, Drawn, family_rows, shown_request
+from runtime.quality.judge.trust import (
+    FEWEST_LABELLED,
+    Agreement,
+    BiasReport,
+    Estimate,
+    JudgedPair,
+    agreement,
+    biases,
+    corrected,
+    mean,
+    own_family,
+    stretched,
+    with_anchors,
+)
 from runtime.quality.kept_quality import FoundWinners
 from runtime.quality.sample.answers import AnswerText
 from runtime.quality.sample.file import SampledAnswer
 
 MOST_FAILED = 0.10  # of a week's pairs without a verdict: with more the week is void
 _FEWEST = 10  # pairs of a rate that is shown
+_REPEATED = 20  # anchors that are decided twice
 _AT_A_TIME = 4
 _UNSTORED: Mapping[str, Mapping[str, Any]] = {"openai_responses": {"store": False, "background": False}}
 
 
 class WinRate(msgspec.Struct, frozen=True):
-    """a against b: 1 always better, 0 always worse, 0.5 alike. corrected: put right by the anchors; None without enough."""
+    """a against b: 1 always better, 0 always worse, 0.5 alike. corrected: put right by the anchors, None without enough; by: of
+    "people", labelled pairs of these very two, or of any "anchors".
+    """
 
     a: str
     b: str
     task: str
     rate: Estimate
     corrected: Estimate | None = None
+    by: str = ""
 
 
 class LocalLabel(msgspec.Struct, frozen=True):
@@ -69,17 +87,33 @@ class WeekReport(msgspec.Struct, frozen=True):
     believed: bool = False
 
 
+def voided(report: WeekReport, why: str) -> WeekReport:
+    """The report without its conclusions."""
+    return msgspec.structs.replace(report, rates=(), labels=(), void=why, believed=False)
+
+
+class _Decided(NamedTuple):
+    """The anchors with the judge's verdicts, and the verdicts of those that were decided a second time."""
+
+    known: Sequence[tuple[JudgedPair, Anchor]]
+    again: Sequence[JudgedPair]
+
+
 class Weekly:
-    """One week. arms: names and targets that are compared. judge: name and target."""
+    """One week. arms: names and targets that are compared. judge: name and target. journal: of verdicts that are there already,
+    and of those that come.
+    """
 
     def __init__(
         self,
         questions: Questions,
         judge: tuple[str, Target],
         arms: Mapping[str, tuple[str, Target]],
+        journal: WeekJournal | None = None,
         is_local: Callable[[str], bool] = lambda label: label.startswith("local/"),
     ) -> None:
         self._questions, self._judge, self._arms, self._is_local = questions, judge, arms, is_local
+        self._journal = journal
         self._skipped: dict[str, int] = {}
 
     async def run(
@@ -88,29 +122,47 @@ class Weekly:
         """The report, and the state of the judge after it."""
         turn = asyncio.Semaphore(_AT_A_TIME)
         known: list[tuple[JudgedPair, Anchor]] = []
+        again: list[JudgedPair] = []
         pairs: list[tuple[JudgedPair, SampledAnswer]] = []
 
-        async def judge_anchor(anchor: Anchor) -> None:
+        async def judge_anchor(anchor: Anchor, part: str) -> None:
             async with turn:
-                pair = JudgedPair(anchor.id, "a", "b", None, None)
-                texts = (shown_request(anchor.case.body), anchor.a, anchor.b)
-                known.append((await self._questions.judged(self._judge, pair, texts, frozenset()), anchor))
+                pair = self._kept(part, JudgedPair(anchor.id, "a", "b", None, None))
+                if pair is None:
+                    pair = JudgedPair(anchor.id, "a", "b", None, None)
+                    texts = (shown_request(anchor.body), anchor.a, anchor.b)
+                    pair = await self._questions.judged(self._judge, pair, texts, anchor.requires)
+                    self._keep(part, pair)
+                again.extend([pair] if part == "again" else [])
+                known.extend([(pair, anchor)] if part == "anchor" else [])
 
         async def judge_row(drawn: Drawn) -> None:
             async with turn:
-                for label in self._arms.keys() - {drawn.row.target}:
+                for label in sorted(self._arms.keys() - {drawn.row.target}):
                     pair = await self._compared(drawn, label)
                     pairs.extend([(pair, drawn.row)] if isinstance(pair, JudgedPair) else [])
                     if isinstance(pair, str):
                         self._skip(pair)
 
-        for work in ([judge_anchor(each) for each in anchors], [judge_row(each) for each in rows]):
+        for work in (
+            [judge_anchor(each, "anchor") for each in anchors],
+            [judge_row(each) for each in rows],
+            [judge_anchor(each, "again") for each in anchors[:_REPEATED]],
+        ):
             for found in await asyncio.gather(*work, return_exceptions=True):
                 if isinstance(found, SpentError):
                     self._skip("the week's dollars are spent")
                 elif isinstance(found, BaseException):
                     raise found
-        return self._report(week, len(rows), pairs, known, state)
+        return self._report(week, len(rows), pairs, _Decided(known, again), state)
+
+    def _kept(self, part: str, pair: JudgedPair) -> JudgedPair | None:
+        """The pair with its verdicts, where an earlier process has them."""
+        return None if self._journal is None else self._journal.known(part, pair)
+
+    def _keep(self, part: str, pair: JudgedPair) -> None:
+        if self._journal is not None:
+            self._journal.add(part, pair, self._questions.purse.taken)
 
     async def _compared(self, drawn: Drawn, label: str) -> JudgedPair | str:
         """A sampled answer against another arm's, or the reason why the pair is skipped."""
@@ -119,6 +171,9 @@ class Weekly:
             return f"the wire {row.wire} is not put to other arms"
         if row.body.get("previous_response_id") or row.body.get("conversation"):
             return "it goes on with a stored conversation, which no other arm has"
+        pair = JudgedPair(row.id, row.target, label, None, None, weight=drawn.weight, task=row.task or "")
+        if (kept := self._kept("pair", pair)) is not None:
+            return kept
         # A translation that would change what is asked fails, and the pair is skipped.
         other = await self._questions.answered(
             *self._arms[label], {**row.body, **_UNSTORED.get(row.wire, {})}, wire=row.wire
@@ -130,8 +185,9 @@ class Weekly:
         request = shown_request(row.body)
         if window is not None and (len(request) + len(given) + len(other)) / 3 > window:
             return "it does not fit the judge"
-        pair = JudgedPair(row.id, row.target, label, None, None, weight=drawn.weight, task=row.task or "")
-        return await self._questions.judged(self._judge, pair, (request, given, other), frozenset())
+        pair = await self._questions.judged(self._judge, pair, (request, given, other), frozenset())
+        self._keep("pair", pair)
+        return pair
 
     def _skip(self, reason: str) -> None:
         self._skipped[reason] = self._skipped.get(reason, 0) + 1
@@ -141,31 +197,37 @@ class Weekly:
         week: str,
         drawn: int,
         found: Sequence[tuple[JudgedPair, SampledAnswer]],
-        known: Sequence[tuple[JudgedPair, Anchor]],
+        decided: _Decided,
         state: JudgeState,
     ) -> tuple[WeekReport, JudgeState]:
-        pairs = [pair for pair, _ in found]
-        scored = [(pair.score, float(anchor.a_wins)) for pair, anchor in known if pair.score is not None]
-        words = [(_word(judge), _word(label)) for judge, label in scored]
-        agreed = agreement(words, Random(week))
-        after = observed(state, week, sum(judge == label for judge, label in scored), len(scored))
-        bias = biases([*pairs, *[pair for pair, _ in known]])
+        pairs, judge = [pair for pair, _ in found], self._judge[1].label
+        scored = [(pair.score, anchor) for pair, anchor in decided.known if pair.score is not None]
+        words = [(word_of(score), word_of(anchor.label)) for score, anchor in scored]
+        agreed = agreement(words, Random(week), [anchor.votes for _, anchor in scored])
+        after = observed(state, week, sum(one == other for one, other in words), len(words))
+        first = {pair.id: pair.score for pair, _ in decided.known}
+        bias = with_anchors(
+            biases([*pairs, *[pair for pair, _ in decided.known]]),
+            own_family(family_rows(judge, scored)),
+            [(first.get(pair.id), pair.score) for pair in decided.again],
+        )
         void = ""
         if pairs and biases(pairs).failed > MOST_FAILED:
             void = f"{biases(pairs).failed:.0%} of the pairs have no verdict"
         elif after.drifted:
             void = f"the judge has changed: its verdicts are void since {after.good or 'its first run'}"
         believed = not void and agreed is not None and agreed.usable
+        winners = [(score, anchor.label) for score, anchor in scored if anchor.label != 0.5]
         report = WeekReport(
             week,
-            self._judge[1].label,
+            judge,
             drawn,
             tuple(pairs),
-            () if void else tuple(_rates(pairs, [] if not believed else scored)),
+            () if void else tuple(_rates(pairs, scored if believed else [])),
             () if void else tuple(self._labels(found)),
             bias,
             agreed,
-            FoundWinners(sum(judge == label for judge, label in scored), len(scored)),
+            FoundWinners(sum(score == label for score, label in winners), len(winners)),
             dict(self._skipped),
             round(self._questions.purse.spent, 6),
             void,
@@ -183,11 +245,12 @@ class Weekly:
         return labels
 
 
-def _word(score: float) -> str:
+def word_of(score: float) -> str:
+    """A score, or a label, in a word."""
     return {1.0: "a", 0.0: "b"}.get(score, "tie")
 
 
-def _rates(pairs: Sequence[JudgedPair], anchors: Sequence[tuple[float, float]]) -> list[WinRate]:
+def _rates(pairs: Sequence[JudgedPair], anchors: Sequence[tuple[float, Anchor]]) -> list[WinRate]:
     groups: dict[tuple[str, str, str], list[JudgedPair]] = {}
     for pair in pairs:
         if pair.score is not None:
@@ -195,10 +258,16 @@ def _rates(pairs: Sequence[JudgedPair], anchors: Sequence[tuple[float, float]]) 
             groups.setdefault((pair.a, pair.b, ""), []).append(pair)
     rates = []
     for key, own in sorted(groups.items()):
-        scores = [pair.score for pair in own if pair.score is not None]
-        if len(scores) >= _FEWEST:
-            right = corrected(scores, anchors) if anchors else None
-            rates.append(WinRate(*key, mean(scores, [pair.weight for pair in own]), right))
+        scores, weights = [pair.score for pair in own if pair.score is not None], [pair.weight for pair in own]
+        if len(scores) < _FEWEST:
+            continue
+        # Labels of the same two targets show every error of the judge between them; other anchors, how often it errs.
+        labelled = [(score, each.label) for score, each in anchors if each.votes and each.by == key[:2]]
+        labelled += [(1 - score, 1 - each.label) for score, each in anchors if each.votes and each.by == key[1::-1]]
+        enough, every = len(labelled) >= FEWEST_LABELLED, [(score, each.label) for score, each in anchors]
+        right = corrected(scores, labelled, weights) if enough else stretched(scores, every, weights)
+        by = "" if right is None else "people" if enough else "anchors"
+        rates.append(WinRate(*key, mean(scores, weights), right, by))
     return rates
 
 

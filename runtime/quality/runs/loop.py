@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ import msgspec
 
 from runtime.life.desk import Desk
 from runtime.quality.golden.sets import SetError, found_files, read_sets
-from runtime.quality.runs.asking import WatchedTarget
+from runtime.quality.runs.asking import ShutDown, WatchedTarget
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.earlier import earlier_answers
 from runtime.quality.runs.night import last_due, next_due
@@ -153,6 +153,7 @@ class QualityLoop:
         self.settings, self.store, self.desk = settings, store, desk
         self.watch: QualityWatch = watch or NoWatch()
         self.faults: tuple[str, ...] = ()  # of the files of sets
+        self.before: Callable[[EvalRun], Awaitable[None]] | None = None  # of each run; may raise ShutDown
         self._runner, self._folder, self._pace = runner, folder, pace or Pace()
         self._jitter_s = secrets.randbelow(1000) / 1000 * self._pace.jitter_s
         self._wake = asyncio.Event()
@@ -216,6 +217,11 @@ class QualityLoop:
 
     async def _carried_out(self, run: EvalRun) -> None:
         targets = {each.label: each for each in self.targets(run.targets)}
+        if self.before is not None:
+            try:
+                await self.before(run)
+            except ShutDown:
+                return
         earlier = await self.store.call(
             lambda database: earlier_answers(database, run, self.watch.references(database.states()))
         )

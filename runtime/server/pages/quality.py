@@ -173,6 +173,8 @@ class QualityPages:
         body = {"by": f"key {request.caller.id[:12]}" if request.caller.id else "a person", "note": wanted.note}
         act = PersonAct(wanted.kind, targets[0].label, wanted.set, body, self._loop.desk.wall())
         folded = await self._loop.acted(act)
+        if act.kind == "accept":
+            await self._judge.accept(act.target)
         await request.answer_json(200, {"events": folded.events}, extra)
 
     async def replay(self, request: ClientRequest, extra: Pairs) -> None:

@@ -27,7 +27,8 @@ from runtime.quality.values import CaseResult, Cause, EvalRun, Grade
 from runtime.settings import Quality
 from tests.fakes.box import CHAT, Box
 from tests.fakes.upstream import Turn, engine_backend, whole
-from tests.runtime.quality.judge.test_weekly import FENCED, Said, answering, fair
+from tests.runtime.quality.judge.scripted import FENCED
+from tests.runtime.quality.judge.test_weekly import Said, answering, fair
 
 NIGHT = 1_795_919_400.0  # 2026-11-29 02:30 UTC
 OPEN = '[[case]]\nid = "c{n}"\nprompt = "write {n}"\nchecks = [{{ versus = true }}]\n'
@@ -186,10 +187,10 @@ async def test_a_biased_judge_demotes_nobody_by_comparison(lab_of: Any, taste: s
         word = {"first": "first", "longer": longer, "noise": random.choice(["first", "second", "tie"])}[taste]
         return json.dumps({"better": word})
 
-    lab = lab_of(OPEN, say, lambda body: "so " * random.randrange(1, 40) + "5", count=10)
-    scores = [row.versus for _ in range(12) for row in await lab.night() if row.versus is not None]
-    assert len(scores) == 70
-    assert 0.3 < sum(scores) / 70 < 0.7
+    lab = lab_of(OPEN, say, lambda body: "so " * random.randrange(1, 40) + "5", count=7)
+    scores = [row.versus for _ in range(11) for row in await lab.night() if row.versus is not None]
+    assert len(scores) == 42
+    assert 0.3 < sum(scores) / 42 < 0.7
     assert not lab.watch.demoted
 
 

@@ -21,6 +21,7 @@ export function Quality() {
     <${Streams} streams=${data.streams} />
     <${Sets} sets=${data.sets} />
     ${data.sets.length > 0 && html`<${Latest} />`}
+    ${data.judge.judge && html`<${Judge} judge=${data.judge} />`}
     <${Events} events=${data.events} />`;
 }
 
@@ -31,7 +32,7 @@ function Streams({ streams }) {
     (
       each,
     ) => html`<tr key=${`${each.target} ${each.set}`}><td>${each.target}</td><td>${each.set}</td><td>${each.task || "all"}</td><td><span class="tag ${each.state === "demoted" ? "bad" : each.state === "watched" ? "good" : ""}">${each.state}</span></td>
-      <td>${percent(each.rate)}</td><td>${percent(each.usual)}</td><td>${percent(each.floor)}</td><td>${count(Math.round(each.evidence))}</td><td>${count(Math.round(each.bar))}</td><td>${each.words}</td></tr>`,
+      <td>${each.rate === null && each.compared ? `${percent(each.versus)} against its own` : percent(each.rate)}</td><td>${percent(each.usual)}</td><td>${percent(each.floor)}</td><td>${count(Math.round(each.evidence))}</td><td>${count(Math.round(each.bar))}</td><td>${each.words}</td></tr>`,
   )}</${Table}>
   <p class="quiet">Evidence grows with each run below “worse below” and is worth a demotion at its bar, after two nights. A target is learning until it has five runs.</p>`;
 }
@@ -56,7 +57,7 @@ function Latest() {
     <${Table} label="Latest run" heads=${["target", "set", "passed", "before", "not passed", "cost"]}>${data.streams.map(
       (
         /** @type {any} */ each,
-      ) => html`<tr key=${`${each.target} ${each.set}`}><td>${each.target}</td><td>${each.set}</td><td>${each.passed} of ${each.verdicts}</td><td>${each.passed_before === null ? "–" : `${each.passed_before} of ${each.verdicts_before}`}</td>
+      ) => html`<tr key=${`${each.target} ${each.set}`}><td>${each.target}</td><td>${each.set}</td><td>${each.total ? `${each.passed} of ${each.verdicts}` : `${each.open_ended} open-ended`}</td><td>${each.passed_before === null ? "–" : `${each.passed_before} of ${each.verdicts_before}`}</td>
         <td>${Object.entries(each.grades)
           .filter(([name, n]) => name !== "pass" && n)
           .map(([name, n]) => `${name} ${n}`)
@@ -70,6 +71,26 @@ function Latest() {
       )}</${Table}>`
     }`;
 }
+
+/** The judge's trust and weeks.
+ * @param {{judge: any}} props */
+function Judge({ judge }) {
+  return html`<h2>Judge</h2><p>${judge.judge} <span class="tag ${judge.trusted ? "good" : judge.drifted ? "bad" : ""}">${judge.trusted ? "agrees with its anchors" : judge.drifted ? "has changed" : "advice alone"}</span> ${judge.trouble}</p>
+    ${
+      judge.weeks.length > 0 &&
+      html`<${Table} label="Judged weeks" heads=${["week", "pairs", "no verdict", "flips", "agreement", "kappa", "biases", "cost", "void"]}>${judge.weeks.map(
+        (/** @type {any} */ each) =>
+          html`<tr key=${each.week}><td>${each.week}</td><td>${count(each.pairs)}</td><td>${percent(each.bias.failed)}</td><td>${percent(each.bias.flips)}</td><td>${percent(each.agreement?.share)}</td><td>${each.agreement ? each.agreement.kappa.value.toFixed(2) : "–"}</td><td>${each.bias.flagged.join(", ")}</td><td>${dollars(each.spent_usd)}</td><td>${each.void}</td></tr>`,
+      )}</${Table}>
+      <${Table} label="Win rates of the latest week" heads=${["answer of", "against", "task", "wins", "corrected"]}>${judge.weeks[0].rates.map(
+        (/** @type {any} */ each) =>
+          html`<tr><td>${each.a}</td><td>${each.b}</td><td>${each.task || "all"}</td><td>${range(each.rate)}</td><td>${range(each.corrected)}</td></tr>`,
+      )}</${Table}>`
+    }`;
+}
+
+/** @param {any} it */
+const range = (it) => (it ? `${percent(it.value)} (${percent(it.low)} to ${percent(it.high)})` : "–");
 
 /** @param {{events: any[]}} props */
 function Events({ events }) {
