@@ -90,8 +90,8 @@ class Hearth:
         return await asyncio.to_thread(read)
 
     async def ask(self, text: str, **hints: Any) -> str:
-        """The target that answered."""
-        body = {"model": "auto", "messages": [{"role": "user", "content": text}], "hearth": hints}
+        """The target that answered: the engine, unless hints leave the choice open."""
+        body = {"model": "auto" if hints else "local", "messages": [{"role": "user", "content": text}], "hearth": hints}
         call = urllib.request.Request(
             f"{self.url}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
         )
@@ -128,18 +128,18 @@ async def serving(folder: Path, keep: bool) -> AsyncIterator[Hearth]:
     labelled(folder, lines(40))
     server = await listen(upstream.answer, socket_path=None, port=behind)
     command = (sys.executable, "-m", "runtime.cli", "serve", "--config", str(folder / "hearth.toml"))
-    with Running(command, folder / "hearth.log", environ(state)):
-        hearth = Hearth(f"http://127.0.0.1:{port}", upstream, state)
-        ends = time.monotonic() + WITHIN_S
-        while True:
-            try:
-                await hearth.get("/health/ready")
-                break
-            except OSError:
-                assert time.monotonic() < ends, (folder / "hearth.log").read_text()
-                await asyncio.sleep(0.2)
-        yield hearth
-    server.close()
+    async with server:
+        with Running(command, folder / "hearth.log", environ(state)):
+            hearth = Hearth(f"http://127.0.0.1:{port}", upstream, state)
+            ends = time.monotonic() + WITHIN_S
+            while True:
+                try:
+                    await hearth.get("/health/ready")
+                    break
+                except OSError:
+                    assert time.monotonic() < ends, (folder / "hearth.log").read_text()
+                    await asyncio.sleep(0.2)
+            yield hearth
 
 
 def environ(state: Path) -> dict[str, str]:
