@@ -107,7 +107,7 @@ def halves() -> tuple[float, float]:
             for each in requests[first : first + _CHUNK]:
                 context = ids.context(each.id, each.trace)
                 spans += spans_of(each, context, kept_for(each, context, 2000.0), {})
-            encoder.trace_request([encoder.spans(spans)])
+            encoder.spans(spans)
 
     return dearest(on_the_way, len(requests)), dearest(in_the_thread, len(requests))
 

@@ -109,7 +109,7 @@ class Exporter:
                 if spans:
                     parts.append(self._encoder.spans(spans))
                 time.sleep(0)
-            if parts and not self._post(client, self._to.traces, self._encoder.trace_request(parts)):
+            if parts and not self._post(client, self._to.traces, b"".join(parts)):
                 self.dropped += requests
 
     def _post(self, client: httpx.Client, url: str, body: bytes) -> bool:

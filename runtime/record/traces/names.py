@@ -52,6 +52,10 @@ CANDIDATES = "hearth.candidates"
 COST_USD = "hearth.cost_usd"
 SAMPLED_BY = "hearth.sampled_by"
 LANE = "hearth.lane"
+# Nearly every request has another value of these; those of the others repeat.
+VARYING = frozenset(
+    {DECISION, CONVERSATION, SCORE, COST_USD, FIRST_CHUNK, INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS, REASONING_TOKENS}
+)
 ENGINE = "vllm"  # the provider of local answers, a value of our own
 
 # Families of `/metrics` that the conventions have a name for; the others keep theirs.

@@ -21,6 +21,7 @@ from runtime.record.traces import names
 from runtime.record.traces.spans import Span, SpanKind, Value
 
 _KINDS = {SpanKind.SERVER: t.Span.SPAN_KIND_SERVER, SpanKind.CLIENT: t.Span.SPAN_KIND_CLIENT}
+_FINE = t.Status()
 _CUMULATIVE = m.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 
@@ -35,14 +36,25 @@ class Encoder:
         self._resource = Resource(attributes=_attributes(resource))
         self._scope = InstrumentationScope(name=names.SCOPE, version=version)
 
-    def spans(self, spans: Iterable[Span]) -> t.ScopeSpans:
-        """A part of a request: such parts are encoded one by one, so that no hold of the interpreter is long."""
-        return t.ScopeSpans(scope=self._scope, schema_url=names.SCHEMA_URL, spans=[_span(each) for each in spans])
-
-    def trace_request(self, parts: Sequence[t.ScopeSpans]) -> bytes:
-        request = ExportTraceServiceRequest(
-            resource_spans=[t.ResourceSpans(resource=self._resource, scope_spans=parts)]
+    def spans(self, spans: Iterable[Span]) -> bytes:
+        """A request to the collector. Several in a row are one: each is small, and no hold of the interpreter long."""
+        request = ExportTraceServiceRequest()
+        scope = request.resource_spans.add(resource=self._resource).scope_spans.add(
+            scope=self._scope, schema_url=names.SCHEMA_URL
         )
+        for span in spans:
+            # Made in its place: a message that is put into another is copied.
+            scope.spans.add(
+                trace_id=bytes.fromhex(span.trace_id),
+                span_id=bytes.fromhex(span.span_id),
+                parent_span_id=bytes.fromhex(span.parent),
+                name=span.name,
+                kind=_KINDS[span.kind],
+                start_time_unix_nano=span.start_ns,
+                end_time_unix_nano=span.end_ns,
+                attributes=_attributes(span.attributes),
+                status=t.Status(code=t.Status.STATUS_CODE_ERROR, message=span.error) if span.error else _FINE,
+            )
         return bytes(request.SerializeToString())
 
     def metrics_request(self, families: Iterable[Metric], since_ns: int, now_ns: int) -> bytes:
@@ -82,41 +94,26 @@ class Encoder:
         return found
 
 
-def _span(span: Span) -> t.Span:
-    return t.Span(
-        trace_id=bytes.fromhex(span.trace_id),
-        span_id=bytes.fromhex(span.span_id),
-        parent_span_id=bytes.fromhex(span.parent),
-        name=span.name,
-        kind=_KINDS[span.kind],
-        start_time_unix_nano=span.start_ns,
-        end_time_unix_nano=span.end_ns,
-        attributes=_attributes(span.attributes),
-        status=t.Status(code=t.Status.STATUS_CODE_ERROR, message=span.error) if span.error else t.Status(),
-    )
-
-
 def _attributes(values: Mapping[str, Value] | Mapping[str, str]) -> list[KeyValue]:
-    return [_kept(name, value) if type(value) is str else _attribute(name, value) for name, value in values.items()]
+    return [_attribute(name, value) if name in names.VARYING else _kept(name, value) for name, value in values.items()]
 
 
 def _attribute(name: str, value: Value) -> KeyValue:
     made = KeyValue(key=name)
-    match value:
-        case bool():
-            made.value.bool_value = value
-        case int():
-            made.value.int_value = value
-        case float():
-            made.value.double_value = value
-        case tuple():
-            made.value.array_value.values.extend([AnyValue(string_value=each) for each in value])
-        case _:
-            made.value.string_value = value
+    if isinstance(value, str):
+        made.value.string_value = value
+    elif isinstance(value, float):
+        made.value.double_value = value
+    elif isinstance(value, bool):  # before int, which it is too
+        made.value.bool_value = value
+    elif isinstance(value, int):
+        made.value.int_value = value
+    else:
+        made.value.array_value.values.extend([AnyValue(string_value=each) for each in value])
     return made
 
 
-_kept = lru_cache(1024)(_attribute)  # most texts are names, and the same in every request
+_kept = lru_cache(1024)(_attribute)
 
 
 def _metric(family: Metric, name: str, unit: str, samples: Sequence[Sample], since_ns: int, now_ns: int) -> m.Metric:

@@ -82,7 +82,7 @@ def test_one_span_for_the_request_and_one_for_each_exchange() -> None:
 
 def test_no_word_of_an_upstream_leaves() -> None:
     """It may repeat the prompt."""
-    assert "repeated" not in Encoder({}, "1").trace_request([Encoder({}, "1").spans(spans())]).decode("latin-1")
+    assert "repeated" not in Encoder({}, "1").spans(spans()).decode("latin-1")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def sdk(span: Span) -> ReadableSpan:
 def test_the_sdk_encodes_the_same_spans() -> None:
     """Field by field, but for the flags, which say of a parent whether it was remote."""
     encoder = Encoder({"service.name": "hearth"}, "1")
-    ours = ExportTraceServiceRequest.FromString(encoder.trace_request([encoder.spans(spans())]))
+    ours = ExportTraceServiceRequest.FromString(encoder.spans(spans()))
     theirs = encode_spans([sdk(each) for each in spans()])
     for each in theirs.resource_spans[0].scope_spans[0].spans:
         each.flags = 0
