@@ -33,10 +33,16 @@ def _target(
 class LocalBackend:
     """`runtime.contract.backend.Backend` of the box's own engine. A replica on this machine meets every `requires`."""
 
-    def __init__(self, engine: Engine, certified: frozenset[str], timeouts: Timeouts, *, ours: bool) -> None:
-        """ours: Hearth started the engine, so that it is surely a vLLM that continues partial answers and obeys priorities."""
+    def __init__(
+        self, engine: Engine, certified: frozenset[str], timeouts: Timeouts, *, ours: bool, pool: bool = False
+    ) -> None:
+        """ours: Hearth started the engine, so that it is surely a vLLM that continues partial answers and obeys priorities.
+
+        pool: a balancer stands before several engines.
+        """
         self._engine = engine
         self._ours = ours
+        self._pool = pool
         self._certified = certified
         self._timeouts = timeouts
         self.codec = EngineCodec()
@@ -58,5 +64,5 @@ class LocalBackend:
 
     def _read(self) -> Target:
         engine = self._engine
-        can = replace(engine.capabilities, continues=self._ours, priorities=self._ours)
+        can = replace(engine.capabilities, continues=self._ours, priorities=self._ours, sessions=self._pool)
         return _target(engine.model, can, self._certified, self._timeouts, on_box=engine.on_box)

@@ -10,13 +10,15 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from local_models.facts.catalogue import known_as
 from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
 from local_models.host.log_ring import LogRing
 from local_models.host.process import Spawn, spawn
-from local_models.replica.attached import AttachedServer
+from local_models.replica.attached import AttachedServer, Pool
+from local_models.replica.canary import Probing
 from local_models.replica.instance import Instance
 from local_models.replica.lifecycle import DrainReplica, RestartPolicy, StartReplica, StopReplica
 from local_models.replica.owned import OwnedEngine, ReplicaPlace, StartPlanner, World
@@ -36,6 +38,7 @@ _GRACE_S = 8.0
 _AT_REST = frozenset({ReplicaState.STOPPED, ReplicaState.GIVEN_UP})
 _ATTACHED_FIRST_S = 1.0  # a probe costs little, and the server may be back any moment
 _ATTACHED_MOST_S = 30.0
+_POOL_CANARIES = 3  # at once
 _DRAIN_LOOK_S = 0.05
 _GPU_LOOK_S = 1.0
 _MEMORY_LOOK_S = 1.0
@@ -139,8 +142,19 @@ class LocalEngine:
             to = Receiver(LOCAL, without_secrets(url), spec.certified)
             exit = None if is_loopback(url) else (self._guard, to)
             hop = EngineHop(base_url=url, key=spec.key, clock=self._clock, exit=exit)
-            instances.append(AttachedServer(f"replica-{index}", without_secrets(url), hop, spec.model, self._sleep))
+            pool = Pool(_POOL_CANARIES, self._metrics()) if spec.pool else None
+            instances.append(
+                AttachedServer(f"replica-{index}", without_secrets(url), hop, spec.model, self._sleep, pool)
+            )
         return instances
+
+    def _metrics(self) -> tuple[tuple[Probing, str], ...]:
+        """A hop and a path for each address of metrics. They get no key: it is the pool's."""
+        parts = [urlsplit(url) for url in self._spec.metrics]
+        return tuple(
+            (EngineHop(base_url=f"{each.scheme}://{each.netloc}", clock=self._clock), each.path or "/metrics")
+            for each in parts
+        )
 
     async def _weights(self, notice: Notice) -> PreparedModel:
         """Prepares the weights once for all replicas: one fetches, the others find them fetched."""
@@ -327,4 +341,5 @@ def supervision(spec: EngineSpec) -> tuple[RestartPolicy, Watch]:
     # be paid for by the hour it is awake: no canary while nothing is asked of it.
     first, most = min(_ATTACHED_FIRST_S, spec.backoff_first_s), min(_ATTACHED_MOST_S, spec.backoff_most_s)
     policy = RestartPolicy(first, most, give_up_after=None, grace=0.0)
-    return policy, Watch(hang_after=spec.hang_after_s, canary=spec.canary_s, idle=None)
+    canaries = _POOL_CANARIES if spec.pool else 1
+    return policy, Watch(hang_after=spec.hang_after_s, canary=spec.canary_s, idle=None, canaries=canaries)

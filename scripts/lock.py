@@ -11,6 +11,7 @@ Without --upgrade every pin that still fits stays, so a second run changes nothi
     bench-*      one gateway each that the benchmarks compare with (uv, universal)
     clients-*    one client each that the tests run against Hearth (the same)
     faults-*     what plays faulty vendors to it (the same)
+    pool-*       a balancer each that the tests attach Hearth to (the same)
     image-*      what a container image has besides the core (the same)
     release-*    what checks a release (the same)
     telemetry-*  a collector that the tests send telemetry to (the same)
@@ -59,6 +60,8 @@ CLIENTS = {
 }
 # What plays faulty vendors to Hearth, and judges how it takes them.
 FAULTS = {"faults-llmock": "llmock==0.2.2"}
+# Balancers of several engines, beside those that the benchmarks measure: the tests attach Hearth to each.
+POOLS = {"pool-smg": "smg==1.13.0"}
 # An init that reaps what its child leaves, for the container images.
 IMAGE = {"image-init": "dumb-init==1.2.5.post1"}
 # What a release is checked with: the wheel's contents and metadata, its bill of materials, the Dockerfile, the compose file,
@@ -72,7 +75,7 @@ RELEASE = {
 }
 # A collector of OTLP; its publisher's wheel carries the program.
 TELEMETRY = {"telemetry-rotel": "rotel==0.0.1a15"}
-APART = {**RIVALS, **CLIENTS, **FAULTS, **IMAGE, **RELEASE, **TELEMETRY}
+APART = {**RIVALS, **CLIENTS, **FAULTS, **POOLS, **IMAGE, **RELEASE, **TELEMETRY}
 NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *APART)
 
 VLLM = "0.32.0"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Protocol
 
 from local_models.replica.hang import CanaryAnswer
 from runtime.contract.failures import HopError, Kind
+from runtime.dialects.refusals import Subject, subject_of
+
+_FULL = frozenset({429, 503, 529})
+_BEST_FIRST = tuple(CanaryAnswer)
 
 EMBEDS, RERANKS = "embeddings", "rerank"  # the operations of pooling models
 
@@ -74,14 +79,22 @@ class CanaryOutcome:
     words: str
 
 
-async def ask(hop: Probing, question: CanaryQuestion, timeout_s: float) -> CanaryOutcome:
+async def ask(hop: Probing, question: CanaryQuestion, timeout_s: float, times: int = 1) -> CanaryOutcome:
+    """The best of `times` answers, asked for at once: behind a balancer each may come from another engine."""
+    outcomes = await asyncio.gather(*[_asked(hop, question, timeout_s) for _ in range(times)])
+    return min(outcomes, key=lambda outcome: (not outcome.good, _BEST_FIRST.index(outcome.answer)))
+
+
+async def _asked(hop: Probing, question: CanaryQuestion, timeout_s: float) -> CanaryOutcome:
     try:
         status, body = await hop.probe(question.path, timeout_s, method="POST", body=question.body)
     except HopError as error:
         answer = CanaryAnswer.SILENT if error.failure.kind is Kind.SILENT else CanaryAnswer.BROKEN
         return CanaryOutcome(answer, False, error.failure.message)
     words = f"{question.path} answered {status}: {body[:200].decode('utf-8', 'replace')}"
-    if status in (429, 503):
+    if subject_of(words) is Subject.EMPTY:  # the balancer lives, and has no engine
+        answer = CanaryAnswer.BROKEN
+    elif status in _FULL:
         answer = CanaryAnswer.BUSY
     elif status >= 500:
         answer = CanaryAnswer.BROKEN

@@ -17,10 +17,10 @@ _COMPUTES = 0.02  # share of one core; a stopped or waiting engine core uses non
 
 
 class CanaryAnswer(StrEnum):
-    """The outcome of a one-token canary."""
+    """The outcome of a one-token canary, best first."""
 
     GIVEN = "given"  # a token, or a refusal that only this server can have made
-    BUSY = "busy"  # 503 or 429 from the front: no evidence about the core
+    BUSY = "busy"  # 429, 503 or 529 from the front: no evidence about the core
     BROKEN = "broken"  # 500, refused, cut
     SILENT = "silent"
 

@@ -291,10 +291,19 @@ def models_in(body: bytes, most: int = 1000) -> dict[str, int | None]:
     """
     try:
         entries = [entry for entry in json.loads(body)["data"] if isinstance(entry["id"], str)]
-        lengths = {entry["id"]: entry.get("max_model_len") for entry in entries[:most] if entry["id"].isprintable()}
+        lengths = {entry["id"]: _window(entry) for entry in entries[:most] if entry["id"].isprintable()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    return {name: length if isinstance(length, int) else None for name, length in lengths.items()}
+    return lengths
+
+
+def _window(entry: Mapping[str, Any]) -> int | None:
+    """vLLM's own member, or Ray Serve's."""
+    length = entry.get("max_model_len")
+    more = entry.get("metadata")
+    if length is None and isinstance(more, Mapping):
+        length = more.get("max_request_context_length")
+    return length if isinstance(length, int) and not isinstance(length, bool) else None
 
 
 async def _first_of(timeout_s: float, *works: Coroutine[Any, Any, object]) -> None:

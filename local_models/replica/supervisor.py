@@ -49,6 +49,7 @@ class Watch:
     patience: how long a silent engine that computes is believed.
     idle: with nothing out, a canary this often; None for never.
     scrape: between two readings of /metrics, each with `scrape_timeout`.
+    canaries: asked at once, where each may reach another engine behind a balancer: one answer is life.
     """
 
     hang_after: float = 10.0
@@ -57,6 +58,7 @@ class Watch:
     idle: float | None = 30.0
     scrape: float = 1.0
     scrape_timeout: float = 3.0
+    canaries: int = 1
 
 
 class Supervisor:
@@ -277,9 +279,8 @@ class Supervisor:
             return None
         if status != 200:
             return None
-        read = telemetry.parse(body.decode("utf-8", "replace"), self._clock())
-        self._telemetry = read
-        return read.prompt_tokens + read.generation_tokens
+        self._telemetry = read = telemetry.parse(body.decode("utf-8", "replace"), self._clock())
+        return read.prompt_tokens + read.generation_tokens if read is not None else None
 
     async def _hung(self) -> ReplicaFault:
         """Returns once the replica is judged to hang."""
@@ -312,7 +313,7 @@ class Supervisor:
         if question is None:
             return HangVerdict.ALIVE, ""
         began, before = self._clock(), await self._look()
-        outcome = await canary.ask(self._instance.hop, question, self._watch.canary)
+        outcome = await canary.ask(self._instance.hop, question, self._watch.canary, self._watch.canaries)
         if outcome.answer is not CanaryAnswer.GIVEN:
             await self._sleep(max(0.0, began + self._watch.canary - self._clock()))
         now = self._clock()

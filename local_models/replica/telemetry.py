@@ -1,7 +1,8 @@
 """Reads vLLM's /metrics: the few gauges and counters the runtime uses, summed over engine cores and labels.
 
 Pure. Knows names and the Prometheus text format as vLLM 0.32 writes it, and judges no value. Names drift from release to
-release: a missing one reads as zero, and `missing` lists it.
+release: a missing one reads as zero, and `missing` lists it. A text with none of vLLM's names is somebody else's (a
+balancer's, a web framework's) and says nothing about the engine. Ray writes the same names in its own spelling.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ GENERATION = "vllm:generation_tokens_total"
 PREEMPTIONS = "vllm:num_preemptions_total"
 CACHE_CONFIG = "vllm:cache_config_info"
 
+_PREFIX, _RAYS_PREFIX = "vllm:", "ray_vllm_"
 NAMES = (WAITING, RUNNING, KV_CACHE, PROMPT, CACHED, GENERATION, PREEMPTIONS, CACHE_CONFIG)
 _CAPACITY = re.compile(r'\b(kv_cache_size_tokens|num_gpu_blocks|block_size)="(\d+)"')
 
@@ -34,9 +36,16 @@ class _Sum:
     series: int = 0
 
 
-def parse(text: str, at: float) -> Telemetry:
-    """One replica's own word. `at`: when it was read, monotonic seconds. Skips what it cannot read, never raises."""
+def parse(text: str, at: float) -> Telemetry | None:
+    """The gauges and counters of one /metrics, or of several put together; None if no name of vLLM's is in it.
+
+    at: when it was read, monotonic seconds. Skips what it cannot read, never raises.
+    """
     sums, capacity = _read(text)
+    if not sums and _RAYS_PREFIX in text:
+        sums, capacity = _read(text.replace(_RAYS_PREFIX, _PREFIX))
+    if sums.keys().isdisjoint(NAMES):
+        return None
     usage = sums.get(KV_CACHE, _Sum())
     return Telemetry(
         at=at,

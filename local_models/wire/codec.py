@@ -3,7 +3,8 @@
 Pure. Knows vLLM 0.32's typed error bodies (tests hold real ones) and tolerates those of other servers of the OpenAI
 dialect, to which Hearth may be attached. Knows nothing of connections: a call without a reply is judged by the hop.
 
-    full admission queue      503, type "Service Unavailable"          busy: alive, has no room
+    full admission queue      503, type "Service Unavailable"; 529     busy: alive, has no room
+    a balancer without engines  any status, by its words               down
     dead engine core          500, "EngineCore encountered an issue"   down
     another 5xx               500                                      down, one more try here
     context overflow          400, param input_tokens, max_tokens, …   too long; by its words on other servers, under any status
@@ -47,7 +48,8 @@ PATHS: Mapping[str, str] = {
 
 _BODY_MOST = 64 * 1024  # bytes of an error body that are kept
 _BUSY_TYPE = "Service Unavailable"
-_MISSING = frozenset({"NotFoundError", "not_found_error"})
+_FULL = frozenset({429, 529})
+_MISSING = frozenset({"NotFoundError", "not_found_error", "model_not_found"})
 _DEAD = ("EngineCore", "EngineDead", "engine is dead")
 # Codes and types of attached servers: those that follow OpenAI more closely, and llama.cpp.
 _WINDOW_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
@@ -134,9 +136,11 @@ class _Word:
 
 
 def _judge(status: int, word: _Word) -> _Verdict:
-    # (1) No room, whatever the server calls it.
+    # (1) Nobody is there, or there is no room, whatever the server calls it.
     subject = subject_of(word.message)
-    if status == 429 or (status == 503 and (word.type == _BUSY_TYPE or subject is Subject.FULL)):
+    if subject is Subject.EMPTY:
+        return _DOWN
+    if status in _FULL or (status == 503 and (word.type == _BUSY_TYPE or subject is Subject.FULL)):
         return _BUSY
     # (2) Overflow and filters, by code or words. vLLM, and servers like it, report an overflow under 400, 413, 422 or 500.
     if word.code == _FILTER_CODE or subject is Subject.FILTER:
@@ -153,7 +157,7 @@ def _judge(status: int, word: _Word) -> _Verdict:
     if status == 424:
         return _DOWN  # TGI: the generation failed
     # (4) A model or a parameter that only this engine refuses, then the caller's own fault.
-    if status == 404 and (word.param == "model" or word.type in _MISSING):
+    if status == 404 and (word.param == "model" or _MISSING & {word.type, word.code}):
         return _NOT_SERVED
     return _REJECTED if status in _CALLERS and subject is None else _NOT_SERVED
 

@@ -23,6 +23,8 @@ def engine_spec(settings: Settings, folder: Path, speeds: tuple[EngineSpeed, ...
         gpu_memory_utilization=wanted.gpu_memory_utilization,
         args=wanted.args,
         urls=wanted.url,
+        pool=wanted.kind == "pool",
+        metrics=wanted.metrics,
         key=wanted.key.value if wanted.key is not None else None,
         certified=frozenset(wanted.certified),
         python=wanted.python,
@@ -42,9 +44,11 @@ def engine_spec(settings: Settings, folder: Path, speeds: tuple[EngineSpeed, ...
 def second_usd(settings: Settings, gpus: int) -> float | None:
     """Dollars that a busy second of one replica costs; None if the settings do not say. gpus: that all replicas use.
 
-    Rent includes the electricity. The watts are the whole box's.
+    Rent includes the electricity. The watts are the whole box's. Of a pool nobody here knows how many replicas it has.
     """
     engine = settings.engine
+    if engine.kind == "pool":
+        return None
     replicas = len(engine.url) or engine.replicas
     if engine.gpu_hour_usd is not None:
         return engine.gpu_hour_usd * max(1.0, gpus / replicas) / 3600

@@ -116,7 +116,7 @@ class Runtime:
         self.audit = AuditLog(folder / "audit", notice=notice, keep_days=settings.records.audit_days)
         self.guard = ExitGuard(certificates(settings), partial(self.audit.note, "departure"))
         self.notices = Notices(settings.notices, self.guard, time.time, env)
-        owned = not settings.engine.url
+        owned, pool = not settings.engine.url, settings.engine.kind == "pool"
         self._speeds = SpeedFile(folder / "engine-speeds.json", settings.engine)
         self.engine: Engine = local_fleet.local_engine(
             engine_spec(settings, folder, self._speeds.speeds),
@@ -127,7 +127,7 @@ class Runtime:
         )
         self.audit.views["answer"] = partial(placement, self.engine.on_box)
         local = LocalBackend(
-            self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"), ours=owned
+            self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"), ours=owned, pool=pool
         )
         known = targets(settings)
         callable_clouds = clouds(known, self._cloud_client, self.guard)

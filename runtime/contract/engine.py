@@ -44,6 +44,8 @@ class EngineSpeed:
 class EngineSpec:
     """The settings of one engine. Non-empty `urls`: attach to servers run by somebody else and start nothing.
 
+    pool: each url is a balancer, and all of them have the same engines behind them. metrics: where the gauges of those engines
+    are read, all of them.
     ttft_s: the time to a first token aimed at. speeds: measured in earlier runs of this engine, the latest last.
     """
 
@@ -55,6 +57,8 @@ class EngineSpec:
     gpu_memory_utilization: float = 0.9
     args: tuple[str, ...] = ()
     urls: tuple[str, ...] = field(default=(), repr=False)  # may hold credentials
+    pool: bool = False
+    metrics: tuple[str, ...] = ()
     key: str | None = field(default=None, repr=False)  # bearer key of the attached servers; a secret
     certified: frozenset[str] = frozenset()  # of attached servers on other machines
     python: str | None = None  # the interpreter that has vLLM; None: search for one

@@ -31,6 +31,7 @@ class Capabilities:
     rerank: bool = False
     continues: bool = False  # continues a partial answer (`continue_final_message`)
     priorities: bool = False  # takes a `priority` with each request and serves the lowest first
+    sessions: bool = False  # a balancer before several engines that keeps a session (`x-session-id`) on one of them
     sampling: bool = True  # temperature, top_p, top_k
     tools_over: str | None = None  # the one wire that takes tools while the model thinks; None: any it speaks
     forced_tools: bool = True  # a tool choice that leaves the model none: required, or one by name

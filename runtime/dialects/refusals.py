@@ -19,6 +19,7 @@ class Subject(StrEnum):
     FULL = "full"  # the server's queue: it is alive, and has no room
     ACCOUNT = "account"  # the key, the quota or the account of the settings
     MODEL = "model"  # the model itself: unknown, retired, not loaded
+    EMPTY = "empty"  # a balancer's engines: it has none that could be asked
 
 
 _FILTER = (
@@ -71,6 +72,7 @@ _PARAMETER = (
 _FULL = (
     r"queue is full|server (is )?(busy|at capacity)|maximum pending requests|model is overloaded",  # SGLang, Ollama, TGI
     r"engine is currently busy",  # vLLM
+    r"dropped due to backpressure|(workers|replicas|engines) are (currently )?(busy|full|overloaded)",  # Ray Serve, Dynamo
 )
 _ACCOUNT = (
     r"insufficient (account )?(balance|credits?|quota|funds)|requires more credits|out of credits|credit balance",
@@ -88,6 +90,13 @@ _MODEL = (
     r"could not (load|find) (a |the |real )?(suitable )?model",
     r"no models? (is |are )?(currently )?(loaded|available)|(no such|unknown|invalid|non-serverless) model|no endpoints found",
 )
+_BEHIND = r"(workers?|upstreams?|endpoints?|servers?|backends?|replicas?|pods?|instances?)"
+_EMPTY = (
+    # vllm-router, sglang-router, smg: "No available workers (all circuits open or unhealthy)", "No workers are currently
+    # available", "No worker available for model"; Envoy: "no healthy upstream"; HAProxy: "No server is available to handle …"
+    rf"\bno (available|healthy|ready|live|running) {_BEHIND}\b|\bno {_BEHIND} ((is|are) )?(currently )?(available|ready)\b",
+    r"upstream connect error|connect(ion)? (error|failure).{0,40}upstream",  # Envoy
+)
 _SUBJECTS = tuple(
     (subject, re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL))
     for subject, patterns in (
@@ -97,6 +106,7 @@ _SUBJECTS = tuple(
         (Subject.ACCOUNT, _ACCOUNT),
         (Subject.PARAMETER, _PARAMETER),
         (Subject.MODEL, _MODEL),
+        (Subject.EMPTY, _EMPTY),
     )
 )
 

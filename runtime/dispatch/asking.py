@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -25,6 +26,7 @@ from runtime.wire.raw_body import RawBody
 _CONVERSATIONS = {"openai_chat": "messages", "openai_responses": "input"}  # members that hold items with roles
 _JSON = ("content-type", "application/json")
 _RANKS = {"interactive": b"-1", "batch": b"1"}  # values of `priority`; 0, the default, need not be sent
+_SESSION, _MOST_SESSION = "x-session-id", 256  # Ray Serve's and vllm-router's name; characters
 _FORMAT = "response_format"  # among the dropped: the model was only told of it in words
 
 
@@ -99,7 +101,8 @@ def passed(
     body = body if logged is None else logged.body
     # From a cloud every answer that can be is fetched as a stream, so that its silence is noticed.
     passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before, fold=not target.local)
-    call = HttpCall(codec.path(job.dialect.name), passing.body, (_JSON, *codec.headers(job.headers)))
+    kept = _session(job) if can.sessions else ()
+    call = HttpCall(codec.path(job.dialect.name), passing.body, (_JSON, *codec.headers(job.headers), *kept))
     early = EarlyTokens(logged.shown) if logged is not None else None
     return Asked(call, passing.meter, (*lowered, *fit.dropped), early, streamed=passing.streamed)
 
@@ -114,9 +117,20 @@ def translated(job: Job, target: Target, codec: Codec, request: Request, *, look
     call, rank = encoded.call, _RANKS.get(job.facts.hints.priority or "")
     if rank is not None and target.capabilities.priorities:
         call = msgspec.structs.replace(call, body=RawBody(call.body).spliced({"priority": rank}))
+    if target.capabilities.sessions:
+        call = msgspec.structs.replace(call, headers=(*call.headers, *_session(job)))
     decoder = codec.decoder(request)
     writer = job.dialect.write_answer(replace(request, prompt_tokens=job.facts.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
     meter = CheckedMeter(decoder, writer, request) if told_in_words else TranslatingMeter(decoder, writer)
     early = EarlyTokens(request.logprobs) if look else None
     return Asked(call, meter, tuple(dict.fromkeys((*request.dropped, *encoded.dropped))), early)
+
+
+def _session(job: Job) -> tuple[tuple[str, str], ...]:
+    """The header by which a balancer keeps a session on one engine: the client's own, else its hint `session`."""
+    own = job.headers.get(_SESSION, "")
+    if 0 < len(own) <= _MOST_SESSION and own.isascii() and own.isprintable():
+        return ((_SESSION, own),)
+    hint = quote(job.facts.hints.session or "", safe="/:@")[:_MOST_SESSION]
+    return ((_SESSION, hint),) if hint else ()

@@ -23,8 +23,6 @@ class Pending(NamedTuple):
 
 
 PENDING = (
-    Pending(("engine", "kind"), "each url is one engine"),
-    Pending(("engine", "metrics"), "metrics are read beside each url"),
     Pending(("models", "*", "*"), "only the engine's own model is started"),
     Pending(("fleet", "*"), "each Hearth decides alone"),
     Pending(("autoscale", "*"), "nothing is scaled"),

@@ -43,10 +43,13 @@ class EngineSettings(Section):
         examples=[["http://127.0.0.1:8001/v1"]],
     )
     kind: Literal["replicas", "pool"] = Field(
-        default="replicas", description="replicas (each url one engine, balanced here) | pool (its owner balances)"
+        default="replicas",
+        description="replicas (each url one engine, balanced here) | pool (a url whose owner balances)",
     )
     metrics: Urls = Field(
-        default=(), description="where a pool's metrics are read", examples=[["http://127.0.0.1:8001/metrics"]]
+        default=(),
+        description="where vLLM's metrics of a pool's engines are read, all of them; none: they are not known",
+        examples=[["http://127.0.0.1:8080/metrics"]],
     )
     key: Reference | None = Field(
         default=None, description="key of the attached servers, by reference", examples=["env:ENGINE_API_KEY"]
@@ -82,6 +85,12 @@ class EngineSettings(Section):
     def _most_is_most(self) -> Self:
         if self.backoff_most < self.backoff_first:
             raise ValueError("backoff_most must not be below backoff_first")
+        return self
+
+    @model_validator(mode="after")
+    def _a_pool_has_an_address(self) -> Self:
+        if self.kind == "pool" and not self.url:
+            raise ValueError('kind = "pool" needs the url of the balancer')
         return self
 
 

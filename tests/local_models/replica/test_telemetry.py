@@ -40,18 +40,39 @@ def test_engines_and_labels_are_summed() -> None:
         'vllm:cache_config_info{block_size="16",engine="1",kv_cache_size_tokens="None",num_gpu_blocks="50"} 1.0\n'
     )
     found = telemetry.parse(text, at=0.0)
-    assert (found.waiting, found.kv_cache, found.kv_tokens) == (7, 0.75, 2400)
+    assert found is not None and (found.waiting, found.kv_cache, found.kv_tokens) == (7, 0.75, 2400)
 
 
 def test_what_is_missing_is_named_and_reads_as_nothing() -> None:
     """A renamed metric is noticed, not fatal."""
     drifted = REAL.replace("vllm:num_requests_running{", "vllm:requests_running{")
     assert telemetry.missing(drifted) == (telemetry.RUNNING,)
-    assert telemetry.parse(drifted, at=0.0).running == 0
+    found = telemetry.parse(drifted, at=0.0)
+    assert found is not None and found.running == 0 and found.generation_tokens == 20
     assert telemetry.missing("") == telemetry.NAMES
+
+
+@pytest.mark.parametrize(
+    "text", ["", "python_info 1.0\nprocess_cpu_seconds_total 3\n", "sglang:num_running_reqs 4\n", "<html>"]
+)
+def test_a_text_without_vllms_names_is_no_telemetry(text: str) -> None:
+    """A balancer's own counters would read as an idle engine."""
+    assert telemetry.parse(text, at=0.0) is None
+
+
+def test_rays_spelling_is_read_too() -> None:
+    """Of all replicas of a node, each with its labels."""
+    text = (
+        'ray_vllm_num_requests_running{ReplicaId="a",model_name="m"} 3.0\n'
+        'ray_vllm_num_requests_running{ReplicaId="b",model_name="m"} 1.0\n'
+        'ray_vllm_num_requests_waiting{ReplicaId="a",model_name="m"} 2.0\n'
+        'ray_vllm_kv_cache_usage_perc{ReplicaId="a",model_name="m"} 0.5\n'
+    )
+    assert telemetry.parse(text, at=1.0) == Telemetry(at=1.0, waiting=2, running=4, kv_cache=0.5)
 
 
 @pytest.mark.parametrize("rest", ["", "{", "{} NaN", " x", "{} ", "_new 9", "{} +Inf"])
 def test_a_line_that_cannot_be_read_is_skipped(rest: str) -> None:
     """Bad text never raises."""
-    assert telemetry.parse(f"vllm:num_requests_running{rest}\nvllm:num_requests_running 2\n", at=0.0).running == 2
+    found = telemetry.parse(f"vllm:num_requests_running{rest}\nvllm:num_requests_running 2\n", at=0.0)
+    assert found is not None and found.running == 2

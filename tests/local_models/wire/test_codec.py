@@ -17,6 +17,7 @@ NOT_HERE = (Kind.REJECTED, Disposition.NEXT_CANDIDATE)
 FILTERED = (Kind.FILTERED, Disposition.TELL_CALLER)
 BUSY = (Kind.BUSY, Disposition.NEXT_CANDIDATE)
 DOWN = (Kind.DOWN, Disposition.NEXT_CANDIDATE)
+AGAIN = (Kind.DOWN, Disposition.RETRY_HERE)
 
 
 def real(name: str) -> tuple[int, dict[str, str], bytes]:
@@ -115,6 +116,44 @@ def test_other_servers_answers(status: int, body: bytes, expected: tuple[Kind, D
     failure = EngineCodec().classify(status, {}, body)
     assert verdict(failure) == expected
     assert failure.message
+
+
+NO_ENGINE = '{"error":{"type":"Service Unavailable","code":"no_available_workers","message":"No available workers"}}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (503, NO_ENGINE, DOWN),  # sglang-router: the type of vLLM's full queue, and nobody behind it
+        (503, "No available workers (all circuits open or unhealthy)", DOWN),  # vllm-router
+        (503, "No workers are currently available", DOWN),
+        (503, "no healthy upstream", DOWN),  # Envoy
+        (503, "<html>503 Service Unavailable\nNo server is available to handle this request.</html>", DOWN),  # HAProxy
+        (
+            404,
+            '{"error":{"code":"model_not_found","message":"No worker available for model \'m\'","param":null}}',
+            DOWN,
+        ),
+        (404, '{"error":{"code":"model_not_found","message":"no such thing","param":null}}', NOT_HERE),
+        (
+            500,
+            '{"error":{"code":"call_upstream_connection_failed","message":"error sending request for url"}}',
+            AGAIN,
+        ),  # smg
+        (503, "Request dropped due to backpressure (num_queued_requests=9, max_queued_requests=8).", BUSY),  # Ray Serve
+        (
+            503,
+            '{"message":"Service temporarily unavailable: All workers are busy, please retry later"}',
+            BUSY,
+        ),  # Dynamo
+        (529, "overloaded", BUSY),
+    ],
+)
+def test_a_balancer_that_is_full_is_told_from_one_without_engines(
+    status: int, body: str, expected: tuple[Kind, Disposition]
+) -> None:
+    """Bodies that balancers really send: a full one is alive."""
+    assert verdict(EngineCodec().classify(status, {}, body.encode())) == expected
 
 
 @pytest.mark.parametrize(
