@@ -56,7 +56,9 @@ def _generated(serving: Serving) -> int:
     """Tokens the engine itself says it has generated; its gauges of running requests are late, its counters are not."""
     socket_path = serving.replica["address"]
     with httpx.Client(transport=httpx.HTTPTransport(uds=socket_path), base_url="http://engine") as client:
-        return telemetry.parse(client.get("/metrics").text, 0.0).generation_tokens
+        heard = telemetry.parse(client.get("/metrics").text, 0.0)
+        assert heard is not None
+        return heard.generation_tokens
 
 
 def test_paris_through_the_openai_sdk(serving: Serving) -> None:

@@ -93,6 +93,10 @@ async def pool(
         await supervisor.close()
 
 
+def ready(supervisor: Supervisor) -> bool:
+    return supervisor.state is ReplicaState.READY
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock(0.0)
@@ -179,13 +183,13 @@ async def test_a_pool_without_engines_is_down_though_its_balancer_is_well(
     async with pool(clock, hop) as supervisor:
         hop.engines = [answer]
         await clock.advance(60)
-        assert supervisor.state is ReplicaState.READY, "nothing is asked of it, and a canary may cost money"
+        assert ready(supervisor), "nothing is asked of it, and a canary may cost money"
         await supervisor._instance.hop.open(HttpCall("/chat/completions"), connect_s=1)
         await clock.advance(6)
-        assert supervisor.state is not ReplicaState.READY
+        assert not ready(supervisor)
         hop.engines = [GOOD]
         await clock.advance(60)
-        assert supervisor.state is ReplicaState.READY
+        assert ready(supervisor)
 
 
 async def test_a_full_pool_is_not_down(clock: FakeClock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ async def sent(turn: Turn, dialect: Dialect, headers: dict[str, str], session: s
     backend = engine_backend((turn,))
     can = replace(backend.target.capabilities, sessions=sessions)
     box = Box(FakeBackend(replace(backend.target, capabilities=can), backend.lanes, EngineCodec()))
-    hint = {"hearth": {"session": session}} if session else {}
+    hint: Any = {"hearth": {"session": session}} if session else {}
     await box.live(box.ask(dialect=dialect, model="local", max_tokens=9, headers=headers, **hint))
     (call,) = backend.lanes[0].hop.calls
     return [value for name, value in call.headers if name == "x-session-id"]
