@@ -146,7 +146,7 @@ def _decision(decision: DecisionBrief, zone: tzinfo | None) -> Sequence[Cell]:
         (datetime.fromtimestamp(decision.at, zone).strftime("%H:%M:%S"), "dim"),
         (str(decision.status), "red" if failed else "green"),
         (decision.target or "nobody", "red" if decision.target is None else ""),
-        (decision.reason, "cyan"),
+        (decision.why, "cyan"),
         (f"{decision.prompt_tokens} + {decision.completion_tokens} tokens", ""),
         (times, ""),
         (", ".join(more), "yellow"),

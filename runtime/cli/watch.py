@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
 from runtime.cli.paint import Cell, Paint, duration
-from runtime.server.status import DecisionBrief, StatusReport
+from runtime.server.status import DecisionBrief, ReplicaStatus, StatusReport
 
 KEYS = "q quit  p pause  d decisions  l log"
 _TICKS = "▁▂▃▄▅▆▇█"
 _BAR_SHARE = 0.8  # of a bar's width, where its threshold is
 _MOST_RUNNING = 5
 _LEAST_WIDTH = 20
+_LEAST_TARGET = 10  # letters of a target's label that are shown in any case
+_OTHER_COLUMNS = 61  # letters that a row's other columns take, its id left out
+_WITH_IDS = 110  # columns of a terminal that has room for ids
+_ERROR = 400
 
 
 class WatchSize(NamedTuple):
@@ -46,7 +51,7 @@ def screen(
             room = size.lines - 2
             rows += [((line, ""),) for line in (state.log or ("the engine has written nothing yet",))[-room:]]
         elif state.view == "decisions":
-            rows += [_decision(each, zone) for each in report.decisions]
+            rows += _decisions(report.decisions, size, zone)
         else:
             rows += _overview(report, predicted, size, zone)
     rows = rows[: size.lines - 1]
@@ -106,13 +111,21 @@ def _head(report: StatusReport | None, state: WatchState) -> Sequence[Cell]:
     )
 
 
+def aligned(rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
+    """Rows of as many cells, each column as wide as its widest text; columns without any text are left out."""
+    widths = [max(len(text) for text, _ in column) for column in zip(*rows, strict=True)]
+    return [
+        [(f"{text:<{width}}", style) for (text, style), width in zip(row, widths, strict=True) if width] for row in rows
+    ]
+
+
 def _overview(
     report: StatusReport, predicted: Sequence[float | None], size: WatchSize, zone: tzinfo | None
 ) -> Iterator[Sequence[Cell]]:
     load, limits, first = report.load, report.thresholds, report.load.predicted_ttft_ms
     ready = any(each.state == "ready" for each in report.engine.replicas)
     stays = ready and not load.over
-    words = "" if stays else load.words if ready else "the engine is not ready"
+    words = "" if stays else load.words if ready else down(report.engine.replicas)
     yield (("auto stays on this box now:", ""), ("YES" if stays else "NO", "green" if stays else "yellow"), (words, ""))
     wide = max(8, min(30, size.columns - 50))
     if limits is not None:
@@ -127,44 +140,76 @@ def _overview(
             if value is not None:
                 over = "yellow" if value >= limit else ""
                 yield ((f"{name:<11}", ""), (bar(value, limit, wide, limits.release), over), (text, over))
-    if predicted:
-        known = limits.ttft_ms / 2 if limits is not None else 0.0
-        yield (("predicted  ", ""), (sparkline(predicted, size.columns - 14, known), "cyan"))
-    for each in report.targets:
-        if each.state != "available" or each.breaker != "closed":
-            yield (
-                (each.name, ""),
-                (each.state if each.state != "available" else f"breaker {each.breaker}", "red"),
-                (each.why, ""),
-            )
+    if known := [each for each in predicted if each is not None]:
+        most = f"at most {max(known):.0f} ms"
+        line = sparkline(predicted, size.columns - 15 - len(most), limits.ttft_ms / 2 if limits is not None else 0.0)
+        yield (("predicted  ", ""), (line, "cyan"), (most, "dim"))
+    yield from ((cell,) for cell in troubles(report))
     yield (("running now", "bold"), ("" if report.running else "nothing", "dim"))
-    for run in report.running[:_MOST_RUNNING]:
-        speed = f"{run.tokens_per_s:.0f} tok/s" if run.tokens_per_s else ""
-        yield (
-            (f"  {run.phase:<10}", ""),
-            (run.target, ""),
-            (f"{run.tokens} tokens", ""),
-            (speed, ""),
-            (duration(run.for_s), "dim"),
-            (run.id, "dim"),
-        )
+    yield from aligned(
+        [
+            (
+                (f"  {run.phase}", ""),
+                (cut(run.target, size.columns - _OTHER_COLUMNS), ""),
+                ("not streamed" if run.tokens is None else f"{run.tokens} tokens", ""),
+                (f"{run.tokens_per_s:.0f} tok/s" if run.tokens_per_s else "", ""),
+                (duration(run.for_s), "dim"),
+                (run.id if size.columns >= _WITH_IDS else "", "dim"),
+            )
+            for run in report.running[:_MOST_RUNNING]
+        ]
+    )
     if len(report.running) > _MOST_RUNNING:
         yield ((f"  and {len(report.running) - _MOST_RUNNING} more", "dim"),)
-    yield (("last decisions", "bold"),)
-    for decision in report.decisions:
-        yield _decision(decision, zone)
+    yield (("last decisions", "bold"), ("" if report.decisions else "none", "dim"))
+    yield from _decisions(report.decisions, size, zone)
 
 
-def _decision(decision: DecisionBrief, zone: tzinfo | None) -> Sequence[Cell]:
-    failed = decision.status >= 400
-    took = duration(decision.total_ms / 1000)
-    return (
-        ("  " + datetime.fromtimestamp(decision.at, zone).strftime("%H:%M:%S"), "dim"),
-        (str(decision.status), "red" if failed else "green"),
-        (f"{decision.reason:<11}", "cyan"),
-        (decision.target or "nobody", "red" if decision.target is None else ""),
-        (took, ""),
-        (f"{decision.prompt_tokens}+{decision.completion_tokens}", ""),
-        (f"${decision.cost_usd:.4f}" if decision.cost_usd else "", "yellow"),
-        (decision.id, "dim"),
+def down(replicas: Sequence[ReplicaStatus]) -> str:
+    """The engine that is not ready, with its cause."""
+    if not replicas:
+        return "there is no engine"
+    first = min(replicas, key=lambda each: each.ready_in_s or math.inf)
+    soon = f", ready in about {duration(first.ready_in_s)}" if first.ready_in_s else ""
+    return f"the engine is {first.state.replace('_', ' ')}{soon}" + (f": {first.cause}" if first.cause else "")
+
+
+def troubles(report: StatusReport) -> Iterator[Cell]:
+    """A refused reload, a spent budget, targets that are not asked, notes: a line each."""
+    if report.settings.error:
+        yield f"the last reload was refused, the old settings hold: {report.settings.error}", "red"
+    for limit in report.budget.limits if report.budget is not None else ():
+        if limit.spent:
+            who = f"key {limit.key}" if limit.key else limit.target or "all targets"
+            yield f"the budget of {who} is spent, {limit.period} {limit.name}", "red"
+    for target in report.targets:
+        if target.state != "available":
+            yield f"{target.name}  {target.state}  {target.why}", "red"
+        elif target.breaker != "closed":
+            words = f"breaker {target.breaker.replace('_', ' ')}  {target.why or target.last_failure}"
+            yield f"{target.name}  {words}", "red"
+    yield from ((words, "yellow") for words in report.notes)
+
+
+def _decisions(found: Sequence[DecisionBrief], size: WatchSize, zone: tzinfo | None) -> Sequence[Sequence[Cell]]:
+    return aligned(
+        [
+            (
+                ("  " + datetime.fromtimestamp(each.at, zone).strftime("%H:%M:%S"), "dim"),
+                (str(each.status), "red" if each.status >= _ERROR else "green"),
+                (each.why, "cyan"),
+                (cut(each.target or "nobody", size.columns - _OTHER_COLUMNS), "red" if each.target is None else ""),
+                (duration(each.total_ms / 1000), ""),
+                (f"{each.prompt_tokens}+{each.completion_tokens} tok", ""),
+                (f"${each.cost_usd:.4f}" if each.cost_usd else "", "yellow"),
+                (each.id if size.columns >= _WITH_IDS else "", "dim"),
+            )
+            for each in found
+        ]
     )
+
+
+def cut(text: str, width: int) -> str:
+    """The text with an ellipsis for what is longer than a width."""
+    width = max(_LEAST_TARGET, width)
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -76,11 +76,12 @@ def address_of(server: Server) -> str:
 def _engine(fleet: LiveFleet, now: float, device: str) -> status.EngineStatus:
     engine = fleet.engine
     views = engine.views()
+    gpus = tuple(map(status.gpu_status, engine.gpus()))
     return status.EngineStatus(
         model=engine.model,
-        device=device,
+        device=device if device != "auto" else "cuda" if gpus else "cpu",
         replicas=tuple(status.replica_status(view, now) for view in views),
-        gpus=tuple(map(status.gpu_status, engine.gpus())),
+        gpus=gpus,
         log_tail=() if any(view.ready for view in views) else engine.log_tail(_LOG_LINES),
     )
 
@@ -149,18 +150,20 @@ def running(desk: Desk) -> tuple[status.RunningStatus, ...]:
     now, rows = desk.clock(), []
     for job, plan, outcome, _ in islice(desk.running.values(), _MOST_RUNNING):
         target = outcome.target or (plan.candidates[0].target if plan.candidates else None)
-        tokens = outcome.meter.tokens if outcome.meter is not None else 0
+        # The content of an answer that is wanted whole is seen at its end, and so are its tokens.
+        streamed = job.facts.stream and job.facts.hints.delivery == "live"
+        tokens = outcome.meter.tokens if outcome.meter is not None else 0 if streamed else None
         since = None if outcome.first_token is None else now - outcome.first_token
         rows.append(
             status.RunningStatus(
                 id=job.id,
                 model=job.facts.model,
                 target=target.label if target else "",
-                phase="waiting" if outcome.target is None else "generating",
+                phase="generating" if outcome.target is not None else "waiting" if streamed else "running",
                 for_s=round(now - job.arrived, 2),
                 prompt_tokens=job.facts.prompt_tokens,
                 tokens=tokens,
-                tokens_per_s=round(tokens / since, 1) if since and tokens > 1 else None,
+                tokens_per_s=round(tokens / since, 1) if since and tokens and tokens > 1 else None,
             )
         )
     return tuple(rows)

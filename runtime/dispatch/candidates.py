@@ -221,6 +221,8 @@ class Candidates(msgspec.Struct, eq=False):
         outcome.target, outcome.reason, outcome.dropped = turn.target, reason, dropped
         degraded = (*run.plan.degraded, *dropped)
         await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded))
+        turn.meter = outcome.meter = attempt.meter  # from here on, the tokens of a running request can be seen
+        outcome.first_token = outcome.first_token or attempt.first_token
 
     async def _resumed(self, turn: Turn, failure: Failure) -> Failure | None:
         """The committed answer was cut: the same model continues it, on another replica or when the engine is back.

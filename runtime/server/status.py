@@ -88,7 +88,9 @@ class ThresholdStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunningStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A request under way. target: that answers, or else its first choice. phase: "waiting" before its first content,
-    "generating" after it. tokens: of its answer so far.
+    "generating" after it; "running" for an answer that is not streamed, whose content is seen at its end alone.
+
+    tokens: of its answer so far; None for an answer that is not streamed.
     """
 
     id: str
@@ -97,7 +99,7 @@ class RunningStatus(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     for_s: float
     prompt_tokens: int = 0
-    tokens: int = 0
+    tokens: int | None = 0
     tokens_per_s: float | None = None
     caller: str = ""
 
@@ -183,6 +185,13 @@ class DecisionBrief(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     attempts: int = 0
     degraded: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reason for its target; where nobody answered and nothing but the default chose, that."""
+        if self.target is not None or self.reason != "default":
+            return self.reason
+        return "client left" if self.status == 499 else "unanswered" if self.status >= 500 else "refused"
 
 
 class SettingsStatus(msgspec.Struct, frozen=True, kw_only=True):

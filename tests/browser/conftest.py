@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.rig import ROOT, Rig, browsing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+expect.set_options(timeout=20_000)  # a machine under load is slow, and a page that is right there waits for nothing
 _WHY = "no Chromium is installed: `python -m scripts.browser` installs Debian's"
 
 

@@ -129,10 +129,10 @@ async def browsing(
     if "settings_file" not in setup:
         file.write_text(FILE)
         setup["settings_file"] = file
+    setup.setdefault("admins", (ADMIN,))
     whole = Setup(
         local or engine_backend((Turn(told("Hello from the box, which is small.")),)),
         clouds if clouds is not None else [cloud("far", Turn(told("Hello from afar.")))],
-        admins=(ADMIN,),
         report=report,
         **setup,
     )

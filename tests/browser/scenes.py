@@ -6,14 +6,12 @@ import math
 import time
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from playwright.async_api import Page, Route, expect
 
-from runtime.compose.catalogue import listed
-from runtime.contract.engine import Gpu
 from runtime.quality.drift.shown import StreamView
 from runtime.quality.judge.shown import JudgeView, week_view
 from runtime.quality.judge.trust import Estimate, JudgedPair, agreement, biases
@@ -21,19 +19,16 @@ from runtime.quality.judge.weekly import WeekReport, WinRate
 from runtime.quality.kept_quality import FoundWinners
 from runtime.quality.runs.report import EvalReport, Flip, StreamReport
 from runtime.quality.values import EvalRun, Grade, QualityEvent, SetBrief
-from runtime.record.decisions import Exchange
 from runtime.server.live.series import STEPS
-from runtime.server.status import BudgetLimitStatus, BudgetStatus, LoadStatus, RunningStatus, TargetStatus
-from runtime.settings import Settings
 from tests.browser.rig import ADMIN, Rig, made_decision
 
 PAGES = (
     "", "decisions", "playground", "what-if", "models", "engine", "targets", "money", "quality", "keys", "settings",
 )  # fmt: skip
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 OWN = {"authorization": f"Bearer {ADMIN}"}
 MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 MODEL = 1  # of the selects of the playground; the first is that of the colours
-GIB = 1 << 30
 _JSON = {"content-type": "application/json"}
 _FAULT = b'{"error": {"message": "the sums of the decisions cannot be read: disk I/O error", "type": "server_error"}}'
 
@@ -43,6 +38,12 @@ def with_history(rig: Rig) -> None:
     for number in range(60):
         away = {"target": "vendor/far-model", "reason": "complexity", "words": "leaves", "cost_usd": 0.0123}
         rig.door.desk.store.add(made_decision(number * 9, **(away if number % 5 == 0 else {})))
+    with_values(rig)
+    rig.door.engine.lines += [f"INFO engine line {number}" for number in range(300)] + ["ERROR the last line"]
+
+
+def with_values(rig: Rig) -> None:
+    """An hour of values."""
     now = time.time()
     for step in range(STEPS):
         # Two waves of requests, the second of which crosses the threshold of the first token.
@@ -53,73 +54,6 @@ def with_history(rig: Rig) -> None:
     left = rig.door.series._left
     left.clear()
     left.extend(({"complexity": 12}, {"complexity": 12 + 430, "context": 180, "ttft": 110}))
-    rig.door.engine.lines += [f"INFO engine line {number}" for number in range(300)] + ["ERROR the last line"]
-
-
-async def with_everything(rig: Rig) -> None:
-    """What every page can show: requests that run, a budget, GPUs, a broken and an absent target, keys, odd decisions."""
-    with_history(rig)
-    failed = (
-        Exchange("vendor/far-model", "vendor", 2.0, 900.0, outcome="busy", status=529, message="Overloaded", retry_after=4),
-        Exchange("local/small", "replica-0", 905.0, 2840.0, first_token_ms=1210.0, status=200),
-    )  # fmt: skip
-    id = made_decision(1).id
-    rig.door.desk.store.add(made_decision(1, reason="fallback", attempts=failed, degraded=("reasoning_effort",)))
-    rig.door.desk.store.add(made_decision(2, status=502, target=None, ttft_ms=None, words="nobody could answer"))
-    rig.changes |= {
-        "load": LoadStatus(waiting=1, running=4, predicted_ttft_ms=379, kv_cache=0.41, words=""),
-        "running": (
-            running("dec_19f0c2a7be100001", "auto", "local/small", "generating", 214),
-            running("dec_19f0c2a7be100002", "vendor/far-model", "vendor/far-model", "waiting", 0),
-        ),
-        "budget": budget(2.84, spent=False),
-        "targets": lambda rows: (
-            *(
-                msgspec.structs.replace(
-                    each, usd_per_million=(2.5, 10.0), price_date="2026-11-02", price_source="genai-prices", ttft_ms=640.0,
-                    certified=("hipaa", "zero_retention"), key=True,
-                )
-                for each in rows
-            ),
-            TargetStatus(
-                name="claude", label="anthropic/claude-sonnet-5-5", breaker="open", retry_in_s=12.0, key=True,
-                last_failure="429: this request would exceed your organisation's rate limit of 40 000 input tokens per minute",
-            ),
-            TargetStatus(
-                name="gemini", label="google/gemini-3-pro", state="absent", why="GEMINI_API_KEY is not set",
-                price_known=False, key=False,
-            ),
-        ),
-        "notes": ("target far: its model far-model is retired on 2026-12-20",),
-    }  # fmt: skip
-    gpus = tuple(Gpu(each, "NVIDIA L40S", 48 * GIB, 37 * GIB, 0.5 + each / 10, 0.0) for each in range(2))
-    rig.door.engine.gpus = lambda: gpus  # type: ignore[method-assign]
-    rig.catalogue += listed(rig.door.desk.fleet, Settings(), {"XDG_CACHE_HOME": str(rig.folder)})
-    terms: dict[str, Any] = {"name": "web", "daily_usd": 5, "requests_per_minute": 600, "targets": ["local/*"]}
-    for each in (terms, {"name": "nightly", "scopes": ["generate"], "priorities": ["batch"], "requires": ["hipaa"]}):
-        answer = await rig.door.client.post("/hearth/keys", json=each, headers=OWN)
-        assert answer.status_code == 200, answer.text
-    rig.shown_decision = id
-
-
-def running(id: str, model: str, target: str, phase: str, tokens: int) -> RunningStatus:
-    return RunningStatus(
-        id=id, model=model, target=target, phase=phase, for_s=3.2, prompt_tokens=1840, tokens=tokens,
-        tokens_per_s=66.2 if tokens else None,
-    )  # fmt: skip
-
-
-def budget(spent_usd: float, *, spent: bool) -> BudgetStatus:
-    """A day and a month of all targets."""
-    day = BudgetLimitStatus(
-        period="day", name="2026-11-29", ends_in_s=39_000, spent_usd=spent_usd, reserved_usd=0.0 if spent else 0.12,
-        limit_usd=20.0, left_usd=20.0 - spent_usd, spent=spent,
-    )  # fmt: skip
-    month = BudgetLimitStatus(
-        period="month", name="2026-11", ends_in_s=125_000, spent_usd=61.2, reserved_usd=0.12, limit_usd=400.0,
-        left_usd=338.68,
-    )  # fmt: skip
-    return BudgetStatus(when_spent="local", limits=(day, month))
 
 
 def quality_answers() -> dict[str, Any]:
@@ -161,8 +95,11 @@ async def with_quality(page: Page) -> None:
     answers = quality_answers()
 
     async def fulfil(route: Route) -> None:
-        body = msgspec.json.encode(answers[urlsplit(route.request.url).path])
-        await route.fulfill(status=200, body=body, headers=_JSON)
+        answer = answers.get(urlsplit(route.request.url).path)
+        if answer is None:
+            await route.continue_()
+        else:
+            await route.fulfill(status=200, body=msgspec.json.encode(answer), headers=_JSON)
 
     await page.route("**/hearth/quality**", fulfil)
 
@@ -187,7 +124,7 @@ async def with_content(page: Page, path: str) -> None:
         await page.get_by_role("button", name="Ask").click()
         await expect(page.get_by_role("region", name="Answer of auto")).not_to_contain_text("asking")
     if path == "what-if" and await page.get_by_role("button", name="Decide again").count():
-        await page.get_by_label("escalation.complexity").fill("0")
+        await page.get_by_label("escalation.complexity").fill("0.3")
         await page.get_by_role("button", name="Decide again").click()
         await page.locator("#found, main .note").first.wait_for()
     if path == "settings" and await page.get_by_label("escalation.ttft_ms").count():

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.browser.furnished import furnished
 from tests.browser.rig import PICTURES, browsing, faults_seen
 from tests.browser.scenes import (
     PAGES,
+    SCHEMES,
     lose,
     pictures,
     with_content,
-    with_everything,
     with_faults,
     with_quality,
 )
@@ -27,19 +27,16 @@ pytestmark = [
 ]
 
 STATES = ("full", "empty", "error", "lost")
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-SIZES = {"phone": (390, 844), "laptop": (1280, 800), "wide": (1920, 1080)}
+SIZES = {"narrow": (320, 640), "phone": (390, 844), "laptop": (1280, 800), "wide": (1920, 1080)}
 
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("path", (*PAGES, "decision"), ids=lambda path: path or "overview")
 async def test_each_page_in_each_state(browser: Browser, tmp_path: Path, axe: str, path: str, state: str) -> None:
-    """In both schemes and three sizes."""
+    """In both schemes and four sizes."""
     full = state in ("full", "lost")
     faults = list[str]()
-    async with browsing(browser, tmp_path, clouds=None if full else []) as rig:
-        if full:
-            await with_everything(rig)
+    async with furnished(browser, tmp_path) if full else browsing(browser, tmp_path, clouds=[]) as rig:
         page = await rig.tab(viewport={"width": 1280, "height": 800})
         if full:
             await with_quality(page)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from runtime.contract.prices import Price
+from runtime.contract.targets import Timeouts
+from runtime.record.sums import PriceBaseline, Tally
 from runtime.server.status import EngineStatus, LoadStatus, ReplicaStatus, SettingsStatus
+from tests.browser.furnished import budget
 from tests.browser.rig import ADMIN, FILE, PICTURES, Rig, browsing, faults_seen, made_decision
-from tests.browser.scenes import MARKUP, MODEL, OWN, PAGES, pictures, with_history, with_quality
-from tests.fakes.upstream import Turn, cloud, engine_backend, error, told
+from tests.browser.scenes import MARKUP, MODEL, OWN, PAGES, SCHEMES, pictures, with_history, with_quality
+from tests.fakes.upstream import HANG, Gate, Piece, Turn, chunk, cloud, engine_backend, error, told
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PATIENT = Timeouts(connect=5, first_token=60, idle=60, total=60)
 COLOURS = """names => names.map(name => {
   document.body.style.outlineColor = `var(${name})`;
   return getComputedStyle(document.body).outlineColor;
 })"""
+CONTROLS = """[...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")]
+  .filter(each => each.checkVisibility() && !each.disabled)"""
 HIDDEN = """hidden => {
   Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
@@ -89,20 +95,73 @@ async def test_a_box_without_requests_shows_how_to_send_the_first(rig: Rig) -> N
     await expect(page.locator(f'a[href="#/decisions/{id}"]')).to_be_visible()
 
 
-async def test_what_runs_is_shown_while_it_runs(tmp_path: Path, browser: Browser) -> None:
-    """Its id, its phase; gone when it ended."""
-    hold = asyncio.Event()
-    held = engine_backend((Turn(told("late"), wait=hold),))  # type: ignore[arg-type]
-    async with browsing(browser, tmp_path, local=held) as rig:
+async def test_what_runs_is_shown_with_its_tokens_while_it_runs(tmp_path: Path, browser: Browser) -> None:
+    """Its phase; its tokens as they come; gone when it ended. Those of an answer that is not streamed are not known."""
+    first, second = Gate(), Gate()
+    pieces: tuple[Piece, ...] = (*told("late")[:1], first, chunk("la"), chunk("te"), second, *told("late")[3:])
+    local = engine_backend((Turn(pieces), Turn(wait=HANG)), timeouts=PATIENT)
+    async with browsing(browser, tmp_path, local=local, total_s=60) as rig:
         page = await rig.page()
-        task = asyncio.create_task(rig.door.chat(model="local", stream=True))
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        running = asyncio.create_task(asked(rig, model="local"))
-        await expect(page.get_by_role("region", name="Requests that run now")).to_contain_text("waiting")
-        hold.set()
-        await running
+        runs = page.get_by_role("region", name="Requests that run now").locator("tbody tr")
+        asking = asyncio.create_task(asked(rig, model="local", stream=True))
+        await expect(runs).to_contain_text(row("local", "local/small", "waiting"))
+        first.open()
+        await expect(runs).to_contain_text("generating")
+        await expect(runs.locator("td").nth(5)).to_have_text("2")
+        second.open()
+        await asking
         await expect(page.locator("main")).to_contain_text("Nothing runs.")
+        asking = asyncio.create_task(asked(rig, model="local"))
+        await expect(runs).to_contain_text("not streamed")
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_running_request_is_cancelled_by_an_admin(tmp_path: Path, browser: Browser) -> None:
+    """By its button; its client gets the reason, and the record is linked. A reader is told which key that takes."""
+    held = engine_backend((Turn(told("late"), wait=HANG),), timeouts=PATIENT)
+    async with browsing(browser, tmp_path, local=held, keys=("reader-key",), total_s=60) as rig:
+        body = {"model": "local", "messages": [{"role": "user", "content": "hi"}]}
+        asking = asyncio.create_task(rig.door.client.post("/v1/chat/completions", json=body, headers=OWN))
+        page = await rig.page(key="reader-key")
+        cancel = page.get_by_role("button", name=re.compile("Cancel dec_"))
+        await cancel.click()
+        await expect(page.locator("main")).to_contain_text("Ending a request of somebody else needs an admin key.")
+        await page.get_by_label("Key", exact=True).fill(ADMIN)
+        await page.get_by_role("button", name="Sign in").click()
+        await cancel.click()
+        await expect(page.locator("main")).to_contain_text("was cancelled.")
+        answer = await asking
+        assert answer.status_code == 403 and "an operator cancelled this request" in answer.text
+        await page.get_by_role("link", name="The decision", exact=True).click()
+        await expect(page.locator(".verdict")).to_contain_text("403 failed answered by nobody · asked for by name")
+
+
+async def test_a_request_that_nobody_answered_is_not_said_to_stay(tmp_path: Path, browser: Browser) -> None:
+    """In the list and in full: nobody could answer, with the upstream's words."""
+    bad = error(500, "the engine is on fire")
+    async with browsing(browser, tmp_path, local=engine_backend((bad,)), clouds=[cloud("far", bad)]) as rig:
+        page = await rig.page()
+        await asked(rig)
+        rows = page.get_by_role("region", name="Decisions").locator("tbody tr")
+        await expect(rows).to_contain_text(row("auto", "nobody", "nobody could answer", "502 failed"))
+        await rows.locator("a").click()
+        await expect(page.locator("main")).to_contain_text("answered by nobody · nobody could answer")
+        await expect(page.locator(".attempts")).to_contain_text("the engine is on fire")
+
+
+async def test_the_overview_says_what_the_same_tokens_cost_elsewhere(rig: Rig) -> None:
+    """At the baseline's price, with the day of that; without a baseline, why it is not known."""
+    await asked(rig)
+    page = await rig.page()
+    main = page.locator("main")
+    await expect(main).to_contain_text("What the same tokens cost elsewhere is not known: no target is configured.")
+    price = Price(3.0, 15.0, date="2026-11-02")
+    rig.door.desk.store.tally = Tally(baseline=PriceBaseline("far", "openai/far-model", price))
+    await asked(rig)
+    await page.reload()
+    # 7 tokens read and 2 written, of the request that was held against it.
+    await expect(main).to_contain_text("The same tokens on openai/far-model at list price of 2026-11-02: $0.000051")
 
 
 async def test_quality_shows_streams_flips_and_events(rig: Rig) -> None:
@@ -217,7 +276,7 @@ async def test_the_list_grows_while_it_is_open_and_stands_still_while_paused(rig
     await asked(rig)
     await page.wait_for_timeout(700)
     await expect(page.locator("tbody tr")).to_have_count(1)
-    await page.get_by_role("button", name="Go on").click()
+    await page.get_by_role("button", name="Resume").click()
     await expect(page.locator("tbody tr")).to_have_count(2)
     await expect(page.locator("tbody tr").last.locator("a")).to_have_attribute("href", f"#/decisions/{first}")
 
@@ -254,7 +313,7 @@ async def test_the_playground_shows_the_decision_before_and_after_the_answer(rig
 async def test_two_models_are_compared_side_by_side(rig: Rig) -> None:
     """The same question, two answers."""
     page = await rig.page("playground")
-    await page.get_by_label("Beside it").select_option("vendor/far-model")
+    await page.get_by_label("Compare with").select_option("vendor/far-model")
     await page.get_by_label("Question").fill("hi")
     await page.get_by_label("Question").press("Control+Enter")
     await expect(page.get_by_role("region", name="Answer of auto")).to_contain_text("Hello from the box")
@@ -380,6 +439,64 @@ async def test_a_key_is_created_shown_once_and_revoked(rig: Rig) -> None:
     assert refused.status_code == 401
 
 
+async def test_a_key_is_held_to_what_its_fields_say(rig: Rig) -> None:
+    """Every field of the form arrives at the server, and stands in the list in words."""
+    page = await rig.page("keys")
+    form = page.get_by_role("form", name="Create a key")
+    texts = {
+        "Name": "web", "Targets that may answer": "local/*, openai/*", "Models it may ask for": "auto local",
+        "Certificates each request requires": "hipaa", "Dollars a day": "2.5", "Dollars a month": "40",
+        "Requests a minute": "60", "Tokens a minute": "9000", "Requests at a time": "3", "Expires after days": "2",
+    }  # fmt: skip
+    for label, text in texts.items():
+        await form.get_by_label(label, exact=True).fill(text)
+    await form.get_by_label("read", exact=True).uncheck()
+    await form.get_by_label("batch", exact=True).check()
+    await form.get_by_role("button", name="Create").click()
+    held = (
+        "targets: local/*, openai/*; models: auto, local; priorities: batch; requires hipaa; $2.50 a day; $40.00 a month; "
+        "60 requests a minute; 9000 tokens a minute; 3 at a time; until "
+    )
+    await expect(page.get_by_role("region", name="Keys")).to_contain_text(held)
+    (key,) = (await rig.door.client.get("/hearth/keys", headers=OWN)).json()["data"]
+    ends = key["terms"].pop("expires") - key["created"]
+    assert 2 * 86_400 - 120 < ends < 2 * 86_400 + 120
+    assert key["terms"] == {
+        "name": "web", "scopes": ["generate"], "requires": ["hipaa"], "targets": ["local/*", "openai/*"],
+        "models": ["auto", "local"], "priorities": ["batch"], "daily_usd": 2.5, "monthly_usd": 40.0,
+        "requests_per_minute": 60, "tokens_per_minute": 9000, "parallel": 3,
+    }  # fmt: skip
+
+
+async def test_a_key_gets_a_new_secret(rig: Rig) -> None:
+    """The new one is shown once and works; so does the old one, for an hour."""
+    page = await rig.page("keys")
+    await page.get_by_label("Name").fill("web")
+    await page.get_by_role("button", name="Create").click()
+    shown = page.locator(".note.warn code")
+    old = await shown.inner_text()
+    await page.get_by_role("button", name="New secret").click()
+    await expect(shown).not_to_have_text(old)
+    await expect(page.get_by_role("region", name="Keys")).to_contain_text("new secret")
+    for secret in (old, await shown.inner_text()):
+        assert (await rig.door.client.get("/hearth/status", headers={"x-api-key": secret})).status_code == 200
+
+
+async def test_a_spent_budget_is_a_row_of_the_page_of_money(rig: Rig) -> None:
+    """Each limit with what is spent, reserved and left, and what happens now."""
+    rig.changes["budget"] = budget(20.0, spent=True)
+    page = await rig.page("money")
+    rows = page.get_by_role("region", name="Limits of the budget").locator("tbody tr")
+    day = row("all targets", "day 2026-11-29", "$20.00", "spent", "$0", "$20.00", "$0", "10 h 50 min")
+    await expect(rows.first).to_contain_text(day)
+    await expect(rows.last).to_contain_text(
+        row("all targets", "month 2026-11", "$61.20", "$0.12", "$400.00", "$338.68")
+    )
+    await expect(page.locator("main")).to_contain_text(
+        "Once a limit is spent, what costs money stays on the box, marked as degraded."
+    )
+
+
 # Who may, and what the page may do
 
 
@@ -403,7 +520,7 @@ async def test_a_reader_sees_the_state_and_is_told_what_needs_an_admin(browser: 
         page = await rig.page(key="reader-key")
         await expect(page.locator(".verdict")).to_contain_text("YES")
         for path, words in (
-            ("keys", "Keys are made and shown by admins."),
+            ("keys", "Keys are created and shown by admins."),
             ("settings", "Settings are shown to admins."),
             ("engine", "it needs an admin key"),
         ):
@@ -414,8 +531,24 @@ async def test_a_reader_sees_the_state_and_is_told_what_needs_an_admin(browser: 
         await expect(page.locator("main")).to_contain_text("it needs an admin key")
 
 
+async def test_the_log_needs_an_admin_key_on_the_same_machine_too(browser: Browser, tmp_path: Path) -> None:
+    """It may hold prompts, and a machine has several users. The rest of the page is there; a key shows the log at once."""
+    async with browsing(browser, tmp_path, admins=(), local_admin=ADMIN) as rig:
+        rig.door.engine.lines.append("INFO a line with a prompt")
+        page = await rig.page(key=None)
+        await page.get_by_role("link", name="Engine", exact=True).click()
+        main = page.locator("main")
+        await expect(main).to_contain_text("The engine's log may hold prompts: it needs an admin key.")
+        await expect(main).to_contain_text("hearth ui opens this page signed in")
+        await expect(page.get_by_role("region", name="Replica replica-0")).to_contain_text("ready")
+        assert "a line with a prompt" not in await page.content()
+        await page.get_by_label("Key", exact=True).fill(ADMIN)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("log")).to_contain_text("INFO a line with a prompt")
+
+
 @pytest.mark.parametrize(
-    "path", ["", "decisions", "playground", "engine", "targets"], ids=lambda path: path or "overview"
+    "path", ["", "decisions", "playground", "engine", "targets", "money", "keys"], ids=lambda path: path or "overview"
 )
 async def test_markup_in_every_text_stays_text(browser: Browser, tmp_path: Path, path: str) -> None:
     """Of a model, an upstream, a client, a log: it is shown as it was written and does nothing."""
@@ -429,6 +562,8 @@ async def test_markup_in_every_text_stays_text(browser: Browser, tmp_path: Path,
         rig.changes["targets"] = lambda rows: tuple(
             msgspec.structs.replace(each, why=MARKUP, last_failure=MARKUP, notes=(MARKUP,)) for each in rows
         )
+        if path == "keys":
+            await rig.door.client.post("/hearth/keys", json={"name": MARKUP}, headers=OWN)
         page = await rig.page(path)
         if path == "playground":
             await page.get_by_label("Question").fill(MARKUP)
@@ -524,6 +659,39 @@ async def test_everything_is_reached_by_the_keyboard_alone(rig: Rig) -> None:
     assert await page.evaluate("document.activeElement.id") == "main"
 
 
+async def test_the_keyboard_reaches_every_control_of_every_page(rig: Rig) -> None:
+    """Each link, button, field and box that scrolls gets the focus by the tabulator alone, in the order of the page."""
+    with_history(rig)
+    page = await rig.page()
+    await page.evaluate("addEventListener('focusin', (event) => { event.target.dataset.reached = 'yes'; })")
+    for path in PAGES:
+        await page.evaluate("path => { location.hash = '#/' + path; }", path)
+        await expect(page.locator("main")).not_to_contain_text("Reading")
+        await page.get_by_role("button", name="Pause").dispatch_event("click") if path in (
+            "decisions",
+            "engine",
+        ) else None
+        count = await page.evaluate(f"{CONTROLS}.length")
+        await page.evaluate("document.querySelector('.skip').focus()")
+        for _ in range(count + 30):  # fields of dates take the focus part by part
+            await page.keyboard.press("Tab")
+        missed = await page.evaluate(
+            f"{CONTROLS}.filter(each => each.dataset.reached !== 'yes').map(each => each.outerHTML.slice(0, 120))"
+        )
+        assert missed == [], path
+
+
+async def test_nothing_moves_for_who_wants_no_motion(rig: Rig) -> None:
+    """The one transition of the page, of a bar, is there for the others alone."""
+    seconds = []
+    for motion in ("reduce", "no-preference"):
+        page = await rig.page(reduced_motion=motion)
+        bar = page.locator(".gauge-fill").first
+        seconds.append(await bar.evaluate("each => getComputedStyle(each).transitionDuration"))
+        assert await page.evaluate("document.getAnimations().filter(each => each instanceof CSSAnimation).length") == 0
+    assert seconds == ["0s", "0.3s"]
+
+
 async def test_the_first_paint_is_there_before_any_script_and_the_page_is_small(rig: Rig) -> None:
     """The skeleton is in the HTML; bytes of the overview are counted, other origins are not asked."""
     page = await rig.tab(java_script_enabled=False)
@@ -542,6 +710,11 @@ async def test_the_first_paint_is_there_before_any_script_and_the_page_is_small(
         ".filter(e => !e.name.includes('/hearth/')).map(e => [e.decodedBodySize, e.encodedBodySize])"
     )
     assert sum(raw for raw, _ in weights) <= 150_000 and sum(wire for _, wire in weights) <= 60_000
+
+
+def row(*cells: str) -> re.Pattern[str]:
+    """The texts of cells that follow each other."""
+    return re.compile(r"\s*".join(map(re.escape, cells)))
 
 
 def _containing(text: str) -> re.Pattern[str]:

@@ -18,8 +18,8 @@ from runtime.contract.prices import Price
 from runtime.contract.targets import Timeouts
 from runtime.server.status import SettingsStatus
 from runtime.settings.read import load
-from tests.browser.rig import ADMIN, Rig, browsing
-from tests.browser.scenes import OWN
+from tests.browser.rig import ADMIN, PICTURES, Rig, browsing
+from tests.browser.scenes import OWN, pictures
 from tests.fakes.upstream import DONE, Gate, Turn, cloud, engine_backend, told, whole
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -67,11 +67,15 @@ async def test_seven_states_are_understood_from_the_page_alone(browser: Browser,
         page = await rig.page()
         main, banners = page.locator("main"), page.locator(".banners")
 
+        async def pictured(name: str) -> None:
+            await page.screenshot(path=pictures(PICTURES, f"walk-{name}"), full_page=True)
+
         # 1. A key that is not set: which target, and which variable sets it.
         clouds = rig.door.desk.fleet.clouds
         rig.door.desk.fleet.clouds = replace(clouds, absent=targets(settings).absent)
-        await expect(main).to_contain_text("anthropic/claude-sonnet-5-5 is not asked: ")
+        await expect(main).to_contain_text("anthropic/claude-sonnet-5-5 is not used: ")
         await expect(main).to_contain_text("ANTHROPIC_API_KEY")
+        await pictured("1-unset-key")
 
         # 2. The first request: how it is sent, then what became of it.
         await expect(main).to_contain_text("No request has come yet. Send one, or ask in the playground")
@@ -79,6 +83,7 @@ async def test_seven_states_are_understood_from_the_page_alone(browser: Browser,
         await asked(rig)
         first = page.get_by_role("region", name="Decisions").locator("tbody tr").first
         await expect(first).to_contain_text(_row("auto", "local/small", "stays on the box", "200 ok"))
+        await pictured("2-first-request")
 
         # 3. A saturated engine: it says by what, and where requests go meanwhile; the next one goes there.
         waiting = [asyncio.create_task(asked(rig, "local")) for _ in range(3)]
@@ -86,9 +91,10 @@ async def test_seven_states_are_understood_from_the_page_alone(browser: Browser,
         await expect(page.locator(".verdict")).to_contain_text(
             "NO 3 requests wait for a first token, the threshold is 1"
         )
-        await expect(main).to_contain_text("What may leave goes to vendor/far-model meanwhile.")
+        await expect(main).to_contain_text("Requests that may leave go to vendor/far-model meanwhile.")
         await asked(rig)
         await expect(first).to_contain_text(_row("auto", "vendor/far-model", "the queue", "200 ok"))
+        await pictured("3-saturated")
         gate.open()
         await asyncio.gather(*waiting)
         await expect(page.locator(".verdict")).to_contain_text("YES")
@@ -101,6 +107,7 @@ async def test_seven_states_are_understood_from_the_page_alone(browser: Browser,
         await expect(page.locator(".verdict")).to_contain_text("NO the engine is backing off, ready in about")
         await expect(main).to_contain_text("the engine was killed by signal 9")
         await expect(main).to_contain_text("Answers until then come from: vendor/far-model")
+        await pictured("4-engine-killed")
         local.lanes[0].ready, rig.door.engine.cause = True, None
         await expect(page.locator(".verdict")).to_contain_text("YES")
 
@@ -109,6 +116,7 @@ async def test_seven_states_are_understood_from_the_page_alone(browser: Browser,
         await rig.door.client.post("/hearth/quality/acts", json=act, headers=OWN)
         await expect(main).to_contain_text("vendor/far-model")
         await expect(main).to_contain_text("answers in the wrong language")
+        await pictured("5-demoted")
         await page.get_by_role("link", name="Quality").click()
         await expect(page.get_by_role("region", name="Events")).to_contain_text("answers in the wrong language")
         await page.get_by_role("link", name="Overview").click()
@@ -119,6 +127,7 @@ async def test_seven_states_are_understood_from_the_page_alone(browser: Browser,
         )
         await expect(banners).to_contain_text("The last reload was refused, the old settings hold:")
         await expect(banners).to_contain_text("hearth.toml:2: escalation.queue_depth: must be above 0")
+        await pictured("6-reload-refused")
         del rig.changes["settings"]
 
         # 7. A budget that is spent: of what, how much, and what happens from now on.
@@ -126,8 +135,9 @@ async def test_seven_states_are_understood_from_the_page_alone(browser: Browser,
         await asked(rig, "far")
         await asked(rig, "far", 402)
         await expect(main).to_contain_text(
-            "of $0.0100 spent. From now on, what costs money stays on the box, marked as weakened."
+            "of $0.01 spent. From now on, what costs money stays on the box, marked as degraded."
         )
+        await pictured("7-budget-spent")
 
 
 async def asked(rig: Rig, model: str = "auto", status: int = 200) -> None:

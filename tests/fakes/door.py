@@ -107,6 +107,7 @@ class Setup:
     aliases: dict[str, str] | None = None
     keys: tuple[str, ...] = ()
     admins: tuple[str, ...] = ()
+    local_admin: str | None = None
     origins: tuple[str, ...] = ()
     total_s: float = 5.0
     max_body: int = 1_000_000
@@ -164,7 +165,9 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     kept = KeyStore(folder, time.time)
 
     def access() -> AccessPolicy:
-        return AccessPolicy(Keys(setup.keys, setup.admins, created=kept.admissions()), Origins(setup.origins))
+        return AccessPolicy(
+            Keys(setup.keys, setup.admins, setup.local_admin, created=kept.admissions()), Origins(setup.origins)
+        )
 
     def admit() -> None:
         app.policy = access()

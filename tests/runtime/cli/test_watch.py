@@ -22,7 +22,7 @@ import pyte
 import pytest
 
 from runtime.cli.paint import PLAIN, Paint
-from runtime.cli.watch import WatchSize, WatchState, bar, screen, sparkline
+from runtime.cli.watch import WatchSize, WatchState, bar, down, screen, sparkline, troubles
 from runtime.server.status import DecisionBrief, LoadStatus, RunningStatus, ThresholdStatus
 from tests.runtime.cli.fake_runtime import Asked, Reply, as_json, fake_runtime
 from tests.runtime.cli.test_status_command import FULL
@@ -73,6 +73,38 @@ def test_each_value_stands_beside_its_threshold() -> None:
     lost = screen(REPORT, (), WatchState(trouble="no runtime answers; looking again"), WatchSize(80, 24), PLAIN, UTC)
     assert lost[-1] == "no runtime answers; looking again" and "smollm2" in lost[0]
     assert "waiting for the runtime" in screen(None, (), WatchState(), WatchSize(80, 24), PLAIN)[0]
+
+
+def test_rows_stand_in_columns_and_labels_give_way() -> None:
+    """At 60 columns as at 120; ids only where there is room; an answer that is not streamed has no count of tokens."""
+    runs = (RUNNING[0], msgspec.structs.replace(RUNNING[1], phase="running", tokens=None, tokens_per_s=None))
+    made = [msgspec.structs.replace(DECISIONS[n], target=f"{'x' * 20 * n}/m", cost_usd=0.5) for n in range(3)]
+    report = msgspec.structs.replace(REPORT, running=runs, decisions=tuple(made))
+    for columns in (60, 80, 120):
+        lines = screen(report, (), WatchState(), WatchSize(columns, 40), PLAIN, UTC)
+        rows = [line for line in lines if " 200 " in line]
+        assert len({row.index("$0.5000") for row in rows}) == 1 and ("dec_" in rows[0]) == (columns == 120)
+        first, second = (line for line in lines if "local/m" in line and "20" not in line.split()[0])
+        assert "40 tokens" in first and first.index("40 tokens") == second.index("not streamed")
+
+
+def test_a_request_that_nobody_answered_is_not_said_to_be_by_default() -> None:
+    """By its status: unanswered, refused, or left by its client."""
+    cases = {502: "unanswered", 400: "refused", 499: "client left", 200: "default"}
+    for code, word in cases.items():
+        brief = msgspec.structs.replace(DECISIONS[0], status=code, target=None if code >= 400 else "local/m")
+        assert brief.why == word
+    assert msgspec.structs.replace(DECISIONS[0], status=402, target=None, reason="budget").why == "budget"
+
+
+def test_troubles_have_a_line_each() -> None:
+    """A refused reload, a spent budget, targets that are not asked, and an engine that is down with its cause."""
+    text = "\n".join(words for words, _ in troubles(REPORT))
+    assert "the last reload was refused, the old settings hold: line 3: no such key" in text
+    assert "the budget of key key_1 is spent, day 2026-11-29" in text
+    assert "big  breaker open  5 failures in 30 s" in text and "decisions are not saved" in text
+    assert down(FULL.engine.replicas[1:]) == "the engine is backing off, ready in about 20.0 s: out of memory"
+    assert down(()) == "there is no engine"
 
 
 def test_bars_and_sparklines_show_their_threshold() -> None:

@@ -1,13 +1,11 @@
 // The frame: state and connection in words, the pages, the colour scheme; and the routes behind the hash.
 import { key, keyFromAddress, setKey } from "./api.js";
-import { painted } from "./chart.js";
+import { paint, scheme } from "./colours.js";
 import { connection, now, readAt, retry, start, status } from "./live.js";
 import { Note, SignIn, State } from "./parts.js";
-import { Overview } from "./pages/overview.js";
 import { html, render, signal, useEffect } from "./vendor.js";
 import { clock, count, spaced } from "./words.js";
 
-const SCHEME = "hearth.scheme";
 /** @type {[string, string][]} */
 const PAGES = [
   ["", "Overview"],
@@ -25,7 +23,6 @@ const PAGES = [
 
 keyFromAddress();
 const route = signal(place());
-const scheme = signal(localStorage.getItem(SCHEME) ?? "auto");
 
 function place() {
   const [path = "", asked = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -43,10 +40,11 @@ addEventListener("hashchange", () => {
   }
 });
 
-/** Pages that were loaded, by module: only the first one comes with the frame. @type {import("./vendor.js").Signal<Record<string, any>>} */
+/** Pages that were loaded, by module; null for one that could not be read. @type {import("./vendor.js").Signal<Record<string, any>>} */
 const loaded = signal({});
 /** @type {Record<string, [string, string]>} */
 const MODULES = {
+  "": ["overview", "Overview"],
   decisions: ["decisions", "DecisionList"],
   playground: ["playground", "Playground"],
   "what-if": ["what-if", "WhatIf"],
@@ -62,10 +60,11 @@ const MODULES = {
 /** @param {string} name */
 async function load(name) {
   try {
-    loaded.value = { ...loaded.value, [name]: await import(`./pages/${name}.js`) };
+    const module = await import(`./pages/${name}.js`);
+    loaded.value = { ...loaded.value, [name]: module };
   } catch {
     loaded.value = { ...loaded.value, [name]: null };
-    setTimeout(() => route.value.parts[0] && load(name), 3000);
+    setTimeout(() => MODULES[route.value.parts[0] ?? ""]?.[0] === name && load(name), 3000);
   }
 }
 
@@ -76,7 +75,6 @@ function Page() {
   useEffect(() => {
     if (wanted && !loaded.value[wanted[0]]) load(wanted[0]);
   }, [name]);
-  if (!name) return html`<${Overview} />`;
   if (!wanted) return html`<h1>No such page</h1><p>There is no page “${parts.join("/")}”. <a href="#/">Overview</a></p>`;
   const module = loaded.value[wanted[0]];
   if (!module) {
@@ -95,7 +93,7 @@ function Connection() {
     connecting: "connecting",
     denied: "a key is needed",
     closing: "Hearth is stopping",
-    lost: `no connection since ${s(since, now.value)} s; trying again in ${s(now.value, retryAt)} s`,
+    lost: `no connection for ${s(since, now.value)} s; trying again in ${s(now.value, retryAt)} s`,
   }[state];
   return html`<span class="connection"><${State} state=${state === "live" ? "live" : state === "lost" ? "lost" : "waiting"}>${told ?? words}</${State}></span>`;
 }
@@ -140,15 +138,8 @@ function Frame() {
 `;
 }
 
-/** @param {string} chosen */
-function paint(chosen) {
-  scheme.value = chosen;
-  localStorage.setItem(SCHEME, chosen);
-  document.documentElement.dataset.scheme = chosen;
-  painted.value += 1;
-}
-
-document.documentElement.dataset.scheme = scheme.value;
+const opened = MODULES[route.value.parts[0] ?? ""];
+if (opened) load(opened[0]);
 const root = document.getElementById("app");
 if (root) {
   root.replaceChildren();

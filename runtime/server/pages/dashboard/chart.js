@@ -1,12 +1,8 @@
 // A line chart with its threshold, its latest value in words, and its numbers as a table.
-import { signal } from "./vendor.js";
+import { painted } from "./colours.js";
 import { html, useEffect, useRef } from "./vendor.js";
 import uPlot from "./vendor-plot.js";
 import { clock } from "./words.js";
-
-/** Grows with every change of colours: charts are painted on a canvas and must be drawn again. */
-export const painted = signal(0);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => painted.value++);
 
 /** A colour of the page's style as the scheme makes it. @param {HTMLElement} element where it is computed @param {string} name */
 function colour(element, name) {

@@ -67,7 +67,7 @@ export function Field({ row, changes }) {
           ? html`<select id=${id} value=${text} onChange=${on}>${flag.map((each) => html`<option value=${String(each)} selected=${text === String(each)}>${String(each)}</option>`)}</select>`
           : html`<input id=${id} value=${text} onInput=${on} spellcheck=${false} />`
     }
-    <span class="quiet">${row.words}${row.words ? "; " : ""}${row.variable ? html`set by <code>${row.from}</code>, which goes before the file` : row.from === "default" ? "default" : row.from}${
+    <span class="quiet">${row.words.split("`").map((part, at) => (at % 2 ? html`<code>${part}</code>` : part))}${row.words ? " · " : ""}${row.variable ? html`set by <code>${row.from}</code>, which goes before the file` : row.from === "default" ? "default" : row.from}${
       row.without_effect ? html` <strong>not in force: ${row.without_effect}</strong>` : null
     }</span>
   </div>`;

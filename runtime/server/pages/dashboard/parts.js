@@ -111,12 +111,12 @@ export function Gauge({ name, value, limit, release = 0, words, off = false }) {
 }
 
 /**
- * A table that scrolls by itself on a narrow page.
- * @param {{label: string, heads: any[], children?: any, numbers?: number[]}} props
+ * A table that scrolls by itself on a narrow page. heads: "#" before one of a column of numbers, whose cells have the class "n".
+ * @param {{label: string, heads: string[], children?: any}} props
  */
 export function Table({ label, heads, children }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>
-    <table><thead><tr>${heads.map((/** @type {any} */ head) => (head ? html`<th scope="col">${head}</th>` : html`<td></td>`))}</tr></thead>
+    <table><thead><tr>${heads.map((head) => (head ? html`<th scope="col" class=${head[0] === "#" ? "n" : ""}>${head.replace("#", "")}</th>` : html`<td></td>`))}</tr></thead>
     <tbody>${children}</tbody></table>
   </div>`;
 }
@@ -135,6 +135,7 @@ export function State({ state, children }) {
     closed: "good",
     available: "good",
     running: "good",
+    generating: "good",
     done: "good",
     live: "good",
     given_up: "bad",

@@ -161,7 +161,7 @@ export type RunningStatus = {
   phase: string;
   for_s: number;
   prompt_tokens: number;
-  tokens: number;
+  tokens: number | null;
   tokens_per_s: number | null;
   caller: string;
 };

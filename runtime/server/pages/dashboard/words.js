@@ -11,7 +11,7 @@ export function duration(s) {
   if (s === null || s === undefined) return "–";
   if (s < 1) return `${Math.round(s * 1000)} ms`;
   if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
   if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
@@ -25,7 +25,14 @@ export function percent(share, digits = 0) {
 export function dollars(usd) {
   if (usd === null || usd === undefined) return "–";
   if (usd === 0) return "$0";
-  return usd < 0.01 ? `$${usd.toFixed(5)}` : `$${usd.toFixed(usd < 1 ? 4 : 2)}`;
+  const size = Math.abs(usd);
+  const text = size < 0.01 ? size.toFixed(5) : size < 1 ? size.toFixed(4).replace(/0{1,2}$/, "") : size.toFixed(2);
+  return `${usd < 0 ? "-" : ""}$${text}`;
+}
+
+/** Complexity, 0..1. @param {number | null | undefined} value */
+export function score(value) {
+  return value === null || value === undefined ? "" : String(Math.round(1000 * value) / 1000);
 }
 
 /** @param {number | null | undefined} n */
@@ -78,6 +85,12 @@ export function reason(name) {
   return REASONS[name] ?? name.replaceAll("_", " ");
 }
 
+/** Why a request went where it went, or that nobody answered it. @param {{reason?: string, target?: string | null, status?: number}} record */
+export function why({ reason: name = "default", target, status = 200 }) {
+  if (target || name !== "default") return reason(name);
+  return status === 499 ? "its client left first" : status >= 500 ? "nobody could answer" : "refused";
+}
+
 /** @param {string} text */
 export function spaced(text) {
   return text.replaceAll("_", " ");
@@ -85,7 +98,7 @@ export function spaced(text) {
 
 /** @type {Record<string, string>} */
 const SPENT = {
-  local: "what costs money stays on the box, marked as weakened",
+  local: "what costs money stays on the box, marked as degraded",
   queue: "it is refused with the time until the next period; batches wait",
   refuse: "it is refused",
 };

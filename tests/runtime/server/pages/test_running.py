@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.compose.report import running
 from tests.fakes.door import Door, Setup, opened
-from tests.fakes.upstream import Turn, engine_backend, told
+from tests.fakes.upstream import Gate, Piece, Turn, engine_backend, told, whole
 
 ADMIN = {"authorization": "Bearer root"}
 
@@ -34,6 +35,21 @@ async def test_a_running_request_is_cancelled_with_a_record(tmp_path: Path, stre
         assert again.status_code == 404 and "it has ended" in again.text
         log = (await door.client.get("/hearth/audit", headers=ADMIN)).json()["data"]
         assert [each["body"]["words"] for each in log if each["kind"] == "change"] == [f"request {id} was cancelled"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_tokens_of_a_running_request_are_seen_as_they_come(tmp_path: Path, stream: bool) -> None:
+    """From the first content on; those of an answer that is not streamed are not known before its end."""
+    gate = Gate()
+    pieces: tuple[Piece, ...] = (*told("late")[:3], gate, *told("late")[3:]) if stream else (gate, whole("late"))
+    async with opened(Setup(engine_backend((Turn(pieces),)), admins=("root",)), tmp_path) as door:
+        asking = asyncio.create_task(asked(door, stream))
+        async with asyncio.timeout(10):
+            while not (rows := running(door.desk)) or (stream and rows[0].tokens != 2):
+                await asyncio.sleep(0.01)
+        assert (rows[0].phase, rows[0].tokens) == (("generating", 2) if stream else ("running", None))
+        gate.open()
+        assert (await asking)[0] == 200
 
 
 async def asked(door: Door, stream: bool) -> tuple[int, str, str | None]:

@@ -2,11 +2,12 @@
 import { call } from "../api.js";
 import { latest } from "../live.js";
 import { Code, Copy, Failed, Note, Table, useJson, Waiting } from "../parts.js";
+import { Decisions } from "../rows.js";
 import { html, useEffect, useState } from "../vendor.js";
-import { count, dollars, moment, ms, percent, reason, spaced } from "../words.js";
-import { Decisions } from "./overview.js";
+import { count, dollars, moment, ms, percent, reason, score, spaced, why } from "../words.js";
 
 const PAGE = 50;
+const MOST_LIVE = 80; // rows of a list that grows by itself
 const MOST_EXPORTED = 10_000;
 const REASONS =
   "default pinned rule task complexity confidence context modality capability queue_depth kv_cache gpu ttft engine_down requires budget quality session fallback".split(
@@ -52,7 +53,10 @@ export function DecisionList({ asked }) {
     if (paused || !rows || filtered) return;
     const known = new Set(rows.map((each) => each.id));
     const fresh = latest.value.filter((each) => !known.has(each.id) && each.id > (rows[0]?.id ?? ""));
-    if (fresh.length) setRows([...fresh, ...rows].slice(0, 500));
+    if (!fresh.length) return;
+    const most = Math.max(MOST_LIVE, rows.length);
+    if (fresh.length + rows.length > most) setMore(true);
+    setRows([...fresh, ...rows].slice(0, most));
   }, [latest.value, paused]);
   const set = (/** @type {string} */ name, /** @type {string} */ value) => {
     const next = new URLSearchParams({ ...filters, [name]: value });
@@ -73,7 +77,7 @@ export function DecisionList({ asked }) {
         ].map(([value, words]) => html`<option value=${value} selected=${(filters.status ?? "") === value}>${words}</option>`)}</select></label>
       <label>From <input type="datetime-local" value=${filters.since ?? ""} onChange=${(/** @type {any} */ e) => set("since", e.target.value)} /></label>
       <label>Until <input type="datetime-local" value=${filters.until ?? ""} onChange=${(/** @type {any} */ e) => set("until", e.target.value)} /></label>
-      <div class="buttons"><button type="button" aria-pressed=${paused} disabled=${filtered} onClick=${() => setPaused(!paused)}>${paused ? "Go on" : "Pause"}</button>
+      <div class="buttons"><button type="button" aria-pressed=${paused} disabled=${filtered} onClick=${() => setPaused(!paused)}>${paused ? "Resume" : "Pause"}</button>
       <${Export} where=${filters} /></div>
     </form>
     ${error && html`<${Failed} error=${error} again=${() => read()} />`}
@@ -143,9 +147,9 @@ export function DecisionDetail({ id }) {
   const total = Math.max(record.total_ms, ...attempts.map((/** @type {any} */ each) => each.ended_ms), 1);
   const kept = record.kept;
   return html`<h1>Decision <code>${record.id}</code> <${Copy} text=${record.id}>Copy id</${Copy}></h1>
-    <p class="verdict"><${Code} code=${record.status ?? 200} /> ${record.target ? html`answered by <strong>${record.target}</strong>` : "answered by nobody"} · ${reason(record.reason ?? "default")}</p>
-    <p>${record.words}</p>
-    ${record.degraded?.length > 0 && html`<${Note} kind="warn">Weakened: ${record.degraded.map(spaced).join(", ")}</${Note}>`}
+    <p class="verdict"><${Code} code=${record.status ?? 200} /> ${record.target ? html`answered by <strong>${record.target}</strong>` : "answered by nobody"} · ${why(record)}</p>
+    ${record.words && html`<p>${record.target ? "" : "What was planned: "}${record.words}</p>`}
+    ${record.degraded?.length > 0 && html`<${Note} kind="warn">Degraded: ${record.degraded.map(spaced).join(", ")}</${Note}>`}
     ${record.advice && html`<${Note}>Mode “act” would have sent it away: ${reason(record.advice)}.</${Note}>`}
     <dl class="facts">
       ${[
@@ -159,9 +163,9 @@ export function DecisionDetail({ id }) {
           `${count(record.prompt_tokens ?? 0)} read, ${count(record.cached_tokens ?? 0)} of them cached, ${count(record.completion_tokens ?? 0)} written`,
         ],
         ["cost", record.cost_usd === null || record.cost_usd === undefined ? "no price is known" : dollars(record.cost_usd)],
-        ["task", record.task ?? "not read"],
-        ["score", record.score ?? "not computed"],
-        ["demands", record.requires?.join(", ") || "none"],
+        ["task", record.task ?? "not classified"],
+        ["score", score(record.score) || "not computed"],
+        ["requires", record.requires?.join(", ") || "none"],
         ["personal data", record.personal?.join(", ") || "none found, or not looked for"],
         ["conversation", record.session ?? "none"],
       ].map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
@@ -169,9 +173,9 @@ export function DecisionDetail({ id }) {
     <h2>Candidates</h2>
     ${
       record.considered?.length
-        ? html`<${Table} label="Candidates" heads=${["target", "reason", "why", "these tokens there"]}>${record.considered.map(
+        ? html`<${Table} label="Candidates" heads=${["target", "reason", "why", "#these tokens there"]}>${record.considered.map(
             (/** @type {any} */ each) =>
-              html`<tr><td>${each.target}</td><td>${reason(each.reason ?? "")}</td><td>${each.words}</td><td>${dollars(each.cost_usd)}</td></tr>`,
+              html`<tr><td>${each.target}</td><td>${reason(each.reason ?? "")}</td><td>${each.words}</td><td class="n">${dollars(each.cost_usd)}</td></tr>`,
           )}</${Table}>`
         : html`<p class="quiet">None were considered.</p>`
     }
@@ -181,14 +185,14 @@ export function DecisionDetail({ id }) {
         ? html`<ol class="attempts">${attempts.map(
             (/** @type {any} */ each) => html`<li>
           <div class="row"><strong>${each.target}</strong> <${Code} code=${each.status ?? (each.outcome && each.outcome !== "ok" ? 500 : 200)} /> ${each.outcome ?? "ok"}
-            <span class="quiet">${ms(each.started_ms)} to ${ms(each.ended_ms)}${each.first_token_ms ? `, first token at ${ms(each.first_token_ms)}` : ""}, ${dollars(each.cost_usd)}</span></div>
+            <span class="quiet">${ms(each.started_ms)} to ${ms(each.ended_ms)}${each.first_token_ms ? `, first token at ${ms(each.first_token_ms)}` : ""}${dollars(each.cost_usd) === "–" ? "" : `, ${dollars(each.cost_usd)}`}</span></div>
           <span class="timeline" aria-hidden="true"><span class="${each.outcome && each.outcome !== "ok" ? "bad" : ""}" style=${{ left: `${(100 * each.started_ms) / total}%`, width: `${Math.max(0.5, (100 * (each.ended_ms - each.started_ms)) / total)}%` }}></span></span>
           ${each.message && html`<p class="quiet">${each.message}</p>`}</li>`,
           )}</ol>`
-        : html`<p class="quiet">Nothing was asked.</p>`
+        : html`<p class="quiet">No target was tried.</p>`
     }
     <h2>The box as it was</h2>
-    ${kept?.engine ? html`<${AsItWas} kept=${kept} />` : html`<p class="quiet">${kept ? "Its load was not looked at." : "This record does not hold it."}</p>`}
+    ${kept?.engine ? html`<${AsItWas} kept=${kept} />` : html`<p class="quiet">${kept ? "The load of the engine was not part of this decision." : "This record does not hold it."}</p>`}
     <p class="buttons"><a class="button" href="#/what-if">What would have happened under other settings</a></p>`;
 }
 
@@ -202,5 +206,5 @@ function AsItWas({ kept }) {
       <div><dt>over its threshold</dt><dd>${engine.over ? reason(engine.over) : "nothing"}</dd></div>
       ${ratios.map(([name, ratio]) => html`<div><dt>${reason(name)}</dt><dd>${percent(/** @type {number} */ (ratio))} of its threshold</dd></div>`)}
     </dl>
-    ${kept.score !== undefined && kept.score !== null && html`<p class="quiet">Score ${kept.score}.</p>`}`;
+    ${kept.score !== undefined && kept.score !== null && html`<p class="quiet">Score ${score(kept.score)}.</p>`}`;
 }

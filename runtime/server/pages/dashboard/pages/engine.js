@@ -12,23 +12,23 @@ export function Engine() {
   const { engine } = report;
   const local = models.data?.data?.filter((/** @type {any} */ each) => each.owned_by === "local") ?? [];
   return html`<h1>Engine</h1>
-    <p>${engine.model} ${engine.device === "attached" ? "on servers that somebody else runs" : `on ${engine.device}`}</p>
+    <p>${engine.model} ${engine.device === "attached" ? "on attached servers" : `on ${engine.device}`}</p>
     ${engine.replicas.map(
       (each) => html`<section class="card" aria-label="Replica ${each.name}"><h2>${each.name} <${State} state=${each.state} /></h2>
       ${each.cause && html`<${Note} kind=${each.state === "ready" ? "info" : "bad"}><p>${each.state === "ready" ? "Last failure: " : ""}${each.cause}</p></${Note}>`}
       <dl class="facts">
-        <div><dt>for</dt><dd>${duration(each.for_s)}${each.ready_in_s ? `, ready in about ${duration(each.ready_in_s)}` : ""}</dd></div>
+        <div><dt>in this state for</dt><dd>${duration(each.for_s)}${each.ready_in_s ? `, ready in about ${duration(each.ready_in_s)}` : ""}</dd></div>
         <div><dt>serves</dt><dd>${each.models.join(", ") || "–"}</dd></div>
-        <div><dt>window</dt><dd>${each.max_model_len === null ? "–" : `${count(each.max_model_len)} tokens`}</dd></div>
+        <div><dt>context window</dt><dd>${each.max_model_len === null ? "–" : `${count(each.max_model_len)} tokens`}</dd></div>
         <div><dt>in flight</dt><dd>${each.in_flight}</dd></div>
-        <div><dt>as the engine says</dt><dd>${each.running === null ? "not heard yet" : `${each.running} running, ${each.waiting} waiting, KV cache ${percent(each.kv_cache)}`}</dd></div>
+        <div><dt>reported by the engine</dt><dd>${each.running === null ? "nothing yet" : `${each.running} running, ${each.waiting} waiting, KV cache ${percent(each.kv_cache)}`}</dd></div>
         <div><dt>restarts</dt><dd>${each.restarts}</dd></div>
         <div><dt>process</dt><dd>${each.pid ?? (each.address || "–")}</dd></div>
       </dl></section>`,
     )}
     ${
       engine.gpus.length > 0 &&
-      html`<h2>GPUs</h2><${Table} label="GPUs" heads=${["", "name", "memory", "busy"]}>${engine.gpus.map(
+      html`<h2>GPUs</h2><${Table} label="GPUs" heads=${["GPU", "name", "memory", "busy"]}>${engine.gpus.map(
         (gpu) =>
           html`<tr><td>${gpu.index}</td><td>${gpu.name}</td><td>${memory(gpu.memory_used)} of ${memory(gpu.memory_total)}</td><td>${percent(gpu.utilization)}</td></tr>`,
       )}</${Table}>`
@@ -36,7 +36,7 @@ export function Engine() {
     <h2>Models</h2>
     ${local.length ? html`<ul>${local.map((/** @type {any} */ each) => html`<li><code>${each.id}</code>${each.max_model_len ? `, ${count(each.max_model_len)} tokens` : ""}</li>`)}</ul>` : html`<p class="quiet">${models.error ? models.error.message : "None yet."}</p>`}
     <p class="quiet"><a href="#/models">The catalogue</a> says which others fit this box, and how one is served.</p>
-    <h2>Background tasks</h2>
+    ${report.chores.length > 0 && html`<h2>Background tasks</h2>`}
     <p>${report.chores.map((each) => html`<${State} state=${each.state}>${each.name} ${spaced(each.state)}${each.restarts ? `, ${each.restarts} restarts` : ""}</${State}> `)}</p>
     <${Log} />`;
 }
@@ -79,7 +79,7 @@ function Log() {
   return html`<h2>Log</h2>
     <div class="filters"><label>Search <input value=${wanted} onInput=${(/** @type {any} */ e) => setWanted(e.target.value)} /></label>
       <label>Level <select value=${level} onChange=${(/** @type {any} */ e) => setLevel(e.target.value)}>${["", "INFO", "WARNING", "ERROR"].map((each) => html`<option value=${each}>${each || "every"}</option>`)}</select></label>
-      <div class="buttons"><button type="button" aria-pressed=${paused !== null} onClick=${() => setPaused(paused ? null : log.value)}>${paused ? "Go on" : "Pause"}</button>
+      <div class="buttons"><button type="button" aria-pressed=${paused !== null} onClick=${() => setPaused(paused ? null : log.value)}>${paused ? "Resume" : "Pause"}</button>
       <button type="button" onClick=${save}>Download</button> <span class="quiet">${count(lines.length)} of ${count(all.length)} lines</span></div></div>
     <div class="log tall snug" ref=${box} tabindex="0" role="log" aria-label="Log of the engine" aria-live="off" onScroll=${(/** @type {any} */ e) => setTop(e.target.scrollTop)}>
       ${lines.length ? html`<div style=${{ height: `${lines.length * ROW}px`, position: "relative" }}><pre class="window" style=${{ top: `${begin * ROW}px` }}>${shown.join("\n")}</pre></div>` : html`<p class="quiet">${all.length ? "No line fits." : "The engine has written nothing yet."}</p>`}

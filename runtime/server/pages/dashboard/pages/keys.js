@@ -20,7 +20,7 @@ export function Keys() {
       return false;
     }
   };
-  if (error && !data) return html`<h1>Keys</h1><${Failed} error=${error} again=${again} needs="Keys are made and shown by admins." />`;
+  if (error && !data) return html`<h1>Keys</h1><${Failed} error=${error} again=${again} needs="Keys are created and shown by admins." />`;
   if (!data) return html`<h1>Keys</h1><${Waiting} />`;
   const revoke = (/** @type {any} */ row) => {
     if (confirm(`Revoke the key “${row.terms.name}”? What uses it is refused from now on.`))
@@ -34,7 +34,7 @@ export function Keys() {
     <${Create} make=${(/** @type {any} */ terms) => act(() => call("hearth/keys", { method: "POST", json: terms }))} first=${!data.data.length} />
     ${
       data.data.length
-        ? html`<${Table} label="Keys" heads=${["name", "id", "may", "held to", "made", "", ""]}>${data.data.map(
+        ? html`<${Table} label="Keys" heads=${["name", "id", "scopes", "limits", "created", "state", ""]}>${data.data.map(
             (
               /** @type {any} */ row,
             ) => html`<tr key=${row.id}><td>${row.terms.name}</td><td><code>${row.id}</code></td><td>${row.terms.scopes.join(", ")}</td><td class="long">${held(row.terms)}</td><td>${moment(row.created)}${row.rotated ? html`<br /><span class="quiet">new secret ${moment(row.rotated)}</span>` : null}</td>
@@ -53,21 +53,21 @@ export function Keys() {
 function held(terms) {
   const parts = [];
   for (const name of ["targets", "models", "priorities"]) if (terms[name]?.length) parts.push(`${name}: ${terms[name].join(", ")}`);
-  if (terms.requires?.length) parts.push(`demands ${terms.requires.join(", ")}`);
+  if (terms.requires?.length) parts.push(`requires ${terms.requires.join(", ")}`);
   if (terms.daily_usd) parts.push(`${dollars(terms.daily_usd)} a day`);
   if (terms.monthly_usd) parts.push(`${dollars(terms.monthly_usd)} a month`);
   if (terms.requests_per_minute) parts.push(`${terms.requests_per_minute} requests a minute`);
   if (terms.tokens_per_minute) parts.push(`${terms.tokens_per_minute} tokens a minute`);
   if (terms.parallel) parts.push(`${terms.parallel} at a time`);
   if (terms.expires) parts.push(`until ${moment(terms.expires)}`);
-  return parts.join("; ") || "nothing";
+  return parts.join("; ") || "none";
 }
 
 /** The fields of a key's terms: what is typed, by member. @type {[string, string, string][]} */
 const LISTS = [
   ["targets", "Targets that may answer", "all; or anthropic/*, local/*"],
-  ["models", "Values of model it may ask for", "all; or auto, local"],
-  ["requires", "Certificates each request demands", "none; or hipaa"],
+  ["models", "Models it may ask for", "all; or auto, local"],
+  ["requires", "Certificates each request requires", "none; or hipaa"],
 ];
 /** @type {[string, string][]} */
 const NUMBERS = [
@@ -75,8 +75,8 @@ const NUMBERS = [
   ["monthly_usd", "Dollars a month"],
   ["requests_per_minute", "Requests a minute"],
   ["tokens_per_minute", "Tokens a minute"],
-  ["parallel", "At a time"],
-  ["days", "Good for days"],
+  ["parallel", "Requests at a time"],
+  ["days", "Expires after days"],
 ];
 const PRIORITIES = ["interactive", "default", "batch"];
 
@@ -109,7 +109,7 @@ function Create({ make, first }) {
   return html`<form class="card" onSubmit=${submit} aria-label="Create a key"><h2>Create a key</h2>
     ${first && html`<p class="quiet">It is the first one: afterwards requests without a key are refused, yours on this page too.</p>`}
     <div class="filters"><label>Name <input value=${name} required maxlength="100" onInput=${(/** @type {any} */ e) => setName(e.target.value)} /></label>
-      <div role="group" aria-label="May" class="row"><span class="quiet">May</span> ${boxes(["generate", "read", "admin"], scopes, setScopes)}</div>
+      <div role="group" aria-label="Scopes" class="row"><span class="quiet">Scopes</span> ${boxes(["generate", "read", "admin"], scopes, setScopes)}</div>
       <div role="group" aria-label="Priorities it may ask for" class="row"><span class="quiet">Priorities${priorities.length ? "" : " (any)"}</span> ${boxes(PRIORITIES, priorities, setPriorities)}</div></div>
     <div class="filters grid">${LISTS.map(([each, words, hint]) => field(each, words, hint))}${NUMBERS.map(([each, words]) => field(each, words))}</div>
     <button type="submit" class="main" disabled=${!name.trim() || !scopes.length}>Create</button></form>`;

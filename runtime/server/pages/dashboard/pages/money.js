@@ -35,7 +35,7 @@ function Today() {
       Object.keys(data.reasons).length > 0 &&
       html`<p>Why they left: ${Object.entries(data.reasons)
         .sort((a, b) => b[1] - a[1])
-        .map(([name, n]) => html`<a href="#/decisions?reason=${name}">${reason(name)} ${count(/** @type {number} */ (n))}</a>  `)}</p>`
+        .map(([name, n], at) => html`${at > 0 && " · "}<a href="#/decisions?reason=${name}">${reason(name)} ${count(/** @type {number} */ (n))}</a>`)}</p>`
     }
   </section>`;
 }
@@ -43,8 +43,7 @@ function Today() {
 /** One counterfactual, named with its price and the day of that. @param {{baseline: any, why: string}} props */
 function Saved({ baseline, why }) {
   if (!baseline) return html`<p class="quiet">Savings are not measured: ${why || "no baseline is set"}.</p>`;
-  return html`<p>${baseline.saving_usd === null ? "" : html`<b>${dollars(baseline.saving_usd)}</b> saved (${percent(baseline.share)}), counted over ${count(baseline.compared)} requests. `}
-    The same tokens on ${baseline.label}, at $${baseline.input} read and $${baseline.output} written per million${baseline.date ? ` as of ${baseline.date}` : ", a price of the settings"}: ${dollars(baseline.usd)} for ${count(baseline.requests)} requests. <span class="quiet">${baseline.words}</span></p>`;
+  return html`<p>${baseline.saving_usd === null ? "" : html`<b>${dollars(baseline.saving_usd)}</b> saved (${percent(baseline.share)}) over ${count(baseline.compared)} requests whose cost is known. `}${baseline.words}. <span class="quiet">Per million tokens, ${dollars(baseline.input)} read and ${dollars(baseline.output)} written.</span></p>`;
 }
 
 function Budget() {
@@ -52,11 +51,11 @@ function Budget() {
   if (!budget?.limits.length) return null;
   return html`<section aria-labelledby="budget"><h2 id="budget">Budget</h2>
     <p class="quiet">Once a limit is spent, ${afterwards(budget.when_spent)}.</p>
-    <${Table} label="Limits of the budget" heads=${["of", "period", "spent", "reserved", "limit", "left", "ends in"]}>${budget.limits.map(
+    <${Table} label="Limits of the budget" heads=${["of", "period", "#spent", "#reserved", "#limit", "#left", "#ends in"]}>${budget.limits.map(
       (
         /** @type {any} */ each,
-      ) => html`<tr><td>${each.target ?? (each.key ? `key ${each.key}` : "all targets")}</td><td>${each.period} ${each.name}</td><td>${dollars(each.spent_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}</td><td>${dollars(each.reserved_usd)}</td>
-      <td>${each.limit_usd === null ? "none" : dollars(each.limit_usd)}</td><td>${dollars(each.left_usd)}</td><td>${duration(each.ends_in_s)}</td></tr>`,
+      ) => html`<tr><td>${each.target ?? (each.key ? `key ${each.key}` : "all targets")}</td><td>${each.period} ${each.name}</td><td class="n">${dollars(each.spent_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}</td><td class="n">${dollars(each.reserved_usd)}</td>
+      <td class="n">${each.limit_usd === null ? "none" : dollars(each.limit_usd)}</td><td class="n">${dollars(each.left_usd)}</td><td class="n">${duration(each.ends_in_s)}</td></tr>`,
     )}</${Table}></section>`;
 }
 
@@ -64,20 +63,20 @@ function Budget() {
 function Report({ report }) {
   const row = (
     /** @type {any} */ each,
-  ) => html`<tr key=${each.name}><td>${each.name}</td><td>${count(each.requests)}</td><td>${count(each.failed)}</td><td>${count(each.prompt_tokens)}</td><td>${count(each.cached_tokens)}</td><td>${count(each.completion_tokens)}</td>
-    <td>${dollars(each.cost_usd)}</td><td>${each.unpriced ? `${count(each.unpriced)} (${percent(each.unpriced_share)})` : "0"}</td><td>${dollars(each.baseline_usd)}</td><td>${dollars(each.saving_usd)}</td></tr>`;
+  ) => html`<tr key=${each.name}><td>${each.name === "none" ? "nobody" : each.name}</td><td class="n">${count(each.requests)}</td><td class="n">${count(each.failed)}</td><td class="n">${count(each.prompt_tokens)}</td><td class="n">${count(each.cached_tokens)}</td><td class="n">${count(each.completion_tokens)}</td>
+    <td class="n">${dollars(each.cost_usd)}</td><td class="n">${each.unpriced ? `${count(each.unpriced)} (${percent(each.unpriced_share)})` : "0"}</td><td class="n">${dollars(each.baseline_usd)}</td><td class="n">${dollars(each.saving_usd)}</td></tr>`;
   if (!report.total.requests) return html`<${Note}><p>No request was answered from ${report.from} to ${report.to}.</p></${Note}>`;
   const days = report.rows.flatMap((/** @type {any} */ each) => (each.days ?? []).map((/** @type {any} */ day) => ({ name: each.name, ...day })));
   return html`<p class="quiet">${report.from} to ${report.to}, days in ${report.timezone}. “–”: not known; it is never counted as 0.</p>
-    <${Table} label="Cost" heads=${[report.by, "requests", "failed", "read", "of it cached", "written", "cost", "without a price", `at ${report.baseline?.label ?? "the baseline"}`, "saved"]}>${report.rows.map(row)}${row({ ...report.total, name: "all" })}</${Table}>
+    <${Table} label="Cost" heads=${[report.by, "#requests", "#failed", "#tokens read", "#cached", "#tokens written", "#cost", "#without a price", "#at the baseline", "#saved"]}>${report.rows.map(row)}${row({ ...report.total, name: "all" })}</${Table}>
     <${Saved} baseline=${report.baseline} why=${report.unmeasured} />
     <p class="quiet">Not counted: ${report.not_counted.join("; ")}.</p>
     ${report.notes.map((/** @type {string} */ each) => html`<p class="quiet">${each}</p>`)}
     ${
       days.length > 0 &&
-      html`<h2>Reliability by day</h2><${Table} label="Reliability by day" heads=${["target", "day", "attempts", "went well", "failed over", "429", "first token median", "95th percentile", "breaker open"]}>${days.map(
+      html`<h2>Reliability by day</h2><${Table} label="Reliability by day" heads=${["target", "day", "#attempts", "#went well", "#failed over", "#429", "#first token median", "#95th percentile", "#breaker open"]}>${days.map(
         (/** @type {any} */ each) =>
-          html`<tr><td>${each.name}</td><td>${each.day}</td><td>${count(each.attempts)}</td><td>${percent(each.success, 1)}</td><td>${count(each.failovers)}</td><td>${count(each.rate_limited)}</td><td>${ms(each.ttft_p50_ms)}</td><td>${ms(each.ttft_p95_ms)}</td><td>${duration(each.breaker_open_s)}</td></tr>`,
+          html`<tr><td>${each.name}</td><td>${each.day}</td><td class="n">${count(each.attempts)}</td><td class="n">${percent(each.success, 1)}</td><td class="n">${count(each.failovers)}</td><td class="n">${count(each.rate_limited)}</td><td class="n">${ms(each.ttft_p50_ms)}</td><td class="n">${ms(each.ttft_p95_ms)}</td><td class="n">${duration(each.breaker_open_s)}</td></tr>`,
       )}</${Table}>`
     }`;
 }

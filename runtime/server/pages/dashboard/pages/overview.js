@@ -2,11 +2,14 @@
 import { call, key } from "../api.js";
 import { Chart } from "../chart.js";
 import { latest, status } from "../live.js";
-import { Code, Failed, Gauge, Note, Snippet, State, Table, useAsk, Waiting } from "../parts.js";
+import { Failed, Gauge, Note, Snippet, State, Table, useAsk, useJson, Waiting } from "../parts.js";
+import { Decisions } from "../rows.js";
 import { html, useEffect, useState } from "../vendor.js";
-import { afterwards, count, dollars, duration, moment, ms, percent, reason, spaced } from "../words.js";
+import { afterwards, count, dollars, duration, ms, percent, reason, spaced } from "../words.js";
 
 /** @typedef {import("../types").StatusReport} StatusReport */
+
+const MINUTE = 60_000;
 
 /** Whether `auto` stays, in words. @param {StatusReport} report */
 export function stays(report) {
@@ -40,8 +43,8 @@ export function Overview() {
         !yes &&
         html`<p class="quiet">${
           targets.length
-            ? `What may leave goes to ${targets.map((each) => each.label).join(", ")} meanwhile.`
-            : "There is no target to leave for: requests wait, or are refused with the time to try again."
+            ? `Requests that may leave go to ${targets.map((each) => each.label).join(", ")} meanwhile.`
+            : "No cloud target can take them: requests wait, or are refused with a time to try again."
         }</p>`
       }
       <${Gauges} report=${report} />
@@ -79,7 +82,7 @@ function Gauges({ report }) {
       html`<${Gauge} name="GPU" value=${busy} limit=${limits.gpu} release=${limits.release} off=${limits.auto.includes("gpu_utilization")}
       words=${`${percent(busy)} busy; leaves at ${percent(limits.gpu)}${by("gpu_utilization")}, sustained for 5 s with requests running`} />`
     }
-    <p class="quiet">Besides, a prompt leaves when it scores ${limits.complexity} or more, or is longer than ${count(limits.context_tokens)} tokens.
+    <p class="quiet">A prompt also leaves when it scores ${limits.complexity} or more, or is longer than ${count(limits.context_tokens)} tokens.
       ${limits.auto.length ? " “Auto” thresholds lead only until the prediction has learned." : ""}</p>
   </div>`;
 }
@@ -89,9 +92,9 @@ function Troubled({ targets }) {
   const rows = targets.filter((each) => each.state !== "available" || each.breaker !== "closed" || each.notes.length);
   const told = (/** @type {StatusReport["targets"][0]} */ each) =>
     each.state !== "available"
-      ? `is not asked: ${each.why}`
+      ? `is not used: ${each.why}`
       : each.breaker !== "closed"
-        ? `is not asked ${each.held_s ? "by hand" : ""} for ${duration(each.held_s ?? each.retry_in_s)}${each.last_failure ? `, after ${each.last_failure}` : ""}`
+        ? `${each.held_s ? "is held back by hand" : `is not used, its breaker is ${spaced(each.breaker)}`}${each.held_s || each.retry_in_s ? `, for ${duration(each.held_s ?? each.retry_in_s)} more` : ""}${each.last_failure ? `; last failure: ${each.last_failure}` : ""}`
         : each.notes.join("; ");
   return (
     rows.length > 0 && html`<${Note} kind="warn"><ul>${rows.map((each) => html`<li><a href="#/targets">${each.label}</a> ${told(each)}</li>`)}</ul></${Note}>`
@@ -109,7 +112,7 @@ function Starting({ report }) {
         }${each.cause ? html`<br /><strong>${each.cause}</strong>` : null}</p>`,
     )}
     ${report.engine.log_tail.length > 0 && html`<pre class="log" tabindex="0" aria-label="Last lines of the engine's log">${report.engine.log_tail.slice(-5).join("\n")}</pre>`}
-    <p>Answers until then come from: ${targets.length ? targets.map((each) => each.label).join(", ") : "nowhere; requests for auto are refused with the time to try again"}.
+    <p>Answers until then come from: ${targets.length ? targets.map((each) => each.label).join(", ") : "nowhere; requests for auto are refused with a time to try again"}.
       <a href="#/engine">Engine and log</a></p>
   </section>`;
 }
@@ -141,15 +144,16 @@ function History({ report }) {
     <h2 id="hour">Last hour</h2>
     <p class="figures">
       <span><b>${count(hour.requests)}</b> requests</span> <span><b>${count(hour.requests - hour.left - hour.failed)}</b> on the box</span>
-      <span><b>${count(hour.left)}</b> left</span> <span><b>${count(hour.failed)}</b> failed</span>
+      <span><b>${count(hour.left)}</b> left the box</span> <span><b>${count(hour.failed)}</b> failed</span>
       <span>first token <b>${ms(at(0.5))}</b> median, <b>${ms(at(0.95))}</b> at the 95th percentile of 5 s steps</span>
-      <span><b>${dollars(sum("cost_usd"))}</b> for clouds and, where its price is set, the box</span>
+      <span><b>${dollars(sum("cost_usd"))}</b> spent, the box counted where its price is set</span>
     </p>
     ${
       left.length > 0 &&
       html`<p>Why they left: ${left.map(([name, n], at) => html`${at > 0 && " · "}<a href="#/decisions?reason=${name}">${reason(name)} ${count(n)}</a>`)}</p>`
     }
     <${Budget} report=${report} />
+    <${Elsewhere} />
     <div class="row"><div role="group" aria-label="Length of the charts" class="choice">
       ${[15, 60].map((each) => html`<button type="button" aria-pressed=${minutes === each} onClick=${() => setMinutes(each)}>${each === 60 ? "1 h" : "15 min"}</button>`)}
     </div></div>
@@ -180,6 +184,19 @@ function Budget({ report }) {
   )}. ${spent && html`<strong>From now on, ${afterwards(report.budget.when_spent)}.</strong> `}<a href="#/money">Money</a></p>`;
 }
 
+/** What the tokens of the last day cost, and what they would have cost at the baseline: the server's own sentence. */
+function Elsewhere() {
+  const { data, again } = useJson("hearth/summary?window=24h");
+  useEffect(() => {
+    const timer = setInterval(again, MINUTE);
+    return () => clearInterval(timer);
+  }, []);
+  if (!data?.total.requests) return null;
+  return html`<p>Last 24 hours: <b>${dollars(data.total.cost_usd)}</b>. ${
+    data.baseline ? `${data.baseline.words}.` : html`<span class="quiet">What the same tokens cost elsewhere is not known: ${data.unmeasured}.</span>`
+  } <a href="#/money">Money</a></p>`;
+}
+
 /** @param {{report: StatusReport}} props */
 function Running({ report }) {
   const rows = report.running;
@@ -197,29 +214,16 @@ function Running({ report }) {
     </div>
     ${
       rows.length
-        ? html`<${Table} label="Requests that run now" heads=${["request", "model", "where", "phase", "prompt", "tokens", "tokens/s", "since", ""]}>
+        ? html`<${Table} label="Requests that run now" heads=${["request", "asked for", "where", "phase", "#prompt tokens", "#answer tokens", "#tokens/s", "#for", ""]}>
     ${rows.map(
       (each) => html`<tr key=${each.id}><td><code>${each.id}</code></td><td>${each.model}</td><td>${each.target || "–"}</td>
-      <td><${State} state=${each.phase} /></td><td>${count(each.prompt_tokens)}</td><td>${count(each.tokens)}</td>
-      <td>${each.tokens_per_s ?? "–"}</td><td>${duration(each.for_s)}</td>
+      <td><${State} state=${each.phase} /></td><td class="n">${count(each.prompt_tokens)}</td><td class="n">${each.tokens === null ? "not streamed" : count(each.tokens)}</td>
+      <td class="n">${each.tokens_per_s ?? "–"}</td><td class="n">${duration(each.for_s)}</td>
       <td><button type="button" class="small" aria-label="Cancel ${each.id}" onClick=${() => cancel(each.id)}>Cancel</button></td></tr>`,
     )}
   </${Table}>`
         : html`<p class="quiet">Nothing runs.</p>`
     }`;
-}
-
-/** @param {{rows: import("../types").DecisionBrief[]}} props */
-export function Decisions({ rows }) {
-  return html`<${Table} label="Decisions" heads=${["time", "asked for", "answered by", "why", "status", "first token", "total", "tokens", "cost", "weakened"]}>
-    ${rows.map(
-      (
-        each,
-      ) => html`<tr key=${each.id}><td><a href="#/decisions/${each.id}">${moment(each.at)}</a></td><td>${each.model}</td><td>${each.target ?? "nobody"}</td>
-      <td>${reason(each.reason)}</td><td><${Code} code=${each.status} /></td><td>${ms(each.ttft_ms)}</td><td>${ms(each.total_ms)}</td>
-      <td>${count(each.prompt_tokens)} + ${count(each.completion_tokens)}</td><td>${dollars(each.cost_usd)}</td><td>${each.degraded.join(", ")}</td></tr>`,
-    )}
-  </${Table}>`;
 }
 
 /** @param {{report: StatusReport}} props */

@@ -2,7 +2,7 @@
 import { call, events, key, Refusal, request } from "../api.js";
 import { Code, Note, Snippet, useJson } from "../parts.js";
 import { html, useEffect, useRef, useSignal, useState } from "../vendor.js";
-import { count, dollars, ms, reason } from "../words.js";
+import { count, dollars, ms, reason, score } from "../words.js";
 
 const MOST_IMAGE = 10_000_000;
 
@@ -83,8 +83,8 @@ export function Playground() {
   return html`<h1>Playground</h1>
     <p class="quiet">An ordinary request: it counts, is recorded and costs what any other does. The conversation stays in this tab.</p>
     <form onSubmit=${send}>
-      <div class="filters">${choice("model", "Model")} ${choice("other", "Beside it", "nothing to compare")}
-        <label>Demands <input value=${memory.requires} placeholder="hipaa zdr" onInput=${change("requires")} /></label>
+      <div class="filters">${choice("model", "Model")} ${choice("other", "Compare with", "nothing")}
+        <label>Requires <input value=${memory.requires} placeholder="hipaa zdr" onInput=${change("requires")} /></label>
         <label>First token within, ms <input inputmode="numeric" value=${memory.ttft} onInput=${change("ttft")} /></label></div>
       <label class="wide">System <textarea rows="2" value=${memory.system} onInput=${change("system")}></textarea></label>
       <label class="wide">Question <textarea rows="5" value=${memory.prompt} onInput=${change("prompt")} onKeyDown=${(/** @type {any} */ e) => (e.ctrlKey || e.metaKey) && e.key === "Enter" && send(e)}></textarea></label>
@@ -110,7 +110,7 @@ function Plan({ plan }) {
   if (made.refusal)
     return html`<${Note} kind="warn"><p>It would be refused (${made.refusal.status} ${made.refusal.code}): ${made.refusal.message}</p></${Note}>`;
   return html`<p>Goes to <strong>${made.target}</strong>: ${made.words} <span class="quiet">(${reason(made.reason)})</span></p>
-    <p class="quiet">task ${made.task}, score ${made.score}${made.threshold === null ? "" : ` of ${made.threshold}`}, about ${count(made.prompt_tokens)} tokens${
+    <p class="quiet">task ${made.task}, score ${score(made.score)}${made.threshold === null ? "" : ` of ${made.threshold}`}, about ${count(made.prompt_tokens)} tokens${
       made.load?.predicted_ttft_ms ? `, first token here in about ${ms(made.load.predicted_ttft_ms)}` : ""
     }${
       made.candidates?.length > 1
@@ -183,7 +183,7 @@ function Answer({ model, ended }) {
   const { usage, error } = state;
   const speed = usage && state.total > state.ttft ? (1000 * usage.completion_tokens) / (state.total - state.ttft) : null;
   return html`<section class="answer" aria-label="Answer of ${model}">
-    <h2>${model} ${state.phase === "waiting" || state.phase === "generating" ? html`<button type="button" onClick=${() => stop.current?.abort()}>Stop</button>` : null}</h2>
+    <h2>Answer of ${model} ${state.phase === "waiting" || state.phase === "generating" ? html`<button type="button" onClick=${() => stop.current?.abort()}>Stop</button>` : null}</h2>
     <p role="status">${state.phase === "waiting" ? "waiting for the first token" : state.phase}${state.target ? html` · <strong>${state.target}</strong> · ${reason(state.reason)}` : null}</p>
     ${thought.value && html`<details><summary>Reasoning</summary><p class="text">${thought.value}</p></details>`}
     <div class="text" tabindex="0" role="region" aria-label="Text of the answer">${fenced(text.value)}</div>
@@ -192,7 +192,7 @@ function Answer({ model, ended }) {
       state.total &&
       html`<p class="quiet">first token ${ms(state.ttft)}, ${ms(state.total)} in all${
         usage ? `, ${count(usage.prompt_tokens)} + ${count(usage.completion_tokens)} tokens` : ""
-      }${speed ? `, ${speed.toFixed(1)} tokens/s` : ""}${state.degraded ? `; weakened: ${state.degraded}` : ""}</p>`
+      }${speed ? `, ${speed.toFixed(1)} tokens/s` : ""}${state.degraded ? `; degraded: ${state.degraded}` : ""}</p>`
     }
     ${state.decision && state.total && html`<${After} id=${state.decision} />`}
   </section>`;
@@ -201,7 +201,7 @@ function Answer({ model, ended }) {
 /** The decision as it was made. @param {{id: string}} props */
 function After({ id }) {
   const { data } = useJson(`hearth/decisions/${id}`);
-  return html`<p>${data ? `${data.words} Cost: ${data.cost_usd === null ? "no price is known" : dollars(data.cost_usd)}. ` : ""}<a href="#/decisions/${id}">The decision in full</a></p>`;
+  return html`<p>${data ? `${data.words}. Cost: ${data.cost_usd === null ? "no price is known" : dollars(data.cost_usd)}. ` : ""}<a href="#/decisions/${id}">The decision in full</a></p>`;
 }
 
 /** Text with its code fences told apart; nothing of it is ever markup. @param {string} text */

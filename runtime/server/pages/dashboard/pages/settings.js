@@ -63,7 +63,7 @@ export function Settings() {
       })}
       ${more.length > 0 && html`<p>Besides: ${more.map((each) => html`<code>${"value" in each ? `${dotted(each.key)} = ${JSON.stringify(each.value)}` : `without ${dotted(each.key)}`}</code> `)}</p>`}
       <p class="buttons"><button type="submit" class="main" disabled=${!changed}>Show the difference</button>
-      ${changed && html`<button type="button" onClick=${drop}>Drop the changes</button>`}</p>
+      ${changed && html`<button type="button" onClick=${drop}>Discard changes</button>`}</p>
     </form>
     <div aria-live="polite">${
       draft &&
@@ -72,7 +72,7 @@ export function Settings() {
         again();
       }} />`
     }</div>
-    <h2>Changed in the file alone</h2>
+    <h2>Changed in the file only</h2>
     <p class="quiet">Addresses, keys, contracts, prices, the engine and what is kept belong to whoever owns the file.</p>
     ${[...every].filter(([name]) => name === "targets" || !EDITABLE.includes(name)).map(([name, rows]) => html`<details><summary>[${name}]</summary>${rows.map(field)}</details>`)}
     <${Changes} key=${saved?.etag ?? ""} />`;
@@ -93,7 +93,7 @@ function Rules({ row, add }) {
     }
   };
   return html`<p class="quiet">The first rule that matches decides, before scores.</p>
-    ${rules.map((/** @type {any} */ rule, /** @type {number} */ place) => html`<p class="row"><code>${JSON.stringify(rule)}</code> <button type="button" class="small" onClick=${() => add({ key: ["rules", place] })}>Take out rule ${place + 1}</button></p>`)}
+    ${rules.map((/** @type {any} */ rule, /** @type {number} */ place) => html`<p class="row"><code>${JSON.stringify(rule)}</code> <button type="button" class="small" onClick=${() => add({ key: ["rules", place] })}>Remove rule ${place + 1}</button></p>`)}
     <label class="wide">A new rule, as JSON <input value=${text} placeholder='{"when": {"task": "code"}, "to": ["local"]}' onInput=${(/** @type {any} */ e) => setText(e.target.value)} spellcheck=${false} /></label>
     <button type="button" disabled=${!text.trim()} onClick=${make}>Add the rule</button> <span role="status">${fault}</span>`;
 }
@@ -105,7 +105,7 @@ function Targets({ rows, add }) {
   const { name, provider, model } = made;
   const field = (/** @type {"name" | "provider" | "model"} */ each) =>
     html`<label>${each} <input value=${made[each]} onInput=${(/** @type {any} */ e) => setMade({ ...made, [each]: e.target.value.trim() })} /></label>`;
-  return html`${names.map((each) => html`<p class="row"><code>${each}</code> <button type="button" class="small" onClick=${() => add({ key: ["targets", each] })}>Take out ${each}</button></p>`)}
+  return html`${names.map((each) => html`<p class="row"><code>${each}</code> <button type="button" class="small" onClick=${() => add({ key: ["targets", each] })}>Remove ${each}</button></p>`)}
     <p class="quiet">A new target takes its key from <code>PROVIDER_API_KEY</code>; an address, a key or a contract of its own is set in the file.</p>
     <div class="filters">${field("name")} ${field("provider")} ${field("model")}
     <button type="button" disabled=${!(name && provider && model)} onClick=${() => add({ key: ["targets", name], value: { provider, model } })}>Add the target</button></div>`;

@@ -38,7 +38,7 @@ function Target({ target }) {
     ${target.notes.map((each) => html`<p class="quiet">${each}</p>`)}
     <dl class="facts">
       <div><dt>in flight</dt><dd>${count(target.in_flight)}</dd></div>
-      <div><dt>first token of nine in ten</dt><dd>${target.ttft_ms === null ? "not measured yet" : `within ${ms(target.ttft_ms)}`}</dd></div>
+      <div><dt>first token, nine in ten</dt><dd>${target.ttft_ms === null ? "not measured yet" : `within ${ms(target.ttft_ms)}`}</dd></div>
       <div><dt>price per million tokens</dt><dd>${price ? `${dollars(price[0])} read, ${dollars(price[1])} written` : "not known: its answers count as unpriced"}</dd></div>
       <div><dt>price as of</dt><dd>${target.price_date || "–"} ${target.price_source ? html`<span class="quiet">${target.price_source}</span>` : null}</dd></div>
       <div><dt>certified for</dt><dd>${target.certified.join(", ") || "nothing"}</dd></div>

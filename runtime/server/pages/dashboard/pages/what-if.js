@@ -13,7 +13,7 @@ export function WhatIf() {
   const [limit, setLimit] = useState(1000);
   const [result, setResult] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
-  const head = html`<h1>What if</h1><p class="quiet">The latest decisions are made again under other settings, by the same code that makes them, with the load that was recorded. Nothing is asked and nothing changes.</p>`;
+  const head = html`<h1>What if</h1><p class="quiet">The latest decisions are made again under other settings, by the same code that makes them, with the load that was recorded. Nothing is sent, and nothing changes.</p>`;
   if (error) return html`${head}<${Failed} error=${error} again=${again} needs="This shows settings: it needs an admin key." />`;
   if (!data) return html`${head}<${Waiting} />`;
   const rows = data.values.filter((/** @type {any} */ row) => SECTIONS.includes(row.key[0]) && row.editable);
@@ -50,15 +50,15 @@ function Found({ found }) {
   return html`<section aria-labelledby="found"><h2 id="found">${count(found.moved_count)} of ${count(found.replayed)} would go elsewhere</h2>
     ${found.unkept > 0 && html`<p>${count(found.unkept)} of ${count(found.decisions)} are not replayable: they are of an older Hearth.</p>`}
     ${lost.map(([why, n]) => html`<p>${count(/** @type {number} */ (n))} of ${count(found.decisions)} are not replayable: the settings ask for ${why}, which is not kept.</p>`)}
-    <${Table} label="Then and now" heads=${["", "as it was", "as it would be"]}>
-      <tr><td>leave the box</td><td>${percent(found.share_before, 1)}</td><td>${percent(found.share_after, 1)}</td></tr>
-      <tr><td>cost${found.unpriced ? `, ${found.unpriced} of them without a price` : ""}</td><td>${dollars(found.cost_usd_before)}</td><td>${dollars(found.cost_usd_after)}</td></tr>
-      <tr><td>median first token: the box's as predicted then, a cloud's as seen since</td><td>${ms(found.ttft_ms_before)}</td><td>${ms(found.ttft_ms_after)}</td></tr>
+    <${Table} label="Then and now" heads=${["", "#as it was", "#as it would be"]}>
+      <tr><td>leave the box</td><td class="n">${percent(found.share_before, 1)}</td><td class="n">${percent(found.share_after, 1)}</td></tr>
+      <tr><td>cost${found.unpriced ? `, ${found.unpriced} of them without a price` : ""}</td><td class="n">${dollars(found.cost_usd_before)}</td><td class="n">${dollars(found.cost_usd_after)}</td></tr>
+      <tr><td>median first token: the box's as predicted then, a cloud's as seen since</td><td class="n">${ms(found.ttft_ms_before)}</td><td class="n">${ms(found.ttft_ms_after)}</td></tr>
     </${Table}>
     ${
       found.ways.length > 0 &&
       html`<h3>From where to where</h3><ul>${found.ways.map((/** @type {any} */ each) => html`<li>${count(each.count)}: ${each.before ?? "refused"} → ${each.after ?? "refused"}</li>`)}</ul>
-    <${Table} label="Decisions that would change" heads=${["decision", "then", "why", "now", "why"]}>${found.moved.slice(0, 100).map((/** @type {any} */ each) => html`<tr><td><a href="#/decisions/${each.id}">${each.id}</a></td><td>${each.before ?? "refused"}</td><td>${reason(each.reason_before)}</td><td>${each.after ?? "refused"}</td><td>${reason(each.reason_after)}</td></tr>`)}</${Table}>`
+    <${Table} label="Decisions that would change" heads=${["decision", "then", "why", "now", "why"]}>${found.moved.slice(0, 100).map((/** @type {any} */ each) => html`<tr><td><a href="#/decisions/${each.id}">${each.id}</a></td><td>${each.before ?? "refused"}</td><td>${each.before ? reason(each.reason_before) : ""}</td><td>${each.after ?? "refused"}</td><td>${each.after ? reason(each.reason_after) : ""}</td></tr>`)}</${Table}>`
     }
     ${found.diff ? html`<h3>As a change of the settings</h3><${Diff} text=${found.diff} /><p><a href="#/settings">Make it on the page of settings</a></p>` : null}
   </section>`;
