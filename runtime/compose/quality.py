@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +11,14 @@ from pathlib import Path
 from runtime.dialects.openai_chat.dialect import ChatDialect
 from runtime.life.desk import Desk
 from runtime.notices import MODEL_DEMOTED, MODEL_PROMOTED, QUALITY_ALARM, QUALITY_WARNING
+from runtime.quality.demotion_cost import demotion_cost
+from runtime.quality.demotion_cost import words as cost_words
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.golden.check_process import Grader
 from runtime.quality.judge.golden import GoldenJudge
 from runtime.quality.judge.shown import week_view
 from runtime.quality.judge.watch import JudgeFolders, JudgeWatch
+from runtime.quality.recorded import recorded
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.loop import QualityLoop
 from runtime.quality.runs.runner import Runner
@@ -22,7 +26,7 @@ from runtime.quality.runs.store import QualityStore
 from runtime.quality.runs.wallet import Wallet
 from runtime.quality.sample.file import SampledAnswer
 from runtime.quality.signal_watch import SignalWatch
-from runtime.quality.values import QualityEvent
+from runtime.quality.values import QualityEvent, Stream
 from runtime.record.metrics import JudgeGauges
 from runtime.server.asgi import Page
 from runtime.server.pages.quality import QualityPages
@@ -30,6 +34,7 @@ from runtime.server.routes import Route
 from runtime.settings import Loaded, Settings
 
 _TOLD = {"demoted": MODEL_DEMOTED, "promoted": MODEL_PROMOTED, "common_cause": QUALITY_ALARM}  # by the event's kind
+_SPENDING_S = 7 * 86_400.0  # of traffic that the dollars of a demotion are estimated from
 _log = logging.getLogger("hearth.quality")
 
 
@@ -48,17 +53,19 @@ class QualityRoom:
     ) -> None:
         wanted, beside = loaded.settings.quality, loaded.file.parent if loaded.file else Path.cwd()
 
-        def tell(event: QualityEvent) -> None:
-            words = " on ".join(filter(None, (event.target, event.set)))
-            _log.warning("quality: %s: %s", words or event.kind, event.words)
+        async def tell(event: QualityEvent) -> None:
+            words, text = " on ".join(filter(None, (event.target, event.set))), event.words
+            if event.kind == "demoted" and event.target == desk.fleet.local.target.label:
+                text = f"{text}; {await self._spending(event)}"
+            _log.warning("quality: %s: %s", words or event.kind, text)
             if event.kind in _TOLD:
-                give(_TOLD[event.kind], f"{words}: {event.words}" if words else event.words)
+                give(_TOLD[event.kind], f"{words}: {text}" if words else text)
 
         def warn(words: str) -> None:
             _log.warning("quality: %s", words)
             give(QUALITY_WARNING, words)
 
-        self.store = QualityStore(folder)
+        self._desk, self.store = desk, QualityStore(folder)
         self.watch = DriftWatch(desk.fleet, wanted, tell)
         self.wallet = Wallet(folder, lambda: [each.target for each in desk.fleet.clouds.backends.values()])
         self.judge = JudgeWatch(desk, self.store, sampled, wanted, JudgeFolders(folder, beside), warn)
@@ -72,6 +79,16 @@ class QualityRoom:
         self.signals = SignalWatch(desk.store, folder, desk.wall, lambda found: warn(found.words))
         self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet, self.judge, self.signals).table()
         self.wallet.limit(wanted.daily_usd, wanted.timezone)
+
+    async def _spending(self, event: QualityEvent) -> str:
+        """The dollars of a demotion of the local model: a clause of its notice."""
+        if self.watch.settings.mode != "act":
+            return f'nothing moves, because quality.mode is "{self.watch.settings.mode}"'
+        now, budget = self._desk.wall(), self._desk.fleet.budget
+        decisions = await recorded(self._desk.store, now - _SPENDING_S, now)
+        task = self.watch.states[Stream(event.target, event.set)].task
+        cost = await asyncio.to_thread(demotion_cost, decisions, event.target, task, now)
+        return cost_words(cost, budget.standings() if budget is not None else ())
 
     def apply(self, settings: Settings) -> None:
         """Puts other settings in force."""

@@ -139,7 +139,8 @@ def retiring(settings: Settings, today: date) -> list[str]:
         if known.retires_on is not None and known.retires_on <= today + _RETIRES_SOON:
             verb = "was retired" if known.retires_on < today else "will be retired"
             lines.append(
-                f"target {name}: {wanted.model} {verb} by its provider on {known.retires_on}: choose its successor"
+                f"target {name}: {wanted.model} {verb} by its provider on {known.retires_on}: "
+                f"hearth eval compare {name} {wanted.provider}/MODEL puts its successor beside it"
             )
     return lines
 

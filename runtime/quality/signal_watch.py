@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from runtime.quality.kept_file import KeptFile
+from runtime.quality.recorded import recorded
 from runtime.quality.signals import SignalState, SignalWarning, TrafficStream, counted, observed
-from runtime.record.database import Query
-from runtime.record.decisions import Decision
 from runtime.record.store import Store
 
 FILE = "signals.json"
 _LOOK_S = 600.0
-_PAGE = 500
-_MOST = 5_000  # decisions of a day that are looked at, the latest ones
 _MOST_WARNINGS = 50
 
 
@@ -64,9 +61,10 @@ class SignalWatch:
         yesterday = datetime.fromtimestamp(self._wall(), UTC).date() - timedelta(days=1)
         if str(yesterday) == self._kept.day:
             return
+        since = datetime(yesterday.year, yesterday.month, yesterday.day, tzinfo=UTC).timestamp()
         states = {TrafficStream(row.target, row.task): row.state for row in self._kept.rows}
         news: list[SignalWarning] = []
-        for stream, day in counted(await self._decisions(yesterday)).items():
+        for stream, day in counted(await recorded(self._store, since, since + 86_400.0)).items():
             states[stream], found = observed(stream, states.get(stream, SignalState()), day)
             news += found
         rows = [_Row(*stream, state) for stream, state in states.items()]
@@ -74,14 +72,3 @@ class SignalWatch:
         await asyncio.to_thread(self._file.write, self._kept)
         for each in news:
             self._tell(each)
-
-    async def _decisions(self, day: date) -> list[Decision]:
-        since = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-        found: list[Decision] = []
-        while len(found) < _MOST:
-            before = found[-1].id if found else None
-            page = await self._store.list(Query(limit=_PAGE, before=before, since=since, until=since + 86_400.0))
-            found += page
-            if len(page) < _PAGE:
-                break
-        return found

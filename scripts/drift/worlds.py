@@ -4,6 +4,7 @@ mixed    82 of 100 cases pass nearly always, 12 are flaky, 5 are hard
 iid      every case passes with the same probability, as at temperature 1
 det      every case always passes or always fails, as at temperature 0
 rough    mixed, with noise that a whole night shares, and one night in a hundred eleven points down
+kin      mixed, in families of twenty that fail together, each in one run of twenty
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from math import exp, log
 from random import Random
 from typing import Literal, NamedTuple
 
-WorldName = Literal["mixed", "iid", "det", "rough"]
+WorldName = Literal["mixed", "iid", "det", "rough", "kin"]
 Drop = Literal["flip", "slide"]
 _NOISE = 0.3  # standard deviation of a night's shift, in logits
 _BAD_NIGHTS, _BAD = 0.01, 0.11
 _BROKEN = 0.02
+FAMILY, _FALLS = 20, 0.05
 
 
 class Model(NamedTuple):
@@ -52,7 +54,11 @@ class Model(NamedTuple):
 
     def run(self, random: Random) -> list[bool]:
         """The passes of one run."""
-        return [random.random() < chance for chance in self.chances]
+        passes = [random.random() < chance for chance in self.chances]
+        for start in range(0, len(passes) if self.world == "kin" else 0, FAMILY):
+            if random.random() < _FALLS:
+                passes[start : start + FAMILY] = [False] * len(passes[start : start + FAMILY])
+        return passes
 
 
 def drawn(world: WorldName, cases: int, random: Random) -> Model:

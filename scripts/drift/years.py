@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -40,18 +41,20 @@ def lived(
     reference: Model | None = None,
     timeouts: float = 0.0,
     latch: bool = True,
+    family: int = 0,
 ) -> Iterator[Switch]:
     """The switches of one stream. model: of a night. timeouts: share of answers without a verdict. latch: False lets a demoted
-    stream begin anew at once, so that every alarm of a year counts.
+    stream begin anew at once, so that every alarm of a year counts. family: cases of each cluster, 0 where none is named.
     """
     state = StreamState()
+    made = partial(_night, random=random, family=family)
     first = reference or model(0)
     for early in range(-RUNS, 0):
-        state = observed(state, _night(first.night(random).run(random), early, random, 0.0), rule)
+        state = observed(state, made(first.night(random).run(random), early, timeouts=0.0), rule)
     for night in range(nights):
         tonight = model(night).night(random)
         while True:
-            run = _night(tonight.run(random), night, random, timeouts)
+            run = made(tonight.run(random), night, timeouts=timeouts)
             before, state = state, observed(state, run, rule)
             if due(state, rule) and low(state):
                 state = demoted(state, run, seen_of(before, run, rule))
@@ -64,9 +67,12 @@ def lived(
                 break
 
 
-def _night(passes: list[bool], night: int, random: Random, timeouts: float) -> Night:
+def _night(passes: list[bool], night: int, *, random: Random, timeouts: float, family: int) -> Night:
     found = [None if timeouts and random.random() < timeouts else each for each in passes]
-    rows = [Scored(str(case), "", passed, _CLASS[passed]) for case, passed in enumerate(found)]
+    rows = [
+        Scored(str(case), "", passed, _CLASS[passed], str(case // family) if family else "")
+        for case, passed in enumerate(found)
+    ]
     return Night(f"{night:05d}", night * 86_400.0, rows)
 
 

@@ -1,6 +1,6 @@
 """The main job through the door, on real vLLM: answers, streams, saturation, and every fault of the engine survived.
 
-One `hearth serve` lives through the tests in their order.
+One `hearth serve` (conftest.py) lives through the tests in their order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -30,26 +30,10 @@ from runtime.life import words
 from runtime.life.opinion import LABELS, question, read_opinion
 from runtime.settings import load
 from scripts.personal.measure import HELD, labelled
-from tests.engine.serving import LONG, PARIS, ROOT, Serving, _until, burst, cloud
+from tests.engine.serving import LONG, PARIS, ROOT, Serving, _until, burst
 from tests.fakes.sureness import BY_MEAN
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def cloud_port() -> Iterator[int]:
-    with cloud() as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory, cloud_port: int) -> Iterator[Serving]:
-    served = Serving(tmp_path_factory.mktemp("serving"), cloud_port)
-    try:
-        served.wait_ready()
-        yield served
-    finally:
-        served.end()
 
 
 def _generated(serving: Serving) -> int:

@@ -80,12 +80,14 @@ def sets_of(files: Sequence[Path]) -> list[GoldenSet]:
         raise CommandError(f"the golden sets cannot be used:\n{fault}", Exit.SETTINGS) from fault
 
 
-def agreed(address: Address, wanted: dict[str, Any], *, yes: bool) -> None:
-    """Says what a run will cost, and asks. Raises CommandError where nobody agrees."""
+def agreed(address: Address, wanted: dict[str, Any], *, yes: bool, targets: int = 1) -> None:
+    """Says what a run will cost, and asks. targets: that are asked at least. Raises CommandError where nobody agrees."""
     cost = asked(address, "POST", f"{PATH}/estimate", ExpectedCost, wanted)
     if not cost.cases:
         words = "no case is for these targets: see `targets` and `requires` of the sets, and `certified` of the targets"
         raise CommandError(words)
+    if len(cost.targets) < targets:
+        raise CommandError(f"both names mean {cost.targets[0].target}", Exit.USAGE)
     for each in cost.targets:
         usd = "its price is not known" if each.usd is None else f"about ${each.usd:.4f}" if each.usd else "free"
         print(f"{each.target}: {each.answers} answers, {usd}", file=sys.stderr)

@@ -8,8 +8,10 @@ from math import comb
 from xml.etree import ElementTree
 
 from runtime.cli.paint import Paint, columns, duration
+from runtime.quality.golden.sets import ENOUGH_CASES
 from runtime.quality.runs.report import ADVICE, Compared, EvalReport, Flip, StreamReport, has_verdict
 from runtime.quality.values import CaseResult, Grade
+from runtime.record.cost_report import usd
 
 _MOST_FLIPS = 20
 _WIDTH = 46  # of one answer, two side by side
@@ -32,7 +34,7 @@ def report_lines(found: EvalReport, paint: Paint) -> list[str]:
                 (passed(each), style),
                 (_before(each), "dim"),
                 ("-" if each.latency_ms is None else duration(each.latency_ms / 1000), ""),
-                ("-" if each.usd is None else f"${each.usd:.4f}", ""),
+                (_dollars(each.usd), ""),
             )
         )
     lines += columns(rows, paint)
@@ -103,8 +105,8 @@ def markdown(found: EvalReport) -> str:
     lines = ["| target | set | passed | before | latency | cost |", "| --- | --- | --- | --- | --- | --- |"]
     for each in found.streams:
         latency = "-" if each.latency_ms is None else duration(each.latency_ms / 1000)
-        usd = "-" if each.usd is None else f"${each.usd:.4f}"
-        lines.append(f"| {each.target} | {each.set} | {passed(each)} | {_before(each)} | {latency} | {usd} |")
+        cells = (each.target, each.set, passed(each), _before(each), latency, _dollars(each.usd))
+        lines.append(f"| {' | '.join(cells)} |")
     if found.flips:
         lines += ["", f"{len(found.flips)} cases flipped:", ""]
         lines += [
@@ -185,7 +187,7 @@ def conclusion(found: Compared) -> str:
     tail = sum(comb(lost + won, each) for each in range(min(lost, won) + 1)) / 2 ** (lost + won)
     sure = 2 * tail < 0.05
     if lost == won:
-        quality = "passes as many"
+        quality = "passes as many" + (f" of only {found.cases} cases" if found.cases < ENOUGH_CASES else "")
     else:
         quality = (
             f"passes {abs(won - lost)} {'more' if won > lost else 'fewer'}{'' if sure else ', which may be chance'}"
@@ -202,25 +204,30 @@ def conclusion(found: Compared) -> str:
     return f"{found.new} {quality}{cost}{pace}"
 
 
-def compared_lines(found: Compared, line: str, paint: Paint) -> list[str]:
-    """Two models side by side, and the line to change. line: of the settings, or "" where there is none."""
+def _dollars(value: float | None) -> str:
+    return "-" if value is None else usd(value)
+
+
+def compared_lines(found: Compared, change: Sequence[str], paint: Paint) -> list[str]:
+    """Two models side by side, and the lines of the settings to change."""
 
     def ms(value: float | None) -> str:
         return "-" if value is None else duration(value / 1000)
-
-    def usd(value: float | None) -> str:
-        return "-" if value is None else f"${value:.2f}" if value >= 0.1 or not value else f"${value:.4f}"
 
     rows = [
         (("", ""), (found.old, "bold"), (found.new, "bold")),
         (("passed", ""), (f"{found.passed_old} of {found.cases}", ""), (f"{found.passed_new} of {found.cases}", "")),
         (("passed by this one alone", ""), (str(len(found.only_old)), ""), (str(len(found.only_new)), "")),
-        (("1,000 answers", ""), (usd(found.usd_per_1000_old), ""), (usd(found.usd_per_1000_new), "")),
+        (("1,000 answers", ""), (_dollars(found.usd_per_1000_old), ""), (_dollars(found.usd_per_1000_new), "")),
         (("latency, median", ""), (ms(found.latency_ms_old), ""), (ms(found.latency_ms_new), "")),
         (("first token, median", ""), (ms(found.ttft_ms_old), ""), (ms(found.ttft_ms_new), "")),
     ]
     lines = [*columns(rows, paint), "", conclusion(found)]
+    for label, causes in ((found.old, found.unknown_old), (found.new, found.unknown_new)):
+        if causes:
+            named = ", ".join(f"{cause}: {count}" for cause, count in causes.items())
+            lines.append(paint(f"{label} has no verdict on some cases, which do not count ({named})", "yellow"))
     for flip in found.answers[:_MOST_FLIPS]:
         lines += ["", f"{paint(flip.case, 'bold')}  {flip.before} -> {flip.now}  {flip.words}"]
         lines += side_by_side(flip.answer_before, flip.answer, paint)
-    return [*lines, "", line] if line else lines
+    return [*lines, "", "To change over, in the settings:", "", *change] if change else lines

@@ -1,10 +1,12 @@
 """The reference of a stream: how its cases did in their first K answers with a verdict. It is frozen, case by case. Pure.
 
 A reference that rolled on would swallow a slow decline. A case that is added or edited counts once it has K of its own.
+The bounds of its rates are by cluster: cases that may fail together say less than as many others.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -18,11 +20,12 @@ _NO_ANSWER = frozenset({Grade.NO_VERDICT, Grade.REJECTED})
 
 
 class CaseReference(msgspec.Struct, frozen=True, array_like=True):
-    """The first verdicts on one case. hash: of the case as it was asked."""
+    """The first verdicts on one case. hash: of the case as it was asked. cluster: the latest, "" without one."""
 
     hash: str
     fails: int = 0
     runs: int = 0
+    cluster: str = ""
 
     @property
     def complete(self) -> bool:
@@ -36,6 +39,7 @@ class Scored(NamedTuple):
     hash: str
     passed: bool | None
     kind: str
+    cluster: str = ""
 
 
 class Floor(NamedTuple):
@@ -60,11 +64,13 @@ def learned(cases: Mapping[str, CaseReference], run: Iterable[Scored]) -> Mappin
         known = cases.get(each.case)
         if known is not None and known.hash != each.hash:
             known = None
-        if each.passed is None or (known is not None and known.complete):
+        frozen = each.passed is None or (known is not None and known.complete)
+        if frozen and (known is None or known.cluster == each.cluster):
             continue
         after = dict(cases) if after is None else after
-        old = known or CaseReference(each.hash)
-        after[each.case] = CaseReference(each.hash, old.fails + (not each.passed), old.runs + 1)
+        old, more = known or CaseReference(each.hash), 0 if frozen else 1
+        fails = old.fails + (more if each.passed is False else 0)
+        after[each.case] = CaseReference(each.hash, fails, old.runs + more, each.cluster)
     return cases if after is None else after
 
 
@@ -85,15 +91,28 @@ def collected(own: Mapping[str, OwnReference], run: str, rows: Iterable[CaseResu
 def baseline(references: Iterable[CaseReference], tolerance: float) -> Baseline:
     """The floors over complete references."""
     cases = fails = steady = once = 0
+    clusters, steadies = Counter[str](), Counter[str]()
     for each in references:
         cases += 1
         fails += each.fails
-        steady += not each.fails
         once += each.fails == 1
-    trials = cases * RUNS
-    whole = Floor(1 - fails / trials if trials else 0.0, 1 - (wilson_upper(fails, trials) + tolerance))
+        clusters[each.cluster] += 1
+        if not each.fails:
+            steady += 1
+            steadies[each.cluster] += 1
+
+    def floor(count: int, trials: int, share: float) -> Floor:
+        """share: of the trials that count as independent."""
+        return Floor(1 - count / trials, 1 - (wilson_upper(count * share, trials * share) + tolerance))
+
+    whole = floor(fails, cases * RUNS, independent(clusters)) if cases else Floor(0.0, -tolerance)
     if not steady:
         return Baseline(cases, whole, None)
     # Good and Turing: cases that failed once say how often a case that never failed will.
-    seen = RUNS * steady + once
-    return Baseline(cases, whole, Floor(1 - once / seen, 1 - (wilson_upper(once, seen) + tolerance)))
+    return Baseline(cases, whole, floor(once, RUNS * steady + once, independent(steadies)))
+
+
+def independent(clusters: Counter[str]) -> float:
+    """The share of cases that count as independent (Kish): 1 where each is of its own. clusters: sizes; "": of none."""
+    cases = clusters.total()
+    return cases / sum(count * count if name else count for name, count in clusters.items())

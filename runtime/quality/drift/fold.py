@@ -177,6 +177,7 @@ def _night(run: EvalRun, rows: Sequence[CaseResult], floor: float | None) -> Nig
             row.case_hash,
             None if row.grade is Grade.NO_VERDICT or row.advisory else row.grade is Grade.PASS,
             str(row.grade),
+            row.cluster,
         )
         for row in closed
     ]

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runtime.quality.drift.baseline import RUNS, Baseline, CaseReference, Floor, Scored, baseline, learned
-from runtime.quality.drift.evidence import STEPS, Scores, fallen, risen
+from runtime.quality.drift.evidence import STEPS, Observations, fallen, observations, risen
 from runtime.quality.values import OwnReference
 
 FEWEST_CASES = 40  # with fewer in the reference a demotion is advice
@@ -153,26 +153,31 @@ class StreamState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Seen(NamedTuple):
-    """The passes of one run, against the reference of the very cases that it had."""
+    """The cases of one run, against the reference of the very ones that it had. usual: the reference's pass rate.
+
+    whole, steady: cluster and verdict of all, and of those that never failed in the reference.
+    """
 
     base: Baseline
-    usual: float  # the reference's pass rate
-    whole: Counter[float]
-    steady: Counter[float]
-    missing: int
-    missing_steady: int
+    usual: float
+    whole: Sequence[tuple[str, bool | None]]
+    steady: Sequence[tuple[str, bool | None]]
 
     @property
-    def passes(self) -> float:
-        return self.whole[1.0]
+    def passes(self) -> int:
+        """A missing verdict counts as one."""
+        return sum([passed is not False for _, passed in self.whole])
 
-    def returning(self) -> tuple[Scores, Scores]:
-        """With a failure for each missing verdict, where `whole` and `steady` have a pass."""
-        return _moved(self.whole, self.missing), _moved(self.steady, self.missing_steady)
-
-
-def _moved(scores: Counter[float], missing: int) -> Scores:
-    return {1.0: scores[1.0] - missing, 0.0: scores[0.0] + missing}
+    def with_unknown(self, score: float) -> tuple[Observations, Observations]:
+        """Whole and steady. score: of a case without a verdict."""
+        scores = {True: 1.0, False: 0.0, None: score}
+        base, whole, steady = self.base, self.whole, self.steady
+        return (
+            observations([(cluster, scores[passed]) for cluster, passed in whole], base.whole.floor),
+            observations([(cluster, scores[passed]) for cluster, passed in steady], base.steady.floor)
+            if base.steady
+            else Observations({}),
+        )
 
 
 def observed(state: StreamState, run: Night, rule: DriftRule) -> StreamState:
@@ -196,24 +201,20 @@ def observed(state: StreamState, run: Night, rule: DriftRule) -> StreamState:
 
 def seen_of(state: StreamState, run: Night, rule: DriftRule) -> Seen:
     """The cases of a run that have a complete reference."""
-    whole, steady, found = Counter[float](), Counter[float](), []
-    missing = missing_steady = 0
-    for case, hash, passed, _ in run.cases:
+    whole, steady, found = [], [], []
+    for case, hash, passed, _, cluster in run.cases:
         known = state.references.get(case)
         if known is None or known.hash != hash or not known.complete:
             continue
         found.append(known)
-        score = 0.0 if passed is False else 1.0
-        whole[score] += 1
-        missing += passed is None
+        whole.append((cluster, passed))
         if not known.fails:
-            steady[score] += 1
-            missing_steady += passed is None
+            steady.append((cluster, passed))
     base = baseline(found, rule.tolerance)
     usual = base.whole.rate
     if run.floor is not None and run.floor > base.whole.floor and found:
         base = base._replace(whole=Floor(max(usual, (1 + run.floor) / 2), run.floor))
-    return Seen(base, usual, whole, steady, missing, missing_steady)
+    return Seen(base, usual, whole, steady)
 
 
 def tolerated(seen: Seen, run: Night, rule: DriftRule) -> float:
@@ -277,10 +278,13 @@ def _sum(kinds: Mapping[str, int], run: Night) -> Mapping[str, int]:
 def _suspecting(state: StreamState, run: Night, seen: Seen, rule: DriftRule) -> StreamState:
     """One more run of a stream that is watched."""
     cap, base = log(rule.bar / 10), seen.base
+    whole, steady = seen.with_unknown(1.0)
     state = replace(
         state,
-        whole=fallen(state.whole, seen.whole, base.whole.floor, cap),
-        steady=fallen(state.steady, seen.steady, base.steady.floor, cap) if base.steady else state.steady,
+        whole=fallen(state.whole, whole.scores, base.whole.floor, cap, whole.heaviest),
+        steady=fallen(state.steady, steady.scores, base.steady.floor, cap, steady.heaviest)
+        if base.steady
+        else state.steady,
         versus=fallen(state.versus, Counter(run.versus), VERSUS.floor, cap) if run.versus else state.versus,
     )
     if state.evidence < 1:
@@ -306,13 +310,13 @@ def _returning(state: StreamState, run: Night, seen: Seen) -> StreamState:
     """One more run of a stream that is demoted."""
     gone = state.demotion
     assert gone is not None
-    whole, steady = seen.returning()
+    whole, steady = seen.with_unknown(0.0)
     base, cap = seen.base, log(gone.bar / 10)
     after = replace(
         gone,
         whole=risen(gone.whole, whole, base.whole.floor, base.whole.rate, cap),
         steady=risen(gone.steady, steady, base.steady.floor, base.steady.rate, cap) if base.steady else gone.bar,
-        versus=risen(gone.versus, Counter(run.versus), VERSUS.floor, VERSUS.rate, cap),
+        versus=risen(gone.versus, Observations(Counter(run.versus)), VERSUS.floor, VERSUS.rate, cap),
         nights=gone.nights if run.night in gone.nights else (*gone.nights[-1:], run.night),
     )
     return replace(state, demotion=after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from runtime.contract.targets import LOCAL
@@ -15,14 +15,18 @@ from runtime.quality.values import CaseResult, EvalRun, Folded, OwnReference, Pe
 from runtime.routing.plan.demotion import DemotedFor
 from runtime.settings import Quality
 
-Tell = Callable[[QualityEvent], None]
+Tell = Callable[[QualityEvent], Awaitable[None]]
 """Takes an event that a person is to see. Never raises."""
+
+
+async def untold(event: QualityEvent) -> None:
+    """Nobody is to see it."""
 
 
 class DriftWatch:
     """settings: replaced on a reload, with `renew` after it. states: as they were stored last."""
 
-    def __init__(self, fleet: LiveFleet, settings: Quality, tell: Tell = lambda event: None) -> None:
+    def __init__(self, fleet: LiveFleet, settings: Quality, tell: Tell = untold) -> None:
         self.settings = settings
         self.states: dict[Stream, StreamState] = {}
         self.demoted: list[Demoted] = []
@@ -68,12 +72,12 @@ class DriftWatch:
         wanted = self.tolerated if loss is None else self.tolerated._replace(loss=loss)
         return replayed(journal, wanted)[1]
 
-    def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None:
+    async def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None:
         """Takes states over, and tells of the events."""
         self.states = read_states(states)
         self.renew()
         for event in folded.events:
-            self._tell(event)
+            await self._tell(event)
 
     def renew(self) -> None:
         """Puts the demotions in force: in mode "act" alone, and a person's in every mode. Targets may have changed names."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jsonschema
 import msgspec
 
-from runtime.quality.golden.checks import CHECKS, MEASURES, PYTHON, steps
+from runtime.quality.golden.checks import CHECKS, LIKENESS, MEASURES, PYTHON, steps
 from runtime.quality.values import JUDGED, GoldenCheck
 
 Reading = Callable[[str], str]
@@ -130,7 +130,7 @@ SHAPES: Mapping[str, Shape] = {
     "similar": Shape(
         "a text or a list of texts",
         lambda v: is_text(v) or is_texts(v),
-        {"at_least": is_share, "by": lambda v: v in ("f1", "lcs")},
+        {"at_least": is_share, "by": lambda v: is_text(v) and v in LIKENESS},
     ),
     "rubric": Shape("a question, or a list of them", lambda v: is_text(v) or is_texts(v), {"reference": is_text}),
     "versus": Shape("true", lambda v: v is True),

@@ -31,6 +31,9 @@ _NUMBER = re.compile(
 )
 _FENCED = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_MARK = r"(?:answer(?: is)?|choice(?: is)?|label(?: is)?|:)"
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLE = re.compile(r"\b(a|an|the)\b")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -135,19 +138,20 @@ def choice(check: GoldenCheck, answer: ModelAnswer) -> Finding:
 def chosen(text: str, among: Sequence[str]) -> str | None:
     """The label that an answer chooses: the whole of it, else the last one after "answer is" or ":", else the only one in it.
 
-    A label of one letter counts within a sentence only in upper case, and not as the word "A" or "I".
+    A label of one letter counts within a sentence only in upper case, and not as the word "A" or "I". "A, B" chooses none.
     """
     labels = {each.casefold(): each for each in among}
     whole = text.strip().strip(".,:;!()[]*`\"' \n").casefold()
     if whole in labels:
         return labels[whole]
     names = "|".join(re.escape(each) for each in sorted(labels, key=len, reverse=True))
-    marked = re.findall(
-        rf"(?:answer(?: is)?|choice(?: is)?|label(?: is)?|:)\W{{0,6}}({names})(?!\w)", text, re.IGNORECASE
-    )
+    letters = all(len(each) == 1 for each in among)
+    marked = list(re.finditer(rf"{_MARK}\W{{0,6}}({names})(?!\w)", text, re.IGNORECASE))
     if marked:
-        return labels[marked[-1].casefold()]
-    if all(len(each) == 1 for each in among):
+        second = rf"\s*(?:[,/&]|and\b|or\b)\s*(?:{names.upper() if letters else names})\s*(?:[^\w\s]|$|and\b|or\b)"
+        several = re.compile(second, 0 if letters else re.IGNORECASE).match(text, marked[-1].end())
+        return None if several else labels[marked[-1][1].casefold()]
+    if letters:
         found = re.findall(rf"(?<!\w)({names.upper()})(?!\w)(?!(?<=[AI]) (?!or |and )[a-z])", text)
     else:
         found = re.findall(rf"(?<!\w)({names})(?!\w)", text, re.IGNORECASE)
@@ -294,9 +298,9 @@ def parses(check: GoldenCheck, answer: ModelAnswer) -> Finding:
 
 
 def similar(check: GoldenCheck, answer: ModelAnswer) -> Finding:
-    """The likeness to the nearest of the texts: F1 of their words, or the longest common sequence of words."""
+    """The likeness to the nearest of the texts, by one of `LIKENESS`."""
     wanted, least = check.want if isinstance(check.want, list) else [check.want], check.options.get("at_least", 0.7)
-    measure = lcs if check.options.get("by") == "lcs" else token_f1
+    measure = LIKENESS[check.options.get("by", "f1")]
     best = max(measure(answer.text, each) for each in wanted)
     return held(best >= least, f"{short(answer.text)} is like {short(wanted[0])} by {best:.2f}, not {least:g}")
 
@@ -312,6 +316,16 @@ def lcs(text: str, wanted: str) -> float:
     """The share of words in the longest blocks in common, in order."""
     given, asked = (_WORD.findall(each.casefold()) for each in (text, wanted))
     return difflib.SequenceMatcher(None, given, asked, autojunk=False).ratio()
+
+
+def part_of(text: str, wanted: str) -> float:
+    """1 if one of them is a part of the other; case, punctuation, articles and white space do not count."""
+    plain = [each.lower().translate(_NO_PUNCTUATION) for each in (text, wanted)]
+    given, asked = (" ".join(_ARTICLE.sub(" ", each).split()) for each in plain)
+    return float(given == asked or bool(given and asked and (given in asked or asked in given)))
+
+
+LIKENESS: Mapping[str, Callable[[str, str], float]] = {"f1": token_f1, "lcs": lcs, "within": part_of}
 
 
 CHECKS: Mapping[str, Callable[[GoldenCheck, ModelAnswer], Finding]] = {

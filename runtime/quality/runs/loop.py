@@ -74,7 +74,7 @@ class QualityWatch(Protocol):
         """Labels of the targets that are to be seen again in the same night."""
         ...
 
-    def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None:
+    async def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None:
         """Puts states in force, and notifies of the events, after they are stored. Also called once at the start."""
         ...
 
@@ -109,7 +109,7 @@ class NoWatch:
     def again(self, states: Mapping[Stream, bytes]) -> frozenset[str]:
         return frozenset()
 
-    def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None: ...
+    async def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None: ...
 
     def kept(self, states: Mapping[Stream, bytes]) -> frozenset[str]:
         return frozenset()
@@ -174,7 +174,7 @@ class QualityLoop:
         began = self.desk.wall()
         try:
             if self.store.begun:
-                self.watch.in_force(await self.store.call(QualityDatabase.states), Folded())
+                await self.watch.in_force(await self.store.call(QualityDatabase.states), Folded())
             while True:
                 self._wake.clear()
                 await self.turn(by_itself=self.desk.wall() - began >= self._pace.start_s)
@@ -233,7 +233,7 @@ class QualityLoop:
                 lambda database: database.close_run(run.id, self.watch.fold, now, cancelled=cancelled)
             )
             self._known = None
-            self.watch.in_force(await self.store.call(QualityDatabase.states), folded)
+            await self.watch.in_force(await self.store.call(QualityDatabase.states), folded)
             self._cancelled.discard(run.id)
 
     async def _begin_due(self) -> None:
@@ -375,7 +375,7 @@ class QualityLoop:
             folded = await self.store.call(lambda database: database.act(act, self.watch.act))
         except ValueError as fault:
             raise ApiError(400, str(fault), "invalid_act") from fault
-        self.watch.in_force(await self.store.call(QualityDatabase.states), folded)
+        await self.watch.in_force(await self.store.call(QualityDatabase.states), folded)
         return folded
 
 

@@ -219,7 +219,8 @@ def exceeded(result: CaseResult, case: GoldenCase) -> list[str]:
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """Two targets on the same cases: only those where both have a verdict. usd_per_1000: dollars a thousand cases cost.
 
-    only_old, only_new: cases that one passes and the other does not.
+    only_old, only_new: cases that one passes and the other does not. unknown_old, unknown_new: answers without a verdict, by
+    cause.
     """
 
     old: str
@@ -236,6 +237,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms_old: float | None
     ttft_ms_new: float | None
     answers: tuple[Flip, ...] = ()
+    unknown_old: Mapping[str, int] = {}
+    unknown_new: Mapping[str, int] = {}
 
 
 def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
@@ -254,6 +257,10 @@ def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
     def usd(side: int) -> float | None:
         costs = [pair[side].measures.cost_usd for pair in pairs]
         return None if None in costs or not costs else round(1000 * sum(each or 0.0 for each in costs) / len(costs), 4)
+
+    def unknown(label: str) -> dict[str, int]:
+        own = [each for each in results if each.key.target == label and each.grade is Grade.NO_VERDICT]
+        return _counted(own)
 
     passes = [(a.grade is Grade.PASS, b.grade is Grade.PASS) for a, b in pairs]
     names = [f"{key[0]}/{key[1]}" for key in common]
@@ -286,4 +293,6 @@ def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
         ttft_ms_old=median("ttft_ms", 0),
         ttft_ms_new=median("ttft_ms", 1),
         answers=tuple(flips),
+        unknown_old=unknown(old),
+        unknown_new=unknown(new),
     )

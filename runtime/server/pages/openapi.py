@@ -115,6 +115,7 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
             "sets": {"type": "array", "items": {"type": "object"}},
             "repeats": {"type": "integer", "minimum": 1, "maximum": 20},
             "kind": {"enum": ["demand", "reference"]},
+            "alike": {"type": "boolean"},
         },
         "additionalProperties": False,
     },

@@ -5,17 +5,19 @@ Files named at a terminal come as sets in the body: they are graded here, on the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
 
 from runtime.quality.judge.watch import JudgeWatch
+from runtime.quality.runs.asking import WatchedTarget
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.estimate import TargetEstimate, estimated
 from runtime.quality.runs.loop import QualityLoop, briefs, latest_before, shown
 from runtime.quality.runs.report import EvalReport, compared, report
-from runtime.quality.runs.runner import planned
+from runtime.quality.runs.runner import names, planned
 from runtime.quality.runs.wallet import Wallet
 from runtime.quality.signal_watch import SignalWatch
 from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct, QualityEvent
@@ -31,7 +33,7 @@ _T = TypeVar("_T")
 
 class WantedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """targets: names or labels; empty: all. sets: those of files; empty: the settings'. names: of the settings' sets, only
-    these.
+    these. alike: every target is asked the sets of the first, as far as all of them may see them.
     """
 
     targets: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class WantedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: tuple[str, ...] = ()
     repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
     kind: Literal["demand", "reference"] = "demand"
+    alike: bool = False
 
 
 class WantedAct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,15 +139,16 @@ class QualityPages:
     async def begin(self, request: ClientRequest, extra: Pairs) -> None:
         """Begins a run. Raises ApiError 400, 404."""
         wanted = await self._read(request, WantedRun)
-        goldens = await self._goldens(wanted)
         targets = self._loop.targets(wanted.targets or None)
+        goldens = await self._goldens(wanted, targets)
         run = await self._loop.begin(wanted.kind, targets, goldens, repeats=wanted.repeats, counts=not wanted.sets)
         await request.answer_json(200, await self._loop.store.call(lambda database: _with_counts(run, database)), extra)
 
     async def estimate(self, request: ClientRequest, extra: Pairs) -> None:
         """The expected cost of a run. Raises ApiError 400, 404."""
         wanted, loop = await self._read(request, WantedRun), self._loop
-        goldens, targets = await self._goldens(wanted), loop.targets(wanted.targets or None)
+        targets = loop.targets(wanted.targets or None)
+        goldens = await self._goldens(wanted, targets)
         cases = planned(goldens, targets, wanted.repeats)
         facts = {(golden.name, case.id): loop.facts(case) for golden in goldens for case in golden.cases}
         names = {each.name for each in goldens}
@@ -204,16 +208,18 @@ class QualityPages:
             raise ApiError(404, f"there is no run {id[:100]!r}", "run_not_found")
         return run
 
-    async def _goldens(self, wanted: WantedRun) -> list[GoldenSet]:
+    async def _goldens(self, wanted: WantedRun, targets: Sequence[WatchedTarget]) -> list[GoldenSet]:
         """Raises ApiError 400, 404."""
-        if wanted.sets:
-            return list(wanted.sets)
-        goldens = await self._loop.read()
-        if self._loop.faults:
+        goldens = list(wanted.sets) or await self._loop.read()
+        if not wanted.sets and self._loop.faults:
             raise ApiError(400, "the golden sets cannot be used:\n" + "\n".join(self._loop.faults), "bad_golden_sets")
         if unknown := set(wanted.names) - {each.name for each in goldens}:
             raise ApiError(404, f"no golden set is called {min(unknown)!r}", "set_not_found")
-        return [each for each in goldens if not wanted.names or each.name in wanted.names]
+        goldens = [each for each in goldens if not wanted.names or each.name in wanted.names]
+        if not wanted.alike:
+            return goldens
+        shared = [msgspec.structs.replace(each, targets=("*",)) for each in goldens if names(each, targets[0])]
+        return [each for each in shared if all(names(each, target) for target in targets)]
 
     async def _read(self, request: ClientRequest, kind: type[_T]) -> _T:
         """Raises ApiError."""

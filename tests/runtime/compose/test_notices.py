@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from runtime.compose.runtime import Runtime, load_settings
 from runtime.contract.engine import ReplicaState
 from runtime.money.budget import Reservation
 from runtime.quality.runs.database import PlannedCase, QualityDatabase
 from runtime.quality.values import CaseKey, CaseResult, EvalRun, Grade, SetBrief
+from runtime.record.decisions import Considered
 from tests.fakes.engine import FakeEngine
 from tests.fakes.upstream import engine_backend
+from tests.runtime.quality.test_demotion_cost import THERE, answered
 from tests.runtime.test_notices import webhook
 
 CASES = 40
@@ -82,7 +85,10 @@ async def test_an_engine_that_was_given_up(notified: tuple[Runtime, Seen]) -> No
 
 
 async def test_a_demotion_and_the_return(notified: tuple[Runtime, Seen]) -> None:
-    """Of a model that passes its golden set on five nights, fails half of it on two, and then passes again."""
+    """Of a model that passes its golden set on five nights, fails half of it on two, and then passes again.
+
+    The demotion's notice has the dollars of its traffic at the cloud behind it, and what the budget has left.
+    """
     runtime = notified[0]
     loop, label = runtime.quality.loop, runtime.fleet.local.target.label
     cases = [PlannedCase(CaseKey(label, "facts", f"c{number}"), "a") for number in range(CASES)]
@@ -95,6 +101,9 @@ async def test_a_demotion_and_the_return(notified: tuple[Runtime, Seen]) -> None
             grade = Grade.WRONG if failed else Grade.PASS
             database.settle(day, CaseResult(case.key, grade, float(not failed), case_hash="a"))
 
+    for _ in range(3):
+        one = answered(id=runtime.desk.ids.next(), at=runtime.desk.wall() - 1, target=label)
+        runtime.desk.store.add(replace(one, considered=(Considered(label, "default"), THERE)))
     for number in range(12):
         await loop.store.call(lambda database, number=number: night(number, database))  # type: ignore[misc]
         await loop.turn(by_itself=False)
@@ -102,3 +111,7 @@ async def test_a_demotion_and_the_return(notified: tuple[Runtime, Seen]) -> None
     found = await words(notified)
     assert [kind for kind, _ in found] == ["model_demoted", "model_promoted"]
     assert found[0][1].startswith(f"{label} on facts: demoted: 20 of 40 against 40")
+    assert found[0][1].endswith(
+        "; its traffic goes to clouds for about $1.50 a day, by 3 requests of the last 24 hours; "
+        "the budget of all targets has $1.00 of $1.00 left today"
+    )

@@ -19,12 +19,12 @@ from runtime.contract.prices import Price
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.runner import AT_A_TIME
 from runtime.quality.values import CaseKey, QualityEvent, Stream
+from tests.fakes.nights import DAY, HOURS, NIGHT
 from tests.fakes.upstream import Turn, told, whole
-from tests.runtime.quality.test_nights import DAY, NIGHT, Says, Town, good
+from tests.runtime.quality.test_nights import Says, Town, good
 
 KILLS = 50
 LAST = 6  # the night that is killed; the one before was bad already, and this one is to end in a demotion
-HOURS = 3
 PRICE = Price(1000.0, 1000.0)
 ANSWER_USD = 0.009  # 7 tokens in, 2 out
 FORKS = multiprocessing.get_context("forkserver")

@@ -10,21 +10,11 @@ from typing import Any
 import pytest
 
 from runtime.contract.prices import Price
-from runtime.quality.drift.watch import DriftWatch
-from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.database import QualityDatabase
-from runtime.quality.runs.loop import Pace, QualityLoop
-from runtime.quality.runs.runner import Runner
-from runtime.quality.runs.store import QualityStore
-from runtime.quality.runs.wallet import Wallet
-from runtime.quality.values import QualityEvent, Stream
-from runtime.settings import Quality
-from tests.fakes.box import CHAT, Box, asked
-from tests.fakes.grading import DirectGrader
+from runtime.quality.values import Stream
+from tests.fakes.nights import Nights
 from tests.fakes.upstream import FakeBackend, ScriptedHop, Turn, cloud, engine_backend, error, told, whole
 
-NIGHT = 1_795_919_400.0  # 2026-11-29 02:30 UTC
-DAY = 86_400.0
 CASES = 44
 BROKEN, REPAIRED = 12, 40  # nights, from the first one on
 
@@ -39,9 +29,9 @@ def good(number: int) -> str:
 class NightlyHop(ScriptedHop):
     """Answers by case and night."""
 
-    def __init__(self, says: Says, night: Callable[[], int], wrap: Callable[[str], Turn]) -> None:
+    def __init__(self, says: Says, night: Callable[[], int]) -> None:
         super().__init__(Turn())
-        self.says, self.night, self.wrap = says, night, wrap
+        self.says, self.night = says, night
 
     async def open(self, call: Any, *, connect_s: float) -> Any:
         text = json.loads(call.body)["messages"][-1]["content"]
@@ -54,19 +44,15 @@ def between(night: int) -> bool:
     return BROKEN <= night < REPAIRED
 
 
-class Town:
+class Town(Nights):
     """Upstreams, and a loop over them. says: by target's name, "local" for the engine. price: of the others."""
 
     def __init__(self, folder: Path, says: dict[str, Says], price: Price | None = None) -> None:
-        self.number, self.now = 0, NIGHT
         backends: dict[str, FakeBackend] = {}
         for name, each in says.items():
             backend = engine_backend((Turn(),)) if name == "local" else cloud(name, Turn(), price=price)
-            wrap = (lambda text: Turn([whole(text)])) if name == "local" else (lambda text: Turn(told(text)))
-            backend.lanes[0].hop = NightlyHop(each, lambda: self.number, wrap)
+            backend.lanes[0].hop = NightlyHop(each, lambda: self.number)
             backends[name] = backend
-        local = backends.pop("local")
-        self.box = Box(local, list(backends.values()), wall=lambda: self.now)
         (folder / "golden").mkdir(exist_ok=True)
         cases = "".join(
             f'[[case]]\nid = "c{n}"\nprompt = "Extract the total as JSON from this text: Invoice {n}"\n'
@@ -74,41 +60,7 @@ class Town:
             for n in range(CASES)
         )
         (folder / "golden" / "invoices.toml").write_text(f'name = "invoices"\ntask = "extraction"\n{cases}')
-        self.store = QualityStore(folder)
-        self.wallet = Wallet(folder, lambda: [each.target for each in backends.values()], lambda: self.now)
-        self.wallet.limit(1000.0, "UTC")
-        self.events: list[QualityEvent] = []
-        self.watch = DriftWatch(self.box.fleet, Quality(), self.events.append)
-        asker = Asker(self.box.desk, CHAT, DirectGrader())
-        runner = Runner(self.box.desk, self.store, asker, self.wallet, sleep=self.slept)
-        self.loop = QualityLoop(
-            self.box.desk, self.store, runner, Quality(), folder, self.watch, Pace(0.01, 1e9, 0, 3600, 0)
-        )
-        self.demoted: dict[int, set[str]] = {}
-
-    async def slept(self, seconds: float) -> None:
-        self.now += seconds / 1000
-
-    async def nights(self, last: int, first: int = 0) -> None:
-        """Three hours of each night."""
-        for number in range(first, last):
-            self.number = number
-            for hour in range(3):
-                self.now = NIGHT + number * DAY + 60 + hour * 4000
-                await self.loop.turn()
-                await self.loop.settled()
-            self.demoted[number] = {gone.target for gone in self.watch.demoted}
-
-    async def traffic(self, text: str) -> tuple[str, str, str]:
-        """Target, reason and degraded of a client's request."""
-        body = {"model": "auto", "messages": [{"role": "user", "content": text}]}
-        answer = await asked(self.box.app(), "/v1/chat/completions", body)
-        assert answer.status == 200, answer.body
-        return tuple(answer.headers.get(f"x-hearth-{name}", "") for name in ("target", "reason", "degraded"))  # type: ignore[return-value]
-
-    def close(self) -> None:
-        self.store.close()
-        self.wallet.close()
+        super().__init__(folder, backends.pop("local"), list(backends.values()))
 
 
 EXTRACT = "Extract the total as JSON from this text: Invoice 7"

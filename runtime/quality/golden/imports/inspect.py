@@ -62,6 +62,8 @@ def case(record: Any, how: str) -> Case:
         if record.get(name):
             raise NotTaken(f"it needs `{name}`")
     wanted, asked, choices = texts(record["target"]), turns(record["input"]), record.get("choices") or []
+    if isinstance(choices, str):  # of a CSV: separated by commas, else by spaces
+        choices = [each.strip() for each in (choices.split(",") if "," in choices else choices.split())]
     own = {"id": str(record["id"])} if record.get("id") not in (None, "") else {}
     if how == "choice":
         return {**own, **chosen(asked, choices, wanted)}

@@ -3,7 +3,7 @@
 match      Match      the answer starts with one of the ideals       -> starts
 includes   Includes   the answer contains one of them                -> contains, any_of
 exact                 the answer is one of them                      -> equals
-fuzzy      FuzzyMatch                                                -> similar, by the words in common
+fuzzy      FuzzyMatch one of them is in the answer, or it in one     -> similar, by "within"
 """
 
 from __future__ import annotations
@@ -43,5 +43,5 @@ def case(record: Any, how: str) -> Case:
         case "exact":
             check = one_or_many("equals", wanted)
         case _:
-            check = one_or_many("similar", wanted, at_least=0.7)
+            check = one_or_many("similar", wanted, by="within")
     return {**turns(record["input"]), "checks": [check]}

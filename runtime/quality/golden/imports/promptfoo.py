@@ -20,6 +20,7 @@ from runtime.quality.golden.imports.shared import Case, Imported, NotTaken, text
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 _LOGIC = re.compile(r"\{%|\{#|\{\{")  # what is left once the plain variables are filled in
 _TYPED = re.compile(r"([a-z][a-z-]*)(?:\(([\d.]+)\))?(?::\s*(.*))?", re.DOTALL)
+_FILE = re.compile(r"[\w./ *-]+\.(csv|txt|json|jsonl|ya?ml|md|j2|js|mjs|cjs|ts|py)")
 _MOST_OF_A_TEST = 100  # cases that lists of variables make
 
 
@@ -30,16 +31,19 @@ def read(document: Any) -> Imported:
     cases, untaken = list[Case](), list[str]()
     prompts = document.get("prompts") or []
     listed = prompts if isinstance(prompts, list) else [prompts]
-    default = document.get("defaultTest") if isinstance(document.get("defaultTest"), Mapping) else {}
+    if document.get("scenarios"):
+        untaken.append("scenarios: they are taken by promptfoo alone; write their tests out")
     tests = document.get("tests")
     if not isinstance(tests, list):
-        return Imported([], [f"tests: {_refused(tests) or 'there are none'}"])
+        return Imported([], [*untaken, f"tests: {_elsewhere(tests) or 'there are none'}"])
+    templates = _table(document.get("assertionTemplates"))
+    default = _with_templates(_table(document.get("defaultTest")), templates)
     for number, test in enumerate(tests, start=1):
         place = f"test {number}"
         if not isinstance(test, Mapping):
-            untaken.append(f"{place}: {_refused(test) or 'it is no test'}")
+            untaken.append(f"{place}: {_elsewhere(test) or 'it is no test'}")
             continue
-        taken(test, default or {}, listed, place, cases, untaken)
+        taken(_with_templates(test, templates), default, listed, place, cases, untaken)
     return Imported(cases, untaken)
 
 
@@ -90,6 +94,11 @@ def taken(
     """Adds the cases of a test to the lists."""
     variables = {**_table(default.get("vars")), **_table(test.get("vars"))}
     named = {name: value if isinstance(value, list) else [value] for name, value in variables.items()}
+    if any(_table(each.get("options")).get("transform") for each in (default, test)):
+        untaken.append(
+            f"{place}: its answers are transformed by a program before they are checked, and so it is left out"
+        )
+        return
     combined = itertools.islice(itertools.product(*named.values()), _MOST_OF_A_TEST)
     every = [dict(zip(named, values, strict=True)) for values in combined]
     threshold = test.get("threshold", default.get("threshold"))
@@ -121,7 +130,7 @@ def filled(prompt: Any, values: Mapping[str, Any]) -> Case:
     """A prompt with its variables. Raises NotTaken."""
     if isinstance(prompt, Mapping):
         prompt = prompt.get("raw") or prompt.get("id") or ""
-    if refused := _refused(prompt):
+    if refused := _elsewhere(prompt):
         raise NotTaken(f"the prompt: {refused}")
     if not isinstance(prompt, str) or not prompt.strip():
         raise NotTaken("the prompt is no text")
@@ -146,9 +155,12 @@ def substituted(text: str, values: Mapping[str, Any]) -> str:
         name = found[1]
         if name not in values:
             raise NotTaken(f"the variable {name!r} is not given")
-        if refused := _refused(values[name]):
+        given = values[name]
+        if refused := _refused(given):
             raise NotTaken(f"the variable {name!r}: {refused}")
-        return str(values[name])
+        if isinstance(given, Mapping):
+            raise NotTaken(f"the variable {name!r} is a table")
+        return str(given).lower() if isinstance(given, bool) else "" if given is None else str(given)
 
     return _VARIABLE.sub(value, text)
 
@@ -160,6 +172,27 @@ def _refused(value: Any) -> str:
     ):
         return f"{value.partition(':')[0]}: is read by promptfoo alone ({value[:80]})"
     return ""
+
+
+def _elsewhere(value: Any) -> str:
+    """The same for a prompt or a list of tests, where a bare name of a file is one too."""
+    found = _FILE.fullmatch(value.strip()) if isinstance(value, str) else None
+    words = f"{found[0]} is a file of its own" if found else ""
+    if found and found[1] == "csv":
+        words += ": import it by itself, with --prompt"
+    return words or _refused(value)
+
+
+def _with_templates(test: Mapping[str, Any], templates: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A test with its assertions in place of the references to them."""
+    name = "#/assertionTemplates/"
+    asserted = [
+        templates.get(str(each["$ref"]).removeprefix(name), each)
+        if isinstance(each, Mapping) and "$ref" in each
+        else each
+        for each in test.get("assert") or ()
+    ]
+    return {**test, "assert": asserted}
 
 
 def _table(value: Any) -> Mapping[str, Any]:
@@ -243,6 +276,8 @@ def check(written: Any, values: Mapping[str, Any]) -> Case:
     """An assertion as a check. Raises NotTaken."""
     if not isinstance(written, Mapping):
         raise NotTaken(f"the assertion {str(written)[:60]!r} is no table")
+    if "$ref" in written:
+        raise NotTaken(f"there is no assertion {written['$ref']}")
     kind, value = str(written.get("type", "")), written.get("value")
     negated = kind.startswith("not-")
     make = _KNOWN.get(kind.removeprefix("not-"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +15,10 @@ import typer
 from typer.testing import CliRunner
 
 from runtime.cli.eval.command import app
+from runtime.cli.eval.compare import change_over
 from runtime.contract.prices import Price
 from runtime.quality.sample.file import SampledAnswer, SampleFile
-from runtime.settings import Quality
+from runtime.settings import Quality, load
 from tests.fakes.door import Door, Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend, told, whole
 
@@ -177,17 +179,104 @@ async def test_a_reference_and_its_renewal(door: Door) -> None:
 
 
 async def test_two_models_side_by_side(door: Door, tmp_path: Path) -> None:
-    """Quality, cost and latency on the same cases, and the line of the settings to change."""
+    """Quality, cost and latency on the same cases, and the lines of the settings to change."""
     config = tmp_path / "hearth.toml"
-    config.write_text('[targets.old]\nprovider = "openai"\nmodel = "gpt-old"\nkey = ""\n')
-    ended = await hearth("compare", "local", "paid", "--yes", door=door)
+    config.write_text(
+        '[targets.paid]\nprovider = "vendor"\nmodel = "paid-model"\nkey = "env:PAID_KEY"\n[routes]\ndefault = ["paid"]\n'
+    )
+    ended = await hearth("compare", "paid", "local", "--yes", "--config", str(config), door=door)
     assert ended.code == 0, ended
-    assert "3 of 3" in ended.out
-    assert "vendor/paid-model passes as many" in ended.out
+    split = [re.split(r"\s{2,}", line.strip()) for line in ended.out.splitlines()]
+    rows = {name: cells for name, *cells in split if len(cells) == 2}
+    assert rows["passed"] == ["3 of 3", "3 of 3"]
+    assert rows["1,000 answers"] == ["$0.0170", "-"]
+    assert {"passed by this one alone", "latency, median", "first token, median"} < set(rows)
+    assert "local/small passes as many of only 3 cases" in ended.out
+    assert ended.out.endswith("To change over, in the settings:\n\nroutes.default = []\n")
     found = json.loads((await hearth("compare", "paid", "local", "--yes", "--json", door=door)).out)
     assert (found["cases"], found["passed_old"], found["passed_new"]) == (3, 1, 3)
     assert found["only_new"] == ["facts/one", "facts/two"]
     assert found["usd_per_1000_old"] > 0
+    same = await hearth("compare", "paid", "vendor/paid-model", "--yes", door=door)
+    assert (same.code, "both names mean vendor/paid-model" in same.err) == (2, True)
+
+
+async def test_a_successor_is_asked_the_sets_of_the_old_model(door: Door, golden: Path) -> None:
+    """Also those that name the old one alone; those that not both may see are left out before anything is asked."""
+    own = 'name = "own"\ntargets = ["paid"]\n'
+    secret = 'name = "secret"\nrequires = ["hipaa"]\n'
+    await asyncio.to_thread(golden.write_text, own + GOLDEN)
+    await asyncio.to_thread((golden.parent / "secret.toml").write_text, secret + GOLDEN)
+    found = json.loads((await hearth("compare", "paid", "local", "--yes", "--json", door=door)).out)
+    assert found["cases"] == 3
+    nothing = await hearth("compare", "local", "paid", "--yes", door=door)
+    assert (nothing.code, "no case is for these targets" in nothing.err) == (1, True)
+
+
+TARGETS = """
+[targets.old]
+provider = "openai"
+model = "gpt-old"
+key = "env:OPENAI_API_KEY"
+price = { input = 1, output = 2 }
+[targets.other]
+provider = "openai"
+model = "gpt-new"
+key = "env:OPENAI_API_KEY"
+[routes]
+default = ["old", "other"]
+code = ["old"]
+complex = ["other"]
+[[rules]]
+when = { task = "code" }
+to = ["old", "local"]
+[aliases]
+best = "old"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        (
+            "openai/gpt-old",
+            "openai/gpt-newest",
+            ["[targets.old]", 'model = "gpt-newest"', "# of the old model, and to be checked: price"],
+        ),
+        (
+            "openai/gpt-old",
+            "groq/openai/gpt-oss",
+            [
+                "[targets.old]",
+                'provider = "groq"',
+                'model = "openai/gpt-oss"',
+                "# of the old model, and to be checked: key, price",
+            ],
+        ),
+        (
+            "openai/gpt-old",
+            "openai/gpt-new",
+            [
+                'routes.code = ["other"]',
+                'routes.default = ["other"]',
+                'rules[0].to = ["other", "local"]',
+                'aliases."best" = "other"',
+            ],
+        ),
+        (
+            "openai/gpt-old",
+            "local/small",
+            ["routes.code = []", 'routes.default = ["other"]', 'rules[0].to = ["local"]', 'aliases."best" = "local"'],
+        ),
+        ("openai/gpt-lent", "openai/gpt-new", []),
+    ],
+    ids=["another model", "another provider", "another target", "the engine", "no target"],
+)
+def test_the_lines_to_change(old: str, new: str, lines: list[str], tmp_path: Path) -> None:
+    """The target's own model; or, if the successor is a target too, the lists with its name in the old one's place."""
+    file = tmp_path / "hearth.toml"
+    file.write_text(TARGETS)
+    assert change_over(load(file, {}).settings, old, new) == lines
 
 
 async def test_without_a_runtime_it_says_so() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from runtime.quality.drift.baseline import RUNS, CaseReference, baseline
 from runtime.quality.drift.stream import DriftRule
-from scripts.drift.worlds import Drop, Model, WorldName
+from scripts.drift.worlds import FAMILY, Drop, Model, WorldName
 from scripts.drift.years import Switch, first, lived, models, quantiles
 
 RULE = DriftRule(tolerance=0.03, bar=10_000.0)
@@ -111,6 +111,20 @@ def test_false_demotions_per_year(world: WorldName, most: float) -> None:
 def test_a_model_two_points_lower_is_hardly_ever_demoted() -> None:
     """Within the tolerance of three points."""
     assert sum(map(len, years(200, "mixed", lower=0.02))) / 200 <= 0.05
+
+
+@slow
+def test_families_that_fail_together_are_bounded_once_they_are_named() -> None:
+    """Four families of twenty, each of which fails in one run of twenty: as clusters they demote nobody."""
+    demotions = {}
+    for family in (0, FAMILY):
+        lives = [
+            list(lived(always(usual), YEAR, random, RULE, latch=False, family=family))
+            for usual, random in models("kin", 100, seed=7)
+        ]
+        demotions[family] = sum(map(len, lives)) / 100
+    assert demotions[FAMILY] <= 0.02
+    assert demotions[0] > 1
 
 
 @slow

@@ -48,6 +48,8 @@ HOLD = [
     ("pages 10-12", {"number": 12}),
     ("it fell by -4", {"number": -4}),
     ("(B)", {"choice": "B"}),
+    ("The answer is B, a river.", {"choice": "B"}),
+    ("Answer: B, A is wrong", {"choice": "B"}),
     ("The answer is **C**, because A is wrong", {"choice": "C"}),
     ("positive", {"choice": "positive", "among": ["positive", "negative"]}),
     ('{"total": 3}', {"json": True}),
@@ -64,6 +66,8 @@ HOLD = [
     ("a = 1", {"parses": "toml"}),
     ("the cat sat on a mat", {"similar": "the cat sat on the mat", "at_least": 0.8}),
     ("the cat sat on the mat", {"similar": "the cat sat on the mat", "by": "lcs", "at_least": 1}),
+    ("It is the Paris!", {"similar": ["Rome", "paris"], "by": "within"}),
+    ("Paris", {"similar": "in Paris, a city", "by": "within"}),
     ("no apology here", {"not": {"contains": "sorry"}}),
     ("no apology here", {"contains": "sorry", "not": True}),
     ("I can't help with that.", {"refused": True}),
@@ -86,6 +90,8 @@ FAIL = [
     ("none", {"number": 3}, Grade.WRONG),
     ("first 3 then 4", {"number": 3}, Grade.WRONG),
     ("A or B", {"choice": "A"}, Grade.MALFORMED),
+    ("ANSWER: A, B", {"choice": "A"}, Grade.MALFORMED),
+    ("The label is positive and negative.", {"choice": "positive", "among": ["positive", "negative"]}, Grade.MALFORMED),
     ("B", {"choice": "A"}, Grade.WRONG),
     ('```json\n{"total": 3}\n```', {"json": True}, Grade.MALFORMED),
     ('{"total": "3"}', {"json": SCHEMA}, Grade.MALFORMED),
@@ -100,6 +106,7 @@ FAIL = [
     ("I'm sorry, I cannot do that.", {"contains": "Paris"}, Grade.REFUSED),
     ("I'm sorry, I cannot do that.", {"refused": False}, Grade.REFUSED),
     ("a dog barks", {"similar": "the cat sat on the mat"}, Grade.WRONG),
+    ("the", {"similar": "Paris", "by": "within"}, Grade.WRONG),
 ]
 
 

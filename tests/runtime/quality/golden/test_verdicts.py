@@ -1,4 +1,4 @@
-"""Imported sets give the verdicts that Inspect and promptfoo themselves gave on recorded answers (scripts/verdicts.py)."""
+"""Imported sets give the verdicts that the other tools themselves gave on recorded answers (scripts/verdicts.py)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from scripts.verdicts import FILE
 from tests.runtime.quality.golden.test_imports import golden, passes
 
 RECORDED: dict[str, Any] = json.loads(FILE.read_text())
-# Known differences, which docs/quality.md names: Inspect's `exact` ignores articles and the forms of a number, and its numbers
-# match no percentage; promptfoo splits words at white space and takes nothing for a refusal.
+# Known differences, which docs/quality.md names: Inspect's `exact` ignores articles and the forms of a number, its numbers
+# match no percentage, and a choice has to be written "ANSWER: B"; promptfoo splits words at white space and takes nothing for
+# a refusal.
 OTHER_INSPECT = {
-    "exact": {"the paris", "a two words", "$42", "42.0", "-42", "1e3"},
+    "exact": {"the paris", "a two words", "$42", "42.0", "-42", "1e3", "A Paris", "the yes", "A"},
     "number": {"42%", "100%"},
+    "choice": {"A", "B", "C", "D", "A Paris", "B) because", "The answer is B.", "C++ is it"},
 }
 OTHER_WORDS = {'```json\n{"a": 1}\n```', "a, b - c", "42.0"}
 
 
-@pytest.mark.parametrize("how", ["match", "includes", "exact", "number"])
+@pytest.mark.parametrize("how", ["match", "includes", "exact", "number", "choice"])
 def test_the_verdicts_of_inspect(how: str, tmp_path: Path) -> None:
     """Every target against every answer, by its own scorer."""
     of = RECORDED["inspect"]
-    records = [{"id": f"s{place}", "input": "x", "target": each} for place, each in enumerate(of["targets"][how])]
+    more = {"choices": ["red", "green", "blue", "grey"]} if how == "choice" else {}
+    records = [
+        {"id": f"s{place}", "input": "x", "target": each, **more} for place, each in enumerate(of["targets"][how])
+    ]
     found = inspect.read(json.dumps(records), how)
     assert found.untaken == []
     made, other = golden(found, tmp_path), set[str]()

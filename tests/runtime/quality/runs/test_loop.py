@@ -63,7 +63,7 @@ class Counting(NoWatch):
     def again(self, states: Mapping[Stream, bytes]) -> frozenset[str]:
         return self.wanted
 
-    def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None:
+    async def in_force(self, states: Mapping[Stream, bytes], folded: Folded) -> None:
         self.shown.append(states)
 
 
