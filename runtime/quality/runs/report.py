@@ -30,6 +30,12 @@ class Flip(msgspec.Struct, frozen=True):
     repeat: int = 0
 
 
+def flipped(old: CaseResult, new: CaseResult, words: str, place: str = "") -> Flip:
+    """One case answered twice. words: the reason for one of the grades."""
+    answers = old.answer[:_MOST_SHOWN], new.answer[:_MOST_SHOWN]
+    return Flip(*new.key[:3], old.grade, new.grade, words, *answers, place, new.key.repeat)
+
+
 class Failing(msgspec.Struct, frozen=True):
     """A case without a pass. cause: of no verdict, or ADVICE."""
 
@@ -133,8 +139,7 @@ def report(
         known = old is not None and old.case_hash == each.case_hash
         if old is None or not known or old.grade is each.grade or Grade.NO_VERDICT in (old.grade, each.grade):
             continue
-        answers = old.answer[:_MOST_SHOWN], each.answer[:_MOST_SHOWN]
-        flips.append(Flip(*key[:3], old.grade, each.grade, each.words, *answers, place, key.repeat))
+        flips.append(flipped(old, each, each.words, place))
     flips.sort(key=lambda each: (each.before is not Grade.PASS, each.target, each.set, each.case))
     rows = [
         _stream(
@@ -247,6 +252,7 @@ def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
         {each.key[1:]: each for each in results if each.key.target == label and has_verdict(each)}
         for label in (old, new)
     ]
+    unknown = [each for each in results if each.grade is Grade.NO_VERDICT]
     common = sorted(key for key in sides[0] if key in sides[1])
     pairs = [(sides[0][key], sides[1][key]) for key in common]
 
@@ -256,27 +262,12 @@ def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
 
     def usd(side: int) -> float | None:
         costs = [pair[side].measures.cost_usd for pair in pairs]
-        return None if None in costs or not costs else round(1000 * sum(each or 0.0 for each in costs) / len(costs), 4)
-
-    def unknown(label: str) -> dict[str, int]:
-        own = [each for each in results if each.key.target == label and each.grade is Grade.NO_VERDICT]
-        return _counted(own)
+        return None if None in costs or not costs else round(1000 * sum(filter(None, costs)) / len(costs), 4)
 
     passes = [(a.grade is Grade.PASS, b.grade is Grade.PASS) for a, b in pairs]
     names = [f"{key[0]}/{key[1]}" for key in common]
     flips = [
-        Flip(
-            new,
-            a.key.set,
-            a.key.case,
-            a.grade,
-            b.grade,
-            b.words or a.words,
-            a.answer[:_MOST_SHOWN],
-            b.answer[:_MOST_SHOWN],
-        )
-        for a, b in pairs
-        if (a.grade is Grade.PASS) is not (b.grade is Grade.PASS)
+        flipped(a, b, b.words or a.words) for (a, b), (was, now) in zip(pairs, passes, strict=True) if was is not now
     ]
     return Compared(
         old=old,
@@ -293,6 +284,6 @@ def compared(results: Sequence[CaseResult], old: str, new: str) -> Compared:
         ttft_ms_old=median("ttft_ms", 0),
         ttft_ms_new=median("ttft_ms", 1),
         answers=tuple(flips),
-        unknown_old=unknown(old),
-        unknown_new=unknown(new),
+        unknown_old=_counted([each for each in unknown if each.key.target == old]),
+        unknown_new=_counted([each for each in unknown if each.key.target == new]),
     )

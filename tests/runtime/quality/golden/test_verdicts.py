@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime.quality.golden.imports import inspect, promptfoo
+from runtime.quality.golden.imports import inspect, openai, promptfoo
 from scripts.verdicts import FILE
 from tests.runtime.quality.golden.test_imports import golden, passes
 
@@ -40,6 +40,20 @@ def test_the_verdicts_of_inspect(how: str, tmp_path: Path) -> None:
             if passes(made, number, answer) is not (verdict == "+"):
                 other.add(answer)
     assert other <= OTHER_INSPECT.get(how, set())
+
+
+@pytest.mark.parametrize("how", ["match", "includes", "fuzzy"])
+def test_the_verdicts_of_openai_evals(how: str, tmp_path: Path) -> None:
+    """Every ideal against every answer, by its own rule."""
+    of = RECORDED["openai"]
+    lines = [json.dumps({"input": f"x {place}", "ideal": each}) for place, each in enumerate(of["targets"][how])]
+    found = openai.read("\n".join(lines), how)
+    assert found.untaken == []
+    made = golden(found, tmp_path)
+    for number, row in enumerate(of["rows"][how]):
+        for answer, verdict in zip(of["answers"], row, strict=True):
+            stripped = how == "match" and answer[:1].isspace()  # `Match` takes white space for a part of the answer
+            assert stripped or passes(made, number, answer) is (verdict == "+"), (of["targets"][how][number], answer)
 
 
 def test_the_verdicts_of_promptfoo(tmp_path: Path) -> None:
