@@ -122,8 +122,19 @@ async def test_a_persons_acts_and_what_they_do(door: Door) -> None:
     assert (await hearth("hold", "paid", "--release", door=door)).code == 0
     assert (await hearth("promote", "paid", "--json", door=door)).code == 0
     assert door.desk.fleet.demoted == {}
+    await hearth("demote", "local", door=door)
+    question = {"model": "auto", "messages": [{"role": "user", "content": "Good morning!"}]}
+    explained = (
+        await door.client.post("/hearth/explain", json=question, headers={"authorization": "Bearer admin"})
+    ).json()
+    assert (explained["target"], explained["reason"]) == ("vendor/paid-model", "quality")
+    assert explained["words"].startswith("local/small is demoted by key ")
+    await hearth("promote", "local", door=door)
     replayed = await hearth("replay", "--tolerance", "0.05", door=door)
-    assert [line.split()[1] for line in replayed.out.splitlines()] == ["demote", "hold", "release", "promote"]
+    assert [line.split()[1] for line in replayed.out.splitlines()] == [
+        *("demote", "hold", "release", "promote"),
+        *("demote", "promote"),
+    ]
     unknown = await hearth("demote", "nobody", door=door)
     assert unknown.code != 0
 

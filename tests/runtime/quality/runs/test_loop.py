@@ -14,6 +14,7 @@ import pytest
 
 from runtime.contract.engine import ReplicaState
 from runtime.contract.prices import Price
+from runtime.contract.targets import Capabilities
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.loop import NoWatch, Pace, QualityLoop
@@ -21,11 +22,13 @@ from runtime.quality.runs.night import last_due, next_due
 from runtime.quality.runs.runner import Runner
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.runs.wallet import Wallet
+from runtime.quality.sample.sample import Sample
 from runtime.quality.values import CaseResult, Cause, EvalRun, Folded, Grade, QualityEvent, Stream
-from runtime.settings.sections.quality import Quality
+from runtime.settings.sections.quality import Quality, SampleSettings
 from tests.fakes.box import CHAT, Box
 from tests.fakes.grading import DirectGrader
 from tests.fakes.upstream import HANG, FakeBackend, Turn, cloud, engine_backend, error, told, whole
+from tests.fakes.wires import MESSAGES
 
 NIGHT = 1_795_919_400.0  # 2026-11-29 02:30 UTC
 SETS = """
@@ -137,8 +140,11 @@ async def test_a_night_asks_every_target_and_closes(lab: Lab) -> None:
 
 
 async def test_golden_requests_are_in_no_metric(lab: Lab) -> None:
-    """They have a decision record of their own origin, and neither metrics nor the latest decisions show them."""
+    """They have a decision record of their own origin, and neither metrics, the latest decisions nor the sample has them."""
+    lab.box.desk.sample = sample = Sample(lab.folder, SampleSettings(keep=True, share=1.0), lambda: lab.now)
     await lab.turns()
+    await asyncio.to_thread(sample.close)
+    assert sample.rows() == []
     assert {(each.origin, each.reason, each.caller) for each in lab.box.records.rows} == {
         ("quality", "pinned", "quality")
     }
@@ -152,6 +158,7 @@ async def test_a_missed_week_runs_one_night(lab: Lab) -> None:
     await lab.turns()
     lab.now += 7 * 86_400 + 3600
     assert [each.night for each in await lab.turns()] == ["2026-11-29", "2026-12-06"]
+    assert lab.box.calls == [8, 8, 8]  # no answer is kept for the next night
     lab.now += 86_400 - 7200
     assert len(await lab.turns()) == 2
     lab.now += 7200
@@ -282,6 +289,21 @@ async def test_the_budget_stops_the_rest(tmp_path: Path) -> None:
     lab.now += 86_400
     await lab.turns()
     assert lab.wallet.spent_usd > 0
+    lab.close()
+
+
+async def test_what_is_asked_again_is_paid_twice(tmp_path: Path) -> None:
+    """A repair is a call of its own: both are in the day's dollars, and in the result's."""
+    golden(tmp_path, 1, 'targets = ["dear"]')
+    file = tmp_path / "golden" / "facts.toml"
+    await asyncio.to_thread(file.write_text, f'{file.read_text()}response_format = {{ type = "json_object" }}\n')
+    turns, can = [MESSAGES.told(each) for each in ("no JSON", '{"a": "fine"}')], Capabilities(structured_output=False)
+    lab = Lab(tmp_path, [MESSAGES.target("dear", *turns, price=Price(1000.0, 1000.0), capabilities=can)])
+    (run,) = await lab.turns()
+    (result,) = await lab.results(run)
+    assert result.grade is Grade.PASS
+    assert result.measures.cost_usd == pytest.approx(0.018)
+    assert lab.wallet.spent_usd == pytest.approx(0.018)
     lab.close()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,6 +115,30 @@ async def test_what_is_forgotten_is_not_in_the_file(tmp_path: Path) -> None:
         assert len(sample.rows()) == 2 and first.text.encode() not in (tmp_path / FILE).read_bytes()
         assert (sample.forget(), sample.rows()) == (2, [])
         assert b"the answer" not in (tmp_path / FILE).read_bytes()
+
+
+def holding(folder: Path, secret: str) -> set[str]:
+    """The files of the state folder that have a text in them."""
+    return {each.name for each in folder.rglob("*") if each.is_file() and secret.encode() in each.read_bytes()}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_a_planted_secret_is_in_the_sample_alone(keep: bool, path: str, tmp_path: Path) -> None:
+    """Of a prompt and its answer: in no file without the sample, in its file with it, and in none once forgotten or too old."""
+    asked, said = "the vault is behind zebra 4417", "then look behind heron 2206"
+    async with sampled(tmp_path, *[Turn([whole(said)])] * 2) as (door, sample):
+        door.desk.sample = sample if keep else None
+        for _ in range(2):
+            made = await door.client.post(path, json={**body(asked), "max_tokens": 50})
+            assert said in made.text
+        sample.close()
+    for secret in (asked, said):
+        assert await asyncio.to_thread(holding, tmp_path, secret) == ({FILE} if keep else set())
+    if keep:
+        sample.forget(sample.rows()[0].id)
+        Sample(tmp_path, SampleSettings(days=2), lambda: time.time() + 2 * 86_400).trim()
+        assert await asyncio.to_thread(holding, tmp_path, asked) == set()
 
 
 async def test_a_fault_of_the_file_costs_the_sample_alone(tmp_path: Path) -> None:

@@ -132,11 +132,14 @@ NAMES = ("local", "claude", "gemini", "other")
 OTHER = replace(CLAUDE, name="other", model="opus", certified=frozenset({"zdr"}))
 
 
+SPENT = st.sampled_from(["", "", "the budget of all targets is spent"])
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Any, Any, Any, Demotions]:
     """A request, a box and its settings, and some demotions."""
     states = [
-        TargetState(each, available=draw(st.booleans()), until=9.0)
+        TargetState(each, available=draw(st.booleans()), until=9.0, spent=draw(SPENT), renews_s=60.0)
         for each in (CLAUDE, GEMINI, OTHER)
         if draw(st.booleans())
     ]
