@@ -49,6 +49,9 @@ COMMANDS = (
     CommandEntry("audit", "runtime.cli.audit", "show where each answer was made, and prove that no record was changed"),
     CommandEntry("models", "runtime.cli.models", "list, fetch, size and remove the models this box could serve"),
     CommandEntry("engine", "runtime.cli.engine", "install, list and remove vLLM's own environments"),
+    CommandEntry(
+        "fleet", "runtime.cli.fleet", "show the other Hearths: who is alive, and what each says of its engine"
+    ),
     CommandEntry("service", "runtime.cli.service", "install and remove a systemd service of this installation"),
     CommandEntry("config", "runtime.cli.config", "write, check and show the settings"),
     CommandEntry("doctor", "runtime.cli.doctor", "check this box and say what to do about each fault"),

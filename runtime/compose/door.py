@@ -44,7 +44,7 @@ def access_policy(settings: Settings, folder: Path) -> AccessPolicy:
     users = [key.reveal() for key in server.keys]
     admins = [key.reveal() for key in server.admin_keys]
     return AccessPolicy(
-        Keys(users, admins, own, created),
+        Keys(users, admins, own, created, fleet=settings.fleet.key.reveal() if settings.fleet.key else None),
         Origins(server.cors),
         Hosts(server.hosts),
         Proxies(server.trusted_proxies),

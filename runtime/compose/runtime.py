@@ -47,6 +47,7 @@ from runtime.dialects.seam import Dialect
 from runtime.dispatch.candidates import Dispatcher
 from runtime.dispatch.job import Effects
 from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.fleet.peers import PeerSummary
 from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching, direct, resolved
@@ -68,6 +69,7 @@ from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.cost import CostPages
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
+from runtime.server.pages.fleet import FleetPage, FleetReport
 from runtime.server.pages.keys import KeyPages
 from runtime.server.pages.responses import Responses
 from runtime.server.pages.settings import SettingsPages
@@ -203,7 +205,16 @@ class Runtime:
         keys = KeyStore(self._folder, time.time)
         pages |= KeyPages(keys, self.admit, note, time.time).table() | CostPages(self.store, keys, time.time).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
+        alone = FleetReport(PeerSummary(self.settings.fleet.name, self.fleet.local.target.model))
+        pages |= FleetPage(lambda: alone if self._peers is None else self._peers.report()).table()
         self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
+        # Without a key no other Hearth can be told from a stranger.
+        self._peers = None
+        if self.settings.fleet.key is not None:
+            from runtime.compose.peers import PeerRoom  # noqa: PLC0415 - nothing of a fleet is loaded where there is none
+
+            self._peers = PeerRoom(self.desk, self.settings, self.guard)
+            self.app.hops = self._peers.admit
         self._bind_keys()
 
     def admit(self) -> None:
@@ -272,6 +283,7 @@ class Runtime:
                 lambda: self.settings.prices.update, lambda: self.apply(self.settings)
             ),
             "notices": self.notices.run,
+            **({"peers": self._peers.run} if self._peers is not None else {}),
         }
 
     async def listen(self) -> None:

@@ -11,6 +11,8 @@ from runtime.contract.prices import Price
 
 LOCAL = "local"  # the provider of the box's own engine
 
+FLEET = "fleet"  # the caller's id of requests that another Hearth sends
+PEER = "peer/"  # begins the name of another Hearth as a target, and of its lane
 TEXT = "text"
 
 
@@ -76,7 +78,8 @@ class Target:
     dialects: wires it speaks itself, so that bytes pass through.
     served: the engine's id of a model it serves beside the one that `local` means; None: each lane's own.
     price: None: not known. Of the box's own engine, what its tokens cost at the throughput measured last.
-    label: PROVIDER/MODEL, as `x-hearth-target` shows it. local: True for the box's own engine.
+    peer: another Hearth, whose engine serves the same model: it decides itself whether it takes a request.
+    label: PROVIDER/MODEL, as `x-hearth-target` shows it. local: True for the box's own engine, and for a peer's.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Target:
     notes: tuple[str, ...] = field(default=())
     served: str | None = None
     region: str = ""
+    peer: bool = False
     label: str = field(init=False, compare=False, default="")
     local: bool = field(init=False, compare=False, default=False)
 

@@ -101,7 +101,7 @@ def passed(
     body = body if logged is None else logged.body
     # From a cloud every answer that can be is fetched as a stream, so that its silence is noticed.
     passing = job.dialect.passing(body, model, keep_text=can.continues, partial=before, fold=not target.local)
-    kept = _session(job) if can.sessions else ()
+    kept = _kept(job, target) if can.sessions or target.peer else ()
     call = HttpCall(codec.path(job.dialect.name), passing.body, (_JSON, *codec.headers(job.headers), *kept))
     early = EarlyTokens(logged.shown) if logged is not None else None
     return Asked(call, passing.meter, (*lowered, *fit.dropped), early, streamed=passing.streamed)
@@ -117,8 +117,8 @@ def translated(job: Job, target: Target, codec: Codec, request: Request, *, look
     call, rank = encoded.call, _RANKS.get(job.facts.hints.priority or "")
     if rank is not None and target.capabilities.priorities:
         call = msgspec.structs.replace(call, body=RawBody(call.body).spliced({"priority": rank}))
-    if target.capabilities.sessions:
-        call = msgspec.structs.replace(call, headers=(*call.headers, *_session(job)))
+    if target.capabilities.sessions or target.peer:
+        call = msgspec.structs.replace(call, headers=(*call.headers, *_kept(job, target)))
     decoder = codec.decoder(request)
     writer = job.dialect.write_answer(replace(request, prompt_tokens=job.facts.prompt_tokens))
     told_in_words = request.format is not None and _FORMAT in encoded.dropped
@@ -127,8 +127,22 @@ def translated(job: Job, target: Target, codec: Codec, request: Request, *, look
     return Asked(call, meter, tuple(dict.fromkeys((*request.dropped, *encoded.dropped))), early)
 
 
-def _session(job: Job) -> tuple[tuple[str, str], ...]:
-    """The header by which a balancer keeps a session on one engine: the client's own, else its hint `session`."""
+def _kept(job: Job, target: Target) -> tuple[tuple[str, str], ...]:
+    """Headers by which a peer decides before it reads the body; for a balancer the session: the client's own header, else
+    its hint.
+    """
+    if target.peer:
+        hints = job.facts.hints
+        headers = {
+            "x-hearth-hop": "1",
+            "x-hearth-tokens": str(job.facts.prompt_tokens),
+            "x-hearth-model": target.model,
+            "x-hearth-decision": job.id,
+            "x-hearth-within-ms": str(round((job.deadline - job.arrived) * 1000)),
+            "x-hearth-requires": ",".join(sorted(hints.requires)),
+            "x-hearth-priority": hints.priority or "",
+        }
+        return tuple((name, value) for name, value in headers.items() if value)
     own = job.headers.get(_SESSION, "")
     if 0 < len(own) <= _MOST_SESSION and own.isascii() and own.isprintable():
         return ((_SESSION, own),)

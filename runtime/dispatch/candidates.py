@@ -73,12 +73,10 @@ class Candidates(msgspec.Struct, eq=False):
         """Takes the candidates in order until one of them answers or the caller must be told."""
         run = self._run
         outcome, clock, retries, deadline = run.outcome, run.effects.clock, run.retries, run.job.deadline
-        left = deque(
-            [
-                Turn(run.fleet.backend(each.target.name), each.target, Reason.FALLBACK if place else run.plan.reason)
-                for place, each in enumerate(run.plan.candidates)
-            ]
-        )
+        left, reason = deque[Turn](), run.plan.reason
+        for each in run.plan.candidates:
+            left.append(Turn(run.fleet.backend(each.target.name), each.target, reason))
+            reason = reason if each.target.peer else Reason.FALLBACK  # a peer that refuses is no failure
         if left[0].target.local:
             left[0].look, left[0].move = run.plan.look, run.plan.move
         longest = retries.honour_retry_after_up_to
@@ -220,6 +218,8 @@ class Candidates(msgspec.Struct, eq=False):
             dropped = (*dropped, Reason.QUALITY)  # the better ones failed, and this one failed its golden set
         outcome.target, outcome.reason, outcome.dropped = turn.target, reason, dropped
         degraded = (*run.plan.degraded, *dropped)
+        if turn.target.peer:  # it would have left the box, and it has
+            degraded = tuple([each for each in degraded if each != NO_TARGET])
         await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded))
         turn.meter = outcome.meter = attempt.meter  # from here on, the tokens of a running request can be seen
         outcome.first_token = outcome.first_token or attempt.first_token

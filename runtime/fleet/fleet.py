@@ -72,6 +72,7 @@ class LiveFleet:
         self.in_flight: dict[str, int] = {}
         self.prefixes = PrefixLedger()
         self.budget: BudgetLedger | None = None  # None: nothing is limited
+        self.peers: Callable[[str], Backend] | None = None  # the backend of another Hearth, by its target's name
         self.shares = Shares()
         self.demoted = NO_DEMOTIONS
         self.cloud_share = CloudShare(escalation.cloud_share, tuple(escalation.thresholds.values()))
@@ -217,7 +218,10 @@ class LiveFleet:
         """Raises KeyError for a name that no picture showed since the last reload."""
         if name == self.local.target.name:
             return self.local
-        return self.clouds.backends.get(name) or self._lent[name]
+        found = self.clouds.backends.get(name) or self._lent.get(name)
+        if found is None and self.peers is not None:
+            return self.peers(name)
+        return found or self._lent[name]
 
     def lane(self, backend: Backend, facts: Facts, avoid: str = "") -> Lane | None:
         """The best ready lane for a request, another than `avoid` where there is another; None where none is ready."""
@@ -232,12 +236,12 @@ class LiveFleet:
 
     def claim(self, target: Target) -> Claim | None:
         """A claim for one attempt, to be entered at once; None where the target's breaker forbids it."""
-        if target.local:
+        if target.local and not target.peer:
             return Claim(target.label, self.in_flight, None, self._clock)
         breaker = self._breakers.get(target.name)
         if breaker is None:
             breaker = Breaker()
-            if target.name in self.clouds.backends or target.name in self._lent:
+            if target.name in self.clouds.backends or target.name in self._lent or target.peer:
                 self._breakers[target.name] = breaker
         return Claim(target.label, self.in_flight, breaker, self._clock) if breaker.begin(self._clock()) else None
 
@@ -276,10 +280,13 @@ class LiveFleet:
 
     # What is shown
 
-    def load(self) -> LaneLoad | None:
-        """The best replica's load for a request of usual length, changing nothing; None with none ready."""
+    def load(self, tokens: int | None = None) -> LaneLoad | None:
+        """The best replica's load for a prompt of so many tokens, of usual length without; None with none ready.
+
+        Nothing changes by looking.
+        """
         ready = [lane for lane in self.local.lanes if lane.ready]
-        return self._lanes.seen(ready) if ready else None
+        return self._lanes.seen(ready, tokens) if ready else None
 
     def predicted_ttft_ms(self) -> dict[str, float]:
         """By replica, for a prompt of usual length."""

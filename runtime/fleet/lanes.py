@@ -74,12 +74,12 @@ class Lanes:
         judge = saturation.look if look else saturation.update
         return LaneLoad(reading, judge(reading, now))
 
-    def seen(self, ready: Sequence[Lane]) -> LaneLoad:
-        """The same for a request of usual length, for a person: nothing changes by looking."""
+    def seen(self, ready: Sequence[Lane], tokens: int | None = None) -> LaneLoad:
+        """The same for a prompt of so many tokens, of usual length without: nothing changes by looking."""
         now = self._clock()
-        best = ready[choose([self.ledger(lane) for lane in ready], 0, now) or 0]
+        best = ready[choose([self.ledger(lane) for lane in ready], tokens or 0, now) or 0]
         ledger = self.ledger(best)
-        reading = read(ledger, ledger.typical_prompt, now, self._gpu)
+        reading = read(ledger, ledger.typical_prompt if tokens is None else tokens, now, self._gpu)
         return LaneLoad(reading, self._saturations[best.name].look(reading, now))
 
     def speeds(self, lanes: Sequence[Lane]) -> list[EngineSpeed]:

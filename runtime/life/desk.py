@@ -18,6 +18,7 @@ from runtime.money.estimate import Answers
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.metrics import Metrics
 from runtime.record.store import Store
+from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.plan import Plan
 from runtime.settings import Privacy
 from runtime.trust.presidio import Presidio
@@ -31,6 +32,7 @@ class Desk:
     """`planner`, `total_s`, `max_body` and `sample` change with the settings, between two requests.
 
     limiter: the limits of keys. lengths: of the answers of keys with a limit on their tokens, by id.
+    peers: puts the other Hearths into a plan that leaves for the engine's load; None: there are none.
     delivers: takes every whole answer of the box before it leaves: a kill between the answer and its record loses no trace.
     running: the requests that were planned and not settled, by id, with the task of each.
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
@@ -51,6 +53,7 @@ class Desk:
     privacy: Privacy = field(default_factory=Privacy)
     presidio: Presidio = field(default_factory=Presidio)
     sample: Sampling | None = None
+    peers: Callable[[Plan, Facts, str], Plan] | None = None
     delivers: Callable[[dict[str, str]], None] | None = None
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
     limiter: RateLimiter = field(init=False)

@@ -59,8 +59,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
 
     Raises ApiError for a hint that cannot be read (nothing was decided), and CancelledError where the reader is gone.
     """
-    outcome = Outcome()
-    known = Known()
+    outcome, known = Outcome(), Known()
     error: ApiError | None
     try:
         within, demanded = Within(ask.caller.id, ask.chain), ask.requires | ask.caller.requires
@@ -78,6 +77,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if desk.privacy.detect != "off" and leaves(desk.privacy, plan):
             inputs, kinds = await screened(desk, ask, inputs)
             query, plan = inputs.query, plan_of(*inputs)
+        plan = plan if desk.peers is None else desk.peers(plan, query.facts, ask.caller.id)
         error = errors.of_refusal(plan.refusal) if plan.refusal is not None else None
         if ask.caller.models or ask.caller.targets or ask.caller.priorities:
             plan, error = permitted(ask.caller, query.facts, plan, error)

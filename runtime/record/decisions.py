@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.contract.targets import LOCAL
+from runtime.contract.targets import LOCAL, PEER
 
 OK = "ok"  # the outcome of an exchange that answered; otherwise a failure's kind
 QUALITY = "quality"  # the origin of requests that evaluate a target
@@ -123,7 +123,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def placement(here: bool, made: Decision) -> Any:
     """The part of a decision that says where it was answered, for whom and on what demands. here: the engine is on this box."""
-    local = f"{LOCAL}/"
+    local, elsewhere = f"{LOCAL}/", bool(made.attempts) and made.attempts[-1].lane.startswith(PEER)
     return {
         "decision": made.id,
         "at": made.at,
@@ -133,14 +133,14 @@ def placement(here: bool, made: Decision) -> Any:
         "requires": made.requires,
         "personal": made.personal,
         "target": made.target,
-        "on_box": here and made.target.startswith(local) if made.target else None,
+        "on_box": here and made.target.startswith(local) and not elsewhere if made.target else None,
         "reason": made.reason,
         "status": made.status,
         "attempts": [
             {
                 "target": each.target,
                 "lane": each.lane,
-                "on_box": here and each.target.startswith(local),
+                "on_box": here and each.target.startswith(local) and not each.lane.startswith(PEER),
                 "outcome": each.outcome,
                 "status": each.status,
             }

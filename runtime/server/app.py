@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from http import HTTPStatus
 
@@ -59,6 +59,7 @@ class App:
         self.limiter = desk.limiter
         self.wrong_keys = WrongKeys(desk.clock)
         self.tasks: set[asyncio.Task[None]] = set()
+        self.hops: Callable[[ClientRequest], None] | None = None  # admits what another Hearth sends; None: nobody does
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -121,6 +122,8 @@ class App:
         dialect = self._dialects.get(path) if method == "POST" else None
         if dialect is not None:
             policy.admit(request, SCOPES[method, path])
+            if self.hops is not None and "x-hearth-hop" in request.headers:
+                self.hops(request)
             bounded = request.caller.limits is not None
             with limited(self.limiter, request, extra, self._desk.wall) if bounded else nullcontext():
                 body = await body_of(self._desk, request, dialect)

@@ -76,6 +76,7 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/hearth/keys"): ADMIN,
     ("POST", "/hearth/keys/"): ADMIN,
     ("DELETE", "/hearth/keys/"): ADMIN,
+    ("GET", "/hearth/fleet"): READ,
     ("GET", "/hearth/events"): READ,
     ("GET", "/hearth/series"): READ,
     ("GET", "/hearth/log"): ADMIN,

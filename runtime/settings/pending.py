@@ -24,7 +24,7 @@ class Pending(NamedTuple):
 
 PENDING = (
     Pending(("models", "*", "*"), "only the engine's own model is started"),
-    Pending(("fleet", "*"), "each Hearth decides alone"),
+    Pending(("fleet", "store"), "budgets, limits and breakers are each Hearth's own"),
     Pending(("autoscale", "*"), "nothing is scaled"),
 )
 

@@ -25,6 +25,7 @@ _NEED_RESTART: tuple[Key, ...] = (
     ("engine",),
     ("records",),
     ("telemetry",),
+    ("fleet",),
 )
 
 
@@ -56,7 +57,12 @@ def _needs_restart(key: Key) -> bool:
 def under_way(running: Settings, new: Settings) -> Settings:
     """`new`, with the keys that need a restart as they are in `running`."""
     server = new.server.model_copy(update={name: getattr(running.server, name) for name in _SERVER_ONCE})
-    once = {"engine": running.engine, "records": running.records, "telemetry": running.telemetry}
+    once = {
+        "engine": running.engine,
+        "records": running.records,
+        "telemetry": running.telemetry,
+        "fleet": running.fleet,
+    }
     return new.model_copy(update={"server": server, **once})
 
 

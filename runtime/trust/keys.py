@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from runtime.contract.targets import FLEET
 from runtime.trust.caller import NOBODY, Caller, Scope
 from runtime.trust.key_store import CLOSED, NO_KEYS, CreatedKeys, digest_of
 from runtime.wire.api_error import ApiError
@@ -20,6 +21,7 @@ _ADMIN = frozenset(Scope)
 class Keys:
     """keys: may generate and read. admin_keys: may do everything. local_admin: the secret of STATE/admin.key, if there is one.
 
+    fleet: the secret of the other Hearths, which may generate and read; None: there are none.
     `open` is true where neither keys nor admin_keys are set and no key was ever created: then everybody on this machine
     may generate and read, and the local admin's key is what changes anything. It does not close the door to the others.
     counted: true if a created key has a limit on its tokens. clock: unix seconds.
@@ -32,6 +34,7 @@ class Keys:
         local_admin: str | None = None,
         created: CreatedKeys = NO_KEYS,
         clock: Callable[[], float] = time.time,
+        fleet: str | None = None,
     ) -> None:
         users, admins = list(keys), list(admin_keys)
         self.open = not users and not admins and not created.made
@@ -45,6 +48,8 @@ class Keys:
         secrets = [(key, _USER) for key in users] + [(key, _ADMIN) for key in admins]
         digests = [(_digest(key.encode("utf-8", "surrogateescape")), scopes) for key, scopes in secrets]
         self._callers = {digest: Caller(digest, scopes) for digest, scopes in digests}
+        if fleet:
+            self._callers[_digest(fleet.encode("utf-8", "surrogateescape"))] = Caller(FLEET, _USER)
 
     def admit(self, headers: Mapping[str, str]) -> Caller:
         """The caller of a request. headers: lower-case names, values decoded as latin-1.

@@ -58,7 +58,10 @@ LATE_IMPORTS: Mapping[str, tuple[str, ...]] = {
     "cloud": ("cloud.snapshot",),  # the price lists: a third of a second, for nothing where no cloud is configured
     "local_models": HEAVY,  # probes and engine modules: the package must load where none of these is installed
     "runtime.trust": ("presidio_analyzer", "spacy"),  # never installed by us, and seconds to load
-    "runtime.compose": ("runtime.record.traces.exporter",),  # telemetry: half a second, for nothing while it is off
+    "runtime.compose": (
+        "runtime.record.traces.exporter",  # telemetry: half a second, for nothing while it is off
+        "runtime.compose.peers",  # the other Hearths, for nothing where there are none
+    ),
     "runtime.cli": (
         "<computed>",
         "runtime.cli",

@@ -215,6 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", "/hearth/keys", "Creates a key; its secret is shown this once", "Key"),
     Operation("POST", "/hearth/keys/{id}/rotate", "Gives a key a new secret"),
     Operation("DELETE", "/hearth/keys/{id}", "Revokes a key"),
+    Operation("GET", "/hearth/fleet", "This Hearth and the others, as each sees them"),
     Operation("GET", "/hearth/events", "What changes, as it does", query=("topics",), media=("text/event-stream",)),
     Operation("GET", "/hearth/series", "The last hour in steps of five seconds"),
     Operation("GET", "/hearth/log", "The engine's last lines", query=("limit",)),

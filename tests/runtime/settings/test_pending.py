@@ -32,7 +32,7 @@ def test_each_pending_key_is_named_when_it_is_set() -> None:
     ("variable", "value", "key"),
     [
         ("HEARTH_MODELS__SMALL", '{"model": "m", "load": "manual"}', "models.small.model"),
-        ("HEARTH_FLEET__PEERS", "dns:hearth.internal:8000", "fleet.peers"),
+        ("HEARTH_FLEET__STORE", "valkey://store:6379/0", "fleet.store"),
     ],
 )
 def test_a_pending_key_of_the_environment_is_named(variable: str, value: str, key: str) -> None:

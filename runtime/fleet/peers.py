@@ -1,0 +1,191 @@
+"""The other Hearths: what each last said of itself, and which of them a full engine's requests go to.
+
+*The owner decides*: a summary only chooses who is asked. The Hearth that owns an engine takes a request or refuses it by its
+own ledger, from the headers alone (`PeerAsk`), so that a summary that is late costs a refusal and never a late answer. A
+request goes from one Hearth to another once; the header `x-hearth-hop` says that it did.
+
+Durations, never times of day: clocks differ. Single-threaded, on the event loop. Opens no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
+
+from runtime.contract.backend import Backend
+from runtime.contract.reasons import Reason
+from runtime.contract.targets import FLEET
+from runtime.routing.facts.facts import Facts
+from runtime.routing.plan.made import Candidate, Plan
+from runtime.routing.plan.plan import NO_TARGET
+from runtime.routing.plan.refusals import ENGINE_NOT_READY, QUEUE_FULL
+
+PROTOCOL = 1  # another first number is not understood; members that are not known are ignored
+HOP, TOKENS, MODEL, WITHIN, DECISION = (
+    "x-hearth-hop",
+    "x-hearth-tokens",
+    "x-hearth-model",
+    "x-hearth-within-ms",
+    "x-hearth-decision",
+)
+_GONE_S = 3.0  # since a peer was last heard
+_MOST_ASKED = 2  # peers for one request: the cloud is not to wait for a round of refusals
+_LOAD = frozenset({Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.GPU, Reason.TTFT, Reason.ENGINE_DOWN})
+_PASSING = frozenset({QUEUE_FULL, ENGINE_NOT_READY})
+
+
+class PeerState(StrEnum):
+    ALIVE = "alive"
+    STALE = "stale"  # not heard for three seconds
+    UNKNOWN = "unknown"  # never heard
+    REFUSED = "refused"  # it speaks another protocol, or is this Hearth itself
+
+
+class PeerSummary(msgspec.Struct, frozen=True):
+    """A Hearth's word on itself. settings: their digest. predicted_ttft_ms: of a usual prompt."""
+
+    name: str = ""
+    model: str = ""
+    ready: bool = False
+    waiting: int = 0
+    running: int = 0
+    predicted_ttft_ms: float | None = None
+    over: str = ""
+    version: str = ""
+    settings: str = ""
+    protocol: int = PROTOCOL
+
+
+class PeerStanding(msgspec.Struct, frozen=True):
+    """One peer as this Hearth sees it. differs: what is not as here (version, settings, model). trouble: why it is gone."""
+
+    address: str
+    state: PeerState
+    heard_ago_s: float | None = None
+    summary: PeerSummary | None = None
+    differs: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+class PeerAsk(msgspec.Struct, frozen=True):
+    """A request as its headers describe it, before its body is read. within_s: None for no limit."""
+
+    tokens: int
+    model: str
+    decision: str = ""
+    within_s: float | None = None
+
+
+def read_ask(headers: Mapping[str, str]) -> PeerAsk:
+    """Raises ValueError for a number that is none, or another hop than the first."""
+    if headers.get(HOP) != "1":
+        raise ValueError(f"{HOP} must be 1: a request goes from one Hearth to another once")
+    within = headers.get(WITHIN)
+    tokens = int(headers.get(TOKENS, "0"))
+    if tokens < 0:
+        raise ValueError(f"{TOKENS} must not be negative")
+    return PeerAsk(
+        tokens, headers.get(MODEL, ""), headers.get(DECISION, ""), None if within is None else int(within) / 1000
+    )
+
+
+class _Heard(msgspec.Struct):
+    backend: Backend
+    at: float | None = None
+    summary: PeerSummary | None = None
+    trouble: str = ""
+
+
+class Peers:
+    """own: what this Hearth says of itself. clock: monotonic seconds. connect: the backend of a peer at an address."""
+
+    def __init__(
+        self, own: Callable[[], PeerSummary], connect: Callable[[str], Backend], clock: Callable[[], float]
+    ) -> None:
+        self.own = own
+        self._connect = connect
+        self._clock = clock
+        self._heard: dict[str, _Heard] = {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(self._heard)
+
+    def know(self, addresses: tuple[str, ...]) -> None:
+        """Takes a list of addresses over: of those that stay everything is kept."""
+        self._heard = {each: self._heard.get(each) or _Heard(self._connect(each)) for each in addresses}
+
+    def backend(self, name: str) -> Backend:
+        """By its target's name. Raises KeyError for one that is no peer any more."""
+        found = {each.backend.target.name: each.backend for each in self._heard.values()}
+        return found[name]
+
+    def heard(self, address: str, summary: PeerSummary) -> None:
+        if (known := self._heard.get(address)) is not None:
+            known.at, known.summary, known.trouble = self._clock(), summary, ""
+
+    def failed(self, address: str, words: str) -> None:
+        if (known := self._heard.get(address)) is not None:
+            known.trouble = words
+
+    def standings(self) -> tuple[PeerStanding, ...]:
+        """Every peer, in the order of the settings."""
+        now, own = self._clock(), self.own()
+        found = []
+        for address, each in self._heard.items():
+            state, trouble = self._state(each, own, now)
+            differs = () if each.summary is None else _differences(own, each.summary)
+            ago = None if each.at is None else now - each.at
+            found.append(PeerStanding(address, state, ago, each.summary, differs, trouble))
+        return tuple(found)
+
+    def beside(self, plan: Plan, facts: Facts, caller: str) -> Plan:
+        """The plan with the peers before all that leaves the fleet, where the engine alone is too full or not up.
+
+        A request that came from a peer is never passed on; batch work waits for its own engine.
+        """
+        full = plan.refusal is not None and plan.refusal.code in _PASSING
+        leaves = plan.reason in _LOAD and (not plan.candidates[:1] or not plan.candidates[0].target.local)
+        if not full and not leaves and not (plan.reason in _LOAD and NO_TARGET in plan.degraded):
+            return plan
+        if caller == FLEET or facts.hints.priority == "batch":
+            return plan
+        asked = self._to_ask()
+        if not asked:
+            return plan
+        first = tuple(
+            Candidate(each.target, plan.reason, f"{plan.words}; {each.target.name} has the model and may have room")
+            for each in asked
+        )
+        words = f"{plan.words}; {asked[0].target.name} is asked first"
+        return replace(plan, candidates=(*first, *plan.candidates), words=words, refusal=None)
+
+    def _to_ask(self) -> list[Backend]:
+        """Those alive and ready with the same model, the one with the shortest predicted wait first."""
+        now, own = self._clock(), self.own()
+        able = [
+            (each.summary.predicted_ttft_ms or 0.0, each.backend)
+            for each in self._heard.values()
+            if each.summary is not None
+            and self._state(each, own, now)[0] is PeerState.ALIVE
+            and each.summary.ready
+            and each.summary.model == own.model
+            and not each.summary.over
+        ]
+        return [backend for _, backend in sorted(able, key=lambda pair: pair[0])[:_MOST_ASKED]]
+
+    def _state(self, each: _Heard, own: PeerSummary, now: float) -> tuple[PeerState, str]:
+        if each.at is None or each.summary is None:
+            return PeerState.UNKNOWN, each.trouble
+        if each.summary.protocol != PROTOCOL:
+            return PeerState.REFUSED, f"it speaks protocol {each.summary.protocol}, this one {PROTOCOL}"
+        if own.name and each.summary.name == own.name:
+            return PeerState.REFUSED, "it has this one's name: it is this Hearth itself, or two have one name"
+        return (PeerState.ALIVE, "") if now - each.at <= _GONE_S else (PeerState.STALE, each.trouble)
+
+
+def _differences(own: PeerSummary, other: PeerSummary) -> tuple[str, ...]:
+    return tuple(name for name in ("version", "settings", "model") if getattr(own, name) != getattr(other, name))

@@ -1,0 +1,32 @@
+"""`/hearth/fleet`: this Hearth as the others see it, and the others as this one sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from runtime.fleet.peers import PeerStanding, PeerSummary
+from runtime.server.asgi import ClientRequest, Page, Pairs
+
+PATH = "/hearth/fleet"
+
+
+class FleetReport(msgspec.Struct, frozen=True):
+    """peers: empty for a Hearth that is alone."""
+
+    own: PeerSummary
+    peers: tuple[PeerStanding, ...] = ()
+
+
+class FleetPage:
+    """report: of the present moment."""
+
+    def __init__(self, report: Callable[[], FleetReport]) -> None:
+        self._report = report
+
+    def table(self) -> dict[tuple[str, str], Page]:
+        return {("GET", PATH): self.show}
+
+    async def show(self, request: ClientRequest, extra: Pairs) -> None:
+        await request.answer_json(200, self._report(), extra)

@@ -1,0 +1,134 @@
+"""The other Hearths in memory: who is alive, who is asked, and what the headers of a request say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from runtime.contract.backend import Backend
+from runtime.contract.reasons import Reason
+from runtime.contract.targets import FLEET, LOCAL, Target
+from runtime.fleet.peers import PeerAsk, Peers, PeerState, PeerSummary, read_ask
+from runtime.routing.facts.facts import Facts
+from runtime.routing.facts.hints import NO_HINTS, Hints
+from runtime.routing.plan.plan import NO_TARGET, Candidate, Plan, PlanRefusal
+from tests.fakes.upstream import FakeBackend
+
+OWN = PeerSummary("a", "m", True)
+LOCAL_TARGET, CLOUD = Target(LOCAL, LOCAL, "m"), Target("claude", "anthropic", "claude")
+B, C, D = "http://b:8000", "http://c:8000", "http://d:8000"
+
+
+def connect(address: str) -> Backend:
+    return FakeBackend(Target(f"peer/{address.removeprefix('http://')}", LOCAL, "m", peer=True), [])
+
+
+@dataclass
+class Fleet:
+    now: float = 100.0
+    peers: Peers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.peers = Peers(lambda: OWN, connect, lambda: self.now)
+        self.peers.know((B, C, D))
+
+    def hear(self, address: str, **members: Any) -> None:
+        self.peers.heard(address, PeerSummary(**{"name": address[7:8], "model": "m", "ready": True, **members}))
+
+    def asked(self, plan: Plan, caller: str = "", hints: Hints = NO_HINTS) -> list[str]:
+        made = self.peers.beside(plan, Facts("openai_chat", "auto", 9, hints=hints), caller)
+        return [each.target.name for each in made.candidates]
+
+    @property
+    def states(self) -> list[str]:
+        return [str(each.state) for each in self.peers.standings()]
+
+
+def full(*targets: Target, reason: Reason = Reason.TTFT, **members: Any) -> Plan:
+    """A plan that leaves the engine for its load."""
+    return Plan(tuple(Candidate(each, reason, "") for each in targets), reason, "too late", **members)
+
+
+def test_those_alive_are_asked_before_the_cloud_the_least_loaded_first() -> None:
+    """At most two, each with the reason for which the request leaves the engine."""
+    fleet = Fleet()
+    for address, wait in ((B, 900.0), (C, 100.0), (D, 500.0)):
+        fleet.hear(address, predicted_ttft_ms=wait)
+    plan = full(CLOUD, LOCAL_TARGET)
+    assert fleet.asked(plan) == ["peer/c:8000", "peer/d:8000", "claude", "local"]
+    made = fleet.peers.beside(plan, Facts("openai_chat", "auto", 9), "")
+    assert {each.reason for each in made.candidates} == {Reason.TTFT} and "peer/c:8000" in made.words
+
+
+@pytest.mark.parametrize("code", ["queue_full", "engine_not_ready"])
+def test_a_refusal_for_want_of_room_becomes_a_question_to_the_peers(code: str) -> None:
+    """A pinned `local` too: the same model is the same target."""
+    fleet = Fleet()
+    refused = Plan((), Reason.TTFT, "full", refusal=PlanRefusal(429, code, "full"), pinned=True)
+    assert fleet.peers.beside(refused, Facts("openai_chat", "local", 9), "") is refused
+    fleet.hear(B)
+    made = fleet.peers.beside(refused, Facts("openai_chat", "local", 9), "")
+    assert (made.refusal, [each.target.name for each in made.candidates]) == (None, ["peer/b:8000"])
+
+
+def test_other_plans_are_left_alone() -> None:
+    """What stays, what leaves for its content, what came from a peer, batch work, and another refusal."""
+    fleet = Fleet()
+    fleet.hear(B)
+    stays, leaves = full(LOCAL_TARGET, CLOUD), full(CLOUD)
+    assert fleet.asked(stays) == ["local", "claude"]
+    assert fleet.asked(full(CLOUD, reason=Reason.COMPLEXITY)) == ["claude"]
+    assert fleet.asked(leaves, FLEET) == ["claude"]
+    assert fleet.asked(leaves, hints=Hints(priority="batch")) == ["claude"]
+    assert fleet.asked(leaves) == ["peer/b:8000", "claude"]
+    assert fleet.asked(full(LOCAL_TARGET, degraded=(NO_TARGET,))) == ["peer/b:8000", "local"]
+    lacking = Plan((), Reason.REQUIRES, "", refusal=PlanRefusal(403, "no_compliant_target", ""))
+    assert fleet.peers.beside(lacking, Facts("openai_chat", "auto", 9), "") is lacking
+
+
+@pytest.mark.parametrize(
+    "summary", [{"ready": False}, {"model": "other"}, {"over": "ttft"}, {"protocol": 2}, {"name": "a"}]
+)
+def test_a_peer_that_cannot_take_it_is_not_asked(summary: dict[str, Any]) -> None:
+    """Its engine is down, another model's or full; it speaks another protocol; or it is this Hearth itself."""
+    fleet = Fleet()
+    fleet.hear(B, **summary)
+    assert fleet.asked(full(CLOUD)) == ["claude"]
+
+
+def test_a_peer_is_forgotten_after_three_seconds_and_comes_back() -> None:
+    """Its last word is still shown, with its age."""
+    fleet = Fleet()
+    assert fleet.states == ["unknown"] * 3
+    fleet.hear(B, version="9")
+    fleet.now += 2.9
+    assert fleet.states[0] == PeerState.ALIVE and fleet.asked(full(CLOUD)) == ["peer/b:8000", "claude"]
+    fleet.now += 0.2
+    fleet.peers.failed(B, "refused")
+    assert fleet.states[0] == PeerState.STALE and fleet.asked(full(CLOUD)) == ["claude"]
+    (standing, *_) = fleet.peers.standings()
+    assert standing.trouble == "refused" and standing.differs == ("version",)
+    assert standing.heard_ago_s == pytest.approx(3.1)
+    fleet.hear(B)
+    assert fleet.states[0] == PeerState.ALIVE
+
+
+def test_a_list_that_changes_keeps_what_stays() -> None:
+    """As a name is resolved again."""
+    fleet = Fleet()
+    fleet.hear(B)
+    fleet.peers.know((C, B))
+    assert fleet.peers.addresses == (C, B) and fleet.states == ["unknown", "alive"]
+    with pytest.raises(KeyError):
+        fleet.peers.backend("peer/d:8000")
+
+
+def test_the_headers_say_all_that_the_owner_decides_by() -> None:
+    """Numbers that are none, and a second hop, are refused."""
+    headers = {"x-hearth-hop": "1", "x-hearth-tokens": "9", "x-hearth-model": "m", "x-hearth-within-ms": "1500"}
+    assert read_ask(headers) == PeerAsk(9, "m", "", 1.5)
+    for wrong in ({"x-hearth-hop": "2"}, {"x-hearth-tokens": "many"}, {"x-hearth-tokens": "-1"}, {"x-hearth-hop": ""}):
+        with pytest.raises(ValueError):
+            read_ask({**headers, **wrong})
