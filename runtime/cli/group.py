@@ -52,6 +52,7 @@ COMMANDS = (
     CommandEntry(
         "fleet", "runtime.cli.fleet", "show the other Hearths: who is alive, and what each says of its engine"
     ),
+    CommandEntry("deploy", "runtime.cli.deploy.command", "write files for an existing Ray or Kubernetes cluster"),
     CommandEntry("service", "runtime.cli.service", "install and remove a systemd service of this installation"),
     CommandEntry("config", "runtime.cli.config", "write, check and show the settings"),
     CommandEntry("doctor", "runtime.cli.doctor", "check this box and say what to do about each fault"),

@@ -1,0 +1,1 @@
+"""`hearth deploy`: files for an existing Ray or Kubernetes cluster. Starts nothing."""
