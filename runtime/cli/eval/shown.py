@@ -22,9 +22,7 @@ _CONTROL = {code: None for code in range(32) if code not in (9, 10, 13)}  # no X
 def report_lines(found: EvalReport, paint: Paint) -> list[str]:
     """The whole report for a person."""
     lines = [f"{found.run.id}, {found.run.kind}" + (", cancelled" if found.run.cancelled else ""), ""]
-    rows = [
-        (("target", "dim"), ("set", "dim"), ("passed", "dim"), ("before", "dim"), ("latency", "dim"), ("cost", "dim"))
-    ]
+    rows = [tuple((name, "dim") for name in ("target", "set", "passed", "95 % of", "before", "latency", "cost"))]
     for each in found.streams:
         style = "green" if each.passed == each.verdicts == each.total else "" if each.enough else "yellow"
         rows.append(
@@ -32,6 +30,7 @@ def report_lines(found: EvalReport, paint: Paint) -> list[str]:
                 (each.target, "bold"),
                 (each.set, ""),
                 (passed(each), style),
+                ("-" if each.rate is None else "{:.0%} to {:.0%}".format(*each.bars), "dim"),
                 (_before(each), "dim"),
                 ("-" if each.latency_ms is None else duration(each.latency_ms / 1000), ""),
                 (_dollars(each.usd), ""),
@@ -47,10 +46,13 @@ def report_lines(found: EvalReport, paint: Paint) -> list[str]:
     if found.flips:
         lines += ["", paint(f"{len(found.flips)} cases flipped", "bold")]
         for flip in found.flips[:_MOST_FLIPS]:
-            style = "green" if flip.now is Grade.PASS else "red"
+            style, edited = (
+                "green" if flip.now is Grade.PASS else "red",
+                "  (the case was edited)" if flip.edited else "",
+            )
             lines += [
                 "",
-                f"{paint(flip.case, 'bold')}  {flip.target}  {flip.before} -> {paint(flip.now, style)}  {flip.words}",
+                f"{paint(flip.case, 'bold')}  {flip.target}  {flip.before} -> {paint(flip.now, style)}  {flip.words}{edited}",
             ]
             lines += side_by_side(flip.answer_before, flip.answer, paint)
         if len(found.flips) > _MOST_FLIPS:

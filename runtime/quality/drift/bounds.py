@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 Z_95 = 1.645  # one-sided 95 %
+Z_TWO_SIDED = 1.96  # 95 % between two bounds
 
 
 def wilson_upper(count: float, trials: float, z: float = Z_95) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from runtime.quality.drift.baseline import independent
+from runtime.quality.drift.bounds import Z_TWO_SIDED, wilson_upper
 from runtime.quality.golden.checks import MEASURES
 from runtime.quality.values import VERDICTS_NEEDED, CaseKey, CaseResult, EvalRun, GoldenCase, GoldenSet, Grade, Stream
 
@@ -16,7 +18,9 @@ _MOST_SHOWN = 4000  # characters of an answer
 
 
 class Flip(msgspec.Struct, frozen=True):
-    """A case whose grade is another than before. answers: cut to some thousand characters."""
+    """A case whose grade is another than before. answers: cut to some thousand characters. edited: it was another case, by its
+    request or its checks.
+    """
 
     target: str
     set: str
@@ -28,12 +32,15 @@ class Flip(msgspec.Struct, frozen=True):
     answer: str
     place: str = ""
     repeat: int = 0
+    edited: bool = False
 
 
 def flipped(old: CaseResult, new: CaseResult, words: str, place: str = "") -> Flip:
     """One case answered twice. words: the reason for one of the grades."""
     answers = old.answer[:_MOST_SHOWN], new.answer[:_MOST_SHOWN]
-    return Flip(*new.key[:3], old.grade, new.grade, words, *answers, place, new.key.repeat)
+    return Flip(
+        *new.key[:3], old.grade, new.grade, words, *answers, place, new.key.repeat, old.case_hash != new.case_hash
+    )
 
 
 class Failing(msgspec.Struct, frozen=True):
@@ -52,8 +59,9 @@ class Failing(msgspec.Struct, frozen=True):
 
 class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """One target on one set. passed of verdicts; total with those without one. grades: counts by class, with the causes of no
-    verdict ("busy: 3"). before: the same of the run it is held against, None without one. Medians in ms. usd: of all answers,
-    None if one has no known cost. over: cases beyond a limit on a measure, by measure.
+    verdict ("busy: 3"). before: the same of the run it is held against, None without one. bars: the rates for which so many
+    passes are no surprise (95 %), by cluster. Medians in ms. usd: of all answers, None if one has no known cost. over: cases
+    beyond a limit on a measure, by measure.
 
     advised: of the total, those by a judge that is not known to agree with people, which are no verdicts. open_ended: cases in
     no pass rate, and so in none of these counts; compared, versus: those held against the model's own earlier answers, and the
@@ -70,6 +78,7 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     passed_before: int | None = None
     verdicts_before: int | None = None
     grades_before: Mapping[str, int] | None = None
+    bars: tuple[float, float] = (0.0, 1.0)
     latency_ms: float | None = None
     ttft_ms: float | None = None
     usd: float | None = None
@@ -136,8 +145,7 @@ def report(
                 Failing(key.target, key.set, key.case, each.grade, cause, each.words, shown, place, key.repeat)
             )
         old = before.get(key) or before.get(CaseKey(*key[:3]))
-        known = old is not None and old.case_hash == each.case_hash
-        if old is None or not known or old.grade is each.grade or Grade.NO_VERDICT in (old.grade, each.grade):
+        if old is None or old.grade is each.grade or Grade.NO_VERDICT in (old.grade, each.grade):
             continue
         flips.append(flipped(old, each, each.words, place))
     flips.sort(key=lambda each: (each.before is not Grade.PASS, each.target, each.set, each.case))
@@ -182,6 +190,7 @@ def _stream(
         passed_before=earlier.get(Grade.PASS, 0) if before else None,
         verdicts_before=sum(map(has_verdict, before)) if before else None,
         grades_before=earlier if before else None,
+        bars=error_bars(now),
         latency_ms=round(statistics.median(latencies), 1) if latencies else None,
         ttft_ms=round(statistics.median(firsts), 1) if firsts else None,
         usd=round(sum(each or 0.0 for each in costs), 6) if costs and None not in costs else None,
@@ -198,6 +207,18 @@ def _stream(
 def has_verdict(result: CaseResult) -> bool:
     """True if it counts in a pass rate: not if it is open-ended, or by a judge that is not known to agree with people."""
     return result.grade is not Grade.NO_VERDICT and not result.open_ended and not result.advisory
+
+
+def error_bars(results: Sequence[CaseResult]) -> tuple[float, float]:
+    """The pass rates for which such results are no surprise (Wilson, 95 %). Cases of one cluster say less than others."""
+    judged = [each for each in results if has_verdict(each)]
+    if not judged:
+        return 0.0, 1.0
+    share = independent(Counter(each.cluster for each in judged))
+    passed = sum(each.grade is Grade.PASS for each in judged) * share
+    trials = len(judged) * share
+    low, high = 1 - wilson_upper(trials - passed, trials, Z_TWO_SIDED), wilson_upper(passed, trials, Z_TWO_SIDED)
+    return round(max(0.0, low), 4), round(high, 4)
 
 
 def _counted(results: Sequence[CaseResult]) -> dict[str, int]:

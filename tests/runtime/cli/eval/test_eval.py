@@ -71,6 +71,7 @@ async def test_a_run_shows_the_cost_first_and_then_who_passes(door: Door) -> Non
     ended = await hearth("run", "--yes", door=door)
     assert ended.code == 0, ended
     assert "3 of 3" in ended.out
+    assert "44% to 100%" in ended.out
     assert "local/small: 3 answers, free" in ended.err
 
 
@@ -89,6 +90,15 @@ async def test_flips_stand_side_by_side(door: Door) -> None:
     found = json.loads((await hearth("report", "--json", door=door)).out)
     assert {each["case"] for each in found["flips"]} == {"one", "two"}
     assert {(each["answer_before"], each["answer"]) for each in found["flips"]} == {("fine", "f, and that is all")}
+
+
+async def test_a_case_that_was_edited_flips_too(door: Door, golden: Path) -> None:
+    """A changed prompt is what one wants to see; it is marked, because the model may be what it was."""
+    await hearth("run", "--yes", door=door)
+    await asyncio.to_thread(golden.write_text, GOLDEN.replace('"question"', '"another question"'))
+    ended = await hearth("run", "--yes", door=door)
+    assert "2 cases flipped" in ended.out
+    assert ended.out.count("(the case was edited)") == 2
 
 
 async def test_a_pipeline_fails_below_its_share(door: Door, golden: Path, tmp_path: Path) -> None:

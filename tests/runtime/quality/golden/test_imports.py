@@ -132,12 +132,14 @@ def test_multiple_choice_of_inspect(tmp_path: Path) -> None:
         {"input": "Largest?", "choices": ["Mars", "Jupiter"], "target": "Pluto"},
         {"input": "Largest?", "target": "A"},
         {"input": "Largest?", "choices": ["a", "b"], "target": ["A", "B"]},
+        {"input": "Largest?", "choices": "Mars, Jupiter", "target": "B"},
     ]
     found = inspect.read("\n".join(map(json.dumps, lines)), "choice")
     made = golden(found, tmp_path)
     assert "B) Jupiter" in made.cases[0].body["messages"][0]["content"]
     assert [passes(made, 0, text) for text in ("ANSWER: B", "B", "ANSWER: C", "")] == [True, True, False, False]
     assert passes(made, 1, "ANSWER: C")
+    assert passes(made, 2, "ANSWER: B")
     assert [each.split(":")[0] for each in found.untaken] == ["line 3", "line 4", "line 5"]
 
 
@@ -254,6 +256,9 @@ def test_assertions_without_a_like_are_named() -> None:
         ("file://prompt.txt", {}, "file: is read by promptfoo alone"),
         ("{{city}}", {"city": "file://x.txt"}, "the variable 'city': file: is read by promptfoo alone"),
         ("exec:prompt.sh", {}, "exec: is read by promptfoo alone"),
+        ("prompts.txt", {}, "the prompt: prompts.txt is a file of its own"),
+        ("prompts/*.json", {}, "the prompt: prompts/*.json is a file of its own"),
+        ("{{city}}", {"city": {"name": "x"}}, "the variable 'city' is a table"),
     ],
 )
 def test_templates_with_logic_and_files_are_refused_by_name(prompt: str, variables: dict[str, str], words: str) -> None:
@@ -292,6 +297,55 @@ def test_promptfoo_lists_defaults_weights_and_thresholds(tmp_path: Path) -> None
     assert [each.kind for each in made.cases[0].checks] == ["latency_ms", "contains", "rubric"]
     assert made.cases[1].body["messages"][0]["content"] == "Say {{blue}}"
     assert [each["role"] for each in made.cases[2].body["messages"]] == ["system", "user"]
+
+
+def test_promptfoo_templates_of_assertions(tmp_path: Path) -> None:
+    """References are followed, in the default test too; one to nothing is named. YAML's yes is the text "true"."""
+    document = yaml.safe_load("""
+prompts: ['Say {{word}}']
+assertionTemplates:
+  pirate: {type: icontains, value: arrr}
+  brief: {type: word-count, value: {max: 3}}
+defaultTest:
+  assert: [{$ref: '#/assertionTemplates/brief'}]
+tests:
+  - vars: {word: Yes}
+    assert:
+      - $ref: '#/assertionTemplates/pirate'
+      - $ref: '#/assertionTemplates/parrot'
+""")
+    found = promptfoo.read(document)
+    made = golden(found, tmp_path)
+    assert made.cases[0].body["messages"][0]["content"] == "Say true"
+    assert [passes(made, 0, text) for text in ("Arrr, me hearty", "Arrr, my dear old friend", "Yes")] == [
+        True,
+        False,
+        False,
+    ]
+    assert found.untaken == ["test 1: there is no assertion #/assertionTemplates/parrot"]
+
+
+def test_what_promptfoo_keeps_elsewhere_is_named() -> None:
+    """Lists of tests in files, scenarios, and answers that a program changes before they are checked."""
+    test = {"vars": {}, "assert": [{"type": "contains", "value": "x"}]}
+    for document, words in (
+        (
+            {"prompts": ["x"], "tests": "tests.csv"},
+            "tests: tests.csv is a file of its own: import it by itself, with --prompt",
+        ),
+        (
+            {"prompts": ["x"], "tests": "file://tests.yaml"},
+            "tests: file: is read by promptfoo alone (file://tests.yaml)",
+        ),
+        ({"prompts": ["x"], "tests": ["more.yaml"]}, "test 1: more.yaml is a file of its own"),
+        ({"prompts": ["x"], "scenarios": [{}]}, "scenarios: they are taken by promptfoo alone; write their tests out"),
+        (
+            {"prompts": ["x"], "tests": [{**test, "options": {"transform": "output.trim()"}}]},
+            "test 1: its answers are transformed by a program before they are checked, and so it is left out",
+        ),
+    ):
+        found = promptfoo.read(document)
+        assert (found.cases, found.untaken[0]) == ([], words)
 
 
 def test_promptfoo_csv(tmp_path: Path) -> None:
