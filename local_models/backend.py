@@ -34,13 +34,21 @@ class LocalBackend:
     """`runtime.contract.backend.Backend` of the box's own engine. A replica on this machine meets every `requires`."""
 
     def __init__(
-        self, engine: Engine, certified: frozenset[str], timeouts: Timeouts, *, ours: bool, pool: bool = False
+        self,
+        engine: Engine,
+        certified: frozenset[str],
+        timeouts: Timeouts,
+        *,
+        ours: bool,
+        pool: bool = False,
+        name: str = "",
     ) -> None:
         """ours: Hearth started the engine, so that it is surely a vLLM that continues partial answers and obeys priorities.
 
-        pool: a balancer stands before several engines.
+        pool: a balancer stands before several engines. name: NAME of `local/NAME`, of a model beside the engine's own.
         """
         self._engine = engine
+        self._name = name
         self._ours = ours
         self._pool = pool
         self._certified = certified
@@ -65,4 +73,5 @@ class LocalBackend:
     def _read(self) -> Target:
         engine = self._engine
         can = replace(engine.capabilities, continues=self._ours, priorities=self._ours, sessions=self._pool)
-        return _target(engine.model, can, self._certified, self._timeouts, on_box=engine.on_box)
+        made = _target(self._name or engine.model, can, self._certified, self._timeouts, on_box=engine.on_box)
+        return replace(made, name=f"{LOCAL}/{self._name}") if self._name else made

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from local_models.facts.catalogue import known_as
+from local_models.facts.catalogue import catalogue, known_as
 from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
 from local_models.host.log_ring import LogRing
 from local_models.host.process import Spawn, spawn
 from local_models.replica.attached import AttachedServer, Pool
 from local_models.replica.canary import Probing
-from local_models.replica.instance import Instance
+from local_models.replica.instance import Instance, ReplicaFault
 from local_models.replica.lifecycle import DrainReplica, RestartPolicy, StartReplica, StopReplica
 from local_models.replica.owned import OwnedEngine, ReplicaPlace, StartPlanner, World
-from local_models.replica.prepared import Notice, Prepare, PreparedModel, pooling, safe
+from local_models.replica.prepared import Notice, Prepare, PreparedModel, PrepareError, pooling, safe
 from local_models.replica.start_times import StartTimes
 from local_models.replica.supervisor import Supervisor, Watch
 from local_models.wire.hop import EngineHop
@@ -102,7 +102,7 @@ class LocalEngine:
         self._prepare = prepare
         self._preparing = asyncio.Lock()
         self._prepared: PreparedModel | None = None
-        self._gpu_reader = gpus
+        self.gpu_reader = gpus
         self._gpus: tuple[Gpu, ...] = ()
         self._gpu_task: asyncio.Task[None] | None = None
         self._clock = clock
@@ -111,12 +111,16 @@ class LocalEngine:
         self._revision = 0
         self._hurry = asyncio.Event()
         self._stopping = False
+        self.chosen: tuple[int, ...] = ()
+        self._exchanging = ""
         self._logs: list[LogRing] = []
         self._folder = sockets.socket_folder(spec.state_dir)
         world = World(self._weights, plan, spawn, gpus, clock, sleep, StartTimes(spec.state_dir / "engine-starts.json"))
         policy, usual_watch = supervision(spec)
         watch = watch or usual_watch
-        instances = self._attached() if spec.urls else self._owned(world)
+        self._world = world
+        self._own = [] if spec.urls else self._owned(world)
+        instances: Sequence[Instance] = self._attached() if spec.urls else self._own
         self._supervisors = [
             Supervisor(instance, policy, watch, clock=clock, sleep=sleep, changed=self._changed, hurry=self._hurry)
             for instance in instances
@@ -126,18 +130,19 @@ class LocalEngine:
             for supervisor, instance in zip(self._supervisors, instances, strict=True)
         )
 
-    def _owned(self, world: World) -> list[Instance]:
-        owner, instances = orphans.this_process(self._spec.state_dir), list[Instance]()
+    def _owned(self, world: World) -> list[OwnedEngine]:
+        owner, instances = orphans.this_process(self._spec.state_dir), list[OwnedEngine]()
         for index in range(self._spec.replicas):
-            name = f"replica-{index}"
-            place = ReplicaPlace(name, index, self._folder / f"{name}.sock", owner, self._spec.start_timeout_s)
+            name = f"models.{self._spec.name}" if self._spec.name else f"replica-{index}"
+            socket = self._folder / f"{sockets.short(name) if self._spec.name else name}.sock"
+            place = ReplicaPlace(name, index, socket, owner, self._spec.start_timeout_s)
             log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
             self._logs.append(log)
             instances.append(OwnedEngine(place, world, EngineHop(socket_path=place.socket, clock=self._clock), log))
         return instances
 
-    def _attached(self) -> list[Instance]:
-        spec, instances = self._spec, list[Instance]()
+    def _attached(self) -> list[AttachedServer]:
+        spec, instances = self._spec, list[AttachedServer]()
         for index, url in enumerate(spec.urls):
             to = Receiver(LOCAL, without_secrets(url), spec.certified)
             exit = None if is_loopback(url) else (self._guard, to)
@@ -161,6 +166,59 @@ class LocalEngine:
         async with self._preparing:
             self._prepared = await self._prepare(self._spec.model, notice)
         return self._prepared
+
+    # -- another model
+
+    async def exchange(self, spec: EngineSpec, prepare: Prepare, plan: StartPlanner, notice: Notice) -> str:
+        """Serves another model, or the same with other arguments: "" when that is done, else why the old one is served again.
+
+        Its files are fetched first. Then the replicas change one after another, so that several are never down together. spec:
+        differs in `model` and `args` alone.
+        """
+        self._exchanging = known_as(spec.model)
+        old = self._world
+        try:
+            fetched = await prepare(spec.model, notice)
+        except (PrepareError, ReplicaFault) as error:
+            self._exchanging = ""
+            return f"{error.cause}; nothing was stopped"
+
+        async def had(_: Notice) -> PreparedModel:
+            return fetched
+
+        cause, new = "", replace(self._world, prepare=had, plan=plan)
+        numbers = sorted(
+            range(len(self._own)), key=lambda number: self._lanes[number].ready
+        )  # those that are down first
+        for place, number in enumerate(numbers):
+            if cause := await self._renewed(number, new):
+                for changed in reversed(numbers[: place + 1]):
+                    await self._renewed(changed, old)
+                break
+        if not cause:
+            self._spec, self._prepare, self._prepared = spec, prepare, fetched
+            self._world = replace(new, prepare=self._weights)
+            for instance in self._own:
+                instance.world = self._world
+        self._exchanging = ""
+        self._changed()
+        return cause
+
+    async def _renewed(self, number: int, world: World) -> str:
+        """Ends a replica when its requests have ended, and starts it in another world: "" once it is ready, else the cause."""
+        supervisor, until = self._supervisors[number], self._clock() + self._spec.drain_s
+        supervisor.send(DrainReplica())
+        await self._sleep(_DRAIN_LOOK_S)
+        while self._clock() < until and supervisor.in_flight:
+            await self._sleep(_DRAIN_LOOK_S)
+        supervisor.send(StopReplica())
+        await self._until(lambda: supervisor.state is ReplicaState.STOPPED)
+        run, self._own[number].world = supervisor.view().run, world
+        supervisor.send(StartReplica())
+        ends = (ReplicaState.READY, ReplicaState.BACKING_OFF, ReplicaState.GIVEN_UP, ReplicaState.STOPPED)
+        await self._until(lambda: supervisor.view().run > run and supervisor.state in ends)
+        view = supervisor.view()
+        return "" if view.ready else view.cause or f"{view.name} is {view.state}"
 
     # -- state
 
@@ -192,7 +250,9 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        known = self._prepared.capabilities if self._prepared is not None else Capabilities(completions=True)
+        entry = catalogue().find(self._spec.model) if self._prepared is None else None
+        known = entry.capabilities if entry is not None else Capabilities(completions=True)
+        known = self._prepared.capabilities if self._prepared is not None else known
         if self._prepared is None and (pools := next((view.pools for view in self.views() if view.pools), "")):
             known = pooling(known, pools)
         lengths = [view.max_model_len for view in self.views() if view.max_model_len is not None]
@@ -232,15 +292,49 @@ class LocalEngine:
     async def start(self, notice: Notice) -> None:
         notice = safe(notice)
         if not self._spec.urls:
-            sockets.make_private(self._folder)
             await self._sweep(notice)
             self._gpu_task = asyncio.create_task(self._watch_gpus(), name="gpu watch")
         if self._stopping:  # during the sweep
             return
+        self.begin(notice)
+        self.launch()
+        await self._until(lambda: all(supervisor.launched for supervisor in self._supervisors))
+
+    def begin(self, notice: Notice) -> None:
+        """Takes commands from now on, and starts nothing. `start` has swept what a dead Hearth left, here or elsewhere."""
+        if not self._spec.urls:
+            sockets.make_private(self._folder)
         for supervisor in self._supervisors:
             supervisor.begin(notice)
+
+    @property
+    def exchanging(self) -> str:
+        return self._exchanging
+
+    @property
+    def begun(self) -> bool:
+        return all(supervisor.begun for supervisor in self._supervisors)
+
+    @property
+    def start_s(self) -> float:
+        """Seconds that a start takes, by those that were measured."""
+        return max(lane.instance.estimate_s for lane in self._lanes)
+
+    async def fetch(self, notice: Notice) -> None:
+        """Gets the weights. Raises PrepareError; ReplicaFault where nothing could serve them."""
+        await self._weights(notice)
+
+    def launch(self, gpus: tuple[int, ...] = ()) -> None:
+        """Starts every replica that is at rest. gpus: that it shall use, where they are chosen for it."""
+        self.chosen = gpus
+        for supervisor in self._supervisors:
             supervisor.send(StartReplica())
-        await self._until(lambda: all(supervisor.launched for supervisor in self._supervisors))
+
+    async def rest(self) -> None:
+        """Stops every replica, to be launched again: returns when their processes and their memory are gone."""
+        for supervisor in self._supervisors:
+            supervisor.send(StopReplica())
+        await self._until(lambda: self._states() <= {ReplicaState.STOPPED})
 
     async def _sweep(self, notice: Notice) -> None:
         me = orphans.this_process(self._spec.state_dir)
@@ -250,10 +344,10 @@ class LocalEngine:
             notice(f"ended {len(swept.killed)} engine process(es) that a dead Hearth (pid {owners}) had left")
             # The driver is late in giving back their memory: wait until no GPU's use falls any more.
             until = self._clock() + _SWEEP_S
-            used = [gpu.memory_used for gpu in await self._gpu_reader.read()]
+            used = [gpu.memory_used for gpu in await self.gpu_reader.read()]
             while used and self._clock() < until:
                 await self._sleep(_MEMORY_LOOK_S)
-                before, used = used, [gpu.memory_used for gpu in await self._gpu_reader.read()]
+                before, used = used, [gpu.memory_used for gpu in await self.gpu_reader.read()]
                 if sum(used) >= sum(before):
                     break
         if swept.left:
@@ -271,6 +365,7 @@ class LocalEngine:
         until = self._clock() + deadline_s
         for supervisor in self._begun():
             supervisor.send(DrainReplica())
+        await self._sleep(_DRAIN_LOOK_S)  # a request that has just chosen a replica reaches it
         while self._clock() < until and any(supervisor.in_flight for supervisor in self._supervisors):
             await self._sleep(_DRAIN_LOOK_S)
 
@@ -309,7 +404,7 @@ class LocalEngine:
     async def _watch_gpus(self) -> None:
         while True:
             try:
-                self._gpus = await self._gpu_reader.read()
+                self._gpus = await self.gpu_reader.read()
             except Exception:  # noqa: BLE001 - a probe does not raise; the watch must outlive one that does
                 _log.exception("the GPUs could not be read")
                 self._gpus = ()

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from local_models.engine import LocalEngine
-from local_models.facts.fit import Box, Wish
-from local_models.facts.footprint import split_args
+from local_models.facts.fit import Box, Wish, judge
+from local_models.facts.footprint import footprint, split_args
 from local_models.host import visible
 from local_models.host.gpu import GpuProbe, GpuReader, NoGpu, NvmlProbe
 from local_models.replica import batch_size, command, environment
 from local_models.replica.instance import ReplicaFault
 from local_models.replica.owned import ReplicaPlace, StartPlan, StartPlanner
-from local_models.replica.prepared import Notice, Prepare, PreparedModel
+from local_models.replica.prepared import Notice, Prepare, PreparedModel, PrepareError
 from local_models.weights import weights
 from runtime.contract.engine import EngineSpec, Gpu
 from runtime.contract.guard import Guard
@@ -41,19 +41,66 @@ def local_engine(
         without = spec.urls or spec.device == command.CPU
         probe = NoGpu("the settings say so") if without else NvmlProbe(clock, environ.get(visible.VARIABLE))
     gpus = GpuReader(probe)
-    plan = planner(spec, gpus, environ, secrets)
-    fetch = prepare or fetcher(spec, gpus, environ, guard)
-    return LocalEngine(spec, prepare=fetch, plan=plan, gpus=gpus, clock=clock, guard=guard)
+
+    def chosen() -> tuple[int, ...]:
+        return engine.chosen
+
+    plan = planner(spec, gpus, environ, secrets, chosen)
+    fetch = prepare or fetcher(spec, gpus, environ, guard, chosen)
+    engine = LocalEngine(spec, prepare=fetch, plan=plan, gpus=gpus, clock=clock, guard=guard)
+    return engine
 
 
-def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], secrets: frozenset[str]) -> StartPlanner:
-    """The planner of starts. It looks again at every start: a GPU may be gone, another engine installed."""
+async def exchange(
+    engine: LocalEngine,
+    spec: EngineSpec,
+    *,
+    environ: Mapping[str, str],
+    guard: Guard,
+    secrets: frozenset[str] = frozenset(),
+    notice: Notice,
+) -> str:
+    """Makes an engine serve another model, or the same with other arguments; "" when that is done, else why it is not.
+
+    Nothing is stopped before the model is known to fit and its files are here.
+    """
+    gpus = engine.gpu_reader
+    known = await gpus.read(_FIRST_READING_S) if spec.device != command.CPU else ()
+    if known and not command.says_parallel(spec.args):
+        try:
+            size = await footprint(spec.model, guard=guard, environ=environ)
+        except PrepareError:
+            size = None  # vLLM says whether it fits
+        wish = Wish(context=spec.max_model_len or _WISHED_CONTEXT, concurrency=1)
+        verdicts = [judge(size, box, wish) for box in _boxes(spec, known)] if size is not None else []
+        if verdicts and not any(verdict.fits for verdict in verdicts):
+            return f"{verdicts[0].reasons[0]}; nothing was stopped"
+
+    def chosen() -> tuple[int, ...]:
+        return engine.chosen
+
+    plan, fetch = planner(spec, gpus, environ, secrets, chosen), fetcher(spec, gpus, environ, guard, chosen)
+    return await engine.exchange(spec, fetch, plan, notice)
+
+
+def planner(
+    spec: EngineSpec,
+    reader: GpuReader,
+    environ: Mapping[str, str],
+    secrets: frozenset[str],
+    chosen: Callable[[], tuple[int, ...]] = lambda: (),
+) -> StartPlanner:
+    """The planner of starts, made anew at each: a GPU may be gone. chosen: the GPUs of a model beside the engine's own."""
 
     async def plan(model: PreparedModel, place: ReplicaPlace, extra: Mapping[str, str]) -> StartPlan:
         gpus, found = await _look(spec, reader, environ)
         try:
             group: tuple[Gpu, ...] = ()
-            if found.kind == command.CUDA:
+            if found.kind == command.CUDA and chosen():
+                group = tuple(gpu for gpu in gpus if gpu.index in chosen())
+                if len(group) != len(chosen()):
+                    raise command.EngineArgsError(f"a GPU of {list(chosen())} is not there any more")
+            elif found.kind == command.CUDA:
                 size = command.gpus_per_replica((*model.args, *spec.args))
                 fixed = command.says_parallel(spec.args)
                 group = command.group_gpus(gpus, spec.replicas, size, unequal=fixed)[place.index]
@@ -86,7 +133,13 @@ def planner(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], sec
     return plan
 
 
-def fetcher(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], guard: Guard) -> Prepare:
+def fetcher(
+    spec: EngineSpec,
+    reader: GpuReader,
+    environ: Mapping[str, str],
+    guard: Guard,
+    chosen: Callable[[], tuple[int, ...]] = lambda: (),
+) -> Prepare:
     """Gets the weights with the interpreter that will serve them (it converts the built-in model)."""
 
     async def prepare(model: str, notice: Notice) -> PreparedModel:
@@ -94,7 +147,11 @@ def fetcher(spec: EngineSpec, reader: GpuReader, environ: Mapping[str, str], gua
         fetched = await weights.prepare(
             model, guard=guard, notice=notice, engine_python=str(found.python), offline=spec.offline, environ=environ
         )
-        split = await asyncio.to_thread(_split, spec, fetched, gpus) if found.kind == command.CUDA else ()
+        split: tuple[str, ...] = ()
+        if found.kind == command.CUDA and spec.name:
+            split = ("--tensor-parallel-size", str(len(chosen()))) if len(chosen()) > 1 else ()
+        elif found.kind == command.CUDA:
+            split = await asyncio.to_thread(_split, spec, fetched, gpus)
         return replace(fetched, max_model_len=spec.max_model_len or fetched.max_model_len, args=(*split, *fetched.args))
 
     return prepare
@@ -105,12 +162,16 @@ def _split(spec: EngineSpec, model: PreparedModel, gpus: tuple[Gpu, ...]) -> tup
     if not gpus or command.says_parallel((*model.args, *spec.args)):
         return ()
     wish = Wish(context=spec.max_model_len or _WISHED_CONTEXT, concurrency=1)
-    boxes = [
+    return split_args(model.path, _boxes(spec, gpus), wish)
+
+
+def _boxes(spec: EngineSpec, gpus: tuple[Gpu, ...]) -> list[Box]:
+    """The GPUs of one replica, for each kind of GPU that is there."""
+    return [
         Box(min(gpu.memory_total for gpu in kind), len(kind) // spec.replicas, spec.gpu_memory_utilization)
         for kind in command.equal_gpus(gpus)
         if len(kind) >= spec.replicas
     ]
-    return split_args(model.path, boxes, wish)
 
 
 async def _look(

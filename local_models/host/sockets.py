@@ -22,6 +22,11 @@ def socket_folder(state_dir: Path, temporary: Path = Path("/tmp")) -> Path:
     return temporary / f"hearth-{os.getuid()}-{digest}"
 
 
+def short(name: str) -> str:
+    """A name of a model as the name of a socket, no longer than that of a replica."""
+    return f"m{hashlib.sha256(name.encode()).hexdigest()[:9]}"
+
+
 def make_private(folder: Path) -> None:
     """Makes a folder that only this user may enter. Raises OSError; PermissionError if another user made it before."""
     folder.parent.mkdir(parents=True, exist_ok=True)

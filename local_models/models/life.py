@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 
 from runtime.contract.models import ModelState
 
+MACHINE = -1  # in place of a GPU: the memory of a box without any
+_GIB = 1 << 30
 _ABSENT = ModelState.ABSENT
 _FETCHING = ModelState.FETCHING
 _LOADING = ModelState.LOADING
@@ -54,10 +56,20 @@ class ModelTimes:
 
 @dataclass(frozen=True, slots=True)
 class GpuPlace:
-    """Memory for one model: so many bytes on each of these GPUs. On a CPU box the machine is GPU 0."""
+    """Memory for one model: so many bytes on each of these GPUs, or of the `MACHINE`, where there is none."""
 
     gpus: tuple[int, ...]
     each: int
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Of its GPUs."""
+        return tuple(gpu for gpu in self.gpus if gpu != MACHINE)
+
+    @property
+    def words(self) -> str:
+        where = ", ".join(map(str, self.indices))
+        return f"{self.each / _GIB:.1f} GiB of " + (f"GPU {where}" if where else "this machine")
 
 
 # Events. load: the number of the load they belong to.
@@ -245,7 +257,7 @@ def _load(life: ModelLife, event: ModelEvent, now: float, times: ModelTimes) -> 
         raise IllegalModelEventError("LoadModel while processes of an earlier load hold memory")
     load = life.load + 1
     life = replace(life, state=_FETCHING, since=now, load=load, why="its files are fetched", until=now + times.fetch)
-    return replace(life, fetched=False, final=False, retry_at=None), (FetchWeights(load),)
+    return replace(life, fetched=False, final=False, cause="", retry_at=None), (FetchWeights(load),)
 
 
 def _fetched(life: ModelLife, event: ModelEvent, now: float, times: ModelTimes) -> ModelStep:

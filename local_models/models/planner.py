@@ -1,7 +1,7 @@
 """The next step of each local model, by the memory of the box and by who waits for what. Pure: situations in, events out.
 
     1  a wait that has reached its latest end is over
-    2  a model that a command or a finished swap puts away is unloaded
+    2  a model that a command or a finished swap puts away is unloaded, and so is one whose first start in a swap failed
     3  a model that is wanted is fetched, if it fits beside what must stay; else it is refused, and nothing has been stopped
     4  a fetched model gets free memory, first come, first served; models start one after another on one GPU, because an
        engine measures the memory that is free while it starts
@@ -46,7 +46,7 @@ class ModelCase:
 
     places: where it may lie, the best first; none: `misfit` says why. asked_at: since when a request waits for it; None: none
     does. used_at: when its last request ended. command: the operator's wish, over `load`. replaces: the model it is swapped
-    in for, until the swap is over; swap_from: the number of its last load before that.
+    in for, until the swap is over; swap_from: the number of its last load before that. successor: the one that took its place.
     """
 
     name: str
@@ -61,6 +61,7 @@ class ModelCase:
     command: Literal["", "up", "down"] = ""
     replaces: str = ""
     swap_from: int = 0
+    successor: str = ""
 
     @property
     def firm(self) -> bool:
@@ -100,8 +101,19 @@ def misplaced(cases: Iterable[ModelCase], room: Mapping[int, int], name: str, le
     best = max(mine.places, key=lambda place: min(left.get(gpu, 0) for gpu in place.gpus) - place.each)
     free = min(left.get(gpu, 0) for gpu in best.gpus)
     beside = ", ".join(case.name for case in stay) or "nothing else"
-    where = f"GPU {', '.join(map(str, best.gpus))}"
-    return f"{name} takes {best.each / _GIB:.1f} GiB, and {max(0, free) / _GIB:.1f} GiB of {where} are left beside {beside}"
+    left_over = GpuPlace(best.gpus, max(0, free)).words
+    return f"{name} takes {best.each / _GIB:.1f} GiB, and {left_over} are left beside {beside}"
+
+
+def lacking(
+    case: ModelCase, cases: Collection[ModelCase], room: Mapping[int, int], first: str = ""
+) -> tuple[GpuPlace, list[ModelCase]]:
+    """The place that a model would get now, and those that would make room for it. first: one that goes before all others."""
+    case = replace(case, replaces=first or case.replaces)
+    free = {gpu: size - _on(gpu, cases) for gpu, size in room.items()}
+    chosen = [(place, _victims(case, place, free, tuple(cases), ())) for place in case.places]
+    possible = [(place, victims) for place, victims in chosen if victims is not None]
+    return min(possible, key=lambda pair: len(pair[1])) if possible else (case.places[0], [])
 
 
 def plan_box(cases: tuple[ModelCase, ...], room: Mapping[int, int], rules: Collation, now: float) -> BoxPlan:
@@ -122,6 +134,8 @@ def plan_box(cases: tuple[ModelCase, ...], room: Mapping[int, int], rules: Colla
         # (2) Unwanted. A fetch goes on for the next request; what has been fetched does not wait for room.
         if state in _UP and case.command == "down":
             events.append((case.name, UnloadModel("it was unloaded by command")))
+        elif state is ModelState.LOADING and case.replaces and case.life.cause:
+            events.append((case.name, UnloadModel("its first start failed, and the old model comes back")))
         elif state is ModelState.FETCHING and case.life.fetched and not case.wanted:
             events.append((case.name, UnloadModel("nobody waits for it any more")))
         # (3) Wanted. A model that is swapped out is not loaded again while its successor starts.
@@ -151,7 +165,8 @@ def after_swaps(cases: tuple[ModelCase, ...], refused: Collection[str] = ()) -> 
         came = case.life.state is ModelState.READY
         if case.replaces and (came or case.name in refused or (began and case.life.state in _AT_REST)):
             known[case.name] = replace(known[case.name], replaces="", command="up" if came else "down")
-            known[case.replaces] = replace(known[case.replaces], command="down" if came else "up")
+            old, heir = known[case.replaces], case.name if came else ""
+            known[case.replaces] = replace(old, command="down" if came else "up", successor=heir)
     return tuple(known.values())
 
 

@@ -11,14 +11,10 @@ from dataclasses import replace
 
 from local_models.models.life import ModelAction, ModelEvent, ModelTimes, UnloadModel, step
 from local_models.models.planner import Collation, ModelCase, after_swaps, misplaced, plan_box
-from runtime.contract.models import ModelState
+from runtime.contract.models import ModelState, UnknownModelNameError
 
 _ROUNDS = 1000  # far beyond what a box's models need: a plan without end is a fault
 _FAILED_STATES = frozenset({ModelState.FAILED})
-
-
-class UnknownModelNameError(LookupError):
-    """No [models.NAME] has this name."""
 
 
 class ModelTable:
@@ -47,6 +43,10 @@ class ModelTable:
         except KeyError:
             raise UnknownModelNameError(name) from None
 
+    def take(self, other: ModelTable) -> None:
+        """Becomes what a copy has become by a command."""
+        self._cases = {case.name: case for case in other.cases}
+
     # -- commands: each gives the reason why it cannot be obeyed, "" where it can; nothing has been stopped then
 
     def load(self, name: str, now: float) -> str:
@@ -54,7 +54,7 @@ class ModelTable:
         if words := misplaced(self.cases, self.room, name):
             return words
         self._forgive(name, now)
-        self._set(name, command="up")
+        self._set(name, command="up", successor="")
         return ""
 
     def unload(self, name: str) -> str:
@@ -85,7 +85,7 @@ class ModelTable:
             return words
         self._forgive(new, now)
         resting = after.life.state in (ModelState.ABSENT, ModelState.FAILED)
-        self._set(new, command="up", replaces=old, swap_from=after.life.load - (not resting))
+        self._set(new, command="up", replaces=old, successor="", swap_from=after.life.load - (not resting))
         return ""
 
     def _forgive(self, name: str, now: float) -> None:
@@ -117,15 +117,17 @@ class ModelTable:
     def settle(self, now: float) -> list[tuple[str, ModelAction]]:
         """Plans until nothing is due. Sets `refused`, and `look_at`: when to settle again if nothing happens before."""
         actions: list[tuple[str, ModelAction]] = []
+        refused: Mapping[str, str] = {}
         for _ in range(_ROUNDS):
+            before = self.cases
+            self._cases = {case.name: self._settled(case) for case in after_swaps(before, refused)}
             plan = plan_box(self.cases, self.room, self.rules, now)
             for name, event in plan.events:
                 actions += [(name, action) for action in self.tell(name, event, now)]
-            before = self.cases
-            self._cases = {case.name: self._settled(case) for case in after_swaps(before, plan.refused)}
-            if not plan.events and self.cases == before:
-                self.refused, self.look_at = plan.refused, plan.look_at
+            if not plan.events and self.cases == before and plan.refused == refused:
+                self.refused, self.look_at = refused, plan.look_at
                 return actions
+            refused = plan.refused
         raise RuntimeError("the plan of the box has no end")
 
     def _settled(self, case: ModelCase) -> ModelCase:

@@ -21,7 +21,7 @@ CUDA = "cuda"
 CPU_CONTEXT = 2048  # tokens, where nobody asked: prefill of a long prompt takes a CPU minutes
 KEEP_ALIVE_S = 120  # vLLM's own 5 s races pooled clients
 
-_CPU_KV_GIB = 2
+CPU_CACHE_GIB = 2
 _ALIKE = 0.1  # share by which the memory of equal GPUs may differ
 _GIB = 1 << 30
 
@@ -92,7 +92,7 @@ def build(launch: EngineLaunch, inherited: Mapping[str, str]) -> EngineCommand:
     """inherited: this process's environment. Raises EngineArgsError for arguments the engine cannot be watched with."""
     taken = [name for name in map(_name, launch.args) if name in OURS]
     if taken:
-        raise EngineArgsError(f"[engine] args may not hold {taken[0]}: Hearth sets it itself")
+        raise EngineArgsError(f"args may not hold {taken[0]}: Hearth sets it itself")
     return EngineCommand(_argv(launch), _env(launch, inherited))
 
 
@@ -196,7 +196,7 @@ def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
     if launch.offline:
         env |= _OFFLINE
     if launch.device == CPU:
-        env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_CPU_KV_GIB))
+        env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
         env["CUDA_VISIBLE_DEVICES"] = ""
     else:
         env.setdefault(

@@ -11,10 +11,12 @@ import typer
 
 from cloud.providers import NAMES, PROVIDERS
 from runtime.cli.exits import CommandError, Exit
+from runtime.cli.guard import GUARD
 from runtime.cli.launch import HELP
 from runtime.cli.paint import Paint, paint_for
 from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.compose.confidence import without_map
+from runtime.compose.models import fitting
 from runtime.compose.targets import unoffered
 from runtime.settings import Loaded, Problem, Secret, SettingsError, environment, load, not_in_force
 from runtime.settings.commented import commented_file, toml
@@ -125,13 +127,14 @@ def _remarks(loaded: Loaded) -> dict[str, Any]:
         "warnings": [*loaded.warnings, *unoffered(loaded.settings)],
         "not_in_force": [*not_in_force(loaded.settings, PROVIDERS), *without_map(loaded.settings, environment())],
         "absent": dict(loaded.settings.absent),
+        "models": fitting(loaded.settings, environment(), GUARD),
     }
 
 
 def _print_remarks(loaded: Loaded) -> None:
     remarks = _remarks(loaded)
     absent = [f"targets.{name} is not used: {why}" for name, why in remarks["absent"].items()]
-    for remark in (*remarks["warnings"], *absent, *remarks["not_in_force"]):
+    for remark in (*remarks["warnings"], *absent, *remarks["models"], *remarks["not_in_force"]):
         typer.echo(f"{_paint(sys.stderr)('note:', 'yellow')} {remark}", err=True)
 
 

@@ -24,6 +24,7 @@ from local_models.host.gpu import NvmlProbe, survey
 from local_models.replica import command, environment
 from local_models.replica.prepared import PreparedModel, PrepareError
 from local_models.weights import disk, hub, weights
+from runtime.cli import loading
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.guard import GUARD
 from runtime.cli.paint import amount, columns, paint_for
@@ -203,6 +204,11 @@ def fit_model(
         lines += [paint(first, "green" if verdict.fits else "red"), *(f"  {reason}" for reason in rest)]
         typer.echo("\n".join(lines))
     raise typer.Exit(Exit.OK if verdict.fits else Exit.FAILED)
+
+
+app.command("load")(loading.load)
+app.command("unload")(loading.unload)
+app.command("swap")(loading.swap)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -12,6 +12,7 @@ from runtime.server.status import (
     DecisionBrief,
     EngineStatus,
     LoadStatus,
+    ModelStatus,
     ReplicaStatus,
     StatusReport,
     TargetStatus,
@@ -36,6 +37,7 @@ def report_lines(report: StatusReport, paint: Paint, zone: tzinfo | None = None)
         ),
         *(paint(note, "yellow") for note in report.notes),
         *_section("engine", paint, _engine(report.engine, paint)),
+        *_section("models", paint, columns((_model(each) for each in report.models), paint)),
         *_section("load", paint, _load(report.load, report.in_flight, paint)),
         *_section("cloud share", paint, [_cloud_share(report.cloud_share)] if report.cloud_share else []),
         *_section("targets", paint, targets or [paint("  none: everything is answered on this box", "dim")]),
@@ -87,6 +89,20 @@ def _replica(replica: ReplicaStatus) -> Sequence[Cell]:
         (f"{replica.in_flight} in flight" + (f" of {replica.slots}" if replica.slots else ""), ""),
         (f"{replica.restarts} restarts", "yellow" if replica.restarts else "dim"),
         (f"pid {replica.pid}" if replica.pid else replica.address, "dim"),
+    )
+
+
+def _model(model: ModelStatus) -> Sequence[Cell]:
+    gpus = f"GPU {', '.join(map(str, model.gpus))}" if model.gpus else "this machine"
+    where = f"{amount(model.memory)} of {gpus}" if model.memory else model.load.replace("_", " ")
+    waits = f"{model.in_flight} in flight" + (f", {model.waiting} waiting" if model.waiting else "")
+    return (
+        (model.name, ""),
+        (model.model, "dim"),
+        (model.state, _STATE_STYLE.get(model.state, "dim" if model.state == "absent" else "yellow")),
+        (waits, ""),
+        (where, "dim"),
+        (model.cause or model.why, "red" if model.state == "failed" else "yellow"),
     )
 
 

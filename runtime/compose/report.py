@@ -49,6 +49,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         uptime_s=wall - process.started_at,
         address=address_of(settings.server),
         engine=_engine(fleet, desk.clock(), "attached" if settings.engine.url else settings.engine.device),
+        models=models_of(fleet, desk.clock()),
         load=_load(fleet),
         cloud_share=_cloud_share(fleet, settings.escalation) if settings.escalation.cloud_share else None,
         targets=_targets(fleet, settings, desk.clock()),
@@ -84,6 +85,19 @@ def _engine(fleet: LiveFleet, now: float, device: str) -> status.EngineStatus:
         gpus=gpus,
         log_tail=() if any(view.ready for view in views) else engine.log_tail(_LOG_LINES),
     )
+
+
+def models_of(fleet: LiveFleet, now: float) -> tuple[status.ModelStatus, ...]:
+    """The local models beside the engine's own."""
+    predicted = fleet.predicted_ttft_ms() if fleet.models else {}
+    rows = []
+    for target in fleet.models.values():
+        lane = target.backend.lanes[0]
+        ttft_ms = round(predicted[lane.name], 1) if lane.ready else None
+        rows.append(
+            status.model_status(target.house.view(target.name), now, target.engine.views()[0].in_flight, ttft_ms)
+        )
+    return tuple(rows)
 
 
 def _load(fleet: LiveFleet) -> status.LoadStatus:

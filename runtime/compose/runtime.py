@@ -25,15 +25,16 @@ from runtime.compose.budget import budget_of, dollars_of, put_in_force
 from runtime.compose.catalogue import listed
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
-from runtime.compose.engine import engine_spec, second_usd, secret_names
+from runtime.compose.engine import EngineExchange, engine_spec, second_usd, secret_names
 from runtime.compose.house import LiveHouse
+from runtime.compose.models import LocalModelRoom
 from runtime.compose.price_list import PriceList
 from runtime.compose.quality import QualityRoom
 from runtime.compose.report import ProcessFacts, drawn, report
 from runtime.compose.speeds import SpeedFile
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
-from runtime.contract.engine import Engine, ReplicaState
+from runtime.contract.engine import ReplicaState
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
@@ -71,6 +72,7 @@ from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.fleet import FleetPage, FleetReport
 from runtime.server.pages.keys import KeyPages
+from runtime.server.pages.loading import LoadingPages
 from runtime.server.pages.responses import Responses
 from runtime.server.pages.settings import SettingsPages
 from runtime.server.routes import own_pages
@@ -110,31 +112,31 @@ class Runtime:
         fatal: Callable[[str], None],
     ) -> None:
         settings = loaded.settings
-        self.settings, self.loaded, self._env, self._folder = settings, loaded, env, folder
+        self.settings, self.loaded, self._env, self._folder, self._notice = settings, loaded, env, folder, notice
         self.reloaded_at: float | None = None
-        self.house = LiveHouse(loaded, folder)
-        self.started_at = time.time()
+        self.house, self.started_at = LiveHouse(loaded, folder), time.time()
         self.chores, self._cloud_client = Chores(fatal, clock=time.monotonic), CloudClient(env)
         self.audit = AuditLog(folder / "audit", notice=notice, keep_days=settings.records.audit_days)
         self.guard = ExitGuard(certificates(settings), partial(self.audit.note, "departure"))
         self.notices = Notices(settings.notices, self.guard, time.time, env)
         owned, pool = not settings.engine.url, settings.engine.kind == "pool"
         self._speeds = SpeedFile(folder / "engine-speeds.json", settings.engine)
-        self.engine: Engine = local_fleet.local_engine(
+        self.engine = local_fleet.local_engine(
             engine_spec(settings, folder, self._speeds.speeds),
             environ=env,
             clock=time.monotonic,
             guard=self.guard,
             secrets=secret_names(settings, env),
         )
+        self.exchange = EngineExchange(self.engine, settings, folder, env, self.guard, notice, self._exchanged)
         self.audit.views["answer"] = partial(placement, self.engine.on_box)
         local = LocalBackend(
             self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"), ours=owned, pool=pool
         )
-        known = targets(settings)
-        callable_clouds = clouds(known, self._cloud_client, self.guard)
+        self.models = LocalModelRoom(settings, folder, env, self.guard, self.engine, time.monotonic)
+        callable_clouds = clouds(known := targets(settings), self._cloud_client, self.guard)
         self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
-        self.fleet.second_usd = partial(second_usd, settings)
+        self.fleet.models, self.fleet.second_usd = self.models.targets, partial(second_usd, settings)
         self.fleet.budget = self.budget = budget_of(settings, folder, notice, partial(self.notices.give, BUDGET_SPENT))
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
@@ -186,7 +188,8 @@ class Runtime:
         note = partial(self.audit.note, "change")
         self.feed, self.series = Feed(self.desk, self.engine, self.report), Series(self.desk)
         pages = own_pages(self.desk, self.report, self.started_at, self.feed, self.series, note)
-        pages |= SettingsPages(self.desk, self.house, note).table()
+        written = SettingsPages(self.desk, self.house, note)
+        pages |= LoadingPages(self.desk, self.models.owner, self.exchange, note, written).table() | written.table()
         pages |= CataloguePage(lambda: listed(self.fleet, self.settings)).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         dialect = ResponsesDialect(signatures=signatures)
@@ -258,7 +261,12 @@ class Runtime:
         self.desk.sample = self.sample if settings.quality.sample.keep else None
         self.settings, self.notices.settings = settings, settings.notices
         self.quality.apply(settings)
+        self.exchange.want(settings)
         self.admit()
+
+    def _exchanged(self, settings: Settings) -> None:
+        """The engine serves another model: speeds are measured anew."""
+        self._speeds = SpeedFile(self._folder / "engine-speeds.json", settings.engine)
 
     def record(self) -> None:
         """Starts the threads that write decisions and the audit log, and send telemetry. `aclose` ends them."""
@@ -269,7 +277,7 @@ class Runtime:
 
     def background(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """The chores that run as long as the process, by name."""
-        return {
+        chores: dict[str, Callable[[], Awaitable[None]]] = {
             "telemetry": self.listen,
             "events": self.feed.run,
             "series": self.series.run,
@@ -284,7 +292,11 @@ class Runtime:
             ),
             "notices": self.notices.run,
             **({"peers": self._peers.run} if self._peers is not None else {}),
+            "engine exchange": self.exchange.run,
         }
+        if self.models.targets:
+            chores["models"] = partial(self.models.owner.run, self._notice)
+        return chores
 
     async def listen(self) -> None:
         """Takes telemetry and new confidence maps in, until cancelled. The breakers are kept for the next start."""
@@ -352,6 +364,7 @@ class Runtime:
                 self.sample.trouble,
                 self.telemetry.trouble,
                 self.price_list.trouble,
+                self.exchange.trouble,
                 self.notices.trouble,
                 self.app.policy.keys.trouble,
             ),
@@ -365,7 +378,8 @@ class Runtime:
         return self.fleet.spare(own)
 
     def _labels(self, known: Clouds) -> list[str]:
-        return [self.fleet.local.target.label, *(backend.target.label for backend in known.backends.values())]
+        models = [each.backend.target.label for each in self.models.targets.values()]
+        return [self.fleet.local.target.label, *models, *(backend.target.label for backend in known.backends.values())]
 
     def _breakers(self) -> dict[str, str]:
         """The state of each breaker, by the label of its target."""

@@ -14,7 +14,9 @@ from cloud.client import CloudClient
 from cloud.offers import KNOWN, offer
 from cloud.providers import PROVIDERS
 from local_models.backend import idle_target
+from local_models.facts.catalogue import known_as
 from runtime.compose.engine import engine_spec
+from runtime.compose.models import idle_models, tasks_of
 from runtime.contract.backend import Backend
 from runtime.contract.guard import Guard
 from runtime.contract.targets import LOCAL, Target
@@ -118,6 +120,7 @@ def policy(
         override=settings.model_override,
         prefer=settings.escalation.prefer,
         offered=offered,
+        models=[(known_as(settings.models[each.model].model), each) for each in idle_models(settings).values()],
     )
     return RoutingPolicy(
         settings.escalation,
@@ -128,6 +131,7 @@ def policy(
         when_spent=settings.budget.when_spent,
         marks=tuple([mark(rule.when) for rule in settings.rules]),
         limits=limits_of(settings.escalation),
+        tasks=tasks_of(settings),
     )
 
 
@@ -194,5 +198,6 @@ def offline_planner(
     def lend(lent: Lent) -> Target:
         return cloud.facts(lent.target, accounts[lent.lender], lent.model, None, None)
 
-    fleet = IdleFleet(local, {name: each.target for name, each in known.usable.items()}, known.absent, lend)
+    usable = {name: each.target for name, each in known.usable.items()}
+    fleet = IdleFleet(local, usable, known.absent, lend, idle_models(settings))
     return IdlePlanner(Planner(replace(policy(settings, local, known), confidence=confidence)), fleet, clock)

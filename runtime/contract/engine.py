@@ -46,6 +46,7 @@ class EngineSpec:
 
     pool: each url is a balancer, and all of them have the same engines behind them. metrics: where the gauges of those engines
     are read, all of them.
+    name: of a model beside the engine's own: its replica is called models.NAME; "": the engine's own.
     ttft_s: the time to a first token aimed at. speeds: measured in earlier runs of this engine, the latest last.
     """
 
@@ -72,6 +73,7 @@ class EngineSpec:
     give_up_after: int = 10  # failures in a row
     ttft_s: float = 2.0
     speeds: tuple[EngineSpeed, ...] = ()
+    name: str = ""
 
 
 class ReplicaState(StrEnum):
@@ -177,6 +179,11 @@ class Engine(Protocol):
         A caller passes the revision at which it last looked, so that no change is missed between two looks. Any number
         of callers may wait. Bound the wait with `asyncio.timeout`: an engine at rest never changes.
         """
+        ...
+
+    @property
+    def exchanging(self) -> str:
+        """The model that is about to take the place of the one that is served; "" if none is."""
         ...
 
     @property

@@ -250,9 +250,11 @@ class Candidates(msgspec.Struct, eq=False):
 
     async def _lane_again(self, turn: Turn) -> Lane | None:
         """A ready lane of the same model, awaited while the engine restarts; None when it will not be back in time."""
-        run, engine = self._run, self._run.fleet.engine
+        run, engine = self._run, self._run.fleet.engine_of(turn.target.name)
         while run.effects.clock() < run.job.deadline:
             revision = engine.revision
+            if turn.target.local and not turn.target.served and turn.backend.target.label != turn.target.label:
+                return None  # another model is served now, and none continues what another began
             lane = run.fleet.lane(turn.backend, run.job.facts, turn.last_lane)
             if lane is not None:
                 return lane

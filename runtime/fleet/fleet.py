@@ -7,7 +7,7 @@ attempts; breakers and ledgers learn from how a claim ends.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
@@ -16,11 +16,12 @@ from runtime.contract.backend import Backend, Lane
 from runtime.contract.engine import Engine, EngineSpeed, ReplicaState
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.prices import Price
-from runtime.contract.targets import Target
+from runtime.contract.targets import LOCAL, Target
 from runtime.dialects.anthropic_messages.counting import NAME as COUNTING
 from runtime.fleet.breaker import Breaker, BreakerState
 from runtime.fleet.claim import Claim
 from runtime.fleet.lanes import LaneLoad, Lanes
+from runtime.fleet.models import LocalModelTarget
 from runtime.load.cloud_share import CloudShare
 from runtime.load.ledger import Ledger
 from runtime.load.shares import Shares
@@ -52,7 +53,9 @@ class Clouds:
 class LiveFleet:
     """engine and local: the box's own. clock: monotonic seconds. most_lent: bound on what clients' model names can grow.
 
-    second_usd: dollars that a busy second of one replica costs, with so many GPUs in all; None: not known.
+    models: the local models beside the engine's own, by target name.
+    second_usd: dollars that a busy second of one replica costs, with so many GPUs in all and so many replicas, 0: the engine's;
+    None: not known.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class LiveFleet:
         self.engine = engine
         self.local = local
         self.clouds = clouds
+        self.models: Mapping[str, LocalModelTarget] = {}
         self.in_flight: dict[str, int] = {}
         self.prefixes = PrefixLedger()
         self.budget: BudgetLedger | None = None  # None: nothing is limited
@@ -78,8 +82,9 @@ class LiveFleet:
         self.cloud_share = CloudShare(escalation.cloud_share, tuple(escalation.thresholds.values()))
         self._lanes = Lanes(escalation, clock, alone=alone)
         self._clock = clock
-        self.second_usd: Callable[[int], float | None] = lambda gpus: None
+        self.second_usd: Callable[[int, int], float | None] = lambda gpus, replicas: None
         self._price: Price | None = None  # of the engine's tokens
+        self._prices: dict[str, Price | None] = {}  # of the tokens of the models beside it
         self._most_lent = most_lent
         self._lent: OrderedDict[str, Backend] = OrderedDict()
         self._breakers: dict[str, Breaker] = {}
@@ -124,9 +129,12 @@ class LiveFleet:
             if most > budget.room or lent is not None or (caller and budget.keyed):
                 self._without_room(budget, states, facts, caller)
         session = self.prefixes.session(facts.session, now) if facts.continued and facts.session else None
+        models: Mapping[str, LocalState] = {}
+        if self.models:
+            models = {name: self._model(each, facts, now, look=look) for name, each in self.models.items()}
         ready = [lane for lane in self.local.lanes if lane.ready]
         if not ready:
-            return Fleet(self._local_down(now), states, session, self.cloud_share.shift, self.demoted)
+            return Fleet(self._down(LOCAL, now), states, session, self.cloud_share.shift, self.demoted, models)
         load = self._lanes.judged(ready, facts, now, look=look)
         local = LocalState(
             self.local.target if self._price is None else replace(self.local.target, price=self._price),
@@ -137,7 +145,25 @@ class LiveFleet:
             alone=not load.reading.backlog_s,
             share=self.shares.room(caller) if caller else 0.0,
         )
-        return Fleet(local, states, session, self.cloud_share.shift, self.demoted)
+        return Fleet(local, states, session, self.cloud_share.shift, self.demoted, models)
+
+    def _model(self, model: LocalModelTarget, facts: Facts, now: float, *, look: bool) -> LocalState:
+        """One of the models beside the engine's own, for a request."""
+        target, ready = model.backend.target, [lane for lane in model.backend.lanes if lane.ready]
+        if not ready:
+            down, why_not, view = self._down(target.name, now), model.why_not, model.house.view(model.name)
+            words, due = why_not or model.words(view), None if why_not else down.ready_in_s or view.ready_in_s
+            heir = f"{LOCAL}/{view.successor}" if view.successor else ""
+            return structs.replace(down, state=words, given_up=bool(why_not), ready_in_s=due, successor=heir)
+        load, price = self._lanes.judged(ready, facts, now, look=look), self._prices.get(target.name)
+        return LocalState(
+            target if price is None else replace(target, price=price),
+            replicas_ready=len(ready),
+            pressure=load.pressure,
+            predicted_ttft_s=load.reading.predicted_ttft_s,
+            wait_s=max(1.0, load.reading.backlog_s),
+            alone=not load.reading.backlog_s,
+        )
 
     def _without_room(self, budget: BudgetLedger, states: dict[str, TargetState], facts: Facts, caller: str) -> None:
         """Marks the targets for which a budget has no room."""
@@ -184,16 +210,22 @@ class LiveFleet:
             why = f"{target.name} failed again and again; the next try is in {wait:.0f} s"
         return TargetState(target, available=False, why=why, until=now + wait, ttft_s=ttft_s)
 
-    def _local_down(self, now: float) -> LocalState:
-        views = self.engine.views()
+    def engine_of(self, name: str) -> Engine:
+        """The engine of a local target, by its name."""
+        return self.models[name].engine if name in self.models else self.engine
+
+    def _down(self, name: str, now: float) -> LocalState:
+        engine = self.engine_of(name)
+        views, to = engine.views(), engine.exchanging
         due = [view.ready_at - now for view in views if view.ready_at is not None]
         return LocalState(
-            self.local.target,
+            self.models[name].backend.target if name in self.models else self.local.target,
             replicas_ready=0,
             starting=any(view.state in _COMING for view in views),
             given_up=all(view.state is ReplicaState.GIVEN_UP for view in views),
             ready_in_s=max(1.0, min(due)) if due else None,
             why=next((view.cause for view in views if view.cause), ""),
+            state=f"the engine's model is exchanged for {to}" if to else "",
         )
 
     def _borrowed(self, lent: Lent, *, look: bool) -> Backend:
@@ -218,6 +250,8 @@ class LiveFleet:
         """Raises KeyError for a name that no picture showed since the last reload."""
         if name == self.local.target.name:
             return self.local
+        if name in self.models:
+            return self.models[name].backend
         found = self.clouds.backends.get(name) or self._lent.get(name)
         if found is None and self.peers is not None:
             return self.peers(name)
@@ -237,6 +271,9 @@ class LiveFleet:
     def claim(self, target: Target) -> Claim | None:
         """A claim for one attempt, to be entered at once; None where the target's breaker forbids it."""
         if target.local and not target.peer:
+            if target.name in self.models:
+                model = self.models[target.name]
+                model.house.used(model.name)
             return Claim(target.label, self.in_flight, None, self._clock)
         breaker = self._breakers.get(target.name)
         if breaker is None:
@@ -252,14 +289,14 @@ class LiveFleet:
 
     def not_ready(self, target: Target) -> Failure:
         """The failure of an attempt on a target without a ready lane."""
-        state = self._local_down(self._clock())
+        state = self._down(target.name, self._clock())
         words = f": {state.why}" if state.why else ""
         retry_after = None if state.given_up else state.ready_in_s
         return Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, f"no replica is ready{words}", retry_after=retry_after)
 
     def coming_back(self, target: Target) -> bool:
         """True if a target without a ready lane will have one again."""
-        return target.local and any(view.ready or view.state in _COMING for view in self.engine.views())
+        return target.local and any(view.ready or view.state in _COMING for view in self.engine_of(target.name).views())
 
     def room_in(self) -> float | None:
         """Seconds until the engine is predicted to have room; None with no replica ready."""
@@ -291,7 +328,8 @@ class LiveFleet:
     def predicted_ttft_ms(self) -> dict[str, float]:
         """By replica, for a prompt of usual length."""
         now = self._clock()
-        ledgers = {lane.name: self.ledger(lane) for lane in self.local.lanes}
+        lanes = [*self.local.lanes, *(lane for each in self.models.values() for lane in each.backend.lanes)]
+        ledgers = {lane.name: self.ledger(lane) for lane in lanes}
         return {name: each.predicted_ttft(each.typical_prompt, now) * 1000 for name, each in ledgers.items()}
 
     def breakers(self) -> dict[str, BreakerState]:
@@ -322,9 +360,17 @@ class LiveFleet:
 
     def listen(self) -> None:
         """Takes in the engine's latest telemetry, and prices its tokens by its latest speed; called about once a second."""
-        self._lanes.listen(self.engine.views(), self.engine.gpus())
-        usd = self.second_usd(len(self.engine.gpus()))
-        seconds = self._lanes.token_s(self.local.lanes) if usd is not None else None
-        if usd is not None and seconds is not None:
-            read, generated = [1e6 * each * usd for each in seconds]
-            self._price = Price(read, generated, cache_read=0.0, source="the speed measured here")
+        views = [*self.engine.views(), *(view for each in self.models.values() for view in each.engine.views())]
+        self._lanes.listen(views, self.engine.gpus())
+        self._price = self._measured(self.local.lanes, self.second_usd(len(self.engine.gpus()), 0)) or self._price
+        for name, each in self.models.items():
+            usd = self.second_usd(len(each.house.view(each.name).gpus), 1)
+            self._prices[name] = self._measured(each.backend.lanes, usd) or self._prices.get(name)
+
+    def _measured(self, lanes: Sequence[Lane], usd: float | None) -> Price | None:
+        """The price of the tokens of these lanes, at their latest speed. usd: of a busy second of one of them."""
+        seconds = self._lanes.token_s(lanes) if usd is not None else None
+        if usd is None or seconds is None:
+            return None
+        read, generated = [1e6 * each * usd for each in seconds]
+        return Price(read, generated, cache_read=0.0, source="the speed measured here")

@@ -44,7 +44,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     order, reason, code: what was decided, by names; first: the label of the first candidate. session: the conversation it
     continued. ttft_s: times to a first token of the targets, where they were weighed. shift: of the complexity thresholds, by
     `cloud_share`. demoted: for its task, by name in the picture. spent: targets whose
-    budget had no room, with seconds until its period ends.
+    budget had no room, with seconds until its period ends. models: the local models beside the engine's own, by target name.
     """
 
     facts: Facts
@@ -66,6 +66,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     shift: float = 0.0
     demoted: Mapping[str, DemotedFor] = {}
     spent: Mapping[str, float] = {}
+    models: Mapping[str, KeptEngine] = {}
 
 
 def mark(when: When) -> str:

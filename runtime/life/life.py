@@ -19,6 +19,7 @@ from runtime.dispatch.aside import LARGE, aside
 from runtime.dispatch.job import Job, Outcome, Sink
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
+from runtime.life.loading import asked_again, when_loaded
 from runtime.life.opinion import with_opinion
 from runtime.life.permitted import permitted
 from runtime.life.screening import leaves, screened
@@ -59,21 +60,21 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
 
     Raises ApiError for a hint that cannot be read (nothing was decided), and CancelledError where the reader is gone.
     """
-    outcome, known = Outcome(), Known()
+    outcome, known, kinds = Outcome(), Known(), frozenset[str]()
     error: ApiError | None
     try:
         within, demanded = Within(ask.caller.id, ask.chain), ask.requires | ask.caller.requires
         reading = partial(desk.planner.read, ask.dialect.name, ask.body.data, ask.headers, demanded, within)
-        query = reading() if len(ask.body.raw) < LARGE else await aside(reading, len(ask.body.raw))
-        known = Known(query)
+        known = Known(query := reading() if len(ask.body.raw) < LARGE else await aside(reading, len(ask.body.raw)))
         if query.facts.hints.requires and query.facts.restricted:
             desk.planner.remember(query.facts)
         inputs = desk.planner.inputs(query, desk.fleet, ask.arrived, caller=ask.caller.id)
         plan = plan_of(*inputs)
+        if plan.loads:
+            inputs, plan = await when_loaded(desk, ask, inputs, plan)
         if plan.undecided:
             inputs = await with_opinion(desk, ask, inputs, outcome)
             plan = plan_of(*inputs)
-        kinds = frozenset[str]()
         if desk.privacy.detect != "off" and leaves(desk.privacy, plan):
             inputs, kinds = await screened(desk, ask, inputs)
             query, plan = inputs.query, plan_of(*inputs)
@@ -86,9 +87,10 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
             deadline, whole, who = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole", ask.caller.id
             job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole, who)
             desk.running[ask.id] = job, plan, outcome, asyncio.current_task()
-            shared = ask.caller.id and plan.candidates[0].target.local
-            with desk.fleet.shares.held(ask.caller.id) if shared else nullcontext():
+            with desk.fleet.shares.held(who) if who and plan.candidates[0].target.local else nullcontext():
                 await work(desk, job, plan, sink, outcome)
+                if outcome.target is None and desk.fleet.models:
+                    await asked_again(desk, job, plan, outcome, partial(work, desk, job, plan, sink, outcome))
             error = None if outcome.answered else _error_of(desk, ask, plan, outcome)
     except BadHint as wrong:
         raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong
@@ -101,8 +103,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
     except Exception as fault:  # noqa: BLE001 - the floor: every request ends with an answer and a record
         _log.error("decision %s failed on a fault of this program\n%s", ask.id, stack_of(fault))
         error = ApiError(500, f"a fault of this server ended the request; its log names {ask.id}", "internal_error")
-    if outcome.answered:
-        error = None  # the caller has its whole answer, whatever failed behind it
+    error = None if outcome.answered else error  # the caller has its whole answer, whatever failed behind it
     return Settled(_settle(desk, ask, known, outcome, error.status if error else 200), error)
 
 
@@ -146,7 +147,7 @@ def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -
             query is not None
             and query.facts.session
             and outcome.answered
-            and desk.fleet.clouds.backends
+            and (desk.fleet.clouds.backends or desk.fleet.models)
             and not ask.origin
         ):
             assert outcome.target is not None

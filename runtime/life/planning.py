@@ -101,6 +101,7 @@ class IdleFleet:
     usable: Mapping[str, Target]
     absent: Mapping[str, tuple[Target, str]]
     lend: Callable[[Lent], Target]
+    models: Mapping[str, Target] = field(default_factory=dict)
 
     def picture(self, facts: Facts, now: float, lent: Lent | None, *, look: bool, caller: str) -> Fleet:
         states = {name: TargetState(target) for name, target in self.usable.items()}
@@ -108,7 +109,9 @@ class IdleFleet:
             states[name] = TargetState(target, available=False, why=why, absent=True)
         if lent is not None:
             states.setdefault(lent.target, TargetState(self.lend(lent)))
-        return Fleet(LocalState(self.local), states)
+        return Fleet(
+            LocalState(self.local), states, models={name: LocalState(each) for name, each in self.models.items()}
+        )
 
 
 @dataclass(frozen=True, slots=True)

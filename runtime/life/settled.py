@@ -17,6 +17,7 @@ from runtime.record.traces.context import PARENT, parent_of
 from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.demotion import of_task
 from runtime.routing.plan.nearest import Inputs
+from runtime.routing.plan.picture import LocalState
 from runtime.routing.plan.plan import Candidate, Plan, Rejected
 from runtime.routing.plan.rules import matches
 from runtime.wire.api_error import ApiError
@@ -150,4 +151,12 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         fleet.shift,
         of_task(fleet.demoted, query.task) if fleet.demoted and not plan.pinned else {},
         {name: round(each.renews_s or 0.0, 1) for name, each in fleet.targets.items() if each.spent},
+        {name: kept_model(each) for name, each in fleet.models.items()},
     )
+
+
+def kept_model(state: LocalState) -> KeptEngine:
+    """The kept part of the state of a model beside the engine's own."""
+    down = (state.starting, state.given_up, state.ready_in_s)
+    times = (state.predicted_ttft_s, state.wait_s, state.target.capabilities.context_tokens)
+    return KeptEngine(state.replicas_ready, *down, state.pressure.over, state.pressure.ratios, *times)

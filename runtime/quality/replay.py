@@ -103,8 +103,12 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     for name, (target, why) in box.absent.items():
         states[name] = TargetState(target, available=False, why=why, absent=True)
     local = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)
+    models = {name: LocalState(target) for name, target in box.models.items()}
+    for name in kept.models.keys() & models.keys():
+        models[name] = _engine(kept.models[name], kept.limits, policy.escalation, box.models[name])
     shift = kept.shift if policy.escalation.cloud_share else 0.0
-    fleet = Fleet(local, states, kept.session, shift, {ALL_TASKS: kept.demoted} if kept.demoted else NO_DEMOTIONS)
+    demoted = {ALL_TASKS: kept.demoted} if kept.demoted else NO_DEMOTIONS
+    fleet = Fleet(local, states, kept.session, shift, demoted, models)
     return plan(query, named, fleet, dataclasses.replace(policy, rules=tuple(rules)), 0.0)
 
 

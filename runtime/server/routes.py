@@ -86,6 +86,7 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/hearth/targets/"): ADMIN,
     ("POST", "/hearth/running/"): ADMIN,
     ("GET", "/hearth/models"): READ,
+    ("POST", "/hearth/models/"): ADMIN,
     ("GET", "/hearth/cost"): READ,
     ("GET", "/hearth/summary"): READ,
     ("GET", "/hearth/quality"): READ,

@@ -12,6 +12,7 @@ import msgspec
 
 from runtime.chores import ChoreView
 from runtime.contract.engine import Gpu, ReplicaView
+from runtime.contract.models import ModelView
 from runtime.record.decisions import Decision
 
 
@@ -57,6 +58,28 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     replicas: tuple[ReplicaStatus, ...] = ()
     gpus: tuple[GpuStatus, ...] = ()
     log_tail: tuple[str, ...] = ()
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One local model beside the engine's own. state: absent, fetching, loading, ready, draining, stopping or failed.
+
+    why: of the present wait, which ends within wait_s. cause: of its last failure. memory: bytes it has on each of `gpus`.
+    waiting: requests that wait for it.
+    """
+
+    name: str
+    model: str
+    state: str
+    for_s: float
+    load: str
+    why: str = ""
+    wait_s: float | None = None
+    cause: str = ""
+    gpus: tuple[int, ...] = ()
+    memory: int = 0
+    waiting: int = 0
+    in_flight: int = 0
+    predicted_ttft_ms: float | None = None
 
 
 class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +231,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float
     address: str
     engine: EngineStatus
+    models: tuple[ModelStatus, ...] = ()
     load: LoadStatus = LoadStatus()
     thresholds: ThresholdStatus | None = None
     draining: bool = False
@@ -243,6 +267,27 @@ def replica_status(view: ReplicaView, now: float) -> ReplicaStatus:
         in_flight=view.in_flight,
         last_byte_ago_s=None if view.last_byte_at is None else max(0.0, now - view.last_byte_at),
         slots=view.slots,
+    )
+
+
+def model_status(
+    view: ModelView, now: float, in_flight: int = 0, predicted_ttft_ms: float | None = None
+) -> ModelStatus:
+    """now: the monotonic second the view was taken at."""
+    return ModelStatus(
+        name=f"local/{view.name}",
+        model=view.model,
+        state=str(view.state),
+        for_s=max(0.0, now - view.since) if view.since else 0.0,
+        load=view.load,
+        why=view.why,
+        wait_s=None if view.until is None else max(0.0, view.until - now),
+        cause=view.cause,
+        gpus=view.gpus,
+        memory=view.memory,
+        waiting=view.waiting,
+        in_flight=in_flight,
+        predicted_ttft_ms=predicted_ttft_ms,
     )
 
 

@@ -182,7 +182,8 @@ def _references(tree: Mapping[str, Any], known: KnownNames) -> Iterator[Settings
     rules = tree.get("rules")
     for number, rule in enumerate(rules if isinstance(rules, list) else ()):
         for index, name in _texts(_table(rule).get("to")):
-            if trouble := known.no_target(name, LOCAL):
+            models = [f"{LOCAL}/{each}" for each in _table(tree.get("models"))]
+            if trouble := known.no_target(name, LOCAL, *models):
                 yield SettingsFault(("rules", number, "to", index), trouble)
     for alias, meaning in _table(tree.get("aliases")).items():
         if alias in (AUTO, LOCAL, *known.targets) or alias.startswith(f"{LOCAL}/"):

@@ -23,7 +23,6 @@ class Pending(NamedTuple):
 
 
 PENDING = (
-    Pending(("models", "*", "*"), "only the engine's own model is started"),
     Pending(("fleet", "store"), "budgets, limits and breakers are each Hearth's own"),
     Pending(("autoscale", "*"), "nothing is scaled"),
 )

@@ -169,7 +169,7 @@ def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> I
     named = [(f"routes.{route}", name) for route, names in document.routes for name in names]
     named += [(f"rules.{number}.to", name) for number, rule in enumerate(document.rules) for name in rule.to]
     for place, name in named:
-        if name not in document.targets and name != LOCAL:
+        if name not in document.targets and name.partition("/")[0] != LOCAL:
             yield f"{place}: {name} is a provider without a target here: nothing goes there until there is a [targets.{name}]"
     for name, target in document.targets.items():
         url = target.base_url or ""

@@ -23,10 +23,15 @@ _SERVER_ONCE = ("host", "port", "socket", "max_connections", "max_head_kb", "hea
 _NEED_RESTART: tuple[Key, ...] = (
     *(("server", name) for name in _SERVER_ONCE),
     ("engine",),
+    ("models",),
     ("records",),
     ("telemetry",),
     ("fleet",),
 )
+
+
+# Of an engine that Hearth starts: another model is fetched and takes the place of the old one while Hearth runs.
+_EXCHANGED: tuple[Key, ...] = (("engine", "model"), ("engine", "args"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +49,22 @@ def diff(old: Settings, new: Settings) -> Changes:
     """The keys that differ. A secret with a new value counts, and is named by its key alone."""
     before, after = dict(leaves(old)), dict(leaves(new))
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    exchanged = () if old.engine.url else _EXCHANGED
+    waits = [
+        key for key in changed if key[:2] not in exchanged and any(key[: len(each)] == each for each in _NEED_RESTART)
+    ]
     return Changes(
-        live=tuple(dotted(key) for key in changed if not _needs_restart(key)),
-        restart=tuple(dotted(key) for key in changed if _needs_restart(key)),
+        live=tuple(dotted(key) for key in changed if key not in waits), restart=tuple(dotted(key) for key in waits)
     )
-
-
-def _needs_restart(key: Key) -> bool:
-    return any(key[: len(fixed)] == fixed for fixed in _NEED_RESTART)
 
 
 def under_way(running: Settings, new: Settings) -> Settings:
     """`new`, with the keys that need a restart as they are in `running`."""
     server = new.server.model_copy(update={name: getattr(running.server, name) for name in _SERVER_ONCE})
+    exchanged = {"model": new.engine.model, "args": new.engine.args}
     once = {
-        "engine": running.engine,
+        "engine": running.engine if running.engine.url else running.engine.model_copy(update=exchanged),
+        "models": running.models,
         "records": running.records,
         "telemetry": running.telemetry,
         "fleet": running.fleet,

@@ -94,6 +94,7 @@ TASKS: Mapping[str, str] = {
     "runtime.cli.bulk.job": _AWAITED,
     "runtime.cli.bulk.run": _AWAITED,
     "runtime.cli.serve": _AWAITED,
+    "local_models.models.supervisor": "the one task that owns the models; fetches, watches and ends of each, ended with it",
     "local_models.engine": "local_models knows no chores; its probe and its stop are its own",
     "local_models.replica.owned": _AWAITED,
     "local_models.replica.supervisor": "the one task that owns a replica and those of its run, ended with it",

@@ -58,6 +58,7 @@ from runtime.server.pages.cost import CostPages
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.keys import KeyPages
+from runtime.server.pages.loading import LoadingPages
 from runtime.server.pages.quality import QualityPages
 from runtime.server.pages.responses import Responses
 from runtime.server.pages.settings import SettingsPages
@@ -70,6 +71,7 @@ from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
 from tests.fakes.grading import DirectGrader
 from tests.fakes.house import FakeHouse
+from tests.fakes.models import FakeModels, OwnCommands
 from tests.fakes.upstream import FakeBackend
 
 
@@ -88,6 +90,7 @@ class Door:
     feed: Feed
     series: Series
     house: FakeHouse
+    models: FakeModels
     quality: QualityLoop
 
     async def chat(self, text: str = "hi", *, model: str = "auto", **more: object) -> httpx.Response:
@@ -186,9 +189,10 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     desk.settled = (*desk.settled, partial(audit.note, "answer"))
     audit.start()
     feed, series = Feed(desk, engine, report), Series(desk)
-    house = FakeHouse(setup.settings_file)
+    house, models = FakeHouse(setup.settings_file), FakeModels("labels", "newer")
     note = partial(audit.note, "change")
     pages = own_pages(desk, report, 0.0, feed, series, note) | Responses(responses).table() | AuditPages(audit).table()
+    pages |= LoadingPages(desk, models, OwnCommands(models), note, SettingsPages(desk, house, note)).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count
     batches = BatchStore(folder)
@@ -224,7 +228,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
-            yield Door(url, client, desk, app, engine, slept, lane, batches, feed, series, house, quality)
+            yield Door(url, client, desk, app, engine, slept, lane, batches, feed, series, house, models, quality)
     finally:
         working.cancel()
         feeding.cancel()

@@ -19,6 +19,7 @@ class FakeEngine:
         self.down = ReplicaState.STARTING
         self.runs: dict[str, int] = {}  # by lane name; 1 where a test sets none
         self.stopped = False
+        self.exchanging = ""
         self.others: dict[str, str | None] = {}
         self.lines: list[str] = []
         self._revision = 0

@@ -107,6 +107,8 @@ def local_obstacles(facts: Facts, state: LocalState) -> list[Obstacle]:
 
 def down_words(state: LocalState) -> str:
     """The cause why the engine cannot answer now, and when it may."""
+    if state.state:
+        return state.state
     cause = f": {state.why}" if state.why else ""
     if state.given_up:
         return f"the engine was given up{cause}"

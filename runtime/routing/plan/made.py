@@ -38,7 +38,8 @@ class Plan(msgspec.Struct, frozen=True):
     the request to the candidates behind it. move: the second look at a request while it waits for the engine.
     undecided: the local model's opinion, which was not asked, would decide; the plan is that of the score alone.
     free: to stay or to leave, as `cloud_share` counts it; False while that is off. demoted: candidates that failed their
-    golden set, by name. degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is
+    golden set, by name. loads: a local model that would be asked if it were loaded.
+    degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is
     the same.
     """
 
@@ -55,13 +56,15 @@ class Plan(msgspec.Struct, frozen=True):
     undecided: bool = False
     free: bool = False
     demoted: frozenset[str] = frozenset()
+    loads: str = ""
 
 
 def weakened(plan: Plan, demoted: Mapping[str, DemotedFor]) -> Plan:
     """The same plan, with every demoted candidate marked. demoted: by name in the picture, the engine's is "local"."""
     found: dict[str, DemotedFor] = {}
     for each in plan.candidates:
-        gone = demoted.get("local" if each.target.local else each.target.name)
+        own = each.target.local and not each.target.name.startswith("local/")
+        gone = demoted.get("local" if own else each.target.name)
         if gone is not None:
             found[each.target.name] = gone
     if not found:

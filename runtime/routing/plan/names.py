@@ -18,7 +18,7 @@ printable ASCII of at most `LONGEST_NAME` characters; names from the settings ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -112,10 +112,12 @@ def build(
     override: str | None = None,
     prefer: str = "",
     offered: Iterable[Target] = (),
+    models: Sequence[tuple[str, Target]] = (),
 ) -> Directory:
     """The directory of a box.
 
     served: names that the engine answers to now -> the id to be sent, None for its first model's.
+    models: local models beside the engine's own, each with its id, which is a name of it too where it is nothing else's.
     absent: names of targets without a usable key; they are known, but lend nothing.
     override: the value of HEARTH_MODEL; prefer: that of the settings, where there is no override. Raises ValueError when
     it names nothing.
@@ -129,7 +131,7 @@ def build(
     directory = Directory(
         local=local.name if local else None,
         order=tuple(target.name for target in clouds),
-        exact=_exact(local, clouds, tuple(served or ())),
+        exact=_exact(local, clouds, tuple(served or ()), models),
         lenders=lenders,
         aliases=dict(aliases),
         offered=tuple(offered),
@@ -173,7 +175,12 @@ def resolve(name: str, directory: Directory) -> Named:
     return Unknown(name, tuple(near))
 
 
-def _exact(local: Target | None, clouds: tuple[Target, ...], local_names: tuple[str, ...]) -> dict[str, str]:
+def _exact(
+    local: Target | None,
+    clouds: tuple[Target, ...],
+    local_names: tuple[str, ...],
+    models: Sequence[tuple[str, Target]],
+) -> dict[str, str]:
     """First come, first served: local names, target names, PROVIDER/MODEL, then bare model ids."""
     exact: dict[str, str] = {}
 
@@ -185,12 +192,16 @@ def _exact(local: Target | None, clouds: tuple[Target, ...], local_names: tuple[
     bare = [name for name in (local.model, *local_names) if name] if local is not None else []
     if local is not None:
         claim(local.name, LOCAL, local.name, *[f"{LOCAL}/{name}" for name in bare])
+    for _, target in models:
+        claim(target.name, target.label, target.model)
     for target in clouds:
         claim(target.name, target.name)
     for target in clouds:
         claim(target.name, target.label)
     if local is not None:
         claim(local.name, *bare)
+    for ident, target in models:
+        claim(target.name, f"{LOCAL}/{ident}", ident)
     lending = {target.provider for target in clouds}
     for target in clouds:
         if target.model.partition("/")[0] not in lending or "/" not in target.model:

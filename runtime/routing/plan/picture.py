@@ -22,7 +22,8 @@ class LocalState(msgspec.Struct, frozen=True):
     wait_s: estimate until that replica has room again, for Retry-After; None if unknown. alone: nothing is before it there,
     so that it would not be sooner later. share: an equal share of the requests there over the
     caller's own, this one included; 0.0: there is no other caller.
-    why: the cause of its last failure, in words.
+    why: the cause of its last failure, in words. state: of a model beside the engine's own, in words.
+    successor: the target that took its place, and its tasks.
     """
 
     target: Target
@@ -36,6 +37,8 @@ class LocalState(msgspec.Struct, frozen=True):
     alone: bool = False
     share: float = 0.0
     why: str = ""
+    state: str = ""
+    successor: str = ""
 
 
 class TargetState(msgspec.Struct, frozen=True):
@@ -61,6 +64,7 @@ class TargetState(msgspec.Struct, frozen=True):
 class Fleet(msgspec.Struct, frozen=True):
     """targets: by name; a lent model (`names.Lent`) must be in it under PROVIDER/MODEL before a request for it is
     planned. session: the conversation that the request continues; None if it begins one, or its earlier turns are not known.
+    models: the local models beside the engine's own, by target name (`local/NAME`).
     shift: of the complexity thresholds, by `cloud_share`. demoted: targets that failed their golden sets.
     """
 
@@ -69,3 +73,4 @@ class Fleet(msgspec.Struct, frozen=True):
     session: Session | None = None
     shift: float = 0.0
     demoted: Demotions = NO_DEMOTIONS
+    models: Mapping[str, LocalState] = msgspec.field(default_factory=dict)

@@ -4,18 +4,19 @@
     2 override    HEARTH_MODEL, or `prefer`, moves what is automatic
     3 rule        the first that matches
     4 session     a tool's result, and what a model signed, return to the target that made the conversation's latest answer
-    5 inability   the engine lacks it (certificate, operation, tools, modality, window), or is not up
-    6 task        one of `tasks`
-    7 context     prompts past `context_tokens`
-    8 complexity  the score reaches the task's threshold, or near it the local model finds the prompt hard; labelling and
+    5 model       a local model has its task (`among.py`)
+    6 inability   the engine lacks it (certificate, operation, tools, modality, window), or is not up
+    7 task        one of `tasks`
+    8 context     prompts past `context_tokens`
+    9 complexity  the score reaches the task's threshold, or near it the local model finds the prompt hard; labelling and
                   reading out of a given text never leave for it
-    9 hurry       the caller's own `ttft_ms`
-   10 load        queue depth, KV cache, GPU, predicted TTFT
-   11 waiting     what a later first token costs by `wait_usd_per_s` is more than what the target costs
+   10 hurry       the caller's own `ttft_ms`
+   11 load        queue depth, KV cache, GPU, predicted TTFT
+   12 waiting     what a later first token costs by `wait_usd_per_s` is more than what the target costs
 
 A target that failed the golden set of the request's task stands behind every able one that did not: reason `quality` where
 that changes who is asked first. The first line that applies says where a request goes. A conversation whose beginning is in a
-cloud's prompt cache stays there if moving, by lines 5, 7 and 9 to 11 or for want of any, would cost more than staying: reason
+cloud's prompt cache stays there if moving, by lines 6, 8 and 10 to 12 or for want of any, would cost more than staying: reason
 `session` again. Hard constraints filter every line: a target that fails one is no candidate, whatever names it. Local is first
 if nothing applies, with the fitting route behind it, and last if something does and it is able. A rule that names only "local"
 keeps its requests on the box, failures included.
@@ -28,7 +29,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import msgspec
@@ -36,18 +36,19 @@ from msgspec.structs import replace
 
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
-from runtime.routing.confidence import ConfidenceMap, EarlyLook
+from runtime.routing.confidence import EarlyLook
 from runtime.routing.facts.query import RoutingQuery
+from runtime.routing.plan.among import by_task, overfull, without_own
 from runtime.routing.plan.demotion import DemotedFor, of_task, ranked
 from runtime.routing.plan.fit import Obstacle, but_for_money, cloud_obstacles, local_obstacles
 from runtime.routing.plan.made import Candidate, Plan, Rejected, weakened
-from runtime.routing.plan.names import Auto, Directory, Named, Pinned, Unknown
-from runtime.routing.plan.opinion import HARD, can_be_asked, in_band
+from runtime.routing.plan.names import Auto, Named, Pinned, Unknown
+from runtime.routing.plan.opinion import HARD, can_be_asked, hard, in_band
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
+from runtime.routing.plan.policy import RoutingPolicy
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_targets, words_of
-from runtime.routing.plan.waiting import UNSEEN_TTFT_S, LateMove, Weighed, expense, weighed
-from runtime.settings import Escalation, Routes, Rule
+from runtime.routing.plan.waiting import UNSEEN_TTFT_S, LateMove, Weighed, expense, late, weighed
 
 __all__ = [
     "NO_TARGET",
@@ -68,32 +69,10 @@ _FIRM = frozenset({Reason.DEFAULT, Reason.RULE, Reason.SESSION, Reason.TASK, Rea
 _FREE = frozenset({Reason.COMPLEXITY, Reason.TTFT, Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.GPU})
 _FORBIDS = (Reason.REQUIRES, Reason.BUDGET)
 EXTRACTION = "extraction"  # the task that no score and no confidence sends away
-_VECTORS = (
-    "openai_embeddings"  # those of two models have nothing in common: a request of them is never moved to another
-)
+_VECTORS = "openai_embeddings"  # never moved: the vectors of two models have nothing in common
 _POOLING = frozenset({_VECTORS, "rerank"})
 _GENERATING = frozenset({"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"})
 NO_TARGET = "no_target"  # degraded: it would have left the box, and no target could take it
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingPolicy:
-    """The settings that decide. confidence: the map of the engine's model; None where none was made.
-
-    batch_leaves: batch work may leave the box. when_spent: what would leave without a budget is answered by the engine
-    ("local"), or refused, with the time until the next period ("queue") or without ("refuse"). For the record: marks, short
-    names of the rules' conditions; limits, the thresholds of the load.
-    """
-
-    escalation: Escalation = field(default_factory=Escalation)
-    rules: tuple[Rule, ...] = ()
-    routes: Routes = field(default_factory=Routes)
-    directory: Directory = field(default_factory=Directory)
-    confidence: ConfidenceMap | None = None
-    batch_leaves: bool = False
-    when_spent: str = "local"
-    marks: tuple[str, ...] = ()
-    limits: tuple[float, ...] = ()
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -117,10 +96,13 @@ class _Case(msgspec.Struct, frozen=True):
 
     def unpaid(self, chain: tuple[str, ...]) -> bool:
         """True if a chain leaves the box, and a target of it would do but for a spent budget."""
-        return chain[:1] != (LOCAL,) and any(but_for_money(self.obstacles.get(name, ())) for name in chain)
+        leaves = chain[:1] != (LOCAL,) and not self.fleet.models.keys() & chain[:1]
+        return leaves and any(but_for_money(self.obstacles.get(name, ())) for name in chain)
 
     def target(self, name: str) -> Target:
         """By its name in the fleet, or "local"."""
+        if name in self.fleet.models:
+            return self.fleet.models[name].target
         return self.fleet.local.target if name == LOCAL and self.fleet.local else self.fleet.targets[name].target
 
     def route(self, *, scored: bool = False) -> tuple[str, ...]:
@@ -132,20 +114,6 @@ class _Case(msgspec.Struct, frozen=True):
             if order
             else ()
         )
-
-    def late(self, wanted_ms: float, local: LocalState) -> str:
-        """Why the engine is predicted to be too late; "" if it is not."""
-        predicted = local.predicted_ttft_s * 1000
-        late = f"first token predicted in {predicted:.0f} ms, the request wants {wanted_ms:g} ms"
-        return late if predicted > wanted_ms else ""
-
-    def hard(self, threshold: float) -> str:
-        """Why the prompt is taken to be hard, by its score or, near the threshold, by the local model's opinion; "" if not."""
-        score, opinion = self.query.score, self.query.opinion
-        words = f"score {score:.2f}, the threshold is {threshold:g}"
-        if opinion is None or self.policy.escalation.classifier == "off" or not in_band(score, threshold):
-            return words if score >= threshold else ""
-        return f"the local model finds it hard ({opinion:.2f}); {words}" if opinion >= HARD else ""
 
     @property
     def home(self) -> str | None:
@@ -180,9 +148,9 @@ class _Case(msgspec.Struct, frozen=True):
         firsts = [(n, next((i for i in self.obstacles[n] if not i.doubtful), None)) for n in names if self.obstacles[n]]
         return tuple([Rejected(self.target(name), item.reason, item.words) for name, item in firsts if item])
 
-    def refused(self, only: str | None = None) -> Plan:
-        """The refusal of a request that no target can take, or not the only one it may go to."""
-        known = {name: found for name, found in self.obstacles.items() if only in (None, name)}
+    def refused(self, *only: str) -> Plan:
+        """The refusal of a request that no target can take, or none of those it may go to."""
+        known = {name: found for name, found in self.obstacles.items() if not only or name in only}
         offered = self.policy.directory.offered
         renews = self.policy.when_spent == "queue"
         refused = refusal(self.query.facts, self.fleet, known, self.now, offered, renews=renews)
@@ -192,12 +160,13 @@ class _Case(msgspec.Struct, frozen=True):
 class _Wish(msgspec.Struct, frozen=True):
     """The place a request ought to go to: a chain of target names, "local" among them, and the reason.
 
-    strict: no other candidate may be added to the chain.
+    loads: the local model that would be asked if it were loaded. strict: no other candidate may be added to the chain.
     """
 
     reason: Reason
     words: str
     chain: tuple[str, ...]
+    loads: str = ""
     strict: bool = False
 
 
@@ -208,13 +177,15 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
     pinned = None if isinstance(named, Auto) else named.target
     first = named.first if isinstance(named, Auto) else None
     obstacles = {LOCAL: local_obstacles(query.facts, fleet.local)} if fleet.local else {}
+    for name, model in fleet.models.items():
+        obstacles[name] = local_obstacles(query.facts, model)
     for name in (*policy.directory.order, pinned or (first.target if first else "")):
         state = fleet.targets.get(name)
         if state is not None and name not in obstacles:
             obstacles[name] = cloud_obstacles(query.facts, state)
     stays = query.facts.hints.priority == "batch" and not policy.batch_leaves
     if stays:
-        for name in obstacles.keys() - {LOCAL}:
+        for name in obstacles.keys() - {LOCAL} - fleet.models.keys():
             obstacles[name].append(Obstacle(Reason.RULE, "batch work stays on the box (batch.escalate is off)"))
     local, full = fleet.local, None
     if local is not None:
@@ -229,11 +200,14 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
     if pinned is not None:
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
     home = _Wish(Reason.DEFAULT, "batch work stays on the box", (LOCAL,))
-    wish = home if stays and local else _wish(case, named if isinstance(named, Auto) else Auto())
+    places = first is not None or policy.rules or policy.tasks or fleet.session is not None
+    wish = _tasked(case) if stays and local else _placed(case, named) if places and isinstance(named, Auto) else None
+    wish = wish or (home if stays and local and (case.able(LOCAL) or not fleet.models) else _wish(case))
     if fleet.session is not None and (wish is None or wish.reason not in _FIRM):
         wish = _held(case, wish)
     made = _act(case, wish) if policy.escalation.mode == "act" else _stay_home(case, wish)
     made = weakened(made, demoted) if demoted else made
+    made = replace(made, loads=wish.loads) if wish is not None and wish.loads else made
     hangs = policy.escalation.classifier != "off" and _hangs_on_an_opinion(case, wish)
     made = replace(made, undecided=True) if hangs else made
     return replace(made, free=True) if policy.escalation.cloud_share and case.free(wish) else made
@@ -246,10 +220,14 @@ def _pinned(case: _Case, name: str, served: str | None) -> Plan:
         return _refused(absent(state))
     local = name == case.policy.directory.local
     key = LOCAL if local else name
+    model = case.fleet.models.get(key)
     if not case.able(key):
-        return case.refused(key)
-    if local and case.full:
-        return _refused(case.full)
+        comes = model is not None and not model.replicas_ready and not model.given_up
+        return replace(case.refused(key), loads=key) if comes else case.refused(key)
+    full = case.full if local else None
+    full = overfull([key], case.fleet, None, None) if model is not None else full
+    if full:
+        return _refused(full)
     target, words = case.target(key), f"the request names {name}"
     if served is not None:
         shown = PurePath(served).name if served.startswith("/") else served
@@ -258,9 +236,9 @@ def _pinned(case: _Case, name: str, served: str | None) -> Plan:
     return Plan((Candidate(target, Reason.PINNED, words),), Reason.PINNED, words)
 
 
-def _wish(case: _Case, auto: Auto) -> _Wish | None:
-    """The first line of the ladder that applies; None if the request may stay."""
-    facts, local, escalation = case.query.facts, case.fleet.local, case.policy.escalation
+def _placed(case: _Case, auto: Auto) -> _Wish | None:
+    """Lines 2 to 5: the place that a setting or the conversation demands, whatever the load; None if none does."""
+    facts = case.query.facts
     # (2) The override.
     if auto.first is not None:
         first = auto.first.target
@@ -269,42 +247,63 @@ def _wish(case: _Case, auto: Auto) -> _Wish | None:
     # (3) The first rule that matches, unless neither its targets nor the engine can take the request.
     if case.policy.rules and (found := first_match(case.query, case.policy.rules)) is not None:
         number, rule = found
-        if rule.to == (LOCAL,):
-            return _Wish(Reason.RULE, f"{words_of(number, rule)} keeps it on the box", (LOCAL,), strict=True)
+        model = case.fleet.models.get(rule.to[0])
+        loads = rule.to[0] if model is not None and not model.replicas_ready and not model.given_up else ""
+        if not [name for name in rule.to if name != LOCAL and name not in case.fleet.models]:
+            return _Wish(Reason.RULE, f"{words_of(number, rule)} keeps it on the box", rule.to, loads, strict=True)
         if case.able(LOCAL) or any(map(case.able, rule.to)):
-            return _Wish(Reason.RULE, f"{words_of(number, rule)} sends it to {rule.to[0]}", rule.to)
+            return _Wish(Reason.RULE, f"{words_of(number, rule)} sends it to {rule.to[0]}", rule.to, loads)
     # (4) What belongs to one model returns to it.
     if case.fleet.session is not None and (facts.tool_result or facts.signed) and (home := case.home) is not None:
         what = "a tool's result" if facts.tool_result else "signed state"
         return _Wish(Reason.SESSION, f"{what} goes back to {case.target(home).label}", (home, *case.route()))
-    # (5) The engine is missing, cannot do it, may be too small, or is down: lasting obstacles before passing ones.
+    # (5) A local model has its task.
+    return _tasked(case) if case.policy.tasks else None
+
+
+def _tasked(case: _Case) -> _Wish | None:
+    """The local models that have the request's task, which vectors and rankings have not."""
+    if case.query.facts.dialect in _POOLING:
+        return None
+    choice = by_task(case.query.task, case.policy.tasks, case.fleet, case.obstacles, case.route())
+    return None if choice is None else _Wish(*choice)
+
+
+def _wish(case: _Case) -> _Wish | None:
+    """Lines 6 to 12: the first that applies; None if the request may stay."""
+    facts, local, escalation = case.query.facts, case.fleet.local, case.policy.escalation
+    # (6) The engine is missing, cannot do it, may be too small, or is down: lasting obstacles before passing ones.
     if local is None:
         return _Wish(Reason.ENGINE_DOWN, "there is no engine on this box", case.route())
     if obstacles := case.obstacles[LOCAL]:
         worst = min(obstacles, key=lambda obstacle: obstacle.passing)
         waits = worst.passing and facts.dialect == _VECTORS
-        return _Wish(worst.reason, worst.words, (LOCAL,) if waits else case.route(), strict=waits)
+        if waits or not case.fleet.models:
+            return _Wish(worst.reason, worst.words, (LOCAL,) if waits else case.route(), strict=waits)
+        chain, loads = without_own(case.fleet, case.obstacles, case.route(), moves=facts.dialect != _VECTORS)
+        strict = facts.dialect == _VECTORS and bool(case.fleet.models.keys() & chain)
+        return _Wish(worst.reason, worst.words, chain, loads, strict)
     if facts.dialect == _VECTORS:
         return None
-    # (6) A task that leaves.
+    # (7) A task that leaves.
     judged = bool(case.policy.directory.order) and facts.dialect not in _POOLING
     if judged and escalation.tasks and case.query.task in escalation.tasks:
         return _Wish(Reason.TASK, f"its task is {case.query.task}, which leaves the box", case.route())
-    # (7) A long prompt.
+    # (8) A long prompt.
     if (prompt := facts.longest or facts.prompt_tokens) > (most := escalation.context_tokens):
         return _Wish(Reason.CONTEXT, f"about {prompt} prompt tokens, the threshold is {most}", case.route())
-    # (8) A prompt from which a stronger model is expected to make more.
+    # (9) A prompt from which a stronger model is expected to make more.
     task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
     threshold = 1.0 if task == EXTRACTION else escalation.threshold(task, case.fleet.shift)
-    if threshold < 1 and (words := case.hard(threshold)):
+    if threshold < 1 and (words := hard(case.query, threshold, escalation.classifier != "off")):
         return _Wish(Reason.COMPLEXITY, words, case.route(scored=True))
-    # (9) The caller wants a first token sooner than the engine is predicted to give it.
-    if facts.hints.ttft_ms is not None and (words := case.late(facts.hints.ttft_ms, local)):
+    # (10) The caller wants a first token sooner than the engine is predicted to give it.
+    if facts.hints.ttft_ms is not None and (words := late(facts.hints.ttft_ms, local)):
         return _Wish(Reason.TTFT, words, case.route())
-    # (10) A threshold is crossed.
+    # (11) A threshold is crossed.
     if local.pressure.over is not None:
         return _Wish(local.pressure.over, local.pressure.words, case.route())
-    # (11) Waiting costs more than the target does.
+    # (12) Waiting costs more than the target does.
     if escalation.wait_usd_per_s and (sums := case.weighed()) is not None and sums.leaves:
         return _Wish(Reason.TTFT, sums.words, case.route())
     return None
@@ -319,7 +318,7 @@ def _held(case: _Case, wish: _Wish | None) -> _Wish | None:
     home, chain = case.home, (LOCAL, *case.route()) if wish is None else wish.chain
     first = next((name for name in chain if case.able(name)), None)
     cached = fleet.session.cached.get(home, 0) if home is not None and fleet.session is not None else 0
-    if first is None or home is None or home in (LOCAL, first) or home not in chain or not cached:
+    if first is None or home is None or home in (LOCAL, first, *fleet.models) or home not in chain or not cached:
         return wish
     here, there = expense(facts, fleet, home, worth), expense(facts, fleet, first, worth)
     if here is None or there is None or there < here:
@@ -343,16 +342,18 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     # (1) The able ones of the chain, and the engine behind them if the chain does not place it.
     chain = chosen.chain if chosen.strict or LOCAL in chosen.chain else (*chosen.chain, LOCAL)
     names = [name for name in dict.fromkeys(chain) if case.able(name)]
-    if case.query.facts.dialect == _VECTORS:
-        names = names[:1]
+    names = names[:1] if case.query.facts.dialect == _VECTORS else names
     if case.demoted:
         chosen, names = _by_quality(case, chosen, names)
-    able = [case.target(name) for name in names]
-    rejected = case.rejected(case.obstacles)
-    # (2) None is able, or the settings refuse what would leave and has no budget.
-    spent = wish is not None and all(each.local for each in able) and case.unpaid(wish.chain)
+    able, rejected = [case.target(name) for name in names], case.rejected(case.obstacles)
+    # (2) None is able, the settings refuse what would leave and has no budget, or every queue is full.
+    inside = not [each for each in able if not each.local]
+    spent = wish is not None and inside and case.unpaid(wish.chain)
     if not able or (spent and case.policy.when_spent != "local"):
-        return replace(case.refused(LOCAL if chosen.strict else None), considered=rejected)
+        return replace(case.refused(*(chosen.chain if chosen.strict else ())), considered=rejected)
+    full = case.full if inside else None
+    if full := overfull(names, case.fleet, full, case.policy.escalation) if inside and case.fleet.models else full:
+        return _refused(full, rejected)
     # (3) Somebody off the box is able, first or behind the engine.
     if len(able) > 1 or not able[0].local:
         behind = [Candidate(target, Reason.FALLBACK, f"behind {able[0].name}") for target in able[1:]]
@@ -367,10 +368,8 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
             move = LateMove(limit_ms / 1000, UNSEEN_TTFT_S if state.ttft_s is None else state.ttft_s)
         return Plan(candidates, chosen.reason, words, considered=rejected, look=look, move=move)
     # (4) Only the engine is left: by wish,
-    if case.full:
-        return _refused(case.full, rejected)
     reason, words, degraded = chosen.reason, chosen.words, tuple[str, ...]()
-    if wish is not None and wish.chain[:1] != (LOCAL,):
+    if wish is not None and wish.chain[:1] != (names[0],):
         # (5) or for want of another. The caller's own demand keeps it here without weakening the answer.
         words = f"{words}; it stays: {'; '.join([item.words for item in rejected]) or 'no target is configured'}"
         forbidden = [item.reason for item in rejected if item.reason in _FORBIDS]
@@ -418,11 +417,12 @@ def _look(case: _Case) -> EarlyLook | None:
 
 
 def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
-    """The plan of `mode = "advise"` and `"off"`: the engine alone. Advice names the first choice of "act"."""
-    mode, advice = case.policy.escalation.mode, ""
-    leaving = wish is not None and wish.chain[:1] != (LOCAL,)
+    """The plan of `mode = "advise"` and `"off"`: local models alone. Advice names the first choice of "act"."""
+    mode, advice, models = case.policy.escalation.mode, "", case.fleet.models
+    chain = wish.chain if wish is not None else (LOCAL,)
+    leaving = chain[:1] != (LOCAL,) and not models.keys() & chain[:1]
     if wish and leaving and mode == "advise":
-        able = [name for name in wish.chain if name != LOCAL and case.able(name)]
+        able = [name for name in chain if name != LOCAL and name not in models and case.able(name)]
         cause = f"({wish.reason}: {wish.words})"
         advice = (
             f"would have gone to {able[0]} {cause}" if able else f"would have left {cause}, but no target can take it"
@@ -431,13 +431,17 @@ def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
         better = [name for name in case.route() if case.able(name) and name not in case.demoted]
         cause = f"({Reason.QUALITY}: the local model is {case.demoted[LOCAL].words})"
         advice = f"would have gone to {better[0]} {cause}" if better else ""
-    if not case.able(LOCAL):
-        return replace(case.refused(LOCAL), advice=advice)
-    if case.full:
-        return replace(_refused(case.full), advice=advice)
-    reason = Reason.RULE if wish and wish.reason is Reason.RULE and not leaving else Reason.DEFAULT
-    words = f'mode is "{mode}": nothing leaves the box'
-    return Plan((Candidate(case.target(LOCAL), reason, words),), reason, words, advice=advice)
+    names = [name for name in dict.fromkeys((*chain, LOCAL)) if (name == LOCAL or name in models) and case.able(name)]
+    if not names:
+        return replace(case.refused(LOCAL, *models), advice=advice)
+    if full := overfull(names, case.fleet, case.full, case.policy.escalation) if models else case.full:
+        return replace(_refused(full), advice=advice)
+    reason, words = Reason.DEFAULT, f'mode is "{mode}": nothing leaves the box'
+    if wish and not leaving and (wish.reason is Reason.RULE or models):
+        reason, words = wish.reason, wish.words if models else words
+    first, *behind = [case.target(name) for name in names]
+    others = [Candidate(target, Reason.FALLBACK, f"behind {first.name}") for target in behind]
+    return Plan((Candidate(first, reason, words), *others), reason, words, advice=advice)
 
 
 def _refused(refused: PlanRefusal, considered: tuple[Rejected, ...] = ()) -> Plan:

@@ -86,7 +86,8 @@ def refusal(
         return PlanRefusal(403, NO_COMPLIANT_TARGET, lacks, reason=Reason.REQUIRES)
     # (3) A budget is spent, and no other target that is paid for will be back sooner.
     spent = [name for name, found in known.items() if but_for_money(found)]
-    here = [name for name in known if fleet.local is not None and name in (LOCAL, fleet.local.target.name)]
+    own = (LOCAL, fleet.local.target.name) if fleet.local is not None else ()
+    here = [name for name in known if name in own or name in fleet.models]
     others = [name for name, found in known.items() if name not in (*spent, *here)]
     if spent and not any(item.passing for name in others for item in known[name]):
         waits = [fleet.targets[name].renews_s for name in spent] if renews else []
@@ -100,8 +101,8 @@ def refusal(
     if passing:
         due: list[float] = []
         for name in passing:
-            state, local = fleet.targets.get(name), fleet.local
-            if local is not None and name in (LOCAL, local.target.name):
+            state, local = fleet.targets.get(name), fleet.local if name in own else fleet.models.get(name)
+            if local is not None:
                 due += [local.ready_in_s] if local.ready_in_s is not None and not local.given_up else []
             elif state is not None and state.until is not None:
                 due.append(state.until - now)
@@ -122,7 +123,8 @@ def refusal(
 def able(facts: Facts, fleet: Fleet, offered: Sequence[Target], most: int = 3) -> str:
     """The end of a refusal: up to `most` models that nothing speaks against. Those on an account of this box come first."""
     states = [state.target for state in fleet.targets.values() if not state.absent]
-    here = [fleet.local.target, *states] if fleet.local else states
+    models = [state.target for state in fleet.models.values()]
+    here = [*([fleet.local.target] if fleet.local else ()), *models, *states]
     accounts = {target.provider for target in states}
     lent = [target for target in offered if target.provider in accounts]
     named = [target.name for target in (*here, *lent) if not obstacles(facts, target)]

@@ -81,6 +81,8 @@ def expense(facts: Facts, fleet: Fleet, name: str, usd_per_s: float) -> float | 
     local, cached = fleet.local, fleet.session.cached if fleet.session is not None else {}
     if name == LOCAL and local is not None:
         target, ttft_s = local.target, local.predicted_ttft_s  # which leaves out what its cache holds
+    elif name in fleet.models:
+        target, ttft_s = fleet.models[name].target, fleet.models[name].predicted_ttft_s
     else:
         state = fleet.targets[name]
         target, ttft_s = state.target, UNSEEN_TTFT_S if state.ttft_s is None else state.ttft_s
@@ -90,3 +92,10 @@ def expense(facts: Facts, fleet: Fleet, name: str, usd_per_s: float) -> float | 
     usage = replace(usage, cached=min(cached.get(target.name, 0), usage.prompt))
     tokens = target.price.most(usage) / 1e6 if target.price is not None else 0.0
     return tokens + usd_per_s * ttft_s
+
+
+def late(wanted_ms: float, local: LocalState) -> str:
+    """Why the engine is predicted to be too late for a caller; "" if it is not."""
+    predicted = local.predicted_ttft_s * 1000
+    words = f"first token predicted in {predicted:.0f} ms, the request wants {wanted_ms:g} ms"
+    return words if predicted > wanted_ms else ""

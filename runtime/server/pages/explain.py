@@ -16,6 +16,7 @@ from runtime.life.permitted import permitted
 from runtime.life.planning import Explanation, explain
 from runtime.routing.facts.facts import Within
 from runtime.routing.facts.hints import BadHint
+from runtime.routing.plan.picture import Fleet
 from runtime.routing.plan.plan import EXTRACTION, Candidate, Plan, PlanRefusal, Rejected
 from runtime.routing.plan.waiting import expected_usage
 from runtime.server.asgi import ClientRequest, Page, Pairs
@@ -96,8 +97,8 @@ def explained(explanation: Explanation) -> dict[str, Any]:
         "reason": plan.reason,
         "words": plan.words,
         "degraded": plan.degraded,
-        "candidates": [_row(item, usage) for item in plan.candidates],
-        "considered": [_row(item, usage) for item in plan.considered],
+        "candidates": [_row(item, usage, fleet) for item in plan.candidates],
+        "considered": [_row(item, usage, fleet) for item in plan.considered],
         "would_change": [
             {"input": each.words, "target": each.target, "reason": each.reason} for each in explanation.changes
         ],
@@ -110,14 +111,21 @@ def explained(explanation: Explanation) -> dict[str, Any]:
     return shown
 
 
-def _row(item: Candidate | Rejected, usage: Usage) -> dict[str, Any]:
-    """cost_usd: of an answer of usual length, at the dearest hour; None where no price is known."""
+def _row(item: Candidate | Rejected, usage: Usage, fleet: Fleet) -> dict[str, Any]:
+    """cost_usd: of an answer of usual length, at the dearest hour; None where no price is known.
+
+    predicted_ttft_ms: of a model of the box, for this prompt; of a cloud, as its latest answers had it. None: not known.
+    """
     target, price = item.target, item.target.price
     cost = None if price is None else round(price.most(usage)) / 1e6
+    state, cloud = fleet.models.get(target.name, fleet.local), fleet.targets.get(target.name)
+    ttft_s = state.predicted_ttft_s if target.local and state is not None and state.replicas_ready else None
+    ttft_s = cloud.ttft_s if cloud is not None else ttft_s
     return {
         "target": target.label,
         "name": target.name,
         "reason": item.reason,
         "words": item.words,
         "cost_usd": cost,
+        "predicted_ttft_ms": None if ttft_s is None else round(ttft_s * 1000, 1),
     }

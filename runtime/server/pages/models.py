@@ -42,12 +42,14 @@ class ModelPages:
     def _rows(self) -> list[dict[str, Any]]:
         fleet = self._desk.fleet
         local, clouds = fleet.local.target, [backend.target for backend in fleet.clouds.backends.values()]
+        others = [each.backend.target for each in fleet.models.values()]
         ids = [(name, sent) for name, sent in fleet.engine.served.items() if sent is not None]
         # A folder is listed by its last name, which `served` gives beside the whole path.
         served = [name for name, sent in ids if not name.startswith("/")]
         return [
             self._row(AUTO, "hearth"),
             self._row(local.label, local.provider, local.capabilities.context_tokens),
+            *(self._row(each.label, each.provider, each.capabilities.context_tokens) for each in others),
             *(self._row(f"{local.provider}/{name}", local.provider) for name in served),
             *(self._row(each.label, each.provider, each.capabilities.context_tokens) for each in clouds),
             *(self._row(alias, "hearth") for alias in self._desk.planner.policy.directory.aliases),

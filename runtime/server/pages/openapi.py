@@ -59,6 +59,7 @@ def _body(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": ["model", *required], "properties": known}
 
 
+_COMMAND = {name: {"type": "boolean", "default": False} for name in ("dry", "save")}
 _SCHEMAS: Mapping[str, dict[str, Any]] = {
     "Chat": _body(("messages",), messages=_TURNS, stream=_STREAM, max_tokens={"type": "integer", "minimum": 1}),
     "Completion": _body(("prompt",), prompt=_TEXT, stream=_STREAM),
@@ -105,6 +106,8 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
     },
     "SettingsChange": {"type": "object", "properties": {**_CHANGE, "dry": {"type": "boolean", "default": False}}},
     "WhatIf": {"type": "object", "properties": {**_CHANGE, "limit": {"type": "integer", "minimum": 1}}},
+    "ModelCommand": {"type": "object", "properties": _COMMAND},
+    "ModelSwap": {"type": "object", "properties": {"to": _TEXT, **_COMMAND}, "required": ["to"]},
     "Hold": {"type": "object", "properties": {"seconds": {"type": "number", "exclusiveMinimum": 0}}},
     "Key": {"type": "object", "required": ["name"], "properties": {"name": _TEXT}},
     "Evaluation": {
@@ -223,6 +226,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("PUT", "/hearth/settings", "Changes the settings file; If-Match has the etag", "SettingsChange"),
     Operation("POST", "/hearth/whatif", "Recorded decisions made again under other settings", "WhatIf"),
     Operation("GET", "/hearth/models", "The catalogue of models: what fits this box, is on its disk, is served"),
+    Operation("POST", "/hearth/models/{id}/load", "Loads a local model", "ModelCommand"),
+    Operation(
+        "POST",
+        "/hearth/models/{id}/unload",
+        "Unloads a local model when its running requests have ended",
+        "ModelCommand",
+    ),
+    Operation("POST", "/hearth/models/{id}/swap", "Exchanges a local model for another", "ModelSwap"),
     Operation("POST", "/hearth/running/{id}/cancel", "Ends a request that runs"),
     Operation("POST", "/hearth/targets/{id}/probe", "One small request to a target, now"),
     Operation("POST", "/hearth/targets/{id}/hold", "Sends nothing to a target for a time", "Hold"),

@@ -103,8 +103,8 @@ class SettingsPages:
     def table(self) -> dict[tuple[str, str], Page]:
         return {
             ("GET", PATH): self.show,
-            ("PUT", PATH): _with_conflicts(self.change),
-            ("POST", WHAT_IF): _with_conflicts(self.what_if),
+            ("PUT", PATH): with_conflicts(self.change),
+            ("POST", WHAT_IF): with_conflicts(self.what_if),
         }
 
     async def show(self, request: ClientRequest, extra: Pairs) -> None:
@@ -167,12 +167,23 @@ class SettingsPages:
         }
         await request.answer_json(200, shown, extra)
 
-    async def _draft(self, wanted: SettingsChange) -> _Draft:
-        """The file with the change in it, checked. Raises ApiError and Conflict."""
+    async def keep(self, request: ClientRequest, wanted: SettingsChange) -> None:
+        """Writes what a command has put in force into the file, also of keys that are not editable here.
+
+        Raises ApiError and Conflict.
+        """
+        async with self._turn:
+            await self._save(request, await self._draft(wanted, owners=True))
+
+    async def _draft(self, wanted: SettingsChange, *, owners: bool = False) -> _Draft:
+        """The file with the change in it, checked. owners: keys that only the file's owner changes too.
+
+        Raises ApiError and Conflict.
+        """
         sources = self._house.loaded.sources
         values = {each.key: each.value for each in wanted.set}
         for key in wanted.keys:
-            if why := refused(key, values.get(key)):
+            if not owners and (why := refused(key, values.get(key))):
                 raise ApiError(403, f"{dotted(key)} cannot be changed here: {why}", "not_editable", dotted(key))
             length = len(key)
             around = [name for at, name in sources.items() if at[:length] == key or key[: len(at)] == at]
@@ -287,7 +298,7 @@ async def _body(request: ClientRequest, kind: type[Any]) -> Any:
         raise ApiError(400, str(fault), "invalid_body") from fault
 
 
-def _with_conflicts(page: Page) -> Page:
+def with_conflicts(page: Page) -> Page:
     """The page, with a Conflict as its answer."""
 
     async def answered(request: ClientRequest, extra: Pairs) -> None:

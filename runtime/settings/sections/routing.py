@@ -50,7 +50,7 @@ class Rule(Section):
     )
     to: Names = Field(
         default=(),
-        description='names of targets, in order, or "local"; may be left out beside requires',
+        description='names of targets, in order, "local" or local/NAME of a [models.NAME]; may be left out beside requires',
         examples=[["my-target"]],
     )
     requires: Certificates = Field(

@@ -31,6 +31,7 @@ def test_rules_hold_in_random_histories() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_rules_hold_in_ten_thousand_histories() -> None:
     """The same at full size."""
     assert calm(range(1000, 11_000)) == set(ModelState)

@@ -209,7 +209,7 @@ async def test_the_engines_tokens_cost_what_its_seconds_cost() -> None:
 
     for usd in (None, 0.01):
         box = Box(engine_backend((FINE,)))
-        box.fleet.second_usd = {None: lambda gpus: None, 0.01: lambda gpus: 0.01}[usd]
+        box.fleet.second_usd = {None: lambda gpus, replicas: None, 0.01: lambda gpus, replicas: 0.01}[usd]
         local = box.fleet.picture(facts(box), 0.0).local
         assert local is not None and local.target.price is None
         for _ in range(5):

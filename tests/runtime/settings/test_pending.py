@@ -31,7 +31,6 @@ def test_each_pending_key_is_named_when_it_is_set() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "key"),
     [
-        ("HEARTH_MODELS__SMALL", '{"model": "m", "load": "manual"}', "models.small.model"),
         ("HEARTH_FLEET__STORE", "valkey://store:6379/0", "fleet.store"),
     ],
 )

@@ -40,13 +40,17 @@ class Runtime:
 
 
 def test_a_change_is_live_or_waits_for_a_restart() -> None:
-    """Sockets and the engine are made once; all else is read as requests come."""
+    """Sockets and the engine are made once, but for its model and arguments; all else is read as requests come."""
     old = settings("[server]\nport = 1\n[escalation]\nqueue_depth = 1")
-    new = settings(f"[server]\nport = 2\ndrain = 1\n[engine]\nmodel = 'x'\n[escalation]\nqueue_depth = 2\n{TARGET}")
+    new = settings(
+        f"[server]\nport = 2\ndrain = 1\n[engine]\nmodel = 'x'\nreplicas = 2\n[escalation]\nqueue_depth = 2\n{TARGET}"
+    )
     changes = diff(old, new)
-    assert changes.restart == ("server.port", "engine.model")
-    assert {"escalation.queue_depth", "server.drain", "targets.cloud.model"} <= set(changes.live)
+    assert changes.restart == ("server.port", "engine.replicas")
+    assert {"engine.model", "escalation.queue_depth", "server.drain", "targets.cloud.model"} <= set(changes.live)
     assert not diff(new, new)
+    attached = settings("[engine]\nurl = 'http://127.0.0.1:9/v1'")
+    assert diff(attached, settings("[engine]\nurl = 'http://127.0.0.1:9/v1'\nmodel = 'x'")).restart == ("engine.model",)
 
 
 def test_a_secret_with_a_new_value_is_a_change_named_by_its_key() -> None:

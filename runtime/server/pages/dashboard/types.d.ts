@@ -135,6 +135,22 @@ export type LoadStatus = {
   words: string;
 };
 
+export type ModelStatus = {
+  name: string;
+  model: string;
+  state: string;
+  for_s: number;
+  load: string;
+  why: string;
+  wait_s: number | null;
+  cause: string;
+  gpus: number[];
+  memory: number;
+  waiting: number;
+  in_flight: number;
+  predicted_ttft_ms: number | null;
+};
+
 export type ReplicaStatus = {
   name: string;
   state: string;
@@ -178,6 +194,7 @@ export type StatusReport = {
   uptime_s: number;
   address: string;
   engine: EngineStatus;
+  models: ModelStatus[];
   load: LoadStatus;
   thresholds: ThresholdStatus | null;
   draining: boolean;

@@ -1,8 +1,9 @@
 // The catalogue of models: which fit this box, which are on its disk, and who serves them.
+import { call } from "../api.js";
 import { Failed, Note, Snippet, State, Table, useJson, Waiting } from "../parts.js";
 import { status } from "../live.js";
 import { html, useState } from "../vendor.js";
-import { count, memory } from "../words.js";
+import { count, duration, memory, ms, spaced } from "../words.js";
 
 const SHOWN = /** @type {[string, string, (each: any) => boolean][]} */ ([
   ["all", "all", () => true],
@@ -19,6 +20,7 @@ export function Models() {
   const rows = data.data.filter(SHOWN.find(([name]) => name === shown)?.[2]);
   return html`${head}
     <${Served} />
+    <${Loaded} />
     <h2>Catalogue</h2>
     <div class="filters"><label>Models <select value=${shown} onChange=${(/** @type {any} */ e) => setShown(e.target.value)}>${SHOWN.map(([name, words]) => html`<option value=${name} selected=${name === shown}>${words}</option>`)}</select></label></div>
     <p class="quiet">“Fits” is for 4 requests of 8 192 tokens at once; <code>hearth models fit NAME</code> judges others.</p>
@@ -39,6 +41,66 @@ function Served() {
   const { engine } = report;
   return html`<p>This box serves ${engine.replicas.map((each) => html`<code>${engine.model}</code> on ${each.name} <${State} state=${each.state} /> `)}
     <a href="#/engine">Engine and its log</a></p>`;
+}
+
+/** The models of the settings beside the engine's own, and what an operator can do to them. */
+function Loaded() {
+  const models = status.value?.models ?? [];
+  if (!models.length) return null;
+  return html`<h2>Loaded and not loaded</h2>${models.map((each) => html`<${Model} key=${each.name} model=${each} others=${models.filter((other) => other.name !== each.name)} />`)}`;
+}
+
+/** @param {string} name */
+const plain = (name) => name.replace(/^local\//, "");
+
+/**
+ * What will happen is asked first and shown; a second press does it.
+ * @param {{model: import("../types").ModelStatus, others: import("../types").ModelStatus[]}} props
+ */
+function Model({ model, others }) {
+  const [asked, setAsked] = useState(/** @type {any} */ (null));
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const [to, setTo] = useState(plain(others[0]?.name ?? ""));
+  const command = async (/** @type {string} */ verb, /** @type {boolean} */ dry) => {
+    const json = { dry, ...(verb === "swap" ? { to } : {}) };
+    setError(null);
+    try {
+      const answer = await call(`hearth/models/${encodeURIComponent(plain(model.name))}/${verb}`, { method: "POST", json });
+      setAsked(dry ? { verb, words: answer.words } : null);
+    } catch (refused) {
+      setAsked(null);
+      setError(refused);
+    }
+  };
+  const up = ["fetching", "loading", "ready"].includes(model.state);
+  const where = model.gpus.length ? `GPU ${model.gpus.join(", ")}` : "this machine";
+  return html`<section class="card" aria-label="Model ${model.name}">
+    <h3>${model.name} <span class="quiet">${model.model}</span> <${State} state=${model.state} /></h3>
+    ${(model.cause || model.why) && html`<p>${model.cause || model.why}${model.wait_s === null ? "" : `, for ${duration(model.wait_s)} at most`}</p>`}
+    <dl class="facts">
+      <div><dt>loaded</dt><dd>${spaced(model.load)}</dd></div>
+      <div><dt>memory</dt><dd>${model.memory ? `${memory(model.memory)} of ${where}` : "none"}</dd></div>
+      <div><dt>in flight</dt><dd>${count(model.in_flight)}${model.waiting ? `, ${count(model.waiting)} waiting` : ""}</dd></div>
+      <div><dt>predicted first token</dt><dd>${model.predicted_ttft_ms === null ? "–" : ms(model.predicted_ttft_ms)}</dd></div>
+    </dl>
+    <div class="buttons">
+      <button type="button" onClick=${() => command(up ? "unload" : "load", true)}>${up ? "Unload" : "Load"} …</button>
+      ${
+        model.state === "ready" && others.length
+          ? html`<label>Swap for <select value=${to} onChange=${(/** @type {any} */ e) => setTo(e.target.value)}>${others.map((each) => html`<option value=${plain(each.name)}>${each.name}</option>`)}</select></label>
+        <button type="button" onClick=${() => command("swap", true)}>Swap …</button>`
+          : null
+      }
+    </div>
+    <div aria-live="polite">
+      ${
+        asked &&
+        html`<${Note}><p>${asked.words}.</p><div class="buttons"><button type="button" onClick=${() => command(asked.verb, false)}>Do it</button>
+        <button type="button" onClick=${() => setAsked(null)}>Leave it</button></div></${Note}>`
+      }
+      ${error && html`<${Failed} error=${error} needs="This changes the server: it needs an admin key." />`}
+    </div>
+  </section>`;
 }
 
 /** @param {{row: any}} props */

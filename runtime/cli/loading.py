@@ -1,0 +1,77 @@
+"""`hearth models load`, `unload`, `swap`: commands to a running runtime."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from runtime.cli.client import Address, address_of, asked, own_runtime
+from runtime.cli.settings_file import ConfigOption
+from runtime.settings.environment import environment, state_dir
+
+_PATH = "/hearth/models"
+Json = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of a [models.NAME] of the settings.")]
+Save = Annotated[
+    bool, typer.Option("--save", help="Write it into the settings file too, so that it holds after a restart.")
+]
+Url = Annotated[str | None, typer.Option(help="The runtime at this address, with an admin key in HEARTH_API_KEY.")]
+
+
+class _Commanded(msgspec.Struct):
+    words: str
+    models: list[dict[str, Any]] = []
+
+
+def load(name: Name, url: Url = None, config: ConfigOption = None, save: Save = False, as_json: Json = False) -> None:
+    """Load a local model on a running Hearth. Refused, with nothing stopped, where it does not fit beside the others.
+
+    \b
+    Examples:
+      hearth models load small
+    """
+    _commanded(f"{name}/load", {"save": save}, url, config, as_json=as_json)
+
+
+def unload(name: Name, url: Url = None, config: ConfigOption = None, save: Save = False, as_json: Json = False) -> None:
+    """Unload a local model: its running requests end first. An on_demand model comes back with its next request.
+
+    \b
+    Examples:
+      hearth models unload small
+    """
+    _commanded(f"{name}/unload", {"save": save}, url, config, as_json=as_json)
+
+
+def swap(
+    name: Name,
+    to: Annotated[str, typer.Argument(metavar="TO", help="NAME of the model that takes its place.")],
+    url: Url = None,
+    config: ConfigOption = None,
+    save: Save = False,
+    as_json: Json = False,
+) -> None:
+    """Exchange one local model for another: fetched first, and beside the old one where there is memory for both.
+
+    If the new one cannot be started, the old one comes back.
+
+    \b
+    Examples:
+      hearth models swap small newer
+    """
+    _commanded(f"{name}/swap", {"to": to, "save": save}, url, config, as_json=as_json)
+
+
+def _commanded(path: str, body: dict[str, Any], url: str | None, config: Any, *, as_json: bool) -> None:
+    env = environment()
+    address: Address = address_of(url, config, env) if url else own_runtime(state_dir(env), config, env)
+    # The course of it first: it is read while it happens.
+    foretold = asked(address, "POST", f"{_PATH}/{path}", _Commanded, {**body, "dry": True})
+    if not as_json:
+        typer.echo(foretold.words)
+    done = asked(address, "POST", f"{_PATH}/{path}", _Commanded, body)
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(done), ensure_ascii=False))

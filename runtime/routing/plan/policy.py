@@ -1,0 +1,31 @@
+"""The settings that decide, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runtime.routing.confidence import ConfidenceMap
+from runtime.routing.plan.names import Directory
+from runtime.settings import Escalation, Routes, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingPolicy:
+    """The settings that decide. confidence: the map of the engine's model; None where none was made.
+
+    batch_leaves: batch work may leave the box. when_spent: what would leave without a budget is answered by the engine
+    ("local"), or refused, with the time until the next period ("queue") or without ("refuse"). For the record: marks, short
+    names of the rules' conditions; limits, the thresholds of the load. tasks: task -> the local models that have it.
+    """
+
+    escalation: Escalation = field(default_factory=Escalation)
+    rules: tuple[Rule, ...] = ()
+    routes: Routes = field(default_factory=Routes)
+    directory: Directory = field(default_factory=Directory)
+    confidence: ConfidenceMap | None = None
+    batch_leaves: bool = False
+    when_spent: str = "local"
+    marks: tuple[str, ...] = ()
+    limits: tuple[float, ...] = ()
+    tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

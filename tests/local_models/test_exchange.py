@@ -1,0 +1,57 @@
+"""Another model in the place of the one that is served: replica by replica, and the old one back where the new one fails."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local_models.replica.prepared import Notice, PreparedModel, PrepareError
+from tests.fakes.local_engine import FakePlan, fake_engine, fake_spec, have_weights
+from tests.local_models.running import running, until
+
+pytestmark = pytest.mark.slow
+
+
+def quiet(line: str) -> None: ...
+
+
+async def test_replicas_change_one_after_another(tmp_path: Path) -> None:
+    """One of two is up all the time, and at the end both serve the new model."""
+    async with running(fake_engine(tmp_path, replicas=2), tmp_path) as engine:
+        spec, up = replace(fake_spec(tmp_path, replicas=2), model="newer"), list[int]()
+        await until(lambda: all(view.ready for view in engine.views()))
+        changing = asyncio.create_task(engine.exchange(spec, have_weights, FakePlan({}), quiet))
+        while not changing.done():
+            up.append(sum(view.ready for view in engine.views()))
+            await asyncio.sleep(0.01)
+        assert changing.result() == ""
+        assert min(up) >= 1
+        assert [view.models for view in engine.views()] == [("newer",), ("newer",)]
+        assert engine.model == "newer" and engine.exchanging == ""
+
+
+async def test_the_old_model_comes_back_where_the_new_one_fails(tmp_path: Path) -> None:
+    """In words that say why."""
+    async with running(fake_engine(tmp_path), tmp_path) as engine:
+        broken = FakePlan({"exit_at_start": 1, "log": ["ValueError: unrecognized arguments: --frobnicate"]})
+        spec = replace(fake_spec(tmp_path), model="newer")
+        cause = await engine.exchange(spec, have_weights, broken, quiet)
+        assert "frobnicate" in cause
+        (view,) = engine.views()
+        assert view.ready and view.models == ("fake-llama",) == (engine.model,)
+
+
+async def test_what_cannot_be_fetched_stops_nothing(tmp_path: Path) -> None:
+    """The same process goes on."""
+
+    async def missing(model: str, notice: Notice) -> PreparedModel:
+        raise PrepareError(f"there is no {model} on the hub", deterministic=True)
+
+    async with running(fake_engine(tmp_path), tmp_path) as engine:
+        before = engine.views()[0].pid
+        cause = await engine.exchange(replace(fake_spec(tmp_path), model="typo"), missing, FakePlan({}), quiet)
+        assert cause == "there is no typo on the hub; nothing was stopped"
+        assert engine.views()[0].pid == before and engine.views()[0].ready
