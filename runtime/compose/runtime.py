@@ -34,7 +34,7 @@ from runtime.compose.report import ProcessFacts, drawn, report
 from runtime.compose.speeds import SpeedFile
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
-from runtime.contract.engine import ReplicaState
+from runtime.contract.engine import Engine, ReplicaState
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
@@ -103,6 +103,8 @@ class Runtime:
     fatal: ends the process on purpose, with a sentence. chores: the background tasks; who serves starts them.
     """
 
+    reloaded_at: float | None = None
+
     def __init__(
         self,
         loaded: Loaded,
@@ -113,7 +115,6 @@ class Runtime:
     ) -> None:
         settings = loaded.settings
         self.settings, self.loaded, self._env, self._folder, self._notice = settings, loaded, env, folder, notice
-        self.reloaded_at: float | None = None
         self.house, self.started_at = LiveHouse(loaded, folder), time.time()
         self.chores, self._cloud_client = Chores(fatal, clock=time.monotonic), CloudClient(env)
         self.audit = AuditLog(folder / "audit", notice=notice, keep_days=settings.records.audit_days)
@@ -121,14 +122,15 @@ class Runtime:
         self.notices = Notices(settings.notices, self.guard, time.time, env)
         owned, pool = not settings.engine.url, settings.engine.kind == "pool"
         self._speeds = SpeedFile(folder / "engine-speeds.json", settings.engine)
-        self.engine = local_fleet.local_engine(
+        started = local_fleet.local_engine(
             engine_spec(settings, folder, self._speeds.speeds),
             environ=env,
             clock=time.monotonic,
             guard=self.guard,
             secrets=secret_names(settings, env),
         )
-        self.exchange = EngineExchange(self.engine, settings, folder, env, self.guard, notice, self._exchanged)
+        self.engine: Engine = started
+        self.exchange = EngineExchange(started, settings, folder, env, self.guard, notice, self._exchanged)
         self.audit.views["answer"] = partial(placement, self.engine.on_box)
         local = LocalBackend(
             self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"), ours=owned, pool=pool
