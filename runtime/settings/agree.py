@@ -154,11 +154,14 @@ def _judged_by_an_arm(tree: Mapping[str, Any]) -> str | None:
     listed += [
         name for rule in (rules if isinstance(rules, list) else ()) for _, name in _texts(_table(rule).get("to"))
     ]
+    # Clients are answered by what an alias means, and by what is preferred.
+    more = (*aliases.values(), _table(tree.get("escalation")).get("prefer"))
+    listed += [each for each in more if isinstance(each, str)]
     arms = dict.fromkeys([*listed, *(targets if not routes.get("default") else ())])
     if label.partition("/")[0] in (LOCAL, AUTO):
         return f'"{judge}" would judge its own answers'
     for name in arms:
-        arm = _label(targets.get(name, {}))
+        arm = _label(targets[name]) if name in targets else name
         if name == own or arm == label:
             return f'"{judge}" is the target {name}, which answers itself: name another, and list in routes.default who answers'
         if arm.partition("/")[0] == label.partition("/")[0]:

@@ -104,7 +104,7 @@ def biases(pairs: Sequence[JudgedPair]) -> BiasReport:
         p,
         mean(slots) if slots else None,
         line.slope if line else None,
-        _chance(line.intercept) if line else None,
+        line.level if line else None,
         tuple(flagged),
     )
 
@@ -126,11 +126,6 @@ def with_anchors(
 def certain(found: Estimate) -> bool:
     """True if 0 is outside of the 99 % interval."""
     return abs(found.value) > (found.high - found.low) / 2 * _Z_CERTAIN / _Z
-
-
-def _chance(logit: Estimate) -> Estimate:
-    low, value, high = (1 / (1 + exp(-max(-30.0, min(30.0, each)))) for each in (logit.low, logit.value, logit.high))
-    return Estimate(value, low, high, logit.n)
 
 
 def _slot(verdict: Better | None) -> float:
@@ -239,12 +234,14 @@ def alpha(units: Sequence[Sequence[str]]) -> float:
 
 
 class LogisticLine(NamedTuple):
-    intercept: Estimate
+    """level: the share of the won at x = 0. slope: of the logit."""
+
+    level: Estimate
     slope: Estimate
 
 
 def logistic(xs: Sequence[float], won: Sequence[bool]) -> LogisticLine | None:
-    """Intercept and slope of a logistic line, by Newton with a weak pull to 0; None with too little to fit."""
+    """Level and slope of a logistic line, by Newton with a weak pull to 0; None with too little to fit."""
     if len(xs) < 10 or all(won) or not any(won) or max(xs) - min(xs) < 1e-9:
         return None
     a = b = 0.0
@@ -259,7 +256,8 @@ def logistic(xs: Sequence[float], won: Sequence[bool]) -> LogisticLine | None:
         by = haa * hbb - hab * hab
         a, b = a + (hbb * ga - hab * gb) / by, b + (haa * gb - hab * ga) / by
     at, half = _Z * sqrt(hbb / by), _Z * sqrt(haa / by)
-    return LogisticLine(Estimate(a, a - at, a + at, len(xs)), Estimate(b, b - half, b + half, len(xs)))
+    level, low, high = (1 / (1 + exp(-max(-30.0, min(30.0, logit)))) for logit in (a, a - at, a + at))
+    return LogisticLine(Estimate(level, low, high, len(xs)), Estimate(b, b - half, b + half, len(xs)))
 
 
 def own_family(rows: Sequence[tuple[float, float, bool]]) -> Estimate | None:

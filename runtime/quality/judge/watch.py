@@ -145,7 +145,8 @@ class JudgeWatch:
         purse = WeekPurse(self.settings.weekly_usd, journal.spent_usd)
         questions = Questions(self._desk, purse, names_of([*arms, judge[1].label]))
         try:
-            report, state = await Weekly(questions, judge, arms, journal).run(week, rows, known, self._state(judge[1]))
+            before = self.kept.state if self.kept.judge == judge[1].label else JudgeState()
+            report, state = await Weekly(questions, judge, arms, journal).run(week, rows, known, before)
         except ShutDown:
             return None  # the next process judges the rest
         finally:
@@ -208,9 +209,6 @@ class JudgeWatch:
         arms = {fleet.local.target.label: (fleet.local.target.name, fleet.local.target), **others}
         trouble = related(judge.label, others)
         return trouble or ((judge.name, judge), arms)
-
-    def _state(self, judge: Target) -> JudgeState:
-        return self.kept.state if self.kept.judge == judge.label else JudgeState()
 
     async def _keep(self, judge: Target, state: JudgeState) -> None:
         """Stores the judge's state. The weeks since the last good one are void once it has changed."""

@@ -14,6 +14,7 @@ import msgspec
 
 from runtime.contract.targets import Target
 from runtime.quality.judge.asking import WIRES, Questions, SpentError
+from runtime.quality.judge.choice import related
 from runtime.quality.judge.drift import JudgeState, observed
 from runtime.quality.judge.journal import WeekJournal
 from runtime.quality.judge.pairs import Anchor, Drawn, family_rows, shown_request
@@ -167,6 +168,9 @@ class Weekly:
     async def _compared(self, drawn: Drawn, label: str) -> JudgedPair | str:
         """A sampled answer against another arm's, or the reason why the pair is skipped."""
         row, (_, judge) = drawn.row, self._judge
+        # A client may pin the judge itself, or a model of its family that an account lends.
+        if related(judge.label, [row.target]):
+            return "it was answered by the judge or its family"
         if row.wire not in WIRES:
             return f"the wire {row.wire} is not put to other arms"
         if row.body.get("previous_response_id") or row.body.get("conversation"):

@@ -299,6 +299,18 @@ async def test_anchors_show_the_own_family_and_repetition() -> None:
     assert report.bias.repetition is not None and (report.bias.repetition.value, report.bias.repetition.n) == (1.0, 20)
 
 
+async def test_an_answer_of_the_judge_or_its_family_is_not_judged() -> None:
+    """A client may have pinned it."""
+    judge = answering("judge", fair)
+    judge.target = replace(judge.target, provider="other", model="judge-model")
+    box = Box(engine_backend((Turn(told("x")),)), (answering("arm", lambda body: "worse 1"), judge))
+    arms = {"vendor/arm-model": ("arm", box.clouds[0].target)}
+    rows = [Drawn(row(n, "mine 9", target=target), 1.0) for n, target in enumerate(("other/judge-model", "other/kin"))]
+    made = Weekly(Questions(box.desk, WeekPurse(5.0)), ("judge", judge.target), arms)
+    report, _ = await made.run("2026-W48", rows, [], JudgeState())
+    assert (report.pairs, sum(report.skipped.values()), judge.lanes[0].hop.calls) == ((), 2, [])
+
+
 async def test_labels_of_the_same_two_targets_correct_their_rate() -> None:
     """People's labels of these very two are taken before anchors of any kind, also with the sides turned."""
     report, _, _ = await week(fair)
