@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,7 +60,7 @@ class Upstream:
         self.asked: list[tuple[str, str]] = []
 
     async def answer(self, exchange: Exchange) -> None:
-        if not exchange.path.endswith("/completions"):
+        if not exchange.path.endswith("/completions") or not exchange.body:
             models = {"object": "list", "data": [{"id": "small", "object": "model", "max_model_len": 100_000}]}
             await exchange.say(models if exchange.path.endswith("/models") else {})
             return
@@ -101,7 +102,13 @@ class Hearth:
                 answer.read()
                 return str(answer.headers["x-hearth-target"])
 
-        return await asyncio.to_thread(asked)
+        ends = time.monotonic() + WITHIN_S
+        while True:
+            try:
+                return await asyncio.to_thread(asked)
+            except urllib.error.HTTPError as fault:  # the runtime is ready before its engine
+                assert fault.code == 503 and time.monotonic() < ends
+            await asyncio.sleep(0.2)
 
     async def command(self, *words: str) -> str:
         """Of `hearth eval`."""

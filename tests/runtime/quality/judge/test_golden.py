@@ -15,7 +15,9 @@ from msgspec.structs import replace
 from runtime.contract.prices import Price
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.golden.check_process import Grader
+from runtime.quality.judge.drift import RUNS, observed
 from runtime.quality.judge.golden import GoldenJudge
+from runtime.quality.judge.watch import JudgeFolders, JudgeWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.earlier import earlier_answers
@@ -28,7 +30,7 @@ from runtime.settings import Quality
 from tests.fakes.box import CHAT, Box
 from tests.fakes.upstream import Turn, engine_backend, whole
 from tests.runtime.quality.judge.scripted import FENCED
-from tests.runtime.quality.judge.test_weekly import Said, answering, fair
+from tests.runtime.quality.judge.test_weekly import Said, answering, fair, labelled, lines
 
 NIGHT = 1_795_919_400.0  # 2026-11-29 02:30 UTC
 OPEN = '[[case]]\nid = "c{n}"\nprompt = "write {n}"\nchecks = [{{ versus = true }}]\n'
@@ -106,6 +108,8 @@ async def test_open_ended_answers_are_compared_with_the_models_own_first_ones(la
     assert lab.asked == 0
     assert [row.versus for row in await lab.night()] == [0.5] * 3
     assert lab.asked == 6
+    (view,) = [each for each in lab.watch.overview()["streams"] if each.target == lab.arm.target.label]
+    assert (view.state, view.cases, view.compared, view.rate, view.versus) == ("watched", 0, 3, None, 0.5)
     answers[0] = "poor 2"
     assert [row.versus for row in await lab.night()] == [0.0] * 3
     answers[0] = "better 9"
@@ -214,3 +218,52 @@ def _drawn(database: QualityDatabase, run: EvalRun, lab: JudgingLab) -> dict[Any
     found = earlier_answers(database, run, lab.watch.references(database.states()))
     assert found == earlier_answers(database, run, lab.watch.references(database.states()))
     return found
+
+
+def biased(wrong: list[bool]) -> Said:
+    """Every criterion holds; of two answers the better one wins, or while it is wrong the other."""
+
+    def say(body: Any) -> str:
+        if body["response_format"]["json_schema"]["schema"]["required"] == ["holds"]:
+            return '{"holds": true}'
+        fairly = fair(body)
+        other = {"first": "second", "second": "first"}[json.loads(fairly)["better"]]
+        return json.dumps({"better": other}) if wrong[0] else fairly
+
+    return say
+
+
+async def test_the_anchors_are_decided_before_criteria_count(lab_of: Any, tmp_path: Path) -> None:
+    """Once for each run; a judge that changed is noticed in that very night, its word is advice, and its weeks are void."""
+    wrong, told_of = [False], list[str]()
+    lab = lab_of(RUBRIC, biased(wrong), count=2)
+    labelled(tmp_path, lines(40))
+    watch = JudgeWatch(
+        lab.box.desk,
+        lab.store,
+        lambda since: (),
+        Quality.model_validate({"judge": "judge"}),
+        JudgeFolders(tmp_path, tmp_path),
+        told_of.append,
+    )
+    assert not watch.trusted
+    assert (await watch.look() or pytest.fail("no week")).believed
+    for _ in range(RUNS):
+        watch.kept.state = observed(watch.kept.state, watch.kept.weeks[0].week, 40, 40)
+    checks = list[str]()
+
+    async def before(run: EvalRun) -> None:
+        await watch.check(run, lab.golden_judge.decided)
+        asked = lab.asked
+        await watch.check(run, lab.golden_judge.decided)
+        assert lab.asked == asked
+        checks.append(run.id)
+        lab.trusted = watch.trusted
+
+    lab.loop.before = before
+    assert [row.advisory for row in await lab.night()] == [False, False]
+    assert checks == [watch.kept.checked] and not told_of
+    wrong[0] = True
+    assert [(row.advisory, row.grade) for row in await lab.night()] == [(True, Grade.PASS)] * 2
+    assert watch.kept.state.drifted and "has changed: it agrees with 0 of 40 anchors" in told_of[0]
+    assert not watch.believed
