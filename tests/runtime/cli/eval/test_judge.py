@@ -26,7 +26,7 @@ WORDS = ("first", "second"), ("second", "first"), ("tie", "tie"), ("first", "fir
 
 def week(share: float) -> WeekReport:
     """A biased judge that agrees with this share of forty anchors."""
-    pairs = [JudgedPair(str(n), "local/m", "x/far", *WORDS[n % 5]) for n in range(100)]  # type: ignore[arg-type]
+    pairs = [JudgedPair(str(n), "local/m", "x/far", *WORDS[n % 5]) for n in range(100)]
     right = round(40 * share)
     agreed = agreement([("a", "a"), ("b", "b")] * (right // 2) + [("a", "b")] * (40 - right), Random(1))
     bias = with_anchors(biases(pairs), Estimate(0.2, 0.1, 0.3, 20), [(1.0, 1.0)] * 20)
@@ -39,7 +39,7 @@ def week(share: float) -> WeekReport:
 
 def test_a_pair_has_one_outcome() -> None:
     """A failure is no tie, no win and no loss."""
-    made = [outcome(JudgedPair("1", "a", "b", *each)) for each in WORDS]  # type: ignore[arg-type]
+    made = [outcome(JudgedPair("1", "a", "b", *each)) for each in WORDS]
     assert made == ["a", "b", "tie", "flipped", "no_verdict"]
     assert week_view(week(1.0)).outcomes == dict.fromkeys(made, 20)
 
