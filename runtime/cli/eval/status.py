@@ -75,7 +75,7 @@ def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) 
     ]
     lines += [paint(f"everyday traffic: {each.words}", "yellow") for each in found.warnings[:_MOST_EVENTS]]
     if found.judge.judge:
-        lines.append(f"judge: {judge_words(found.judge)}; {len(found.judge.weeks)} weeks judged")
+        lines.append(f"judge: {judge_words(found.judge)}; weeks judged: {len(found.judge.weeks)}")
     lines += [paint(found.judge.trouble, "yellow")] if found.judge.trouble else []
     night = datetime.fromtimestamp(found.next_night, UTC)
     when = (

@@ -37,6 +37,10 @@ class Estimate(msgspec.Struct, frozen=True):
     high: float
     n: int
 
+    @property
+    def half(self) -> float:
+        return (self.high - self.low) / 2
+
 
 class JudgedPair(msgspec.Struct, frozen=True):
     """Two answers to one request, judged in both orders. a stood first in `forward`. None: no verdict.
@@ -102,7 +106,7 @@ def biases(pairs: Sequence[JudgedPair]) -> BiasReport:
         flips / len(found) if found else 0.0,
         share,
         p,
-        mean(slots) if slots else None,
+        mean(slots, span=(-1.0, 1.0)) if slots else None,
         line.slope if line else None,
         line.level if line else None,
         tuple(flagged),
@@ -125,30 +129,42 @@ def with_anchors(
 
 def certain(found: Estimate) -> bool:
     """True if 0 is outside of the 99 % interval."""
-    return abs(found.value) > (found.high - found.low) / 2 * _Z_CERTAIN / _Z
+    return abs(found.value) > found.half * _Z_CERTAIN / _Z
 
 
 def _slot(verdict: Better | None) -> float:
     return {"first": 1.0, "second": -1.0}.get(verdict or "", 0.0)
 
 
-def mean(values: Sequence[float], weights: Sequence[float] | None = None) -> Estimate:
-    """Of at least one value."""
-    n = len(values)
-    own = list(weights) if weights is not None else [1.0] * n
+def mean(
+    values: Sequence[float], weights: Sequence[float] | None = None, span: tuple[float, float] = (0.0, 1.0)
+) -> Estimate:
+    """Of at least one value. span: where values lie; some imagined ones at its ends keep few, equal values from looking certain
+    (Agresti and Coull), and let the interval reach beyond it.
+    """
+    own = list(weights) if weights is not None else [1.0] * len(values)
     total = sum(own)
-    middle = sum(w * v for w, v in zip(own, values, strict=True)) / total
-    spread = sqrt(sum((w * (v - middle)) ** 2 for w, v in zip(own, values, strict=True)) * n / max(1, n - 1)) / total
-    return Estimate(middle, middle - _Z * spread, middle + _Z * spread, n)
+    n, more = total**2 / sum(w * w for w in own), _Z**2
+    value = sum(w * v for w, v in zip(own, values, strict=True)) / total
+    middle = (n * value + more * sum(span) / 2) / (n + more)
+    around = n * sum(w * (v - middle) ** 2 for w, v in zip(own, values, strict=True)) / total
+    around += more * sum((end - middle) ** 2 for end in span) / 2
+    half = _Z * sqrt(around) / (n + more)
+    return Estimate(value, min(value, middle - half), max(value, middle + half), len(values))
+
+
+def rate(scores: Sequence[float], weights: Sequence[float] | None = None) -> Estimate:
+    """The mean of scores, with an interval between 0 and 1."""
+    found = mean(scores, weights)
+    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high), found.n)
 
 
 def corrected(
     judged: Sequence[float], anchors: Sequence[tuple[float, float]], weights: Sequence[float] | None = None
 ) -> Estimate:
     """A rate by the judge, put right by its errors on pairs of the same kind (score, label): prediction-powered."""
-    rate, wrong = mean(judged, weights), mean([label - judge for judge, label in anchors])
-    half = sqrt((rate.high - rate.value) ** 2 + (wrong.high - wrong.value) ** 2)
-    return _within(rate.value + wrong.value, half, len(judged))
+    seen, wrong = mean(judged, weights), mean([label - judge for judge, label in anchors], span=(-1.0, 1.0))
+    return _within(seen.value + wrong.value, sqrt(seen.half**2 + wrong.half**2), len(judged))
 
 
 def stretched(
@@ -160,12 +176,12 @@ def stretched(
     winners = [judge if label == 1 else 1 - judge for judge, label in anchors if label != 0.5]
     if not winners:
         return None
-    rate, known = mean(judged, weights), mean(winners)
+    seen, known = mean(judged, weights), mean(winners)
     gain = 2 * known.value - 1
     if gain < _LEAST_GAIN:
         return None
-    off = (rate.value - 0.5) / gain
-    half = sqrt((rate.high - rate.value) ** 2 + (2 * off * (known.high - known.value)) ** 2) / gain
+    off = (seen.value - 0.5) / gain
+    half = sqrt(seen.half**2 + (2 * off * known.half) ** 2) / gain
     return _within(0.5 + off, half, len(judged))
 
 
@@ -278,5 +294,5 @@ def own_family(rows: Sequence[tuple[float, float, bool]]) -> Estimate | None:
     for one, other in strata:
         share = one.n / n
         value += share * (one.value - other.value)
-        variance += share**2 * ((one.high - one.value) ** 2 + (other.high - other.value) ** 2)
+        variance += share**2 * (one.half**2 + other.half**2)
     return Estimate(value, value - sqrt(variance), value + sqrt(variance), n)

@@ -27,8 +27,8 @@ from runtime.quality.judge.trust import (
     agreement,
     biases,
     corrected,
-    mean,
     own_family,
+    rate,
     stretched,
     with_anchors,
 )
@@ -271,7 +271,7 @@ def _rates(pairs: Sequence[JudgedPair], anchors: Sequence[tuple[float, Anchor]])
         enough, every = len(labelled) >= FEWEST_LABELLED, [(score, each.label) for score, each in anchors]
         right = corrected(scores, labelled, weights) if enough else stretched(scores, every, weights)
         by = "" if right is None else "people" if enough else "anchors"
-        rates.append(WinRate(*key, mean(scores, weights), right, by))
+        rates.append(WinRate(*key, rate(scores, weights), right, by))
     return rates
 
 

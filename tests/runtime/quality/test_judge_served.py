@@ -169,7 +169,7 @@ async def test_a_week_is_judged_over_http_and_reported(tmp_path: Path) -> None:
         assert (week["outcomes"]["a"], week["agreement"]["share"], week["void"]) == (20, 1.0, "")
         shown = await hearth.command("report", "judge", "--markdown", "--url", hearth.url)
         assert "together/referee-model agrees with its anchors" in shown
-        assert "| local/small | fireworks/arm-model | all | 100% (100 to 100) of 20 |" in shown
+        assert "| local/small | fireworks/arm-model | all | 100% (81 to 100) of 20 |" in shown
         assert json.loads(await hearth.command("report", "judge", "--json", "--url", hearth.url)) == judge
         assert "agreement  " in await hearth.command("report", "judge", "--fail-under", "0.9", "--url", hearth.url)
         metrics = (await hearth.get("/metrics")).decode()
