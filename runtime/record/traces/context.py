@@ -56,7 +56,7 @@ class TraceIds:
         """The context of a request. parent: `traceparent` as the client sent it."""
         drawn = hashlib.blake2b(decision.encode(), digest_size=24, key=self._secret).digest()
         span = int.from_bytes(drawn[16:]) or 1
-        if found := _PARENT.fullmatch(parent_of(parent)):
+        if parent and (found := _PARENT.fullmatch(parent) or _PARENT.fullmatch(parent_of(parent))):
             trace_id, above, flags = found.groups()
             return TraceContext(trace_id, above, span, bool(int(flags, 16) & _SAMPLED))
         return TraceContext(drawn[:16].hex(), "", span, int.from_bytes(drawn[8:16]) < self._below)
