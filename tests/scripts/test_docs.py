@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from runtime.server.pages.static import assets
 from scripts.docs import commands
 from scripts.docs.pages import CHANGES, DOCS, chapters, stale, summary
 from scripts.docs.site import foreign
@@ -27,6 +29,15 @@ def test_commands_are_told_with_their_options() -> None:
     """Also those below another command."""
     page = commands.page()
     assert "### hearth keys create" in page and "| `--first-answer` |" in page and "(default: `auto`)" in page
+
+
+def test_every_page_of_the_dashboard_has_its_pictures() -> None:
+    """In both colour schemes, none is left over, and all are small; `python -m scripts.docs pictures` takes them."""
+    pages = {name.removeprefix("pages/").removesuffix(".js") for name in assets() if name.startswith("pages/")}
+    wanted = {f"{page}-{scheme}.webp" for page in (*pages, "decision") for scheme in ("light", "dark")}
+    kept = {each.name: each.stat().st_size for each in (DOCS / "pictures").iterdir()}
+    assert set(re.findall(r"\]\(pictures/([^)]+)\)", (DOCS / "screenshots.md").read_text())) == wanted == set(kept)
+    assert sum(kept.values()) <= 1_500_000
 
 
 def test_what_a_page_loads_from_elsewhere_is_found(tmp_path: Path) -> None:

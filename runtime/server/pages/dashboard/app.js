@@ -115,8 +115,8 @@ function Frame() {
       <span class="brand"><svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><path d="M12 2c2 5 7 7 7 13a7 7 0 0 1-14 0c0-3 2-5 3-7 1 2 2 3 3 3 1-3 0-6 1-9z" /></svg>Hearth</span>
       ${
         report &&
-        html`<span class="quiet">${report.version}</span> <span>${report.engine.model} <${State} state=${engine ?? "absent"}>${spaced(engine ?? "absent")}</${State}></span>
-        <span>${count(report.in_flight)} in flight</span>`
+        html`<span class="quiet">${report.version}</span> <span>${report.engine.model} <${State} state=${state === "lost" ? "unknown" : (engine ?? "absent")}>${state === "lost" ? "was " : ""}${spaced(engine ?? "absent")}</${State}></span>
+        ${state !== "lost" && html`<span>${count(report.in_flight)} in flight</span>`}`
       }
       <${Connection} />
       <span class="end">
@@ -128,7 +128,7 @@ function Frame() {
     </header>
     <nav aria-label="Pages" class="pages">${PAGES.map(([path, name]) => html`<a href="#/${path}" aria-current=${here === path ? "page" : undefined}>${name}</a>`)}</nav>
     <div class="banners" aria-live="polite">
-      ${state === "lost" && html`<${Note} kind="bad"><p>Hearth does not answer: ${words}. ${readAt.value ? `The numbers on this page are from ${clock(readAt.value / 1000)}.` : ""} <button type="button" onClick=${retry}>Try now</button></p></${Note}>`}
+      ${state === "lost" && html`<${Note} kind="bad"><p>The connection to Hearth is lost: ${words}. ${readAt.value ? `The numbers on this page are from ${clock(readAt.value / 1000)}.` : ""} <button type="button" onClick=${retry}>Try now</button></p></${Note}>`}
       ${state === "closing" && html`<${Note} kind="warn"><p>Hearth is stopping. This page connects again when it is back.</p></${Note}>`}
       ${report?.settings.error && html`<${Note} kind="bad"><p>The last reload was refused, the old settings hold:</p><pre>${report.settings.error}</pre></${Note}>`}
       ${report && report.notes.length > 0 && html`<${Note} kind="warn"><ul>${report.notes.map((each) => html`<li>${each}</li>`)}</ul></${Note}>`}

@@ -34,11 +34,11 @@ export function Note({ kind = "info", children }) {
   return html`<div class="note ${kind}" role=${kind === "bad" ? "alert" : undefined}>${children}</div>`;
 }
 
-/** What could not be read, in words, with what to do. @param {{error: any, again?: () => void, needs?: string}} props */
+/** What could not be read, or done where nothing reads it again: in words, with what to do. @param {{error: any, again?: () => void, needs?: string}} props */
 export function Failed({ error, again, needs = "" }) {
   if (error instanceof Refusal && error.denied) return html`<${SignIn} words=${error.message} needs=${needs} />`;
   return html`<${Note} kind="bad">
-    <p>${error?.message ?? String(error)}</p>
+    <p><strong>${again ? "This cannot be shown" : "This was not done"}${error?.status ? ` (${error.status})` : ""}:</strong> ${error?.message ?? String(error)}</p>
     ${again && html`<button type="button" onClick=${again}>Try again</button>`}
   </${Note}>`;
 }

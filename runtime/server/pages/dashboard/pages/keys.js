@@ -67,7 +67,7 @@ function held(terms) {
 const LISTS = [
   ["targets", "Targets that may answer", "all; or anthropic/*, local/*"],
   ["models", "Models it may ask for", "all; or auto, local"],
-  ["requires", "Certificates each request requires", "none; or hipaa"],
+  ["requires", "Required certificates", "none; or hipaa"],
 ];
 /** @type {[string, string][]} */
 const NUMBERS = [

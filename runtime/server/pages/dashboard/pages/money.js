@@ -27,7 +27,7 @@ function Today() {
   if (!data) return null;
   return html`<section aria-labelledby="today"><h2 id="today">Last 24 hours</h2>
     <p class="figures"><span><b>${count(data.total.requests)}</b> requests</span> <span><b>${count(data.local_requests)}</b> answered on the box</span>
-      <span><b>${dollars(data.total.cost_usd)}</b>${data.total.unpriced ? ` without ${count(data.total.unpriced)} whose cost is not known` : ""}</span>
+      <span><b>${dollars(data.total.cost_usd)}</b> spent${data.total.unpriced ? `, and ${count(data.total.unpriced)} requests whose cost is not known` : ""}</span>
       <span>first token <b>${ms(data.ttft_p50_ms)}</b> median, <b>${ms(data.ttft_p95_ms)}</b> at the 95th percentile</span></p>
     <p>Today, in ${data.timezone}: ${dollars(data.today.cost_usd)} for ${count(data.today.requests)} requests.</p>
     <${Saved} baseline=${data.baseline} why=${data.unmeasured} />

@@ -1,11 +1,11 @@
 // Where `auto` would go now and why, what runs, what happened lately.
 import { call, key } from "../api.js";
 import { Chart } from "../chart.js";
-import { latest, status } from "../live.js";
+import { connection, latest, readAt, status } from "../live.js";
 import { Failed, Gauge, Note, Snippet, State, Table, useAsk, useJson, Waiting } from "../parts.js";
 import { Decisions } from "../rows.js";
 import { html, useEffect, useState } from "../vendor.js";
-import { afterwards, count, dollars, duration, ms, percent, reason, spaced } from "../words.js";
+import { afterwards, clock, count, dollars, duration, ms, percent, reason, spaced } from "../words.js";
 
 /** @typedef {import("../types").StatusReport} StatusReport */
 
@@ -35,10 +35,11 @@ export function Overview() {
   if (!report) return html`<h1>Overview</h1><${Waiting} />`;
   const { yes, words } = stays(report);
   const targets = report.targets.filter((each) => each.state === "available");
+  const lost = connection.value.state === "lost";
   return html`<h1>Overview</h1>
     <section aria-labelledby="now">
       <h2 id="now">Would <code>auto</code> stay on this box now?</h2>
-      <p class="verdict"><strong class="tag big ${yes ? "good" : "warn"}">${yes ? "YES" : "NO"}</strong> ${words}</p>
+      <p class="verdict"><strong class="tag big ${lost ? "" : yes ? "good" : "warn"}">${yes ? "YES" : "NO"}</strong> ${lost ? `at ${clock(readAt.value / 1000)}, not known since. ` : ""}${words}</p>
       ${
         !yes &&
         html`<p class="quiet">${
@@ -92,12 +93,12 @@ function Troubled({ targets }) {
   const rows = targets.filter((each) => each.state !== "available" || each.breaker !== "closed" || each.notes.length);
   const told = (/** @type {StatusReport["targets"][0]} */ each) =>
     each.state !== "available"
-      ? `is not used: ${each.why}`
+      ? ` is not used: ${each.why}`
       : each.breaker !== "closed"
-        ? `${each.held_s ? "is held back by hand" : `is not used, its breaker is ${spaced(each.breaker)}`}${each.held_s || each.retry_in_s ? `, for ${duration(each.held_s ?? each.retry_in_s)} more` : ""}${each.last_failure ? `; last failure: ${each.last_failure}` : ""}`
-        : each.notes.join("; ");
+        ? ` ${each.held_s ? "is held back by hand" : `is not used, its breaker is ${spaced(each.breaker)}`}${each.held_s || each.retry_in_s ? `, for ${duration(each.held_s ?? each.retry_in_s)} more` : ""}${each.last_failure ? `; last failure: ${each.last_failure}` : ""}`
+        : `: ${each.notes.join("; ")}`;
   return (
-    rows.length > 0 && html`<${Note} kind="warn"><ul>${rows.map((each) => html`<li><a href="#/targets">${each.label}</a> ${told(each)}</li>`)}</ul></${Note}>`
+    rows.length > 0 && html`<${Note} kind="warn"><ul>${rows.map((each) => html`<li><a href="#/targets">${each.label}</a>${told(each)}</li>`)}</ul></${Note}>`
   );
 }
 
@@ -112,8 +113,7 @@ function Starting({ report }) {
         }${each.cause ? html`<br /><strong>${each.cause}</strong>` : null}</p>`,
     )}
     ${report.engine.log_tail.length > 0 && html`<pre class="log" tabindex="0" aria-label="Last lines of the engine's log">${report.engine.log_tail.slice(-5).join("\n")}</pre>`}
-    <p>Answers until then come from: ${targets.length ? targets.map((each) => each.label).join(", ") : "nowhere; requests for auto are refused with a time to try again"}.
-      <a href="#/engine">Engine and log</a></p>
+    <p>Answers until then come from: ${targets.length ? targets.map((each) => each.label).join(", ") : "nowhere; requests for auto are refused with a time to try again"}. <a href="#/engine">Engine and log</a></p>
   </section>`;
 }
 
@@ -127,7 +127,8 @@ function History({ report }) {
     const timer = setInterval(asked.again, 5000);
     return () => clearInterval(timer);
   }, []);
-  if (asked.error && !rows) return html`<${Failed} error=${asked.error} again=${asked.again} />`;
+  if (asked.error && !rows)
+    return html`<section aria-labelledby="hour"><h2 id="hour">Last hour</h2><${Failed} error=${asked.error} again=${asked.again} /></section>`;
   if (!rows) return html`<${Waiting} />`;
   const from = Math.max(0, rows.at.length - minutes * 12);
   const cut = (/** @type {string} */ name) => rows[name].slice(from);
@@ -145,7 +146,7 @@ function History({ report }) {
     <p class="figures">
       <span><b>${count(hour.requests)}</b> requests</span> <span><b>${count(hour.requests - hour.left - hour.failed)}</b> on the box</span>
       <span><b>${count(hour.left)}</b> left the box</span> <span><b>${count(hour.failed)}</b> failed</span>
-      <span>first token <b>${ms(at(0.5))}</b> median, <b>${ms(at(0.95))}</b> at the 95th percentile of 5 s steps</span>
+      ${firsts.length > 0 && html`<span>first token <b>${ms(at(0.5))}</b> median, <b>${ms(at(0.95))}</b> at the 95th percentile of 5 s steps</span>`}
       <span><b>${dollars(sum("cost_usd"))}</b> spent, the box counted where its price is set</span>
     </p>
     ${

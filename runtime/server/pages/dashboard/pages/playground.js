@@ -186,11 +186,11 @@ function Answer({ model, ended }) {
     <h2>Answer of ${model} ${state.phase === "waiting" || state.phase === "generating" ? html`<button type="button" onClick=${() => stop.current?.abort()}>Stop</button>` : null}</h2>
     <p role="status">${state.phase === "waiting" ? "waiting for the first token" : state.phase}${state.target ? html` · <strong>${state.target}</strong> · ${reason(state.reason)}` : null}</p>
     ${thought.value && html`<details><summary>Reasoning</summary><p class="text">${thought.value}</p></details>`}
-    <div class="text" tabindex="0" role="region" aria-label="Text of the answer">${fenced(text.value)}</div>
+    ${(text.value || !error) && html`<div class="text" tabindex="0" role="region" aria-label="Text of the answer">${fenced(text.value)}</div>`}
     ${error && html`<${Note} kind="bad"><p>${error.status ? html`<${Code} code=${error.status} /> ` : null}${error.message}</p></${Note}>`}
     ${
       state.total &&
-      html`<p class="quiet">first token ${ms(state.ttft)}, ${ms(state.total)} in all${
+      html`<p class="quiet">${state.ttft === undefined ? "" : `first token ${ms(state.ttft)}, `}${ms(state.total)} in all${
         usage ? `, ${count(usage.prompt_tokens)} + ${count(usage.completion_tokens)} tokens` : ""
       }${speed ? `, ${speed.toFixed(1)} tokens/s` : ""}${state.degraded ? `; degraded: ${state.degraded}` : ""}</p>`
     }

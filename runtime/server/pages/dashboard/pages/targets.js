@@ -10,7 +10,7 @@ export function Targets() {
   if (!report) return html`<h1>Targets</h1><${Waiting} />`;
   return html`<h1>Targets</h1>
     <p class="quiet">What may leave this box goes to one of these. The engine's own state is on the page <a href="#/engine">Engine</a>.</p>
-    ${!report.targets.length && html`<${Note}><p>There is none: everything is answered on this box. A target is a section <code>[targets.NAME]</code> of the settings file with <code>provider</code> and <code>model</code>.</p></${Note}>`}
+    ${!report.targets.length && html`<${Note}><p>No target is configured: everything is answered on this box. A target is a section <code>[targets.NAME]</code> of the settings file with <code>provider</code> and <code>model</code>.</p></${Note}>`}
     ${report.targets.map((each) => html`<${Target} key=${each.name} target=${each} />`)}`;
 }
 
