@@ -103,6 +103,10 @@ class PeerRoom:
             self._digest,
         )
 
+    def states(self) -> dict[str, str]:
+        """The state of each peer, by its address."""
+        return {each.address: str(each.state) for each in self.peers.standings()}
+
     def report(self) -> FleetReport:
         """`/hearth/fleet`."""
         return FleetReport(self.own(), self.peers.standings())

@@ -369,6 +369,7 @@ class Runtime:
                 self.exchange.trouble,
                 self.notices.trouble,
                 self.app.policy.keys.trouble,
+                *(self._peers.peers.troubles() if self._peers is not None else ()),
             ),
         )
         return report(self.desk, self.settings, process)
@@ -407,4 +408,5 @@ class Runtime:
             len(self.feed.viewers),
             {(gone.target, gone.task): 1.0 for gone in self.quality.watch.demoted},
             self.quality.judge_gauges(),
+            peers=self._peers.states() if self._peers is not None else {},
         )

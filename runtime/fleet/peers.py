@@ -142,6 +142,16 @@ class Peers:
             found.append(PeerStanding(address, state, ago, each.summary, differs, trouble))
         return tuple(found)
 
+    def troubles(self) -> tuple[str, ...]:
+        """A sentence for each peer that is not alive, or that is not as this Hearth is."""
+        found = []
+        for each in self.standings():
+            if each.state is not PeerState.ALIVE:
+                found.append(f"the peer {each.address} is {each.state}{f': {each.trouble}' if each.trouble else ''}")
+            elif each.differs:
+                found.append(f"the peer {each.address} has another {' and another '.join(each.differs)}")
+        return tuple(found)
+
     def beside(self, plan: Plan, facts: Facts, caller: str) -> Plan:
         """The plan with the peers before all that leaves the fleet, where the engine alone is too full or not up.
 

@@ -43,7 +43,8 @@ class Gauges:
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
     budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
-    demoted: 1 by target label and task ("": every task). judge: None until a week is judged.
+    demoted: 1 by target label and task ("": every task). judge: None until a week is judged. peers: the state
+    of each other Hearth, by address.
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -63,6 +64,7 @@ class Gauges:
     viewers: int = 0
     demoted: Mapping[tuple[str, str], float] = field(default_factory=dict)
     judge: JudgeGauges | None = None
+    peers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Metrics:
@@ -183,6 +185,10 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _gauge("hearth_budget_usd", words, ("scope", "period", "kind"), gauges.budget.items())
     behind = "1 for a target that failed its golden set for a task"
     yield _gauge("hearth_target_demoted", behind, ("target", "task"), gauges.demoted.items())
+    alive = [((peer,), float(state == "alive")) for peer, state in gauges.peers.items()]
+    yield _gauge(
+        "hearth_fleet_peer_alive", "1 for another Hearth that was heard within three seconds", ("peer",), alive
+    )
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
     untold = [((), gauges.telemetry_dropped)]

@@ -56,10 +56,12 @@ class Cluster:
             self.start_engine(index)
         for port in self.ports:
             _answering(f"http://127.0.0.1:{port}/health")
+        # Their own breakers try again after a minute by default.
+        place = ("--host", "127.0.0.1", "--port", str(self.port), "--prometheus-port", str(free_port()))
         program = apart.python_environment(environment) / "bin" / command[0]
         workers = [f"http://127.0.0.1:{port}" for port in self.ports]
-        place = ("--host", "127.0.0.1", "--port", str(self.port), "--prometheus-port", str(free_port()))
-        self.balancer = _started([str(program), *command[1:], "--worker-urls", *workers, *place])
+        again = ("--cb-timeout-duration-secs", "2")
+        self.balancer = _started([str(program), *command[1:], *again, "--worker-urls", *workers, *place])
         _answering(f"http://127.0.0.1:{self.port}/v1/models")
 
     def start_engine(self, index: int) -> None:

@@ -115,6 +115,18 @@ def test_a_peer_is_forgotten_after_three_seconds_and_comes_back() -> None:
     assert fleet.states[0] == PeerState.ALIVE
 
 
+def test_what_is_wrong_with_a_peer_is_said() -> None:
+    """In the status of this Hearth: one that is not alive, and one of another version."""
+    fleet = Fleet()
+    fleet.peers.know((B, C))
+    fleet.hear(B, version="9")
+    fleet.peers.failed(C, "connection refused")
+    assert fleet.peers.troubles() == (
+        f"the peer {B} has another version",
+        f"the peer {C} is unknown: connection refused",
+    )
+
+
 def test_a_list_that_changes_keeps_what_stays() -> None:
     """As a name is resolved again."""
     fleet = Fleet()
