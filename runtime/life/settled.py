@@ -131,11 +131,12 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         for name, state in fleet.targets.items()
         if not state.available and not state.absent
     }
+    here = [each.target for each in plan.candidates if not each.target.peer]  # peers are no part of the decision
     return Kept(
         query.facts,
         plan.reason,
-        tuple([each.target.name for each in plan.candidates]),
-        plan.candidates[0].target.label if plan.candidates else None,
+        tuple([each.name for each in here]),
+        here[0].label if here else None,
         plan.refusal.code if plan.refusal is not None else "",
         task,
         score,
