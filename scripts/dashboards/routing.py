@@ -12,7 +12,7 @@ _ALL_TOKENS = rate("hearth_tokens_total", "target", kind="~prompt|completion")
 
 def dashboard() -> Dashboard:
     words = "Why requests go where they go, what fails on the way, and what it costs."
-    return made("hearth-routing", "Hearth: routing and cost", words, [_REASONS, _FAULTS, _COST])
+    return made("hearth-routing", "Hearth: routing and cost", words, [_REASONS, _FAULTS, _JUDGE, _COST])
 
 
 _REASONS = Section(
@@ -94,6 +94,44 @@ _FAULTS = Section(
     ),
 )
 
+_JUDGE = Section(
+    "Judge and other Hearths",
+    charts=(
+        Panel(
+            "The judge decided pairs in these ways",
+            "Of its latest week: a or b was better in both orders, alike, flipped with the order, or no verdict.",
+            "short",
+            [Query(f"hearth_judge_pairs{HERE} or on () vector(0)", "{{outcome}}")],
+        ),
+        Panel(
+            "The judge may be believed this far",
+            "Shares of its latest week: anchors decided as people did (and kappa, without what is chance), flips, no verdicts.",
+            "percentunit",
+            [
+                Query(f"hearth_judge_agreement_ratio{HERE} or on () vector(0)", "anchors"),
+                Query(f"hearth_judge_kappa{HERE} or on () vector(0)", "kappa"),
+                Query(f"hearth_judge_flip_ratio{HERE} or on () vector(0)", "flipped"),
+                Query(f"hearth_judge_no_verdict_ratio{HERE} or on () vector(0)", "no verdict"),
+            ],
+        ),
+        Panel(
+            "The judge itself is suspected this much",
+            "Evidence that it has changed: from 1,000 on its verdicts are void. Trusted is 1 while it is believed.",
+            "short",
+            [
+                Query(f"hearth_judge_drift_evidence{HERE} or on () vector(0)", "evidence"),
+                Query(f"hearth_judge_trusted{HERE} or on () vector(0)", "trusted"),
+            ],
+        ),
+        Panel(
+            "Other Hearths are heard",
+            "1 for one that was heard within three seconds; 0 for one that is gone, and without a fleet.",
+            "short",
+            [Query(f"hearth_fleet_peer_alive{HERE} or on () vector(0)", "{{peer}}")],
+        ),
+    ),
+)
+
 _COST = Section(
     "Cost",
     figures=(
@@ -102,6 +140,12 @@ _COST = Section(
             "Dollars of all exchanges of the last 24 hours, failed and repeated ones too.",
             "currencyUSD",
             [Query(f"sum(increase({selected('hearth_cost_usd_total')}[24h]))", "dollars")],
+        ),
+        Panel(
+            "The judge's latest week cost this much",
+            "Dollars, with the answers that it compared.",
+            "currencyUSD",
+            [Query(f"hearth_judge_cost_usd{HERE} or on () vector(0)", "dollars")],
         ),
         Panel(
             "So many tokens were made on the box in a day",

@@ -27,6 +27,7 @@ from runtime.dialects.seam import Dialect
 from runtime.dispatch.candidates import Dispatcher
 from runtime.dispatch.job import Effects
 from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.fleet.peers import PeerSummary
 from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching
@@ -57,6 +58,7 @@ from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.cost import CostPages
 from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
+from runtime.server.pages.fleet import FleetPage, FleetReport
 from runtime.server.pages.keys import KeyPages
 from runtime.server.pages.loading import LoadingPages
 from runtime.server.pages.quality import QualityPages
@@ -210,6 +212,7 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     judge = JudgeWatch(desk, judged, lambda since: (), setup.quality, JudgeFolders(folder, folder), lambda words: None)
     signals = SignalWatch(store, folder, time.time, lambda found: None)
     pages |= QualityPages(quality, wallet, judge, signals).table()
+    pages |= FleetPage(lambda: FleetReport(PeerSummary())).table()
     app = App(desk, access(), dialects, pages)
     desk.settled = (
         *desk.settled,
