@@ -42,6 +42,7 @@ def settings(
     *,
     model: str = "smollm2-135m",
     args: tuple[str, ...] = ("--max-num-seqs", "2"),
+    hang_s: float = 4.0,
     more: str = "",
 ) -> str:
     return f"""
@@ -52,8 +53,8 @@ drain = 3.0
 model = {json.dumps(model)}
 device = "cpu"
 args = {json.dumps(args)}
-hang_after = 4.0
-canary_timeout = 4.0
+hang_after = {hang_s}
+canary_timeout = {hang_s}
 backoff_first = 0.5
 [escalation]
 queue_depth = 3

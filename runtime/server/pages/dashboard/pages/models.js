@@ -30,7 +30,7 @@ export function Models() {
         : html`<${Note}><p>${shown === "here" ? "No model of the catalogue is on this disk yet." : "No model of the catalogue fits this box; smaller ones of the hub may."} <button type="button" onClick=${() => setShown("all")}>Show all</button></p></${Note}>`
     }
     <h2>Another model</h2>
-    <p>Fetch it, name it in the settings file, and restart:</p>
+    <p>Fetch it and name it in the settings file: a running Hearth exchanges its engine for it.</p>
     <${Snippet} label="Serving another model" text=${'hearth models pull NAME\n\n[engine]\nmodel = "NAME"'} />`;
 }
 
