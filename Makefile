@@ -1,6 +1,6 @@
 # make run        install what is missing, get the built-in model, serve on 127.0.0.1:8000, show the first answer
 # make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
-# make test-slow   ten times the sizes, and soaks
+# make test-slow   ten times the sizes, and soaks, some of them on a real vLLM
 # make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, Codex, …), installed at pinned versions
 # make test-browser  the dashboard in a real Chromium (as root it installs Debian's); make test-browser-full: every page, scheme and state, and soaks
 # make ui         checks the dashboard's own modules and builds its vendored files again (needs node and npm)
@@ -48,8 +48,10 @@ test-fast: dev
 	@$(VENV)/python -m pytest -n auto --dist loadfile --ignore tests/architecture -m "not engine and not clients and not slow and not packaging and not browser" $(ARGS)
 
 # Big sizes and soaks: before a release, not on every change.
-test-slow: dev
+test-slow: dev engine
 	@$(VENV)/python -m pytest -n auto --dist load --timeout 900 -m "slow and not engine and not clients and not packaging and not browser" $(ARGS)
+	@$(VENV)/python -m scripts.prometheus
+	@$(VENV)/python -m pytest -m "slow and engine" $(ARGS)
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients
@@ -79,8 +81,7 @@ ui: dev
 
 # One at a time on purpose: each starts a vLLM of its own and measures it.
 test-engine: dev engine
-	@$(VENV)/python -m scripts.prometheus
-	@$(VENV)/python -m pytest -m engine $(ARGS)
+	@$(VENV)/python -m pytest -m "engine and not slow" $(ARGS)
 
 # All four are run, so that one run shows everything.
 check: dev

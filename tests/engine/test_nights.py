@@ -24,7 +24,7 @@ from tests.engine.serving import Serving
 from tests.fakes.nights import Nights
 from tests.fakes.upstream import ScriptedHop, Turn, cloud, engine_backend, told
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 HOT = 1.8
 SLOW = Timeouts(connect=5.0, first_token=120.0, idle=60.0, total=300.0)

@@ -105,6 +105,7 @@ def test_each_model_answers_under_its_name(serving: Serving) -> None:
     assert len(made.json()["data"][0]["embedding"]) == 384
 
 
+@pytest.mark.slow
 def test_two_swaps_while_requests_come(serving: Serving) -> None:
     """There and back: every request is answered by its own model or, under `auto`, by one that is up; none is lost."""
     _until(lambda: states(serving)["local/labels"] == "ready", START_S, "the first is ready")

@@ -24,7 +24,7 @@ from tests.monitoring.test_dashboards import panels
 from tests.monitoring.test_scrape import Scraped, filled, lacking
 from tests.packaging.test_image import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @contextlib.contextmanager
