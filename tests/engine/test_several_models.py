@@ -116,7 +116,7 @@ def test_two_swaps_while_requests_come(serving: Serving) -> None:
         while not over.is_set():
             asked = LABELLING if number % 2 else PARIS
             answers.append(serving.chat(asked, max_tokens=6))
-            time.sleep(1)
+            time.sleep(4)
 
     with ThreadPoolExecutor(2) as pool:
         clients = [pool.submit(client, number) for number in range(2)]
@@ -132,7 +132,7 @@ def test_two_swaps_while_requests_come(serving: Serving) -> None:
             over.set()
         for each in clients:
             each.result()
-    assert len(answers) >= 50
+    assert len(answers) >= 20
     words = {"local/smollm2-135m": "", "local/labels": "Rome", "local/spare": "Madrid"}
     for answer in answers:
         assert words[answer.headers["x-hearth-target"]] in text(answer)
