@@ -250,7 +250,8 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        entry = catalogue().find(self._spec.model) if self._prepared is None else None
+        # An attached server may serve another model than the one of the settings.
+        entry = None if self._spec.urls else catalogue().find(self._spec.model)
         known = entry.capabilities if entry is not None else Capabilities(completions=True)
         known = self._prepared.capabilities if self._prepared is not None else known
         if self._prepared is None and (pools := next((view.pools for view in self.views() if view.pools), "")):

@@ -188,6 +188,15 @@ async def test_a_server_without_completions_or_metrics_is_used_all_the_same(tmp_
         assert before.telemetry is None
 
 
+async def test_nothing_is_known_of_what_their_model_cannot(tmp_path: Path, servers: Servers) -> None:
+    """The model of the settings, the built-in one if none is named, says nothing of theirs."""
+    port = free_port()
+    servers.start(port)
+    async with attach(tmp_path, port, model="smollm2-135m") as engine:
+        assert await engine.wait_ready(15), engine.views()
+        assert engine.capabilities.tools and engine.capabilities.chat
+
+
 @pytest.mark.parametrize("answers", ["embeddings", "rerank"])
 async def test_a_server_of_a_pooling_model_is_one(tmp_path: Path, servers: Servers, answers: str) -> None:
     """It is asked for vectors or scores, and for nothing else."""
