@@ -210,8 +210,7 @@ class Runtime:
         keys = KeyStore(self._folder, time.time)
         pages |= KeyPages(keys, self.admit, note, time.time).table() | CostPages(self.store, keys, time.time).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
-        alone = FleetReport(PeerSummary(self.settings.fleet.name, self.fleet.local.target.model))
-        pages |= FleetPage(lambda: alone if self._peers is None else self._peers.report()).table()
+        pages |= FleetPage(lambda: self._alone if self._peers is None else self._peers.report()).table()
         self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
         # Without a key no other Hearth can be told from a stranger.
         self._peers = None
@@ -221,6 +220,12 @@ class Runtime:
             self._peers = PeerRoom(self.desk, self.settings, self.guard)
             self.app.hops = self._peers.admit
         self._bind_keys()
+
+    @property
+    def _alone(self) -> FleetReport:
+        """Of a Hearth without peers."""
+        own, ready = self.fleet.local.target.model, self.fleet.engine_ready
+        return FleetReport(PeerSummary(self.settings.fleet.name, own, ready))
 
     def admit(self) -> None:
         """Reads the keys anew and puts them in force."""
