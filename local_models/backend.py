@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from local_models.facts.catalogue import catalogue, known_as
+from local_models.facts.catalogue import expected, known_as
 from local_models.wire.codec import EngineCodec
 from local_models.wire.url import is_loopback
 from runtime.contract.backend import Lane
@@ -17,8 +17,7 @@ DIALECTS = frozenset({"openai_chat", "openai_completions", "openai_embeddings", 
 
 def idle_target(spec: EngineSpec, certified: frozenset[str], timeouts: Timeouts) -> Target:
     """The engine's target, from the catalogue and the settings: nothing is started."""
-    entry = catalogue().find(spec.model)
-    known = entry.capabilities if entry else Capabilities(completions=True)
+    known = expected(spec.model)
     window = spec.max_model_len or known.context_tokens
     on_box = all(map(is_loopback, spec.urls))
     return _target(known_as(spec.model), replace(known, context_tokens=window), certified, timeouts, on_box=on_box)

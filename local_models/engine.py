@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from local_models.facts.catalogue import catalogue, known_as
+from local_models.facts.catalogue import expected, known_as
 from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
 from local_models.host.log_ring import LogRing
@@ -250,12 +250,14 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        # An attached server may serve another model than the one of the settings.
-        entry = None if self._spec.urls else catalogue().find(self._spec.model)
-        known = entry.capabilities if entry is not None else Capabilities(completions=True)
-        known = self._prepared.capabilities if self._prepared is not None else known
-        if self._prepared is None and (pools := next((view.pools for view in self.views() if view.pools), "")):
-            known = pooling(known, pools)
+        if self._prepared is not None:
+            known = self._prepared.capabilities
+        elif not self._spec.urls:
+            known = expected(self._spec.model)
+        else:  # it may serve another model than the one of the settings
+            known = Capabilities(completions=True)
+            if pools := next((view.pools for view in self.views() if view.pools), ""):
+                known = pooling(known, pools)
         lengths = [view.max_model_len for view in self.views() if view.max_model_len is not None]
         return replace(known, context_tokens=min(lengths)) if lengths else known
 

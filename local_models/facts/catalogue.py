@@ -122,6 +122,12 @@ def known_as(model: str) -> str:
     return PurePath(model).name or model if model.startswith(("/", "./", "../", "~")) else model
 
 
+def expected(model: str) -> Capabilities:
+    """The capabilities of a model of the settings before it is on the disk: the catalogue's, else those of plain text."""
+    entry = catalogue().find(model)
+    return entry.capabilities if entry is not None else Capabilities(completions=True)
+
+
 @cache
 def catalogue() -> Catalogue:
     """The catalogue this version of Hearth ships."""

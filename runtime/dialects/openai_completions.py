@@ -5,24 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.contract.codec import Unsupported
-from runtime.contract.messages import Request
-from runtime.dialects import openai_errors
 from runtime.dialects.folded import FoldedMeter
 from runtime.dialects.meter import Meter, PartialAnswer
 from runtime.dialects.openai_body import asks_usage, check_members, for_model
 from runtime.dialects.openai_chat.fold import ChatFold
 from runtime.dialects.openai_chat.meter import ChatStreamMeter, ChatWholeMeter
 from runtime.dialects.seam import Passing
-from runtime.dialects.translating import Writer
-from runtime.wire.api_error import ApiError
+from runtime.dialects.untranslated import Untranslated
 from runtime.wire.raw_body import RawBody
 
 PROMPT = "prompt"
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionsDialect:
+class CompletionsDialect(Untranslated):
     """See `runtime.dialects.seam.Dialect`."""
 
     name: str = "openai_completions"
@@ -52,21 +48,6 @@ class CompletionsDialect:
         asked = asks_usage(body)
         meter: Meter = ChatStreamMeter(choices=choices, hide_usage=not asked)
         return Passing(for_model(body, model, with_usage=not asked), meter, True)
-
-    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
-        return None
-
-    def read_request(self, body: RawBody) -> Request:
-        raise Unsupported(f"{self.name} cannot be translated for this target")
-
-    def write_answer(self, request: Request) -> Writer:
-        raise Unsupported(f"{self.name} cannot be translated for this target")
-
-    def error_body(self, error: ApiError) -> bytes:
-        return openai_errors.error_body(error)
-
-    def error_event(self, error: ApiError) -> bytes:
-        return openai_errors.error_event(error)
 
 
 def _prompts(prompt: Any) -> int:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.contract.codec import Unsupported
 from runtime.contract.failures import Failure
-from runtime.contract.messages import Request
-from runtime.dialects import openai_errors
 from runtime.dialects.meter import PartialAnswer, WholeMeter
 from runtime.dialects.openai_body import check_members, for_model
 from runtime.dialects.openai_chat.meter import answer_decoder, error_failure, usage_of
 from runtime.dialects.seam import Passing
-from runtime.dialects.translating import Writer
-from runtime.wire.api_error import ApiError
+from runtime.dialects.untranslated import Untranslated
 from runtime.wire.raw_body import RawBody
 
 
@@ -33,7 +29,7 @@ class PoolingMeter(WholeMeter):
 
 
 @dataclass(frozen=True, slots=True)
-class PoolingDialect:
+class PoolingDialect(Untranslated):
     """See `runtime.dialects.seam.Dialect`. needed: the members that a body must have."""
 
     name: str
@@ -56,21 +52,6 @@ class PoolingDialect:
     ) -> Passing:
         """See `Dialect.passing`."""
         return Passing(for_model(body, model), PoolingMeter())
-
-    def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
-        return None
-
-    def read_request(self, body: RawBody) -> Request:
-        raise Unsupported(f"{self.name} cannot be translated for this target")
-
-    def write_answer(self, request: Request) -> Writer:
-        raise Unsupported(f"{self.name} cannot be translated for this target")
-
-    def error_body(self, error: ApiError) -> bytes:
-        return openai_errors.error_body(error)
-
-    def error_event(self, error: ApiError) -> bytes:
-        return openai_errors.error_event(error)
 
 
 EMBEDDINGS = PoolingDialect("openai_embeddings", ("input",))
