@@ -148,3 +148,10 @@ def ask_server(url: str, key: str | None, env: Mapping[str, str]) -> tuple[int |
         return None, f"{fault}{f' (through the proxy that {variable} names)' if variable else ''}"
     except (ImportError, ValueError):  # SOCKS, or a proxy's address that is none
         return None, unusable_proxy(variable)
+
+
+def ask_store(url: str, password: str | None) -> tuple[str, str]:
+    """(the fault of a fleet's store, what to do about it); both empty where it can be used."""
+    from runtime.shared.store import tried  # noqa: PLC0415 - its client is loaded only where a store is named
+
+    return tried(url, password, _WAIT_S)

@@ -122,6 +122,10 @@ def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Ite
     usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in absent}
     ending = retiring(loaded.settings, datetime.now(UTC).date())
     yield from checks.target_rows(usable, absent, loaded.settings.escalation.mode, ending)
+    fleet = loaded.settings.fleet
+    if fleet.store:
+        trouble, todo = box.ask_store(fleet.store, fleet.store_key.value if fleet.store_key is not None else None)
+        yield CheckRow("fleet's store", FAIL if trouble else OK, trouble or fleet.store, todo)
     if loaded.settings.server.port == 0:
         yield CheckRow("port", OK, "any free one")
     else:

@@ -68,6 +68,8 @@ def fleet_lines(report: FleetReport, paint: Paint) -> Iterator[str]:
             yield f"  {each.trouble}"
     if not report.peers:
         yield "it is alone: [fleet] peers names no other Hearth"
+    if report.store is not None:
+        yield paint(report.store.words, "green" if report.store.away_s is None else "red")
 
 
 def _engine(summary: PeerSummary) -> str:

@@ -29,6 +29,7 @@ from runtime.compose.runtime import Runtime, load_settings, pending
 from runtime.compose.state import StateLocked, lock_state
 from runtime.compose.targets import leaving, retiring
 from runtime.dialects.openai_chat.dialect import ChatDialect
+from runtime.fleet.store import StoreRefusedError
 from runtime.life.ask import Ask
 from runtime.life.collected import Collected
 from runtime.life.life import live
@@ -76,7 +77,10 @@ def serve(
         raise CommandError(f"the state folder {folder} cannot be used: {error}", Exit.FAILED) from error
     with lock, _listening(loaded.settings) as listener:
         serving = _Serving()
-        runtime = Runtime(loaded, env, folder, notice, serving.fatal)
+        try:
+            runtime = Runtime(loaded, env, folder, notice, serving.fatal)
+        except StoreRefusedError as refused:
+            raise CommandError(str(refused), Exit.SETTINGS) from refused
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(serving.run(runtime, loaded, config, listener, first_answer=first_answer))
     if serving.fault is not None:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from msgspec import structs
+
 from cloud.client import CloudClient
 from cloud.prices import update
 from cloud.providers import NAMES
@@ -210,7 +212,7 @@ class Runtime:
         keys = KeyStore(self._folder, time.time)
         pages |= KeyPages(keys, self.admit, note, time.time).table() | CostPages(self.store, keys, time.time).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
-        pages |= FleetPage(lambda: self._alone if self._peers is None else self._peers.report()).table()
+        pages |= FleetPage(self._fleet_report).table()
         self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
         # Without a key no other Hearth can be told from a stranger.
         self._peers = None
@@ -219,13 +221,19 @@ class Runtime:
 
             self._peers = PeerRoom(self.desk, self.settings, self.guard)
             self.app.hops = self._peers.admit
+        self.shared = None
+        if self.settings.fleet.store:
+            from runtime.compose.store import StoreRoom  # noqa: PLC0415 - the same
+
+            self.shared = StoreRoom(self.desk, self.settings, self._folder)
         self._bind_keys()
 
-    @property
-    def _alone(self) -> FleetReport:
-        """Of a Hearth without peers."""
+    def _fleet_report(self) -> FleetReport:
+        """`/hearth/fleet`, with this Hearth alone where it has no peers."""
         own, ready = self.fleet.local.target.model, self.fleet.engine_ready
-        return FleetReport(PeerSummary(self.settings.fleet.name, own, ready))
+        alone = FleetReport(PeerSummary(self.settings.fleet.name, own, ready))
+        report = alone if self._peers is None else self._peers.report()
+        return report if self.shared is None else structs.replace(report, store=self.shared.store.standing())
 
     def admit(self) -> None:
         """Reads the keys anew and puts them in force."""
@@ -299,6 +307,7 @@ class Runtime:
             ),
             "notices": self.notices.run,
             **({"peers": self._peers.run} if self._peers is not None else {}),
+            **({"store": self.shared.run} if self.shared is not None else {}),
             "engine exchange": self.exchange.run,
         }
         if self.models.targets:
@@ -347,6 +356,8 @@ class Runtime:
         self.batches.close()
         self.quality.close()
         self.sample.close()
+        if self.shared is not None:
+            await self.shared.aclose()
         self.budget.close()
         await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.store.close)
@@ -375,6 +386,7 @@ class Runtime:
                 self.notices.trouble,
                 self.app.policy.keys.trouble,
                 *(self._peers.peers.troubles() if self._peers is not None else ()),
+                self.shared.trouble if self.shared is not None else None,
             ),
         )
         return report(self.desk, self.settings, process)
@@ -414,4 +426,5 @@ class Runtime:
             {(gone.target, gone.task): 1.0 for gone in self.quality.watch.demoted},
             self.quality.judge_gauges(),
             peers=self._peers.states() if self._peers is not None else {},
+            store=0.0 if self.shared is None else self.shared.store.away_s() or 0.0,
         )

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
 
+from msgspec import structs
+
 from runtime.contract.failures import Disposition, Failure, Kind
 from runtime.contract.reasons import Reason
 from runtime.dispatch import errors
@@ -135,6 +137,8 @@ def _settle(desk: Desk, ask: Ask, known: Known, outcome: Outcome, status: int) -
             status=status,
             total_ms=times[1],
         )
+    if desk.store_away_s is not None and (away_s := desk.store_away_s()) is not None:
+        decision = structs.replace(decision, store_away_s=round(away_s, 1))
 
     def learn(_: Decision) -> None:
         usage, query = outcome.meter.usage if outcome.meter is not None else None, known.query

@@ -83,7 +83,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     the key it came with, "" without one. personal: kinds of personal data found in
     what left, never a value. kept: what `hearth replay` decides by, as `runtime.life.kept` has it. judged: the
     exchange by which the local model was asked what the prompt needs; its cost is in cost_usd, and its tokens in no sum.
-    trace: the client's `traceparent`, "" without one.
+    trace: the client's `traceparent`, "" without one. store_away_s: seconds for which the fleet's store had been away; None
+    while it answers, and without one.
     origin: "" for a client's request; QUALITY for one of an evaluation, which is in no metric, no saving and no sample.
     """
 
@@ -119,6 +120,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     judged: Exchange | None = None
     trace: str = ""
     origin: str = ""
+    store_away_s: float | None = None
 
 
 def placement(here: bool, made: Decision) -> Any:

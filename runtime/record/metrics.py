@@ -44,7 +44,8 @@ class Gauges:
     budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
     demoted: 1 by target label and task ("": every task). judge: None until a week is judged. peers: the state
-    of each other Hearth, by address.
+    of each other Hearth, by address. store: seconds for which the fleet's store has been away, 0 while it answers and without
+    one.
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -65,6 +66,7 @@ class Gauges:
     demoted: Mapping[tuple[str, str], float] = field(default_factory=dict)
     judge: JudgeGauges | None = None
     peers: Mapping[str, str] = field(default_factory=dict)
+    store: float = 0.0
 
 
 class Metrics:
@@ -189,6 +191,8 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _gauge(
         "hearth_fleet_peer_alive", "1 for another Hearth that was heard within three seconds", ("peer",), alive
     )
+    words = "Seconds since the store of the fleet went away, 0 while it answers and without one"
+    yield _gauge("hearth_fleet_store_away_seconds", words, (), [((), gauges.store)])
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
     untold = [((), gauges.telemetry_dropped)]

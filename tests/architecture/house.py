@@ -18,7 +18,14 @@ _BESIDE_FLEET = frozenset({"runtime.media", "runtime.trust", "runtime.conversati
 _DISPATCH = _DIALECTS | _DECISIONS | _BESIDE_FLEET | {"runtime.fleet"}
 _LIFE = _DISPATCH | {"runtime.dispatch"}
 _SERVER = _LIFE | {"runtime.life"}
-_EVERYTHING = _SERVER | {"runtime.batch", "runtime.quality", "runtime.server", "local_models", "cloud"}
+_EVERYTHING = _SERVER | {
+    "runtime.shared",
+    "runtime.batch",
+    "runtime.quality",
+    "runtime.server",
+    "local_models",
+    "cloud",
+}
 
 # Room -> the rooms it may import besides itself. Siblings of one layer do not know each other.
 ROOMS: Mapping[str, frozenset[str]] = {
@@ -40,6 +47,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "runtime.record": _DIALECTS,
     "runtime.fleet": _DIALECTS | _DECISIONS,
     "runtime.dispatch": _DISPATCH,
+    "runtime.shared": _DISPATCH,
     "runtime.life": _LIFE,
     "runtime.batch": _SERVER,
     "runtime.quality": _SERVER | {"runtime.batch"},
@@ -60,11 +68,13 @@ LATE_IMPORTS: Mapping[str, tuple[str, ...]] = {
     "runtime.trust": ("presidio_analyzer", "spacy"),  # never installed by us, and seconds to load
     "runtime.compose": (
         "runtime.record.traces.exporter",  # telemetry: half a second, for nothing while it is off
+        "runtime.compose.store",  # what they share, for nothing where nothing is
         "runtime.compose.peers",  # the other Hearths, for nothing where there are none
     ),
     "runtime.cli": (
         "<computed>",
         "runtime.cli",
+        "runtime.shared.store",  # a client that only a fleet with a store needs
     ),  # the lazy command group: `hearth --help` must not load what a command needs
 }
 

@@ -177,6 +177,12 @@ CASES = [
         {"period": "day", "scope": "all"},
     ),
     Case(
+        "HearthStoreAway",
+        "The store of the fleet is away: this Hearth spends what it had leased and nothing beyond it",
+        {"hearth_fleet_store_away_seconds": "0x50 61x90"},
+        [{"hearth_fleet_store_away_seconds": "60x90"}],
+    ),
+    Case(
         "HearthDecisionsDropped",
         "Decision records were lost: the disk is full, read-only or too slow",
         {"hearth_decisions_dropped_total": "0x50 1x90"},

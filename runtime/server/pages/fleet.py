@@ -7,16 +7,18 @@ from collections.abc import Callable
 import msgspec
 
 from runtime.fleet.peers import PeerStanding, PeerSummary
+from runtime.fleet.store import StoreStanding
 from runtime.server.asgi import ClientRequest, Page, Pairs
 
 PATH = "/hearth/fleet"
 
 
 class FleetReport(msgspec.Struct, frozen=True):
-    """peers: empty for a Hearth that is alone."""
+    """peers: empty for a Hearth that is alone. store: None where nothing is shared."""
 
     own: PeerSummary
     peers: tuple[PeerStanding, ...] = ()
+    store: StoreStanding | None = None
 
 
 class FleetPage:

@@ -23,6 +23,9 @@ class FleetSettings(Section):
         default=None, description="key between Hearths, by reference", examples=["env:HEARTH_FLEET_KEY"]
     )
     store: StoreUrl = Field(default="", description="valkey://HOST:PORT/DB; empty: each Hearth decides alone")
+    store_key: OptionalReference = Field(
+        default=None, description="password of the store, by reference", examples=["env:HEARTH_STORE_PASSWORD"]
+    )
 
 
 class Autoscale(Section):

@@ -63,7 +63,8 @@ def test_this_hearth_says_what_its_engine_does() -> None:
 
 
 def test_without_a_fleet_nothing_of_it_is_loaded() -> None:
-    """The runtime is imported whole; the room of peers and a client of a store are not."""
-    code = "import sys, runtime.compose.runtime; print([n for n in sys.modules if n in ('runtime.compose.peers', 'valkey')])"
+    """The runtime is imported whole; the room of peers, what they share, and a client of a store are not."""
+    of_fleet = ("runtime.compose.peers", "runtime.compose.store", "runtime.shared", "valkey")
+    code = f"import sys, runtime.compose.runtime; print([n for n in sys.modules if n.startswith({of_fleet!r})])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

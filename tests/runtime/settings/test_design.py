@@ -319,6 +319,7 @@ NOT_IN_THE_DESIGN = {
     "retries": {"hedge_after"},
     "media": {"fetch_urls", "max_mb", "timeout"},
     "notices": {"url", "key", "command", "timeout"},
+    "fleet": {"store_key"},
 }
 
 

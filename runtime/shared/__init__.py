@@ -1,0 +1,1 @@
+"""State that the Hearths of a fleet share in one Valkey. Imported only with `[fleet] store`."""

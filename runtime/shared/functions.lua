@@ -1,0 +1,86 @@
+#!lua name=hearth_VERSION
+-- The functions of a fleet's store, for Valkey >= 8 and Redis >= 7. Each runs as one atomic step, by the server's clock.
+-- VERSION is the digest of this file: two versions of Hearth use two libraries beside each other while one replaces the other.
+-- All keys have one hash tag, so that they lie on one node of a cluster. Amounts are whole micro-dollars, times microseconds.
+
+local SECOND = 1000000
+local YOUNG = 1.5 * SECOND  -- after it was emptied: the Hearths write down what they hold before anybody gets more
+local GONE = 3 * SECOND
+
+local function now()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * SECOND + tonumber(time[2])
+end
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- When this store was first used, or first used after it was emptied.
+local function epoch(key)
+  local at = redis.call('GET', key)
+  if not at then
+    at = whole(now())
+    redis.call('SET', key, at)
+  end
+  return tonumber(at)
+end
+
+-- KEYS: epoch, alive. ARGV: this Hearth. Returns the epoch, and the Hearths heard in the last three seconds.
+redis.register_function('hearth_VERSION_beat', function(keys, args)
+  local at = now()
+  redis.call('ZADD', keys[2], whole(at), args[1])
+  redis.call('ZREMRANGEBYSCORE', keys[2], '-inf', '(' .. whole(at - GONE))
+  return {whole(epoch(keys[1])), redis.call('ZRANGE', keys[2], 0, -1)}
+end)
+
+-- KEYS: name of the lease. ARGV: this Hearth, milliseconds. Returns 1 if it holds the lease now, 0 if another does.
+redis.register_function('hearth_VERSION_lease', function(keys, args)
+  local holder = redis.call('GET', keys[1])
+  if holder and holder ~= args[1] then
+    return 0
+  end
+  redis.call('SET', keys[1], args[1], 'PX', args[2])
+  return 1
+end)
+
+-- KEYS: epoch, one hash for each limit and period. ARGV: this Hearth, JSON: for each of them the limit, what this Hearth
+-- holds of it and has spent, what it wants besides, a rising number, and what it knows of the others, by name.
+-- Returns for each: what was granted (-1 and the number where the call is older than one before it), what the others hold
+-- and have spent, by name. What a Hearth holds it alone changes; the others' only fills an emptied store.
+redis.register_function('hearth_VERSION_budget', function(keys, args)
+  local owner, asked, at, found = args[1], cjson.decode(args[2]), now(), {}
+  local young = at - epoch(keys[1]) < YOUNG
+  for i, each in ipairs(asked) do
+    local key, others, rows = keys[i + 1], 0, {}
+    for other, line in pairs(each.others) do
+      redis.call('HSETNX', key, other, line)
+    end
+    local stored = redis.call('HGETALL', key)
+    local last = 0
+    for n = 1, #stored, 2 do
+      local held, spent, number, seen = string.match(stored[n + 1], '^(%d+):(%d+):(%d+):(%d+)$')
+      if stored[n] == owner then
+        last = tonumber(number)
+      else
+        others = others + tonumber(held)
+        -- Of one that is silent nobody knows what it has spent of what it holds.
+        local silent = at - tonumber(seen) > GONE
+        rows[#rows + 1] = {stored[n], stored[n + 1], silent and held or spent}
+      end
+    end
+    if each.number <= last then
+      found[i] = {-1, whole(last), rows}
+    else
+      local granted = 0
+      if not young then
+        granted = math.max(0, math.min(each.want, each.limit - others - each.held))
+      end
+      local line = whole(each.held + granted) .. ':' .. whole(each.spent) .. ':' .. whole(each.number) .. ':' .. whole(at)
+      redis.call('HSET', key, owner, line)
+      redis.call('EXPIRE', key, each.keep)
+      found[i] = {granted, whole(each.number), rows}
+    end
+  end
+  return found
+end)

@@ -1,0 +1,107 @@
+"""The connection to a fleet's store, on a real Valkey and on Redis where there is one. Slow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.cli.box import ask_store
+from runtime.fleet.store import StoreRefusedError
+from runtime.shared.store import SharedStore, StoreAwayError
+from tests.fakes.valkey_server import ValkeyServer, free_port, valkey_server
+
+pytestmark = pytest.mark.slow
+LONG_S = 30.0
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ValkeyServer]:
+    with valkey_server(tmp_path, request.param) as found:
+        yield found
+
+
+async def back(store: SharedStore) -> float:
+    """Seconds until it answers again."""
+    began = time.monotonic()
+    while True:
+        try:
+            await store.beat()
+            return time.monotonic() - began
+        except StoreAwayError:
+            assert time.monotonic() - began < LONG_S
+            await asyncio.sleep(0.02)
+
+
+async def test_a_lease_belongs_to_one_hearth_at_a_time(server: ValkeyServer) -> None:
+    """Its holder renews it; another gets it once it has run out."""
+    one, other = SharedStore(server.url, "one"), SharedStore(server.url, "other")
+    await asyncio.gather(back(one), back(other))
+    assert await one.lease("autoscale", 0.3)
+    assert await one.lease("autoscale", 0.3)
+    assert not await other.lease("autoscale", 0.3)
+    deadline = time.monotonic() + LONG_S
+    while not await other.lease("autoscale", 10.0):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    assert not await one.lease("autoscale", 0.3)
+    await one.beat()
+    assert (one.alive, one.standing().away_s) == (2, None)
+
+
+async def test_a_frozen_store_is_not_waited_for(server: ValkeyServer) -> None:
+    """The first call ends at its time-out, those after it at once; it is back soon after it thaws."""
+    store = SharedStore(server.url, "one")
+    await back(store)
+    server.freeze()
+    took = []
+    for _ in range(20):
+        began = time.monotonic()
+        with pytest.raises(StoreAwayError):
+            await store.beat()
+        took.append(time.monotonic() - began)
+    assert sorted(took)[-2] < min(0.05, took[0])
+    assert store.away
+    assert not await store.lease("any", 1.0)
+    server.thaw()
+    await back(store)
+    assert store.standing().away_s is None
+
+
+async def test_a_store_that_was_killed_and_emptied_gets_its_functions_again(server: ValkeyServer) -> None:
+    store = SharedStore(server.url, "one")
+    await back(store)
+    server.kill()
+    with pytest.raises(StoreAwayError):
+        await store.beat()
+    server.start(empty=True)
+    await back(store)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--maxmemory-policy", "allkeys-lru"), "maxmemory-policy noeviction"),
+        (("--rename-command", "FUNCTION", ""), "forbids FUNCTION"),
+        (("--rename-command", "FCALL", ""), "allow FCALL"),
+    ],
+)
+def test_a_store_that_cannot_serve_a_fleet_is_refused(tmp_path: Path, more: tuple[str, ...], words: str) -> None:
+    """At the start and by `hearth doctor`, with what to do."""
+    with valkey_server(tmp_path, "valkey", *more) as server:
+        with pytest.raises(StoreRefusedError, match=words):
+            SharedStore(server.url, "one").examine()
+        fault, todo = ask_store(server.url, None)
+        assert words in f"{fault}: {todo}"
+
+
+def test_a_store_that_is_away_does_not_keep_a_hearth_from_starting() -> None:
+    """`hearth doctor` says so all the same."""
+    url = f"valkey://127.0.0.1:{free_port()}/0"
+    store = SharedStore(url, "one")
+    store.examine()
+    assert store.away
+    assert "does not answer" in ask_store(url, None)[0]
