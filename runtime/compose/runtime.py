@@ -225,7 +225,7 @@ class Runtime:
         if self.settings.fleet.store:
             from runtime.compose.store import StoreRoom  # noqa: PLC0415 - the same
 
-            self.shared = StoreRoom(self.desk, self.settings, self._folder)
+            self.shared = StoreRoom(self.desk, self.budget, self.settings, self._folder)
         self._bind_keys()
 
     def _fleet_report(self) -> FleetReport:

@@ -7,12 +7,16 @@ import contextlib
 from pathlib import Path
 
 from runtime.life.desk import Desk
+from runtime.money.budget import BudgetLedger
 from runtime.settings import Settings
+from runtime.shared.budgets import BudgetLeases
 from runtime.shared.journal import SharedJournal
 from runtime.shared.store import SharedStore, StoreAwayError
 
 _BEAT_S = 1.0
 _TICK_S = 0.05
+_TURN_S = 0.2
+_LEAST_S = 0.002  # between two turns: what is asked for meanwhile is one call
 
 
 class StoreRoom:
@@ -21,7 +25,7 @@ class StoreRoom:
     store: the connection; its `lease` elects one Hearth of the fleet for a piece of work.
     """
 
-    def __init__(self, desk: Desk, settings: Settings, folder: Path) -> None:
+    def __init__(self, desk: Desk, budget: BudgetLedger, settings: Settings, folder: Path) -> None:
         fleet = settings.fleet
         self.journal = SharedJournal(folder / "shared.json")
         password = fleet.store_key.value if fleet.store_key is not None else None
@@ -29,7 +33,9 @@ class StoreRoom:
         # As many as there were, or as the settings name: each must know its part while the store is away.
         self.store.alive = max(self.journal.view.hearths, len(fleet.peers) + 1)
         self.store.examine()
-        self._desk = desk
+        self._desk, self._budget = desk, budget
+        self._wake = asyncio.Event()
+        self._leases = budget.leases = BudgetLeases(self.store, self.journal, budget, self._wake.set, desk.clock)
         desk.store_away_s = self.store.away_s
 
     @property
@@ -38,17 +44,29 @@ class StoreRoom:
         return self.store.standing().words if self.store.away else None
 
     async def run(self) -> None:
-        """Keeps the connection, until cancelled."""
-        beat_at = -_BEAT_S
+        """Keeps the connection, and what is leased through it, until cancelled."""
+        beat_at, turned_at = -_BEAT_S, -_TURN_S
         while True:
-            with contextlib.suppress(StoreAwayError):
+            called = self._wake.is_set()
+            self._wake.clear()
+            try:
                 if self._desk.clock() - beat_at >= _BEAT_S or self.store.away:
                     await self.store.beat()
                     beat_at = self._desk.clock()
                     self.journal.view.hearths = self.store.alive
                     self.journal.write()
-            await asyncio.sleep(_TICK_S)
+                if called or self._desk.clock() - turned_at >= _TURN_S:
+                    turned_at = self._desk.clock()
+                    await self._leases.turn()
+            except StoreAwayError:
+                self._budget.look_again()  # nobody waits for a store that is away
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._wake.wait()
+            await asyncio.sleep(_LEAST_S)
 
     async def aclose(self) -> None:
-        """Closes the connection."""
+        """Gives back what is leased and not spent, and closes the connection."""
+        with contextlib.suppress(StoreAwayError):
+            await self._leases.give_back()
         self.store.close()

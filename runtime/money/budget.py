@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 from runtime.money.cost import MICRO
 from runtime.money.estimate import Answers
+from runtime.money.leases import Leases
 from runtime.money.spent_file import BudgetLine, SpentFile
 from runtime.sqlite_files import damaged
 
@@ -32,6 +33,7 @@ ALL = ""  # the scope of every target together
 KEY = "key:"  # the scope of a key is this and its id
 UNKNOWN = -1  # the least room, until it is measured
 _ORDINARY = 0.05  # a limit is spent once it has no room for a call of this share of it
+_AWAY_S = 5.0  # after which a fleet's store that is away may be back
 _AGAIN_S = 1.0  # between two tries of a file that could not be written
 
 
@@ -66,6 +68,7 @@ class BudgetStanding(NamedTuple):
     reserved_usd: float
     ends_in_s: float
     is_spent: bool
+    others_usd: float = 0.0  # held by the other Hearths of a fleet
 
     @property
     def span(self) -> str:
@@ -74,7 +77,11 @@ class BudgetStanding(NamedTuple):
     @property
     def left_usd(self) -> float | None:
         """Dollars that further calls may cost, beside those under way."""
-        return None if self.limit_usd is None else max(0.0, self.limit_usd - self.spent_usd - self.reserved_usd)
+        return (
+            None
+            if self.limit_usd is None
+            else max(0.0, self.limit_usd - self.spent_usd - self.reserved_usd - self.others_usd)
+        )
 
 
 class Reservation:
@@ -104,6 +111,7 @@ class BudgetLedger:
     limits, zone and when_spent (local, queue, refuse) change with the settings. answers: the lengths it has learned.
     keyed: True if a key has a limit. room: micro-dollars that every limit but those of keys still has at least; `UNKNOWN`
     until `measure` is called. spent: called with one sentence when a limit is spent, once in a period.
+    leases: of a fleet that shares its limits; None: they are this process's alone. usual: micro-dollars of the latest call.
     """
 
     def __init__(
@@ -120,6 +128,8 @@ class BudgetLedger:
         self.trouble: str | None = None
         self.spent = spent
         self.room: float = UNKNOWN
+        self.leases: Leases | None = None
+        self.usual = 0
         self._file, self._wall = file, wall
         self._settled: dict[BudgetLine, int] = {}
         self._open: dict[BudgetLine, int] = {}
@@ -188,7 +198,8 @@ class BudgetLedger:
 
     def grow(self, made: Reservation, micro: int) -> bool:
         """Adds room for one more exchange of the same call. False, with nothing added, if there is none now."""
-        for account, most in zip(made.accounts, made.limits, strict=True):
+        for account, limit in zip(made.accounts, made.limits, strict=True):
+            most = limit if limit is None or self.leases is None else self.leases.leased(account)
             if most is not None and self._settled.get(account, 0) + self._open.get(account, 0) + micro > most:
                 return False
         if not self._written(lambda: self._file.reserve(made.id, made.accounts, made.micro + micro)):
@@ -210,7 +221,10 @@ class BudgetLedger:
         """Brings `room` up to date."""
         if self._load() and self.trouble is None:
             scopes = [each for each in self._limits if not each.startswith(KEY)]
-            left = [most - self._settled.get(line, 0) for line, most in self._accounts(scopes) if most is not None]
+            limited = [(line, most) for line, most in self._accounts(scopes) if most is not None]
+            if self.leases is not None:
+                limited = [(line, self.leases.ceiling(line, most)) for line, most in limited]
+            left = [most - self._settled.get(line, 0) for line, most in limited]
             self.room = min(left, default=math.inf)
 
     def spent_usd(self, scope: str = ALL) -> tuple[float, float]:
@@ -230,10 +244,29 @@ class BudgetLedger:
             if most is None and line.scope != ALL:
                 continue
             settled, reserved = self._settled.get(line, 0), self._open.get(line, 0) / MICRO
-            limit, spent = (None, False) if most is None else (most / MICRO, settled >= most or line in self._short)
+            others = 0 if self.leases is None or most is None else self.leases.others(line)
+            limit, spent = None, False
+            if most is not None:
+                limit, spent = most / MICRO, settled + others >= most or line in self._short
             ends_in_s = self._left_s(line.period)
-            found.append(BudgetStanding(line.scope, line.period, limit, settled / MICRO, reserved, ends_in_s, spent))
+            sums = (settled / MICRO, reserved, ends_in_s, spent, others / MICRO)
+            found.append(BudgetStanding(line.scope, line.period, limit, *sums))
         return tuple(found)
+
+    def limited(self) -> list[tuple[BudgetLine, int, int, int, int]]:
+        """Of each limit in this period, in micro-dollars: the limit, settled, reserved, and wanted by calls that wait."""
+        waiting = [each for each in self._waiting.values() if not each.answer.done()] if self._load() else []
+        return [
+            (
+                line,
+                most,
+                self._settled.get(line, 0),
+                self._open.get(line, 0),
+                sum([each.micro for each in waiting if line.scope in each.scopes]),
+            )
+            for line, most in self._accounts(self._limits)
+            if most is not None
+        ]
 
     def close(self) -> None:
         """Closes the file. What is still reserved counts in full at the next start."""
@@ -261,7 +294,9 @@ class BudgetLedger:
         for account, most in accounts:
             settled = self._settled.get(account, 0)
             if most is None or settled + micro <= most:
-                continue
+                if most is None or self.leases is None or settled + micro <= self.leases.ceiling(account, most):
+                    continue
+                return self._beside_others(account, most, micro)
             scope = "this key" if account.scope.startswith(KEY) else account.scope
             words = f"${settled / MICRO:.4f} of the ${most / MICRO:g}{scope and f' of {scope}'} for {account.period} are spent"
             if micro <= _ORDINARY * most and account not in self._short:
@@ -271,6 +306,17 @@ class BudgetLedger:
             return Shortfall(f"{words}, and about ${micro / MICRO:.4f} are needed", self._left_s(account.period))
         return None
 
+    def _beside_others(self, account: BudgetLine, most: int, micro: int) -> Shortfall:
+        """The refusal of a call that fits into a limit and not beside what the other Hearths hold of it."""
+        assert self.leases is not None
+        left = self._left_s(account.period)
+        if self.leases.away:
+            words = f"the fleet's store is away, and ${self.leases.leased(account) / MICRO:.4f} of the ${most / MICRO:g} for"
+            return Shortfall(f"{words} {account.period} are this Hearth's until it is back", min(left, _AWAY_S))
+        theirs = (most - self.leases.ceiling(account, most)) / MICRO
+        words = f"${self._settled.get(account, 0) / MICRO:.4f} here and ${theirs:.4f} by other Hearths of the ${most / MICRO:g}"
+        return Shortfall(f"{words} for {account.period} are spent, and about ${micro / MICRO:.4f} are needed", left)
+
     def _decided(self, scopes: Sequence[str], micro: int) -> Reservation | Shortfall | None:
         """A reservation that stands in the file; a refusal; None if it has to wait for settlements."""
         if not self._load():
@@ -278,9 +324,14 @@ class BudgetLedger:
         limited = self._accounts(scopes)
         if (refused := self._without_room(limited, micro)) is not None:
             return refused
-        for account, most in limited:
+        self.usual = micro
+        for account, limit in limited:
+            most = limit if limit is None or self.leases is None else self.leases.leased(account)
             if most is not None and self._settled.get(account, 0) + self._open.get(account, 0) + micro > most:
-                return None
+                if limit is None or self.leases is None:
+                    return None
+                self.leases.need()
+                return self._beside_others(account, limit, micro) if self.leases.away else None
         self._next += 1
         made = Reservation(self._next, limited, micro)
         if not self._written(lambda: self._file.reserve(made.id, made.accounts, micro)):
@@ -291,10 +342,9 @@ class BudgetLedger:
         return made
 
     def _leave(self, made: Reservation) -> None:
-        """Settles a reservation, and gives the room that is free now to those that wait, in order of arrival."""
+        """Settles a reservation, and gives its room to those that wait."""
         true = made.micro if made.true is None else made.true
         del self._reservations[made.id]
-        self.room = UNKNOWN
         for account in made.accounts:
             # Calls that cost nothing hold no room: of several at a time the first leaves no entry for the others.
             left = self._open.pop(account, 0) - made.micro
@@ -303,6 +353,11 @@ class BudgetLedger:
             self._settled[account] = self._settled.get(account, 0) + true
         # One that cannot be written stays in the file as unsettled, and is tried again with the next.
         self._written(lambda: self._file.settle(made.id, made.accounts, true))
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Gives the room that is free now to the calls that wait, in order of arrival."""
+        self.room = UNKNOWN
         # By scopes, the smallest that did not fit: of a crowd that waits few need another look.
         least = dict[tuple[str, ...], int]()
         for waiting in tuple(self._waiting.values()):

@@ -141,7 +141,8 @@ class CloudShareStatus(msgspec.Struct, frozen=True, kw_only=True):
 class BudgetLimitStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One period, "day" or "month", of all targets (target and key None), one target, or one key by its id. Dollars.
 
-    limit_usd, left_usd: None without a limit. spent: no ordinary call has room until the period ends, in ends_in_s.
+    others_usd: held by other Hearths. limit_usd, left_usd: None without a limit.
+    spent: no ordinary call has room until the period ends, in ends_in_s.
     """
 
     period: str
@@ -151,6 +152,7 @@ class BudgetLimitStatus(msgspec.Struct, frozen=True, kw_only=True):
     reserved_usd: float
     limit_usd: float | None = None
     left_usd: float | None = None
+    others_usd: float = 0.0
     target: str | None = None
     key: str | None = None
     spent: bool = False

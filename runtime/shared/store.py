@@ -156,6 +156,7 @@ class SharedStore:
         """Tests its set-up now, in this thread. Raises StoreRefusedError; nothing is raised where it does not answer."""
         with contextlib.suppress(ValkeyError, OSError):
             examined(self._client)
+            self.since, self.trouble, self._ready = None, "", True
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

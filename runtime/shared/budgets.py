@@ -1,0 +1,160 @@
+"""Budgets of a fleet: this Hearth's part of each limit, leased from the store in chunks and spent in memory.
+
+What a Hearth holds of a limit in a period is one rising number beside what it has spent. It asks for more before that is used
+up, and gives back what it does not need. Only the owner changes its number: a lease stays open until its last request has
+ended, and what a dead Hearth held counts as spent until that Hearth is back and reads in its own file what it really spent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from runtime.money.budget import KEY, BudgetLedger
+from runtime.money.spent_file import BudgetLine
+from runtime.shared.journal import SharedJournal
+from runtime.shared.store import SharedStore, key_of
+
+_CHUNK = 0.005  # of what is left of a limit
+_AHEAD_S = 1.0  # a lease is for about so long at the present rate
+_MOST_SHARE = 0.05  # of what is left, at a time
+_REPORTED_S = 1.0
+_DENIED_S = 0.25  # before what was not there is asked for again
+_KEPT_S = {"day": 4 * 86_400, "month": 62 * 86_400}
+
+
+class _Part(msgspec.Struct):
+    """Of one limit in one period, in micro-dollars. held: by this Hearth, its spent part included.
+
+    spent: settled, as it was last said. others, theirs: what the other Hearths hold, and have surely spent.
+    """
+
+    held: int = 0
+    spent: int = -1
+    others: int = 0
+    theirs: int = 0
+    number: int = 0
+    known: bool = False
+    denied_at: float = -_REPORTED_S
+
+
+class BudgetLeases:
+    """A `runtime.money.leases.Leases` on a store. wake: asks for a turn soon. wall: unix seconds."""
+
+    def __init__(
+        self,
+        store: SharedStore,
+        journal: SharedJournal,
+        ledger: BudgetLedger,
+        wake: Callable[[], None],
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._journal, self._ledger = store, journal, ledger
+        self._clock, self._wall = clock, wall
+        self.need = wake
+        self._parts: dict[BudgetLine, _Part] = {}
+        self._reported_at = -_REPORTED_S
+        self._used_at: dict[BudgetLine, int] = {}  # what was used of each at the last report, for the rate
+
+    @property
+    def away(self) -> bool:
+        return self._store.away
+
+    def leased(self, line: BudgetLine) -> int:
+        """Micro-dollars of a line that this Hearth may have settled and reserved at most."""
+        part = self._parts.get(line)
+        return part.held if part is not None else 0
+
+    def ceiling(self, line: BudgetLine, limit: int) -> int:
+        """Micro-dollars of a line that this Hearth could come to at most, after what the others have spent."""
+        part = self._part(line)
+        return part.held if self.away else limit - part.theirs
+
+    def others(self, line: BudgetLine) -> int:
+        """Micro-dollars of a line that the other Hearths hold."""
+        return self._part(line).others
+
+    async def turn(self) -> None:
+        """Brings the leases up to date where that is needed. Raises StoreAwayError."""
+        now, asked = self._clock(), []
+        due = now - self._reported_at >= _REPORTED_S
+        for line, limit, settled, reserved, waiting in self._ledger.limited():
+            part, used = self._part(line), settled + reserved
+            held = max(part.held, used)
+            left = max(0, limit - part.others - held)
+            lately = max(0, used - self._used_at.get(line, used))
+            chunk = min(max(int(_CHUNK * left), int(lately * _AHEAD_S)), int(_MOST_SHARE * left))
+            spare = max(chunk, self._ledger.usual)
+            short = used + waiting + spare - held
+            if line.scope.startswith(KEY) and not (used or waiting):
+                continue  # of many keys few are used at a time
+            # (1) More where it runs out; (2) back what is beyond a chunk; (3) each second what was settled.
+            if short > spare // 2 and now - part.denied_at >= (_DENIED_S if waiting else _REPORTED_S):
+                asked.append((line, limit, held, settled, min(short, max(spare, int(_MOST_SHARE * left)))))
+            elif due and (-short > chunk or part.spent != settled or not part.known):
+                asked.append((line, limit, max(used, min(held, held + short)), settled, 0))
+            if due:
+                self._used_at[line] = used
+        if due:
+            self._reported_at = now
+        if asked:
+            await self._ask(asked)
+
+    async def give_back(self) -> None:
+        """All that is not spent, at the end of the process. Raises StoreAwayError."""
+        rows = [
+            (line, limit, settled + reserved, settled, 0)
+            for line, limit, settled, reserved, _ in self._ledger.limited()
+        ]
+        if rows:
+            await self._ask(rows)
+
+    async def _ask(self, asked: Sequence[tuple[BudgetLine, int, int, int, int]]) -> None:
+        rows: list[dict[str, Any]] = []
+        for line, limit, held, settled, want in asked:
+            part = self._part(line)
+            part.number = max(part.number + 1, int(self._wall() * 1e6))
+            part.held = held  # nothing is spent of what is given back from here on
+            known, keep = self._journal.view.others.get(_name(line), {}), _KEPT_S["day" if line.period[7:] else "month"]
+            rows.append(
+                {
+                    "limit": limit,
+                    "held": held,
+                    "spent": settled,
+                    "want": want,
+                    "number": part.number,
+                    "keep": keep,
+                    "others": known,
+                }
+            )
+        keys = (key_of("epoch"), *[key_of("budget", *line) for line, *_ in asked])
+        answers = await self._store.call("budget", keys, self._store.owner, msgspec.json.encode(rows).decode())
+        for (line, _, held, settled, want), (granted, number, others) in zip(asked, answers, strict=True):
+            part = self._part(line)
+            part.number = max(part.number, int(number))
+            part.others = sum([int(entry.partition(":")[0]) for _, entry, _ in others])
+            part.theirs = sum([int(spent) for _, _, spent in others])
+            self._journal.view.others[_name(line)] = {name: entry for name, entry, _ in others}
+            if granted >= 0:
+                part.held, part.spent, part.known = held + granted, settled, True
+            if not granted and want:
+                part.denied_at = self._clock()
+        self._ledger.look_again()
+
+    def _part(self, line: BudgetLine) -> _Part:
+        """Of a limit that was never asked for: what the journal knows of the others."""
+        part = self._parts.get(line)
+        if part is None:
+            part = self._parts[line] = _Part()
+            for entry in self._journal.view.others.get(_name(line), {}).values():
+                held = int(entry.partition(":")[0])
+                part.others, part.theirs = part.others + held, part.theirs + held
+        return part
+
+
+def _name(line: BudgetLine) -> str:
+    return f"{line.period}|{line.scope}"
