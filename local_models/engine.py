@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from local_models.facts.catalogue import expected, known_as
 from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
+from local_models.host.leftovers import end_leftovers
 from local_models.host.log_ring import LogRing
 from local_models.host.process import Spawn, spawn
 from local_models.replica.attached import AttachedServer, Pool
@@ -32,7 +33,6 @@ from runtime.contract.guard import Guard, Receiver
 from runtime.contract.hop import Hop
 from runtime.contract.targets import LOCAL, Capabilities
 
-_SWEEP_S = 15.0
 _HURRY_S = 4.0  # for SIGKILL to take effect and the processes to be swept
 _GRACE_S = 8.0
 _AT_REST = frozenset({ReplicaState.STOPPED, ReplicaState.GIVEN_UP})
@@ -41,7 +41,6 @@ _ATTACHED_MOST_S = 30.0
 _POOL_CANARIES = 3  # at once
 _DRAIN_LOOK_S = 0.05
 _GPU_LOOK_S = 1.0
-_MEMORY_LOOK_S = 1.0
 _NO_GPU_LOOK_S = 30.0
 _log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class ReplicaLane:
 
     @property
     def ready(self) -> bool:
-        return self.supervisor.state is ReplicaState.READY
+        return self.supervisor.state is ReplicaState.READY and not self.supervisor.aside
 
     @property
     def hop(self) -> Hop:
@@ -175,37 +174,46 @@ class LocalEngine:
         Its files are fetched first. Then the replicas change one after another, so that several are never down together. spec:
         differs in `model` and `args` alone.
         """
-        self._exchanging = known_as(spec.model)
-        old = self._world
+        self._exchanging, known = known_as(spec.model), (self._spec, self._prepare, self._prepared)
         try:
             fetched = await prepare(spec.model, notice)
-        except (PrepareError, ReplicaFault) as error:
-            self._exchanging = ""
-            return f"{error.cause}; nothing was stopped"
 
-        async def had(_: Notice) -> PreparedModel:
-            return fetched
+            async def had(_: Notice) -> PreparedModel:
+                return fetched
 
-        cause, new = "", replace(self._world, prepare=had, plan=plan)
-        numbers = sorted(
-            range(len(self._own)), key=lambda number: self._lanes[number].ready
-        )  # those that are down first
-        for place, number in enumerate(numbers):
-            if cause := await self._renewed(number, new):
-                for changed in reversed(numbers[: place + 1]):
-                    await self._renewed(changed, old)
-                break
-        if not cause:
-            self._spec, self._prepare, self._prepared = spec, prepare, fetched
-            self._world = replace(new, prepare=self._weights)
+            async def had_before(notice: Notice) -> PreparedModel:
+                return known[2] or await known[1](known[0].model, notice)
+
+            new, old = replace(self._world, prepare=had, plan=plan), replace(self._world, prepare=had_before)
             for instance in self._own:
-                instance.world = self._world
-        self._exchanging = ""
-        self._changed()
-        return cause
+                instance.world = old
+            moved, cause = list[int](), ""
+            # Those that are down first.
+            for number in sorted(range(len(self._own)), key=lambda number: self._lanes[number].ready):
+                moved.append(number)
+                if cause := await self._renewed(number, new, (spec, prepare, fetched)):
+                    break
+            if not cause:
+                self._world = replace(self._world, plan=plan)
+                return ""
+            for number in reversed(moved):
+                await self._renewed(number, old, known)
+            self._spec, self._prepare, self._prepared = known
+            return cause
+        except (PrepareError, ReplicaFault) as error:  # of the fetch alone: a replica's faults are causes
+            return f"{error.cause}; nothing was stopped"
+        finally:
+            self._exchanging = ""
+            for instance, supervisor in zip(self._own, self._supervisors, strict=True):
+                instance.world, supervisor.aside = self._world, False
+            self._changed()  # requests wait for the end of it
 
-    async def _renewed(self, number: int, world: World) -> str:
-        """Ends a replica when its requests have ended, and starts it in another world: "" once it is ready, else the cause."""
+    async def _renewed(self, number: int, world: World, known: tuple[EngineSpec, Prepare, PreparedModel | None]) -> str:
+        """Ends a replica when its requests have ended, and starts it in another world: "" once it is ready, else the cause.
+
+        known: what the engine is known by when half of the replicas are in that world. From then on those alone get requests,
+        before that the others alone, so that no answer is another model's than its target names.
+        """
         supervisor, until = self._supervisors[number], self._clock() + self._spec.drain_s
         supervisor.send(DrainReplica())
         await self._sleep(_DRAIN_LOOK_S)
@@ -213,11 +221,16 @@ class LocalEngine:
             await self._sleep(_DRAIN_LOOK_S)
         supervisor.send(StopReplica())
         await self._until(lambda: supervisor.state is ReplicaState.STOPPED)
-        run, self._own[number].world = supervisor.view().run, world
+        run, self._own[number].world, supervisor.aside = supervisor.view().run, world, True
         supervisor.send(StartReplica())
         ends = (ReplicaState.READY, ReplicaState.BACKING_OFF, ReplicaState.GIVEN_UP, ReplicaState.STOPPED)
         await self._until(lambda: supervisor.view().run > run and supervisor.state in ends)
-        view = supervisor.view()
+        view, behind = supervisor.view(), [each.world is not world for each in self._own]
+        if view.ready and 2 * sum(behind) <= len(behind):
+            self._spec, self._prepare, self._prepared = known
+            for each, aside in zip(self._supervisors, behind, strict=True):
+                each.aside = aside
+            self._changed()
         return "" if view.ready else view.cause or f"{view.name} is {view.state}"
 
     # -- state
@@ -234,8 +247,8 @@ class LocalEngine:
     def served(self) -> Mapping[str, str | None]:
         """An id as the engine writes it is a name too, so that a folder has two."""
         found: dict[str, str | None] = {}
-        for view in self.views():
-            for place, name in enumerate(view.models):
+        for supervisor in self._supervisors:
+            for place, name in enumerate(() if supervisor.aside else supervisor.models):
                 found[name] = found[known_as(name)] = name if place else None
         return found
 
@@ -295,7 +308,8 @@ class LocalEngine:
     async def start(self, notice: Notice) -> None:
         notice = safe(notice)
         if not self._spec.urls:
-            await self._sweep(notice)
+            me = orphans.this_process(self._spec.state_dir)
+            await end_leftovers(me, self.gpu_reader, self._clock, self._sleep, notice)
             self._gpu_task = asyncio.create_task(self._watch_gpus(), name="gpu watch")
         if self._stopping:  # during the sweep
             return
@@ -338,23 +352,6 @@ class LocalEngine:
         for supervisor in self._supervisors:
             supervisor.send(StopReplica())
         await self._until(lambda: self._states() <= {ReplicaState.STOPPED})
-
-    async def _sweep(self, notice: Notice) -> None:
-        me = orphans.this_process(self._spec.state_dir)
-        swept = await orphans.sweep(orphans.of_dead_owners(me), _SWEEP_S)
-        if swept.killed:
-            owners = sorted({process.marker.owner.pid for process in swept.killed})
-            notice(f"ended {len(swept.killed)} engine process(es) that a dead Hearth (pid {owners}) had left")
-            # The driver is late in giving back their memory: wait until no GPU's use falls any more.
-            until = self._clock() + _SWEEP_S
-            used = [gpu.memory_used for gpu in await self.gpu_reader.read()]
-            while used and self._clock() < until:
-                await self._sleep(_MEMORY_LOOK_S)
-                before, used = used, [gpu.memory_used for gpu in await self.gpu_reader.read()]
-                if sum(used) >= sum(before):
-                    break
-        if swept.left:
-            notice(f"engine processes {list(swept.left)} of a dead Hearth do not end; they may hold GPU memory")
 
     async def wait_ready(self, timeout_s: float) -> bool:
         try:

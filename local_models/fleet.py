@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import psutil
+
 from local_models.engine import LocalEngine
-from local_models.facts.fit import Box, Wish, judge
+from local_models.facts.fit import Box, Wish, gib, judge
 from local_models.facts.footprint import footprint, split_args
 from local_models.host import visible
 from local_models.host.gpu import GpuProbe, GpuReader, NoGpu, NvmlProbe
+from local_models.models.life import MACHINE
+from local_models.models.places import box_memory, cpu_need
 from local_models.replica import batch_size, command, environment
 from local_models.replica.instance import ReplicaFault
 from local_models.replica.owned import ReplicaPlace, StartPlan, StartPlanner
@@ -59,14 +63,17 @@ async def exchange(
     guard: Guard,
     secrets: frozenset[str] = frozenset(),
     notice: Notice,
+    beside: int = 0,
+    machine: int | None = None,
 ) -> str:
     """Makes an engine serve another model, or the same with other arguments; "" when that is done, else why it is not.
 
-    Nothing is stopped before the model is known to fit and its files are here.
+    Nothing is stopped before the model is known to fit and its files are here. beside: bytes that other models have of the
+    machine's memory. machine: bytes of that memory; None: as it is.
     """
     gpus = engine.gpu_reader
     known = await gpus.read(_FIRST_READING_S) if spec.device != command.CPU else ()
-    if known and not command.says_parallel(spec.args):
+    if not command.says_parallel(spec.args):
         try:
             size = await footprint(spec.model, guard=guard, environ=environ)
         except PrepareError:
@@ -75,6 +82,12 @@ async def exchange(
         verdicts = [judge(size, box, wish) for box in _boxes(spec, known)] if size is not None else []
         if verdicts and not any(verdict.fits for verdict in verdicts):
             return f"{verdicts[0].reasons[0]}; nothing was stopped"
+        if size is not None and not known and not gpus.faults:
+            memory = box_memory((), machine or psutil.virtual_memory().total)
+            need, left = spec.replicas * cpu_need(size, memory.gpus[MACHINE]), memory.room[MACHINE] - beside
+            if need > left:
+                words = f"{size.name} needs {gib(need)} of this machine, and may use {gib(max(0, left))}"
+                return f"{words}; nothing was stopped"
 
     def chosen() -> tuple[int, ...]:
         return engine.chosen

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class HousedModel:
-    """One model with its engine.
+    """One model with its engine. load: always, on_demand or manual.
 
     waits: since when each waiting request waits. missed: the first and the latest of the requests that were answered elsewhere
     because it was not loaded. used: requests since the last look.
@@ -51,6 +51,7 @@ class HousedModel:
 
     engine: LocalEngine
     model: str
+    load: str
     waits: list[float] = field(default_factory=list)
     missed: tuple[float, float] | None = None
     used: int = 0
@@ -62,16 +63,19 @@ Arrange = Callable[[], Awaitable[ModelTable]]
 
 
 class ModelSupervisor:
-    """engines: by name, in the order of the settings. arrange: called once, when `run` begins. clock: monotonic seconds."""
+    """housed: the models by name, in the order of the settings. arrange: called once, when `run` begins.
+
+    clock: monotonic seconds.
+    """
 
     def __init__(
         self,
-        engines: Mapping[str, tuple[LocalEngine, str]],
+        housed: Mapping[str, HousedModel],
         arrange: Arrange,
         clock: Callable[[], float],
         drain_s: float,
     ) -> None:
-        self._housed = {name: HousedModel(engine, model) for name, (engine, model) in engines.items()}
+        self._housed = dict(housed)
         self._arrange = arrange
         self._clock = clock
         self._drain_s = drain_s
@@ -80,6 +84,7 @@ class ModelSupervisor:
         self._notice: Notice = lambda line: None
         self._change = asyncio.Event()
         self._stopping = False
+        self._since = clock()
         self.why = "it waits for the engine's own model"
 
     # -- commands and requests
@@ -153,7 +158,8 @@ class ModelSupervisor:
     def view(self, name: str) -> ModelView:
         housed, table = self._housed[name], self._table
         if table is None:
-            return ModelView(name, housed.model, ModelState.ABSENT, 0.0, "", self.why, waiting=len(housed.waits))
+            waiting = len(housed.waits)
+            return ModelView(name, housed.model, ModelState.ABSENT, self._since, housed.load, self.why, waiting=waiting)
         case, replica = table.case(name), housed.engine.views()[0]
         life, due = case.life, replica.ready_at
         up = life.state in (ModelState.LOADING, ModelState.READY)

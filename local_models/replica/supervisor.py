@@ -67,7 +67,11 @@ class Supervisor:
     changed: called after every change of state. hurry: once set, endings give no grace. clock: monotonic seconds; sleep
     its companion. Whatever raises inside one of its tasks is logged or becomes the failure of the run: the task that
     owns the state ends by `close` alone.
+
+    aside: it gets no requests while it serves another model than the one that the engine is known by.
     """
+
+    aside = False
 
     def __init__(
         self,

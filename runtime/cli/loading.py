@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from runtime.cli.client import Address, address_of, asked, own_runtime
+from runtime.cli.exits import CommandError
 from runtime.cli.settings_file import ConfigOption
+from runtime.server.status import ModelStatus, StatusReport
 from runtime.settings.environment import environment, state_dir
 
 _PATH = "/hearth/models"
+_LOOK_S = 1.0
+_ON_THE_WAY = frozenset({"fetching", "loading", "draining", "stopping"})  # also an earlier load, that ends first
 Json = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of a [models.NAME] of the settings.")]
 Save = Annotated[
     bool, typer.Option("--save", help="Write it into the settings file too, so that it holds after a restart.")
 ]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when it is ready, or fail with the cause why it is not.")]
 Url = Annotated[str | None, typer.Option(help="The runtime at this address, with an admin key in HEARTH_API_KEY.")]
 
 
@@ -26,14 +33,22 @@ class _Commanded(msgspec.Struct):
     models: list[dict[str, Any]] = []
 
 
-def load(name: Name, url: Url = None, config: ConfigOption = None, save: Save = False, as_json: Json = False) -> None:
+def load(
+    name: Name,
+    url: Url = None,
+    config: ConfigOption = None,
+    save: Save = False,
+    wait: Wait = False,
+    as_json: Json = False,
+) -> None:
     """Load a local model on a running Hearth. Refused, with nothing stopped, where it does not fit beside the others.
 
     \b
     Examples:
       hearth models load small
+      hearth models load small --wait
     """
-    _commanded(f"{name}/load", {"save": save}, url, config, as_json=as_json)
+    _commanded(f"{name}/load", {"save": save}, url, config, as_json=as_json, until=name if wait else "")
 
 
 def unload(name: Name, url: Url = None, config: ConfigOption = None, save: Save = False, as_json: Json = False) -> None:
@@ -65,7 +80,10 @@ def swap(
     _commanded(f"{name}/swap", {"to": to, "save": save}, url, config, as_json=as_json)
 
 
-def _commanded(path: str, body: dict[str, Any], url: str | None, config: Any, *, as_json: bool) -> None:
+def _commanded(
+    path: str, body: dict[str, Any], url: str | None, config: Any, *, as_json: bool, until: str = ""
+) -> None:
+    """until: the model whose loading is awaited."""
     env = environment()
     address: Address = address_of(url, config, env) if url else own_runtime(state_dir(env), config, env)
     # The course of it first: it is read while it happens.
@@ -73,5 +91,30 @@ def _commanded(path: str, body: dict[str, Any], url: str | None, config: Any, *,
     if not as_json:
         typer.echo(foretold.words)
     done = asked(address, "POST", f"{_PATH}/{path}", _Commanded, body)
+    if until:
+        done.models = [msgspec.to_builtins(loaded(address, until, lambda line: typer.echo(line, err=True)))]
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(done), ensure_ascii=False))
+
+
+def loaded(
+    address: Address, name: str, show: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+) -> ModelStatus:
+    """The model when it is ready. Raises CommandError when its load has failed or was ended. show: takes each change of state.
+
+    Every state on the way has a latest end in the runtime, and so has this wait.
+    """
+    said = ""
+    while True:
+        rows = asked(address, "GET", "/hearth/status", StatusReport).models
+        row = next((each for each in rows if each.name == f"local/{name}"), None)
+        if row is None:
+            raise CommandError(f"the runtime has no [models.{name}] any more")
+        words = f"{row.name} is {row.state}{f': {row.why or row.cause}' if row.why or row.cause else ''}"
+        if row.state == "ready":
+            return row
+        if row.state not in _ON_THE_WAY and said:
+            raise CommandError(words)
+        if words != said:
+            show(said := words)
+        sleep(_LOOK_S)

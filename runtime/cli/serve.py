@@ -198,7 +198,7 @@ class _Serving:
         await self._quiet(runtime, 2.0)
         lasting = ("server", MANAGER)  # a slow end is no reason for the watchdog
         await runtime.chores.stop(*(each.name for each in runtime.chores.views() if each.name not in lasting))
-        await asyncio.gather(runtime.engine.stop(hurry=self._hurry), runtime.models.owner.stop(hurry=self._hurry))
+        await asyncio.gather(runtime.engine.stop(hurry=self._hurry), runtime.local.models.owner.stop(hurry=self._hurry))
         server.should_exit = server.force_exit = True
         await asyncio.wait({serving}, timeout=5.0)
         await runtime.aclose()

@@ -72,8 +72,11 @@ def secret_names(settings: Settings, env: Mapping[str, str]) -> frozenset[str]:
 class EngineExchange:
     """Makes the engine serve the model and arguments of the settings as they are now. done: called after each exchange.
 
-    trouble: why the latest one failed, None while the engine serves what the settings name.
+    trouble: why the latest one failed, None while the engine serves what the settings name. beside: bytes of the machine's
+    memory that other models have.
     """
+
+    beside: Callable[[], int] = staticmethod(lambda: 0)
 
     def __init__(
         self,
@@ -137,6 +140,7 @@ class EngineExchange:
                 guard=self._guard,
                 secrets=secret_names(wanted, self._env),
                 notice=self._notice,
+                beside=self.beside(),
             )
             if cause:
                 self.trouble = f"{wanted.engine.model} is not served, and {served.model} is: {cause}"

@@ -16,7 +16,7 @@ from local_models.host import visible
 from local_models.host.gpu import GpuReader, NoGpu, NvmlProbe
 from local_models.models.life import ModelTimes
 from local_models.models.places import arranged
-from local_models.models.supervisor import ModelSupervisor
+from local_models.models.supervisor import HousedModel, ModelSupervisor
 from local_models.models.survey import BoxSurvey, survey
 from local_models.models.table import ModelTable
 from local_models.replica import command
@@ -104,7 +104,10 @@ class LocalModelRoom:
             )
         drain_s = self._spec.drain_s
         self.owner = ModelSupervisor(
-            {wish.name: (engines[wish.name], known_as(wish.model)) for wish in wishes}, self._arranged, clock, drain_s
+            {wish.name: HousedModel(engines[wish.name], known_as(wish.model), wish.load) for wish in wishes},
+            self._arranged,
+            clock,
+            drain_s,
         )
         self.targets = {
             f"{LOCAL}/{wish.name}": LocalModelTarget(
@@ -115,6 +118,10 @@ class LocalModelRoom:
             )
             for wish in wishes
         }
+
+    def machine_bytes(self) -> int:
+        """Bytes of the machine's memory that the models have; those on GPUs have none of it that is counted."""
+        return sum(view.memory for view in self.owner.views() if not view.gpus)
 
     async def _arranged(self) -> ModelTable:
         """The box when the engine's own model has started, or will not: two engines that start at once mismeasure memory."""

@@ -17,8 +17,6 @@ from msgspec import structs
 from cloud.client import CloudClient
 from cloud.prices import update
 from cloud.providers import NAMES
-from local_models import fleet as local_fleet
-from local_models.backend import LocalBackend
 from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
@@ -27,13 +25,11 @@ from runtime.compose.budget import budget_of, dollars_of, put_in_force
 from runtime.compose.catalogue import listed
 from runtime.compose.confidence import maps_folder, read_map, without_map
 from runtime.compose.door import access_policy
-from runtime.compose.engine import EngineExchange, engine_spec, second_usd, secret_names
 from runtime.compose.house import LiveHouse
-from runtime.compose.models import LocalModelRoom
+from runtime.compose.local import LocalRoom
 from runtime.compose.price_list import PriceList
 from runtime.compose.quality import QualityRoom
 from runtime.compose.report import ProcessFacts, drawn, report
-from runtime.compose.speeds import SpeedFile
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
 from runtime.contract.engine import Engine, ReplicaState
@@ -49,7 +45,7 @@ from runtime.dialects.pooling import EMBEDDINGS, RERANK
 from runtime.dialects.seam import Dialect
 from runtime.dispatch.candidates import Dispatcher
 from runtime.dispatch.job import Effects
-from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.fleet.fleet import Clouds
 from runtime.fleet.peers import PeerSummary
 from runtime.life.desk import Desk
 from runtime.life.planning import Planner
@@ -122,25 +118,11 @@ class Runtime:
         self.audit = AuditLog(folder / "audit", notice=notice, keep_days=settings.records.audit_days)
         self.guard = ExitGuard(certificates(settings), partial(self.audit.note, "departure"))
         self.notices = Notices(settings.notices, self.guard, time.time, env)
-        owned, pool = not settings.engine.url, settings.engine.kind == "pool"
-        self._speeds = SpeedFile(folder / "engine-speeds.json", settings.engine)
-        started = local_fleet.local_engine(
-            engine_spec(settings, folder, self._speeds.speeds),
-            environ=env,
-            clock=time.monotonic,
-            guard=self.guard,
-            secrets=secret_names(settings, env),
-        )
-        self.engine: Engine = started
-        self.exchange = EngineExchange(started, settings, folder, env, self.guard, notice, self._exchanged)
+        self.local = LocalRoom(settings, folder, env, self.guard, notice)
+        self.engine: Engine = self.local.engine
         self.audit.views["answer"] = partial(placement, self.engine.on_box)
-        local = LocalBackend(
-            self.engine, frozenset(settings.engine.certified), settings.timeouts_of("local"), ours=owned, pool=pool
-        )
-        self.models = LocalModelRoom(settings, folder, env, self.guard, self.engine, time.monotonic)
         callable_clouds = clouds(known := targets(settings), self._cloud_client, self.guard)
-        self.fleet = LiveFleet(self.engine, local, callable_clouds, settings.escalation, time.monotonic, alone=owned)
-        self.fleet.models, self.fleet.second_usd = self.models.targets, partial(second_usd, settings)
+        self.fleet = self.local.fleet(settings, callable_clouds)
         self.fleet.budget = self.budget = budget_of(settings, folder, notice, partial(self.notices.give, BUDGET_SPENT))
         self._breaker_file = BreakerFile(folder / "breakers.json")
         self.fleet.remember(self._breaker_file.read(time.time()))
@@ -152,7 +134,7 @@ class Runtime:
             clock=time.time,
             notice=notice,
         )
-        decides = replace(policy(settings, local.target, known), confidence=read_map(settings, env, folder))
+        decides = replace(policy(settings, self.fleet.local.target, known), confidence=read_map(settings, env, folder))
         self.desk = self._desk(settings, decides, callable_clouds)
         self.price_list = PriceList(partial(update, self.guard), time.monotonic)
         self.responses, self.batches = ResponseStore(folder / "responses.sqlite3", time.time), BatchStore(folder)
@@ -193,7 +175,10 @@ class Runtime:
         self.feed, self.series = Feed(self.desk, self.engine, self.report), Series(self.desk)
         pages = own_pages(self.desk, self.report, self.started_at, self.feed, self.series, note)
         written = SettingsPages(self.desk, self.house, note)
-        pages |= LoadingPages(self.desk, self.models.owner, self.exchange, note, written).table() | written.table()
+        pages |= (
+            LoadingPages(self.desk, self.local.models.owner, self.local.exchange, note, written).table()
+            | written.table()
+        )
         pages |= CataloguePage(lambda: listed(self.fleet, self.settings)).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         dialect = ResponsesDialect(signatures=signatures)
@@ -276,12 +261,8 @@ class Runtime:
         self.desk.sample = self.sample if settings.quality.sample.keep else None
         self.settings, self.notices.settings = settings, settings.notices
         self.quality.apply(settings)
-        self.exchange.want(settings)
+        self.local.exchange.want(settings)
         self.admit()
-
-    def _exchanged(self, settings: Settings) -> None:
-        """The engine serves another model: speeds are measured anew."""
-        self._speeds = SpeedFile(self._folder / "engine-speeds.json", settings.engine)
 
     def record(self) -> None:
         """Starts the threads that write decisions and the audit log, and send telemetry. `aclose` ends them."""
@@ -292,7 +273,7 @@ class Runtime:
 
     def background(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """The chores that run as long as the process, by name."""
-        chores: dict[str, Callable[[], Awaitable[None]]] = {
+        return {
             "telemetry": self.listen,
             "events": self.feed.run,
             "series": self.series.run,
@@ -308,11 +289,8 @@ class Runtime:
             "notices": self.notices.run,
             **({"peers": self._peers.run} if self._peers is not None else {}),
             **({"store": self.shared.run} if self.shared is not None else {}),
-            "engine exchange": self.exchange.run,
+            **self.local.chores(),
         }
-        if self.models.targets:
-            chores["models"] = partial(self.models.owner.run, self._notice)
-        return chores
 
     async def listen(self) -> None:
         """Takes telemetry and new confidence maps in, until cancelled. The breakers are kept for the next start."""
@@ -325,7 +303,7 @@ class Runtime:
                     self.notices.give(ENGINE_GIVEN_UP, f"{view.name} of {self.engine.model} was given up: {view.cause}")
             lost = {view.name for view in self.engine.views() if view.state is ReplicaState.GIVEN_UP}
             self.fleet.listen()
-            self._speeds.learn(self.fleet.speeds(), time.monotonic())
+            self.local.speeds.learn(self.fleet.speeds(), time.monotonic())
             self.audit.trim()
             self._breaker_file.write(self.fleet.open_breakers(), time.time())
             opened.look([label for label, state in self._breakers().items() if state == "open"], time.monotonic())
@@ -382,7 +360,7 @@ class Runtime:
                 self.sample.trouble,
                 self.telemetry.trouble,
                 self.price_list.trouble,
-                self.exchange.trouble,
+                self.local.exchange.trouble,
                 self.notices.trouble,
                 self.app.policy.keys.trouble,
                 *(self._peers.peers.troubles() if self._peers is not None else ()),
@@ -398,7 +376,7 @@ class Runtime:
         return self.fleet.spare(own)
 
     def _labels(self, known: Clouds) -> list[str]:
-        models = [each.backend.target.label for each in self.models.targets.values()]
+        models = [each.backend.target.label for each in self.fleet.models.values()]
         return [self.fleet.local.target.label, *models, *(backend.target.label for backend in known.backends.values())]
 
     def _breakers(self) -> dict[str, str]:

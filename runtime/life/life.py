@@ -91,8 +91,8 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
             desk.running[ask.id] = job, plan, outcome, asyncio.current_task()
             with desk.fleet.shares.held(who) if who and plan.candidates[0].target.local else nullcontext():
                 await work(desk, job, plan, sink, outcome)
-                if outcome.target is None and desk.fleet.models:
-                    await asked_again(desk, job, plan, outcome, partial(work, desk, job, plan, sink, outcome))
+                if outcome.target is None and (desk.fleet.models or desk.fleet.engine.exchanging):
+                    await asked_again(desk, job, plan, outcome, lambda plan: work(desk, job, plan, sink, outcome))
             error = None if outcome.answered else _error_of(desk, ask, plan, outcome)
     except BadHint as wrong:
         raise ApiError(400, str(wrong), "invalid_hint", wrong.place) from wrong

@@ -1,17 +1,20 @@
-"""A request that only a local model could answer waits until that is loaded, within its deadline."""
+"""A request that only one local model could answer waits, within its deadline, until that is loaded or its exchange is over."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
+
+from msgspec.structs import replace
 
 from runtime.contract.failures import Kind
+from runtime.contract.targets import LOCAL
 from runtime.dispatch.job import Job, Outcome
-from runtime.fleet.models import LocalModelTarget
 from runtime.life.ask import Ask
 from runtime.life.desk import Desk
 from runtime.life.permitted import permitted
+from runtime.routing.plan.names import Pinned, resolve
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.plan import Plan
 
@@ -24,42 +27,58 @@ async def when_loaded(desk: Desk, ask: Ask, inputs: Inputs, plan: Plan) -> tuple
 
     A plan that has other candidates is left as it is, and the model is loaded for later requests.
     """
-    model = desk.fleet.models[plan.loads]
     if permitted(ask.caller, inputs.query.facts, plan, None)[1] is not None:
         return inputs, plan
     if plan.refusal is None:
+        model = desk.fleet.models[plan.loads]
         model.house.missed(model.name)
         return inputs, plan
-    await _ready(desk, model, ask.arrived + desk.total_s)
+    await _ready(desk, plan.loads, ask.arrived + desk.total_s)
     inputs = desk.planner.inputs(inputs.query, desk.fleet, desk.clock(), caller=ask.caller.id)
     return inputs, inputs.plan()
 
 
 async def asked_again(
-    desk: Desk, job: Job, plan: Plan, outcome: Outcome, carry_out: Callable[[], Awaitable[None]]
+    desk: Desk, job: Job, plan: Plan, outcome: Outcome, carry_out: Callable[[Plan], Awaitable[None]]
 ) -> None:
-    """Carries a plan out again whose one local model was unloaded before it began to answer, when that is loaded again."""
+    """Carries a plan out again whose one local model was unloaded, or exchanged for another, before it began to answer, when
+    that is loaded again.
+
+    A request that names the engine and not its model is answered by the model that took the place.
+    """
+    fleet, name = desk.fleet, plan.candidates[0].target.name
     while (
         outcome.target is None
         and not outcome.timed_out
         and len(plan.candidates) == 1
-        and (model := desk.fleet.models.get(plan.candidates[0].target.name)) is not None
+        and (name in fleet.models or (plan.pinned and name == LOCAL and fleet.engine.exchanging))
         and outcome.failure is not None
         and outcome.failure.kind in _LOST
-        and not any(lane.ready for lane in model.backend.lanes)
-        and await _ready(desk, model, job.deadline)
+        and not any(lane.ready for lane in fleet.backend(name).lanes)
+        and await _ready(desk, name, job.deadline)
     ):
-        await carry_out()
+        first, target = plan.candidates[0], fleet.backend(name).target
+        if target.label != first.target.label:
+            if resolve(job.facts.model, desk.planner.policy.directory) != Pinned(name):
+                return
+            plan = replace(plan, candidates=(replace(first, target=target),))
+        await carry_out(plan)
 
 
-async def _ready(desk: Desk, model: LocalModelTarget, deadline: float) -> bool:
-    """True when a model is loaded; False when waiting has become useless or too long."""
-    with model.house.wanted(model.name):
-        while not (ready := any(lane.ready for lane in model.backend.lanes)) and not model.why_not:
+async def _ready(desk: Desk, name: str, deadline: float) -> bool:
+    """True when a local target is ready; False when waiting has become useless or too long."""
+    fleet, engine = desk.fleet, desk.fleet.engine
+    model = fleet.models.get(name)
+    lanes = (fleet.local if model is None else model.backend).lanes
+    with nullcontext() if model is None else model.house.wanted(model.name):
+        while True:
+            revision = engine.revision
+            if any(lane.ready for lane in lanes):
+                return True
+            useless = not engine.exchanging if model is None else bool(model.why_not)
             left = deadline - desk.clock() - _MARGIN_S
-            if left <= 0:
-                break
-            with contextlib.suppress(TimeoutError):
+            if useless or left <= 0:
+                return False
+            with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await model.house.changed()
-        return ready
+                    await (engine.changed(revision) if model is None else model.house.changed())

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from local_models.fleet import planner
+from local_models.fleet import exchange, planner
 from local_models.host import orphans
 from local_models.host.gpu import GpuProcess, GpuReader, NoGpu
 from local_models.replica.instance import ReplicaFault
 from local_models.replica.owned import ReplicaPlace, StartPlan
 from local_models.replica.prepared import PreparedModel
 from runtime.contract.engine import EngineSpec, EngineSpeed, Gpu
+from tests.fakes.guard import GUARD
 
 MODEL = PreparedModel(Path("/models/llama"), "llama", 4096)
 
@@ -148,3 +149,30 @@ async def test_an_argument_that_would_take_the_engine_away_is_refused(tmp_path: 
     with pytest.raises(ReplicaFault, match="may not hold --uds") as raised:
         await planned(spec, NoGpu())
     assert raised.value.deterministic
+
+
+@pytest.mark.parametrize(("gib", "beside", "fits"), [(8, 0, True), (8, 6, False), (2, 0, False)])
+async def test_an_exchange_fits_the_machine_too(
+    tmp_path: Path, python: Python, gib: int, beside: int, fits: bool
+) -> None:
+    """Without a GPU the machine's memory is judged, less what other models have, before anything is fetched."""
+    spec, exchanged = EngineSpec("smollm2-135m", tmp_path, device="cpu", python=python("cpu")), list[EngineSpec]()
+
+    class Exchanged:
+        gpu_reader, chosen = GpuReader(NoGpu("the settings say so")), ()
+
+        async def exchange(self, spec: EngineSpec, *rest: object) -> str:
+            exchanged.append(spec)
+            return ""
+
+    cause = await exchange(
+        Exchanged(),  # type: ignore[arg-type]
+        replace(spec, model="smollm2-135m"),
+        environ={},
+        guard=GUARD,
+        notice=lambda line: None,
+        beside=beside << 30,
+        machine=gib << 30,
+    )
+    assert bool(exchanged) is fits
+    assert cause == "" if fits else "of this machine, and may use" in cause and cause.endswith("nothing was stopped")

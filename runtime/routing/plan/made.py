@@ -38,7 +38,8 @@ class Plan(msgspec.Struct, frozen=True):
     the request to the candidates behind it. move: the second look at a request while it waits for the engine.
     undecided: the local model's opinion, which was not asked, would decide; the plan is that of the score alone.
     free: to stay or to leave, as `cloud_share` counts it; False while that is off. demoted: candidates that failed their
-    golden set, by name. loads: a local model that would be asked if it were loaded.
+    golden set, by name. loads: a local model that would be asked if it were loaded; "local" while
+    the engine's is exchanged.
     degraded: parts of `x-hearth-degraded`. advice: the plan of `mode = "act"` in words, "" if it is
     the same.
     """

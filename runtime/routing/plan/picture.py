@@ -22,7 +22,8 @@ class LocalState(msgspec.Struct, frozen=True):
     wait_s: estimate until that replica has room again, for Retry-After; None if unknown. alone: nothing is before it there,
     so that it would not be sooner later. share: an equal share of the requests there over the
     caller's own, this one included; 0.0: there is no other caller.
-    why: the cause of its last failure, in words. state: of a model beside the engine's own, in words.
+    why: the cause of its last failure, in words. state: of a model beside the engine's own, in words; of that itself, while its
+    model is exchanged for another.
     successor: the target that took its place, and its tasks.
     """
 

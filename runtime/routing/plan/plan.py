@@ -223,6 +223,8 @@ def _pinned(case: _Case, name: str, served: str | None) -> Plan:
     model = case.fleet.models.get(key)
     if not case.able(key):
         comes = model is not None and not model.replicas_ready and not model.given_up
+        if local and case.fleet.local is not None and case.fleet.local.state:  # its model is being exchanged
+            comes = all(item.passing or item.doubtful for item in case.obstacles[LOCAL])
         return replace(case.refused(key), loads=key) if comes else case.refused(key)
     full = case.full if local else None
     full = overfull([key], case.fleet, None, None) if model is not None else full

@@ -1,0 +1,69 @@
+"""Everything that runs models on this box: the engine, the exchange of its model, and the models beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from local_models import fleet as local_fleet
+from local_models.backend import LocalBackend
+from runtime.compose.engine import EngineExchange, engine_spec, second_usd, secret_names
+from runtime.compose.models import LocalModelRoom
+from runtime.compose.speeds import SpeedFile
+from runtime.contract.guard import Guard
+from runtime.contract.targets import LOCAL
+from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.settings import Settings
+
+
+class LocalRoom:
+    """engine: of the default model. exchange: gives it another. models: those beside it. speeds: measured on the engine."""
+
+    def __init__(
+        self, settings: Settings, folder: Path, env: Mapping[str, str], guard: Guard, notice: Callable[[str], None]
+    ) -> None:
+        self._folder, self._notice = folder, notice
+        self.speeds = SpeedFile(folder / "engine-speeds.json", settings.engine)
+        self.engine = local_fleet.local_engine(
+            engine_spec(settings, folder, self.speeds.speeds),
+            environ=env,
+            clock=time.monotonic,
+            guard=guard,
+            secrets=secret_names(settings, env),
+        )
+        self.backend = LocalBackend(
+            self.engine,
+            frozenset(settings.engine.certified),
+            settings.timeouts_of(LOCAL),
+            ours=not settings.engine.url,
+            pool=settings.engine.kind == "pool",
+        )
+        self.models = LocalModelRoom(settings, folder, env, guard, self.engine, time.monotonic)
+        self.exchange = EngineExchange(self.engine, settings, folder, env, guard, notice, self._exchanged)
+        self.exchange.beside = self.models.machine_bytes
+
+    def fleet(self, settings: Settings, clouds: Clouds) -> LiveFleet:
+        """The targets of this box, with those off it."""
+        fleet = LiveFleet(
+            self.engine,
+            self.backend,
+            clouds,
+            settings.escalation,
+            time.monotonic,
+            alone=not settings.engine.url,
+        )
+        fleet.models, fleet.second_usd = self.models.targets, partial(second_usd, settings)
+        return fleet
+
+    def chores(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Its chores, by name."""
+        owners: dict[str, Callable[[], Awaitable[None]]] = {"engine exchange": self.exchange.run}
+        if self.models.targets:
+            owners["models"] = partial(self.models.owner.run, self._notice)
+        return owners
+
+    def _exchanged(self, settings: Settings) -> None:
+        """The engine serves another model: speeds are measured anew."""
+        self.speeds = SpeedFile(self._folder / "engine-speeds.json", settings.engine)
