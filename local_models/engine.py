@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from local_models.adapters import EngineAdapters
 from local_models.facts.catalogue import expected, known_as
 from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
@@ -118,7 +119,9 @@ class LocalEngine:
         policy, usual_watch = supervision(spec)
         watch = watch or usual_watch
         self._world = world
-        self._own = [] if spec.urls else self._owned(world)
+        wanted = dict(spec.adapters)
+        self._own = [] if spec.urls else self._owned(world, wanted)
+        self.adapters = EngineAdapters(wanted, self._own, enabled=spec.loras > 0, most_rank=spec.max_lora_rank)
         instances: Sequence[Instance] = self._attached() if spec.urls else self._own
         self._supervisors = [
             Supervisor(instance, policy, watch, clock=clock, sleep=sleep, changed=self._changed, hurry=self._hurry)
@@ -129,7 +132,7 @@ class LocalEngine:
             for supervisor, instance in zip(self._supervisors, instances, strict=True)
         )
 
-    def _owned(self, world: World) -> list[OwnedEngine]:
+    def _owned(self, world: World, adapters: dict[str, str]) -> list[OwnedEngine]:
         owner, instances = orphans.this_process(self._spec.state_dir), list[OwnedEngine]()
         for index in range(self._spec.replicas):
             name = f"models.{self._spec.name}" if self._spec.name else f"replica-{index}"
@@ -137,7 +140,8 @@ class LocalEngine:
             place = ReplicaPlace(name, index, socket, owner, self._spec.start_timeout_s)
             log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
             self._logs.append(log)
-            instances.append(OwnedEngine(place, world, EngineHop(socket_path=place.socket, clock=self._clock), log))
+            hop = EngineHop(socket_path=place.socket, clock=self._clock)
+            instances.append(OwnedEngine(place, world, hop, log, adapters))
         return instances
 
     def _attached(self) -> list[AttachedServer]:

@@ -129,6 +129,8 @@ def planner(
                 max_num_seqs=at_once,
                 args=spec.args,
                 offline=spec.offline,
+                loras=spec.loras,
+                max_lora_rank=spec.max_lora_rank,
                 environ=extra,
                 secrets=secrets,
             )

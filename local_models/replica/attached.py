@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from local_models.host.procfs import Work
+from local_models.replica.adapters import adapters_in
 from local_models.replica.canary import CanaryQuestion, Probing, ask, chat, completion, embedding, rerank
 from local_models.replica.hang import CanaryAnswer
 from local_models.replica.instance import ReplicaFault, Served, WatchedHop
@@ -138,14 +139,14 @@ class AttachedServer:
             raise ReplicaFault(f"{self.address} cannot be reached: {error.failure.message}") from error
         self._check_key(status)
         self._served = Served(())
-        return await self._taken(models_in(body) if status == HTTPStatus.OK else {}, status)
+        return await self._taken(models_in(body) if status == HTTPStatus.OK else {}, status, body)
 
     def _check_key(self, status: int) -> None:
         if status in (401, 403):
             raise ReplicaFault(f"{self.address} refuses our key ({status}): set [engine] key")
 
-    async def _taken(self, listed: Mapping[str, int | None], status: int) -> Served:
-        """Takes the listed models over. Raises ReplicaFault if there is none, or the one to use does not answer.
+    async def _taken(self, listed: Mapping[str, int | None], status: int, body: bytes) -> Served:
+        """Takes the models listed in a body over. Raises ReplicaFault if there is none, or the one to use does not answer.
 
         The one to use is that of the settings, else the one in use until now, else the first.
         """
@@ -160,7 +161,8 @@ class AttachedServer:
         if self._served.models[:1] != (model,):
             self.canary = await self._first_good(model)
         pools = self.canary.pools if self.canary else ""
-        self._served = Served((model, *(other for other in listed if other != model)), listed[model], pools=pools)
+        names = (model, *(other for other in listed if other != model))
+        self._served = Served(names, listed[model], pools=pools, adapters=tuple(adapters_in(body)))
         return self._served
 
     async def _look(self) -> bool:
@@ -170,7 +172,7 @@ class AttachedServer:
             if self._served is before:
                 with contextlib.suppress(HopError, ReplicaFault):
                     status, body = await self.hop.probe("/v1/models", _PROBE_S)
-                    self._changed(await self._taken(models_in(body), status))
+                    self._changed(await self._taken(models_in(body), status, body))
         return self._served.models[:1] != before.models[:1]
 
     async def _first_good(self, model: str) -> CanaryQuestion:
@@ -206,7 +208,7 @@ class AttachedServer:
             listed = models_in(body) if status == HTTPStatus.OK else {}
             if listed:  # none is a server that is about to load another
                 async with self._looking:
-                    self._changed(await self._taken(listed, status))
+                    self._changed(await self._taken(listed, status, body))
         except HopError as error:
             return error.failure.message if error.failure.kind is Kind.DOWN else ""
         return ""
@@ -222,7 +224,7 @@ class AttachedServer:
             return f"its list of models is answered with {status}"
         if listed := models_in(body):
             async with self._looking:
-                self._changed(await self._taken(listed, status))
+                self._changed(await self._taken(listed, status, body))
         if self.hop.failed and self.canary is not None:
             outcome = await ask(self.hop, self.canary, _POOL_PROBE_S, self._canaries)
             if outcome.answer is CanaryAnswer.BROKEN:

@@ -65,6 +65,7 @@ class EngineLaunch:
     device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `cuda_names` gave it; () on CPU.
     max_num_seqs: sequences decoded together; None: a default by device. args: the user's, last and winning.
     environ: added to the child's environment over all else (the orphan marker). secrets: more names not inherited.
+    loras: LoRA adapters in one batch, 0 for none, each of the rank `max_lora_rank` at most.
     """
 
     python: Path
@@ -76,6 +77,8 @@ class EngineLaunch:
     max_num_seqs: int | None = None
     args: tuple[str, ...] = ()
     offline: bool = False
+    loras: int = 0
+    max_lora_rank: int = 16
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = frozenset()
 
@@ -175,6 +178,8 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
     argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details", "--scheduling-policy", "priority"]
     if not model.pools:
         argv += ["--enable-prefix-caching"]
+    if launch.loras:
+        argv += ["--enable-lora", "--max-loras", str(launch.loras), "--max-lora-rank", str(launch.max_lora_rank)]
     length = model.max_model_len
     if launch.device == CPU:
         # Eager, because the compiled path gives wrong text on CPUs and takes minutes to start. float32, because bfloat16
@@ -195,6 +200,8 @@ def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
     env["PATH"] = os.pathsep.join([str(launch.python.parent), inherited.get("PATH", os.defpath)])
     if launch.offline:
         env |= _OFFLINE
+    if launch.loras:  # two more paths, on a socket that only this user reaches
+        env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     if launch.device == CPU:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
         env["CUDA_VISIBLE_DEVICES"] = ""

@@ -30,12 +30,14 @@ class Served:
 
     max_model_len: tokens of that one. slots: sequences the engine runs at a time, None if unknown.
     pools: what a pooling model answers, "embeddings" or "rerank"; empty for one that generates.
+    adapters: those of the models that are LoRA adapters of another.
     """
 
     models: tuple[str, ...]
     max_model_len: int | None = None
     slots: int | None = None
     pools: str = ""
+    adapters: tuple[str, ...] = ()
 
 
 class WatchedHop(Hop, Probing, Protocol):

@@ -19,6 +19,7 @@ from local_models.host.log_ring import LogRing
 from local_models.host.process import KILL, TERM, Child, Spawn
 from local_models.replica import command, progress
 from local_models.replica import diagnosis as faults
+from local_models.replica.adapters import adapters_in, load, unload
 from local_models.replica.canary import CanaryQuestion, ask, completion, embedding, log_probabilities, rerank
 from local_models.replica.hang import CanaryAnswer
 from local_models.replica.instance import ReplicaFault, Served, WatchedHop
@@ -90,7 +91,12 @@ class OwnedEngine:
     world: World
     hop: WatchedHop
     log: LogRing
+    adapters: Mapping[str, str] = field(default_factory=dict)  # folder by name, loaded at every start
     canary: CanaryQuestion | None = None
+    adapter_faults: dict[str, str] = field(default_factory=dict)
+    _served: Served | None = None  # while it is up
+    _changed: Callable[[Served], None] = lambda served: None  # of the watch on it
+    _adapting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _child: Child | None = None
     _marker: orphans.Marker | None = None
     _key: str = ""
@@ -141,7 +147,8 @@ class OwnedEngine:
                 "A large model may need a longer start time-out"
             ) from error
         self.world.starts.learn(self._key, self.world.clock() - began)
-        return replace(served, slots=command.slots(plan.argv))
+        self._served = replace(self._served or served, slots=command.slots(plan.argv))
+        return self._served
 
     def _start(self, model: PreparedModel, plan: StartPlan, notice: Notice) -> Child:
         if sockets.remove_stale(self.place.socket):
@@ -198,7 +205,33 @@ class OwnedEngine:
         except HopError:
             status, body = 0, b""
         lengths = models_in(body) if status == 200 else {model.name: model.max_model_len}
-        return Served(tuple(lengths), lengths.get(model.name), pools=question.pools)
+        async with self._adapting:
+            loaded = []
+            for name, folder in self.adapters.items():
+                if cause := await load(self.hop, name, folder):
+                    self.adapter_faults[name] = cause
+                else:
+                    loaded.append(name)
+            known = tuple(dict.fromkeys([*adapters_in(body), *loaded]))
+            self._served = Served((*lengths, *loaded), lengths.get(model.name), pools=question.pools, adapters=known)
+        return self._served
+
+    async def adapt(self, name: str, folder: str | None) -> str:
+        """Loads an adapter, or unloads it if folder is None: "" when that is done or the engine is not up, else the cause."""
+        async with self._adapting:
+            self.adapter_faults.pop(name, None)
+            if self._served is None or (folder is None and name not in self._served.models):
+                return ""
+            if folder is not None and (cause := await load(self.hop, name, folder)):
+                return cause
+            # A name is known while it is loaded: from behind the load on, and until before the unload.
+            served, come = self._served, () if folder is None else (name,)
+            models, known = (
+                tuple(each for each in names if each != name) for names in (served.models, served.adapters)
+            )
+            self._served = replace(served, models=(*models, *come), adapters=(*known, *come))
+            self._changed(self._served)
+            return await unload(self.hop, name) if folder is None else ""
 
     async def _answered(self, model: PreparedModel) -> CanaryQuestion | None:
         """The canary that got a good answer; None if one may come later. Raises ReplicaFault if none ever will."""
@@ -223,8 +256,10 @@ class OwnedEngine:
     # -- down
 
     async def ended(self, changed: Callable[[Served], None]) -> ReplicaFault:
-        child = self._child
+        child, self._changed = self._child, changed
         assert child is not None
+        if self._served is not None:  # an adapter may have come since it was brought up
+            changed(self._served)
         dead = asyncio.create_task(child.wait(), name=f"{self.name} exit")
         try:
             while not dead.done():
@@ -257,6 +292,8 @@ class OwnedEngine:
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
         """SIGTERM to the front, which ends its cores in order; SIGKILL to the group; then a sweep by the marker."""
         child, marker = self._child, self._marker
+        self._served = None
+        self.adapter_faults.clear()
         if child is not None:
             if grace_s > 0 and not hurry.is_set():
                 child.signal(TERM)

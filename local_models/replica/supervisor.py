@@ -168,6 +168,7 @@ class Supervisor:
             last_byte_at=hop.last_byte_at,
             slots=self._served.slots,
             pools=self._served.pools,
+            adapters=self._served.adapters,
         )
 
     # -- the owner of the state
@@ -253,9 +254,10 @@ class Supervisor:
     def _serves(self, served: Served) -> None:
         """Takes over what a ready engine now serves: its server may load another model at any moment."""
         if served != self._served:
+            same = served.models[:1] == self._served.models[:1]
             self._served = served
             self._changed()
-            self._notice(f"{self._instance.name}: serves {served.models[0]} now")
+            self._notice(f"{self._instance.name}: serves {', '.join(served.models) if same else served.models[0]} now")
 
     async def _end(self, run: int, grace: float) -> None:
         try:

@@ -24,7 +24,7 @@ from local_models.host.gpu import NvmlProbe, survey
 from local_models.replica import command, environment
 from local_models.replica.prepared import PreparedModel, PrepareError
 from local_models.weights import disk, hub, weights
-from runtime.cli import loading
+from runtime.cli import adapters, loading
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.guard import GUARD
 from runtime.cli.paint import amount, columns, paint_for
@@ -209,6 +209,9 @@ def fit_model(
 app.command("load")(loading.load)
 app.command("unload")(loading.unload)
 app.command("swap")(loading.swap)
+app.command("adapters")(adapters.adapters)
+app.command("load-adapter")(adapters.load_adapter)
+app.command("unload-adapter")(adapters.unload_adapter)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

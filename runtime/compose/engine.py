@@ -8,9 +8,11 @@ from pathlib import Path
 
 from local_models import fleet as local_fleet
 from local_models.engine import LocalEngine
+from runtime.compose.adapters import adapters_of
 from runtime.contract.engine import EngineSpec, EngineSpeed
 from runtime.contract.guard import Guard
 from runtime.contract.models import ModelCommand
+from runtime.contract.targets import LOCAL
 from runtime.settings import Settings
 from runtime.settings.accounts import secrets
 
@@ -27,6 +29,9 @@ def engine_spec(settings: Settings, folder: Path, speeds: tuple[EngineSpeed, ...
         max_model_len=length if isinstance(length, int) else None,
         gpu_memory_utilization=wanted.gpu_memory_utilization,
         args=wanted.args,
+        adapters={name: folder for name, (to, folder) in adapters_of(settings).items() if to == LOCAL},
+        max_loras=wanted.max_loras,
+        max_lora_rank=wanted.max_lora_rank,
         urls=wanted.url,
         pool=wanted.kind == "pool",
         metrics=wanted.metrics,

@@ -9,17 +9,27 @@ from pathlib import Path
 
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend
+from runtime.compose.adapters import AdapterRoom
 from runtime.compose.engine import EngineExchange, engine_spec, second_usd, secret_names
 from runtime.compose.models import LocalModelRoom
 from runtime.compose.speeds import SpeedFile
 from runtime.contract.guard import Guard
 from runtime.contract.targets import LOCAL
 from runtime.fleet.fleet import Clouds, LiveFleet
+from runtime.life.desk import Desk
+from runtime.server.asgi import Page
+from runtime.server.pages.adapters import AdapterPages
+from runtime.server.pages.loading import LoadingPages
+from runtime.server.pages.settings import SettingsPages
+from runtime.server.routes import Route
 from runtime.settings import Settings
+from runtime.trust.changes import AdminChange
 
 
 class LocalRoom:
-    """engine: of the default model. exchange: gives it another. models: those beside it. speeds: measured on the engine."""
+    """engine: of the default model. exchange: gives it another. models: those beside it.
+
+    adapters: of all of them. speeds: measured on the engine."""
 
     def __init__(
         self, settings: Settings, folder: Path, env: Mapping[str, str], guard: Guard, notice: Callable[[str], None]
@@ -43,6 +53,7 @@ class LocalRoom:
         self.models = LocalModelRoom(settings, folder, env, guard, self.engine, time.monotonic)
         self.exchange = EngineExchange(self.engine, settings, folder, env, guard, notice, self._exchanged)
         self.exchange.beside = self.models.machine_bytes
+        self.adapters = AdapterRoom(settings, lambda: {LOCAL: self.engine, **self.models.engines})
 
     def fleet(self, settings: Settings, clouds: Clouds) -> LiveFleet:
         """The targets of this box, with those off it."""
@@ -59,10 +70,30 @@ class LocalRoom:
 
     def chores(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Its chores, by name."""
-        owners: dict[str, Callable[[], Awaitable[None]]] = {"engine exchange": self.exchange.run}
+        owners: dict[str, Callable[[], Awaitable[None]]] = {
+            "engine exchange": self.exchange.run,
+            "adapters": self.adapters.run,
+        }
         if self.models.targets:
             owners["models"] = partial(self.models.owner.run, self._notice)
         return owners
+
+    def pages(
+        self, desk: Desk, note: Callable[[AdminChange], object], written: SettingsPages, renamed: Callable[[], None]
+    ) -> dict[Route, Page]:
+        """The pages of its commands. note: gets every change. renamed: called when the name of an adapter has come or gone."""
+        self.adapters.named, self.adapters.changed = lambda: desk.planner.policy.directory, renamed
+        loading = LoadingPages(desk, self.models.owner, self.exchange, note, written)
+        return loading.table() | AdapterPages(desk, self.adapters, note, written).table()
+
+    def want(self, settings: Settings) -> None:
+        """Takes the model and the adapters of changed settings over, in the background."""
+        self.exchange.want(settings)
+        self.adapters.want(settings)
+
+    @property
+    def troubles(self) -> tuple[str | None, ...]:
+        return self.exchange.trouble, self.adapters.trouble
 
     def _exchanged(self, settings: Settings) -> None:
         """The engine serves another model: speeds are measured anew."""

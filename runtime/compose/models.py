@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local_models import fleet as local_fleet
 from local_models.backend import LocalBackend, idle_target
+from local_models.engine import LocalEngine
 from local_models.facts.catalogue import known_as
 from local_models.host import visible
 from local_models.host.gpu import GpuReader, NoGpu, NvmlProbe
@@ -20,6 +21,7 @@ from local_models.models.supervisor import HousedModel, ModelSupervisor
 from local_models.models.survey import BoxSurvey, survey
 from local_models.models.table import ModelTable
 from local_models.replica import command
+from runtime.compose.adapters import adapters_of
 from runtime.compose.engine import engine_spec, secret_names
 from runtime.contract.engine import Engine, EngineSpec, Gpu
 from runtime.contract.guard import Guard
@@ -59,13 +61,14 @@ def idle_models(settings: Settings) -> dict[str, Target]:
     spec = engine_spec(settings, Path())
     times = settings.timeouts_of(LOCAL)
     return {
-        f"{LOCAL}/{wish.name}": named_target(wish.name, idle_target(_spec(spec, wish), frozenset(), times))
+        f"{LOCAL}/{wish.name}": named_target(wish.name, idle_target(_spec(spec, wish, settings), frozenset(), times))
         for wish in model_wishes(settings)
     }
 
 
-def _spec(own: EngineSpec, wish: ModelWish) -> EngineSpec:
+def _spec(own: EngineSpec, wish: ModelWish, settings: Settings) -> EngineSpec:
     """The engine of one model: as the engine's own is watched and restarted, on its share of a GPU."""
+    wanted = settings.models[wish.name]
     return replace(
         own,
         name=wish.name,
@@ -80,6 +83,9 @@ def _spec(own: EngineSpec, wish: ModelWish) -> EngineSpec:
         key=None,
         certified=frozenset(),
         speeds=(),
+        adapters={name: folder for name, (to, folder) in adapters_of(settings).items() if to == f"{LOCAL}/{wish.name}"},
+        max_loras=wanted.max_loras,
+        max_lora_rank=wanted.max_lora_rank,
     )
 
 
@@ -97,12 +103,16 @@ class LocalModelRoom:
     ) -> None:
         self._settings, self._env, self._guard, self._own = settings, env, guard, own
         self._spec = engine_spec(settings, folder)
-        wishes, engines = model_wishes(settings), {}
+        wishes, engines = model_wishes(settings), dict[str, LocalEngine]()
         for wish in wishes:
             engines[wish.name] = local_fleet.local_engine(
-                _spec(self._spec, wish), environ=env, clock=clock, guard=guard, secrets=secret_names(settings, env)
+                _spec(self._spec, wish, settings),
+                environ=env,
+                clock=clock,
+                guard=guard,
+                secrets=secret_names(settings, env),
             )
-        drain_s = self._spec.drain_s
+        self.engines, drain_s = {f"{LOCAL}/{name}": each for name, each in engines.items()}, self._spec.drain_s
         self.owner = ModelSupervisor(
             {wish.name: HousedModel(engines[wish.name], known_as(wish.model), wish.load) for wish in wishes},
             self._arranged,

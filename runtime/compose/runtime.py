@@ -33,6 +33,7 @@ from runtime.compose.report import ProcessFacts, drawn, report
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
 from runtime.contract.engine import Engine, ReplicaState
+from runtime.contract.targets import LOCAL
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
@@ -70,7 +71,6 @@ from runtime.server.pages.counting import Counting
 from runtime.server.pages.files import FilePages
 from runtime.server.pages.fleet import FleetPage, FleetReport
 from runtime.server.pages.keys import KeyPages
-from runtime.server.pages.loading import LoadingPages
 from runtime.server.pages.responses import Responses
 from runtime.server.pages.settings import SettingsPages
 from runtime.server.routes import own_pages
@@ -175,10 +175,7 @@ class Runtime:
         self.feed, self.series = Feed(self.desk, self.engine, self.report), Series(self.desk)
         pages = own_pages(self.desk, self.report, self.started_at, self.feed, self.series, note)
         written = SettingsPages(self.desk, self.house, note)
-        pages |= (
-            LoadingPages(self.desk, self.local.models.owner, self.local.exchange, note, written).table()
-            | written.table()
-        )
+        pages |= self.local.pages(self.desk, note, written, self._rename) | written.table()
         pages |= CataloguePage(lambda: listed(self.fleet, self.settings)).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
         dialect = ResponsesDialect(signatures=signatures)
@@ -245,7 +242,8 @@ class Runtime:
         known, local = targets(settings), self.fleet.local.target
         callable_clouds = clouds(known, self._cloud_client, self.guard)
         decides = replace(
-            policy(settings, local, known, self.engine.served), confidence=self.desk.planner.policy.confidence
+            policy(settings, local, known, self.engine.served, self.local.adapters.targets()),
+            confidence=self.desk.planner.policy.confidence,
         )
         self.guard.certified = certificates(settings)
         self.fleet.reload(callable_clouds, settings.escalation)
@@ -261,7 +259,7 @@ class Runtime:
         self.desk.sample = self.sample if settings.quality.sample.keep else None
         self.settings, self.notices.settings = settings, settings.notices
         self.quality.apply(settings)
-        self.local.exchange.want(settings)
+        self.local.want(settings)
         self.admit()
 
     def record(self) -> None:
@@ -319,12 +317,17 @@ class Runtime:
         seen = -1
         while True:
             seen = await self.engine.changed(seen)
-            with contextlib.suppress(
-                ValueError
-            ):  # HEARTH_MODEL names a model that the engine has no more: the old names hold
-                decides = policy(self.settings, self.fleet.local.target, targets(self.settings), self.engine.served)
-                self.desk.planner.policy = replace(decides, confidence=self.desk.planner.policy.confidence)
-            self.desk.metrics.know(self._labels(self.fleet.clouds))
+            self._rename()
+
+    def _rename(self) -> None:
+        """The names of local models and adapters, as they are now, in force."""
+        served, adapters = self.engine.served, self.local.adapters.targets()
+        with contextlib.suppress(
+            ValueError
+        ):  # HEARTH_MODEL names a model that the engine has no more: the old ones hold
+            decides = policy(self.settings, self.fleet.local.target, targets(self.settings), served, adapters)
+            self.desk.planner.policy = replace(decides, confidence=self.desk.planner.policy.confidence)
+        self.desk.metrics.know(self._labels(self.fleet.clouds))
 
     async def aclose(self) -> None:
         """Closes the connections to clouds and the records. The decisions written last reach the disk first."""
@@ -360,7 +363,7 @@ class Runtime:
                 self.sample.trouble,
                 self.telemetry.trouble,
                 self.price_list.trouble,
-                self.local.exchange.trouble,
+                *self.local.troubles,
                 self.notices.trouble,
                 self.app.policy.keys.trouble,
                 *(self._peers.peers.troubles() if self._peers is not None else ()),
@@ -377,7 +380,13 @@ class Runtime:
 
     def _labels(self, known: Clouds) -> list[str]:
         models = [each.backend.target.label for each in self.fleet.models.values()]
-        return [self.fleet.local.target.label, *models, *(backend.target.label for backend in known.backends.values())]
+        adapters = [f"{LOCAL}/{each.name}" for each in self.local.adapters.views()]
+        return [
+            self.fleet.local.target.label,
+            *models,
+            *adapters,
+            *(backend.target.label for backend in known.backends.values()),
+        ]
 
     def _breakers(self) -> dict[str, str]:
         """The state of each breaker, by the label of its target."""

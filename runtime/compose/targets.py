@@ -15,6 +15,7 @@ from cloud.offers import KNOWN, offer
 from cloud.providers import PROVIDERS
 from local_models.backend import idle_target
 from local_models.facts.catalogue import known_as
+from runtime.compose.adapters import adapters_of
 from runtime.compose.engine import engine_spec
 from runtime.compose.models import idle_models, tasks_of
 from runtime.contract.backend import Backend
@@ -104,9 +105,14 @@ def clouds(known: Targets, client: CloudClient, guard: Guard) -> Clouds:
 
 
 def policy(
-    settings: Settings, local: Target, known: Targets, served: Mapping[str, str | None] | None = None
+    settings: Settings,
+    local: Target,
+    known: Targets,
+    served: Mapping[str, str | None] | None = None,
+    adapters: Mapping[str, str] | None = None,
 ) -> RoutingPolicy:
-    """served: names that the engine answers to now. Raises ValueError where HEARTH_MODEL or
+    """served: names that the engine answers to now. adapters: the local target of each that is loaded; None: as the settings
+    have them. Raises ValueError where HEARTH_MODEL or
     `prefer` names nothing of this box."""
     usable, absent = known
     every = [usable[name].target if name in usable else absent[name][0] for name in settings.targets]
@@ -121,6 +127,7 @@ def policy(
         prefer=settings.escalation.prefer,
         offered=offered,
         models=[(known_as(settings.models[each.model].model), each) for each in idle_models(settings).values()],
+        adapters={name: to for name, (to, _) in adapters_of(settings).items()} if adapters is None else adapters,
     )
     return RoutingPolicy(
         settings.escalation,

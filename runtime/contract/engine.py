@@ -48,6 +48,7 @@ class EngineSpec:
     are read, all of them.
     name: of a model beside the engine's own: its replica is called models.NAME; "": the engine's own.
     ttft_s: the time to a first token aimed at. speeds: measured in earlier runs of this engine, the latest last.
+    adapters: folder of each LoRA adapter, by name. max_loras: adapters in one batch; 0: none, unless some are named.
     """
 
     model: str
@@ -74,6 +75,14 @@ class EngineSpec:
     ttft_s: float = 2.0
     speeds: tuple[EngineSpeed, ...] = ()
     name: str = ""
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    max_loras: int = 0
+    max_lora_rank: int = 16
+
+    @property
+    def loras(self) -> int:
+        """Adapters in one batch; 0 for an engine without any."""
+        return max(self.max_loras, int(bool(self.adapters)))
 
 
 class ReplicaState(StrEnum):
@@ -146,6 +155,7 @@ class ReplicaView:
     last_byte_at: float | None = None
     slots: int | None = None  # sequences it runs at a time, None if unknown
     pools: str = ""  # what a pooling model answers, "embeddings" or "rerank"; empty for one that generates
+    adapters: tuple[str, ...] = ()  # those of `models` that are LoRA adapters of another
 
     @property
     def ready(self) -> bool:

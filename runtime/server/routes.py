@@ -87,6 +87,8 @@ SCOPES: Mapping[Route, tuple[Scope, ...]] = {
     ("POST", "/hearth/running/"): ADMIN,
     ("GET", "/hearth/models"): READ,
     ("POST", "/hearth/models/"): ADMIN,
+    ("GET", "/hearth/adapters"): READ,
+    ("POST", "/hearth/adapters/"): ADMIN,
     ("GET", "/hearth/cost"): READ,
     ("GET", "/hearth/summary"): READ,
     ("GET", "/hearth/quality"): READ,

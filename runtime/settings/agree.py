@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from runtime.settings.environment import API_KEY
-from runtime.settings.faults import SettingsFault
+from runtime.settings.faults import SettingsFault, dotted
 from runtime.settings.model import AUTO, LOCAL
 from runtime.settings.places import Key
 from runtime.settings.sections.engine import EngineSettings, LocalModel
@@ -105,6 +105,8 @@ def _local_models(tree: Mapping[str, Any]) -> Iterator[SettingsFault]:
     taken |= {name.lower(): f"the target {name}" for name in _table(tree.get("targets"))}
     taken |= {name.lower(): f"the alias {name}" for name in _table(tree.get("aliases"))}
     shares: dict[str, Fraction] = {}
+    adapted: list[tuple[Key, Mapping[str, Any]]] = [(("engine",), engine)]
+    adapted += [(("models", name), _table(table)) for name, table in models.items()]
     for name, table in models.items():
         if name.lower() in (AUTO, LOCAL) or not _NAME.fullmatch(name) or len(name) > _LONGEST_MODEL_NAME:
             words = f'letters, digits, ".", "_" and "-" only, at most {_LONGEST_MODEL_NAME}, and not auto or local'
@@ -121,6 +123,15 @@ def _local_models(tree: Mapping[str, Any]) -> Iterator[SettingsFault]:
             if shares[gpu] > 1 >= before:
                 words = f"the models that are always on GPU {gpu} have shares of {float(shares[gpu]):g} together"
                 yield SettingsFault(("models", name, "share"), f"{words}: more than all of it")
+    for place, table in adapted:
+        for name in _table(table.get("adapters")):
+            if name.lower() in (AUTO, LOCAL) or not _NAME.fullmatch(name):
+                words = 'an adapter\'s name is letters, digits, ".", "_" and "-" only, and not auto or local'
+                yield SettingsFault((*place, "adapters", name), words)
+            elif other := taken.get(name.lower()):
+                words = f'"{name}" is also {other}: give one of them another name'
+                yield SettingsFault((*place, "adapters", name), words)
+            taken.setdefault(name.lower(), f"the adapter {dotted((*place, 'adapters', name))}")
 
 
 def on_this_machine(host: str) -> bool:

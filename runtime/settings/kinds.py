@@ -26,6 +26,7 @@ Amount = Annotated[float, Field(ge=0)]
 Dollars = Amount
 Days = Annotated[int, Field(gt=0, le=36_500)]
 Text = Annotated[str, Field(min_length=1)]
+LoraRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]  # the values that vLLM takes
 
 # Lists are kept as tuples: frozen, whole, in order.
 Names = Annotated[tuple[Text, ...], Field(strict=False)]

@@ -30,8 +30,8 @@ _NEED_RESTART: tuple[Key, ...] = (
 )
 
 
-# Of an engine that Hearth starts: another model is fetched and takes the place of the old one while Hearth runs.
-_EXCHANGED: tuple[Key, ...] = (("engine", "model"), ("engine", "args"))
+# Of an engine that Hearth starts: another model is fetched and takes the place of the old one, and adapters come and go.
+_EXCHANGED: tuple[Key, ...] = (("engine", "model"), ("engine", "args"), ("engine", "adapters"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def diff(old: Settings, new: Settings) -> Changes:
 def under_way(running: Settings, new: Settings) -> Settings:
     """`new`, with the keys that need a restart as they are in `running`."""
     server = new.server.model_copy(update={name: getattr(running.server, name) for name in _SERVER_ONCE})
-    exchanged = {"model": new.engine.model, "args": new.engine.args}
+    exchanged = {key[-1]: getattr(new.engine, key[-1]) for key in _EXCHANGED}
     once = {
         "engine": running.engine if running.engine.url else running.engine.model_copy(update=exchanged),
         "models": running.models,

@@ -44,7 +44,9 @@ def settings(
     args: tuple[str, ...] = ("--max-num-seqs", "2"),
     hang_s: float = 4.0,
     more: str = "",
+    engine: str = "",
 ) -> str:
+    """more: at the end of the file. engine: more lines of [engine]."""
     return f"""
 [server]
 port = {port}
@@ -56,6 +58,7 @@ args = {json.dumps(args)}
 hang_after = {hang_s}
 canary_timeout = {hang_s}
 backoff_first = 0.5
+{engine}
 [escalation]
 queue_depth = 3
 ttft_ms = 600000

@@ -50,6 +50,7 @@ from runtime.server.connection import ConnectionLimits, http_protocol
 from runtime.server.hosts_and_origins import Origins
 from runtime.server.live.feed import Feed
 from runtime.server.live.series import Series
+from runtime.server.pages.adapters import AdapterPages
 from runtime.server.pages.audit import AuditPages
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.catalogue import CatalogueModel, CataloguePage
@@ -73,7 +74,7 @@ from runtime.trust.keys import Keys
 from tests.fakes.engine import FakeEngine
 from tests.fakes.grading import DirectGrader
 from tests.fakes.house import FakeHouse
-from tests.fakes.models import FakeModels, OwnCommands
+from tests.fakes.models import FakeAdapters, FakeModels, OwnCommands
 from tests.fakes.upstream import FakeBackend
 
 
@@ -93,6 +94,7 @@ class Door:
     series: Series
     house: FakeHouse
     models: FakeModels
+    adapters: FakeAdapters
     quality: QualityLoop
 
     async def chat(self, text: str = "hi", *, model: str = "auto", **more: object) -> httpx.Response:
@@ -192,9 +194,11 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     audit.start()
     feed, series = Feed(desk, engine, report), Series(desk)
     house, models = FakeHouse(setup.settings_file), FakeModels("labels", "newer")
+    adapters = FakeAdapters()
     note = partial(audit.note, "change")
     pages = own_pages(desk, report, 0.0, feed, series, note) | Responses(responses).table() | AuditPages(audit).table()
     pages |= LoadingPages(desk, models, OwnCommands(models), note, SettingsPages(desk, house, note)).table()
+    pages |= AdapterPages(desk, adapters, note, SettingsPages(desk, house, note)).table()
     pages["POST", RESPONSES] = Conversations(desk, ResponsesDialect(), responses).answer
     pages["POST", COUNT_TOKENS] = Counting(desk).count
     batches = BatchStore(folder)
@@ -231,7 +235,9 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
-            yield Door(url, client, desk, app, engine, slept, lane, batches, feed, series, house, models, quality)
+            yield Door(
+                url, client, desk, app, engine, slept, lane, batches, feed, series, house, models, adapters, quality
+            )
     finally:
         working.cancel()
         feeding.cancel()

@@ -46,6 +46,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.fakes.tiny_http import Answer, Exchange, listen
@@ -168,10 +169,11 @@ class Front:
         self.prompt_tokens = 0
         self.generated = 0
         self.over = asyncio.Event()
+        self.adapters: dict[str, str] = {}
 
     @property
     def _names(self) -> list[str]:
-        return self.script["models"] or [self.model]
+        return [*(self.script["models"] or [self.model]), *self.adapters]
 
     @property
     def up(self) -> bool:
@@ -210,6 +212,8 @@ class Front:
             "/v1/embeddings": self.embed,
             "/v1/rerank": self.rerank,
             "/tokenize": self.tokenize,
+            "/v1/load_lora_adapter": self.load_adapter,
+            "/v1/unload_lora_adapter": self.unload_adapter,
             "/_fake/state": self.state,
             "/_fake/script": self.change,
         }
@@ -245,7 +249,27 @@ class Front:
 
     async def models(self, exchange: Exchange) -> None:
         entry = {"object": "model", "owned_by": "vllm", "max_model_len": 2048}
-        await exchange.say({"object": "list", "data": [{"id": name, **entry} for name in self._names]})
+        data = [{"id": name, **entry} for name in self._names if name not in self.adapters]
+        base, adapter = str(data[0]["id"]), {"object": "model", "owned_by": "vllm", "max_model_len": None}
+        data += [{"id": name, **adapter, "parent": base, "root": root} for name, root in self.adapters.items()]
+        await exchange.say({"object": "list", "data": data})
+
+    async def load_adapter(self, exchange: Exchange) -> None:
+        """Takes every folder with a config in it, as long as the name is free."""
+        wish = json.loads(exchange.body)
+        if wish["lora_name"] in self._names:
+            words = f"The lora adapter '{wish['lora_name']}' has already been loaded."
+            return await exchange.say({"error": {"message": words, "type": "InvalidUserInput", "code": 400}}, 400)
+        if not (Path(wish["lora_path"]) / "adapter_config.json").is_file():
+            words = f"Loading lora {wish['lora_name']} failed: No adapter found for {wish['lora_path']}"
+            return await exchange.say({"error": {"message": words, "type": "NotFoundError", "code": 404}}, 404)
+        self.adapters[wish["lora_name"]] = wish["lora_path"]
+        return await exchange.say(b"Success: LoRA adapter added successfully.")
+
+    async def unload_adapter(self, exchange: Exchange) -> None:
+        found = self.adapters.pop(json.loads(exchange.body)["lora_name"], None)
+        words = {"message": "The lora adapter cannot be found.", "type": "NotFoundError", "code": 404}
+        await exchange.say(b"Success" if found else {"error": words}, 200 if found else 404)
 
     async def tokenize(self, exchange: Exchange) -> None:
         body = json.loads(exchange.body)
@@ -296,13 +320,13 @@ class Front:
         finish = "length" if count < self.script["tokens"] else "stop"
         if body.get("stream"):
             return await self._stream(exchange, body, chat, count, finish)
-        text = "".join([await self._piece(i) for i in range(count)])
+        text = "".join([await self._piece(i, body["model"]) for i in range(count)])
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         return await exchange.say({**self._head(chat, False), "choices": [choice], "usage": self._usage(count)})
 
-    async def _piece(self, index: int) -> str:
-        """One token. Where the script says so, the process ends here instead."""
+    async def _piece(self, index: int, model: str) -> str:
+        """One token, an adapter's name first. Where the script says so, the process ends here instead."""
         if self.script["crash_after"] == index:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.script["exit_after"] is not None and self.script["exit_after"][0] == index:
@@ -315,6 +339,8 @@ class Front:
         await self.core.token()
         self.generated += 1
         self.prompt_tokens += 5 if index == 0 else 0  # counted when the core has seen it, not when it is asked
+        if index == 0 and model in self.adapters:
+            return model
         pieces = self.script["text"]
         return str(pieces[index % len(pieces)])
 
@@ -331,7 +357,7 @@ class Front:
                 await self._say(exchange, chat, {}, "abort")
                 return await self._end(exchange)
             try:
-                piece = await self._piece(index)
+                piece = await self._piece(index, body["model"])
             except CoreDeadError:
                 return await self._end(exchange, _DEAD_CORE)
             await self._say(exchange, chat, {"content": piece})

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from runtime.contract.adapters import AdapterView
 from runtime.contract.models import ModelCommand, ModelState, ModelVerb, ModelView, UnknownModelNameError
 
 
@@ -50,6 +51,25 @@ class FakeModels:
 
     def views(self) -> tuple[ModelView, ...]:
         return tuple(self.known.values())
+
+
+class FakeAdapters:
+    """A `runtime.contract.adapters.LocalAdapters` that takes everything. refused: what every command is answered with."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, AdapterView] = {}
+        self.refused = ""
+
+    def views(self) -> tuple[AdapterView, ...]:
+        return tuple(self.known.values())
+
+    async def load(self, name: str, folder: str, target: str) -> str:
+        if not self.refused:
+            self.known[name] = AdapterView(name, target, folder, ready=True)
+        return self.refused
+
+    async def unload(self, name: str) -> str:
+        return self.refused if self.known.pop(name, None) else f"no adapter is called {name}"
 
 
 class OwnCommands:

@@ -34,7 +34,7 @@ _ALIAS_STEPS = 8  # an alias of an alias of …; a ring ends here
 class Pinned:
     """One target and no other. `target` is its name in the directory.
 
-    served: the engine's id of a model it serves beside its first; None for the target's own.
+    served: the engine's id of a model it serves beside its first, an adapter say; None for the target's own.
     """
 
     target: str
@@ -84,7 +84,7 @@ class Directory:
     order: names of the configured cloud targets as the settings list them.
     exact: a name as written -> the target's name. lenders: provider -> the target whose account it lends.
     offered: models that no setting names, by which a refusal can say who could. served: names of the engine's own models, as
-    `build` takes them.
+    `build` takes them. adapters: target and id of each LoRA adapter.
     """
 
     local: str | None = None
@@ -95,6 +95,7 @@ class Directory:
     auto: Auto = _AUTO
     offered: tuple[Target, ...] = ()
     served: Mapping[str, str | None] = field(default_factory=dict)
+    adapters: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -113,11 +114,13 @@ def build(
     prefer: str = "",
     offered: Iterable[Target] = (),
     models: Sequence[tuple[str, Target]] = (),
+    adapters: Mapping[str, str] | None = None,
 ) -> Directory:
     """The directory of a box.
 
     served: names that the engine answers to now -> the id to be sent, None for its first model's.
     models: local models beside the engine's own, each with its id, which is a name of it too where it is nothing else's.
+    adapters: name of the local target of each LoRA adapter.
     absent: names of targets without a usable key; they are known, but lend nothing.
     override: the value of HEARTH_MODEL; prefer: that of the settings, where there is no override. Raises ValueError when
     it names nothing.
@@ -131,11 +134,12 @@ def build(
     directory = Directory(
         local=local.name if local else None,
         order=tuple(target.name for target in clouds),
-        exact=_exact(local, clouds, tuple(served or ()), models),
+        exact=_exact(local, clouds, tuple(served or ()), models, adapters or {}),
         lenders=lenders,
         aliases=dict(aliases),
         offered=tuple(offered),
         served={name.lower(): each for name, each in (served or {}).items()} | dict(served or {}),
+        adapters={spelt: (to, name) for name, to in (adapters or {}).items() for spelt in (name.lower(), name)},
     )
     wanted, by = (override, "HEARTH_MODEL") if override else (prefer, "escalation.prefer")
     if not wanted or wanted == AUTO:
@@ -158,7 +162,11 @@ def resolve(name: str, directory: Directory) -> Named:
         # (2) A name of the settings.
         exact = directory.exact.get(seen) or directory.exact.get(seen.lower())
         if exact:
-            bare = seen.removeprefix(f"{LOCAL}/") if exact == directory.local else ""
+            bare = seen.removeprefix(f"{LOCAL}/")
+            to, adapter = directory.adapters.get(bare) or directory.adapters.get(bare.lower()) or ("", None)
+            if adapter is not None and to == exact:
+                return Pinned(exact, adapter)
+            bare = bare if exact == directory.local else ""
             return Pinned(exact, directory.served.get(bare) or directory.served.get(bare.lower()))
         # (3) An alias: the operator wrote it, which is more than a guess at a model of that provider.
         if seen in directory.aliases:
@@ -180,6 +188,7 @@ def _exact(
     clouds: tuple[Target, ...],
     local_names: tuple[str, ...],
     models: Sequence[tuple[str, Target]],
+    adapters: Mapping[str, str],
 ) -> dict[str, str]:
     """First come, first served: local names, target names, PROVIDER/MODEL, then bare model ids."""
     exact: dict[str, str] = {}
@@ -194,12 +203,16 @@ def _exact(
         claim(local.name, LOCAL, local.name, *[f"{LOCAL}/{name}" for name in bare])
     for _, target in models:
         claim(target.name, target.label, target.model)
+    for name, to in adapters.items():
+        claim(to, f"{LOCAL}/{name}")
     for target in clouds:
         claim(target.name, target.name)
     for target in clouds:
         claim(target.name, target.label)
     if local is not None:
         claim(local.name, *bare)
+    for name, to in adapters.items():
+        claim(to, name)
     for ident, target in models:
         claim(target.name, f"{LOCAL}/{ident}", ident)
     lending = {target.provider for target in clouds}

@@ -108,6 +108,12 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
     "WhatIf": {"type": "object", "properties": {**_CHANGE, "limit": {"type": "integer", "minimum": 1}}},
     "ModelCommand": {"type": "object", "properties": _COMMAND},
     "ModelSwap": {"type": "object", "properties": {"to": _TEXT, **_COMMAND}, "required": ["to"]},
+    "AdapterLoad": {
+        "type": "object",
+        "required": ["folder"],
+        "properties": {"folder": _TEXT, "model": _TEXT, "save": _COMMAND["save"]},
+    },
+    "AdapterUnload": {"type": "object", "properties": {"save": _COMMAND["save"]}},
     "Hold": {"type": "object", "properties": {"seconds": {"type": "number", "exclusiveMinimum": 0}}},
     "Key": {"type": "object", "required": ["name"], "properties": {"name": _TEXT}},
     "Evaluation": {
@@ -234,6 +240,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "ModelCommand",
     ),
     Operation("POST", "/hearth/models/{id}/swap", "Exchanges a local model for another", "ModelSwap"),
+    Operation("GET", "/hearth/adapters", "The LoRA adapters of the local models"),
+    Operation("POST", "/hearth/adapters/{id}/load", "Loads a LoRA adapter of a local model", "AdapterLoad"),
+    Operation("POST", "/hearth/adapters/{id}/unload", "Unloads a LoRA adapter", "AdapterUnload"),
     Operation("POST", "/hearth/running/{id}/cancel", "Ends a request that runs"),
     Operation("POST", "/hearth/targets/{id}/probe", "One small request to a target, now"),
     Operation("POST", "/hearth/targets/{id}/hold", "Sends nothing to a target for a time", "Hold"),

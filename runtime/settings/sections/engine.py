@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +14,7 @@ from runtime.settings.kinds import (
     Count,
     Dollars,
     HeldCertificates,
+    LoraRank,
     Names,
     Positive,
     PositiveShare,
@@ -37,6 +39,13 @@ class EngineSettings(Section):
     )
     gpu_memory_utilization: PositiveShare = Field(default=0.9, description="share of the GPU's memory vLLM may take")
     args: Names = Field(default=(), description="handed to vLLM as they are", examples=[["--enable-prefix-caching"]])
+    adapters: Mapping[str, Text] = Field(
+        default={}, description="LoRA adapters: the folder of each, by name", examples=[{"legal": "./legal-lora"}]
+    )
+    max_loras: Count = Field(
+        default=0, description="adapters in one batch; 0: none unless adapters are named, then one"
+    )
+    max_lora_rank: LoraRank = Field(default=16, description="highest rank of an adapter")
     url: Urls = Field(
         default=(),
         description="attach to running servers of the OpenAI dialect instead of starting one: an address or a list",
@@ -105,3 +114,10 @@ class LocalModel(Section):
         default="always", description="always | on_demand (with its first request) | manual"
     )
     ttl: Count = Field(default=600, description="idle seconds after which an on_demand model is unloaded")
+    adapters: Mapping[str, Text] = Field(
+        default={}, description="LoRA adapters: the folder of each, by name", examples=[{"legal": "./legal-lora"}]
+    )
+    max_loras: Count = Field(
+        default=0, description="adapters in one batch; 0: none unless adapters are named, then one"
+    )
+    max_lora_rank: LoraRank = Field(default=16, description="highest rank of an adapter")

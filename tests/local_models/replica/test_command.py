@@ -227,8 +227,8 @@ def test_the_installed_vllm_understands_every_argument() -> None:
     found = find_python("cpu", env=os.environ, cache=cache_home(os.environ))
     if not isinstance(found, Found):
         pytest.skip(found.reason)
-    cpu = build(launch(), {})
-    cuda = build(launch("cuda"), {})
+    cpu = build(launch(loras=2, max_lora_rank=32), {})
+    cuda = build(launch("cuda", loras=2, max_lora_rank=32), {})
     lines = json.dumps([list(cpu.argv[3:]), ["--model", *cuda.argv[4:]]])
     ended = subprocess.run(
         [found.python, "-c", _CHECK, lines], capture_output=True, text=True, check=False, timeout=110
@@ -242,6 +242,7 @@ def test_the_installed_vllm_understands_every_argument() -> None:
         assert one["enable_prefix_caching"]
         assert one["enable_prompt_tokens_details"]
         assert one["disable_uvicorn_access_log"]
+        assert (one["enable_lora"], one["max_loras"], one["max_lora_rank"]) == (True, 2, 32)
     of_cpu, of_cuda = said["args"]
     assert (of_cpu["max_model_len"], of_cpu["enforce_eager"], of_cpu["dtype"]) == (2048, True, "float32")
     assert (of_cuda["max_model_len"], of_cuda["gpu_memory_utilization"]) == (-1, 0.9)
@@ -253,3 +254,13 @@ def test_slots_are_what_the_last_word_says() -> None:
     assert slots(("--max-num-seqs", "16", "--max-num-seqs=2")) == 2
     assert slots(("--max-num-seqs", "16")) == 16
     assert slots(()) is None
+
+
+def test_adapters_have_their_limits_and_their_calls() -> None:
+    """vLLM's own flags, before the user's; without adapters there are no calls to load them."""
+    command = build(launch(loras=3, max_lora_rank=32, args=("--max-loras", "4")), {"PATH": "/usr/bin"})
+    assert "--enable-lora" in command.argv and option(command.argv, "--max-lora-rank") == "32"
+    assert option(command.argv, "--max-loras") == "4"
+    assert command.env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+    plain = build(launch(), {"PATH": "/usr/bin"})
+    assert "--enable-lora" not in plain.argv and "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in plain.env

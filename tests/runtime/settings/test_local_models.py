@@ -72,3 +72,35 @@ def test_shares_of_one_gpu_add_up_to_one() -> None:
 def test_gpus_are_indices_each_once(gpus: object) -> None:
     """One message for all of them."""
     assert "a list of GPU indices, each once" in problem(table("small", gpus=gpus))
+
+
+def test_adapters_of_the_settings() -> None:
+    """By name, of the engine's model and of others; vLLM takes certain ranks alone."""
+    found = settings(
+        '[engine]\nadapters = { legal = "./legal" }\nmax_lora_rank = 32\n'
+        + table("small")
+        + 'adapters.tax = "/srv/tax"\n'
+    )
+    assert (found.engine.adapters, found.engine.max_loras, found.engine.max_lora_rank) == ({"legal": "./legal"}, 0, 32)
+    assert found.models["small"].adapters == {"tax": "/srv/tax"}
+    assert problem("[engine]\nmax_lora_rank = 24\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (TARGET + '[engine.adapters]\nCloud = "./x"\n', '"Cloud" is also the target cloud'),
+        ('[engine.adapters]\nsmall = "./x"\n' + table("small"), '"small" is also models.small'),
+        (
+            '[engine.adapters]\ntax = "./x"\n' + table("small") + 'adapters = { Tax = "./y" }\n',
+            "the adapter engine.adapters.tax",
+        ),
+        ('[engine.adapters]\nsmollm2-135m = "./x"\n', "the engine's own model"),
+        ('[engine.adapters]\n"a b" = "./x"\n', "an adapter's name is"),
+        ('[engine.adapters]\nauto = "./x"\n', "an adapter's name is"),
+        ('[engine.adapters]\nx = "./x"\n[aliases]\nx = "auto"\n', "also the alias x"),
+    ],
+)
+def test_an_adapters_name_is_its_own(text: str, words: str) -> None:
+    """A clash is a fault of the settings."""
+    assert words in problem(text)

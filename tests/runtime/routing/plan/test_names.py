@@ -117,3 +117,14 @@ def test_an_override_that_names_nothing_is_a_fault_of_the_environment() -> None:
 def test_an_empty_box_knows_auto() -> None:
     """An empty directory still decides."""
     assert resolve("auto", Directory()) == Auto()
+
+
+def test_an_adapter_pins_the_target_of_its_model() -> None:
+    """By its name, bare too, in any case; the model of the target stays what it was."""
+    small = Target("local/small", "local", "small", on_box=True)
+    known = build(LOCAL, [], {}, models=[("id", small)], adapters={"Legal": "local/small", "tax": "local"})
+    for name in ("local/Legal", "Legal", "legal", "local/legal"):
+        assert resolve(name, known) == Pinned("local/small", "Legal")
+    assert resolve("local/tax", known) == Pinned("local", "tax")
+    assert resolve("local/small", known) == Pinned("local/small")
+    assert resolve("local", known) == Pinned("local")
