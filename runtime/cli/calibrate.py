@@ -23,11 +23,10 @@ from runtime.cli.client import address_of, settings_from
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.quality_threshold import propose_quality
 from runtime.cli.threshold import Wanted, propose
-from runtime.compose.confidence import maps_folder, revision_served, write_map
+from runtime.compose.confidence import maps_folder, models_of, write_map
 from runtime.contract.targets import LOCAL
 from runtime.routing.calibration import Judged, TooFewError, fitted
 from runtime.routing.confidence import ConfidenceMap
-from runtime.settings import Settings
 from runtime.settings.environment import environment, state_dir
 
 
@@ -57,6 +56,7 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="the judged answers; default: a file of the state")
     ] = None,
+    model: Annotated[str, typer.Option("--model", help="the model: local, or local/NAME of a [models.NAME]")] = LOCAL,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="tokens of an answer")] = 64,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="of the answers")] = 0.0,
     url: Annotated[str | None, typer.Option("--url", help="the runtime's address; default: the settings' own")] = None,
@@ -76,6 +76,7 @@ def calibrate(
       hearth calibrate --cloud-share 0.2 --labelled prompts.jsonl --by-task
       hearth calibrate --quality 0.9
       hearth calibrate --confidence questions.jsonl
+      hearth calibrate --confidence questions.jsonl --model local/small
 
     --cloud-share proposes `[escalation] complexity` from the recorded decisions, or from the lines of a file:
     {"prompt": …} or {"body": …}, with "weak" and "strong" where answers were graded. It asks no model, and needs no runtime.
@@ -84,8 +85,8 @@ def calibrate(
     and the golden cases. It asks no model either, and says how many labels are lacking where they are too few.
 
     --confidence measures how well the local model knows when it is right, and keeps the map of it. The running runtime's
-    own engine answers every question; nothing leaves the box. The map belongs to the model and its revision, and is in
-    force at once. Interrupted, the same command resumes.
+    own model answers every question, or the one that --model names; nothing leaves the box. The map belongs to the model and
+    its revision, and is in force at once. Interrupted, the same command resumes.
 
     \b
     A line of FILE is one of:
@@ -108,11 +109,16 @@ def calibrate(
         return does(Wanted(share, labelled, limit, hours, by_task, write, config), env, as_json=json)
     assert confidence is not None
     settings, address = settings_from(config, env), address_of(url, config, env)
-    size, rows = _files(confidence, out, settings, state_dir(env))
+    models = models_of(settings, env)
+    target = next((name for name in models if model in (name, name.removeprefix(f"{LOCAL}/"))), None)
+    if target is None:
+        raise CommandError(f"{model} is no model of this box: {', '.join(models)}", Exit.USAGE)
+    calibrated = models[target]
+    size, rows = _files(confidence, out, calibrated[0], state_dir(env))
     job = BulkJob(
         source=Source(confidence, FileFormat.JSONL, size, whole=True),
         out=rows,
-        question=JudgingJob(LOCAL, max_tokens, temperature),
+        question=JudgingJob(target, max_tokens, temperature),
         url=address.url,
         key=address.key,
         socket=address.socket,
@@ -126,16 +132,16 @@ def calibrate(
         raise CommandError(
             f"{words}; the same command resumes", Exit.INTERRUPTED if outcome.interrupted else Exit.FAILED
         )
-    found, file = _kept(rows, settings, env, outcome)
+    found, file = _kept(rows, calibrated, env, outcome)
     print(msgspec.json.encode(_summary(found, file, outcome)).decode() if json else _words(found, file, outcome))
     raise typer.Exit(Exit.FAILED if outcome.done.errors else Exit.OK)
 
 
-def _files(questions: Path, out: Path | None, settings: Settings, state: Path) -> tuple[int, Path]:
+def _files(questions: Path, out: Path | None, model: str, state: Path) -> tuple[int, Path]:
     """The size of the questions' file, and the file of the judged answers in a folder that is there. Raises CommandError."""
     try:
         size = questions.stat().st_size
-        name = hashlib.sha256(f"{questions.resolve()}\n{settings.engine.model}".encode()).hexdigest()[:12]
+        name = hashlib.sha256(f"{questions.resolve()}\n{model}".encode()).hexdigest()[:12]
         rows = out or maps_folder(state) / f"judged-{name}.jsonl"
         rows.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -143,12 +149,14 @@ def _files(questions: Path, out: Path | None, settings: Settings, state: Path) -
     return size, rows
 
 
-def _kept(rows: Path, settings: Settings, env: Mapping[str, str], outcome: BulkOutcome) -> tuple[ConfidenceMap, Path]:
-    """The map of the judged answers in a file, and its own file. Raises CommandError, also where there are too few."""
+def _kept(
+    rows: Path, model: tuple[str, str], env: Mapping[str, str], outcome: BulkOutcome
+) -> tuple[ConfidenceMap, Path]:
+    """The map of the judged answers for a model and its revision, and its file. Raises CommandError, also for too few."""
     answers = [msgspec.json.decode(line, type=_Row) for line in rows.read_bytes().splitlines()]
     judged = [Judged(each.features, each.label == RIGHT) for each in answers if each.label is not None]
     try:
-        found = fitted(judged, settings.engine.model, revision_served(settings, env), time.time())
+        found = fitted(judged, *model, time.time())
         return found, write_map(found, state_dir(env))
     except TooFewError as error:
         raise CommandError(f"{error}: give it more questions, or others{_bad(outcome)}", Exit.FAILED) from error

@@ -19,7 +19,7 @@ from runtime.cli.client import address_of, answer_of, client, faults_in_words, s
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Cell, Paint, columns, paint_for
 from runtime.cli.streams import as_text
-from runtime.compose.confidence import read_map
+from runtime.compose.confidence import read_maps
 from runtime.compose.targets import offline_planner
 from runtime.routing.facts.hints import BadHint
 from runtime.routing.plan.names import AUTO
@@ -77,7 +77,7 @@ def explain(
 
 def offline(settings: Settings, env: Mapping[str, str]) -> Explainer:
     """An explainer that plans in this process, for an idle engine, with the confidence map in the state folder."""
-    known = read_map(settings, env, state_dir(env)) if settings.escalation.confidence else None
+    known = read_maps(settings, env, state_dir(env)) if settings.escalation.confidence else None
     planner = offline_planner(settings, confidence=known)
 
     def explain_one(body: RawBody) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from local_models.weights.revision import revision_of
+from runtime.contract.targets import LOCAL
 from runtime.routing.confidence import FEATURES, ConfidenceMap
 from runtime.settings import Settings
 from runtime.settings.environment import state_dir
@@ -36,16 +37,24 @@ def revision_served(settings: Settings, env: Mapping[str, str]) -> str:
     return "" if settings.engine.url else revision_of(settings.engine.model, env)
 
 
-def read_map(settings: Settings, env: Mapping[str, str], state: Path) -> ConfidenceMap | None:
-    """The map of the engine's model; None without one that can be read."""
-    model = settings.engine.model
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        raw = map_file(state, model, revision_served(settings, env)).read_bytes()
-        found = msgspec.json.decode(raw, type=ConfidenceMap)
-        sizes = {len(part) for part in (found.center, found.scale, found.weights)}
-        if found.version == 1 and sizes == {len(FEATURES)} and len(found.scores) == len(found.shares) > 0:
-            return found
-    return None
+def models_of(settings: Settings, env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The model and the revision of each local target: "local", and local/NAME of every [models.NAME]."""
+    others = {f"{LOCAL}/{name}": each.model for name, each in settings.models.items()}
+    own = settings.engine.model, revision_served(settings, env)
+    return {LOCAL: own, **{name: (model, revision_of(model, env)) for name, model in others.items()}}
+
+
+def read_maps(settings: Settings, env: Mapping[str, str], state: Path) -> dict[str, ConfidenceMap]:
+    """The map of each local target that has one that can be read."""
+    maps = {}
+    for name, (model, revision) in models_of(settings, env).items():
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            raw = map_file(state, model, revision).read_bytes()
+            found = msgspec.json.decode(raw, type=ConfidenceMap)
+            sizes = {len(part) for part in (found.center, found.scale, found.weights)}
+            if found.version == 1 and sizes == {len(FEATURES)} and len(found.scores) == len(found.shares) > 0:
+                maps[name] = found
+    return maps
 
 
 def write_map(found: ConfidenceMap, state: Path) -> Path:
@@ -57,11 +66,17 @@ def write_map(found: ConfidenceMap, state: Path) -> Path:
 
 
 def without_map(settings: Settings, env: Mapping[str, str]) -> list[str]:
-    """The sentence for a `confidence` that has no force, because the engine's model was never calibrated."""
-    if not settings.escalation.confidence or read_map(settings, env, state_dir(env)) is not None:
+    """A sentence for each local model for which `confidence` has no force, because it was never calibrated.
+
+    Of those beside the engine's own, the ones that `auto` gives a task that is looked at.
+    """
+    if not settings.escalation.confidence:
         return []
-    model = settings.engine.model
+    maps, models = read_maps(settings, env, state_dir(env)), models_of(settings, env)
+    names = [LOCAL, *(f"{LOCAL}/{name}" for name, each in settings.models.items() if {*each.tasks} - {"extraction"})]
     return [
-        f"escalation.confidence has no force until {model} is calibrated: hearth calibrate --confidence FILE "
-        "(with the runtime running)"
+        f"escalation.confidence has no force until {models[name][0]} is calibrated: hearth calibrate --confidence FILE"
+        f"{f' --model {name}' if name != LOCAL else ''} (with the runtime running)"
+        for name in names
+        if name not in maps
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cloud.providers import NAMES
-from runtime.compose.confidence import read_map
+from runtime.compose.confidence import read_maps
 from runtime.compose.targets import offline_planner
 from runtime.life.planning import IdleFleet
 from runtime.routing.plan.plan import RoutingPolicy
@@ -34,6 +34,6 @@ class LiveHouse:
         return self.live is not None and await self.live.reload()
 
     def box(self, settings: Settings) -> tuple[RoutingPolicy, IdleFleet]:
-        made = offline_planner(settings, confidence=read_map(settings, environment(), self._folder))
+        made = offline_planner(settings, confidence=read_maps(settings, environment(), self._folder))
         assert isinstance(made.fleet, IdleFleet)
         return made.planner.policy, made.fleet

@@ -23,7 +23,7 @@ from runtime.chores import Chores
 from runtime.compose.baseline import tally_of
 from runtime.compose.budget import budget_of, dollars_of, put_in_force
 from runtime.compose.catalogue import listed
-from runtime.compose.confidence import maps_folder, read_map, without_map
+from runtime.compose.confidence import maps_folder, read_maps, without_map
 from runtime.compose.door import access_policy
 from runtime.compose.house import LiveHouse
 from runtime.compose.local import LocalRoom
@@ -134,7 +134,7 @@ class Runtime:
             clock=time.time,
             notice=notice,
         )
-        decides = replace(policy(settings, self.fleet.local.target, known), confidence=read_map(settings, env, folder))
+        decides = replace(policy(settings, self.fleet.local.target, known), confidence=read_maps(settings, env, folder))
         self.desk = self._desk(settings, decides, callable_clouds)
         self.price_list = PriceList(partial(update, self.guard), time.monotonic)
         self.responses, self.batches = ResponseStore(folder / "responses.sqlite3", time.time), BatchStore(folder)
@@ -308,7 +308,7 @@ class Runtime:
             # Another revision of the model may be here since the engine started.
             mark = (maps.stat().st_mtime_ns if maps.is_dir() else 0, self.engine.revision)
             if mark != seen:
-                seen, found = mark, read_map(self.settings, self._env, self._folder)
+                seen, found = mark, read_maps(self.settings, self._env, self._folder)
                 self.desk.planner.policy = replace(self.desk.planner.policy, confidence=found)
             await asyncio.sleep(_LISTEN_S)
 

@@ -139,6 +139,7 @@ def policy(
         marks=tuple([mark(rule.when) for rule in settings.rules]),
         limits=limits_of(settings.escalation),
         tasks=tasks_of(settings),
+        beyond={f"{LOCAL}/{name}": each.complexity for name, each in settings.models.items() if each.complexity < 1},
     )
 
 
@@ -193,9 +194,11 @@ def leaving(settings: Settings) -> list[str]:
 
 
 def offline_planner(
-    settings: Settings, clock: Callable[[], float] = time.monotonic, confidence: ConfidenceMap | None = None
+    settings: Settings,
+    clock: Callable[[], float] = time.monotonic,
+    confidence: Mapping[str, ConfidenceMap] | None = None,
 ) -> IdlePlanner:
-    """Decides as a runtime on an idle box would. confidence: the map of its model. Opens no socket, starts nothing."""
+    """Decides as a runtime on an idle box would. confidence: the maps of its models. Opens no socket, starts nothing."""
     local = idle_target(
         engine_spec(settings, Path()), frozenset(settings.engine.certified), settings.timeouts_of("local")
     )
@@ -207,4 +210,4 @@ def offline_planner(
 
     usable = {name: each.target for name, each in known.usable.items()}
     fleet = IdleFleet(local, usable, known.absent, lend, idle_models(settings))
-    return IdlePlanner(Planner(replace(policy(settings, local, known), confidence=confidence)), fleet, clock)
+    return IdlePlanner(Planner(replace(policy(settings, local, known), confidence=confidence or {})), fleet, clock)

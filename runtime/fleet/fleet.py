@@ -307,9 +307,16 @@ class LiveFleet:
         """True if a replica of the engine is ready."""
         return any(lane.ready for lane in self.local.lanes)
 
-    def spare(self, own: int) -> int:
-        """Batch requests that may start on the engine beside `own` that run."""
-        return self._lanes.spare([lane for lane in self.local.lanes if lane.ready], own)
+    def is_ready(self, name: str) -> bool:
+        """True if a replica of a local target is ready."""
+        return any(lane.ready for lane in self._lanes_of(name))
+
+    def spare(self, own: int, name: str = LOCAL) -> int:
+        """Batch requests that may start on a local target beside `own` that run."""
+        return self._lanes.spare([lane for lane in self._lanes_of(name) if lane.ready], own)
+
+    def _lanes_of(self, name: str) -> Sequence[Lane]:
+        return self.models[name].backend.lanes if name in self.models else self.local.lanes
 
     def speeds(self) -> list[EngineSpeed]:
         """The measured speed of each replica that has served enough to know it."""

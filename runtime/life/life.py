@@ -49,7 +49,7 @@ async def generate(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcom
     if job.facts.hints.priority != "batch" or not first.local:
         await desk.dispatcher.run(job, plan, sink, outcome)
         return
-    async with desk.batch_room.place(_WAITING * (job.deadline - desk.clock())) as taken:
+    async with desk.batch_room.place(_WAITING * (job.deadline - desk.clock()), first.name) as taken:
         if taken:
             await desk.dispatcher.run(job, plan, sink, outcome)
             return

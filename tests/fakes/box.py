@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from runtime.contract.targets import LOCAL
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.anthropic_messages.counting import PATH as COUNT_TOKENS
 from runtime.dialects.anthropic_messages.dialect import MESSAGES
@@ -203,7 +204,9 @@ class Box:
         targets = [each.target for each in self.clouds]
         directory = names.build(self.local.target, targets, {})
         routes = Routes(default=tuple(target.name for target in targets))
-        return RoutingPolicy(self.escalation, (), routes, directory, self.confidence)
+        return RoutingPolicy(
+            self.escalation, (), routes, directory, {LOCAL: self.confidence} if self.confidence else {}
+        )
 
 
 async def asked(

@@ -18,6 +18,7 @@ class FakeModels:
         self.known = {name: ModelView(name, f"id-of-{name}", ModelState.READY, 0.0, "always") for name in names}
         self.commands: list[tuple[str, str, str]] = []
         self.refused = ""
+        self.reasons: dict[str, str] = {}  # why waiting for a model is useless
 
     def command(self, verb: ModelVerb, name: str, to: str = "", *, dry: bool = False) -> ModelCommand:
         for each in (name, to) if to else (name,):
@@ -38,7 +39,7 @@ class FakeModels:
     def used(self, name: str) -> None: ...
 
     def refusal(self, name: str) -> str:
-        return ""
+        return self.reasons.get(name, "")
 
     async def changed(self) -> None:
         await asyncio.sleep(0.01)

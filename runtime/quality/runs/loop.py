@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from runtime.contract.models import ModelState
 from runtime.life.desk import Desk
 from runtime.quality.golden.sets import SetError, found_files, read_sets
 from runtime.quality.runs.asking import ShutDown, WatchedTarget
@@ -52,6 +53,7 @@ _QUIET_S = 600.0  # after a new model or fingerprint was seen
 _START_S = 60.0  # after the start, before anything runs by itself
 _APART_S = 3600.0  # between two runs of one night
 _MOST_A_NIGHT = 3
+_COMING = frozenset({ModelState.FETCHING, ModelState.LOADING})
 _JITTER_S = 900.0
 _KEEP_S = 90 * 86_400.0
 _DAY_S = 86_400.0
@@ -241,7 +243,12 @@ class QualityLoop:
         fleet = self.desk.fleet
         if not fleet.engine_ready and fleet.coming_back(fleet.local.target):
             return  # a start takes minutes, and would leave the whole night without a verdict on the engine
-        targets, now = self.targets(), self.desk.wall()
+        views = {name: each.house.view(each.name) for name, each in fleet.models.items()}
+        if any(each.load == "always" and each.state in _COMING for each in views.values()):
+            return
+        # A model that only a command loads is not asked while it is not loaded; one that comes on demand comes for its sets.
+        absent = {name for name, each in fleet.models.items() if views[name].state != ModelState.READY and each.why_not}
+        targets, now = [each for each in self.targets() if each.name not in absent], self.desk.wall()
         watched = [each for each in targets if planned(self._goldens, [each], 1)]
         if not watched or (self._running and any(not each.done() for each in self._running.values())):
             return
@@ -303,12 +310,13 @@ class QualityLoop:
         return self._runner.asker.facts(case)
 
     def targets(self, named: Collection[str] | None = None) -> list[WatchedTarget]:
-        """The box's engine and every configured target; those that are named, also ones that an account lends.
+        """The box's models and every configured target; or those that are named, also ones that an account lends.
 
         named: by name or label. Raises ApiError 404 for a name that means no target.
         """
         fleet = self.desk.fleet
-        known = [fleet.local.target, *(each.target for each in fleet.clouds.backends.values())]
+        models = [each.backend.target for each in fleet.models.values()]
+        known = [fleet.local.target, *models, *(each.target for each in fleet.clouds.backends.values())]
         every = {each.label: WatchedTarget(each.name, each) for each in reversed(known)}
         if named is None:
             return list(reversed(every.values()))

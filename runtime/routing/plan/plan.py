@@ -267,7 +267,12 @@ def _tasked(case: _Case) -> _Wish | None:
     """The local models that have the request's task, which vectors and rankings have not."""
     if case.query.facts.dialect in _POOLING:
         return None
-    choice = by_task(case.query.task, case.policy.tasks, case.fleet, case.obstacles, case.route())
+    tasks, beyond = case.policy.tasks, case.policy.beyond
+    if beyond and case.query.task in tasks:
+        # Past those that it is too hard for: the engine's own, or a cloud, by the lines below.
+        within = [name for name in tasks[case.query.task] if not hard(case.query, beyond.get(name, 1.0), asked=False)]
+        tasks = {case.query.task: tuple(within)}
+    choice = by_task(case.query.task, tasks, case.fleet, case.obstacles, case.route())
     return None if choice is None else _Wish(*choice)
 
 
@@ -360,7 +365,9 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     if len(able) > 1 or not able[0].local:
         behind = [Candidate(target, Reason.FALLBACK, f"behind {able[0].name}") for target in able[1:]]
         stays = wish is None and able[0].local and names[1] not in case.demoted
-        look = _look(case) if stays else None
+        # A model that has its task is looked at too: another one, the engine's own say, stands behind it.
+        tasked = wish is not None and wish.reason is Reason.TASK and names[0] in case.fleet.models
+        look = _look(case, names[0]) if stays or (tasked and names[1] not in case.demoted) else None
         words = f"{chosen.words}; it leaves if its early confidence is below {look.least:g}" if look else chosen.words
         candidates = (Candidate(able[0], chosen.reason, words), *behind)
         move = None
@@ -408,12 +415,12 @@ def _hangs_on_an_opinion(case: _Case, wish: _Wish | None) -> bool:
     return near and any(map(case.able, case.route(scored=True)))
 
 
-def _look(case: _Case) -> EarlyLook | None:
-    """The look at an answer of the engine that others stand behind; None if it is not looked at."""
-    facts, escalation, known = case.query.facts, case.policy.escalation, case.policy.confidence
+def _look(case: _Case, name: str) -> EarlyLook | None:
+    """The look at an answer of a local target that others stand behind; None if it is not looked at."""
+    facts, escalation, known = case.query.facts, case.policy.escalation, case.policy.confidence.get(name)
     if not escalation.confidence or known is None or facts.n != 1 or facts.dialect not in _GENERATING:
         return None
-    if not case.target(LOCAL).capabilities.logprobs or case.query.task == EXTRACTION:
+    if not case.target(name).capabilities.logprobs or case.query.task == EXTRACTION:
         return None
     return EarlyLook(known, escalation.confidence, escalation.confidence_wait_ms / 1000)
 

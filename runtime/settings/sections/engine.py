@@ -20,6 +20,7 @@ from runtime.settings.kinds import (
     PositiveShare,
     Reference,
     Seconds,
+    Share,
     Tasks,
     Text,
     Urls,
@@ -112,6 +113,9 @@ class LocalModel(Section):
     share: PositiveShare = Field(default=0.3, description="share of one GPU's memory")
     load: Literal["always", "on_demand", "manual"] = Field(
         default="always", description="always | on_demand (with its first request) | manual"
+    )
+    complexity: Share = Field(
+        default=1.0, description="score at and above which its tasks go past it, to the engine's own model; 1: never"
     )
     ttl: Count = Field(default=600, description="idle seconds after which an on_demand model is unloaded")
     adapters: Mapping[str, Text] = Field(

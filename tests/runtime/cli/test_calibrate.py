@@ -11,7 +11,7 @@ import pytest
 
 from runtime.cli.exits import Exit
 from runtime.cli.group import run
-from runtime.compose.confidence import map_file, read_map, revision_served, without_map
+from runtime.compose.confidence import map_file, read_maps, revision_served, without_map
 from runtime.dialects.openai_chat.early_tokens import EarlyToken
 from runtime.settings import load
 from tests.fakes.sureness import logged
@@ -57,7 +57,7 @@ def questions(tmp_path: Path) -> Path:
 
 
 def found_map(env: dict[str, str], state: Path) -> Any:
-    return read_map(load(None, env).settings, env, state)
+    return read_maps(load(None, env).settings, env, state).get("local")
 
 
 def test_the_map_is_made_and_in_force(capsys: pytest.CaptureFixture[str], questions: Path, state: Path) -> None:
@@ -73,7 +73,7 @@ def test_the_map_is_made_and_in_force(capsys: pytest.CaptureFixture[str], questi
     said = json.loads(out)
     assert (said["model"], said["answers"], said["right"], said["errors"]) == ("smollm2-135m", 200, 114, 0)
     assert said["auroc"] > 0.9 and Path(said["map"]).parent == state / "confidence"
-    made = read_map(settings, env, state)
+    made = read_maps(settings, env, state).get("local")
     assert made is not None and made.revision
     sure = made.confidence([EarlyToken(-0.05, (-1.05,))] * 3, "stop")
     unsure = made.confidence([EarlyToken(-2.2, (-3.2,))] * 3, "stop")
@@ -157,3 +157,26 @@ def test_a_map_that_cannot_be_read_is_none(state: Path) -> None:
     for text in ("{", '{"model":"m"}', "[]"):
         file.write_text(text)
         assert found_map(env, state) is None
+
+
+def test_another_local_model_has_a_map_of_its_own(
+    capsys: pytest.CaptureFixture[str], questions: Path, state: Path, tmp_path: Path
+) -> None:
+    """It is asked by its name; without its map `config check` says that the setting has no force for it."""
+    file = tmp_path / "hearth.toml"
+    file.write_text(
+        '[models.small]\nmodel = "llama-3.2-1b"\ntasks = ["chat"]\n[models.labels]\nmodel = "x/y"\ntasks = ["extraction"]\n'
+    )
+    env = {"HEARTH_STATE_DIR": str(state), "HEARTH_ESCALATION__CONFIDENCE": "0.5"}
+    settings = load(file, env).settings
+    assert [each for each in without_map(settings, env) if "--model local/small" in each]
+    assert not [each for each in without_map(settings, env) if "labels" in each]
+    with fake_runtime(model) as fake:
+        code, out, _ = calibrate(
+            capsys, "--confidence", questions, "--url", fake.url, "--json", "--config", file, "--model", "small"
+        )
+        assert {each.body["model"] for each in fake.asked} == {"local/small"}
+    assert (code, json.loads(out)["model"]) == (Exit.OK, "llama-3.2-1b")
+    assert set(read_maps(settings, env, state)) == {"local/small"}
+    code, _, err = calibrate(capsys, "--confidence", questions, "--config", file, "--model", "nobody")
+    assert code == Exit.USAGE and "local/small" in err

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
+from runtime.fleet.models import LocalModelTarget
 from runtime.life.settled import Settled
+from runtime.routing.plan import names
 from tests.fakes.box import Box, MemorySink
+from tests.fakes.models import FakeModels
 from tests.fakes.upstream import FakeBackend, Gate, Turn, cloud, engine_backend, whole
 
 BATCH: dict[str, Any] = {"hearth": {"priority": "batch"}}
@@ -89,3 +93,21 @@ async def test_other_requests_never_wait_for_room() -> None:
     await reached(backend, 3)
     gate.open()
     await asyncio.gather(*asked)
+
+
+async def test_each_local_model_has_its_own_room() -> None:
+    """Batch work of a model beside the engine's own does not wait for the engine's."""
+    gate = Gate()
+    box, backend = box_of(Turn([whole("slow")], wait=gate), slots=2)
+    other = engine_backend((Turn([whole("other")]),))
+    other.target = replace(other.target, name="local/labels", model="labels")
+    other.lanes[0].name, other.lanes[0].slots = "models.labels", 2
+    box.fleet.models = {"local/labels": LocalModelTarget("labels", box.engine, other, FakeModels("labels"))}
+    directory = names.build(box.local.target, [], {}, models=[("id", other.target)])
+    box.desk.planner.policy = replace(box.desk.planner.policy, directory=directory)
+    row = started(box, **BATCH)
+    await reached(backend, 1)
+    settled, sink = await box.live(box.ask(model="local/labels", **BATCH))
+    assert (settled.error, sink.text) == (None, "other")
+    gate.open()
+    await row

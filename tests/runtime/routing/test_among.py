@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, plan
 from runtime.routing.plan.policy import RoutingPolicy
 from runtime.settings import Escalation, Routes, Rule, When
+from tests.fakes.sureness import BY_MEAN
 
 OWN = Target(LOCAL, LOCAL, "large", Capabilities(), on_box=True)
 SMALL = Target("local/small", LOCAL, "small", Capabilities(), on_box=True)
@@ -43,20 +45,21 @@ def decided(
     rules: tuple[Rule, ...] = (),
     body: dict[str, Any] | None = None,
     session: Session | None = None,
+    policy: Mapping[str, Any] | None = None,
+    escalation: Escalation | None = None,
 ) -> Plan:
-    escalation = Escalation(mode=mode)  # type: ignore[arg-type]
+    escalation = escalation or Escalation(mode=mode)  # type: ignore[arg-type]
     states = [small or LocalState(SMALL, predicted_ttft_s=0.2), *others]
     models = {each.target.name: each for each in states}
     directory = names.build(OWN, [CLOUD], {}, models=[("llama-3.2-3b", SMALL), ("bge", EMBEDS)])
-    policy = RoutingPolicy(
-        escalation, rules, Routes(default=("claude",)), directory, tasks={"extraction": ("local/small",)}
-    )
+    given = {"tasks": {"extraction": ("local/small",)}, **(policy or {})}
+    made = RoutingPolicy(escalation, rules, Routes(default=("claude",)), directory, **given)
     body = body or {"model": model, "messages": [{"role": "user", "content": text}]}
     if dialect == "openai_embeddings":
         body = {"model": model, "input": text}
     fleet = Fleet(own or LocalState(OWN, predicted_ttft_s=0.9), {"claude": TargetState(CLOUD)}, session, models=models)
     return plan(
-        read_query(dialect, body, hints, {}, TokenEstimate()), names.resolve(model, directory), fleet, policy, 0.0
+        read_query(dialect, body, hints, {}, TokenEstimate()), names.resolve(model, directory), fleet, made, 0.0
     )
 
 
@@ -206,3 +209,43 @@ def test_a_conversation_returns_to_the_local_model_that_answered_it() -> None:
     }
     made = decided(body=body, session=Session("local/small", SMALL.label, {}))
     assert (order(made)[0], made.reason) == ("local/small", Reason.SESSION)
+
+
+CHATTING = {"tasks": {"chat": ("local/small",)}}
+LOOKING = Escalation(complexity=1, confidence=0.5)
+
+
+def test_a_model_that_has_its_task_is_looked_at_by_its_own_map() -> None:
+    """The engine's own model and the cloud stand behind it. The map of another model says nothing of it."""
+    sure = {**CHATTING, "confidence": {"local/small": BY_MEAN}}
+    made = decided(HI, policy=sure, escalation=LOOKING)
+    assert order(made) == ["local/small", "local", "claude"]
+    assert made.look is not None and made.look.map is BY_MEAN
+    assert "early confidence is below 0.5" in made.words
+    assert decided(HI, policy={**CHATTING, "confidence": {"local": BY_MEAN}}, escalation=LOOKING).look is None
+    assert decided(HI, policy=CHATTING, escalation=LOOKING).look is None
+
+
+def test_a_model_is_looked_at_if_nothing_else_sends_the_request_away() -> None:
+    """Not one that is asked because another is full, and not labelling."""
+    sure = {**CHATTING, "confidence": {"local/small": BY_MEAN, "local": BY_MEAN}}
+    full = LocalState(SMALL, pressure=FULL)
+    assert decided(HI, small=full, policy=sure, escalation=LOOKING).look is None
+    labels = {"tasks": {"extraction": ("local/small",)}, "confidence": {"local/small": BY_MEAN}}
+    assert decided(policy=labels, escalation=LOOKING).look is None
+
+
+def test_a_prompt_that_is_too_hard_for_a_model_goes_past_it() -> None:
+    """To the engine's own, which may find it too hard as well; without a threshold of its own a model keeps its task."""
+    hard = (
+        "What is the second derivative of the logarithm of the partition function with respect to inverse temperature, and "
+        "which thermodynamic quantity does its variance determine?"
+    )
+    body = {"messages": [{"role": "user", "content": hard}]}
+    score = read_query("openai_chat", body, NO_HINTS, {}, TokenEstimate()).score
+    easy, never = Escalation(complexity=1), {**CHATTING, "tasks": {"chat": ("local/small",), "math": ("local/small",)}}
+    assert order(decided(hard, policy=never, escalation=easy))[0] == "local/small"
+    beyond = {**never, "beyond": {"local/small": score}}
+    assert order(decided(hard, policy=beyond, escalation=easy)) == ["local", "claude"]
+    assert order(decided(hard, policy=beyond, escalation=Escalation(complexity=score)))[0] == "claude"
+    assert order(decided(HI, policy=beyond, escalation=easy))[0] == "local/small"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from runtime.contract.engine import ReplicaState
+from runtime.contract.models import ModelState
 from runtime.contract.prices import Price
 from runtime.contract.targets import Capabilities
+from runtime.fleet.models import LocalModelTarget
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.loop import NoWatch, Pace, QualityLoop
@@ -24,9 +27,11 @@ from runtime.quality.runs.store import QualityStore
 from runtime.quality.runs.wallet import Wallet
 from runtime.quality.sample.sample import Sample
 from runtime.quality.values import CaseResult, Cause, EvalRun, Folded, Grade, QualityEvent, Stream
+from runtime.routing.plan import names
 from runtime.settings.sections.quality import Quality, SampleSettings
 from tests.fakes.box import CHAT, Box
 from tests.fakes.grading import DirectGrader
+from tests.fakes.models import FakeModels
 from tests.fakes.upstream import HANG, FakeBackend, Turn, cloud, engine_backend, error, told, whole
 from tests.fakes.wires import MESSAGES
 
@@ -151,6 +156,43 @@ async def test_golden_requests_are_in_no_metric(lab: Lab) -> None:
     assert len(lab.box.records.rows) == 12
     assert list(lab.box.desk.latest) == []
     assert "hearth_requests_total{" not in lab.box.desk.metrics.render()[1].decode()
+
+
+def with_model(box: Box, name: str, state: ModelState, load: str, refused: str = "") -> FakeBackend:
+    """A local model beside the engine's own, which answers if its state is `ready`."""
+    backend = engine_backend((Turn([whole("fine")]),))
+    backend.target = replace(backend.target, name=f"local/{name}", model=name)
+    backend.lanes[0].name, backend.lanes[0].ready = f"models.{name}", state is ModelState.READY
+    house = FakeModels(name)
+    house.known[name] = replace(house.known[name], state=state, load=load)
+    house.reasons[name] = refused
+    box.fleet.models = {**box.fleet.models, f"local/{name}": LocalModelTarget(name, box.engine, backend, house)}
+    models = [(name, each.backend.target) for name, each in box.fleet.models.items()]
+    policy = box.desk.planner.policy
+    clouds = [each.target for each in box.clouds]
+    directory = names.build(box.local.target, clouds, {}, models=models)
+    box.desk.planner.policy = replace(policy, directory=directory)
+    return backend
+
+
+async def test_a_night_asks_every_local_model(lab: Lab) -> None:
+    """Each under its own name; a model that only a command loads is left out while it is not loaded."""
+    small = with_model(lab.box, "labels", ModelState.READY, "always")
+    with_model(lab.box, "spare", ModelState.ABSENT, "manual", "spare is loaded by command only")
+    (run,) = await lab.turns()
+    assert run.targets == ("local/small", "local/labels", "vendor/good-model", "vendor/bad-model")
+    assert len(small.lanes[0].hop.calls) == 4
+    grades = {each.grade for each in await lab.results(run) if each.key.target == "local/labels"}
+    assert grades == {Grade.PASS}
+    assert [each.label for each in lab.loop.targets(["labels"])] == ["local/labels"]
+
+
+async def test_a_night_waits_for_a_model_that_loads(lab: Lab) -> None:
+    """One that is always loaded; its state decides, and not how long it takes."""
+    with_model(lab.box, "labels", ModelState.LOADING, "always")
+    assert await lab.turns() == []
+    with_model(lab.box, "labels", ModelState.READY, "always")
+    assert len(await lab.turns()) == 1
 
 
 async def test_a_missed_week_runs_one_night(lab: Lab) -> None:
