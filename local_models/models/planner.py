@@ -47,6 +47,7 @@ class ModelCase:
     places: where it may lie, the best first; none: `misfit` says why. asked_at: since when a request waits for it; None: none
     does. used_at: when its last request ended. command: the operator's wish, over `load`. replaces: the model it is swapped
     in for, until the swap is over; swap_from: the number of its last load before that. successor: the one that took its place.
+    ending: why it leaves for good, "" if it stays.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ModelCase:
     replaces: str = ""
     swap_from: int = 0
     successor: str = ""
+    ending: str = ""
 
     @property
     def firm(self) -> bool:
@@ -133,7 +135,7 @@ def plan_box(cases: tuple[ModelCase, ...], room: Mapping[int, int], rules: Colla
         state = case.life.state
         # (2) Unwanted. A fetch goes on for the next request; what has been fetched does not wait for room.
         if state in _UP and case.command == "down":
-            events.append((case.name, UnloadModel("it was unloaded by command")))
+            events.append((case.name, UnloadModel(case.ending or "it was unloaded by command")))
         elif state is ModelState.LOADING and case.replaces and case.life.cause:
             events.append((case.name, UnloadModel("its first start failed, and the old model comes back")))
         elif state is ModelState.FETCHING and case.life.fetched and not case.wanted:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local_models.engine import LocalEngine
@@ -26,10 +26,12 @@ from local_models.models.life import (
     ModelFetched,
     ModelGone,
     ModelIdle,
+    ModelLife,
     ModelServes,
     StartEngine,
     StopEngine,
 )
+from local_models.models.planner import ModelCase
 from local_models.models.table import ModelTable
 from local_models.replica.instance import ReplicaFault
 from local_models.replica.prepared import Notice, PrepareError, safe
@@ -84,6 +86,9 @@ class ModelSupervisor:
         self._notice: Notice = lambda line: None
         self._change = asyncio.Event()
         self._stopping = False
+        self._heirs: dict[str, tuple[HousedModel, ModelCase] | None] = {}  # what comes in the place of those that end
+        self._unused: list[LocalEngine] = []  # to be stopped: nothing of them runs
+        self._changes = 0
         self._since = clock()
         self.why = "it waits for the engine's own model"
 
@@ -94,6 +99,8 @@ class ModelSupervisor:
         if self._table is None:
             return ModelCommand("", f"the models of this box are not known yet: {self.why}")
         table = self._table
+        if self._heirs.keys() & {name, to}:
+            return ModelCommand("", f"{name} starts anew, because its table was changed: wait until that is over")
         trial, now = ModelTable(table.cases, table.room, table.times, table.rules), self._clock()
         case = table.case(name)
         if verb == "load":
@@ -141,7 +148,8 @@ class ModelSupervisor:
         """Why a request for a model cannot be answered by waiting; "" where it can."""
         if self._table is None:
             return ""
-        case = self._table.case(name)
+        heir = self._heirs.get(name)
+        case = self._table.case(name) if heir is None else heir[1]
         if words := self._table.refused.get(name) or (case.misfit if not case.places else ""):
             return words
         if case.life.state is ModelState.FAILED and case.life.retry_at is None:
@@ -169,7 +177,7 @@ class ModelSupervisor:
             housed.model,
             life.state,
             life.since,
-            case.load,
+            housed.load,
             why=life.why,
             until=life.until,
             cause=table.refused.get(name, "") or cause,
@@ -181,19 +189,82 @@ class ModelSupervisor:
             successor=case.successor,
         )
 
+    # -- changed settings
+
+    @property
+    def arranged(self) -> bool:
+        """True once the box has been looked at."""
+        return self._table is not None
+
+    def rehouse(self, housed: Mapping[str, HousedModel], cases: Mapping[str, ModelCase]) -> None:
+        """Takes other models over. housed: all of them, in their order; cases: of each, needed once the box has been looked at.
+
+        One that is left out drains and ends. One with another engine drains too, and is then the new one. One with the engine
+        it has goes on.
+        """
+        table, self._changes = self._table, self._changes + 1
+        self._events.put_nowait(None)
+        coming = [heir[0].engine for heir in self._heirs.values() if heir is not None]
+        coming += [each.engine for each in self._housed.values()] if table is None else []
+        kept = {id(each.engine) for each in housed.values()}
+        self._unused += [engine for engine in coming if id(engine) not in kept]
+        for name in self._housed.keys() - housed.keys():
+            if table is None:
+                del self._housed[name]
+                continue
+            table.end(name, "its table was taken out of the settings")
+            self._heirs[name] = None
+        for name, each in housed.items():
+            old = self._housed.get(name)
+            if old is None or table is None:
+                self._housed[name] = each
+                if table is not None:
+                    table.add(cases[name])
+            elif old.engine is each.engine and name not in self._heirs:
+                old.load = each.load
+                table.change(name, cases[name].load, cases[name].ttl)
+            else:
+                command = table.case(name).command if name not in self._heirs else ""
+                table.end(name, "its table was changed, and it starts anew")
+                self._heirs[name] = each, replace(cases[name], command=command)
+
+    async def _succeed(self, table: ModelTable) -> None:
+        """Puts heirs into the places of models that have ended."""
+        for name in list(self._heirs):
+            last = table.case(name).life.load
+            if not table.remove(name):
+                continue
+            gone, heir = self._housed.pop(name), self._heirs.pop(name)
+            self._unused.append(gone.engine)
+            for task in gone.tasks.values():
+                task.cancel()
+            if heir is not None:
+                self._housed[name], case = heir
+                self._housed[name].waits = gone.waits  # the requests that wait go on waiting
+                table.add(
+                    replace(case, life=ModelLife(load=last))
+                )  # reports of the old engine stay those of earlier loads
+        while self._unused:
+            await self._unused[0].stop()
+            del self._unused[0]
+
     # -- the owner
 
     async def run(self, notice: Notice) -> None:
         """Takes events until cancelled."""
         self._notice = notice = safe(notice)
-        for housed in self._housed.values():
-            if not housed.engine.begun:
-                housed.engine.begin(notice)
+        while self._table is None:
+            while not self._housed:
+                await self._events.get()
+            seen, table = self._changes, await self._arrange()
+            self._table = table if seen == self._changes else None
         table = self._table
-        if table is None:
-            self._table = table = await self._arrange()
         said: dict[str, str] = {}
         while not self._stopping:
+            await self._succeed(table)
+            for housed in self._housed.values():
+                if not housed.engine.begun:
+                    housed.engine.begin(notice)
             self._count(table)
             for name, action in table.settle(self._clock()):
                 self._act(name, action)
@@ -207,7 +278,7 @@ class ModelSupervisor:
                 self._take(table, self._events.get_nowait())
 
     def _take(self, table: ModelTable, entry: tuple[str, ModelEvent] | None) -> None:
-        if entry is not None:
+        if entry is not None and any(case.name == entry[0] for case in table.cases):
             name, event = entry
             for action in table.tell(name, event, self._clock()):
                 self._act(name, action)
@@ -315,4 +386,6 @@ class ModelSupervisor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await asyncio.gather(*(each.engine.stop(within_s, hurry=hurry) for each in self._housed.values()))
+        engines = [each.engine for each in self._housed.values()] + self._unused
+        engines += [heir[0].engine for heir in self._heirs.values() if heir is not None]
+        await asyncio.gather(*(each.stop(within_s, hurry=hurry) for each in engines))

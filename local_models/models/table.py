@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from local_models.models.life import ModelAction, ModelEvent, ModelTimes, UnloadModel, step
-from local_models.models.planner import Collation, ModelCase, after_swaps, misplaced, plan_box
+from local_models.models.planner import Collation, LoadPolicy, ModelCase, after_swaps, misplaced, plan_box
 from runtime.contract.models import ModelState, UnknownModelNameError
 
 _ROUNDS = 1000  # far beyond what a box's models need: a plan without end is a fault
@@ -87,6 +87,30 @@ class ModelTable:
         resting = after.life.state in (ModelState.ABSENT, ModelState.FAILED)
         self._set(new, command="up", replaces=old, successor="", swap_from=after.life.load - (not resting))
         return ""
+
+    # -- changed settings
+
+    def add(self, case: ModelCase) -> None:
+        self._cases[case.name] = case
+
+    def change(self, name: str, load: LoadPolicy, ttl: float) -> None:
+        """Takes over what needs no other engine. A wish by command goes before `load`, as it does before the change."""
+        self._set(name, load=load, ttl=ttl)
+
+    def end(self, name: str, why: str) -> None:
+        """Drains and stops a model for good; a swap that it takes part in is off."""
+        for case in self.cases:
+            if case.replaces == name:
+                self._set(case.name, replaces="")
+        self._set(name, command="down", load="manual", replaces="", ending=why)
+
+    def remove(self, name: str) -> bool:
+        """True if a model that ends is at rest, with its memory free: it is taken out then."""
+        life = self.case(name).life
+        if life.state not in (ModelState.ABSENT, ModelState.FAILED) or life.held is not None:
+            return False
+        del self._cases[name]
+        return True
 
     def _forgive(self, name: str, now: float) -> None:
         """A command tries a failed model again at once."""

@@ -137,7 +137,7 @@ class _Serving:
         door.log(loaded.settings)
 
         async def apply(settings: Settings, changes: Changes) -> None:
-            runtime.apply(settings)
+            await runtime.reload(settings)
             runtime.reloaded_at = time.time()
             door.log(settings)
 

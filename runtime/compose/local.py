@@ -70,13 +70,11 @@ class LocalRoom:
 
     def chores(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Its chores, by name."""
-        owners: dict[str, Callable[[], Awaitable[None]]] = {
+        return {
             "engine exchange": self.exchange.run,
             "adapters": self.adapters.run,
+            "models": partial(self.models.owner.run, self._notice),
         }
-        if self.models.targets:
-            owners["models"] = partial(self.models.owner.run, self._notice)
-        return owners
 
     def pages(
         self, desk: Desk, note: Callable[[AdminChange], object], written: SettingsPages, renamed: Callable[[], None]

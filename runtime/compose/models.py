@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from local_models.host import visible
 from local_models.host.gpu import GpuReader, NoGpu, NvmlProbe
 from local_models.models.life import ModelTimes
 from local_models.models.places import arranged
+from local_models.models.planner import ModelCase
 from local_models.models.supervisor import HousedModel, ModelSupervisor
 from local_models.models.survey import BoxSurvey, survey
 from local_models.models.table import ModelTable
@@ -90,7 +91,10 @@ def _spec(own: EngineSpec, wish: ModelWish, settings: Settings) -> EngineSpec:
 
 
 class LocalModelRoom:
-    """The models of the settings with their owner; without any, nothing at all. own: the engine's own."""
+    """The models of the settings with their owner; without any, nothing at all. own: the engine's own.
+
+    engines and targets: of each, by target name.
+    """
 
     def __init__(
         self,
@@ -101,33 +105,50 @@ class LocalModelRoom:
         own: Engine,
         clock: Callable[[], float],
     ) -> None:
-        self._settings, self._env, self._guard, self._own = settings, env, guard, own
+        self._settings, self._env, self._guard, self._own, self._clock = settings, env, guard, own, clock
         self._spec = engine_spec(settings, folder)
-        wishes, engines = model_wishes(settings), dict[str, LocalEngine]()
-        for wish in wishes:
-            engines[wish.name] = local_fleet.local_engine(
-                _spec(self._spec, wish, settings),
-                environ=env,
-                clock=clock,
-                guard=guard,
-                secrets=secret_names(settings, env),
-            )
-        self.engines, drain_s = {f"{LOCAL}/{name}": each for name, each in engines.items()}, self._spec.drain_s
-        self.owner = ModelSupervisor(
-            {wish.name: HousedModel(engines[wish.name], known_as(wish.model), wish.load) for wish in wishes},
-            self._arranged,
-            clock,
-            drain_s,
-        )
-        self.targets = {
-            f"{LOCAL}/{wish.name}": LocalModelTarget(
-                wish.name,
-                engines[wish.name],
-                LocalBackend(engines[wish.name], frozenset(), settings.timeouts_of(LOCAL), ours=True, name=wish.name),
-                self.owner,
-            )
-            for wish in wishes
-        }
+        self._made: dict[str, tuple[EngineSpec, ModelWish, HousedModel]] = {}
+        self.engines: dict[str, LocalEngine] = {}
+        self.targets: dict[str, LocalModelTarget] = {}
+        self.owner = ModelSupervisor({}, self._arranged, clock, self._spec.drain_s)
+        self.apply(settings, {})
+
+    async def judged(self, settings: Settings) -> dict[str, ModelCase]:
+        """The cases of changed settings. Raises ValueError where a changed model does not fit; nothing is changed."""
+        if not self.owner.arranged:
+            return {}
+        wishes = model_wishes(settings)
+        found = await self._surveyed(wishes)
+        known = {name: made[1] for name, made in self._made.items()}
+        changed = {wish.name for wish in wishes if wish != known.get(wish.name)}
+        for name, place in arranged(found.cases, found.room).items():
+            case = next(each for each in found.cases if each.name == name)
+            if isinstance(place, str) and name in changed and (case.load == "always" or not case.places):
+                raise ValueError(f"models.{name} does not fit: {place}")
+        return {case.name: case for case in found.cases}
+
+    def apply(self, settings: Settings, cases: Mapping[str, ModelCase]) -> None:
+        """Puts other models in force. cases: of `judged`. A model whose engine can stay as it is goes on."""
+        made: dict[str, tuple[EngineSpec, ModelWish, HousedModel]] = {}
+        targets: dict[str, LocalModelTarget] = {}
+        for wish in model_wishes(settings):
+            spec, name, old = _spec(self._spec, wish, settings), f"{LOCAL}/{wish.name}", self._made.get(wish.name)
+            # Adapters come and go while an engine serves, if it was started for that many.
+            stays = old is not None and replace(spec, adapters={}) == replace(old[0], adapters={})
+            if old is not None and stays and wish.gpus == old[1].gpus and spec.loras <= old[0].loras:
+                engine, spec, targets[name] = old[2].engine, old[0], self.targets[name]
+            else:
+                secrets, guard = secret_names(settings, self._env), self._guard
+                engine = local_fleet.local_engine(
+                    spec, environ=self._env, clock=self._clock, guard=guard, secrets=secrets
+                )
+                times = settings.timeouts_of(LOCAL)
+                backend = LocalBackend(engine, frozenset(), times, ours=True, name=wish.name)
+                targets[name] = LocalModelTarget(wish.name, engine, backend, self.owner)
+            made[wish.name] = spec, wish, HousedModel(engine, known_as(wish.model), wish.load)
+        self._settings, self._made, self.targets = settings, made, targets
+        self.engines = {f"{LOCAL}/{name}": each[2].engine for name, each in made.items()}
+        self.owner.rehouse({name: each[2] for name, each in made.items()}, cases)
 
     def machine_bytes(self) -> int:
         """Bytes of the machine's memory that the models have; those on GPUs have none of it that is counted."""
@@ -140,14 +161,7 @@ class LocalModelRoom:
             revision = await self._own.changed(revision)
         if not self._spec.urls:
             await self._own.wait_ready(self._spec.start_timeout_s)
-        reader = GpuReader(_probe(self._spec, self._env))
-        found = await survey(
-            self._spec,
-            model_wishes(self._settings),
-            await reader.read(_FIRST_READING_S),
-            guard=self._guard,
-            environ=self._env,
-        )
+        found = await self._surveyed(model_wishes(self._settings))
         times = ModelTimes(
             load=self._spec.start_timeout_s + _STOP_S,
             drain=self._spec.drain_s + 1.0,
@@ -157,6 +171,10 @@ class LocalModelRoom:
             give_up_after=self._spec.give_up_after,
         )
         return ModelTable(found.cases, found.room, times)
+
+    async def _surveyed(self, wishes: Sequence[ModelWish]) -> BoxSurvey:
+        gpus = await GpuReader(_probe(self._spec, self._env)).read(_FIRST_READING_S)
+        return await survey(self._spec, wishes, gpus, guard=self._guard, environ=self._env)
 
 
 def _probe(spec: EngineSpec, env: Mapping[str, str]) -> NvmlProbe | NoGpu:

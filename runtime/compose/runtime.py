@@ -17,6 +17,7 @@ from msgspec import structs
 from cloud.client import CloudClient
 from cloud.prices import update
 from cloud.providers import NAMES
+from local_models.models.planner import ModelCase
 from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
@@ -234,10 +235,15 @@ class Runtime:
         if made.completion_tokens:
             self.desk.lengths.learn(made.caller, made.completion_tokens)
 
-    def apply(self, settings: Settings) -> None:
+    async def reload(self, settings: Settings) -> None:
+        """Puts other settings in force. Raises ValueError, and changes nothing, where what runs cannot take them."""
+        self.apply(settings, await self.local.models.judged(settings))
+
+    def apply(self, settings: Settings, cases: Mapping[str, ModelCase] | None = None) -> None:
         """Puts other settings in force, between two requests. Engine, address and records wait for a restart.
 
-        Raises ValueError, and changes nothing, where what runs cannot take them.
+        cases: of the local models beside the engine's own; None: these are as they were. Raises ValueError, and changes
+        nothing, where what runs cannot take them.
         """
         known, local = targets(settings), self.fleet.local.target
         callable_clouds = clouds(known, self._cloud_client, self.guard)
@@ -246,6 +252,9 @@ class Runtime:
             confidence=self.desk.planner.policy.confidence,
         )
         self.guard.certified = certificates(settings)
+        if cases is not None:
+            self.local.models.apply(settings, cases)
+            self.fleet.rehouse(self.local.models.targets)
         self.fleet.reload(callable_clouds, settings.escalation)
         self.store.tally = tally_of(settings, known)
         self.desk.planner.policy = decides
@@ -260,6 +269,7 @@ class Runtime:
         self.settings, self.notices.settings = settings, settings.notices
         self.quality.apply(settings)
         self.local.want(settings)
+        self._rename()
         self.admit()
 
     def record(self) -> None:

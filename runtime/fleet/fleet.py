@@ -104,6 +104,14 @@ class LiveFleet:
         self._breakers = {name: breaker for name, breaker in self._breakers.items() if name in clouds.backends}
         self._measure_prices()
 
+    def rehouse(self, models: Mapping[str, LocalModelTarget]) -> None:
+        """Takes other local models over. Requests under way keep the backends they took."""
+        for name, gone in self.models.items():
+            if models.get(name) is not gone:
+                self._lanes.forget(gone.backend.lanes)
+                self._prices.pop(name, None)
+        self.models = models
+
     def _measure_prices(self) -> None:
         """Micro-dollars of a token of prompt and one of answer at the dearest target."""
         every = [self.price_of(each.target) for each in self.clouds.backends.values()]
@@ -296,7 +304,12 @@ class LiveFleet:
 
     def coming_back(self, target: Target) -> bool:
         """True if a target without a ready lane will have one again."""
-        return target.local and any(view.ready or view.state in _COMING for view in self.engine_of(target.name).views())
+        known = target.name in self.models or not target.name.startswith(f"{LOCAL}/")  # its table may be gone
+        return (
+            target.local
+            and known
+            and any(view.ready or view.state in _COMING for view in self.engine_of(target.name).views())
+        )
 
     def room_in(self) -> float | None:
         """Seconds until the engine is predicted to have room; None with no replica ready."""

@@ -23,7 +23,6 @@ _SERVER_ONCE = ("host", "port", "socket", "max_connections", "max_head_kb", "hea
 _NEED_RESTART: tuple[Key, ...] = (
     *(("server", name) for name in _SERVER_ONCE),
     ("engine",),
-    ("models",),
     ("records",),
     ("telemetry",),
     ("fleet",),
@@ -61,10 +60,9 @@ def diff(old: Settings, new: Settings) -> Changes:
 def under_way(running: Settings, new: Settings) -> Settings:
     """`new`, with the keys that need a restart as they are in `running`."""
     server = new.server.model_copy(update={name: getattr(running.server, name) for name in _SERVER_ONCE})
-    exchanged = {key[-1]: getattr(new.engine, key[-1]) for key in _EXCHANGED}
+    exchanged = {str(name): getattr(new.engine, str(name)) for _, name in _EXCHANGED}
     once = {
         "engine": running.engine if running.engine.url else running.engine.model_copy(update=exchanged),
-        "models": running.models,
         "records": running.records,
         "telemetry": running.telemetry,
         "fleet": running.fleet,

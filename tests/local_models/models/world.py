@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from local_models.models.life import (
     CancelFetch,
@@ -18,6 +18,7 @@ from local_models.models.life import (
     ModelFetched,
     ModelGone,
     ModelIdle,
+    ModelLife,
     ModelServes,
     ModelTimes,
     StartEngine,
@@ -57,8 +58,13 @@ class World:
     starts: list[tuple[float, str]] = field(default_factory=list)
     states: set[str] = field(default_factory=set)
     luck: float | None = None  # the draw that decides every fate; None: at random
+    heirs: dict[str, ModelCase] = field(default_factory=dict)  # of models whose table was changed
 
     def settle(self) -> None:
+        for name in list(self.heirs):
+            last = self.table.case(name).life.load
+            if self.table.remove(name):
+                self.table.add(replace(self.heirs.pop(name), life=ModelLife(load=last)))
         for name in {case.name for case in self.table.cases}:
             waits = [visit.since for visit in self.visits if visit.model == name and not visit.begun]
             self.table.asks(name, min(waits, default=None))
@@ -159,6 +165,24 @@ class World:
         self.visits.append(visit)
         return visit
 
+    def command(self, verb: str, name: str, to: str = "") -> None:
+        """One that the owner lets through: none for a model whose table was changed."""
+        if self.heirs.keys() & {name, to}:
+            return
+        if verb == "load":
+            self.table.load(name, self.now)
+        elif verb == "unload":
+            self.table.unload(name)
+        else:
+            self.table.swap(name, to, self.now)
+
+    def change(self, name: str, load: str) -> None:
+        """Another `load`, and another engine: the old one ends first."""
+        if name not in self.heirs:
+            case = self.table.case(name)
+            self.table.end(name, "its table was changed")
+            self.heirs[name] = ModelCase(name, load, case.places, ttl=case.ttl)  # type: ignore[arg-type]
+
     def crash(self, name: str) -> None:
         life = self.table.case(name).life
         if life.state is ModelState.READY:
@@ -201,10 +225,11 @@ def history(seed: int, steps: int = 40) -> World:
         cases.append(ModelCase(name, load, tuple(places), ttl=chance.choice([0, 20, 600])))  # type: ignore[arg-type]
     world = box(*cases, gpus=gpus, seed=seed + 1)
     acts: list[Act] = [
-        lambda world: world.table.load(chance.choice(names), world.now),
-        lambda world: world.table.unload(chance.choice(names)),
-        lambda world: world.table.swap(chance.choice(names), chance.choice(names), world.now),
+        lambda world: world.command("load", chance.choice(names)),
+        lambda world: world.command("unload", chance.choice(names)),
+        lambda world: world.command("swap", chance.choice(names), chance.choice(names)),
         lambda world: world.crash(chance.choice(names)),
+        lambda world: world.change(chance.choice(names), chance.choice(["always", "on_demand", "manual"])),
         *[lambda world: world.ask(chance.choice(names), chance.uniform(5, 300))] * 6,
     ]
     for _ in range(steps):

@@ -38,11 +38,11 @@ class Rig:
     def __init__(self, engines: Engines, loads: dict[str, str], size: int, dwell: float) -> None:
         self.engines = {name: engines(name) for name in loads}
         places = (GpuPlace((0,), 10),)
-        cases = [ModelCase(name, load, places, ttl=1000) for name, load in loads.items()]  # type: ignore[arg-type]
-        table = ModelTable(cases, {0: size}, ModelTimes(drain=10), Collation(dwell=dwell, patience=2 * dwell))
+        self.cases = [ModelCase(name, load, places, ttl=1000) for name, load in loads.items()]  # type: ignore[arg-type]
 
         async def arranged() -> ModelTable:
-            return table
+            rules = Collation(dwell=dwell, patience=2 * dwell)
+            return ModelTable(self.cases, {0: size}, ModelTimes(drain=10), rules)
 
         self.house = ModelSupervisor(
             {name: HousedModel(engine, f"id-of-{name}", loads[name]) for name, engine in self.engines.items()},
