@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL
 from runtime.routing.plan.fit import Obstacle
 from runtime.routing.plan.picture import Fleet, LocalState
+from runtime.routing.plan.preference import Preference
 from runtime.routing.plan.refusals import PlanRefusal, queue_full
 from runtime.settings import Escalation
 
@@ -22,18 +22,9 @@ Obstacles = Mapping[str, Sequence[Obstacle]]
 """Of every target, by name; those of the engine's own model under "local"."""
 
 
-class LocalChoice(NamedTuple):
-    """The targets to ask, the first choice first. loads: the model that would be asked if it were loaded, "" if none would."""
-
-    reason: Reason
-    words: str
-    chain: tuple[str, ...]
-    loads: str = ""
-
-
 def by_task(
     task: str, tasks: Mapping[str, tuple[str, ...]], fleet: Fleet, found: Obstacles, route: tuple[str, ...]
-) -> LocalChoice | None:
+) -> Preference | None:
     """The models that have the task; None if none of them can take the request, now or once it is loaded.
 
     tasks: task -> targets `local/NAME`. route: the targets off the box.
@@ -47,7 +38,7 @@ def by_task(
     calm = next((name for name in mine if fleet.models[name].pressure.over is None), None)
     if calm is not None:
         words = f"its task is {task}, which is given to {calm}{_predicted(fleet.models[calm])}"
-        return LocalChoice(Reason.TASK, words, tuple(dict.fromkeys((calm, *mine, LOCAL, *route))))
+        return Preference(Reason.TASK, words, tuple(dict.fromkeys((calm, *mine, LOCAL, *route))))
     # (2) All are full or not loaded, and the engine's own model has room.
     state, own = fleet.models[(mine or coming)[0]], fleet.local
     if mine:
@@ -59,11 +50,11 @@ def by_task(
         over, words = Reason.ENGINE_DOWN, f"its task is {task}, and {state.state}"
     if own is not None and able(LOCAL, found) and own.pressure.over is None:
         words = f"{words}; {own.target.label} has room{_predicted(own)}"
-        return LocalChoice(over, words, (LOCAL, *mine, *route), coming[0] if coming else "")
+        return Preference(over, words, (LOCAL, *mine, *route), coming[0] if coming else "")
     # (3) The box is full.
     if own is not None and able(LOCAL, found):
         words = f"{words}; {own.target.label} is full too: {own.pressure.words}{_predicted(own)}"
-    return LocalChoice(over, words, (*route, *mine, LOCAL), coming[0] if coming else "")
+    return Preference(over, words, (*route, *mine, LOCAL), coming[0] if coming else "")
 
 
 def without_own(

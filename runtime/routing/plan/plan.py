@@ -46,6 +46,7 @@ from runtime.routing.plan.names import Auto, Named, Pinned, Unknown
 from runtime.routing.plan.opinion import HARD, can_be_asked, hard, in_band
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.policy import RoutingPolicy
+from runtime.routing.plan.preference import Preference
 from runtime.routing.plan.refusals import PlanRefusal, absent, queue_full, refusal, unknown
 from runtime.routing.plan.rules import first_match, route_targets, words_of
 from runtime.routing.plan.waiting import UNSEEN_TTFT_S, LateMove, Weighed, expense, late, weighed
@@ -126,7 +127,7 @@ class _Case(msgspec.Struct, frozen=True):
             return None
         return name if self.able(name) and self.target(name).label == session.label else None
 
-    def free(self, wish: _Wish | None) -> bool:
+    def free(self, wish: Preference | None) -> bool:
         """True if the request may stay and may leave: no demand on its place, an able engine, and an able target."""
         if self.policy.escalation.mode != "act" or self.query.facts.dialect in _POOLING:
             return False
@@ -155,19 +156,6 @@ class _Case(msgspec.Struct, frozen=True):
         renews = self.policy.when_spent == "queue"
         refused = refusal(self.query.facts, self.fleet, known, self.now, offered, renews=renews)
         return _refused(refused, self.rejected(known))
-
-
-class _Wish(msgspec.Struct, frozen=True):
-    """The place a request ought to go to: a chain of target names, "local" among them, and the reason.
-
-    loads: the local model that would be asked if it were loaded. strict: no other candidate may be added to the chain.
-    """
-
-    reason: Reason
-    words: str
-    chain: tuple[str, ...]
-    loads: str = ""
-    strict: bool = False
 
 
 def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy, now: float) -> Plan:
@@ -199,7 +187,7 @@ def plan(query: RoutingQuery, named: Named, fleet: Fleet, policy: RoutingPolicy,
     case = _Case(query, fleet, policy, now, obstacles, full, demoted)
     if pinned is not None:
         return replace(_pinned(case, pinned, named.served if isinstance(named, Pinned) else None), pinned=True)
-    home = _Wish(Reason.DEFAULT, "batch work stays on the box", (LOCAL,))
+    home = Preference(Reason.DEFAULT, "batch work stays on the box", (LOCAL,))
     places = first is not None or policy.rules or policy.tasks or fleet.session is not None
     wish = _tasked(case) if stays and local else _placed(case, named) if places and isinstance(named, Auto) else None
     wish = wish or (home if stays and local and (case.able(LOCAL) or not fleet.models) else _wish(case))
@@ -238,32 +226,32 @@ def _pinned(case: _Case, name: str, served: str | None) -> Plan:
     return Plan((Candidate(target, Reason.PINNED, words),), Reason.PINNED, words)
 
 
-def _placed(case: _Case, auto: Auto) -> _Wish | None:
+def _placed(case: _Case, auto: Auto) -> Preference | None:
     """Lines 2 to 5: the place that a setting or the conversation demands, whatever the load; None if none does."""
     facts = case.query.facts
     # (2) The override.
     if auto.first is not None:
         first = auto.first.target
         start = LOCAL if first == case.policy.directory.local else first
-        return _Wish(Reason.DEFAULT, f"{auto.by} moves automatic traffic to {first}", (start, *case.route()))
+        return Preference(Reason.DEFAULT, f"{auto.by} moves automatic traffic to {first}", (start, *case.route()))
     # (3) The first rule that matches, unless neither its targets nor the engine can take the request.
     if case.policy.rules and (found := first_match(case.query, case.policy.rules)) is not None:
         number, rule = found
         model = case.fleet.models.get(rule.to[0])
         loads = rule.to[0] if model is not None and not model.replicas_ready and not model.given_up else ""
         if not [name for name in rule.to if name != LOCAL and name not in case.fleet.models]:
-            return _Wish(Reason.RULE, f"{words_of(number, rule)} keeps it on the box", rule.to, loads, strict=True)
+            return Preference(Reason.RULE, f"{words_of(number, rule)} keeps it on the box", rule.to, loads, strict=True)
         if case.able(LOCAL) or any(map(case.able, rule.to)):
-            return _Wish(Reason.RULE, f"{words_of(number, rule)} sends it to {rule.to[0]}", rule.to, loads)
+            return Preference(Reason.RULE, f"{words_of(number, rule)} sends it to {rule.to[0]}", rule.to, loads)
     # (4) What belongs to one model returns to it.
     if case.fleet.session is not None and (facts.tool_result or facts.signed) and (home := case.home) is not None:
         what = "a tool's result" if facts.tool_result else "signed state"
-        return _Wish(Reason.SESSION, f"{what} goes back to {case.target(home).label}", (home, *case.route()))
+        return Preference(Reason.SESSION, f"{what} goes back to {case.target(home).label}", (home, *case.route()))
     # (5) A local model has its task.
     return _tasked(case) if case.policy.tasks else None
 
 
-def _tasked(case: _Case) -> _Wish | None:
+def _tasked(case: _Case) -> Preference | None:
     """The local models that have the request's task, which vectors and rankings have not."""
     if case.query.facts.dialect in _POOLING:
         return None
@@ -272,51 +260,50 @@ def _tasked(case: _Case) -> _Wish | None:
         # Past those that it is too hard for: the engine's own, or a cloud, by the lines below.
         within = [name for name in tasks[case.query.task] if not hard(case.query, beyond.get(name, 1.0), asked=False)]
         tasks = {case.query.task: tuple(within)}
-    choice = by_task(case.query.task, tasks, case.fleet, case.obstacles, case.route())
-    return None if choice is None else _Wish(*choice)
+    return by_task(case.query.task, tasks, case.fleet, case.obstacles, case.route())
 
 
-def _wish(case: _Case) -> _Wish | None:
+def _wish(case: _Case) -> Preference | None:
     """Lines 6 to 12: the first that applies; None if the request may stay."""
     facts, local, escalation = case.query.facts, case.fleet.local, case.policy.escalation
     # (6) The engine is missing, cannot do it, may be too small, or is down: lasting obstacles before passing ones.
     if local is None:
-        return _Wish(Reason.ENGINE_DOWN, "there is no engine on this box", case.route())
+        return Preference(Reason.ENGINE_DOWN, "there is no engine on this box", case.route())
     if obstacles := case.obstacles[LOCAL]:
         worst = min(obstacles, key=lambda obstacle: obstacle.passing)
         waits = worst.passing and facts.dialect == _VECTORS
         if waits or not case.fleet.models:
-            return _Wish(worst.reason, worst.words, (LOCAL,) if waits else case.route(), strict=waits)
+            return Preference(worst.reason, worst.words, (LOCAL,) if waits else case.route(), strict=waits)
         chain, loads = without_own(case.fleet, case.obstacles, case.route(), moves=facts.dialect != _VECTORS)
         strict = facts.dialect == _VECTORS and bool(case.fleet.models.keys() & chain)
-        return _Wish(worst.reason, worst.words, chain, loads, strict)
+        return Preference(worst.reason, worst.words, chain, loads, strict)
     if facts.dialect == _VECTORS:
         return None
     # (7) A task that leaves.
     judged = bool(case.policy.directory.order) and facts.dialect not in _POOLING
     if judged and escalation.tasks and case.query.task in escalation.tasks:
-        return _Wish(Reason.TASK, f"its task is {case.query.task}, which leaves the box", case.route())
+        return Preference(Reason.TASK, f"its task is {case.query.task}, which leaves the box", case.route())
     # (8) A long prompt.
     if (prompt := facts.longest or facts.prompt_tokens) > (most := escalation.context_tokens):
-        return _Wish(Reason.CONTEXT, f"about {prompt} prompt tokens, the threshold is {most}", case.route())
+        return Preference(Reason.CONTEXT, f"about {prompt} prompt tokens, the threshold is {most}", case.route())
     # (9) A prompt from which a stronger model is expected to make more.
     task = case.query.task if judged and escalation.complexity != 1 else EXTRACTION
     threshold = 1.0 if task == EXTRACTION else escalation.threshold(task, case.fleet.shift)
     if threshold < 1 and (words := hard(case.query, threshold, escalation.classifier != "off")):
-        return _Wish(Reason.COMPLEXITY, words, case.route(scored=True))
+        return Preference(Reason.COMPLEXITY, words, case.route(scored=True))
     # (10) The caller wants a first token sooner than the engine is predicted to give it.
     if facts.hints.ttft_ms is not None and (words := late(facts.hints.ttft_ms, local)):
-        return _Wish(Reason.TTFT, words, case.route())
+        return Preference(Reason.TTFT, words, case.route())
     # (11) A threshold is crossed.
     if local.pressure.over is not None:
-        return _Wish(local.pressure.over, local.pressure.words, case.route())
+        return Preference(local.pressure.over, local.pressure.words, case.route())
     # (12) Waiting costs more than the target does.
     if escalation.wait_usd_per_s and (sums := case.weighed()) is not None and sums.leaves:
-        return _Wish(Reason.TTFT, sums.words, case.route())
+        return Preference(Reason.TTFT, sums.words, case.route())
     return None
 
 
-def _held(case: _Case, wish: _Wish | None) -> _Wish | None:
+def _held(case: _Case, wish: Preference | None) -> Preference | None:
     """The same wish, or a conversation's stay at the cloud that answered it last, if moving costs more than it saves.
 
     The engine needs no such line: what its cache holds shortens the predicted TTFT that lets a request leave.
@@ -331,10 +318,10 @@ def _held(case: _Case, wish: _Wish | None) -> _Wish | None:
     if here is None or there is None or there < here:
         return wish
     words = f"{cached} tokens of it are cached at {home}: ${here:.5f} there, ${there:.5f} at {first}"
-    return _Wish(Reason.SESSION, words, (home, *chain))
+    return Preference(Reason.SESSION, words, (home, *chain))
 
 
-def _act(case: _Case, wish: _Wish | None) -> Plan:
+def _act(case: _Case, wish: Preference | None) -> Plan:
     """The plan of `mode = "act"`."""
     # (0) Nothing speaks against the engine: it comes first, with the fitting route behind it.
     local = case.fleet.local
@@ -345,7 +332,7 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
         calm += f"; the local model's opinion is {case.query.opinion:.2f}, hard from {HARD:g} on"
     if wish is None and case.policy.escalation.wait_usd_per_s and (sums := case.weighed()) is not None:
         calm += f"; {sums.words}"
-    chosen = wish or _Wish(Reason.DEFAULT, calm, (LOCAL, *case.route()))
+    chosen = wish or Preference(Reason.DEFAULT, calm, (LOCAL, *case.route()))
     # (1) The able ones of the chain, and the engine behind them if the chain does not place it.
     chain = chosen.chain if chosen.strict or LOCAL in chosen.chain else (*chosen.chain, LOCAL)
     names = [name for name in dict.fromkeys(chain) if case.able(name)]
@@ -365,9 +352,7 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     if len(able) > 1 or not able[0].local:
         behind = [Candidate(target, Reason.FALLBACK, f"behind {able[0].name}") for target in able[1:]]
         stays = wish is None and able[0].local and names[1] not in case.demoted
-        # A model that has its task is looked at too: another one, the engine's own say, stands behind it.
-        tasked = wish is not None and wish.reason is Reason.TASK and names[0] in case.fleet.models
-        look = _look(case, names[0]) if stays or (tasked and names[1] not in case.demoted) else None
+        look = _look(case, wish, names)
         words = f"{chosen.words}; it leaves if its early confidence is below {look.least:g}" if look else chosen.words
         candidates = (Candidate(able[0], chosen.reason, words), *behind)
         move = None
@@ -388,7 +373,7 @@ def _act(case: _Case, wish: _Wish | None) -> Plan:
     return Plan((Candidate(able[0], reason, words),), reason, words, degraded, considered=rejected)
 
 
-def _by_quality(case: _Case, wish: _Wish, names: list[str]) -> tuple[_Wish, list[str]]:
+def _by_quality(case: _Case, wish: Preference, names: list[str]) -> tuple[Preference, list[str]]:
     """The wish and the able targets, with the demoted ones behind the others. A full engine moves up before nobody."""
     kept = names[:1] if wish.reason is Reason.SESSION and case.query.facts.signed else []
     order = [*kept, *ranked(names[len(kept) :], case.demoted, LOCAL if case.full else "")]
@@ -398,7 +383,7 @@ def _by_quality(case: _Case, wish: _Wish, names: list[str]) -> tuple[_Wish, list
     return replace(wish, reason=Reason.QUALITY, words=words), order
 
 
-def _hangs_on_an_opinion(case: _Case, wish: _Wish | None) -> bool:
+def _hangs_on_an_opinion(case: _Case, wish: Preference | None) -> bool:
     """True if nothing but the score decides, it is near its threshold, and the engine can be asked for its opinion."""
     escalation, query, local = case.policy.escalation, case.query, case.fleet.local
     if (
@@ -415,17 +400,23 @@ def _hangs_on_an_opinion(case: _Case, wish: _Wish | None) -> bool:
     return near and any(map(case.able, case.route(scored=True)))
 
 
-def _look(case: _Case, name: str) -> EarlyLook | None:
-    """The look at an answer of a local target that others stand behind; None if it is not looked at."""
-    facts, escalation, known = case.query.facts, case.policy.escalation, case.policy.confidence.get(name)
+def _look(case: _Case, wish: Preference | None, names: list[str]) -> EarlyLook | None:
+    """The look at the answer of the first of these targets, if that is a local one which nothing speaks against.
+
+    A model that was chosen for its task is looked at too: another one, the engine's own say, stands behind it.
+    """
+    calm = wish is None or (wish.reason is Reason.TASK and names[0] in case.fleet.models)
+    if not calm or names[1] in case.demoted:
+        return None
+    facts, escalation, known = case.query.facts, case.policy.escalation, case.policy.confidence.get(names[0])
     if not escalation.confidence or known is None or facts.n != 1 or facts.dialect not in _GENERATING:
         return None
-    if not case.target(name).capabilities.logprobs or case.query.task == EXTRACTION:
+    if not case.target(names[0]).capabilities.logprobs or case.query.task == EXTRACTION:
         return None
     return EarlyLook(known, escalation.confidence, escalation.confidence_wait_ms / 1000)
 
 
-def _stay_home(case: _Case, wish: _Wish | None) -> Plan:
+def _stay_home(case: _Case, wish: Preference | None) -> Plan:
     """The plan of `mode = "advise"` and `"off"`: local models alone. Advice names the first choice of "act"."""
     mode, advice, models = case.policy.escalation.mode, "", case.fleet.models
     chain = wish.chain if wish is not None else (LOCAL,)
