@@ -119,7 +119,7 @@ class LocalModel(Section):
     )
     ttl: Count = Field(default=600, description="idle seconds after which an on_demand model is unloaded")
     adapters: Mapping[str, Text] = Field(
-        default={}, description="LoRA adapters: the folder of each, by name", examples=[{"legal": "./legal-lora"}]
+        default={}, description="LoRA adapters: the folder of each, by name", examples=[{"tax": "./tax-lora"}]
     )
     max_loras: Count = Field(
         default=0, description="adapters in one batch; 0: none unless adapters are named, then one"
