@@ -8,6 +8,7 @@ export type BudgetLimitStatus = {
   reserved_usd: number;
   limit_usd: number | null;
   left_usd: number | null;
+  others_usd: number;
   target: string | null;
   key: string | null;
   spent: boolean;
@@ -72,6 +73,7 @@ export type Decision = {
   judged: Exchange | null;
   trace: string;
   origin: string;
+  store_away_s: number | null;
 };
 
 export type DecisionBrief = {
