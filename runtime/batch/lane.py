@@ -218,7 +218,10 @@ class BatchLane:
             caller = self.owner(batch.owner)
             ask = Ask(id, dialect, body, _HEADERS, self._desk.clock(), caller, frozenset(batch.requires))
             if limited_tokens(ask):
-                self._desk.limiter.reserve(id, caller, expected_tokens(self._desk, ask))
+                tokens = expected_tokens(self._desk, ask)
+                if self._desk.limiter.shared:
+                    await self._desk.limiter.ready(caller, tokens)
+                self._desk.limiter.reserve(id, caller, tokens)
             settled = await live(self._desk, ask, sink)
             error, asked = settled.error, bool(settled.decision.attempts)
         except BadBody as bad:

@@ -209,6 +209,7 @@ class Runtime:
             from runtime.compose.store import StoreRoom  # noqa: PLC0415 - the same
 
             self.shared = StoreRoom(self.desk, self.budget, self.settings, self._folder)
+            self.app.limiter = self.shared.limiter
         self._bind_keys()
 
     def _fleet_report(self) -> FleetReport:

@@ -11,6 +11,7 @@ from runtime.money.budget import BudgetLedger
 from runtime.settings import Settings
 from runtime.shared.budgets import BudgetLeases
 from runtime.shared.journal import SharedJournal
+from runtime.shared.limits import SharedLimiter
 from runtime.shared.store import SharedStore, StoreAwayError
 
 _BEAT_S = 1.0
@@ -36,6 +37,7 @@ class StoreRoom:
         self._desk, self._budget = desk, budget
         self._wake = asyncio.Event()
         self._leases = budget.leases = BudgetLeases(self.store, self.journal, budget, self._wake.set, desk.clock)
+        self.limiter = desk.limiter = SharedLimiter(self.store, self._wake.set, desk.clock)
         desk.store_away_s = self.store.away_s
 
     @property
@@ -55,6 +57,7 @@ class StoreRoom:
                     beat_at = self._desk.clock()
                     self.journal.view.hearths = self.store.alive
                     self.journal.write()
+                await self.limiter.turn()
                 if called or self._desk.clock() - turned_at >= _TURN_S:
                     turned_at = self._desk.clock()
                     await self._leases.turn()

@@ -47,7 +47,10 @@ async def answer_body(
     """
     ask = Ask(request.id, dialect, body, request.headers, request.arrived, request.caller, requires, chain)
     if request.caller.limits is not None and limited_tokens(ask) and isinstance(extra, list):
-        reserve_tokens(desk.limiter, request, extra, desk.wall(), expected_tokens(desk, ask))
+        tokens = expected_tokens(desk, ask)
+        if desk.limiter.shared:
+            await desk.limiter.ready(request.caller, tokens)
+        reserve_tokens(desk.limiter, request, extra, desk.wall(), tokens)
     sink = ClientSink(request, extra, desk.delivers)
     tap = desk.sample.tap(ask, sink) if desk.sample is not None else None
     try:

@@ -125,6 +125,8 @@ class App:
             if self.hops is not None and "x-hearth-hop" in request.headers:
                 self.hops(request)
             bounded = request.caller.limits is not None
+            if bounded and self.limiter.shared:
+                await self.limiter.ready(request.caller)
             with limited(self.limiter, request, extra, self._desk.wall) if bounded else nullcontext():
                 body = await body_of(self._desk, request, dialect)
                 await answer_body(self._desk, request, dialect, extra, body)
@@ -141,6 +143,8 @@ class App:
         if SCOPES[route] == ADMIN and method not in ("GET", "HEAD"):
             policy.guard_change(request)
         bounded = request.caller.limits is not None and method == "POST" and path.startswith("/v1/")
+        if bounded and self.limiter.shared:
+            await self.limiter.ready(request.caller)
         with limited(self.limiter, request, extra, self._desk.wall) if bounded else nullcontext():
             await page(request, extra)
 

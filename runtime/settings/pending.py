@@ -23,7 +23,7 @@ class Pending(NamedTuple):
 
 
 PENDING = (
-    Pending(("fleet", "store"), "of it budgets are; limits and breakers are each Hearth's own"),
+    Pending(("fleet", "store"), "of it budgets and limits are; breakers and keys are each Hearth's own"),
     Pending(("autoscale", "*"), "nothing is scaled"),
 )
 

@@ -84,3 +84,75 @@ redis.register_function('hearth_VERSION_budget', function(keys, args)
   end
   return found
 end)
+
+local WINDOW = 62  -- seconds: a share is good for one second after it was taken, and a minute must hold no more than the limit
+
+-- KEYS: one hash for each limit on requests or tokens of a key: by second, what was taken. ARGV: JSON, for each of them the
+-- limit, what is wanted and the least that is of use, what was used beyond what was taken, and what is given back, by the
+-- second it counted at. Returns for each: what was granted, the second it counts at, the rest, microseconds until there is more.
+redis.register_function('hearth_VERSION_rates', function(keys, args)
+  local at, found = now(), {}
+  local second = math.floor(at / SECOND)
+  for i, each in ipairs(cjson.decode(args[1])) do
+    local key, sum, oldest = keys[i], 0, second
+    for before, unused in pairs(each.back) do
+      if redis.call('HEXISTS', key, before) == 1 then
+        redis.call('HINCRBY', key, before, whole(-unused))
+      end
+    end
+    if each.over > 0 then
+      redis.call('HINCRBY', key, whole(second), whole(each.over))
+    end
+    local stored = redis.call('HGETALL', key)
+    for n = 1, #stored, 2 do
+      local taken_at, taken = tonumber(stored[n]), tonumber(stored[n + 1])
+      if taken_at <= second - WINDOW or taken == 0 then
+        redis.call('HDEL', key, stored[n])
+      else
+        sum = sum + taken
+        oldest = math.min(oldest, taken_at)
+      end
+    end
+    local room, granted = each.limit - sum, 0
+    if room >= each.least then
+      granted = math.min(each.want, room)
+    end
+    if granted > 0 then
+      redis.call('HINCRBY', key, whole(second), whole(granted))
+    end
+    redis.call('EXPIRE', key, WINDOW + 10)
+    found[i] = {granted, whole(second), math.max(0, room - granted), whole((oldest + WINDOW) * SECOND - at)}
+  end
+  return found
+end)
+
+-- KEYS: one hash for each limit on a key's requests at a time. ARGV: JSON, for each of them the limit, the slots that this
+-- Hearth holds, those it wants besides, and a rising number; this Hearth; seconds for which they are kept without a word.
+-- Returns for each: what was granted (-1 where the call is older than one before it), and the number.
+redis.register_function('hearth_VERSION_slots', function(keys, args)
+  local at, owner, found = now(), args[2], {}
+  for i, each in ipairs(cjson.decode(args[1])) do
+    local key, others, last = keys[i], 0, 0
+    local stored = redis.call('HGETALL', key)
+    for n = 1, #stored, 2 do
+      local held, number, till = string.match(stored[n + 1], '^(%d+):(%d+):(%d+)$')
+      if stored[n] == owner then
+        last = tonumber(number)
+      elseif tonumber(till) < at then
+        redis.call('HDEL', key, stored[n])
+      else
+        others = others + tonumber(held)
+      end
+    end
+    if each.number <= last then
+      found[i] = {-1, whole(last)}
+    else
+      local granted = math.max(0, math.min(each.want, each.limit - others - each.held))
+      local till = at + tonumber(args[3]) * SECOND
+      redis.call('HSET', key, owner, whole(each.held + granted) .. ':' .. whole(each.number) .. ':' .. whole(till))
+      redis.call('EXPIRE', key, args[3])
+      found[i] = {granted, whole(each.number)}
+    end
+  end
+  return found
+end)

@@ -59,7 +59,12 @@ class Bucket:
 
 
 class RateLimiter:
-    """clock: monotonic seconds. Used in the event loop alone, so that what is checked still holds as it is taken."""
+    """clock: monotonic seconds. Used in the event loop alone, so that what is checked still holds as it is taken.
+
+    shared: True if the limits are those of a whole fleet; `ready` is then awaited before `held` and `reserve`.
+    """
+
+    shared = False
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -67,6 +72,9 @@ class RateLimiter:
         self._tokens: dict[str, Bucket] = {}
         self._reserved: dict[str, int] = {}  # tokens, by request
         self.running: dict[str, int] = {}
+
+    async def ready(self, caller: Caller, tokens: int = 0) -> None:
+        """Asks for this Hearth's share of a fleet's limits, for one more request or for its tokens."""
 
     @contextlib.contextmanager
     def held(self, caller: Caller) -> Iterator[None]:
