@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +23,10 @@ from runtime.record.sums_table import SumRow, opened_of, reading, sums_of
 
 GROUPINGS = ("target", "model", "key", "route", "day")
 DAYS = 30
+_KEPT_APART = {
+    "day": ("route", ("day",)),
+    "target": ("target", ("name", "day")),
+}  # sort and columns; else by name alone
 NOT_COUNTED = (
     "searches and other server tools",
     "audio and images where they cost other than text",
@@ -127,7 +131,7 @@ class Amounts:
         self._text = tally.baseline.text if tally.baseline is not None else None
         self.all, self.local, self.against = HourSum(), HourSum(), HourSum()
 
-    def add(self, row: SumRow[Any]) -> None:
+    def add(self, row: SumRow) -> None:
         self.all.merge(row.sums)
         if row.local:
             self.local.merge(row.sums)
@@ -173,22 +177,20 @@ def cost_report(path: Path, by: str, days: Days, tally: Tally, names: Mapping[st
     """by: one of `GROUPINGS`. names: of keys, by id. All zeros without a file; raises sqlite3.Error for an unreadable one."""
     zone = tally.zone
     since, until = midnight(days.first, zone), midnight(days.last + timedelta(days=1), zone)
-    dated, day_of = by in ("target", "day"), day_names(zone)
+    day_of = day_names(zone)
     groups: dict[str, Amounts] = {}
     total = Amounts(tally)
     reliability: dict[str, tuple[TargetDay, ...]] = {}
 
-    def group(start: int, name: str, reason: str) -> tuple[str, str]:
-        return "" if by == "day" else name, day_of(start) if dated else ""
-
     if path.exists():
         with reading(path) as db:
-            found = sums_of(db, since, until, "route" if by == "day" else by, group)
+            sort, kept_apart = _KEPT_APART.get(by, (by, ("name",)))
+            found = sums_of(db, since, until, sort, kept_apart, day_of)
             if by == "target":
                 reliability = _reliability(found, opened_of(db, since, until), day_of)
                 groups = {target: Amounts(tally) for target in reliability}  # one may only have had its breaker open
             for row in found:
-                groups.setdefault(row.group[1] if by == "day" else row.group[0], Amounts(tally)).add(row)
+                groups.setdefault(row.day if by == "day" else row.name, Amounts(tally)).add(row)
                 total.add(row)
     shown = (lambda id: names.get(id, id) or "no key") if by == "key" else str
     rows = [
@@ -214,13 +216,13 @@ def day_names(zone: tzinfo) -> Callable[[int], str]:
 
 
 def _reliability(
-    found: Iterable[SumRow[tuple[str, str]]], opened: Iterable[tuple[int, str, float]], day_of: Callable[[int], str]
+    found: Iterable[SumRow], opened: Iterable[tuple[int, str, float]], day_of: Callable[[int], str]
 ) -> dict[str, tuple[TargetDay, ...]]:
     """The days of each target, oldest first. found: by target and day."""
     sums: dict[tuple[str, str], HourSum] = {}
     seconds: dict[tuple[str, str], float] = {}
     for row in found:
-        sums.setdefault(row.group, HourSum()).merge(row.sums)
+        sums.setdefault((row.name, row.day), HourSum()).merge(row.sums)
     for start, target, open_s in opened:
         key = target, day_of(start)
         seconds[key] = seconds.get(key, 0.0) + open_s

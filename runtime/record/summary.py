@@ -55,15 +55,15 @@ def summary(path: Path, window_s: int, now: float, tally: Tally) -> TrafficSumma
     opened: dict[str, float] = {}
     if path.exists():
         with reading(path) as db:
-            for row in sums_of(db, since, now + HOUR_S, "target", lambda start, name, reason: (name, reason)):
-                target, reason = row.group
+            for row in sums_of(db, since, now + HOUR_S, "target", ("name", "reason")):
+                target = row.name
                 total.add(row)
                 by_target.setdefault(target, Amounts(tally)).add(row)
                 if row.local:
                     local_labels.add(target)
                 elif target != NONE and row.sums.requests:
-                    reasons[reason] = reasons.get(reason, 0) + row.sums.requests
-            for part in sums_of(db, today_since, now + HOUR_S, "route", lambda start, name, reason: None):
+                    reasons[row.reason] = reasons.get(row.reason, 0) + row.sums.requests
+            for part in sums_of(db, today_since, now + HOUR_S, "route", ()):
                 today.add(part)
             for _, target, seconds in opened_of(db, since, now + HOUR_S):
                 opened[target] = opened.get(target, 0.0) + seconds

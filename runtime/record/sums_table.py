@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from operator import add
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from runtime.record.counters import BUCKETS_S, OTHER
 from runtime.record.sums import COUNTS, ON_BOX, HourSum, SumKey
@@ -42,8 +42,6 @@ _ADD = f"""INSERT INTO hourly_sums VALUES ({", ".join("?" * (len(_KEY) + len(_AM
   ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET {", ".join(f"{name}_n = {name}_n + excluded.{name}_n" for name in _AMOUNTS)}"""
 _ADD_OPEN = "INSERT INTO open_breakers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seconds = seconds + excluded.seconds"
 
-_T = TypeVar("_T")
-
 
 class _RowKey(NamedTuple):
     """sort: one of `SORTS`. reason: "" but for targets. box: the box's own engine. baseline: its number."""
@@ -56,10 +54,14 @@ class _RowKey(NamedTuple):
     baseline: int
 
 
-class SumRow(NamedTuple, Generic[_T]):
-    """group: what the reader grouped by. local: of the box's own engine. baseline: its JSON, "" for none."""
+class SumRow(NamedTuple):
+    """day, name, reason: "" where the reader did not group by them. local: of the box's own engine. baseline: its JSON, ""
+    for none.
+    """
 
-    group: _T
+    day: str
+    name: str
+    reason: str
     local: bool
     baseline: str
     sums: HourSum
@@ -135,24 +137,28 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def sums_of(
-    db: sqlite3.Connection, since: float, until: float, sort: str, group: Callable[[int, str, str], _T]
-) -> list[SumRow[_T]]:
+    db: sqlite3.Connection,
+    since: float,
+    until: float,
+    sort: str,
+    by: Collection[str],
+    day_of: Callable[[int], str] = str,
+) -> list[SumRow]:
     """The sums of the hours that begin in [since, until), unix seconds. sort: one of `SORTS`.
 
-    group: of a row's hour, name and reason (of targets; else ""): rows of one group are one sum.
+    by: those of day, name and reason that rows are kept apart by. day_of: an hour's day.
     """
-    sql = f"""SELECT {", ".join((*_KEY, *[f"{name}_n" for name in _AMOUNTS]))} FROM hourly_sums
-      WHERE start >= ? AND start < ? AND sort = ?"""
-    found: dict[tuple[_T, int, int], list[int]] = {}
-    for start, _, name, reason, box, baseline, *amounts in db.execute(sql, (since, until, sort)):
-        key = group(start, name, reason), box, baseline
-        found[key] = list(map(add, found[key], amounts)) if key in found else amounts
+    groups = {"day": "day(start)", "name": "name", "reason": "reason"}
+    columns = [column if name in by else "''" for name, column in groups.items()]
+    sql = f"""SELECT {", ".join(columns)}, box, baseline, {", ".join(f"SUM({name}_n)" for name in _AMOUNTS)}
+      FROM hourly_sums WHERE start >= ? AND start < ? AND sort = ? GROUP BY 1, 2, 3, 4, 5 ORDER BY MIN(start)"""
+    db.create_function("day", 1, day_of, deterministic=True)
     texts = dict(db.execute("SELECT id, body FROM baselines"))
     rows = []
-    for (grouped, box, baseline), amounts in found.items():
+    for day, name, reason, box, baseline, *amounts in db.execute(sql, (since, until, sort)):
         counts, times = amounts[: len(COUNTS)], amounts[len(COUNTS) :]
         made = HourSum(**dict(zip(COUNTS, counts, strict=True)), first_tokens=times)
-        rows.append(SumRow(grouped, bool(box), texts.get(baseline, ""), made))
+        rows.append(SumRow(day, name, reason, bool(box), texts.get(baseline, ""), made))
     return rows
 
 

@@ -69,8 +69,8 @@ def total(path: Path, sort: str = "route") -> dict[str, HourSum]:
     """The sums of all hours by name; of routes under "" as one."""
     found: dict[str, HourSum] = {}
     with reading(path) as db:
-        for row in sums_of(db, *EVERYTHING, sort, lambda start, name, reason: "" if sort == "route" else name):
-            found.setdefault(row.group, HourSum()).merge(row.sums)
+        for row in sums_of(db, *EVERYTHING, sort, () if sort == "route" else ("name",)):
+            found.setdefault(row.name, HourSum()).merge(row.sums)
     return found
 
 
