@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from runtime.record.decisions import Decision
+from runtime.server.pages.fleet import FleetReport
 from runtime.server.status import StatusReport
 
 FILE = Path(__file__).resolve().parents[1] / "runtime" / "server" / "pages" / "dashboard" / "types.d.ts"
@@ -20,7 +21,7 @@ _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean"
 
 def written() -> str:
     """The whole file."""
-    _, parts = msgspec.json.schema_components([StatusReport, Decision], ref_template="{name}")
+    _, parts = msgspec.json.schema_components([StatusReport, Decision, FleetReport], ref_template="{name}")
     blocks = []
     for name, schema in sorted(parts.items()):
         members = [f"  {member}: {_type(shape)};\n" for member, shape in schema.get("properties", {}).items()]

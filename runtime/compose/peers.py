@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import structs
 
 from local_models.wire.codec import EngineCodec
 from local_models.wire.hop import EngineHop
@@ -22,8 +24,15 @@ from runtime.contract.failures import HopError
 from runtime.contract.guard import Guard, Receiver
 from runtime.contract.hop import Hop
 from runtime.contract.targets import LOCAL, PEER, Target
-from runtime.fleet.peers import Peers, PeerSummary
+from runtime.dialects.meter import UNDECODABLE
+from runtime.fleet.peers import Peers, PeerState, PeerSummary, read_summary
 from runtime.life.desk import Desk
+from runtime.record.decisions import Decision
+from runtime.record.metrics import FleetGauges
+from runtime.routing.facts.facts import Facts
+from runtime.routing.plan.made import Plan
+from runtime.routing.plan.names import Pinned, resolve
+from runtime.server.forwarding import Forwarding, PeerWay
 from runtime.server.hops import Hops
 from runtime.server.pages.fleet import FleetReport
 from runtime.settings import Settings
@@ -34,7 +43,9 @@ _EACH_S = 1.0
 _ASKED_S = 1.0
 _RESOLVED_S = 5.0
 _OWN = frozenset({"fleet", "server", "records", "engine"})  # sections in which the Hearths of a fleet rightly differ
-_DIALECTS = frozenset({"openai_chat", "openai_completions", "openai_embeddings", "anthropic_messages"})
+_DIALECTS = frozenset(
+    {"openai_chat", "openai_completions", "openai_embeddings", "openai_responses", "anthropic_messages", "rerank"}
+)
 
 
 class PeerLane(NamedTuple):
@@ -62,7 +73,7 @@ class PeerBackend:
     @property
     def target(self) -> Target:
         local = self._local()
-        can = replace(local.capabilities, continues=False, priorities=False, sessions=False)
+        can = replace(local.capabilities, priorities=False, sessions=False)
         return replace(self._as_peer, model=local.model, capabilities=can, timeouts=local.timeouts)
 
 
@@ -75,37 +86,75 @@ class PeerRoom:
     def __init__(self, desk: Desk, settings: Settings, guard: Guard) -> None:
         self._desk, self._settings, self._guard = desk, settings, guard
         self._key = settings.fleet.key.value if settings.fleet.key is not None else None
-        self._digest = digest_of(settings)
+        self._alike = PeerSummary(
+            settings.fleet.name, version=__version__, settings=digest_of(settings), instance=secrets.token_hex(8)
+        )
         self._hops: dict[str, EngineHop] = {}
+        self._ways: dict[str, PeerWay] = {}
+        self._asked: dict[tuple[str, str], int] = {}
         self.peers = Peers(self.own, self._connect, desk.clock)
         self.peers.know(tuple(each for each in settings.fleet.peers if not each.startswith("dns:")))
-        desk.peers = self.peers.beside
+        desk.peers = self._beside
         desk.fleet.peers = self.peers.backend
+        desk.others = self.others
+        desk.settled = (*desk.settled, self.settled)
         self.admit = Hops(desk)
+        self.forwarding = Forwarding(desk, settings.fleet.name, self._owner)
 
     def own(self) -> PeerSummary:
         """This Hearth, as it tells the others."""
         fleet = self._desk.fleet
         load = fleet.load()
         target = fleet.local.target
+        alike = structs.replace(self._alike, model=target.model)
         if load is None or self._desk.draining:
-            return PeerSummary(self._settings.fleet.name, target.model, version=__version__, settings=self._digest)
+            return alike
         reading = load.reading
-        return PeerSummary(
-            self._settings.fleet.name,
-            target.model,
-            True,
-            reading.waiting,
-            reading.running,
-            reading.predicted_ttft_s * 1000,
-            str(load.pressure.over or ""),
-            __version__,
-            self._digest,
+        return structs.replace(
+            alike,
+            ready=True,
+            waiting=reading.waiting,
+            running=reading.running,
+            predicted_ttft_ms=reading.predicted_ttft_s * 1000,
+            over=str(load.pressure.over or ""),
         )
 
-    def states(self) -> dict[str, str]:
-        """The state of each peer, by its address."""
-        return {each.address: str(each.state) for each in self.peers.standings()}
+    def _beside(self, plan: Plan, facts: Facts, caller: str) -> Plan:
+        """The plan with the peers in it, unless another model than the engine's own is pinned."""
+        if plan.pinned and resolve(facts.model, self._desk.planner.policy.directory) != Pinned(LOCAL):
+            return plan
+        return self.peers.beside(plan, facts, caller)
+
+    def _owner(self, name: str) -> PeerWay | None:
+        """The way to the Hearth of this name."""
+        found = self.peers.address_of(name)
+        return None if found is None else self._ways[found[0]]._replace(alive=found[1])
+
+    def gauges(self) -> FleetGauges:
+        """The other Hearths for `/metrics`, each by its address."""
+        peers = {
+            each.address: (each.state is PeerState.ALIVE, bool(each.differs), each.heard_ago_s)
+            for each in self.peers.standings()
+        }
+        return FleetGauges(peers, self._asked, self.forwarding.sent)
+
+    def others(self) -> dict[str, object]:
+        """This Hearth and the others for `/health/ready`: names, versions and settings, and nothing of their load."""
+        own, peers = self._alike, {}
+        for each in self.peers.standings():
+            peers[each.address] = {
+                "name": each.summary.name if each.summary else "",
+                "state": each.state,
+                "differs": each.differs,
+            }
+        return {"name": own.name, "version": own.version, "settings": own.settings, "peers": peers}
+
+    def settled(self, made: Decision) -> None:
+        """Counts the answers and refusals of the peers that a request was passed on to."""
+        for each in made.attempts:
+            if each.lane.startswith(PEER):
+                key = each.lane.removeprefix(PEER), each.outcome
+                self._asked[key] = self._asked.get(key, 0) + 1
 
     def report(self) -> FleetReport:
         """`/hearth/fleet`."""
@@ -117,7 +166,10 @@ class PeerRoom:
         while True:
             if self._desk.clock() - resolved_at >= _RESOLVED_S:
                 resolved_at = self._desk.clock()
-                self.peers.know(await _addresses(self._settings.fleet.peers, self.peers.addresses))
+                self.peers.know(await resolved(self._settings.fleet.peers, self.peers.addresses))
+                for gone in self._hops.keys() - set(self.peers.addresses):
+                    await self._hops.pop(gone).aclose()
+                    del self._ways[gone]
             await asyncio.gather(*[self._listen(each) for each in self.peers.addresses])
             await asyncio.sleep(_EACH_S)
 
@@ -127,10 +179,10 @@ class PeerRoom:
             if status != 200:
                 self.peers.failed(address, f"{address} answered {status}: is [fleet] key the same there?")
                 return
-            self.peers.heard(address, msgspec.json.decode(body, type=FleetReport).own)
+            self.peers.heard(address, read_summary(body))
         except HopError as error:
             self.peers.failed(address, error.failure.message)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             self.peers.failed(address, f"{address} is no Hearth of this protocol: {error}")
 
     def _connect(self, address: str) -> Backend:
@@ -144,6 +196,8 @@ class PeerRoom:
         hop = self._hops[address] = EngineHop(
             base_url=f"{address}/v1", key=self._key, clock=self._desk.clock, exit=exit
         )
+        way = EngineHop(base_url=address, key=self._key, clock=self._desk.clock, exit=exit)
+        self._ways[address] = PeerWay(way, sealed, alive=False)
         as_peer = Target(name, LOCAL, "", certified=certified, on_box=here, dialects=_DIALECTS, peer=True)
         return PeerBackend(lambda: fleet.local.target, as_peer, PeerLane(name, hop))
 
@@ -154,7 +208,7 @@ def digest_of(settings: Settings) -> str:
     return hashlib.sha256(msgspec.json.encode(sorted(every, key=lambda pair: str(pair[0])))).hexdigest()[:12]
 
 
-async def _addresses(listed: Sequence[str], before: Sequence[str]) -> tuple[str, ...]:
+async def resolved(listed: Sequence[str], before: Sequence[str]) -> tuple[str, ...]:
     """The addresses of the settings, with names resolved. Where a name cannot be, those known before stay."""
     found: list[str] = []
     for each in listed:

@@ -56,7 +56,7 @@ from runtime.notices import BUDGET_SPENT, ENGINE_GIVEN_UP, Notices
 from runtime.quality.sample.sample import Sample
 from runtime.record.breakers import BreakerFile, OpenTime
 from runtime.record.decisions import Decision, DecisionIds, placement
-from runtime.record.metrics import Gauges, Metrics
+from runtime.record.metrics import FleetGauges, Gauges, Metrics
 from runtime.record.store import Store
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.app import App
@@ -152,7 +152,7 @@ class Runtime:
             fleet=self.fleet,
             store=self.store,
             metrics=metrics,
-            ids=DecisionIds(time.time, secrets.randbits(20)),
+            ids=DecisionIds(time.time, secrets.randbits(20), settings.fleet.name if settings.fleet.key else ""),
             clock=time.monotonic,
             wall=time.time,
             total_s=settings.timeouts.total,
@@ -179,7 +179,7 @@ class Runtime:
         pages |= self.local.pages(self.desk, note, written, self._rename) | written.table()
         pages |= CataloguePage(lambda: listed(self.fleet, self.settings)).table()
         pages["POST", COUNT_TOKENS] = Counting(self.desk).count
-        dialect = ResponsesDialect(signatures=signatures)
+        dialect = ResponsesDialect(signatures=signatures, owner=self.desk.ids.owner)
         pages["POST", RESPONSES] = Conversations(self.desk, dialect, self.responses).answer
         pages |= Responses(self.responses).table() | AuditPages(self.audit).table() | self.quality.pages
         dialects: dict[str, Dialect] = {
@@ -196,14 +196,15 @@ class Runtime:
         pages |= KeyPages(keys, self.admit, note, time.time).table() | CostPages(self.store, keys, time.time).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
         pages |= FleetPage(self._fleet_report).table()
-        self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
         # Without a key no other Hearth can be told from a stranger.
         self._peers = None
         if self.settings.fleet.key is not None:
             from runtime.compose.peers import PeerRoom  # noqa: PLC0415 - nothing of a fleet is loaded where there is none
 
             self._peers = PeerRoom(self.desk, self.settings, self.guard)
-            self.app.hops = self._peers.admit
+            pages = self._peers.forwarding.around(pages)
+        self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
+        self.app.hops = self._peers.admit if self._peers is not None else None
         self.shared = None
         if self.settings.fleet.store:
             from runtime.compose.store import StoreRoom  # noqa: PLC0415 - the same
@@ -423,6 +424,6 @@ class Runtime:
             len(self.feed.viewers),
             {(gone.target, gone.task): 1.0 for gone in self.quality.watch.demoted},
             self.quality.judge_gauges(),
-            peers=self._peers.states() if self._peers is not None else {},
+            fleet=self._peers.gauges() if self._peers is not None else FleetGauges(),
             store=0.0 if self.shared is None else self.shared.store.away_s() or 0.0,
         )

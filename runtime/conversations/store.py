@@ -139,6 +139,11 @@ class ResponseStore:
             stored = await self._read(lambda file: file.get(response_id, owner), None)
         return None if stored is None else stored.response
 
+    def requires_of(self, response_id: str, owner: str = "") -> frozenset[str]:
+        """The certificates that its request demanded; a response with any is in memory alone."""
+        stored = self._memory.get(response_id, owner)
+        return frozenset() if stored is None else stored.requires
+
     async def forget(self, response_id: str, owner: str = "") -> bool:
         """Deletes a response from memory and from disk. False if there was none; ApiError (503) if the disk refuses."""
         remembered = self._memory.remove(response_id, owner)

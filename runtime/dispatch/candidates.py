@@ -137,7 +137,7 @@ class Candidates(msgspec.Struct, eq=False):
             left_s = run.job.deadline - effects.clock()
             step = verdict.judge(failure, Standing(turn.tries, others, left_s, effects.random()), run.retries)
             outcome.timed_out = left_s <= 0
-            if step.step is not Step.HERE or outcome.timed_out:
+            if step.step is not Step.HERE or outcome.timed_out or turn.target.peer:  # a peer is asked once
                 return failure.disposition is Disposition.TELL_CALLER or outcome.timed_out
             await effects.sleep(step.wait_s)
 
@@ -212,6 +212,9 @@ class Candidates(msgspec.Struct, eq=False):
             moved = _GIVEN_UP[left.kind]
             reason, dropped = (reason, (*dropped, NO_TARGET)) if turn.target.local else (moved, dropped)
             outcome.words = left.message if moved is Reason.TTFT else f"the engine began to answer, and {left.message}"
+        if refused := [(each, why) for each, why in outcome.failed if each.peer and not turn.target.peer]:
+            asked = "; ".join([f"{each.name}: {why.message}" for each, why in refused])
+            outcome.words = f"{outcome.words or run.plan.words}; asked before: {asked}"
         if outcome.failed and turn.target.local and any(failure.kind is Kind.SPENT for _, failure in outcome.failed):
             reason, dropped = Reason.BUDGET, (*dropped, Reason.BUDGET)
         if turn.target.name in run.plan.demoted and Reason.QUALITY not in run.plan.degraded:
@@ -231,6 +234,8 @@ class Candidates(msgspec.Struct, eq=False):
         """
         run = self._run
         job, effects, fleet = run.job, run.effects, run.fleet
+        if turn.target.peer:  # the Hearth that answered is gone, and the same model is here
+            turn = Turn(fleet.local, fleet.local.target, turn.reason, meter=turn.meter, booked=turn.booked)
         while effects.clock() < job.deadline:
             before = turn.meter.partial if turn.meter is not None and turn.target.capabilities.continues else None
             body = job.dialect.continuation(job.body, before) if before is not None else None

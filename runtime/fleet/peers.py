@@ -41,11 +41,15 @@ class PeerState(StrEnum):
     ALIVE = "alive"
     STALE = "stale"  # not heard for three seconds
     UNKNOWN = "unknown"  # never heard
-    REFUSED = "refused"  # it speaks another protocol, or is this Hearth itself
+    REFUSED = "refused"  # it speaks another protocol, or has this one's name
+    SELF = "self"  # this Hearth, found in the list that all have: shown nowhere
 
 
 class PeerSummary(msgspec.Struct, frozen=True):
-    """A Hearth's word on itself. settings: their digest. predicted_ttft_ms: of a usual prompt."""
+    """A Hearth's word on itself. settings: their digest. predicted_ttft_ms: of a usual prompt.
+
+    instance: another one for each start of a process, by which a Hearth knows itself. Members are added at the end.
+    """
 
     name: str = ""
     model: str = ""
@@ -57,6 +61,31 @@ class PeerSummary(msgspec.Struct, frozen=True):
     version: str = ""
     settings: str = ""
     protocol: int = PROTOCOL
+    instance: str = ""
+
+
+class _Word(msgspec.Struct):
+    own: PeerSummary
+
+
+class _Version(msgspec.Struct):
+    protocol: int = PROTOCOL
+
+
+class _Versioned(msgspec.Struct):
+    own: _Version
+
+
+_word, _versioned = msgspec.json.Decoder(_Word), msgspec.json.Decoder(_Versioned)
+
+
+def read_summary(body: bytes) -> PeerSummary:
+    """A Hearth's word on itself, out of its `/hearth/fleet`. Of one of another protocol nothing but that is read.
+
+    Members that are not known are ignored: a newer version may say more. Raises msgspec.DecodeError.
+    """
+    protocol = _versioned.decode(body).own.protocol
+    return PeerSummary(protocol=protocol) if protocol != PROTOCOL else _word.decode(body).own
 
 
 class PeerStanding(msgspec.Struct, frozen=True):
@@ -123,6 +152,16 @@ class Peers:
         found = {each.backend.target.name: each.backend for each in self._heard.values()}
         return found[name]
 
+    def address_of(self, name: str) -> tuple[str, bool] | None:
+        """The address at which the Hearth of this name was heard, and True if it is alive; None if it never was."""
+        own, now = self.own(), self._clock()
+        named = [
+            (address, self._state(each, own, now)[0] is PeerState.ALIVE)
+            for address, each in self._heard.items()
+            if each.summary is not None and each.summary.name == name
+        ]
+        return max(named, key=lambda pair: pair[1], default=None)
+
     def heard(self, address: str, summary: PeerSummary) -> None:
         if (known := self._heard.get(address)) is not None:
             known.at, known.summary, known.trouble = self._clock(), summary, ""
@@ -137,7 +176,10 @@ class Peers:
         found = []
         for address, each in self._heard.items():
             state, trouble = self._state(each, own, now)
-            differs = () if each.summary is None else _differences(own, each.summary)
+            if state is PeerState.SELF:
+                continue
+            read = each.summary is not None and each.summary.protocol == PROTOCOL
+            differs = _differences(own, each.summary) if each.summary is not None and read else ()
             ago = None if each.at is None else now - each.at
             found.append(PeerStanding(address, state, ago, each.summary, differs, trouble))
         return tuple(found)
@@ -192,8 +234,10 @@ class Peers:
             return PeerState.UNKNOWN, each.trouble
         if each.summary.protocol != PROTOCOL:
             return PeerState.REFUSED, f"it speaks protocol {each.summary.protocol}, this one {PROTOCOL}"
+        if own.instance and each.summary.instance == own.instance:
+            return PeerState.SELF, ""
         if own.name and each.summary.name == own.name:
-            return PeerState.REFUSED, "it has this one's name: it is this Hearth itself, or two have one name"
+            return PeerState.REFUSED, "it has this one's name: in a fleet each name is one Hearth's"
         return (PeerState.ALIVE, "") if now - each.at <= _GONE_S else (PeerState.STALE, each.trouble)
 
 

@@ -34,6 +34,7 @@ class Desk:
     limiter: the limits of keys. lengths: of the answers of keys with a limit on their tokens, by id.
     peers: puts the other Hearths into a plan that leaves for the engine's load; None: there are none.
     store_away_s: seconds since the fleet's store went away, None while it answers; None: there is no such store.
+    others: this Hearth and the others as `/health/ready` shows them; None: there are none.
     delivers: takes every whole answer of the box before it leaves: a kill between the answer and its record loses no trace.
     running: the requests that were planned and not settled, by id, with the task of each.
     settled: called with every decision, in order; one that raises is logged and the others are called all the same.
@@ -56,6 +57,7 @@ class Desk:
     sample: Sampling | None = None
     peers: Callable[[Plan, Facts, str], Plan] | None = None
     store_away_s: Callable[[], float | None] | None = None
+    others: Callable[[], dict[str, object]] | None = None
     delivers: Callable[[dict[str, str]], None] | None = None
     latest: deque[Decision] = field(default_factory=lambda: deque(maxlen=_LATEST))
     limiter: RateLimiter = field(init=False)

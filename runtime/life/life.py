@@ -80,11 +80,11 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         if desk.privacy.detect != "off" and leaves(desk.privacy, plan):
             inputs, kinds = await screened(desk, ask, inputs)
             query, plan = inputs.query, plan_of(*inputs)
-        plan = plan if desk.peers is None else desk.peers(plan, query.facts, ask.caller.id)
+        own, plan = plan, plan if desk.peers is None else desk.peers(plan, query.facts, ask.caller.id)
         error = errors.of_refusal(plan.refusal) if plan.refusal is not None else None
         if ask.caller.models or ask.caller.targets or ask.caller.priorities:
             plan, error = permitted(ask.caller, query.facts, plan, error)
-        known = Known(query, plan, kept_of(inputs, plan), kinds)
+        known = Known(query, plan, kept_of(inputs, plan if own.refusal is None else own), kinds)
         if error is None:
             deadline, whole, who = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole", ask.caller.id
             job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole, who)

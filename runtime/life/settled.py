@@ -18,7 +18,7 @@ from runtime.routing.facts.query import RoutingQuery
 from runtime.routing.plan.demotion import of_task
 from runtime.routing.plan.nearest import Inputs
 from runtime.routing.plan.picture import LocalState
-from runtime.routing.plan.plan import Candidate, Plan, Rejected
+from runtime.routing.plan.plan import NO_TARGET, Candidate, Plan, Rejected
 from runtime.routing.plan.rules import matches
 from runtime.wire.api_error import ApiError
 
@@ -52,7 +52,8 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
     costs = [round(each.cost_usd * MICRO) for each in paid if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
     words = outcome.words or (plan.words if plan is not None else "")
-    weakened = plan.degraded if plan is not None else ()
+    away = NO_TARGET if outcome.target is not None and outcome.target.peer else None  # it left the box, to a peer
+    weakened = tuple([each for each in plan.degraded if each != away]) if plan is not None else ()
     task, score = query.already_read if query is not None else (None, None)
     return Decision(
         id=ask.id,

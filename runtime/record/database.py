@@ -252,7 +252,7 @@ def read_one(path: Path, id: str, unreadable: Callable[[Exception], None]) -> De
     if number is None or not path.exists():
         return None
     with reading(path) as db:
-        return next(_decoded(db, [number], unreadable), None)
+        return next((each for each in _decoded(db, [number], unreadable) if each.id == id), None)
 
 
 def read_many(path: Path, query: Query, unreadable: Callable[[Exception], None]) -> tuple[Decision, ...]:

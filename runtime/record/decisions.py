@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from runtime.contract.owner_ids import owned
 from runtime.contract.targets import LOCAL, PEER
 
 OK = "ok"  # the outcome of an exchange that answered; otherwise a failure's kind
@@ -160,17 +161,19 @@ class DecisionIds:
     """Ids that sort by time: `dec_` and 16 hex digits, the milliseconds above 21 bits of salt and count.
 
     clock gives unix seconds. salt: any integer that differs between processes. A clock that steps back, or a million
-    requests in one millisecond, still yields growing ids.
+    requests in one millisecond, still yields growing ids. owner: this Hearth's name in a fleet, which stands before the digits.
     """
 
-    def __init__(self, clock: Callable[[], float], salt: int) -> None:
+    def __init__(self, clock: Callable[[], float], salt: int, owner: str = "") -> None:
+        self.owner = owner
+        self._prefix = owned(f"{PREFIX}0", owner)[:-1]
         self._clock = clock
         self._salt = salt & ((1 << _SALT_BITS) - 1)
         self._last = 0
 
     def next(self) -> str:
         self._last = max(self._last + 1, floor_of(self._clock()) | self._salt)
-        return f"{PREFIX}{self._last:016x}"
+        return f"{self._prefix}{self._last:016x}"
 
 
 def floor_of(at: float) -> int:
@@ -180,8 +183,8 @@ def floor_of(at: float) -> int:
 
 def number_of(id: str) -> int | None:
     """The number in an id, which orders decisions by time; None if the text is no decision id."""
-    digits = id.removeprefix(PREFIX)
-    if digits == id or len(digits) != 16 or not set(digits) <= set("0123456789abcdef"):
+    digits = id.removeprefix(PREFIX).rpartition(".")[2]
+    if not id.startswith(PREFIX) or len(digits) != 16 or not set(digits) <= set("0123456789abcdef"):
         return None
     number = int(digits, 16)
     return number if number < 1 << 63 else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -36,6 +37,20 @@ class JudgeGauges:
     usd: float
 
 
+class FleetGauges(NamedTuple):
+    """The other Hearths. peers: by address, True if it is alive, True if its version, settings or model differ, and seconds
+    since it was heard. asked: requests passed on, by address and outcome. sent: requests about what is stored elsewhere, by
+    the owner's name and outcome.
+    """
+
+    peers: Mapping[str, tuple[bool, bool, float | None]] = {}
+    asked: Mapping[tuple[str, str], int] = {}
+    sent: Mapping[tuple[str, str], int] = {}
+
+
+_ALONE = FleetGauges()
+
+
 @dataclass(frozen=True, slots=True)
 class Gauges:
     """The values at the moment of a scrape.
@@ -43,9 +58,8 @@ class Gauges:
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
     budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
-    demoted: 1 by target label and task ("": every task). judge: None until a week is judged. peers: the state
-    of each other Hearth, by address. store: seconds for which the fleet's store has been away, 0 while it answers and without
-    one.
+    demoted: 1 by target label and task ("": every task). judge: None until a week is judged. store: seconds for which the
+    fleet's store has been away, 0 while it answers and without one.
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -65,7 +79,7 @@ class Gauges:
     viewers: int = 0
     demoted: Mapping[tuple[str, str], float] = field(default_factory=dict)
     judge: JudgeGauges | None = None
-    peers: Mapping[str, str] = field(default_factory=dict)
+    fleet: FleetGauges = _ALONE
     store: float = 0.0
 
 
@@ -187,16 +201,30 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _gauge("hearth_budget_usd", words, ("scope", "period", "kind"), gauges.budget.items())
     behind = "1 for a target that failed its golden set for a task"
     yield _gauge("hearth_target_demoted", behind, ("target", "task"), gauges.demoted.items())
-    alive = [((peer,), float(state == "alive")) for peer, state in gauges.peers.items()]
-    yield _gauge(
-        "hearth_fleet_peer_alive", "1 for another Hearth that was heard within three seconds", ("peer",), alive
-    )
+    yield from _fleet(gauges.fleet)
     words = "Seconds since the store of the fleet went away, 0 while it answers and without one"
     yield _gauge("hearth_fleet_store_away_seconds", words, (), [((), gauges.store)])
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
     untold = [((), gauges.telemetry_dropped)]
     yield _counter("hearth_telemetry_dropped", "Requests whose spans did not reach the collector", (), untold)
+
+
+def _fleet(fleet: FleetGauges) -> Iterator[Metric]:
+    peers, words = fleet.peers.items(), "1 for another Hearth that was heard within three seconds"
+    yield _gauge(
+        "hearth_fleet_peer_alive", words, ("peer",), [((name,), float(alive)) for name, (alive, _, _) in peers]
+    )
+    words = "1 for another Hearth whose version, settings or model are not as here"
+    yield _gauge(
+        "hearth_fleet_peer_differs", words, ("peer",), [((name,), float(other)) for name, (_, other, _) in peers]
+    )
+    heard = [((name,), ago) for name, (_, _, ago) in peers if ago is not None]
+    yield _gauge("hearth_fleet_peer_heard_seconds", "Seconds since another Hearth was heard", ("peer",), heard)
+    words = "Requests that another Hearth was asked to answer, by the outcome"
+    yield _counter("hearth_fleet_asked", words, ("peer", "outcome"), fleet.asked.items())
+    words = "Requests about what another Hearth stores, by the outcome: answered, or the owner is away"
+    yield _counter("hearth_fleet_forwarded", words, ("owner", "outcome"), fleet.sent.items())
 
 
 def _settings(gauges: Gauges) -> Iterator[Metric]:

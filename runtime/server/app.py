@@ -25,6 +25,7 @@ from runtime.server.bodies import CODINGS
 from runtime.server.rate_limits import limited
 from runtime.server.routes import ADMIN, SCOPES, Route
 from runtime.server.wrong_keys import WrongKeys
+from runtime.trust.keys import Keys
 from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError, nothing_at
 
@@ -59,7 +60,9 @@ class App:
         self.limiter = desk.limiter
         self.wrong_keys = WrongKeys(desk.clock)
         self.tasks: set[asyncio.Task[None]] = set()
-        self.hops: Callable[[ClientRequest], None] | None = None  # admits what another Hearth sends; None: nobody does
+        self.hops: Callable[[ClientRequest, Keys], None] | None = (
+            None  # admits what another Hearth sends; None: nobody does
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -119,11 +122,11 @@ class App:
             except ApiError as error:
                 self.wrong_keys.count(request.peer, path, request.headers, error)
                 raise
+            if self.hops is not None and "x-hearth-hop" in request.headers:
+                self.hops(request, policy.keys)
         dialect = self._dialects.get(path) if method == "POST" else None
         if dialect is not None:
             policy.admit(request, SCOPES[method, path])
-            if self.hops is not None and "x-hearth-hop" in request.headers:
-                self.hops(request)
             bounded = request.caller.limits is not None
             if bounded and self.limiter.shared:
                 await self.limiter.ready(request.caller)

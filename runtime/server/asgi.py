@@ -34,7 +34,8 @@ class ClientRequest:
 
     headers: lower-case names, the last of equal ones. path: without the path prefix. arrived: on the monotonic clock.
     caller: a stranger without any scope until the key was checked. peer: the client's address where it is known.
-    repeated: true if a header came more than once. started: true once the head of the answer has left.
+    repeated: true if a header came more than once. started: true once the head of the answer has left. link: how
+    the Hearth is connected that sent it on for what is stored here, "sealed" or "plain"; "" for everybody else's.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class ClientRequest:
         "caller",
         "headers",
         "id",
+        "link",
         "method",
         "path",
         "peer",
@@ -62,7 +64,7 @@ class ClientRequest:
         self.path: str = scope["path"]
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.repeated = len(self.headers) != len(scope["headers"])
-        self.id = ""
+        self.id = self.link = ""
         self.caller: Caller = STRANGER
         self.peer: str | None = client[0] if (client := scope.get("client")) else None
         self.started = False

@@ -1,6 +1,7 @@
 """The door for requests that another Hearth sends: admitted or refused from their headers, before the body is read.
 
 The owner of an engine decides by its own ledger. What it takes is answered by its own engine alone, and never passed on.
+A request about something that is stored here (`x-hearth-for`) is answered as the caller's whom the sender names.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from runtime.contract.targets import FLEET
 from runtime.fleet.peers import DECISION, HOP, MODEL, TOKENS, WITHIN, read_ask
 from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest
+from runtime.server.forwarding import FOR, HOST, LINK, PLAIN
+from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
 
-_MOST_ID = 64
+_MOST_ID = 96
 
 
 class Hops:
@@ -21,7 +24,7 @@ class Hops:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def __call__(self, request: ClientRequest) -> None:
+    def __call__(self, request: ClientRequest, keys: Keys) -> None:
         """Takes the request for this Hearth's engine, under the sender's decision id. Raises ApiError where it is refused.
 
         400 from anybody but a Hearth of the fleet, 403 for a demand that the engine does not meet, 404 for another model, 429
@@ -33,6 +36,13 @@ class Hops:
             asked = read_ask(request.headers)
         except ValueError as wrong:
             raise ApiError(400, str(wrong), "invalid_hint", HOP) from wrong
+        if (caller := request.headers.pop(FOR, None)) is not None:
+            del request.headers[HOP]
+            request.caller, request.link = keys.acting(caller), request.headers.pop(LINK, PLAIN)
+            request.headers["host"] = request.headers.pop(HOST, request.headers.get("host", ""))
+            return
+        if request.method != "POST":
+            raise ApiError(400, f"{HOP} without {FOR} is for work of the engine", "invalid_hint", HOP)
         for name in (HOP, TOKENS, MODEL, WITHIN, DECISION):
             request.headers.pop(name, None)
         target, fleet = self._desk.fleet.local.target, self._desk.fleet

@@ -252,6 +252,12 @@ def _peer(text: str) -> str:
 Peers = Annotated[tuple[Annotated[str, AfterValidator(_peer)], ...], Field(strict=False), BeforeValidator(_one_or_more)]
 
 
+HearthName = Annotated[
+    str,
+    _matching(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?", "must be letters, digits and hyphens, at most 63"),
+]
+
+
 StoreUrl = Annotated[
     str,
     _matching(

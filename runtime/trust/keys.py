@@ -77,6 +77,14 @@ class Keys:
             return found.caller
         raise ApiError(401, "the key is not one of this server's, or it is no longer good", "invalid_api_key")
 
+    def acting(self, id: str) -> Caller:
+        """The caller with this id, for whom another Hearth asks. Raises ApiError 401 where nobody without a key comes in."""
+        if self.open:
+            return Caller(id, NOBODY.scopes)
+        if not id:
+            raise ApiError(401, "this Hearth has keys: a request without one is not answered", "missing_api_key")
+        return self._callers.get(id) or self.owner(id)
+
     @property
     def owners(self) -> Iterable[Caller]:
         """The caller of each key that was ever created."""

@@ -23,7 +23,7 @@ from runtime.load.ledger import InFlight
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.query import PromptText, RoutingQuery
 from runtime.routing.plan.names import build
-from runtime.routing.plan.plan import RoutingPolicy, plan
+from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
 from runtime.routing.plan.waiting import LateMove
 from runtime.settings import Escalation
 from scripts.bench.spill_engine import Engine, Request
@@ -145,25 +145,45 @@ class Hearth:
 
     def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
         """The replica that takes the request; None: it leaves."""
+        decided, predicted_s = self.decided(request)
+        if decided.candidates and decided.candidates[0].target.local:
+            return self.taken(request, predicted_s, decided.move)
+        self.left(request, decided)
+        return None
+
+    def decided(self, request: Request) -> tuple[Plan, float]:
+        """The plan, and the seconds to a first token that are predicted for the engine."""
         self.now = now = request.at
         self._listen(now)
         facts = Facts("openai_chat", "auto", request.prompt, stream=True)
-        query = RoutingQuery(facts, PromptText())
         picture = self.fleet.picture(facts, now)
-        decided = plan(query, self._policy.directory.auto, picture, self._policy, now)
-        if not decided.candidates or not decided.candidates[0].target.local:
-            if request.counted:
-                self.causes[decided.reason] = self.causes.get(decided.reason, 0) + 1
-            return None
-        lane = self.fleet.lane(self.fleet.local, facts)
-        assert lane is not None and picture.local is not None
+        made = plan(RoutingQuery(facts, PromptText()), self._policy.directory.auto, picture, self._policy, now)
+        return made, picture.local.predicted_ttft_s if picture.local is not None else 0.0
+
+    def taken(self, request: Request, predicted_s: float, move: LateMove | None) -> int:
+        """The replica that gets it. Its end is an event of the simulation."""
+        lane = self.fleet.lane(self.fleet.local, Facts("openai_chat", "auto", request.prompt, stream=True))
+        assert lane is not None
         flight = self.fleet.ledger(lane).claim(request.prompt, None, lambda: self.now)
-        # Its end is an event of the simulation.
-        self._sent[request.id] = (flight.__enter__(), picture.local.predicted_ttft_s, request)
-        if decided.move is not None:
-            self._moves[request.id] = decided.move
-            heapq.heappush(self._looks, (now + decided.move.first_s, request.id))
+        self._sent[request.id] = (flight.__enter__(), predicted_s, request)
+        if move is not None:
+            self._moves[request.id] = move
+            heapq.heappush(self._looks, (self.now + move.first_s, request.id))
         return self._place(lane.name)
+
+    def left(self, request: Request, decided: Plan) -> None:
+        """It goes to the cloud."""
+        if request.counted:
+            self.causes[decided.reason] = self.causes.get(decided.reason, 0) + 1
+
+    def offered(self, request: Request) -> int | None:
+        """The replica that takes a request of another Hearth, as `runtime.server.hops` admits it; None: it is refused."""
+        self.now = request.at
+        self._listen(request.at)
+        load = self.fleet.load(request.prompt)
+        if load is None or load.pressure.over is not None:
+            return None
+        return self.taken(request, load.reading.predicted_ttft_s, None)
 
     def _listen(self, now: float) -> None:
         """Hears of the engines about once a second; their gauges are older."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -36,6 +37,7 @@ _START_S = 60.0
 _CHAT = "/v1/chat/completions"
 _MODEL = "stand-in"
 _CHARACTERS = 4  # of a token
+_HELLO = json.dumps({"model": "local", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}).encode()
 _SHAPE = "output:"  # the length of the answer, in the request's `user`
 
 
@@ -184,9 +186,9 @@ class Played:
     failed: int
 
 
-async def played(port: int, asked: Sequence[Request], slowed: float) -> Played:
-    """The trace through Hearth, each request at its time."""
-    loop, found = asyncio.get_running_loop(), list[tuple[Request, float, bool]]()
+async def played(ports: Sequence[int], asked: Sequence[Request], slowed: float, seed: int = 1) -> Played:
+    """The trace through Hearths, each request at its time and at one of them by chance."""
+    loop, found, chance = asyncio.get_running_loop(), list[tuple[Request, float, bool]](), random.Random(seed)
     began = loop.time() + 0.5
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 
@@ -202,40 +204,61 @@ async def played(port: int, asked: Sequence[Request], slowed: float) -> Played:
                     first = loop.time() - start
         found.append((request, first, away))
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=600, limits=limits) as client:
-        await asyncio.gather(*(one(request, client) for request in asked), return_exceptions=True)
+    async with contextlib.AsyncExitStack() as stack:
+        every = [
+            await stack.enter_async_context(
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=600, limits=limits)
+            )
+            for port in ports
+        ]
+        await asyncio.gather(*(one(request, chance.choice(every)) for request in asked), return_exceptions=True)
     counted = [(first, away) for request, first, away in found if request.counted]
     total = max(1, len(counted))
     within = sum(first <= spill.TARGET_S * slowed for first, _ in counted) / total
     return Played(within, sum(away for _, away in counted) / total, len(counted), len(asked) - len(found))
 
 
-async def over_http(asked: Sequence[Request], seed: int, slowed: float, folder: Path) -> Played:
-    engine_port, cloud_port, port = free_port(), free_port(), free_port()
-    settings = folder / "hearth.toml"
-    settings.write_text(
-        f'[engine]\nmodel = "{_MODEL}"\nurl = ["http://127.0.0.1:{engine_port}"]\n'
-        f"[escalation]\nttft_ms = {round(spill.TARGET_S * 1000 * slowed)}\ncomplexity = 1.0\n"
-        f'[targets.cloud]\nprovider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:{cloud_port}/v1"\n'
-    )
+async def over_http(
+    asked: Sequence[Request], seed: int, slowed: float, folder: Path, *, hearths: int = 1, engines: int = 1
+) -> Played:
+    """engines: of each Hearth. Several Hearths are each other's peers."""
+    cloud_port, ports = free_port(), [free_port() for _ in range(hearths)]
+    async with contextlib.AsyncExitStack() as stack:
+        owned = {
+            port: [await _stand_in(stack, free_port(), slowed, seed + n, cloud=False) for n in range(engines)]
+            for port in ports
+        }
+        await _stand_in(stack, cloud_port, slowed, seed, cloud=True)
+        starts = []
+        for port, urls in owned.items():
+            own = folder / str(port)
+            own.mkdir()
+            (own / "hearth.toml").write_text(
+                f'[engine]\nmodel = "{_MODEL}"\nurl = {json.dumps(urls)}\n'
+                f"[escalation]\nttft_ms = {round(spill.TARGET_S * 1000 * slowed)}\ncomplexity = 1.0\n"
+                f'[targets.cloud]\nprovider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:{cloud_port}/v1"\n'
+            )
+            env = {"HEARTH_STATE_DIR": str(own / "state"), "HEARTH_SERVER__PORT": str(port)}
+            if hearths > 1:
+                peers = [f"http://127.0.0.1:{other}" for other in ports if other != port]
+                env |= {"HEARTH_FLEET__NAME": f"h{port}", "HEARTH_FLEET__PEERS": json.dumps(peers)}
+                env |= {"HEARTH_FLEET__KEY": "env:BETWEEN_US", "BETWEEN_US": "a-secret-of-the-fleet"}
+            serve = (sys.executable, "-m", "runtime.cli", "serve", "--config", str(own / "hearth.toml"))
+            hearth = stack.enter_context(Running(serve, own / "hearth.log", env))
+            starts.append(asyncio.to_thread(hearth.first_answer, f"http://127.0.0.1:{port}{_CHAT}", _HELLO, _START_S))
+        await asyncio.gather(*starts)
+        await asyncio.sleep(2.0 if hearths > 1 else 0.0)  # each has heard the others
+        return await played(ports, asked, slowed, seed)
+
+
+async def _stand_in(stack: contextlib.AsyncExitStack, port: int, slowed: float, seed: int, *, cloud: bool) -> str:
+    """An engine, or the cloud, at a port: its address."""
     stand_in = StandIn(Engine(), slowed, random.Random(seed))
-    work = asyncio.create_task(stand_in.run(), name="engine")
-    servers = [
-        await asyncio.start_server(partial(stand_in.answer, cloud=away), "127.0.0.1", where)
-        for where, away in ((engine_port, False), (cloud_port, True))
-    ]
-    env = {"HEARTH_STATE_DIR": str(folder / "state"), "HEARTH_SERVER__PORT": str(port)}
-    serve = (sys.executable, "-m", "runtime.cli", "serve", "--config", str(settings))
-    hello = json.dumps({"model": "local", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]})
-    try:
-        with Running(serve, folder / "hearth.log", env) as hearth:
-            url = f"http://127.0.0.1:{port}{_CHAT}"
-            await asyncio.to_thread(hearth.first_answer, url, hello.encode(), _START_S)
-            return await played(port, asked, slowed)
-    finally:
-        work.cancel()
-        for server in servers:
-            server.close()
+    work = asyncio.create_task(stand_in.run(), name=f"engine {port}")
+    stack.callback(work.cancel)
+    server = await asyncio.start_server(partial(stand_in.answer, cloud=cloud), "127.0.0.1", port)
+    stack.callback(server.close)
+    return f"http://127.0.0.1:{port}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -129,6 +129,36 @@ _JUDGE = Section(
             "short",
             [Query(f"hearth_fleet_peer_alive{HERE} or on () vector(0)", "{{peer}}")],
         ),
+        Panel(
+            "Other Hearths are as this one",
+            "1 for one whose version, settings or model differ from this one's.",
+            "short",
+            [Query(f"hearth_fleet_peer_differs{HERE} or on () vector(0)", "{{peer}}")],
+        ),
+        Panel(
+            "Other Hearths answer",
+            "Requests passed on for want of room here, by the outcome: `busy` is a refusal of the engine's owner.",
+            "reqps",
+            [
+                Query(
+                    f"sum by (peer, outcome) (rate({selected('hearth_fleet_asked_total')}[$__rate_interval]))"
+                    " or on () vector(0)",
+                    "{{peer}} {{outcome}}",
+                )
+            ],
+        ),
+        Panel(
+            "Requests go to the Hearth that stores what they name",
+            "By the owner and the outcome; nothing without a fleet.",
+            "reqps",
+            [
+                Query(
+                    f"sum by (owner, outcome) (rate({selected('hearth_fleet_forwarded_total')}[$__rate_interval]))"
+                    " or on () vector(0)",
+                    "{{owner}} {{outcome}}",
+                )
+            ],
+        ),
     ),
 )
 

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 from playwright.async_api import Page, Route, expect
 
+from runtime.fleet.peers import PeerStanding, PeerState, PeerSummary
+from runtime.fleet.store import StoreStanding
 from runtime.quality.drift.shown import StreamView
 from runtime.quality.judge.shown import JudgeView, week_view
 from runtime.quality.judge.trust import Estimate, JudgedPair, agreement, biases
@@ -20,10 +22,11 @@ from runtime.quality.kept_quality import FoundWinners
 from runtime.quality.runs.report import EvalReport, Flip, StreamReport
 from runtime.quality.values import EvalRun, Grade, QualityEvent, SetBrief
 from runtime.server.live.series import STEPS
+from runtime.server.pages.fleet import FleetReport
 from tests.browser.rig import ADMIN, Rig, made_decision
 
 PAGES = (
-    "", "decisions", "playground", "what-if", "models", "engine", "targets", "money", "quality", "keys", "settings",
+    "", "decisions", "playground", "what-if", "models", "engine", "targets", "fleet", "money", "quality", "keys", "settings",
 )  # fmt: skip
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 OWN = {"authorization": f"Bearer {ADMIN}"}
@@ -89,6 +92,33 @@ def quality_answers(answer: str = MARKUP) -> dict[str, Any]:
         grades={"pass": 64, "malformed": 16}, passed_before=74, verdicts_before=80,
     )  # fmt: skip
     return {"/hearth/quality": overview, "/hearth/quality/runs/latest/report": EvalReport(run, (done,), (flip,), ())}
+
+
+FLEET = FleetReport(
+    PeerSummary("a", "llama-3.1-8b", True, 1, 3, 240.0, "", "0.1.0", "0c1f2a9b44d1"),
+    (
+        PeerStanding(
+            "https://b.example:8000", PeerState.ALIVE, 0.4,
+            PeerSummary("b", "llama-3.1-8b", True, 7, 8, 2310.0, "queue_depth", "0.1.0", "77aa01b2c3d4"), ("settings",),
+        ),
+        PeerStanding(
+            "https://c.example:8000", PeerState.STALE, 41.0,
+            PeerSummary("c", "llama-3.1-8b", False, version="0.2.0", settings="0c1f2a9b44d1"), ("version",),
+            "no connection to c.example:8000: Connection refused",
+        ),
+        PeerStanding("https://d.example:8000", PeerState.UNKNOWN, trouble="no connection to d.example:8000"),
+    ),
+    StoreStanding("valkey://store:6379/0", None, "", 3, 41),
+)  # fmt: skip
+
+
+async def with_fleet(page: Page, shown: FleetReport = FLEET) -> None:
+    """The page of the fleet shows a peer that is alive and differs, one that is stale, and one that was never heard."""
+
+    async def fulfil(route: Route) -> None:
+        await route.fulfill(status=200, body=msgspec.json.encode(shown), headers=_JSON)
+
+    await page.route("**/hearth/fleet", fulfil)
 
 
 async def with_quality(page: Page, answer: str = MARKUP) -> None:

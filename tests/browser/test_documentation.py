@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from scripts.docs.pictures import TAKEN
 from tests.browser.furnished import furnished
 from tests.browser.rig import ADMIN
-from tests.browser.scenes import PAGES, SCHEMES, with_content, with_quality
+from tests.browser.scenes import PAGES, SCHEMES, with_content, with_fleet, with_quality
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,6 +32,7 @@ async def test_the_pictures_are_taken(browser: Browser, tmp_path: Path) -> None:
     async with furnished(browser, tmp_path) as rig:
         page = await rig.tab(viewport={"width": 1280, "height": HEIGHT})
         await with_quality(page, "The total is 1 240.50 euros.")
+        await with_fleet(page)
         for path in (*PAGES, "decision"):
             await page.goto(f"{rig.door.url}/#key={ADMIN}")
             shown = f"decisions/{rig.shown_decision}" if path == "decision" else path

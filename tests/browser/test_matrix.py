@@ -16,6 +16,7 @@ from tests.browser.scenes import (
     pictures,
     with_content,
     with_faults,
+    with_fleet,
     with_quality,
 )
 
@@ -40,6 +41,7 @@ async def test_each_page_in_each_state(browser: Browser, tmp_path: Path, axe: st
         page = await rig.tab(viewport={"width": 1280, "height": 800})
         if full:
             await with_quality(page)
+            await with_fleet(page)
         if state == "error":
             await with_faults(page)
         hash = f"decisions/{rig.shown_decision}" if path == "decision" else path

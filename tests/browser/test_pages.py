@@ -17,7 +17,18 @@ from runtime.record.sums import PriceBaseline, Tally
 from runtime.server.status import EngineStatus, LoadStatus, ReplicaStatus, SettingsStatus
 from tests.browser.furnished import budget
 from tests.browser.rig import ADMIN, FILE, PICTURES, Rig, browsing, faults_seen, made_decision
-from tests.browser.scenes import MARKUP, MODEL, OWN, PAGES, SCHEMES, pictures, with_history, with_quality
+from tests.browser.scenes import (
+    FLEET,
+    MARKUP,
+    MODEL,
+    OWN,
+    PAGES,
+    SCHEMES,
+    pictures,
+    with_fleet,
+    with_history,
+    with_quality,
+)
 from tests.fakes.upstream import HANG, Gate, Piece, Turn, chunk, cloud, engine_backend, error, told
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -180,6 +191,28 @@ async def test_quality_shows_streams_flips_and_events(rig: Rig) -> None:
     await expect(page.locator("main")).to_contain_text("golden/x.toml:3: no case")
     assert await page.title() not in ("1", "2")
     await page.screenshot(path=PICTURES / "quality-full.png", full_page=True)
+
+
+async def test_the_fleet_shows_who_is_alive_differs_or_is_gone(rig: Rig) -> None:
+    """In words above a table of all of them, with the store; what a peer says stays text. Alone, the page says how to begin."""
+    page = await rig.page("fleet")
+    await expect(page.locator("main")).to_contain_text("has no peers")
+    await expect(page.locator("main")).to_contain_text('peers = ["https://b:8000"')
+    await expect(page.locator("main")).to_contain_text("No store is configured")
+    gone = msgspec.structs.replace(FLEET.peers[2], trouble=MARKUP)
+    await with_fleet(page, msgspec.structs.replace(FLEET, peers=(*FLEET.peers[:2], gone)))
+    await page.reload()
+    main = page.locator("main")
+    await expect(main).to_contain_text("b has another settings than this Hearth")
+    await expect(main).to_contain_text("c is stale: not heard for three seconds")
+    await expect(main).to_contain_text(MARKUP)
+    table = page.get_by_role("region", name="Hearths")
+    await expect(table.get_by_role("row", name="a (here)")).to_contain_text("240 ms")
+    busy = table.get_by_role("row", name="b https://b.example:8000")
+    await expect(busy).to_contain_text("the queue")
+    await expect(busy).to_contain_text("77aa01b2c3d4 (differs)")
+    await expect(main).to_contain_text("The store valkey://store:6379/0 answers; 3 Hearths are alive.")
+    assert await page.title() not in ("1", "2")
 
 
 async def test_the_frame_shows_a_refused_reload_notes_and_what_is_not_in_force(rig: Rig) -> None:

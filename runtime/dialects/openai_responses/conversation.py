@@ -16,6 +16,7 @@ from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
 PREVIOUS = "previous_response_id"
+NOT_FOUND = "previous_response_not_found"
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -149,7 +150,7 @@ def resumed(body: RawBody, history: Sequence[bytes], referred: Mapping[str, byte
 def not_found(response_id: str) -> ApiError:
     """The predecessor is unknown: with OpenAI's own code, on which clients send the whole conversation instead."""
     words = f"Previous response with id {response_id!r} not found: it was not stored here, or is no longer stored."
-    return ApiError(400, words, "previous_response_not_found", PREVIOUS)
+    return ApiError(400, words, NOT_FOUND, PREVIOUS)
 
 
 def missing(response_id: str) -> ApiError:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from runtime.contract.messages import Request
+from runtime.contract.owner_ids import owned
 from runtime.dialects.folded import FoldedMeter
 from runtime.dialects.meter import PartialAnswer
 from runtime.dialects.openai_chat.signatures import SignatureCache
@@ -27,7 +28,7 @@ from runtime.dialects.openai_responses.passing import passing
 from runtime.dialects.openai_responses.read_request import read_request
 from runtime.dialects.openai_responses.signatures import Makers, translated_id
 from runtime.dialects.openai_responses.words import NAME
-from runtime.dialects.openai_responses.write_answer import Frame, ResponsesStreamWriter, ResponsesWholeWriter
+from runtime.dialects.openai_responses.write_answer import RESPONSE, Frame, ResponsesStreamWriter, ResponsesWholeWriter
 from runtime.dialects.openai_responses.write_answer.envelope import StreamProgress, echo_of, failed_response
 from runtime.dialects.seam import Passing
 from runtime.dialects.translating import Writer
@@ -56,13 +57,14 @@ class ResponsesDialect:
     """See `runtime.dialects.seam.Dialect`.
 
     new_id: a fresh id with this prefix. now: unix seconds. makers: which model made which item. signatures: reasoning of
-    earlier turns, for clients that drop it.
+    earlier turns, for clients that drop it. owner: this Hearth's name in a fleet, which stands in the ids of its responses.
     """
 
     new_id: Callable[[str], str] = lambda prefix: translated_id(prefix, secrets.token_hex(20))
     now: Callable[[], float] = time.time
     makers: Makers = field(default_factory=Makers)
     signatures: SignatureCache | None = None
+    owner: str = ""
     _echo: dict[str, Any] | None = None
     _done: Done = _ignored
     _shown: _Shown | None = None
@@ -107,10 +109,12 @@ class ResponsesDialect:
         """See `Dialect.passing`. A cut answer cannot be resumed on this wire."""
         done = self._noting(model)
         if self.streams(body):
-            return Passing(passing(body, model, self.makers), ResponsesStreamMeter(self._begin(), done), True)
+            return Passing(
+                passing(body, model, self.makers), ResponsesStreamMeter(self._begin(), done, self.owner), True
+            )
         if not fold:
-            return Passing(passing(body, model, self.makers), ResponsesWholeMeter(done))
-        folded = FoldedMeter(ResponsesStreamMeter(), ResponseFold(done))
+            return Passing(passing(body, model, self.makers), ResponsesWholeMeter(done, self.owner))
+        folded = FoldedMeter(ResponsesStreamMeter(owner=self.owner), ResponseFold(done))
         return Passing(passing(body, model, self.makers, stream=True), folded, True)
 
     def continuation(self, body: RawBody, partial: PartialAnswer) -> RawBody | None:
@@ -121,7 +125,7 @@ class ResponsesDialect:
 
     def write_answer(self, request: Request) -> Writer:
         done = self._noting(f"{NAME} of another wire")
-        frame = Frame(self.new_id, self.now, self._echo, self.signatures, done, self._begin())
+        frame = Frame(self._new_id, self.now, self._echo, self.signatures, done, self._begin())
         return ResponsesStreamWriter(request, frame) if request.stream else ResponsesWholeWriter(request, frame)
 
     def error_body(self, error: ApiError) -> bytes:
@@ -139,6 +143,10 @@ class ResponsesDialect:
             event = {"type": "response.failed", "response": response, "sequence_number": progress.next()}
             events.append((b"response.failed", event))
         return b"".join(sse.encode(msgspec.json.encode(data), name) for name, data in events)
+
+    def _new_id(self, prefix: str) -> str:
+        made = self.new_id(prefix)
+        return owned(made, self.owner) if prefix == RESPONSE else made
 
     def _begin(self) -> StreamProgress:
         """The progress of a new stream."""

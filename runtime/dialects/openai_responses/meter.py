@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from runtime.contract.failures import Failure
+from runtime.contract.owner_ids import owned
 from runtime.dialects.meter import StreamMeter, WholeMeter, broken, garbled
 from runtime.dialects.openai_responses.words import CUT_SHORT, finish_of, usage_of
 from runtime.dialects.openai_responses.write_answer.envelope import StreamProgress
@@ -26,6 +27,7 @@ INCOMPLETE = "response.incomplete"
 ENDINGS = frozenset({"response.completed", INCOMPLETE})
 FAILURES = frozenset({"response.failed", "response.cancelled", "error"})
 _OPENINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
+_WITH_ID = _OPENINGS | ENDINGS
 _EMPTY_ITEMS = ("message", "reasoning")  # when they are added
 
 
@@ -43,6 +45,17 @@ _any = msgspec.json.Decoder()
 
 
 def _ignored(response: bytes) -> None: ...
+
+
+def under(owner: str, response: bytes) -> bytes:
+    """The response under an id with the name of the Hearth that stores it; "" leaves it as it is."""
+    try:
+        body = RawBody(response) if owner else None
+    except BadBody:  # JSON that decodes and cannot be spliced (a member twice): forwarded as it is
+        return response
+    if body is None or not isinstance(id := body.data.get("id"), str):
+        return response
+    return body.spliced({"id": msgspec.json.encode(owned(id, owner))})
 
 
 def failure_of(value: Any, raw: bytes) -> Failure:
@@ -70,12 +83,16 @@ def failure_of(value: Any, raw: bytes) -> Failure:
 
 
 class ResponsesStreamMeter(StreamMeter):
-    """Meters one SSE answer (see `Meter`). progress: kept up to date for an error event. done: gets the whole response."""
+    """Meters one SSE answer (see `Meter`). progress: kept up to date for an error event. done: gets the whole response.
 
-    __slots__ = ("_done", "_progress")
+    owner: the Hearth that stores it, whose name its id gets.
+    """
 
-    def __init__(self, progress: StreamProgress | None = None, done: Done = _ignored) -> None:
+    __slots__ = ("_done", "_owner", "_progress")
+
+    def __init__(self, progress: StreamProgress | None = None, done: Done = _ignored, owner: str = "") -> None:
         super().__init__()
+        self._owner = owner
         self._progress = progress or StreamProgress()
         self._done = done
 
@@ -97,6 +114,9 @@ class ResponsesStreamMeter(StreamMeter):
             return b""
         read = _event.decode(data)
         kind = read.type if isinstance(read.type, str) else event.name.decode("latin-1")
+        if self._owner and read.response and kind in _WITH_ID:
+            data = RawBody(data).spliced({"response": under(self._owner, bytes(read.response))})
+            read, event = _event.decode(data), sse.Event(sse.encode(data, event.name), event.name, data)
         if isinstance(read.sequence_number, int):
             self._progress.sequence = read.sequence_number
         if kind in FAILURES or (not kind and read.error is not None):
@@ -145,13 +165,17 @@ class ResponsesStreamMeter(StreamMeter):
 
 
 class ResponsesWholeMeter(WholeMeter):
-    """Meters one whole JSON answer (see `Meter`). done: gets the whole response."""
+    """Meters one whole JSON answer (see `Meter`). done: gets the whole response. owner: see `ResponsesStreamMeter`."""
 
-    __slots__ = ("_done",)
+    __slots__ = ("_done", "_named", "_owner")
 
-    def __init__(self, done: Done = _ignored) -> None:
+    def __init__(self, done: Done = _ignored, owner: str = "") -> None:
         super().__init__()
-        self._done = done
+        self._done, self._owner, self._named = done, owner, b""
+
+    def end(self) -> bytes:
+        """See `Meter.end`."""
+        return super().end() and self._named
 
     def read(self, body: bytes) -> Failure | None:
         """See `WholeMeter.read`."""
@@ -164,7 +188,8 @@ class ResponsesWholeMeter(WholeMeter):
         if self.finish is None:
             return failure_of(response, body)
         self.model, self.usage = _model_of(response), usage_of(response)
-        self._done(body)
+        self._named = under(self._owner, body) if self._owner else body
+        self._done(self._named)
         return None
 
 

@@ -19,8 +19,10 @@ from runtime.batch.lines import Refused, check_endpoint, read_requests
 from runtime.batch.shapes import batch_object, message_batch_object, message_result
 from runtime.batch.store import BatchStore
 from runtime.batch.values import MESSAGES, Batch, Wire
+from runtime.contract.owner_ids import owned
 from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.server.forwarding import elsewhere, reads
 from runtime.server.pages.listed import listed
 from runtime.server.pages.requires import requires_of
 from runtime.wire.api_error import ApiError, nothing_at
@@ -79,7 +81,7 @@ class BatchPages:
     async def create(self, request: ClientRequest, extra: Pairs) -> None:
         """A batch of the lines of a file, which are checked behind this answer. Raises ApiError."""
         try:
-            wanted = _wanted.decode(await request.body(self._desk.max_body))
+            wanted = _wanted.decode(sent := await request.body(self._desk.max_body))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ApiError(400, f"the body is not a batch: {error}", "invalid_body") from error
         fault = check_endpoint(wanted.endpoint, self._lane.dialects)
@@ -92,7 +94,8 @@ class BatchPages:
         file = await self._store.call(lambda database: database.file(wanted.input_file_id, owner))
         if file is None or file.purpose != "batch" or file.expires_at <= self._desk.wall():
             words = f"no input file {wanted.input_file_id[:100]!r} of purpose 'batch' is kept"
-            raise ApiError(400, words, "file_not_found", "input_file_id")
+            unknown = ApiError(400, words, "file_not_found", "input_file_id")
+            raise elsewhere(unknown, wanted.input_file_id, sent)
         batch = self._new("openai", wanted.endpoint, owner, {*requires, *file.requires}, int(window[1]))
         batch = msgspec.structs.replace(
             batch, input_file=file.id, window=wanted.completion_window, metadata=wanted.metadata
@@ -163,6 +166,7 @@ class BatchPages:
         batch = await self._batch(name.removesuffix(_RESULTS), request, "messages")
         if not batch.ended:
             raise ApiError(400, "the batch has not ended yet: its results come then", "invalid_request_error")
+        reads(request, frozenset(batch.requires))
         await request.start(200, [*extra, (b"content-type", b"application/x-jsonl")])
         last, wanted = -1, request.method != "HEAD"
         while wanted and (found := await self._store.call(partial(_results, batch.id, last))):
@@ -190,7 +194,7 @@ class BatchPages:
 
     def _new(self, wire: Wire, endpoint: str, owner: str, requires: set[str], hours: int) -> Batch:
         now = int(self._desk.wall())
-        id = f"{'batch' if wire == 'openai' else 'msgbatch'}_{secrets.token_hex(12)}"
+        id = owned(f"{'batch' if wire == 'openai' else 'msgbatch'}_{secrets.token_hex(12)}", self._desk.ids.owner)
         until = now + min(hours, self._lane.settings.expire_hours) * 3600
         return Batch(id, owner, wire, endpoint, now, until, requires=tuple(sorted(requires)))
 

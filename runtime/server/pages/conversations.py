@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 
+from runtime.contract.targets import FLEET
 from runtime.conversations.store import ResponseStore
-from runtime.dialects.openai_responses.conversation import stored_response
+from runtime.dialects.openai_responses.conversation import NOT_FOUND, previous_of, stored_response
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dispatch.aside import LARGE
 from runtime.dispatch.job import Head, Job, Outcome, Sink
@@ -16,6 +17,8 @@ from runtime.routing.facts.facts import Within
 from runtime.routing.plan.plan import Plan
 from runtime.server.answer import answer_body, body_of, invalid
 from runtime.server.asgi import ClientRequest, Pairs
+from runtime.server.forwarding import elsewhere
+from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody
 
 PATH = "/v1/responses"
@@ -71,6 +74,10 @@ class Conversations:
             body, inherited, continued = await self._store.resume(own, owner)
         except BadBody as error:
             raise invalid(error) from error
+        except ApiError as error:
+            if error.code != NOT_FOUND:
+                raise
+            raise elsewhere(error, str(previous_of(own)), own.raw) from error
         required, chain = inherited, continued or request.id
         writing: list[Future[None]] = []
 
@@ -84,7 +91,8 @@ class Conversations:
                 desk.fleet.prefixes.answered(Within(owner, chain).chained, outcome.target, usage, desk.clock())
 
         def store(response: bytes) -> None:
-            stored = stored_response(own, response, required, chain)
+            # What another Hearth sent is that one's to store.
+            stored = None if owner == FLEET else stored_response(own, response, required, chain)
             if stored is not None and (written := self._store.add(stored, owner)) is not None:
                 writing.append(written)
 

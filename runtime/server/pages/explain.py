@@ -49,14 +49,16 @@ class ExplainPage:
         desk = self._desk
         made = explain(desk.planner, desk.fleet, query, desk.clock(), request.caller.id)
         # What the key forbids is not offered either, and no target that it may not use is named as one that would answer.
-        plan, forbidden = permitted(request.caller, query.facts, made.plan, None)
+        offered = made.plan if desk.peers is None else desk.peers(made.plan, query.facts, request.caller.id)
+        plan, forbidden = permitted(request.caller, query.facts, offered, None)
         if forbidden is not None:
             refused = PlanRefusal(forbidden.status, forbidden.code or "", forbidden.message)
             plan = Plan((), plan.reason, forbidden.message, refusal=refused, considered=plan.considered)
-        if plan is not made.plan:
+        if plan is not offered:
             labels = {each.target.label for each in plan.candidates}
             changes = tuple([each for each in made.changes if each.target is None or each.target in labels])
-            made = replace(made, plan=plan, changes=changes)
+            made = replace(made, changes=changes)
+        made = made if plan is made.plan else replace(made, plan=plan)
         await request.answer_json(200, explained(made), extra)
 
 
@@ -119,7 +121,11 @@ def _row(item: Candidate | Rejected, usage: Usage, fleet: Fleet) -> dict[str, An
     target, price = item.target, item.target.price
     cost = None if price is None else round(price.most(usage)) / 1e6
     state, cloud = fleet.models.get(target.name, fleet.local), fleet.targets.get(target.name)
-    ttft_s = state.predicted_ttft_s if target.local and state is not None and state.replicas_ready else None
+    ttft_s = (
+        state.predicted_ttft_s
+        if target.local and not target.peer and state is not None and state.replicas_ready
+        else None
+    )
     ttft_s = cloud.ttft_s if cloud is not None else ttft_s
     return {
         "target": target.label,

@@ -11,8 +11,10 @@ from runtime.batch.database import BatchDatabase
 from runtime.batch.shapes import file_object
 from runtime.batch.store import BatchStore
 from runtime.batch.values import StoredFile
+from runtime.contract.owner_ids import owned
 from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.server.forwarding import reads
 from runtime.server.pages.listed import listed
 from runtime.server.pages.requires import requires_of
 from runtime.server.upload import Upload
@@ -45,7 +47,7 @@ class FilePages:
         """Keeps a file; a failed upload leaves nothing. Raises ApiError."""
         requires = requires_of(request)
         upload = Upload(request.headers.get("content-type", ""))
-        id = f"file-{secrets.token_hex(12)}"
+        id = owned(f"file-{secrets.token_hex(12)}", self._desk.ids.owner)
         out = await self._store.call(partial(_begin, id))
         size, kept, waiting = 0, False, bytearray()
         try:
@@ -83,6 +85,7 @@ class FilePages:
         if not wants_content:
             await request.answer_json(200, file_object(file), extra)
             return
+        reads(request, frozenset(file.requires))
         source = await self._store.call(partial(_read, file))
         try:
             length = (b"content-length", str(file.size).encode())

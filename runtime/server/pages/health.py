@@ -23,7 +23,7 @@ class HealthPages:
         await request.answer_json(200, {"status": "live"}, extra)
 
     async def ready(self, request: ClientRequest, extra: Pairs) -> None:
-        """200 while any candidate of `auto` can answer: any local model that chats, or a cloud."""
+        """200 while any candidate of `auto` can answer: any local model that chats, or a cloud. Other Hearths do not count."""
         fleet, mode = self._desk.fleet, self._desk.planner.policy.escalation.mode
         views = fleet.engine.views()
         engine = {view.name: {"state": view.state, "cause": view.cause} for view in views}
@@ -38,6 +38,8 @@ class HealthPages:
         body: dict[str, object] = {"status": status, "engine": engine, "targets": clouds}
         if models:
             body["models"] = {name: {"state": view.state, "cause": view.cause} for name, view in models.items()}
+        if self._desk.others is not None:
+            body["fleet"] = self._desk.others()
         due = [view.ready_at - self._desk.clock() for view in views if view.ready_at is not None]
         due += [view.ready_in_s for view in models.values() if view.state in _COMING and view.ready_in_s is not None]
         wait = ((b"retry-after", str(max(1, round(min(due)))).encode()),) if due and not ok else ()

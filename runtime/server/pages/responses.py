@@ -8,6 +8,7 @@ from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses import listing
 from runtime.dialects.openai_responses.conversation import deleted, missing
 from runtime.server.asgi import JSON, ClientRequest, Page, Pairs
+from runtime.server.forwarding import reads
 from runtime.wire.api_error import ApiError
 from runtime.wire.window import window
 
@@ -30,6 +31,7 @@ class Responses:
         name, owner = request.path.removeprefix(PATH), request.caller.id
         if name.endswith(_INPUT):
             name = name.removesuffix(_INPUT)
+            reads(request, self._store.requires_of(name, owner))
             wanted = window(request.query, _LISTED, _MOST_LISTED)
             items = await self._store.input(name, owner)
             if items is None:
@@ -38,6 +40,7 @@ class Responses:
             return
         if parse_qs(request.query).get("stream") == ["true"]:
             raise ApiError(400, "a stored response is not streamed again: leave 'stream' out", "unsupported", "stream")
+        reads(request, self._store.requires_of(name, owner))
         await request.answer(200, await self._stored(name, owner), (JSON, *extra))
 
     async def forget(self, request: ClientRequest, extra: Pairs) -> None:

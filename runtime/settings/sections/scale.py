@@ -6,14 +6,14 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from runtime.settings.kinds import Count, OptionalReference, OptionalUrl, Peers, Positive, StoreUrl
+from runtime.settings.kinds import Count, HearthName, OptionalReference, OptionalUrl, Peers, Positive, StoreUrl
 from runtime.settings.sections.section import Section
 
 
 class FleetSettings(Section):
     """The other Hearths that share this one's traffic, budgets and state."""
 
-    name: str = Field(default="", description="of this Hearth in the fleet")
+    name: HearthName = Field(default="", description="of this Hearth in the fleet: letters, digits and hyphens")
     peers: Peers = Field(
         default=(),
         description='addresses of the others, or "dns:NAME:PORT"',

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from runtime.compose.peers import PeerRoom, digest_of
+from runtime.compose.peers import PeerRoom, digest_of, resolved
+from runtime.fleet.peers import PeerState, PeerSummary
+from runtime.record.metrics import Gauges, Metrics
+from runtime.server.pages.fleet import FleetReport
+from runtime.server.pages.health import HealthPages
 from tests.fakes.box import Box
 from tests.fakes.guard import GUARD
 from tests.fakes.upstream import Turn, engine_backend, whole
@@ -43,7 +57,7 @@ def test_a_peer_on_another_machine_holds_certificates_over_tls_alone(
     """Those of [engine] certified: it is an engine on another machine. Its facts are those of the engine here."""
     target = room().peers.backend(name).target
     assert (target.certified, target.on_box, target.peer, target.label) == (certified, on_box, True, "local/small")
-    assert not target.capabilities.continues and target.capabilities.context_tokens == 2048
+    assert target.capabilities.context_tokens == 2048
 
 
 def test_settings_that_decide_have_another_digest() -> None:
@@ -68,3 +82,125 @@ def test_without_a_fleet_nothing_of_it_is_loaded() -> None:
     code = f"import sys, runtime.compose.runtime; print([n for n in sys.modules if n.startswith({of_fleet!r})])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@contextlib.asynccontextmanager
+async def other(answer: bytes, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Another Hearth that says one thing to every request: its port."""
+
+    served = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                asked = await reader.readuntil(b"\r\n\r\n")
+                assert b"authorization: Bearer a-secret\r\n" in asked
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(answer) + answer)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        served.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.wait_for(served.wait(), 20)
+
+
+async def heard(found: PeerRoom, address: str) -> PeerState:
+    """The state of a peer after it was asked once."""
+    found.peers.know((address,))
+    await found._listen(address)
+    await found._hops[address].aclose()
+    return found.peers.standings()[0].state
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with the key and the certificate of 127.0.0.1, which nobody trusts."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    file = tmp_path / "cert.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=b"
+    words += f" -addext subjectAltName=IP:127.0.0.1 -keyout {file} -out {file}.crt"
+    subprocess.run([openssl, *words.split()], check=True, capture_output=True)
+    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
+    return file
+
+
+async def test_a_peer_behind_tls_is_heard_if_its_certificate_is_trusted(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of an own authority by SSL_CERT_FILE; without it nothing is sent, and the status says why."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    async with other(msgspec.json.encode(FleetReport(PeerSummary("b", "small", True))), context) as port:
+        stranger = room()
+        assert await heard(stranger, f"https://127.0.0.1:{port}") == PeerState.UNKNOWN
+        assert "certificate" in stranger.peers.standings()[0].trouble
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert await heard(room(), f"https://127.0.0.1:{port}") == PeerState.ALIVE
+
+
+async def test_names_are_resolved_by_the_system() -> None:
+    """`localhost` is this machine, at the port that stands behind it."""
+    found = await resolved(("dns:localhost:8123", "http://c:8000"), ())
+    assert "http://127.0.0.1:8123" in found and found[-1] == "http://c:8000" and len(set(found)) == len(found)
+
+
+async def test_peers_by_name_come_and_go_with_the_names_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that stay everything is kept; while the name cannot be resolved nobody goes."""
+    listed: list[str] = ["10.0.0.2", "10.0.0.1"]
+
+    async def lookup(host: str, port: int) -> list[Any]:
+        assert (host, port) == ("hearth", 8000)
+        if not listed:
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in listed]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+    found, names = room(), ("dns:hearth:8000",)
+    found.peers.know(await resolved(names, found.peers.addresses))
+    one, two = "http://10.0.0.1:8000", "http://10.0.0.2:8000"
+    assert found.peers.addresses == (one, two)
+    found.peers.heard(one, PeerSummary("b", "small", True))
+    listed[:] = ["10.0.0.1", "10.0.0.3"]
+    found.peers.know(await resolved(names, found.peers.addresses))
+    assert found.peers.addresses == (one, "http://10.0.0.3:8000")
+    assert found.peers.standings()[0].state == PeerState.ALIVE
+    listed.clear()
+    found.peers.know(await resolved(names, found.peers.addresses))
+    assert found.peers.addresses == (one, "http://10.0.0.3:8000")
+
+
+class Answered:
+    """The answer of a page."""
+
+    status, body = 0, b""
+
+    async def answer_json(self, status: int, value: Any, headers: Any = ()) -> None:
+        self.status, self.body = status, msgspec.json.encode(value)
+
+
+async def test_readiness_and_metrics_say_who_differs_and_depend_on_nobody() -> None:
+    """All peers unknown, then one that differs: the status code is the engine's."""
+    found = room()
+    pages, request = HealthPages(found._desk), Answered()
+    await pages.ready(request, ())  # type: ignore[arg-type]
+    shown = json.loads(request.body)["fleet"]
+    assert request.status == 200 and (shown["name"], len(shown["settings"])) == ("a", 12)
+    assert shown["peers"]["http://b:8000"] == {"name": "", "state": "unknown", "differs": []}
+    found.peers.heard("http://b:8000", PeerSummary("b", "small", True, version="0", settings="other"))
+    await pages.ready(request, ())  # type: ignore[arg-type]
+    peer = json.loads(request.body)["fleet"]["peers"]["http://b:8000"]
+    assert request.status == 200 and peer == {"name": "b", "state": "alive", "differs": ["version", "settings"]}
+    found.forwarding.sent["b", "away"] = 2
+    text = Metrics(lambda: Gauges(fleet=found.gauges())).render()[1].decode()
+    assert 'hearth_fleet_peer_alive{peer="http://b:8000"} 1.0' in text
+    assert 'hearth_fleet_peer_differs{peer="http://b:8000"} 1.0' in text
+    assert 'hearth_fleet_peer_heard_seconds{peer="http://b:8000"}' in text
+    assert 'hearth_fleet_peer_heard_seconds{peer="https://c:8000"}' not in text
+    assert (
+        'hearth_fleet_forwarded_total{outcome="away",owner="b"} 2.0' in text or 'owner="b",outcome="away"} 2.0' in text
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from runtime.contract.backend import Backend
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import FLEET, LOCAL, Target
-from runtime.fleet.peers import PeerAsk, Peers, PeerState, PeerSummary, read_ask
+from runtime.fleet.peers import PeerAsk, Peers, PeerState, PeerSummary, read_ask, read_summary
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import NO_HINTS, Hints
 from runtime.routing.plan.plan import NO_TARGET, Candidate, Plan, PlanRefusal
@@ -144,3 +145,45 @@ def test_the_headers_say_all_that_the_owner_decides_by() -> None:
     for wrong in ({"x-hearth-hop": "2"}, {"x-hearth-tokens": "many"}, {"x-hearth-tokens": "-1"}, {"x-hearth-hop": ""}):
         with pytest.raises(ValueError):
             read_ask({**headers, **wrong})
+
+
+def test_the_list_that_all_have_may_hold_this_hearth_itself() -> None:
+    """It is shown nowhere and asked for nothing; another one with its name is refused, in words."""
+    fleet = Fleet()
+    fleet.peers.own = lambda: PeerSummary("a", "m", True, instance="1")
+    fleet.hear(B, name="a", instance="1")
+    fleet.hear(C, name="a", instance="2")
+    fleet.hear(D)
+    assert [(each.address, each.state) for each in fleet.peers.standings()] == [(C, "refused"), (D, "alive")]
+    assert "has this one's name" in fleet.peers.standings()[0].trouble
+    assert fleet.asked(full(CLOUD)) == ["peer/d:8000", "claude"]
+    assert len(fleet.peers.troubles()) == 1
+
+
+def test_a_newer_word_is_read_as_far_as_it_is_known() -> None:
+    """Unknown members are ignored, here and in what it says of others; another protocol is only known to be one."""
+    own = {"name": "b", "model": "m", "ready": True, "colour": "red", "waiting": 2}
+    said = msgspec.json.encode({"own": own, "peers": [{"address": B, "state": "dreaming"}], "more": 1})
+    assert read_summary(said) == PeerSummary("b", "m", True, 2)
+    alien = msgspec.json.encode({"own": {"protocol": 2, "name": ["b"], "waiting": "many"}})
+    assert read_summary(alien) == PeerSummary(protocol=2)
+    fleet = Fleet()
+    fleet.peers.heard(B, read_summary(alien))
+    (standing, *_) = fleet.peers.standings()
+    assert (standing.state, standing.differs) == (PeerState.REFUSED, ()) and "protocol 2" in standing.trouble
+    for wrong in (b"", b"[]", b'{"own":1}', b"\xff", b'{"own":{"waiting":"many"}}'):
+        with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+            read_summary(wrong)
+
+
+def test_the_address_of_a_hearth_is_that_under_which_its_name_is_alive() -> None:
+    """One that moved is found where it is now; a name that nobody has is found nowhere."""
+    fleet = Fleet()
+    fleet.hear(B, name="b")
+    fleet.now += 4
+    fleet.hear(C, name="b")
+    assert fleet.peers.address_of("b") == (C, True)
+    fleet.now += 4
+    found = fleet.peers.address_of("b")
+    assert found is not None and not found[1]
+    assert fleet.peers.address_of("z") is None

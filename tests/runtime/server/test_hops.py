@@ -23,12 +23,13 @@ ASK = {
     "x-hearth-within-ms": "300000",
     "content-type": "application/json",
 }
+KEYS = Keys(())
 PEER = Caller(FLEET, frozenset({Scope.GENERATE}))
 
 
 def request(caller: Caller = PEER, **changed: str) -> Any:
     headers = {**ASK, **{name.replace("_", "-"): value for name, value in changed.items()}}
-    return SimpleNamespace(caller=caller, headers=headers, id="own")
+    return SimpleNamespace(caller=caller, headers=headers, id="own", method="POST")
 
 
 def door(*lanes: tuple[Turn, ...]) -> Hops:
@@ -38,7 +39,7 @@ def door(*lanes: tuple[Turn, ...]) -> Hops:
 def test_it_is_taken_under_the_senders_id_and_loses_the_headers_of_the_hop() -> None:
     """What is left is a client's request, with its demands."""
     asked = request(x_hearth_requires="hipaa")
-    door()(asked)
+    door()(asked, KEYS)
     assert asked.id == "dec_1"
     assert asked.headers == {"content-type": "application/json", "x-hearth-requires": "hipaa"}
 
@@ -56,7 +57,7 @@ def test_it_is_taken_under_the_senders_id_and_loses_the_headers_of_the_hop() -> 
 def test_it_is_refused_before_its_body(caller: Caller, changed: dict[str, str], status: int) -> None:
     """From anybody else, for a second hop, and for another model."""
     with pytest.raises(ApiError) as refused:
-        door()(request(caller, **changed))
+        door()(request(caller, **changed), KEYS)
     assert refused.value.status == status
 
 
@@ -65,7 +66,7 @@ def test_an_engine_that_is_not_up_refuses() -> None:
     box = Box(engine_backend((Turn([whole("Paris")]),)))
     box.desk.fleet.local.lanes[0].ready = False  # type: ignore[misc]
     with pytest.raises(ApiError) as refused:
-        Hops(box.desk)(request())
+        Hops(box.desk)(request(), KEYS)
     assert refused.value.status == 503 and refused.value.retry_after
 
 

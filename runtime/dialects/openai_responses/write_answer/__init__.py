@@ -22,6 +22,7 @@ from runtime.dialects.openai_responses.write_answer.envelope import (
 from runtime.dialects.openai_responses.write_answer.output import CalledTool, Output
 from runtime.wire import sse
 
+RESPONSE = "resp"  # the prefix of a response's own id
 _encode = msgspec.json.encode
 
 
@@ -51,7 +52,7 @@ class _Answer:
         self.usage: Usage | None = None
         self.stop: Stop | None = None
         self._echo = echo_from(request) if frame.echo is None else frame.echo
-        self._head = frame.new_id("resp"), int(frame.now())
+        self._head = frame.new_id(RESPONSE), int(frame.now())
 
     def take(self, event: Event) -> list[dict[str, Any]]:
         if isinstance(event, UsageReport):

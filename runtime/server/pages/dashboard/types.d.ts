@@ -120,6 +120,12 @@ export type Exchange = {
   searches: number;
 };
 
+export type FleetReport = {
+  own: PeerSummary;
+  peers: PeerStanding[];
+  store: StoreStanding | null;
+};
+
 export type GpuStatus = {
   index: number;
   name: string;
@@ -151,6 +157,31 @@ export type ModelStatus = {
   waiting: number;
   in_flight: number;
   predicted_ttft_ms: number | null;
+};
+
+export type PeerStanding = {
+  address: string;
+  state: PeerState;
+  heard_ago_s: number | null;
+  summary: PeerSummary | null;
+  differs: string[];
+  trouble: string;
+};
+
+export type PeerState = "alive" | "refused" | "self" | "stale" | "unknown";
+
+export type PeerSummary = {
+  name: string;
+  model: string;
+  ready: boolean;
+  waiting: number;
+  running: number;
+  predicted_ttft_ms: number | null;
+  over: string;
+  version: string;
+  settings: string;
+  protocol: number;
+  instance: string;
 };
 
 export type ReplicaStatus = {
@@ -210,6 +241,14 @@ export type StatusReport = {
   settings: SettingsStatus;
   notes: string[];
   chores: ChoreView[];
+};
+
+export type StoreStanding = {
+  url: string;
+  away_s: number | null;
+  trouble: string;
+  hearths: number;
+  calls: number;
 };
 
 export type TargetStatus = {

@@ -1,0 +1,73 @@
+"""`hearth fleet status`: its lines, and the JSON that programs read."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from runtime.cli.fleet import fleet_lines
+from runtime.cli.paint import PLAIN
+from runtime.fleet.peers import PeerStanding, PeerState, PeerSummary
+from runtime.fleet.store import StoreStanding
+from runtime.server.pages.fleet import FleetReport
+
+OWN = PeerSummary("a", "llama-3.1-8b", True, 1, 3, 240.0, "", "0.1.0", "0c1f")
+REPORT = FleetReport(
+    OWN,
+    (
+        PeerStanding(
+            "https://b:8000", PeerState.ALIVE, 0.4,
+            PeerSummary("b", "llama-3.1-8b", True, 7, 8, 2310.0, "queue_depth", "0.1.0", "77aa"), ("settings",),
+        ),
+        PeerStanding(
+            "https://c:8000", PeerState.STALE, 41.0, PeerSummary("c", "llama-3.1-8b", version="0.2.0"), ("version",),
+            "Connection refused",
+        ),
+        PeerStanding("https://d:8000", PeerState.UNKNOWN),
+    ),
+    StoreStanding("valkey://store:6379/0", 12.0, "refused", 3, 41),
+)  # fmt: skip
+LINES = """\
+a: llama-3.1-8b, 3 running, 1 waiting, first token in 240 ms
+b at https://b:8000: alive, heard 0.4 s ago; llama-3.1-8b, 8 running, 7 waiting, first token in 2310 ms, \
+over its threshold of queue_depth
+  another settings than here
+c at https://c:8000: stale, heard 41.0 s ago; llama-3.1-8b, the engine is not up
+  another version than here
+  Connection refused
+https://d:8000: unknown, never heard
+the store valkey://store:6379/0 has been away for 12 s: refused
+"""
+
+
+def test_every_hearth_has_a_line() -> None:
+    """With what differs and what is wrong below it, and the store at the end."""
+    assert "\n".join(fleet_lines(REPORT, PLAIN)) + "\n" == LINES
+
+
+def test_a_hearth_that_is_alone_says_so() -> None:
+    """In one line."""
+    *_, last = fleet_lines(FleetReport(PeerSummary(model="m")), PLAIN)
+    assert last.startswith("it is alone")
+
+
+def test_the_json_has_these_members() -> None:
+    """Members are added, never renamed: what is read of it in another version is read here."""
+    shown = json.loads(msgspec.json.encode(REPORT))
+    assert set(shown) >= {"own", "peers", "store"}
+    assert set(shown["peers"][0]) >= {"address", "state", "heard_ago_s", "summary", "differs", "trouble"}
+    names = {
+        "name",
+        "model",
+        "ready",
+        "waiting",
+        "running",
+        "predicted_ttft_ms",
+        "over",
+        "version",
+        "settings",
+        "protocol",
+    }
+    assert set(shown["own"]) >= names and set(shown["store"]) >= {"url", "away_s", "trouble", "hearths"}
+    assert msgspec.json.decode(msgspec.json.encode({**shown, "more": 1}), type=FleetReport) == REPORT
