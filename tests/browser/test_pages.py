@@ -197,7 +197,7 @@ async def test_the_fleet_shows_who_is_alive_differs_or_is_gone(rig: Rig) -> None
     """In words above a table of all of them, with the store; what a peer says stays text. Alone, the page says how to begin."""
     page = await rig.page("fleet")
     await expect(page.locator("main")).to_contain_text("has no peers")
-    await expect(page.locator("main")).to_contain_text('peers = ["https://b:8000"')
+    await expect(page.locator("main")).to_contain_text('peers = ["dns:hearth.internal:8000"]')
     await expect(page.locator("main")).to_contain_text("No store is configured")
     gone = msgspec.structs.replace(FLEET.peers[2], trouble=MARKUP)
     await with_fleet(page, msgspec.structs.replace(FLEET, peers=(*FLEET.peers[:2], gone)))

@@ -6,7 +6,7 @@ import { count, duration, ms, reason } from "../words.js";
 const AGAIN_MS = 5000;
 const EXAMPLE = `[fleet]
 name = "a"
-peers = ["https://b:8000", "https://c:8000"]
+peers = ["dns:hearth.internal:8000"]
 key = "env:HEARTH_FLEET_KEY"`;
 
 /** @type {Record<string, string>} */
