@@ -130,6 +130,12 @@ _JUDGE = Section(
             [Query(f"hearth_fleet_peer_alive{HERE} or on () vector(0)", "{{peer}}")],
         ),
         Panel(
+            "Other Hearths were heard a moment ago",
+            "Seconds since; after three of them a Hearth is not asked for room.",
+            "s",
+            [Query(f"hearth_fleet_peer_heard_seconds{HERE} or on () vector(0)", "{{peer}}")],
+        ),
+        Panel(
             "Other Hearths are as this one",
             "1 for one whose version, settings or model differ from this one's.",
             "short",
