@@ -15,9 +15,17 @@ from runtime.contract.targets import LOCAL, Capabilities, Target, Timeouts
 DIALECTS = frozenset({"openai_chat", "openai_completions", "openai_embeddings", "rerank"})
 
 
+def assumed(spec: EngineSpec) -> Capabilities:
+    """The capabilities of an engine that was not asked yet: those of the settings' model.
+
+    Nothing is known against an attached server, which may serve another one.
+    """
+    return Capabilities(completions=True) if spec.urls else expected(spec.model)
+
+
 def idle_target(spec: EngineSpec, certified: frozenset[str], timeouts: Timeouts) -> Target:
     """The engine's target, from the catalogue and the settings: nothing is started."""
-    known = expected(spec.model)
+    known = assumed(spec)
     window = spec.max_model_len or known.context_tokens
     on_box = all(map(is_loopback, spec.urls))
     return _target(known_as(spec.model), replace(known, context_tokens=window), certified, timeouts, on_box=on_box)

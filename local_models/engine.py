@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local_models.adapters import EngineAdapters
-from local_models.facts.catalogue import expected, known_as
+from local_models.backend import assumed
+from local_models.facts.catalogue import known_as
 from local_models.host import orphans, sockets
 from local_models.host.gpu import GpuReader
 from local_models.host.leftovers import end_leftovers
@@ -21,6 +22,7 @@ from local_models.host.log_ring import LogRing
 from local_models.host.process import Spawn, spawn
 from local_models.replica.attached import AttachedServer, Pool
 from local_models.replica.canary import Probing
+from local_models.replica.dozing import DozingHop
 from local_models.replica.instance import Instance, ReplicaFault
 from local_models.replica.lifecycle import DrainReplica, RestartPolicy, StartReplica, StopReplica
 from local_models.replica.owned import OwnedEngine, ReplicaPlace, StartPlanner, World
@@ -140,8 +142,9 @@ class LocalEngine:
             place = ReplicaPlace(name, index, socket, owner, self._spec.start_timeout_s)
             log = LogRing(mirror=self._spec.state_dir / "logs" / f"{name}.log")
             self._logs.append(log)
-            hop = EngineHop(socket_path=place.socket, clock=self._clock)
-            instances.append(OwnedEngine(place, world, hop, log, adapters))
+            hop, after_s = EngineHop(socket_path=place.socket, clock=self._clock), self._spec.sleep_after_s
+            dozing = DozingHop(hop, after_s, self._clock) if after_s else None
+            instances.append(OwnedEngine(place, world, dozing or hop, log, adapters, dozing))
         return instances
 
     def _attached(self) -> list[AttachedServer]:
@@ -269,11 +272,10 @@ class LocalEngine:
     def capabilities(self) -> Capabilities:
         if self._prepared is not None:
             known = self._prepared.capabilities
-        elif not self._spec.urls:
-            known = expected(self._spec.model)
-        else:  # it may serve another model than the one of the settings
-            known = Capabilities(completions=True)
-            if pools := next((view.pools for view in self.views() if view.pools), ""):
+        else:
+            known = assumed(self._spec)
+            pools = next((view.pools for view in self.views() if view.pools), "") if self._spec.urls else ""
+            if pools:
                 known = pooling(known, pools)
         lengths = [view.max_model_len for view in self.views() if view.max_model_len is not None]
         return replace(known, context_tokens=min(lengths)) if lengths else known

@@ -131,6 +131,7 @@ def planner(
                 offline=spec.offline,
                 loras=spec.loras,
                 max_lora_rank=spec.max_lora_rank,
+                sleeps=spec.sleep_after_s > 0,
                 environ=extra,
                 secrets=secrets,
             )

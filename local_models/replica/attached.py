@@ -119,6 +119,7 @@ class AttachedServer:
         self.hop = LookingHop(hop, self._look, pool)
         self.canary: CanaryQuestion | None = None
         self.pid: int | None = None
+        self.asleep = False
         self.estimate_s = 5.0
         self._wanted = wanted
         self._pool = pool

@@ -65,7 +65,7 @@ class EngineLaunch:
     device: "cuda" or "cpu". gpus: what CUDA_VISIBLE_DEVICES gets, as `cuda_names` gave it; () on CPU.
     max_num_seqs: sequences decoded together; None: a default by device. args: the user's, last and winning.
     environ: added to the child's environment over all else (the orphan marker). secrets: more names not inherited.
-    loras: LoRA adapters in one batch, 0 for none, each of the rank `max_lora_rank` at most.
+    loras: LoRA adapters in one batch, 0 for none, each of the rank `max_lora_rank` at most. sleeps: it may be sent to sleep.
     """
 
     python: Path
@@ -79,6 +79,7 @@ class EngineLaunch:
     offline: bool = False
     loras: int = 0
     max_lora_rank: int = 16
+    sleeps: bool = False
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = frozenset()
 
@@ -96,6 +97,8 @@ def build(launch: EngineLaunch, inherited: Mapping[str, str]) -> EngineCommand:
     taken = [name for name in map(_name, launch.args) if name in OURS]
     if taken:
         raise EngineArgsError(f"args may not hold {taken[0]}: Hearth sets it itself")
+    if launch.sleeps and launch.device != CUDA:
+        raise EngineArgsError("sleep_after is for engines on NVIDIA GPUs: vLLM's sleep mode is for CUDA alone")
     return EngineCommand(_argv(launch), _env(launch, inherited))
 
 
@@ -180,6 +183,8 @@ def _argv(launch: EngineLaunch) -> tuple[str, ...]:
         argv += ["--enable-prefix-caching"]
     if launch.loras:
         argv += ["--enable-lora", "--max-loras", str(launch.loras), "--max-lora-rank", str(launch.max_lora_rank)]
+    if launch.sleeps:
+        argv += ["--enable-sleep-mode"]
     length = model.max_model_len
     if launch.device == CPU:
         # Eager, because the compiled path gives wrong text on CPUs and takes minutes to start. float32, because bfloat16
@@ -200,6 +205,8 @@ def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
     env["PATH"] = os.pathsep.join([str(launch.python.parent), inherited.get("PATH", os.defpath)])
     if launch.offline:
         env |= _OFFLINE
+    if launch.sleeps:
+        env["VLLM_SERVER_DEV_MODE"] = "1"  # more paths, on a socket that only this user reaches
     if launch.loras:  # two more paths, on a socket that only this user reaches
         env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     if launch.device == CPU:

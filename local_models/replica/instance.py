@@ -76,6 +76,11 @@ class Instance(Protocol):
         ...
 
     @property
+    def asleep(self) -> bool:
+        """True while it sleeps: the next request wakes it."""
+        ...
+
+    @property
     def estimate_s(self) -> float:
         """Estimated seconds from launch to ready."""
         ...

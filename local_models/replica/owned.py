@@ -21,6 +21,7 @@ from local_models.replica import command, progress
 from local_models.replica import diagnosis as faults
 from local_models.replica.adapters import adapters_in, load, unload
 from local_models.replica.canary import CanaryQuestion, ask, completion, embedding, log_probabilities, rerank
+from local_models.replica.dozing import DozingHop
 from local_models.replica.hang import CanaryAnswer
 from local_models.replica.instance import ReplicaFault, Served, WatchedHop
 from local_models.replica.prepared import Notice, PreparedModel, PrepareError
@@ -92,7 +93,8 @@ class OwnedEngine:
     hop: WatchedHop
     log: LogRing
     adapters: Mapping[str, str] = field(default_factory=dict)  # folder by name, loaded at every start
-    canary: CanaryQuestion | None = None
+    dozing: DozingHop | None = None  # the same hop, of an engine that sleeps while it is idle
+    question: CanaryQuestion | None = None
     adapter_faults: dict[str, str] = field(default_factory=dict)
     _served: Served | None = None  # while it is up
     _changed: Callable[[Served], None] = lambda served: None  # of the watch on it
@@ -112,6 +114,15 @@ class OwnedEngine:
     @property
     def address(self) -> str:
         return str(self.place.socket)
+
+    @property
+    def canary(self) -> CanaryQuestion | None:
+        """None while it sleeps: it would be woken for the question."""
+        return None if self.asleep else self.question
+
+    @property
+    def asleep(self) -> bool:
+        return self.dozing is not None and self.dozing.asleep
 
     @property
     def pid(self) -> int | None:
@@ -147,6 +158,8 @@ class OwnedEngine:
                 "A large model may need a longer start time-out"
             ) from error
         self.world.starts.learn(self._key, self.world.clock() - began)
+        if self.dozing is not None:
+            self.dozing.begin(self.question)
         self._served = replace(self._served or served, slots=command.slots(plan.argv))
         return self._served
 
@@ -196,7 +209,7 @@ class OwnedEngine:
         """
         while await self._health() != 200 or (question := await self._answered(model)) is None:
             await self.world.sleep(_LOOK_S)
-        self.canary = question
+        self.question = question
         if question == completion(model.name):
             # A refusal is no fault: it only means that no answer will have log probabilities.
             await ask(self.hop, log_probabilities(model.name), self.place.start_timeout_s)
@@ -269,6 +282,10 @@ class OwnedEngine:
                     await asyncio.wait((dead,), timeout=_LAST_WORDS_S)
                     return self._death(dead.result() if dead.done() else None, "while it served")
                 await asyncio.wait((dead,), timeout=_HEALTH_S)
+                if self.dozing is not None:
+                    await self.dozing.doze()
+                    if self.dozing.fault:
+                        return ReplicaFault(self.dozing.fault)
             return self._death(dead.result(), "while it served")
         finally:
             dead.cancel()
@@ -292,7 +309,7 @@ class OwnedEngine:
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:
         """SIGTERM to the front, which ends its cores in order; SIGKILL to the group; then a sweep by the marker."""
         child, marker = self._child, self._marker
-        self._served = None
+        self._served = self.question = None
         self.adapter_faults.clear()
         if child is not None:
             if grace_s > 0 and not hurry.is_set():

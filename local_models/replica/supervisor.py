@@ -169,6 +169,7 @@ class Supervisor:
             slots=self._served.slots,
             pools=self._served.pools,
             adapters=self._served.adapters,
+            asleep=up and self._instance.asleep,
         )
 
     # -- the owner of the state

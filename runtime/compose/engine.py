@@ -32,6 +32,7 @@ def engine_spec(settings: Settings, folder: Path, speeds: tuple[EngineSpeed, ...
         adapters={name: folder for name, (to, folder) in adapters_of(settings).items() if to == LOCAL},
         max_loras=wanted.max_loras,
         max_lora_rank=wanted.max_lora_rank,
+        sleep_after_s=wanted.sleep_after,
         urls=wanted.url,
         pool=wanted.kind == "pool",
         metrics=wanted.metrics,

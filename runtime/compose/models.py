@@ -87,6 +87,7 @@ def _spec(own: EngineSpec, wish: ModelWish, settings: Settings) -> EngineSpec:
         adapters={name: folder for name, (to, folder) in adapters_of(settings).items() if to == f"{LOCAL}/{wish.name}"},
         max_loras=wanted.max_loras,
         max_lora_rank=wanted.max_lora_rank,
+        sleep_after_s=wanted.sleep_after,
     )
 
 

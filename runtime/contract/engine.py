@@ -49,6 +49,7 @@ class EngineSpec:
     name: of a model beside the engine's own: its replica is called models.NAME; "": the engine's own.
     ttft_s: the time to a first token aimed at. speeds: measured in earlier runs of this engine, the latest last.
     adapters: folder of each LoRA adapter, by name. max_loras: adapters in one batch; 0: none, unless some are named.
+    sleep_after_s: without a request the engine sleeps after so long; 0: never.
     """
 
     model: str
@@ -78,6 +79,7 @@ class EngineSpec:
     adapters: Mapping[str, str] = field(default_factory=dict)
     max_loras: int = 0
     max_lora_rank: int = 16
+    sleep_after_s: float = 0.0
 
     @property
     def loras(self) -> int:
@@ -155,6 +157,7 @@ class ReplicaView:
     last_byte_at: float | None = None
     slots: int | None = None  # sequences it runs at a time, None if unknown
     pools: str = ""  # what a pooling model answers, "embeddings" or "rerank"; empty for one that generates
+    asleep: bool = False  # ready, and woken by the next request
     adapters: tuple[str, ...] = ()  # those of `models` that are LoRA adapters of another
 
     @property

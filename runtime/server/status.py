@@ -19,7 +19,7 @@ from runtime.record.decisions import Decision
 class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One engine process. Counts and kv_cache (0..1) come from the engine's metrics, seconds late; None before the first.
 
-    slots: sequences it runs at a time, None if unknown.
+    slots: sequences it runs at a time, None if unknown. asleep: ready, and woken by the next request.
     """
 
     name: str
@@ -38,6 +38,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     last_byte_ago_s: float | None = None
     slots: int | None = None
+    asleep: bool = False
 
 
 class GpuStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,6 +269,7 @@ def replica_status(view: ReplicaView, now: float) -> ReplicaStatus:
         kv_cache=heard.kv_cache if heard else None,
         in_flight=view.in_flight,
         last_byte_ago_s=None if view.last_byte_at is None else max(0.0, now - view.last_byte_at),
+        asleep=view.asleep,
         slots=view.slots,
     )
 

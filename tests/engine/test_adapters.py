@@ -94,13 +94,13 @@ def test_an_adapter_comes_and_goes(serving: Serving, adapter: Path) -> None:
 
 
 def test_an_adapter_that_the_engine_cannot_take(serving: Serving, adapter: Path, tmp_path: Path) -> None:
-    """Its rank is too high: refused by its files. Its shape is another model's: refused in vLLM's words."""
+    """Its rank is too high: refused by its files. Its kind is one that vLLM lacks: refused in vLLM's words."""
     config = json.loads((adapter / "adapter_config.json").read_text())
     (tmp_path / "adapter_model.safetensors").write_bytes((adapter / "adapter_model.safetensors").read_bytes())
     (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"r": 64}))
     refused = commanded(serving, "wide/load", folder=str(tmp_path))
     assert refused.status_code == 409 and "raise max_lora_rank" in refused.text
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["no_such_module"]}))
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
     refused = commanded(serving, "wide/load", folder=str(tmp_path))
-    assert refused.status_code == 409 and "the engine answered" in refused.text
+    assert refused.status_code == 409 and "DoRA" in refused.text
     assert "Paris" in said(serving, "local")

@@ -170,6 +170,7 @@ class Front:
         self.generated = 0
         self.over = asyncio.Event()
         self.adapters: dict[str, str] = {}
+        self.asleep = False
 
     @property
     def _names(self) -> list[str]:
@@ -212,12 +213,14 @@ class Front:
             "/v1/embeddings": self.embed,
             "/v1/rerank": self.rerank,
             "/tokenize": self.tokenize,
+            "/sleep": self.sleep,
+            "/wake_up": self.wake_up,
             "/v1/load_lora_adapter": self.load_adapter,
             "/v1/unload_lora_adapter": self.unload_adapter,
             "/_fake/state": self.state,
             "/_fake/script": self.change,
         }
-        return routes.get(path, self.nowhere)
+        return routes.get(path.partition("?")[0], self.nowhere)
 
     def _scripted(self, path: str) -> dict[str, Any] | None:
         said: dict[str, Any] | None = self.script["answers"].get(path)
@@ -253,6 +256,14 @@ class Front:
         base, adapter = str(data[0]["id"]), {"object": "model", "owned_by": "vllm", "max_model_len": None}
         data += [{"id": name, **adapter, "parent": base, "root": root} for name, root in self.adapters.items()]
         await exchange.say({"object": "list", "data": data})
+
+    async def sleep(self, exchange: Exchange) -> None:
+        self.asleep = True
+        await exchange.say({"status": "sleeping", "level": 1})
+
+    async def wake_up(self, exchange: Exchange) -> None:
+        self.asleep = False
+        await exchange.say({"status": "awake", "tags": None})
 
     async def load_adapter(self, exchange: Exchange) -> None:
         """Takes every folder with a config in it, as long as the name is free."""
@@ -294,7 +305,9 @@ class Front:
 
     async def state(self, exchange: Exchange) -> None:
         facts = {"front": os.getpid(), "core": self.core.pid, "grandchild": self.grandchild}
-        await exchange.say({**facts, "open": self.open - 1, "left": self.left, "asked": self.asked})
+        await exchange.say(
+            {**facts, "asleep": self.asleep, "open": self.open - 1, "left": self.left, "asked": self.asked}
+        )
 
     async def change(self, exchange: Exchange) -> None:
         given = json.loads(exchange.body)
@@ -314,6 +327,8 @@ class Front:
                 "code": 404,
             }
             return await exchange.say({"error": error}, 404)
+        if self.asleep:
+            await asyncio.Event().wait()  # the real one answers nothing then
         chat = exchange.path.endswith("chat/completions")
         wanted = body.get("max_completion_tokens") or body.get("max_tokens") or self.script["tokens"]
         count = min(int(wanted), self.script["tokens"])

@@ -47,6 +47,9 @@ class EngineSettings(Section):
         default=0, description="adapters in one batch; 0: none unless adapters are named, then one"
     )
     max_lora_rank: LoraRank = Field(default=16, description="highest rank of an adapter")
+    sleep_after: Wait = Field(
+        default=0.0, description="idle seconds after which it sleeps (vLLM's level 1), on NVIDIA GPUs alone; 0: never"
+    )
     url: Urls = Field(
         default=(),
         description="attach to running servers of the OpenAI dialect instead of starting one: an address or a list",
@@ -98,6 +101,14 @@ class EngineSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _sleeps_on_a_gpu_of_its_own(self) -> Self:
+        if self.sleep_after and self.url:
+            raise ValueError("sleep_after is for engines that Hearth starts, and [engine] url names somebody else's")
+        if self.sleep_after and self.device == "cpu":
+            raise ValueError("sleep_after is for engines on NVIDIA GPUs: vLLM's sleep mode is for CUDA alone")
+        return self
+
+    @model_validator(mode="after")
     def _a_pool_has_an_address(self) -> Self:
         if self.kind == "pool" and not self.url:
             raise ValueError('kind = "pool" needs the url of the balancer')
@@ -125,3 +136,6 @@ class LocalModel(Section):
         default=0, description="adapters in one batch; 0: none unless adapters are named, then one"
     )
     max_lora_rank: LoraRank = Field(default=16, description="highest rank of an adapter")
+    sleep_after: Wait = Field(
+        default=0.0, description="idle seconds after which it sleeps (vLLM's level 1), on NVIDIA GPUs alone; 0: never"
+    )

@@ -215,7 +215,7 @@ parser = make_arg_parser(FlexibleArgumentParser())
 told = [vars(parser.parse_args(argv)) for argv in json.loads(sys.argv[1])]
 keys = ("uds", "served_model_name", "max_num_seqs", "max_model_len", "enable_prefix_caching", "tool_call_parser",
         "enforce_eager", "dtype", "gpu_memory_utilization", "enable_prompt_tokens_details",
-        "disable_uvicorn_access_log")
+        "disable_uvicorn_access_log", "enable_lora", "max_loras", "max_lora_rank", "enable_sleep_mode")
 said = {"args": [{key: one[key] for key in keys} for one in told], "envs": sorted(envs.environment_variables)}
 print("\\n" + json.dumps(said))
 """
@@ -228,7 +228,7 @@ def test_the_installed_vllm_understands_every_argument() -> None:
     if not isinstance(found, Found):
         pytest.skip(found.reason)
     cpu = build(launch(loras=2, max_lora_rank=32), {})
-    cuda = build(launch("cuda", loras=2, max_lora_rank=32), {})
+    cuda = build(launch("cuda", loras=2, max_lora_rank=32, sleeps=True), {})
     lines = json.dumps([list(cpu.argv[3:]), ["--model", *cuda.argv[4:]]])
     ended = subprocess.run(
         [found.python, "-c", _CHECK, lines], capture_output=True, text=True, check=False, timeout=110
@@ -244,6 +244,7 @@ def test_the_installed_vllm_understands_every_argument() -> None:
         assert one["disable_uvicorn_access_log"]
         assert (one["enable_lora"], one["max_loras"], one["max_lora_rank"]) == (True, 2, 32)
     of_cpu, of_cuda = said["args"]
+    assert (of_cpu["enable_sleep_mode"], of_cuda["enable_sleep_mode"]) == (False, True)
     assert (of_cpu["max_model_len"], of_cpu["enforce_eager"], of_cpu["dtype"]) == (2048, True, "float32")
     assert (of_cuda["max_model_len"], of_cuda["gpu_memory_utilization"]) == (-1, 0.9)
     assert {name for name in (*cpu.env, *cuda.env) if name.startswith("VLLM_")} <= set(said["envs"])
@@ -264,3 +265,12 @@ def test_adapters_have_their_limits_and_their_calls() -> None:
     assert command.env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     plain = build(launch(), {"PATH": "/usr/bin"})
     assert "--enable-lora" not in plain.argv and "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in plain.env
+
+
+def test_sleep_is_for_gpus() -> None:
+    """Its flag and vLLM's development paths, on a private socket; refused in words on a CPU."""
+    command = build(launch("cuda", sleeps=True), {"PATH": "/usr/bin"})
+    assert "--enable-sleep-mode" in command.argv and command.env["VLLM_SERVER_DEV_MODE"] == "1"
+    assert "VLLM_SERVER_DEV_MODE" not in build(launch("cuda"), {}).env
+    with pytest.raises(EngineArgsError, match="sleep_after is for engines on NVIDIA GPUs"):
+        build(launch(sleeps=True), {})

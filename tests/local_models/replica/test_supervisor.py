@@ -54,6 +54,7 @@ class TellingInstance:
     address = "/nowhere.sock"
     pid: int | None = 4711
     estimate_s = 40.0
+    asleep = False
 
     def __init__(self, clock: FakeClock, *starts: ReplicaFault | Served) -> None:
         self.hop = TellingHop(clock)

@@ -315,7 +315,8 @@ NOT_IN_THE_DESIGN = {
     "server": {"cors", "max_body_mb", "drain", "socket", "path_prefix", "trusted_proxies", "max_connections"}
     | {"max_head_kb", "head_timeout", "body_timeout", "log_level", "log_format", "access_log"},
     "engine": {"python", "offline", "start_timeout", "hang_after", "canary_timeout", "drain"}
-    | {"backoff_first", "backoff_most", "give_up_after", "adapters", "max_loras", "max_lora_rank"},
+    | {"backoff_first", "backoff_most", "give_up_after", "adapters", "max_loras", "max_lora_rank"}
+    | {"sleep_after"},
     "retries": {"hedge_after"},
     "media": {"fetch_urls", "max_mb", "timeout"},
     "notices": {"url", "key", "command", "timeout"},

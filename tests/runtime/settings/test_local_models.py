@@ -104,3 +104,10 @@ def test_adapters_of_the_settings() -> None:
 def test_an_adapters_name_is_its_own(text: str, words: str) -> None:
     """A clash is a fault of the settings."""
     assert words in problem(text)
+
+
+def test_sleep_is_refused_where_it_cannot_be() -> None:
+    """On a CPU, and on servers of somebody else."""
+    assert settings("[engine]\nsleep_after = 900\n").engine.sleep_after == 900
+    assert "CUDA alone" in problem('[engine]\nsleep_after = 1\ndevice = "cpu"\n')
+    assert "somebody else" in problem('[engine]\nsleep_after = 1\nurl = ["http://127.0.0.1:1/v1"]\n')

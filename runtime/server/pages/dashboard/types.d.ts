@@ -201,6 +201,7 @@ export type ReplicaStatus = {
   in_flight: number;
   last_byte_ago_s: number | null;
   slots: number | null;
+  asleep: boolean;
 };
 
 export type RunningStatus = {
