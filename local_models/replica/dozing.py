@@ -45,7 +45,7 @@ class DozingHop:
         if self.asleep or self.in_flight or self._clock() - since < self._after_s:
             return
         async with self._turn:
-            if self.in_flight:
+            if self._hop.in_flight + self._waiting:  # since
                 return
             try:
                 status, body = await self._hop.probe("/sleep?level=1&mode=wait", _SLEEP_S, method="POST")

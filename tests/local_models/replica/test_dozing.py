@@ -47,6 +47,10 @@ class Rig:
         self.hop = DozingHop(cast("WatchedHop", self.engine), 60.0, lambda: self.now)
         self.hop.begin(completion("m"))
 
+    async def asked(self) -> Any:
+        """One request."""
+        return await self.hop.open(CALL, connect_s=1.0)
+
     async def slept(self) -> None:
         self.now += 61.0
         await self.hop.doze()
@@ -67,7 +71,7 @@ async def test_it_sleeps_after_its_time_and_wakes_for_a_request(rig: Rig) -> Non
     await rig.hop.doze()
     await rig.hop.doze()
     assert (rig.hop.asleep, rig.engine.asked) == (True, ["/sleep?level=1&mode=wait"])
-    assert await rig.hop.open(CALL, connect_s=1.0) == "reply"
+    assert await rig.asked() == "reply"
     assert rig.engine.asked[1:] == ["/wake_up", "/v1/completions", "/chat/completions"]
     assert not rig.hop.asleep and not rig.hop.fault
     rig.now = 119.0  # its time begins anew
@@ -88,7 +92,7 @@ async def test_many_requests_wake_it_once(rig: Rig) -> None:
     """All of them wait, and count as requests that are out."""
     await rig.slept()
     rig.engine.gate = asyncio.Event()
-    tasks = [asyncio.create_task(rig.hop.open(CALL, connect_s=1.0)) for _ in range(5)]
+    tasks = [asyncio.create_task(rig.asked()) for _ in range(5)]
     await asyncio.sleep(0)
     assert rig.hop.in_flight == 5
     rig.engine.gate.set()
@@ -101,7 +105,7 @@ async def test_a_request_that_comes_while_it_falls_asleep_wakes_it(rig: Rig) -> 
     rig.now, rig.engine.gate = 61.0, asyncio.Event()
     dozing = asyncio.create_task(rig.hop.doze())
     await asyncio.sleep(0)
-    asking = asyncio.create_task(rig.hop.open(CALL, connect_s=1.0))
+    asking = asyncio.create_task(rig.asked())
     await asyncio.sleep(0)
     rig.engine.gate.set()
     assert await asking == "reply"
@@ -115,7 +119,7 @@ async def test_one_that_does_not_wake_is_of_no_use(rig: Rig, path: str) -> None:
     await rig.slept()
     rig.engine.statuses = {path: 500}
     with pytest.raises(HopError, match="it did not wake"):
-        await rig.hop.open(CALL, connect_s=1.0)
+        await rig.asked()
     assert rig.hop.fault.startswith("it did not wake")
     rig.hop.begin(completion("m"))
     assert not rig.hop.fault and not rig.hop.asleep
