@@ -139,8 +139,7 @@ def planner(
         except command.EngineArgsError as error:
             # A GPU that is lost may come back.
             raise ReplicaFault("; ".join((str(error), *reader.faults)), deterministic=not reader.faults) from error
-        about = f"GPU {', '.join(names)}" if names else f"the CPU ({reader.reason})"  # never a slower device silently
-        about = "; ".join((about, *reader.faults)) if names else about
+        about = "; ".join((f"GPU {', '.join(names)}", *reader.faults)) if names else f"the CPU ({reader.reason})"
         if at_once < batch_size.DEFAULT[found.kind] and command.slots(spec.args) is None:
             about += f"; {at_once} sequences at once, so that first tokens come within {spec.ttft_s:g} s"
         key = f"{model.path} {found.kind} {len(names)}"
