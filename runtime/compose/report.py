@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -16,7 +16,7 @@ from runtime.fleet.fleet import LiveFleet
 from runtime.life.desk import Desk
 from runtime.money.budget import ALL, KEY, BudgetLedger
 from runtime.server import status
-from runtime.settings import Escalation, Server, Settings
+from runtime.settings import EngineSettings, Escalation, Server, Settings
 
 _LOG_LINES = 20
 _MOST_RUNNING = 100
@@ -48,7 +48,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         started_at=process.started_at,
         uptime_s=wall - process.started_at,
         address=address_of(settings.server),
-        engine=_engine(fleet, desk.clock(), "attached" if settings.engine.url else settings.engine.device),
+        engine=_engine(fleet, settings, desk.clock()),
         models=models_of(fleet, desk.clock()),
         load=_load(fleet),
         cloud_share=_cloud_share(fleet, settings.escalation) if settings.escalation.cloud_share else None,
@@ -74,16 +74,24 @@ def address_of(server: Server) -> str:
     return f"http://{host}:{server.port}{server.path_prefix}"
 
 
-def _engine(fleet: LiveFleet, now: float, device: str) -> status.EngineStatus:
+def runs_on(settings: EngineSettings, gpus: Collection[object]) -> str:
+    """What the engine runs on: "cuda", "cpu" or "attached"."""
+    if settings.url:
+        return "attached"
+    return settings.device if settings.device != "auto" else "cuda" if gpus else "cpu"
+
+
+def _engine(fleet: LiveFleet, settings: Settings, now: float) -> status.EngineStatus:
     engine = fleet.engine
-    views = engine.views()
-    gpus = tuple(map(status.gpu_status, engine.gpus()))
+    views, gpus = engine.views(), engine.gpus()
+    # Log lines may hold prompts. Where there are keys, not everybody who may read the status may read them.
+    hidden = bool(settings.server.keys) or any(view.ready for view in views)
     return status.EngineStatus(
         model=engine.model,
-        device=device if device != "auto" else "cuda" if gpus else "cpu",
+        device=runs_on(settings.engine, gpus),
         replicas=tuple(status.replica_status(view, now) for view in views),
-        gpus=gpus,
-        log_tail=() if any(view.ready for view in views) else engine.log_tail(_LOG_LINES),
+        gpus=tuple(map(status.gpu_status, gpus)),
+        log_tail=() if hidden else engine.log_tail(_LOG_LINES),
     )
 
 

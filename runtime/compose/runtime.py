@@ -30,7 +30,7 @@ from runtime.compose.house import LiveHouse
 from runtime.compose.local import LocalRoom
 from runtime.compose.price_list import PriceList
 from runtime.compose.quality import QualityRoom
-from runtime.compose.report import ProcessFacts, drawn, report
+from runtime.compose.report import ProcessFacts, drawn, report, runs_on
 from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
 from runtime.contract.engine import Engine, ReplicaState
@@ -420,7 +420,7 @@ class Runtime:
             self.house.refusal is not None,
             self.reloaded_at or self.started_at,
             self.engine.model,
-            "attached" if self.settings.engine.url else self.settings.engine.device,
+            runs_on(self.settings.engine, self.engine.gpus()),
             len(self.feed.viewers),
             {(gone.target, gone.task): 1.0 for gone in self.quality.watch.demoted},
             self.quality.judge_gauges(),

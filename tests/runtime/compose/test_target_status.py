@@ -8,11 +8,12 @@ from pathlib import Path
 from runtime.cli.paint import PLAIN
 from runtime.cli.report import report_lines
 from runtime.compose.budget import dollars_of
-from runtime.compose.report import ProcessFacts, report
+from runtime.compose.report import ProcessFacts, report, runs_on
 from runtime.contract.prices import Price
 from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
 from runtime.money.spent_file import SpentFile
-from runtime.settings import Escalation, Settings
+from runtime.settings import EngineSettings, Escalation, Server, Settings
+from runtime.settings.secret import Secret
 from tests.fakes.door import Setup, opened
 from tests.fakes.upstream import Turn, cloud, engine_backend
 from tests.runtime.server.test_sessions import streamed
@@ -55,3 +56,24 @@ async def test_the_budget_is_shown_with_what_an_answer_cost(tmp_path: Path) -> N
     kinds = dollars_of(ledger)
     assert kinds["all", "day", "spent"] == day.spent_usd and kinds["one", "day", "left"] == target.left_usd
     assert ("all", "month", "limit") not in kinds and kinds["key:key_1", "month", "limit"] == 2.0
+
+
+async def test_the_engines_log_is_shown_where_everybody_may_read_it(tmp_path: Path) -> None:
+    """A key that may read the status may not read the log: its lines may hold prompts."""
+    facts = ProcessFacts(0.0, None, None, None, (), ())
+    local = engine_backend(())
+    local.lanes[0].ready = False
+    async with opened(Setup(local), tmp_path) as door:
+        door.engine.lines = ["no GPU found"]
+        assert report(door.desk, Settings(), facts).engine.log_tail == ("no GPU found",)
+        kept = Settings(server=Server(keys=(Secret("env:KEY"),)))
+        assert report(door.desk, kept, facts).engine.log_tail == ()
+
+
+def test_what_an_engine_runs_on_is_said() -> None:
+    """Never "auto": that is a setting, not a device."""
+    assert runs_on(EngineSettings(), ()) == runs_on(EngineSettings(device="cpu"), ()) == "cpu"
+    assert (runs_on(EngineSettings(), ["a GPU"]), runs_on(EngineSettings(url=("http://a/v1",)), ())) == (
+        "cuda",
+        "attached",
+    )

@@ -27,7 +27,9 @@ export function Models() {
     ${
       rows.length
         ? html`<${Table} label="Catalogue of models" heads=${["model", "fits this box", "served by", "on disk", "weights", "window", "can", "licence"]}>${rows.map((/** @type {any} */ each) => html`<${Row} key=${each.name} row=${each} />`)}</${Table}>`
-        : html`<${Note}><p>${shown === "here" ? "No model of the catalogue is on this disk yet." : "No model of the catalogue fits this box; smaller ones of the hub may."} <button type="button" onClick=${() => setShown("all")}>Show all</button></p></${Note}>`
+        : data.data.length === 0
+          ? html`<${Note}><p>The catalogue is empty. Models are named by their place in the hub or on this disk.</p></${Note}>`
+          : html`<${Note}><p>${shown === "here" ? "No model of the catalogue is on this disk yet." : "No model of the catalogue fits this box; smaller ones of the hub may."} <button type="button" onClick=${() => setShown("all")}>Show all</button></p></${Note}>`
     }
     <h2>Another model</h2>
     <p>Fetch it and name it in the settings file: a running Hearth exchanges its engine for it.</p>
