@@ -75,7 +75,7 @@ def address_of(server: Server) -> str:
 
 
 def runs_on(settings: EngineSettings, gpus: Collection[object]) -> str:
-    """What the engine runs on: "cuda", "cpu" or "attached"."""
+    """The device that the engine runs on: "cuda", "cpu" or "attached"."""
     if settings.url:
         return "attached"
     return settings.device if settings.device != "auto" else "cuda" if gpus else "cpu"
