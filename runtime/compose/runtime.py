@@ -209,7 +209,7 @@ class Runtime:
         if self.settings.fleet.store:
             from runtime.compose.store import StoreRoom  # noqa: PLC0415 - the same
 
-            self.shared = StoreRoom(self.desk, self.budget, self.settings, self._folder)
+            self.shared = StoreRoom(self.desk, self.budget, self.settings, self._folder, self.admit)
             self.app.limiter = self.shared.limiter
         self._bind_keys()
 

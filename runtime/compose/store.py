@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from runtime.life.desk import Desk
 from runtime.money.budget import BudgetLedger
 from runtime.settings import Settings
+from runtime.shared.breakers import SharedBreakers
 from runtime.shared.budgets import BudgetLeases
 from runtime.shared.journal import SharedJournal
+from runtime.shared.keys import SharedKeys
 from runtime.shared.limits import SharedLimiter
 from runtime.shared.store import SharedStore, StoreAwayError
+from runtime.trust.key_store import KeyStore
 
 _BEAT_S = 1.0
 _TICK_S = 0.05
 _TURN_S = 0.2
+_HEARD_S = 0.1
 _LEAST_S = 0.002  # between two turns: what is asked for meanwhile is one call
 
 
 class StoreRoom:
-    """settings: at the start; [fleet] needs a restart. Raises StoreRefusedError where the store can never serve a fleet.
+    """admit: puts the created keys in force. settings: at the start; [fleet] needs a restart.
 
-    store: the connection; its `lease` elects one Hearth of the fleet for a piece of work.
+    Raises StoreRefusedError where the store can never serve a fleet. store: the connection; its `lease` elects one Hearth of
+    the fleet for a piece of work.
     """
 
-    def __init__(self, desk: Desk, budget: BudgetLedger, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, desk: Desk, budget: BudgetLedger, settings: Settings, folder: Path, admit: Callable[[], None]
+    ) -> None:
         fleet = settings.fleet
         self.journal = SharedJournal(folder / "shared.json")
         password = fleet.store_key.value if fleet.store_key is not None else None
@@ -38,6 +46,8 @@ class StoreRoom:
         self._wake = asyncio.Event()
         self._leases = budget.leases = BudgetLeases(self.store, self.journal, budget, self._wake.set, desk.clock)
         self.limiter = desk.limiter = SharedLimiter(self.store, self._wake.set, desk.clock)
+        self._breakers = SharedBreakers(self.store, desk.fleet, desk.clock)
+        self._keys = SharedKeys(self.store, KeyStore(folder, desk.wall), folder, admit)
         desk.store_away_s = self.store.away_s
 
     @property
@@ -47,7 +57,7 @@ class StoreRoom:
 
     async def run(self) -> None:
         """Keeps the connection, and what is leased through it, until cancelled."""
-        beat_at, turned_at = -_BEAT_S, -_TURN_S
+        beat_at, turned_at, heard_at = -_BEAT_S, -_TURN_S, -_HEARD_S
         while True:
             called = self._wake.is_set()
             self._wake.clear()
@@ -58,6 +68,9 @@ class StoreRoom:
                     self.journal.view.hearths = self.store.alive
                     self.journal.write()
                 await self.limiter.turn()
+                if self._desk.clock() - heard_at >= _HEARD_S:
+                    heard_at = self._desk.clock()
+                    await self._keys.turn((await self._breakers.turn()).keys)
                 if called or self._desk.clock() - turned_at >= _TURN_S:
                     turned_at = self._desk.clock()
                     await self._leases.turn()

@@ -30,9 +30,10 @@ class Breaker:
     """Asked with `allows`, told with `begin` and one of `success`, `failure`, `forget`.
 
     An operator may `hold` it open for a time, `close` it, or let a `probe` through at once. trouble: the latest failure, "".
+    probes: False while another Hearth of the fleet makes the half-open attempt.
     """
 
-    __slots__ = ("_failures", "_held_until", "_opened", "_policy", "_probe_at", "_trips", "trouble")
+    __slots__ = ("_failures", "_held_until", "_opened", "_policy", "_probe_at", "_trips", "probes", "trouble")
 
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         self._policy = policy or BreakerPolicy()
@@ -42,6 +43,7 @@ class Breaker:
         self._probe_at: float | None = None
         self._held_until = 0.0
         self.trouble = ""
+        self.probes = True
 
     @classmethod
     def opened(cls, trips: int, retry_in: float, now: float, policy: BreakerPolicy | None = None) -> Breaker:
@@ -57,6 +59,11 @@ class Breaker:
         """Times in a row it opened; 0 while closed."""
         return 0 if self._opened is None else max(1, self._trips)
 
+    @property
+    def probing(self) -> bool:
+        """True while a half-open attempt is under way."""
+        return self._probe_at is not None
+
     def state(self, now: float) -> BreakerState:
         if self._held_until > now:
             return BreakerState.OPEN
@@ -68,7 +75,7 @@ class Breaker:
         """Whether an attempt may begin now: always when closed, one at a time when half-open."""
         state = self.state(now)
         if state is BreakerState.HALF_OPEN:
-            return self._probe_at is None or now >= self._probe_at + self._policy.probe_s
+            return self.probes and (self._probe_at is None or now >= self._probe_at + self._policy.probe_s)
         return state is BreakerState.CLOSED
 
     def retry_in(self, now: float) -> float:

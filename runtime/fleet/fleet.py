@@ -360,6 +360,11 @@ class LiveFleet:
             for name in (*self.clouds.backends, *self._lent)
         }
 
+    @property
+    def known_breakers(self) -> Mapping[str, Breaker]:
+        """Of every target that was asked, by its name."""
+        return self._breakers
+
     def breaker(self, name: str) -> Breaker:
         """The breaker of a configured target, for an operator. Raises KeyError for a name that is none."""
         if name not in self.clouds.backends:

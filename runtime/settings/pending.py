@@ -22,10 +22,7 @@ class Pending(NamedTuple):
         return len(key) == len(self.key) and all(a in ("*", b) for a, b in zip(self.key, key, strict=True))
 
 
-PENDING = (
-    Pending(("fleet", "store"), "of it budgets and limits are; breakers and keys are each Hearth's own"),
-    Pending(("autoscale", "*"), "nothing is scaled"),
-)
+PENDING = (Pending(("autoscale", "*"), "nothing is scaled"),)
 
 
 def not_in_force(settings: Settings, adapters: Collection[str] | None = None) -> list[str]:

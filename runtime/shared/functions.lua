@@ -156,3 +156,64 @@ redis.register_function('hearth_VERSION_slots', function(keys, args)
   end
   return found
 end)
+
+-- KEYS: breakers, version of the keys, demotions. ARGV: this Hearth, JSON: breakers that it opened (name, times in a row,
+-- microseconds until the next try), those that it closed, those of which it wants to make the next try, and its demotions
+-- ("": unchanged). Returns the open breakers (name, times, microseconds left, change), the tries that are granted, the version
+-- of the keys, and the demotions by Hearth. An open breaker is tried by one Hearth at a time, which has five seconds to begin.
+redis.register_function('hearth_VERSION_states', function(keys, args)
+  local at, owner, given = now(), args[1], cjson.decode(args[2])
+  for _, each in ipairs(given.opened) do
+    local change = redis.call('INCR', keys[1] .. ':changes')
+    local till = whole(at + each[3])
+    redis.call('HSET', keys[1], each[1], whole(each[2]) .. '|' .. till .. '|' .. whole(change) .. '||0')
+  end
+  for _, name in ipairs(given.closed) do
+    redis.call('HDEL', keys[1], name)
+  end
+  local granted, open = {}, {}
+  for _, name in ipairs(given.tries) do
+    local stored = redis.call('HGET', keys[1], name)
+    if stored then
+      local head, by, till = string.match(stored, '^(%d+|%d+|%d+)|([^|]*)|(%d+)$')
+      if by == '' or by == owner or tonumber(till) < at then
+        redis.call('HSET', keys[1], name, head .. '|' .. owner .. '|' .. whole(at + 5 * SECOND))
+        granted[#granted + 1] = name
+      end
+    end
+  end
+  local stored = redis.call('HGETALL', keys[1])
+  for n = 1, #stored, 2 do
+    local times, till, change = string.match(stored[n + 1], '^(%d+)|(%d+)|(%d+)|')
+    if tonumber(till) + 3600 * SECOND < at then
+      redis.call('HDEL', keys[1], stored[n])  -- no traffic has asked this target for an hour
+    else
+      open[#open + 1] = {stored[n], tonumber(times), whole(math.max(0, tonumber(till) - at)), change}
+    end
+  end
+  if given.demotions ~= '' then
+    redis.call('HSET', keys[3], owner, given.demotions)
+    redis.call('EXPIRE', keys[3], 30 * 86400)
+  end
+  return {open, granted, redis.call('GET', keys[2]) or '0', redis.call('HGETALL', keys[3])}
+end)
+
+-- KEYS: keys, their version, peppers. ARGV: JSON: keys by id, each as JSON with a rising "version", and peppers. Of a key the
+-- higher version stays. Returns the version of all, the keys and the peppers.
+redis.register_function('hearth_VERSION_keys', function(keys, args)
+  local given, changed = cjson.decode(args[1]), false
+  for id, body in pairs(given.keys) do
+    local stored = redis.call('HGET', keys[1], id)
+    if not stored or cjson.decode(stored).version < cjson.decode(body).version then
+      redis.call('HSET', keys[1], id, body)
+      changed = true
+    end
+  end
+  for _, pepper in ipairs(given.peppers) do
+    changed = redis.call('SADD', keys[3], pepper) == 1 or changed
+  end
+  if changed then
+    redis.call('INCR', keys[2])
+  end
+  return {redis.call('GET', keys[2]) or '0', redis.call('HGETALL', keys[1]), redis.call('SMEMBERS', keys[3])}
+end)

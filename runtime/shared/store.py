@@ -102,7 +102,7 @@ class SharedStore:
     """owner: the lasting name of this Hearth, unique in the fleet. clock: monotonic seconds; made for the tests.
 
     since: when the store went away; None while it answers. trouble: why, in words. calls: sent so far.
-    alive: the number of Hearths, this one included, as they were last heard.
+    alive: the number of Hearths, this one included, as they were last heard. epoch: another one after the store was emptied.
     """
 
     def __init__(
@@ -118,6 +118,7 @@ class SharedStore:
         self.trouble = "it was not asked yet"
         self.calls = 0
         self.alive = 1
+        self.epoch = ""
         self._clock, self._client = clock, connect(url, password)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearth-store")
         self._ready = False
@@ -142,7 +143,7 @@ class SharedStore:
 
     async def beat(self) -> None:
         """Says that this Hearth is alive, and hears who else is. Raises StoreAwayError."""
-        _, alive = await self.call("beat", (key_of("epoch"), key_of("alive")), self.owner)
+        self.epoch, alive = await self.call("beat", (key_of("epoch"), key_of("alive")), self.owner)
         self.alive = len(alive)
 
     async def lease(self, name: str, seconds: float) -> bool:
@@ -166,17 +167,23 @@ class SharedStore:
         """In the thread of the calls."""
         if self.away and self._clock() < self._next:
             raise StoreAwayError(self.trouble)  # another call failed while this one waited for its turn
+        command = ("FCALL", f"hearth_{VERSION}_{function}", len(keys), *keys, *args)
         try:
             if not self._ready:
                 examined(self._client)
                 self._ready = True
             self.calls += 1
-            answer = self._client.execute_command("FCALL", f"hearth_{VERSION}_{function}", len(keys), *keys, *args)
+            try:
+                answer = self._client.execute_command(*command)
+            except ResponseError as error:
+                if "Function not found" not in str(error):
+                    raise
+                examined(self._client)  # it was emptied
+                answer = self._client.execute_command(*command)
         except (ValkeyError, OSError, StoreRefusedError) as error:
-            # An emptied store has no functions; with the next connection everything is tested anew.
-            self._ready = False
+            self._ready = False  # with the next connection everything is tested anew
             self._client.connection_pool.disconnect()
-            self._next = self._clock() + (0.0 if "Function not found" in str(error) else NOT_ASKED_S)
+            self._next = self._clock() + NOT_ASKED_S
             self.trouble = str(error) or type(error).__name__
             if self.since is None:
                 self.since = self._clock()

@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -70,20 +70,29 @@ class Admission(NamedTuple):
     until: float | None
 
 
-class CreatedKeys(NamedTuple):
-    """Everything that admits requests. made: true once any key was created, revoked ones included.
+class KeyCopy(msgspec.Struct, frozen=True):
+    """A key for the other Hearths of a fleet. secrets: digest in hex, and until when it is good. version: the higher wins."""
 
-    owners: the caller of each key by its id, revoked ones included: its limits hold for the batches that it left.
+    record: KeyRecord
+    secrets: tuple[tuple[str, float | None], ...]
+    version: int
+
+
+class CreatedKeys(NamedTuple):
+    """Everything that admits requests. peppers: of this box, and of those it shares its keys with.
+
+    made: true once any key was created, revoked ones included. owners: the caller of each key by its id, revoked ones
+    included: its limits hold for the batches that it left.
     """
 
-    pepper: bytes
+    peppers: tuple[bytes, ...]
     by_digest: dict[bytes, Admission]
     owners: dict[str, Caller]
     made: bool
 
 
-NO_KEYS = CreatedKeys(b"", {}, {}, False)
-CLOSED = CreatedKeys(b"", {}, {}, True)
+NO_KEYS = CreatedKeys((), {}, {}, False)
+CLOSED = CreatedKeys((), {}, {}, True)
 """For a file that cannot be read: nobody knows whether a key was made, so no door is opened."""
 
 
@@ -109,7 +118,7 @@ class KeyStore:
                 digest: Admission(owners[id], _earlier(until, records[id].terms.expires))
                 for digest, id, until in file.execute("select digest, id, until from secret")
             }
-            return CreatedKeys(_pepper(file), found, owners, bool(records))
+            return CreatedKeys(_peppers(file), found, owners, bool(records))
 
     def list(self) -> list[KeyRecord]:
         """Every key, oldest first, revoked ones too. Makes no file."""
@@ -117,6 +126,29 @@ class KeyStore:
             return []
         with self._open() as file:
             return _records(file)
+
+    def exported(self) -> tuple[dict[str, KeyCopy], tuple[bytes, ...]]:
+        """Every key, by id, and the peppers of their digests. Makes no file."""
+        if not self._path.exists():
+            return {}, ()
+        with self._open() as file:
+            secrets: dict[str, list[tuple[str, float | None]]] = {}
+            for digest, id, until in file.execute("select digest, id, until from secret order by digest"):
+                secrets.setdefault(id, []).append((digest.hex(), until))
+            copies = {
+                each.id: KeyCopy(each, tuple(secrets.get(each.id, ())), _version_of(each)) for each in _records(file)
+            }
+            return copies, _peppers(file)
+
+    def merge(self, copies: Mapping[str, KeyCopy], peppers: Iterable[bytes]) -> None:
+        """Takes keys of another Hearth over in place of those of the same id."""
+        with self._open() as file:
+            file.executemany("insert into pepper values (?)", [(each,) for each in peppers])
+            for id, copy in copies.items():
+                _put(file, copy.record)
+                file.execute("delete from secret where id = ?", (id,))
+                rows = [(bytes.fromhex(digest), id, until) for digest, until in copy.secrets]
+                file.executemany("insert into secret values (?, ?, ?)", rows)
 
     def create(self, terms: KeyTerms) -> tuple[KeyRecord, str]:
         """A new key and its secret, which is shown this once. Raises ValueError if a key in force has the name."""
@@ -173,8 +205,15 @@ def digest_of(secret: bytes, pepper: bytes) -> bytes:
     return hashlib.blake2b(secret, key=pepper, digest_size=32).digest()
 
 
-def _pepper(file: sqlite3.Connection) -> bytes:
-    return bytes(file.execute("select bytes from pepper").fetchone()[0])
+def _peppers(file: sqlite3.Connection) -> tuple[bytes, ...]:
+    """The own one first: new secrets are digested with it."""
+    return tuple([bytes(each) for (each,) in file.execute("select bytes from pepper order by rowid")])
+
+
+def _version_of(record: KeyRecord) -> int:
+    """Of two states of one key the later one, and a revocation before all."""
+    at = record.revoked or record.rotated or record.created
+    return int(at * 1e6) + (10**15 * 2 if record.revoked is not None else 0)
 
 
 def _records(file: sqlite3.Connection) -> list[KeyRecord]:
@@ -199,7 +238,7 @@ def _in_force(file: sqlite3.Connection, named: str) -> KeyRecord:
 
 def _secret_for(file: sqlite3.Connection, id: str) -> str:
     secret = _PREFIX + secrets.token_urlsafe(32)
-    file.execute("insert into secret values (?, ?, null)", (digest_of(secret.encode(), _pepper(file)), id))
+    file.execute("insert into secret values (?, ?, null)", (digest_of(secret.encode(), _peppers(file)[0]), id))
     return secret
 
 

@@ -72,9 +72,10 @@ class Keys:
         if self.open:
             return Caller(digest, NOBODY.scopes)
         created = self._created
-        found = created.by_digest.get(digest_of(key.encode("latin-1", "replace"), created.pepper))
-        if found is not None and (found.until is None or self._clock() < found.until):
-            return found.caller
+        for pepper in created.peppers:
+            found = created.by_digest.get(digest_of(key.encode("latin-1", "replace"), pepper))
+            if found is not None and (found.until is None or self._clock() < found.until):
+                return found.caller
         raise ApiError(401, "the key is not one of this server's, or it is no longer good", "invalid_api_key")
 
     def acting(self, id: str) -> Caller:

@@ -48,7 +48,7 @@ async def test_without_a_good_key_no_route_but_the_open_ones_answers() -> None:
     """No key, a wrong one, one that was revoked and one that has ended: 401, and nothing of Hearth's own state is cached."""
     ended = Admission(Caller("key_ended", ALL), 1.0)
     created = CreatedKeys(
-        b"pepper", {digest_of(b"ended", b"pepper"): ended}, {"key_revoked": Caller("key_revoked", ALL)}, True
+        (b"pepper",), {digest_of(b"ended", b"pepper"): ended}, {"key_revoked": Caller("key_revoked", ALL)}, True
     )
     app = bare_app(AccessPolicy(Keys((), created=created)))
     for (method, path), scopes in SCOPES.items():

@@ -31,7 +31,7 @@ def test_each_pending_key_is_named_when_it_is_set() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "key"),
     [
-        ("HEARTH_FLEET__STORE", "valkey://store:6379/0", "fleet.store"),
+        ("HEARTH_AUTOSCALE__MODE", "act", "autoscale.mode"),
     ],
 )
 def test_a_pending_key_of_the_environment_is_named(variable: str, value: str, key: str) -> None:
