@@ -21,7 +21,7 @@ from runtime.trust.key_store import KeyStore
 _BEAT_S = 1.0
 _TICK_S = 0.05
 _TURN_S = 0.2
-_HEARD_S = 0.1
+_HEARD_S = 0.2
 _LEAST_S = 0.002  # between two turns: what is asked for meanwhile is one call
 
 
@@ -68,9 +68,10 @@ class StoreRoom:
                     self.journal.view.hearths = self.store.alive
                     self.journal.write()
                 await self.limiter.turn()
-                if self._desk.clock() - heard_at >= _HEARD_S:
-                    heard_at = self._desk.clock()
-                    await self._keys.turn((await self._breakers.turn()).keys)
+                due = self._desk.clock() - heard_at >= _HEARD_S
+                heard_at = self._desk.clock() if due else heard_at
+                if (heard := await self._breakers.turn(due=due)) is not None:
+                    await self._keys.turn(heard.keys)
                 if called or self._desk.clock() - turned_at >= _TURN_S:
                     turned_at = self._desk.clock()
                     await self._leases.turn()

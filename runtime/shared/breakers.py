@@ -37,8 +37,11 @@ class SharedBreakers:
         self._own = self._merged = fleet.demoted
         self._sent = b""
 
-    async def turn(self) -> Heard:
-        """Says what has changed here, and takes over what has changed elsewhere. Raises StoreAwayError."""
+    async def turn(self, *, due: bool = True) -> Heard | None:
+        """Says what has changed here, and takes over what has changed elsewhere. Raises StoreAwayError.
+
+        due: time to listen; without it the store is asked only where a breaker has changed here, and None is returned.
+        """
         fleet, now = self._fleet, self._clock()
         shared = {name: each for name, each in fleet.known_breakers.items() if name in fleet.clouds.backends}
         opened, closed, tries = [], [], []
@@ -51,6 +54,8 @@ class SharedBreakers:
                 closed.append(name)
             elif state is BreakerState.HALF_OPEN and (not breaker.probes or breaker.probing):
                 tries.append(name)
+        if not due and not opened and not closed:
+            return None
         if fleet.demoted is not self._merged:
             self._own = fleet.demoted  # this Hearth's own have changed
         own = msgspec.json.encode(self._labelled(self._own))

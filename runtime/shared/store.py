@@ -73,7 +73,7 @@ def examined(client: Client) -> None:
 def connected(url: str, password: str | None, within_s: float = WITHIN_S) -> Client:
     """A client with one connection, which is opened with its first call."""
     return valkey.Valkey.from_url(
-        url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+        url,
         password=password,
         socket_timeout=within_s,
         socket_connect_timeout=within_s,

@@ -1,0 +1,197 @@
+"""Three Hearths as processes on one real store, each before an engine of its own. Slow."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.fakes.valkey_server import ValkeyServer, valkey_server
+from tests.runtime.cli.test_serve import Served, engine, served
+
+__all__ = ["engine"]
+pytestmark = pytest.mark.slow
+LONG_S = 60.0
+
+
+class Client:
+    """A client that keeps its connection to one Hearth. took: seconds of each answer."""
+
+    def __init__(self, hearth: Served) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", hearth.port, timeout=30)
+        self.took: list[float] = []
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def ask(self, model: str = "local", **headers: str) -> int:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
+        began = time.monotonic()
+        self._connection.request(
+            "POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json", **headers}
+        )
+        answer = self._connection.getresponse()
+        answer.read()
+        self.took.append(time.monotonic() - began)
+        return answer.status
+
+
+@contextlib.contextmanager
+def hearths(folder: Path, engine: str, number: int, store: str = "", **more: str) -> Iterator[list[Served]]:
+    """With a priced cloud target, which the same stand-in plays."""
+    target = {
+        "HEARTH_TARGETS__PAID__PROVIDER": "openai",
+        "HEARTH_TARGETS__PAID__MODEL": "stub",
+        "HEARTH_TARGETS__PAID__BASE_URL": engine,
+        "HEARTH_TARGETS__PAID__PRICE": json.dumps({"input": 1.0, "output": 100.0}),
+    }
+    shared = {"HEARTH_FLEET__STORE": store} if store else {}
+    with contextlib.ExitStack() as stack:
+        found = []
+        for n in range(number):
+            (folder / f"h{n}").mkdir()
+            env: Any = {**target, **shared, **more, "HEARTH_FLEET__NAME": f"h{n}"}
+            found.append(stack.enter_context(served(folder / f"h{n}", engine, **env)))
+        for each in found:
+            each.until("ready:")
+        yield found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    with valkey_server(folder) as found:
+        yield found
+
+
+def standing(hearth: Served) -> dict[str, Any]:
+    found: dict[str, Any] = hearth.get("/hearth/fleet")["store"]
+    return found
+
+
+def until(true: Callable[[], bool]) -> float:
+    """Seconds until it is."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < LONG_S
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def away(hearth: Served) -> bool:
+    return standing(hearth)["away_s"] is not None
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_a_store_that_is_gone_stops_no_request(tmp_path: Path, engine: str, server: ValkeyServer, fault: str) -> None:
+    """Local and paid ones go on; status, metrics and records say so; it is back soon after it returns, emptied or not."""
+    with hearths(tmp_path, engine, 3, server.url) as three, contextlib.ExitStack() as stack:
+        until(lambda: all(standing(each)["hearths"] == 3 for each in three))
+        clients = [stack.enter_context(Client(each)) for each in three]
+        until(lambda: clients[0].ask("paid") == 200)
+
+        def round(model: str, times: int) -> list[float]:
+            for each in clients:
+                each.took.clear()
+            for _ in range(times):
+                assert [each.ask(model) for each in clients] == [200] * 3
+            return sorted(took for each in clients for took in each.took)
+
+        usual = round("local", 100) + round("paid", 30)
+        server.kill() if fault == "killed" else server.freeze()
+        during = round("local", 300) + round("paid", 30)
+        noticed = until(lambda: all(away(each) for each in three))
+        beyond = max(during) - max(usual)
+        assert clients[0].ask() == 200
+        record = three[0].get("/hearth/decisions?limit=1")["data"][0]
+        assert record["store_away_s"] is not None
+        assert any("has been away" in note for note in three[0].get("/hearth/status")["notes"])
+        if fault == "killed":
+            server.start(empty=True)
+        else:
+            server.thaw()
+        back = until(lambda: not any(away(each) for each in three))
+        print(f"{fault}: noticed {noticed:.2f} s after the last request, back after {back:.2f} s")
+        print(
+            f"slowest answer {1000 * max(during):.1f} ms against {1000 * max(usual):.1f} ms before: {1000 * beyond:+.1f}"
+        )
+        assert back < LONG_S / 2
+        until(lambda: clients[0].ask("paid") == 200)
+
+
+def test_a_breaker_that_opens_on_one_hearth_is_open_on_the_other(
+    tmp_path: Path, engine: str, server: ValkeyServer
+) -> None:
+    """The target of both cannot be reached; only one of them has tried."""
+    dead: Any = {"HEARTH_TARGETS__PAID__BASE_URL": "http://127.0.0.1:9/v1"}
+    with hearths(tmp_path, engine, 2, server.url, **dead) as (one, two), Client(one) as client:
+        until(lambda: standing(one)["hearths"] == 2)
+
+        def state(hearth: Served) -> str:
+            rows = hearth.get("/hearth/status")["targets"]
+            found: str = next(row["breaker"] for row in rows if row["name"] == "paid")
+            return found
+
+        for _ in range(50):
+            client.ask("paid")
+            if state(one) == "open":
+                break
+        heard = until(lambda: state(two) == "open")
+        print(f"heard after {heard:.2f} s")
+        assert heard < LONG_S / 2
+
+
+def spent(hearth: Served) -> float:
+    times = psutil.Process(hearth.process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def busy(hearth: Served, requests: int) -> float:
+    """CPU seconds of a Hearth for so many requests, eight at a time."""
+
+    def work() -> None:
+        with Client(hearth) as client:
+            for _ in range(requests // 8):
+                assert client.ask() == 200
+
+    before = spent(hearth)
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return spent(hearth) - before
+
+
+def test_a_request_costs_the_same_with_a_store(tmp_path: Path, engine: str, server: ValkeyServer) -> None:
+    """Nearly no call of the store for each request, and little CPU more; the two take turns."""
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    with (
+        hearths(tmp_path / "without", engine, 1) as (plain,),
+        hearths(tmp_path / "with", engine, 1, server.url) as (shared,),
+    ):
+        until(lambda: not away(shared))
+        busy(plain, 400), busy(shared, 400)
+        without, together, calls, number = 0.0, 0.0, 0, 0
+        for _ in range(4):
+            without += busy(plain, 800)
+            before = standing(shared)["calls"]
+            together += busy(shared, 800)
+            calls, number = calls + standing(shared)["calls"] - before, number + 800
+        costs = [1e3 * each / number for each in (together, without)]
+        print(f"{calls / number:.4f} calls a request; {costs[0]:.3f} ms of CPU against {costs[1]:.3f}")
+        assert calls / number < 0.2
+        assert together / without < 1.5
