@@ -63,7 +63,7 @@ def fleet_lines(report: FleetReport, paint: Paint) -> Iterator[str]:
         heard = "never heard" if each.heard_ago_s is None else f"heard {each.heard_ago_s:.1f} s ago"
         yield f"{name}: {state}, {heard}{f'; {_engine(each.summary)}' if each.summary else ''}"
         if each.differs:
-            yield paint(f"  another {' and another '.join(each.differs)} than here", "yellow")
+            yield paint(f"  {each.difference} than here", "yellow")
         if each.trouble:
             yield f"  {each.trouble}"
     if not report.peers:

@@ -37,6 +37,9 @@ _LOAD = frozenset({Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.GPU, Reason.TTFT,
 _PASSING = frozenset({QUEUE_FULL, ENGINE_NOT_READY})
 
 
+_OTHER = {"version": "another version", "settings": "other settings", "model": "another model"}
+
+
 class PeerState(StrEnum):
     ALIVE = "alive"
     STALE = "stale"  # not heard for three seconds
@@ -97,6 +100,11 @@ class PeerStanding(msgspec.Struct, frozen=True):
     summary: PeerSummary | None = None
     differs: tuple[str, ...] = ()
     trouble: str = ""
+
+    @property
+    def difference(self) -> str:
+        """The members that differ, in words; "" if none does."""
+        return " and ".join([_OTHER[each] for each in self.differs])
 
 
 class PeerAsk(msgspec.Struct, frozen=True):
@@ -191,7 +199,7 @@ class Peers:
             if each.state is not PeerState.ALIVE:
                 found.append(f"the peer {each.address} is {each.state}{f': {each.trouble}' if each.trouble else ''}")
             elif each.differs:
-                found.append(f"the peer {each.address} has another {' and another '.join(each.differs)}")
+                found.append(f"the peer {each.address} has {each.difference}")
         return tuple(found)
 
     def beside(self, plan: Plan, facts: Facts, caller: str) -> Plan:
@@ -242,4 +250,4 @@ class Peers:
 
 
 def _differences(own: PeerSummary, other: PeerSummary) -> tuple[str, ...]:
-    return tuple(name for name in ("version", "settings", "model") if getattr(own, name) != getattr(other, name))
+    return tuple(name for name in _OTHER if getattr(own, name) != getattr(other, name))

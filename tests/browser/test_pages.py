@@ -203,7 +203,7 @@ async def test_the_fleet_shows_who_is_alive_differs_or_is_gone(rig: Rig) -> None
     await with_fleet(page, msgspec.structs.replace(FLEET, peers=(*FLEET.peers[:2], gone)))
     await page.reload()
     main = page.locator("main")
-    await expect(main).to_contain_text("b has another settings than this Hearth")
+    await expect(main).to_contain_text("b has other settings than this Hearth")
     await expect(main).to_contain_text("c is stale: not heard for three seconds")
     await expect(main).to_contain_text(MARKUP)
     table = page.get_by_role("region", name="Hearths")

@@ -32,7 +32,7 @@ LINES = """\
 a: llama-3.1-8b, 3 running, 1 waiting, first token in 240 ms
 b at https://b:8000: alive, heard 0.4 s ago; llama-3.1-8b, 8 running, 7 waiting, first token in 2310 ms, \
 over its threshold of queue_depth
-  another settings than here
+  other settings than here
 c at https://c:8000: stale, heard 41.0 s ago; llama-3.1-8b, the engine is not up
   another version than here
   Connection refused

@@ -17,6 +17,9 @@ const STATES = {
   refused: "not taken as a peer",
 };
 
+/** @type {Record<string, string>} */
+const OTHER = { version: "another version", settings: "other settings", model: "another model" };
+
 export function Fleet() {
   const { data, error, again } = useJson("hearth/fleet");
   useEffect(() => {
@@ -58,7 +61,7 @@ function Others({ report }) {
   const differing = report.peers.filter((each) => each.differs.length > 0);
   const gone = report.peers.filter((each) => each.state !== "alive");
   return html`${gone.map((each) => html`<${Note} kind="warn"><p><strong>${called(each)}</strong> is ${each.state}: ${STATES[each.state] ?? ""}${each.trouble ? `. ${each.trouble}` : ""}</p></${Note}>`)}
-    ${differing.map((each) => html`<${Note} kind="warn"><p><strong>${called(each)}</strong> has another ${each.differs.join(" and another ")} than this Hearth: it may decide otherwise.</p></${Note}>`)}
+    ${differing.map((each) => html`<${Note} kind="warn"><p><strong>${called(each)}</strong> has ${each.differs.map((name) => OTHER[name] ?? name).join(" and ")} than this Hearth: it may decide otherwise.</p></${Note}>`)}
     <${Table} label="Hearths" heads=${["Hearth", "state", "heard", "engine", "#running", "#waiting", "#first token", "over its threshold", "version", "settings"]}>
       <${Row} key="own" name=${`${report.own.name || "this Hearth"} (here)`} address="" state="alive" heard="now" summary=${report.own} differs=${[]} />
       ${report.peers.map((each) => html`<${Row} key=${each.address} name=${called(each)} address=${each.address} state=${each.state} heard=${each.heard_ago_s === null ? "never" : `${duration(each.heard_ago_s)} ago`} summary=${each.summary} differs=${each.differs} />`)}
