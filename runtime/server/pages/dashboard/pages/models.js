@@ -21,6 +21,7 @@ export function Models() {
   return html`${head}
     <${Served} />
     <${Loaded} />
+    <${Adapters} />
     <h2>Catalogue</h2>
     <div class="filters"><label>Models <select value=${shown} onChange=${(/** @type {any} */ e) => setShown(e.target.value)}>${SHOWN.map(([name, words]) => html`<option value=${name} selected=${name === shown}>${words}</option>`)}</select></label></div>
     <p class="quiet">“Fits” is for 4 requests of 8 192 tokens at once; <code>hearth models fit NAME</code> judges others.</p>
@@ -50,6 +51,30 @@ function Loaded() {
   const models = status.value?.models ?? [];
   if (!models.length) return null;
   return html`<h2>Loaded and not loaded</h2>${models.map((each) => html`<${Model} key=${each.name} model=${each} others=${models.filter((other) => other.name !== each.name)} />`)}`;
+}
+
+/** The LoRA adapters of the local models. One of somebody else's server has no folder, and is unloaded by its owner. */
+function Adapters() {
+  const { data, again } = useJson("hearth/adapters");
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const unload = async (/** @type {string} */ name) => {
+    setError(null);
+    try {
+      await call(`hearth/adapters/${encodeURIComponent(name)}/unload`, { method: "POST", json: {} });
+      again();
+    } catch (refused) {
+      setError(refused);
+    }
+  };
+  if (!data?.data.length) return null;
+  const rows = data.data.map(
+    (/** @type {any} */ each) => html`<tr key=${each.name}><td><strong>local/${each.name}</strong></td><td>${each.target}</td>
+      <td>${each.ready ? "ready" : each.cause || "waits for its engine"}</td><td class="wrap">${each.folder || "of an attached server"}</td>
+      <td>${each.folder ? html`<button type="button" aria-label="Unload ${each.name}" onClick=${() => unload(each.name)}>Unload</button>` : null}</td></tr>`,
+  );
+  return html`<h2>Adapters</h2>
+    <${Table} label="LoRA adapters" heads=${["adapter", "of", "state", "folder", "unload"]}>${rows}</${Table}>
+    ${error && html`<${Failed} error=${error} needs="This changes the server: it needs an admin key." />`}`;
 }
 
 /** @param {string} name */
