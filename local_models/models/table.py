@@ -123,12 +123,14 @@ class ModelTable:
 
     def asks(self, name: str, since: float | None) -> None:
         """since: when the oldest request began to wait for the model; None: none waits."""
-        self._set(name, asked_at=since)
+        if self._cases[name].asked_at != since:
+            self._set(name, asked_at=since)
 
     def runs(self, name: str, in_flight: int, now: float) -> None:
         """in_flight: requests that the model works on."""
-        used = now if in_flight or self._cases[name].in_flight else self._cases[name].used_at
-        self._set(name, in_flight=in_flight, used_at=used)
+        case = self._cases[name]
+        if in_flight or case.in_flight:
+            self._set(name, in_flight=in_flight, used_at=now)
 
     # -- events
 
