@@ -93,6 +93,10 @@ class AdapterRoom:
             for name in before.keys() - {name for name, each in after.items() if before.get(name) == each}:
                 await self.unload(name)  # one that a command unloaded is gone already
             for name, (target, folder) in after.items():
-                if before.get(name) != (target, folder) and (cause := await self.load(name, folder, target)):
+                engine = self._engines().get(target)
+                there = engine is not None and engine.adapters.wanted.get(name) == folder  # it started with it
+                if before.get(name) == (target, folder) or there:
+                    continue
+                if cause := await self.load(name, folder, target):
                     causes.append(f"adapter {name} is not loaded: {cause}")
             self.trouble = "; ".join(causes) or None

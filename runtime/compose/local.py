@@ -91,7 +91,8 @@ class LocalRoom:
 
     @property
     def troubles(self) -> tuple[str | None, ...]:
-        return self.exchange.trouble, self.adapters.trouble
+        faults = [f"adapter {each.name}: {each.cause}" for each in self.adapters.views() if each.cause]
+        return self.exchange.trouble, self.adapters.trouble, *faults
 
     def _exchanged(self, settings: Settings) -> None:
         """The engine serves another model: speeds are measured anew."""

@@ -114,8 +114,10 @@ class LocalModelRoom:
         self.owner = ModelSupervisor({}, self._arranged, clock, self._spec.drain_s)
         self.apply(settings, {})
 
-    async def judged(self, settings: Settings) -> dict[str, ModelCase]:
-        """The cases of changed settings. Raises ValueError where a changed model does not fit; nothing is changed."""
+    async def judged(self, settings: Settings) -> dict[str, ModelCase] | None:
+        """The cases of changed settings; None where no table has changed. Raises ValueError where one does not fit."""
+        if settings.models == self._settings.models:
+            return None
         if not self.owner.arranged:
             return {}
         wishes = model_wishes(settings)

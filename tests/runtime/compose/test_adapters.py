@@ -103,6 +103,8 @@ async def test_the_settings_are_followed(rig: Rig) -> None:
     assert rig.own.adapters.wanted == {"legal": "/a", "old": "/o"}
     assert rig.room.trouble == "adapter tax is not loaded: out of memory"
     rig.small.refused = {}
+    rig.small.adapters.wanted["tax"] = "/t2"  # its engine was started anew, with the changed table
+    rig.small.has = ["tax"]
     rig.room.want(settings('[engine.adapters]\nlegal = "/b"\n' + small + 'adapters = { tax = "/t2" }\n'))
     await until(lambda: not rig.room.trouble and "tax" in rig.small.has)
     assert (rig.own.adapters.wanted, rig.small.adapters.wanted) == ({"legal": "/b"}, {"tax": "/t2"})

@@ -39,7 +39,9 @@ async def room(tmp_path: Path) -> AsyncIterator[LocalModelRoom]:
 
 async def changed(room: LocalModelRoom, text: str) -> Settings:
     found = settings(ON_CPU + text)
-    room.apply(found, await room.judged(found))
+    cases = await room.judged(found)
+    assert cases is not None
+    room.apply(found, cases)
     return found
 
 
@@ -92,3 +94,8 @@ async def test_a_box_that_was_not_looked_at_yet_takes_every_table(tmp_path: Path
     made.apply(settings(ON_CPU), {})
     assert made.owner.views() == ()
     await made.owner.stop()
+
+
+async def test_settings_without_a_change_of_tables_are_not_judged(room: LocalModelRoom) -> None:
+    """No hub and no GPU is asked for the sake of another threshold."""
+    assert await room.judged(settings(ON_CPU + table("small") + "[escalation]\nttft_ms = 5\n")) is None
