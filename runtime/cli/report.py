@@ -40,6 +40,7 @@ def report_lines(report: StatusReport, paint: Paint, zone: tzinfo | None = None)
         *_section("models", paint, columns((_model(each) for each in report.models), paint)),
         *_section("load", paint, _load(report.load, report.in_flight, paint)),
         *_section("cloud share", paint, [_cloud_share(report.cloud_share)] if report.cloud_share else []),
+        *_section("autoscale", paint, [f"  {report.autoscale.line}"] if report.autoscale else []),
         *_section("targets", paint, targets or [paint("  none: everything is answered on this box", "dim")]),
         *_section(
             "budget", paint, columns((_limit(each) for each in report.budget.limits), paint) if report.budget else []

@@ -42,7 +42,8 @@ from runtime.settings.shape import leaves
 _EACH_S = 1.0
 _ASKED_S = 1.0
 _RESOLVED_S = 5.0
-_OWN = frozenset({"fleet", "server", "records", "engine"})  # sections in which the Hearths of a fleet rightly differ
+# Sections in which the Hearths of a fleet rightly differ.
+_OWN = frozenset({"fleet", "server", "records", "engine", "autoscale"})
 _DIALECTS = frozenset(
     {"openai_chat", "openai_completions", "openai_embeddings", "openai_responses", "anthropic_messages", "rerank"}
 )

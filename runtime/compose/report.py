@@ -35,6 +35,7 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     pending: Sequence[str]
     chores: Sequence[ChoreView]
     troubles: Sequence[str | None] = ()  # of the stores on disk
+    autoscale: status.AutoscaleStatus | None = None
 
 
 def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.StatusReport:
@@ -57,6 +58,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         draining=desk.draining,
         running=running(desk),
         budget=_budget(fleet.budget) if fleet.budget is not None and fleet.clouds.backends else None,
+        autoscale=process.autoscale,
         in_flight=sum(fleet.in_flight.values()),
         decisions=tuple(map(status.brief, desk.latest)),
         not_in_force=tuple(process.pending),

@@ -211,6 +211,12 @@ class Runtime:
 
             self.shared = StoreRoom(self.desk, self.budget, self.settings, self._folder, self.admit)
             self.app.limiter = self.shared.limiter
+        self._autoscale = None
+        if self.settings.autoscale.ray:
+            from runtime.compose.autoscale import autoscale_room  # noqa: PLC0415 - the same
+
+            lease = self.shared.store.lease if self.shared is not None else None
+            self._autoscale = autoscale_room(self.desk, self.settings, lease)
         self._bind_keys()
 
     def _fleet_report(self) -> FleetReport:
@@ -272,6 +278,8 @@ class Runtime:
         self.quality.apply(settings)
         self.local.want(settings)
         self._rename()
+        if self._autoscale is not None:
+            self._autoscale.apply(settings)
         self.admit()
 
     def record(self) -> None:
@@ -300,6 +308,7 @@ class Runtime:
             **({"peers": self._peers.run} if self._peers is not None else {}),
             **({"store": self.shared.run} if self.shared is not None else {}),
             **self.local.chores(),
+            **({"autoscale": self._autoscale.run} if self._autoscale is not None else {}),
         }
 
     async def listen(self) -> None:
@@ -380,7 +389,9 @@ class Runtime:
                 self.app.policy.keys.trouble,
                 *(self._peers.peers.troubles() if self._peers is not None else ()),
                 self.shared.trouble if self.shared is not None else None,
+                self._autoscale.trouble if self._autoscale is not None else None,
             ),
+            autoscale=self._autoscale.report() if self._autoscale is not None else None,
         )
         return report(self.desk, self.settings, process)
 
@@ -426,4 +437,5 @@ class Runtime:
             self.quality.judge_gauges(),
             fleet=self._peers.gauges() if self._peers is not None else FleetGauges(),
             store=0.0 if self.shared is None else self.shared.store.away_s() or 0.0,
+            autoscale=self._autoscale.gauges() if self._autoscale is not None else {},
         )

@@ -25,6 +25,7 @@ from runtime.fleet.models import LocalModelTarget
 from runtime.load.cloud_share import CloudShare
 from runtime.load.ledger import Ledger
 from runtime.load.shares import Shares
+from runtime.load.strain import EngineStrain
 from runtime.money.budget import BudgetLedger
 from runtime.money.estimate import LONG, answer_tokens, dearest, expected_micro
 from runtime.money.prefixes import PrefixLedger
@@ -314,6 +315,10 @@ class LiveFleet:
     def room_in(self) -> float | None:
         """Seconds until the engine is predicted to have room; None with no replica ready."""
         return self._lanes.room_in([lane for lane in self.local.lanes if lane.ready])
+
+    def strain(self) -> EngineStrain | None:
+        """The load of the engine as a whole; None with no replica ready."""
+        return self._lanes.strain([lane for lane in self.local.lanes if lane.ready])
 
     @property
     def engine_ready(self) -> bool:

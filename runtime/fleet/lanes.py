@@ -14,6 +14,7 @@ from runtime.contract.engine import EngineSpeed, Gpu, ReplicaView
 from runtime.contract.pressure import Pressure
 from runtime.load.ledger import Ledger
 from runtime.load.saturation import ReplicaReading, Saturation, choose, read
+from runtime.load.strain import EngineStrain, strain
 from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation
 
@@ -100,9 +101,13 @@ class Lanes:
         return ledger.ttft.value if ledger is not None else None
 
     def room_in(self, ready: Sequence[Lane]) -> float | None:
-        """Seconds until a lane is predicted to have room; None with none ready."""
-        now = self._clock()
-        return min([self.ledger(lane).wait_estimate(now) for lane in ready], default=None)
+        """Seconds until a lane is predicted to have room, at least 1: for Retry-After; None with none ready."""
+        now, ledgers = self._clock(), [self.ledger(lane) for lane in ready]
+        return min([max(1.0, each.backlog_s(each.typical_prompt, now)) for each in ledgers], default=None)
+
+    def strain(self, ready: Sequence[Lane]) -> EngineStrain | None:
+        """Of all ready lanes together; None with none ready."""
+        return strain([self.ledger(lane) for lane in ready], self._clock())
 
     def spare(self, ready: Sequence[Lane], own: int) -> int:
         """Requests of the batch lane that may start beside `own` that run; none while somebody else's request waits."""

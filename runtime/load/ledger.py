@@ -364,9 +364,10 @@ class Ledger:
         late = now - oldest.admitted - (oldest.expected or left)
         return left + late if late > self._margin.at(now) else left
 
-    def wait_estimate(self, now: float) -> float:
-        """Seconds until there is room again, at least 1: for Retry-After."""
-        return max(1.0, self.backlog_s(self.typical_prompt, now))
+    def waited_s(self, now: float) -> float:
+        """Seconds that the oldest request without a first token has waited for it; 0.0 if none waits."""
+        self._begin_due(now)
+        return now - next(iter(self._queue)).admitted if self._queue else 0.0
 
     def _backlog_s(self, prompt_tokens: int, now: float, before: int, tokens: int) -> float:
         """The same without the margin, behind so many of the queue with so many tokens."""

@@ -60,6 +60,7 @@ class Gauges:
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
     demoted: 1 by target label and task ("": every task). judge: None until a week is judged. store: seconds for which the
     fleet's store has been away, 0 while it answers and without one.
+    autoscale: replicas of the engine's cluster, by kind.
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -81,6 +82,7 @@ class Gauges:
     judge: JudgeGauges | None = None
     fleet: FleetGauges = _ALONE
     store: float = 0.0
+    autoscale: Mapping[str, float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -204,6 +206,8 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield from _fleet(gauges.fleet)
     words = "Seconds since the store of the fleet went away, 0 while it answers and without one"
     yield _gauge("hearth_fleet_store_away_seconds", words, (), [((), gauges.store)])
+    words = "Replicas of the engine's Ray cluster: running, the cluster's target, and as many as are wanted here"
+    yield _gauge("hearth_autoscale_replicas", words, ("kind",), _rows(gauges.autoscale))
     lost = [((), gauges.decisions_dropped)]
     yield _counter("hearth_decisions_dropped", "Decision records that could not be saved", (), lost)
     untold = [((), gauges.telemetry_dropped)]

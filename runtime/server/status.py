@@ -195,6 +195,28 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class AutoscaleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`[autoscale]`. leader: this Hearth is the one that acts. Replicas that are running, that Ray aims at (target), and that
+    are wanted here, with the reason in words; None while they are not known. trouble: the last error of Ray.
+    """
+
+    mode: str
+    leader: bool
+    running: int | None = None
+    target: int | None = None
+    wanted: int | None = None
+    words: str = ""
+    trouble: str = ""
+
+    @property
+    def line(self) -> str:
+        """All of it, for people."""
+        who = self.mode if self.leader else f"{self.mode}, led by another Hearth"
+        if self.running is None or self.wanted is None:
+            return f"{who}: {self.trouble or 'nothing is known yet'}"
+        return f"{who}: {self.running} of {self.target} replicas run, {self.wanted} wanted: {self.words}"
+
+
 class DecisionBrief(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a decision."""
 
@@ -242,6 +264,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     cloud_share: CloudShareStatus | None = None
     targets: tuple[TargetStatus, ...] = ()
     budget: BudgetStatus | None = None
+    autoscale: AutoscaleStatus | None = None
     in_flight: int = 0
     decisions: tuple[DecisionBrief, ...] = ()
     not_in_force: tuple[str, ...] = ()

@@ -15,11 +15,13 @@ from runtime.settings.sections.escalation import Escalation
 from runtime.settings.sections.limits import Budget, NoticeSettings, Privacy, Records
 from runtime.settings.sections.quality import Quality, SampleSettings
 from runtime.settings.sections.routing import Routes, Rule, When
+from runtime.settings.sections.scale import Autoscale
 from runtime.settings.sections.server import Server
 from runtime.settings.sections.targets import PriceSettings, TargetSettings, TargetTimeouts, TimeoutSettings
 from runtime.settings.sections.traffic import BatchSettings, MediaIn, Retries
 
 __all__ = [
+    "Autoscale",
     "BatchSettings",
     "Budget",
     "Changes",

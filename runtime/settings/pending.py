@@ -22,7 +22,7 @@ class Pending(NamedTuple):
         return len(key) == len(self.key) and all(a in ("*", b) for a, b in zip(self.key, key, strict=True))
 
 
-PENDING = (Pending(("autoscale", "*"), "nothing is scaled"),)
+PENDING: tuple[Pending, ...] = ()  # everything is in force
 
 
 def not_in_force(settings: Settings, adapters: Collection[str] | None = None) -> list[str]:

@@ -26,6 +26,8 @@ _NEED_RESTART: tuple[Key, ...] = (
     ("records",),
     ("telemetry",),
     ("fleet",),
+    ("autoscale", "ray"),
+    ("autoscale", "token"),
 )
 
 
@@ -66,6 +68,7 @@ def under_way(running: Settings, new: Settings) -> Settings:
         "records": running.records,
         "telemetry": running.telemetry,
         "fleet": running.fleet,
+        "autoscale": new.autoscale.model_copy(update={"ray": running.autoscale.ray, "token": running.autoscale.token}),
     }
     return new.model_copy(update={"server": server, **once})
 

@@ -165,6 +165,12 @@ _JUDGE = Section(
                 )
             ],
         ),
+        Panel(
+            "So many replicas does the cluster have",
+            "Of [autoscale]: those that run, the cluster's target, and as many as the time to a first token asks for.",
+            "short",
+            [Query(f"hearth_autoscale_replicas{HERE} or on () vector(0)", "{{kind}}")],
+        ),
     ),
 )
 

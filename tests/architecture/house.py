@@ -70,6 +70,7 @@ LATE_IMPORTS: Mapping[str, tuple[str, ...]] = {
         "runtime.record.traces.exporter",  # telemetry: half a second, for nothing while it is off
         "runtime.compose.store",  # what they share, for nothing where nothing is
         "runtime.compose.peers",  # the other Hearths, for nothing where there are none
+        "runtime.compose.autoscale",  # the same for a cluster
     ),
     "runtime.cli": (
         "<computed>",

@@ -63,7 +63,13 @@ def ray(
     _write({output: text}, force=force)
     after = {
         "engine": serve.attached(wish),
-        "autoscale": {"ray": "http://HEAD:8265", "min": replicas, "max": wish.most},
+        "autoscale": {
+            "ray": "http://HEAD:8265",
+            "token": "env:RAY_AUTH_TOKEN",
+            "min": replicas,
+            "max": wish.most,
+            "mode": "advise",
+        },
     }
     _tell([output], serve.commands(str(output)), after, as_json=as_json)
 

@@ -31,14 +31,19 @@ class FleetSettings(Section):
 class Autoscale(Section):
     """Replicas of a Ray cluster, scaled by predicted time to first token."""
 
-    ray: OptionalUrl = Field(default="", description="address of the Ray dashboard; empty: off")
+    ray: OptionalUrl = Field(
+        default="",
+        description="address of the Ray dashboard; empty: off. Without [fleet] store, exactly one Hearth may have it",
+    )
     token: OptionalReference = Field(
         default=None, description="token of Ray, by reference", examples=["env:RAY_AUTH_TOKEN"]
     )
     ttft_ms: Positive = Field(default=2000, description="typical predicted time to the first token to keep, in ms")
     min: Count = Field(default=1, description="fewest replicas")
     max: Positive = Field(default=1, description="most replicas")
-    mode: Literal["act", "advise", "off"] = Field(default="advise", description="act | advise | off")
+    mode: Literal["act", "advise", "off"] = Field(
+        default="advise", description="act | advise (status, metrics and log show what it would do) | off"
+    )
 
     @model_validator(mode="after")
     def _max_is_most(self) -> Self:

@@ -406,14 +406,15 @@ def test_the_emptier_replica_is_chosen() -> None:
     assert choose([], 100, 0.0) is None
 
 
-def test_the_wait_told_to_clients_is_an_estimate() -> None:
-    """At least a second, more with more before them."""
+def test_the_wait_for_room_grows_with_those_before_and_with_time() -> None:
+    """None on an idle engine; the oldest of those that wait for a first token has waited longest."""
     ledger = Driven()
     now = serve(ledger, 20, seconds=0.5)
-    assert ledger.wait_estimate(now) == 1.0
+    assert (ledger.backlog_s(500, now), ledger.waited_s(now)) == (0.0, 0.0)
     for number in range(10):
         ledger.admit(f"w{number}", 500, None, now)
-    assert ledger.wait_estimate(now) == pytest.approx(5.0, rel=0.3)
+    assert ledger.backlog_s(500, now) == pytest.approx(5.0, rel=0.3)
+    assert ledger.waited_s(now + 2) == 2.0
 
 
 def test_tokens_take_the_seconds_they_were_seen_to_take() -> None:

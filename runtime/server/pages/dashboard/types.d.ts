@@ -1,5 +1,15 @@
 // Written by `python -m scripts.ui_types` from the server's structs. Do not change it by hand.
 
+export type AutoscaleStatus = {
+  mode: string;
+  leader: boolean;
+  running: number | null;
+  target: number | null;
+  wanted: number | null;
+  words: string;
+  trouble: string;
+};
+
 export type BudgetLimitStatus = {
   period: string;
   name: string;
@@ -236,6 +246,7 @@ export type StatusReport = {
   cloud_share: CloudShareStatus | null;
   targets: TargetStatus[];
   budget: BudgetStatus | null;
+  autoscale: AutoscaleStatus | null;
   in_flight: number;
   decisions: DecisionBrief[];
   not_in_force: string[];
