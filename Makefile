@@ -1,6 +1,7 @@
 # make run        install what is missing, get the built-in model, serve on 127.0.0.1:8000, show the first answer
 # make test       every test, those on a real vLLM last          make test-fast    without a real vLLM
 # make test-slow   ten times the sizes, and soaks, some of them on a real vLLM
+# make test-scale  a real Ray Serve LLM with the CPU engine, attached as a pool (12 GB of memory, minutes of all cores)
 # make test-clients  real clients (openai, anthropic, pydantic-ai, the AI SDK, Claude Code, Codex, …), installed at pinned versions
 # make test-browser  the dashboard in a real Chromium (as root it installs Debian's); make test-browser-full: every page, scheme and state, and soaks
 # make ui         checks the dashboard's own modules and builds its vendored files again (needs node and npm)
@@ -25,7 +26,7 @@ PY = python=$$(local_models/installer/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine test-browser test-browser-full ui check format docs bench audit lock clean
+.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine test-scale test-browser test-browser-full ui check format docs bench audit lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -45,13 +46,18 @@ test: test-fast test-clients-ci test-browser test-engine
 
 # The architecture tests are in `make check`.
 test-fast: dev
-	@$(VENV)/python -m pytest -n auto --dist loadfile --ignore tests/architecture -m "not engine and not clients and not slow and not packaging and not browser" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadfile --ignore tests/architecture -m "not engine and not clients and not slow and not packaging and not browser and not scale" $(ARGS)
 
 # Big sizes and soaks: before a release, not on every change.
 test-slow: dev engine
-	@$(VENV)/python -m pytest -n auto --dist load --timeout 900 -m "slow and not engine and not clients and not packaging and not browser" $(ARGS)
+	@$(VENV)/python -m pytest -n auto --dist load --timeout 900 -m "slow and not engine and not clients and not packaging and not browser and not scale" $(ARGS)
 	@$(VENV)/python -m scripts.prometheus
 	@$(VENV)/python -m pytest -m "slow and engine" $(ARGS)
+
+# Skipped in words where Ray or the CPU engine is not installed.
+test-scale: dev
+	@$(VENV)/python -m scripts.scale
+	@$(VENV)/python -m pytest -m scale --timeout 900 $(ARGS)
 
 test-clients: dev
 	@$(VENV)/python -m scripts.clients

@@ -26,14 +26,18 @@ _PACKAGE_FILES = ("package.json", "package-lock.json")
 
 def python_environment(name: str, python: str = sys.executable) -> Path:
     """The environment of the lock of that name. Raises UnfitBoxError, progress.StepFailedError."""
-    lock = LOCKS / f"{name}.txt"
-    folder = _folder(name, lock.read_bytes())
+    lock, folder = LOCKS / f"{name}.txt", python_folder(name)
     with made_once(folder) as missing:
         if missing:
             make_venv(python, folder)
             locked = [str(folder / "bin" / "python"), *PIP_INSTALL, "--no-deps", "--require-hashes", "-r", str(lock)]
             progress.run(f"{name} (into {folder})", locked, folder / "install.log", sys.stderr)
     return folder
+
+
+def python_folder(name: str) -> Path:
+    """The place of that environment, made or not."""
+    return _folder(name, (LOCKS / f"{name}.txt").read_bytes())
 
 
 def node_environment(name: str, source: Path) -> Path:

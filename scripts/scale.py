@@ -20,8 +20,14 @@ NAME = "scale-ray"
 PYTHON = "python3.11"  # the CPU engine's
 
 
-def ray() -> Path:
-    """The environment's folder; its programs lie in bin. Raises UnfitBoxError, progress.StepFailedError."""
+def ray() -> Path | None:
+    """The folder of the environment, whose programs lie in bin; None where it is not installed."""
+    folder = apart.python_folder(NAME)
+    return folder if complete(folder) else None
+
+
+def install() -> Path:
+    """Makes the environment. Raises UnfitBoxError, progress.StepFailedError."""
     engine = engine_folder(cache_home(os.environ), "cpu", lock_file("cpu").read_bytes())
     if not complete(engine):
         raise UnfitBoxError("the CPU engine is not installed: hearth engine install --device cpu")
@@ -35,7 +41,7 @@ def ray() -> Path:
 def main() -> int:
     # A machine without the CPU engine still runs the other tests; those that need it are skipped with the same words.
     try:
-        ray()
+        install()
     except (UnfitBoxError, progress.StepFailedError) as fault:
         print(f"Ray is not here: {fault}", file=sys.stderr)
     return 0

@@ -79,7 +79,7 @@ def cloud() -> Iterator[int]:
     command = [sys.executable, "-m", "scripts.bench.stub", "--port", str(port), "--chunks", "4"]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
-        _until(lambda: _listens(port), 20, "the stand-in for the cloud listens")
+        until(lambda: _listens(port), 20, "the stand-in for the cloud listens")
         yield port
     finally:
         process.kill()
@@ -95,10 +95,14 @@ class Serving:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "hearth.toml"
-        self.config.write_text(settings(self.port, cloud_port, **changes))
+        self.config.write_text(self.written(cloud_port, **changes))
         self.log = folder / "log"
         self.process = self._start()
         self.http = httpx.Client(base_url=self.url, timeout=120)
+
+    def written(self, cloud_port: int, **changes: Any) -> str:
+        """The settings file."""
+        return settings(self.port, cloud_port, **changes)
 
     def _start(self) -> subprocess.Popen[bytes]:
         env = os.environ | {"HEARTH_STATE_DIR": str(self.state)}
@@ -149,11 +153,11 @@ class Serving:
                 return bool(self.replica["state"] == "ready")
             return False
 
-        _until(ready, START_S, "the engine is ready", self.log)
+        until(ready, START_S, "the engine is ready", self.log)
 
     def wait_back(self, restarts: int) -> None:
         """Ready again by itself, once more than before, with one run's processes alone."""
-        _until(
+        until(
             lambda: self.replica["restarts"] > restarts and self.replica["state"] == "ready", START_S, "back", self.log
         )
         assert len({process.marker.run for process in self.processes()}) == 1
@@ -183,7 +187,7 @@ class Serving:
         return self.process.wait(within_s)
 
     def none_left(self) -> None:
-        _until(lambda: not self.processes(), 30, "no process is left")
+        until(lambda: not self.processes(), 30, "no process is left")
 
     def end(self) -> None:
         """Whatever happened: nothing of this run survives the test."""
@@ -197,7 +201,7 @@ class Serving:
                 os.kill(process, signal.SIGKILL)
 
 
-def _until(true: Callable[[], bool], seconds: float, what: str, log: Path | None = None) -> None:
+def until(true: Callable[[], bool], seconds: float, what: str, log: Path | None = None) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         told = log.read_text()[-3000:] if log else ""

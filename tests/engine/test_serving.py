@@ -30,7 +30,7 @@ from runtime.life import words
 from runtime.life.opinion import LABELS, question, read_opinion
 from runtime.settings import load
 from scripts.personal.measure import HELD, labelled
-from tests.engine.serving import LONG, PARIS, ROOT, Serving, _until, burst
+from tests.engine.serving import LONG, PARIS, ROOT, Serving, burst, until
 from tests.fakes.sureness import BY_MEAN
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
@@ -91,9 +91,9 @@ def test_an_unsure_answer_leaves_and_a_sure_one_stays(serving: Serving, stream: 
                 assert answer.status_code == 200 and "top_logprobs" not in answer.text
                 return answer.headers["x-hearth-target"] == target
 
-            _until(answered, 30, f"{target} answers")
+            until(answered, 30, f"{target} answers")
         write_map(msgspec.structs.replace(known, scores=(0.0,), shares=(0.0,)), serving.state)
-        _until(lambda: not answered(), 30, "the answer leaves again")
+        until(lambda: not answered(), 30, "the answer leaves again")
         answer = serving.chat("Tell me a long story.", stream=stream, max_tokens=1500, ignore_eos=True)
         assert answer.headers["x-hearth-reason"] == "confidence"
         time.sleep(1)
@@ -127,7 +127,7 @@ def test_the_engine_is_asked_for_names_in_what_is_about_to_leave(serving: Servin
         """Status and kinds of a request to the cloud, once the settings are in force."""
         lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
         serving.config.write_text(f'{before}\n[privacy]\nnames = "engine"\n{lines}')
-        _until(lambda: serving.status()["settings"]["reloaded_at"] != reloaded, 30, "the settings are in force")
+        until(lambda: serving.status()["settings"]["reloaded_at"] != reloaded, 30, "the settings are in force")
         answer = serving.chat(text, model="cloud")
         decision = serving.http.get(f"/hearth/decisions/{answer.headers['x-hearth-decision']}").json()
         return answer.status_code, decision["personal"]
@@ -166,7 +166,7 @@ def test_the_engine_is_asked_for_its_opinion_near_the_threshold(serving: Serving
             assert opinion is None or (decision["reason"] == "complexity") is (opinion >= 0.5)
             return opinion is not None
 
-        _until(judged, 60, "an opinion came in time")
+        until(judged, 60, "an opinion came in time")
     finally:
         serving.config.write_text(before)
 
@@ -186,7 +186,7 @@ def test_a_client_that_leaves_frees_the_slot_within_a_second(serving: Serving, s
     with contextlib.suppress(httpx.ReadTimeout), httpx.Client(base_url=serving.url, timeout=4) as client:
         if stream:
             with client.stream("POST", "/v1/chat/completions", json=body):
-                _until(lambda: _generated(serving) > before + 5, 30, "the engine generates")
+                until(lambda: _generated(serving) > before + 5, 30, "the engine generates")
         else:
             client.post("/v1/chat/completions", json=body)
     time.sleep(1.0)  # the second it has
@@ -194,7 +194,7 @@ def test_a_client_that_leaves_frees_the_slot_within_a_second(serving: Serving, s
     assert then > before
     time.sleep(2.0)  # in which a request still running would generate dozens of tokens
     assert _generated(serving) == then
-    _until(lambda: serving.status()["in_flight"] == 0, 2, "nothing is in flight")
+    until(lambda: serving.status()["in_flight"] == 0, 2, "nothing is in flight")
 
 
 def test_a_burst_leaves_past_the_threshold_and_comes_back(serving: Serving) -> None:
@@ -249,14 +249,14 @@ def test_explain_live_says_why(serving: Serving) -> None:
     async def ask() -> str:
         # Streams: what waits for a first token is then seen, not inferred from the time a whole answer takes.
         filling = asyncio.create_task(burst(serving.url, 8, max_tokens=1500, model="local", stream=True))
-        await asyncio.to_thread(_until, lambda: serving.status()["in_flight"] == 8, 30, "eight are in flight")
+        await asyncio.to_thread(until, lambda: serving.status()["in_flight"] == 8, 30, "eight are in flight")
         told = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=True)
         filling.cancel()
         return told.stdout
 
     said = asyncio.run(ask())
     assert "queue_depth" in said and "the threshold is 3" in said
-    _until(lambda: serving.status()["in_flight"] == 0, 5, "those that went away are gone")
+    until(lambda: serving.status()["in_flight"] == 0, 5, "those that went away are gone")
 
 
 FAULTS: dict[str, tuple[Callable[[Serving], int], signal.Signals, str]] = {
@@ -298,7 +298,7 @@ def test_a_fault_of_the_engine_mid_stream(serving: Serving, fault: str) -> None:
     with serving.long_stream() as stream, serving.long_stream(response_format=BOUND) as bound:
         reading, reading_bound = Reader(stream), Reader(bound)
         os.kill(victim, number)
-        _until(lambda: serving.replica["state"] != "ready", 60, "the fault is noticed")
+        until(lambda: serving.replica["state"] != "ready", 60, "the fault is noticed")
         bridged = serving.chat()
         assert bridged.status_code == 200 and bridged.headers["x-hearth-reason"] == "engine_down"
         assert bridged.headers["x-hearth-target"] == "openai/stand-in"
@@ -360,7 +360,7 @@ def test_a_bad_flag_is_told_and_not_retried(tmp_path: Path, cloud_port: int) -> 
     """The cause is in the status in words, the cloud answers, and no restart storm begins."""
     served = Serving(tmp_path, cloud_port, args=("--no-such-flag",))
     try:
-        _until(lambda: _state(served) == "given_up", 180, "the engine is given up", served.log)
+        until(lambda: _state(served) == "given_up", 180, "the engine is given up", served.log)
         assert "--no-such-flag" in served.replica["cause"] and served.replica["restarts"] == 0
         assert served.chat().headers["x-hearth-target"] == "openai/stand-in"
         assert served.chat(model="local").status_code == 503

@@ -17,7 +17,7 @@ import pytest
 from local_models.weights.cache import cache_home
 from runtime.trust.admin_key import local_admin_key
 from tests.engine.encoder import encoder
-from tests.engine.serving import PARIS, Serving, _until, free_port
+from tests.engine.serving import PARIS, Serving, free_port, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
@@ -88,7 +88,7 @@ def text(answer: httpx.Response) -> str:
 
 def test_each_model_answers_under_its_name(serving: Serving) -> None:
     """Chat by the engine's own, labels and vectors by theirs, all up at once in the memory that `fit` gives each."""
-    _until(
+    until(
         lambda: states(serving)["local/labels"] == states(serving)["local/vectors"] == "ready",
         START_S,
         "both are ready",
@@ -108,7 +108,7 @@ def test_each_model_answers_under_its_name(serving: Serving) -> None:
 @pytest.mark.slow
 def test_two_swaps_while_requests_come(serving: Serving) -> None:
     """There and back: every request is answered by its own model or, under `auto`, by one that is up; none is lost."""
-    _until(lambda: states(serving)["local/labels"] == "ready", START_S, "the first is ready")
+    until(lambda: states(serving)["local/labels"] == "ready", START_S, "the first is ready")
     over = threading.Event()
     answers: list[httpx.Response] = []
 
@@ -125,7 +125,7 @@ def test_two_swaps_while_requests_come(serving: Serving) -> None:
                 expected = {f"local/{before}": "absent", f"local/{after}": "ready"}
                 assert f"local/{after}" in swapped(serving, before, to=after, dry=True)["words"]
                 swapped(serving, before, to=after)
-                _until(lambda wanted=expected: wanted.items() <= states(serving).items(), START_S, f"{expected}")  # type: ignore[misc]
+                until(lambda wanted=expected: wanted.items() <= states(serving).items(), START_S, f"{expected}")  # type: ignore[misc]
                 word = "Madrid" if after == "spare" else "Rome"
                 assert word in text(serving.chat(PARIS, model=after, max_tokens=12))
         finally:

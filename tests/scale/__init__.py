@@ -1,0 +1,1 @@
+"""A real Ray Serve LLM, attached as a pool."""
