@@ -215,8 +215,7 @@ class Runtime:
         if self.settings.autoscale.ray:
             from runtime.compose.autoscale import autoscale_room  # noqa: PLC0415 - the same
 
-            lease = self.shared.store.lease if self.shared is not None else None
-            self._autoscale = autoscale_room(self.desk, self.settings, lease)
+            self._autoscale = autoscale_room(self.desk, self.settings, self.shared and self.shared.store.lease)
         self._bind_keys()
 
     def _fleet_report(self) -> FleetReport:
