@@ -215,7 +215,7 @@ class Runtime:
         if self.settings.autoscale.ray:
             from runtime.compose.autoscale import autoscale_room  # noqa: PLC0415 - the same
 
-            self._autoscale = autoscale_room(self.desk, self.settings, self.shared and self.shared.store.lease)
+            self._autoscale = autoscale_room(self.desk, self.settings, self.shared.store.lease if self.shared else None)
         self._bind_keys()
 
     def _fleet_report(self) -> FleetReport:
