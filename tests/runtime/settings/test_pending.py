@@ -7,7 +7,7 @@ import re
 import pytest
 
 from runtime.settings import not_in_force
-from runtime.settings.pending import PENDING
+from runtime.settings.pending import PENDING, Pending
 from runtime.settings.shape import at
 from tests.runtime.settings.readings import TARGET, settings
 from tests.runtime.settings.test_commented import KEYS, uncommented
@@ -28,6 +28,13 @@ def test_each_pending_key_is_named_when_it_is_set() -> None:
         assert any(entry.covers(key) for key in keys), entry.key
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One key waits for its feature."""
+    monkeypatch.setattr("runtime.settings.pending.PENDING", (Pending(("autoscale", "*"), "nothing is scaled"),))
+
+
+@pytest.mark.usefixtures("waits")
 @pytest.mark.parametrize(
     ("variable", "value", "key"),
     [
