@@ -72,7 +72,8 @@ class StoreRoom:
                 heard_at = self._desk.clock() if due else heard_at
                 if (heard := await self._breakers.turn(due=due)) is not None:
                     await self._keys.turn(heard.keys)
-                if called or self._desk.clock() - turned_at >= _TURN_S:
+                paid = bool(self._desk.fleet.clouds.backends)
+                if paid and (called or self._desk.clock() - turned_at >= _TURN_S):
                     turned_at = self._desk.clock()
                     await self._leases.turn()
             except StoreAwayError:
@@ -83,7 +84,8 @@ class StoreRoom:
             await asyncio.sleep(_LEAST_S)
 
     async def aclose(self) -> None:
-        """Gives back what is leased and not spent, and closes the connection."""
+        """Gives back what is leased and not used, and closes the connection."""
         with contextlib.suppress(StoreAwayError):
+            await self.limiter.turn()
             await self._leases.give_back()
         self.store.close()

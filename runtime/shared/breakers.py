@@ -5,6 +5,7 @@ Counts of failures stay each Hearth's own. While the store is away each Hearth d
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -79,7 +80,11 @@ class SharedBreakers:
         self._take(open_there, granted)
         others = dict(zip(demotions[::2], demotions[1::2], strict=True))
         others.pop(self._store.owner, None)
-        self._demote([_read.decode(each) for each in others.values()])
+        known = []
+        for each in others.values():
+            with contextlib.suppress(msgspec.DecodeError):  # of a version of Hearth that writes them otherwise
+                known.append(_read.decode(each))
+        self._demote(known)
         return Heard(version)
 
     def _take(self, open_there: Any, granted: list[str]) -> None:

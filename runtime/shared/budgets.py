@@ -88,7 +88,7 @@ class BudgetLeases:
             left = max(0, limit - part.others - held)
             lately = max(0, used - self._used_at.get(line, used))
             chunk = min(max(int(_CHUNK * left), int(lately * _AHEAD_S)), int(_MOST_SHARE * left))
-            spare = max(chunk, self._ledger.usual)
+            spare = max(chunk, min(self._ledger.usual, int(_MOST_SHARE * left)))
             short = used + waiting + spare - held
             if line.scope.startswith(KEY) and not (used or waiting):
                 continue  # of many keys few are used at a time

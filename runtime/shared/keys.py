@@ -6,6 +6,7 @@ The file of each Hearth is its copy. A key's later state wins; a revocation wins
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -35,9 +36,10 @@ class SharedKeys:
             given = msgspec.json.encode({"keys": rows, "peppers": [each.hex() for each in peppers]}).decode()
             names = (key_of("keys"), key_of("keys", "version"), key_of("keys", "peppers"))
             version, stored, theirs = await self._store.call("keys", names, given)
-            found = {
-                id: msgspec.json.decode(row, type=KeyCopy) for id, row in zip(stored[::2], stored[1::2], strict=True)
-            }
+            found = {}
+            for id, row in zip(stored[::2], stored[1::2], strict=True):
+                with contextlib.suppress(msgspec.DecodeError):  # of a version of Hearth that writes them otherwise
+                    found[id] = msgspec.json.decode(row, type=KeyCopy)
             newer = {id: each for id, each in found.items() if id not in copies or copies[id].version < each.version}
             unknown = [bytes.fromhex(each) for each in theirs if bytes.fromhex(each) not in peppers]
             if newer or (unknown and found):
