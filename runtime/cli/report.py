@@ -82,7 +82,7 @@ def _engine(engine: EngineStatus, paint: Paint) -> Iterator[str]:
 
 def _replica(replica: ReplicaStatus) -> Sequence[Cell]:
     soon = f", ready in about {duration(replica.ready_in_s)}" if replica.ready_in_s else ""
-    state = replica.state.replace("_", " ")
+    state = replica.state.replace("_", " ") + (", asleep" if replica.asleep else "")
     return (
         (replica.name, ""),
         (state, _STATE_STYLE.get(replica.state, "red")),

@@ -14,7 +14,9 @@ export function Engine() {
   return html`<h1>Engine</h1>
     <p>${engine.model} ${engine.device === "attached" ? "on attached servers" : `on ${engine.device}`}</p>
     ${engine.replicas.map(
-      (each) => html`<section class="card" aria-label="Replica ${each.name}"><h2>${each.name} <${State} state=${each.state} /></h2>
+      (
+        each,
+      ) => html`<section class="card" aria-label="Replica ${each.name}"><h2>${each.name} <${State} state=${each.state} />${each.asleep ? html` <span class="tag">asleep</span>` : null}</h2>
       ${each.cause && html`<${Note} kind=${each.state === "ready" ? "info" : "bad"}><p>${each.state === "ready" ? "Last failure: " : ""}${each.cause}</p></${Note}>`}
       <dl class="facts">
         <div><dt>in this state for</dt><dd>${duration(each.for_s)}${each.ready_in_s ? `, ready in about ${duration(each.ready_in_s)}` : ""}</dd></div>
