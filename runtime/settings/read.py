@@ -161,7 +161,8 @@ class _Sheet:
 
 def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> Iterator[str]:
     if env.get(API_KEY) and not (document.server.keys or document.server.admin_keys):
-        yield f'{API_KEY} is set, but server.keys is empty, so no key is asked for: set server.keys = ["env:{API_KEY}"]'
+        asked = "only keys made with `hearth keys create` are asked for"
+        yield f'{API_KEY} is set, but server.keys is empty: {asked}; server.keys = ["env:{API_KEY}"] asks for this one'
     for key, secret in secrets(document):
         path = keyring.file(secret)
         if path is not None and open_to_others(path):

@@ -132,7 +132,7 @@ def test_an_attached_engines_key_must_hold_a_value() -> None:
 def test_an_open_door_beside_a_set_key_is_told_of() -> None:
     """HEARTH_API_KEY alone locks nothing."""
     (warning,) = loaded("", {"HEARTH_API_KEY": VALUE}).warnings
-    assert 'set server.keys = ["env:HEARTH_API_KEY"]' in warning
+    assert 'server.keys = ["env:HEARTH_API_KEY"] asks for this one' in warning
     assert VALUE not in warning
 
 
