@@ -30,7 +30,7 @@ from runtime.wire.api_error import ApiError
 
 FOR, LINK, HOST = "x-hearth-for", "x-hearth-link", "x-hearth-host"
 SEALED, PLAIN = "sealed", "plain"
-_STORED = ("/v1/responses", "/v1/files/", "/v1/batches", "/v1/messages/batches/", "/hearth/decisions/")
+STORED = ("/v1/responses", "/v1/files/", "/v1/batches", "/v1/messages/batches/", "/hearth/decisions/")
 _CONNECT_S = 2.0
 _HEAD_S, _STALE_S = 10.0, 2.0  # for the first byte, of an owner that is alive, and of one that was not heard lately
 _IDLE_S = 60.0
@@ -110,7 +110,7 @@ class Forwarding:
 
     def around(self, pages: Mapping[tuple[str, str], Page]) -> dict[tuple[str, str], Page]:
         """The pages, those of stored things with the way to their owners."""
-        stored = {route for route in pages if route[1].startswith(_STORED)}
+        stored = {route for route in pages if route[1].startswith(STORED)}
         return {route: partial(self.answer, page) if route in stored else page for route, page in pages.items()}
 
     async def answer(self, page: Page, request: ClientRequest, extra: Pairs) -> None:
@@ -121,7 +121,7 @@ class Forwarding:
             if isinstance(error, StoredElsewhere):
                 name, sent = error.owner, error.sent
             elif error.status == 404:
-                below = next((each for each in _STORED if request.path.startswith(each)), "")
+                below = next((each for each in STORED if request.path.startswith(each)), "")
                 name = owner_of(request.path.removeprefix(below).strip("/").partition("/")[0])
                 sent = None
             else:

@@ -11,7 +11,7 @@ from runtime.contract.targets import FLEET
 from runtime.fleet.peers import DECISION, HOP, MODEL, TOKENS, WITHIN, read_ask
 from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest
-from runtime.server.forwarding import FOR, HOST, LINK, PLAIN
+from runtime.server.forwarding import FOR, HOST, LINK, PLAIN, STORED
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
 
@@ -37,6 +37,8 @@ class Hops:
         except ValueError as wrong:
             raise ApiError(400, str(wrong), "invalid_hint", HOP) from wrong
         if (caller := request.headers.pop(FOR, None)) is not None:
+            if not request.path.startswith(STORED):
+                raise ApiError(400, f"{FOR} is for what is stored here", "invalid_hint", FOR)
             del request.headers[HOP]
             request.caller, request.link = keys.acting(caller), request.headers.pop(LINK, PLAIN)
             request.headers["host"] = request.headers.pop(HOST, request.headers.get("host", ""))

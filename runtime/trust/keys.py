@@ -9,6 +9,8 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from runtime.contract.targets import FLEET
 from runtime.trust.caller import NOBODY, Caller, Scope
 from runtime.trust.key_store import CLOSED, NO_KEYS, CreatedKeys, digest_of
@@ -79,12 +81,16 @@ class Keys:
         raise ApiError(401, "the key is not one of this server's, or it is no longer good", "invalid_api_key")
 
     def acting(self, id: str) -> Caller:
-        """The caller with this id, for whom another Hearth asks. Raises ApiError 401 where nobody without a key comes in."""
+        """The caller with this id, for whom another Hearth asks; nobody changes a server through another.
+
+        Raises ApiError 401 where nobody without a key comes in.
+        """
         if self.open:
             return Caller(id, NOBODY.scopes)
         if not id:
             raise ApiError(401, "this Hearth has keys: a request without one is not answered", "missing_api_key")
-        return self._callers.get(id) or self.owner(id)
+        found = self._callers.get(id) or self.owner(id)
+        return msgspec.structs.replace(found, scopes=_USER) if Scope.ADMIN in found.scopes else found
 
     @property
     def owners(self) -> Iterable[Caller]:

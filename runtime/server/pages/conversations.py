@@ -17,7 +17,7 @@ from runtime.routing.facts.facts import Within
 from runtime.routing.plan.plan import Plan
 from runtime.server.answer import answer_body, body_of, invalid
 from runtime.server.asgi import ClientRequest, Pairs
-from runtime.server.forwarding import elsewhere
+from runtime.server.forwarding import elsewhere, reads
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody
 
@@ -78,6 +78,7 @@ class Conversations:
             if error.code != NOT_FOUND:
                 raise
             raise elsewhere(error, str(previous_of(own)), own.raw) from error
+        reads(request, inherited)
         required, chain = inherited, continued or request.id
         writing: list[Future[None]] = []
 

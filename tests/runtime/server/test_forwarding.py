@@ -250,6 +250,7 @@ async def test_only_its_owners_key_sees_it_through_another_hearth(tmp_path: Path
         asking = {"x-hearth-hop": "1", "x-hearth-for": owner}
         assert (await sent(a.app, "GET", path, headers=asking, key="other")).status == 400  # a client cannot set them
         assert (await sent(a.app, "GET", path, headers={**asking, "x-hearth-for": ""}, key=FLEET_KEY)).status == 401
+        assert (await sent(a.app, "GET", "/v1/files", headers=asking, key=FLEET_KEY)).status == 400  # for no list
 
 
 @pytest.mark.parametrize(
@@ -357,6 +358,9 @@ async def test_what_demands_a_certificate_crosses_no_connection_in_the_clear(tmp
         answer = stored(a, requires=frozenset({"hipaa"}))
         b.sealed = False
         refused = await sent(b.app, "GET", "/v1/responses/resp_a.1")
+        assert (refused.status, json.loads(refused.body)["error"]["code"]) == (403, "no_compliant_target")
+        body = {"model": "local", "input": "and?", "previous_response_id": "resp_a.1"}
+        refused = await sent(b.app, "POST", "/v1/responses", json.dumps(body).encode())
         assert (refused.status, json.loads(refused.body)["error"]["code"]) == (403, "no_compliant_target")
         b.sealed = True
         assert (await sent(b.app, "GET", "/v1/responses/resp_a.1")).body == answer

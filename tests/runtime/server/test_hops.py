@@ -70,6 +70,16 @@ def test_an_engine_that_is_not_up_refuses() -> None:
     assert refused.value.status == 503 and refused.value.retry_after
 
 
+def test_another_hearth_acts_for_no_administrator() -> None:
+    """An admin's key sees through another Hearth what it stored and read; it changes nothing."""
+    keys = Keys(("one",), ("root",), fleet="between us")
+    admin = keys.admit({"x-api-key": "root"})
+    acting = keys.acting(admin.id)
+    assert (acting.id, acting.may(Scope.READ), acting.may(Scope.ADMIN)) == (admin.id, True, False)
+    assert keys.acting(keys.admit({"x-api-key": "one"}).id).may(Scope.READ)
+    assert not keys.acting("unknown").may(Scope.READ)
+
+
 def test_the_fleets_key_is_a_caller_and_closes_no_door() -> None:
     """It may generate and read, and others come in as before."""
     keys = Keys((), fleet="between us")
