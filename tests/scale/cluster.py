@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,7 @@ class RayCluster:
                     process.kill()
             self.head.poll()
             time.sleep(0.1)
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 class AttachedServing(Serving):

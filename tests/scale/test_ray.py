@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import time
 from collections.abc import Iterator
@@ -89,13 +88,24 @@ def test_a_chat_a_stream_and_a_message_are_answered(hearth: AttachedServing) -> 
     assert counted.json()["input_tokens"] > 0
 
 
-def test_a_tool_is_called(hearth: AttachedServing) -> None:
-    """A named one: the engine's grammar gives arguments of the schema."""
+def test_a_tool_is_called(hearth: AttachedServing, cluster: RayCluster) -> None:
+    """A named one, with the very arguments that the pool gives whoever asks it directly."""
     choice = {"type": "function", "function": {"name": "get_weather"}}
-    answer = hearth.chat("Weather in Paris?", model="local", tools=[TOOL], tool_choice=choice, max_tokens=60)
-    (call,) = answer.json()["choices"][0]["message"]["tool_calls"]
-    assert call["function"]["name"] == "get_weather"
-    assert json.loads(call["function"]["arguments"])["city"] in ("Paris", "Rome")
+    body = {
+        "temperature": 0,
+        "max_tokens": 60,
+        "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
+        "tools": [TOOL],
+        "tool_choice": choice,
+    }
+    found = []
+    for url, model in ((hearth.url, "local"), (f"http://127.0.0.1:{cluster.port}", hearth.replica["models"][0])):
+        answer = hearth.http.post(f"{url}/v1/chat/completions", json=body | {"model": model})
+        assert answer.status_code == 200, answer.text
+        (call,) = answer.json()["choices"][0]["message"]["tool_calls"]
+        found.append(call["function"])
+    assert found[0] == found[1] and found[0]["name"] == "get_weather"
+    print(f"\n{found[0]['arguments']}")
 
 
 def test_an_abort_frees_its_slot(hearth: AttachedServing) -> None:
