@@ -80,7 +80,8 @@ def overlay(tree: dict[str, Any], env: Mapping[str, str]) -> Overrides:
             overrides.problems.append(Problem(variable, "", str(error)))
             continue
         if key is None:
-            overrides.warnings.append(f"{variable}: not a setting of Hearth; it is ignored")
+            if f"'env:{variable}'" not in repr(tree):  # no reference of the file names it
+                overrides.warnings.append(f"{variable}: not a setting of Hearth; it is ignored")
         elif _put(tree, key, _value(env[variable], at(key))):
             overrides.variables[key] = variable
     return overrides

@@ -86,6 +86,12 @@ def test_a_variable_that_is_no_setting_is_told_of_and_ignored() -> None:
     assert found.warnings == ("HEARTH_PORT: not a setting of Hearth; it is ignored",)
 
 
+def test_a_variable_that_holds_a_key_of_the_settings_is_not_spoken_of() -> None:
+    """A reference names it: it is not ignored."""
+    found = loaded('[fleet]\nkey = "env:HEARTH_FLEET_KEY"', {"HEARTH_FLEET_KEY": "a", "HEARTH_OTHER": "b"})
+    assert found.warnings == ("HEARTH_OTHER: not a setting of Hearth; it is ignored",)
+
+
 def test_an_empty_variable_sets_nothing() -> None:
     """Compose files pass unset ones on as empty."""
     assert settings("", {"HEARTH_SERVER__PORT": "", "HEARTH_MODEL": "", "HEARTH_PORT": ""}) == settings()
