@@ -7,6 +7,7 @@
     telemetry what traces cost a request, and that an ill collector makes none slower
     translated  CPU time of streams that are translated, beside streams that pass through
     decision  CPU time of facts, task, score and plan
+    fleet     three Hearths before six stand-ins for an engine: late answers, the cloud's share, CPU time, calls to the store
     instructions  instructions of a request, counted (needs valgrind)
     engine    added time to first token and lost tokens per second in front of a real vLLM
     batch_lane  interactive requests beside a full batch lane, and its tokens per second, on a real vLLM
@@ -26,6 +27,7 @@ from scripts.bench import (
     decision,
     engine,
     eval_lane,
+    fleet,
     gateway,
     idle,
     instructions,
@@ -45,6 +47,7 @@ BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "engine": engine.main,
     "batch_lane": batch_lane.main,
     "eval_lane": eval_lane.main,
+    "fleet": fleet.main,
     "decision": decision.main,
     "instructions": instructions.main,
 }

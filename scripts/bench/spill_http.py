@@ -178,12 +178,13 @@ def _piece(writer: asyncio.StreamWriter, data: bytes, head: bytes = b"") -> None
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """Shares of the counted requests. failed: requests that got no answer."""
+    """Shares of the counted requests. late: of those that an engine answered. failed: requests that got no answer."""
 
     within: float
     cloud: float
     count: int
     failed: int
+    late: float = 0.0
 
 
 async def played(ports: Sequence[int], asked: Sequence[Request], slowed: float, seed: int = 1) -> Played:
@@ -215,13 +216,26 @@ async def played(ports: Sequence[int], asked: Sequence[Request], slowed: float, 
     counted = [(first, away) for request, first, away in found if request.counted]
     total = max(1, len(counted))
     within = sum(first <= spill.TARGET_S * slowed for first, _ in counted) / total
-    return Played(within, sum(away for _, away in counted) / total, len(counted), len(asked) - len(found))
+    local = [first for first, away in counted if not away]
+    late = sum(first > spill.TARGET_S * slowed for first in local) / max(1, len(local))
+    return Played(within, sum(away for _, away in counted) / total, len(counted), len(asked) - len(found), late)
 
 
 async def over_http(
-    asked: Sequence[Request], seed: int, slowed: float, folder: Path, *, hearths: int = 1, engines: int = 1
+    asked: Sequence[Request],
+    seed: int,
+    slowed: float,
+    folder: Path,
+    *,
+    hearths: int = 1,
+    engines: int = 1,
+    attached: bool = False,
+    store: str = "",
 ) -> Played:
-    """engines: of each Hearth. Several Hearths are each other's peers."""
+    """engines: of each Hearth. Several Hearths are each other's peers. attached: all have all engines, and are no peers.
+
+    store: the address of what they share.
+    """
     cloud_port, ports = free_port(), [free_port() for _ in range(hearths)]
     async with contextlib.AsyncExitStack() as stack:
         owned = {
@@ -229,6 +243,9 @@ async def over_http(
             for port in ports
         }
         await _stand_in(stack, cloud_port, slowed, seed, cloud=True)
+        if attached:
+            every = [url for urls in owned.values() for url in urls]
+            owned = dict.fromkeys(ports, every)
         starts = []
         for port, urls in owned.items():
             own = folder / str(port)
@@ -241,7 +258,8 @@ async def over_http(
             env = {"HEARTH_STATE_DIR": str(own / "state"), "HEARTH_SERVER__PORT": str(port)}
             if hearths > 1:
                 peers = [f"http://127.0.0.1:{other}" for other in ports if other != port]
-                env |= {"HEARTH_FLEET__NAME": f"h{port}", "HEARTH_FLEET__PEERS": json.dumps(peers)}
+                env |= {"HEARTH_FLEET__NAME": f"h{port}", "HEARTH_FLEET__PEERS": json.dumps([] if attached else peers)}
+                env |= {"HEARTH_FLEET__STORE": store} if store else {}
                 env |= {"HEARTH_FLEET__KEY": "env:BETWEEN_US", "BETWEEN_US": "a-secret-of-the-fleet"}
             serve = (sys.executable, "-m", "runtime.cli", "serve", "--config", str(own / "hearth.toml"))
             hearth = stack.enter_context(Running(serve, own / "hearth.log", env))
