@@ -129,7 +129,7 @@ def test_requests_that_leave_hold_the_prediction_down() -> None:
     steep=st.floats(0.05, 2.0),
     least=st.integers(1, 2),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_constant_load_ends_the_changes(load: float, replicas: int, cold_s: float, steep: float, least: int) -> None:
     """Whatever the shape of its queue: always within the bounds, none while one starts, and hours later no change an hour."""
     watched = Watched(replicas, least=least, most=5, cold_s=cold_s)
