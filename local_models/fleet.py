@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -114,8 +115,7 @@ def planner(
                 if len(group) != len(chosen()):
                     raise command.EngineArgsError(f"a GPU of {list(chosen())} is not there any more")
             elif found.kind == command.CUDA:
-                size = command.gpus_per_replica((*model.args, *spec.args))
-                fixed = command.says_parallel(spec.args)
+                size, fixed = command.gpus_per_replica((*model.args, *spec.args)), command.says_parallel(spec.args)
                 group = command.group_gpus(gpus, spec.replicas, size, unequal=fixed)[place.index]
             names = command.cuda_names(group)
             at_once = batch_size.sequences(found.kind, spec.speeds, spec.ttft_s)
@@ -132,6 +132,7 @@ def planner(
                 loras=spec.loras,
                 max_lora_rank=spec.max_lora_rank,
                 sleeps=spec.sleep_after_s > 0,
+                threads=max(1, (os.cpu_count() or 1) // spec.engines) if spec.engines > 1 else 0,
                 environ=extra,
                 secrets=secrets,
             )

@@ -66,6 +66,7 @@ class EngineLaunch:
     max_num_seqs: sequences decoded together; None: a default by device. args: the user's, last and winning.
     environ: added to the child's environment over all else (the orphan marker). secrets: more names not inherited.
     loras: LoRA adapters in one batch, 0 for none, each of the rank `max_lora_rank` at most. sleeps: it may be sent to sleep.
+    threads: of an engine on the CPU that shares it with others; 0: it has the machine to itself.
     """
 
     python: Path
@@ -80,6 +81,7 @@ class EngineLaunch:
     loras: int = 0
     max_lora_rank: int = 16
     sleeps: bool = False
+    threads: int = 0
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = frozenset()
 
@@ -212,6 +214,9 @@ def _env(launch: EngineLaunch, inherited: Mapping[str, str]) -> dict[str, str]:
     if launch.device == CPU:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
         env["CUDA_VISIBLE_DEVICES"] = ""
+        if launch.threads:  # each would bind its threads to the same cores, and spin there
+            env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+            env.setdefault("OMP_NUM_THREADS", str(launch.threads))
     else:
         env.setdefault(
             "CUDA_DEVICE_ORDER", "PCI_BUS_ID"

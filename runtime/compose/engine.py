@@ -26,6 +26,7 @@ def engine_spec(settings: Settings, folder: Path, speeds: tuple[EngineSpeed, ...
         state_dir=folder,
         device=wanted.device,
         replicas=wanted.replicas,
+        engines=wanted.replicas + len(settings.models),
         max_model_len=length if isinstance(length, int) else None,
         gpu_memory_utilization=wanted.gpu_memory_utilization,
         args=wanted.args,

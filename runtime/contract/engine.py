@@ -49,7 +49,7 @@ class EngineSpec:
     name: of a model beside the engine's own: its replica is called models.NAME; "": the engine's own.
     ttft_s: the time to a first token aimed at. speeds: measured in earlier runs of this engine, the latest last.
     adapters: folder of each LoRA adapter, by name. max_loras: adapters in one batch; 0: none, unless some are named.
-    sleep_after_s: without a request the engine sleeps after so long; 0: never.
+    sleep_after_s: without a request the engine sleeps after so long; 0: never. engines: those that share this machine.
     """
 
     model: str
@@ -80,6 +80,7 @@ class EngineSpec:
     max_loras: int = 0
     max_lora_rank: int = 16
     sleep_after_s: float = 0.0
+    engines: int = 1
 
     @property
     def loras(self) -> int:

@@ -128,6 +128,13 @@ def test_secrets_are_not_inherited() -> None:
     assert (env["HF_HOME"], env["LD_LIBRARY_PATH"]) == ("/hf", "/cuda")
 
 
+def test_engines_that_share_a_cpu_do_not_bind_to_the_same_cores() -> None:
+    """Each has its part of the threads, and the system places them; what the user set holds."""
+    env = build(launch(threads=2), {"VLLM_CPU_OMP_THREADS_BIND": "0-1"}).env
+    assert (env["VLLM_CPU_OMP_THREADS_BIND"], env["OMP_NUM_THREADS"]) == ("0-1", "2")
+    assert build(launch(threads=2), {}).env["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+
+
 def test_the_users_kv_space_and_the_marker_stand() -> None:
     """What the user set for the CPU engine holds; the marker is over all else."""
     env = build(launch(environ={"MARK": "1"}), {"VLLM_CPU_KVCACHE_SPACE": "8", "MARK": "0"}).env
