@@ -113,7 +113,7 @@ def test_every_option_is_documented_and_every_documented_option_exists(
     said(name, "--help")
     helped = capsys.readouterr().out
     if "\nCommands:" in helped:
-        for inner in re.findall(r"^  ([a-z]+)  ", helped.partition("\nCommands:")[2], re.M):
+        for inner in re.findall(r"^  ([a-z-]+)  ", helped.partition("\nCommands:")[2], re.M):
             said(name, inner, "--help")
             helped += capsys.readouterr().out
     real = set(re.findall(r"--[a-z][a-z-]+", _options_of(helped))) - {"--help"}
