@@ -683,7 +683,7 @@ async def test_everything_is_reached_by_the_keyboard_alone(rig: Rig) -> None:
     await expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
     await page.keyboard.press("Enter")
     assert await page.evaluate("document.activeElement.id") == "main"
-    names = []
+    names: list[str] = []
     await page.evaluate("document.activeElement.blur(); document.querySelector('.skip').focus()")
     while "Settings" not in names and len(names) < 30:
         await page.keyboard.press("Tab")
