@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from runtime.cli.client import address_of, asked, own_runtime
+from runtime.cli.client import asked, runtime_of
 from runtime.cli.loading import Json, Save, Url
 from runtime.cli.settings_file import ConfigOption
 from runtime.contract.adapters import AdapterView
 from runtime.contract.targets import LOCAL
-from runtime.settings.environment import environment, state_dir
+from runtime.settings.environment import environment
 
 _PATH = "/hearth/adapters"
 Adapter = Annotated[str, typer.Argument(metavar="NAME", help="Name of the adapter: requests name it as local/NAME.")]
@@ -67,9 +67,7 @@ def unload_adapter(
 
 
 def _asked(method: str, path: str, body: Any, url: str | None, config: Any, *, as_json: bool) -> None:
-    env = environment()
-    address = address_of(url, config, env) if url else own_runtime(state_dir(env), config, env)
-    found = asked(address, method, f"{_PATH}{path}", _Listed, body).data
+    found = asked(runtime_of(url, config, environment()), method, f"{_PATH}{path}", _Listed, body).data
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(found), ensure_ascii=False))
         return

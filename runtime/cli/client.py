@@ -20,7 +20,7 @@ import msgspec
 from runtime.cli.exits import CommandError, Exit
 from runtime.settings import Settings
 from runtime.settings.agree import on_this_machine
-from runtime.settings.environment import API_KEY, environment
+from runtime.settings.environment import API_KEY, environment, state_dir
 from runtime.settings.faults import SettingsError
 from runtime.settings.read import load
 from runtime.trust.admin_key import local_admin_key
@@ -72,6 +72,11 @@ def own_runtime(folder: Path, config: Path | None, env: Mapping[str, str]) -> Ad
     """The runtime that owns a state folder of this user, with the folder's admin key where the environment has none."""
     address = address_of(None, config, env)
     return address if address.key is not None else Address(address.url, local_admin_key(folder), address.socket)
+
+
+def runtime_of(url: str | None, config: Path | None, env: Mapping[str, str]) -> Address:
+    """The runtime at `url`, else this user's own, with an admin key."""
+    return address_of(url, config, env) if url else own_runtime(state_dir(env), config, env)
 
 
 def client(address: Address, *, read_s: float | None = 30.0) -> httpx.Client:

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from runtime.cli.client import Address, address_of, asked, own_runtime
+from runtime.cli.client import Address, asked, runtime_of
 from runtime.cli.exits import CommandError
 from runtime.cli.settings_file import ConfigOption
 from runtime.server.status import ModelStatus, StatusReport
-from runtime.settings.environment import environment, state_dir
+from runtime.settings.environment import environment
 
 _PATH = "/hearth/models"
 _LOOK_S = 1.0
@@ -84,8 +84,7 @@ def _commanded(
     path: str, body: dict[str, Any], url: str | None, config: Any, *, as_json: bool, until: str = ""
 ) -> None:
     """until: the model whose loading is awaited."""
-    env = environment()
-    address: Address = address_of(url, config, env) if url else own_runtime(state_dir(env), config, env)
+    address = runtime_of(url, config, environment())
     # The course of it first: it is read while it happens.
     foretold = asked(address, "POST", f"{_PATH}/{path}", _Commanded, {**body, "dry": True})
     if not as_json:

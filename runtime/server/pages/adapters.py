@@ -11,9 +11,10 @@ from runtime.contract.targets import LOCAL
 from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.server.pages.settings import SettingsPages, with_conflicts
+from runtime.server.pages.wishes import body_as
 from runtime.settings.splice import KeyChange, PartKey, SettingsChange
 from runtime.trust.changes import AdminChange
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 
 PATH = "/hearth/adapters"
 _MOST_BYTES = 10_000
@@ -45,11 +46,8 @@ class AdapterPages:
         """Raises ApiError 404 for an unknown verb; 409 where it cannot be done, in the engine's words."""
         name, _, verb = request.path.removeprefix(f"{PATH}/").rpartition("/")
         if verb not in ("load", "unload") or not name:
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
-        try:
-            wish = msgspec.json.decode(await request.body(_MOST_BYTES) or b"{}", type=AdapterWish)
-        except msgspec.MsgspecError as fault:
-            raise ApiError(400, str(fault), "invalid_body") from fault
+            raise nothing_at(request.path)
+        wish = await body_as(request, AdapterWish, _MOST_BYTES)
         if bool(wish.folder) != (verb == "load"):
             raise ApiError(400, 'a load, and nothing else, names the folder: {"folder": "PATH"}', "invalid_body")
         known = {each.name: each for each in self._adapters.views()}

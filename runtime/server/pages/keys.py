@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.server.pages.wishes import body_as
 from runtime.trust.changes import AdminChange
 from runtime.trust.key_store import KeyRecord, KeyStore, KeyTerms, UnknownKeyError
 from runtime.wire.api_error import ApiError, nothing_at
@@ -52,7 +53,7 @@ class KeyPages:
 
     async def create(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError 400 for terms that cannot be read, 409 for a name in use."""
-        terms = await _read(request, KeyTerms)
+        terms = await body_as(request, KeyTerms, _MOST_BYTES)
         record, secret = await self._stored(lambda: self._store.create(terms))
         await self._new(request, extra, record, secret, "created")
 
@@ -61,7 +62,7 @@ class KeyPages:
         named, _, verb = request.path.removeprefix(f"{PATH}/").rpartition("/")
         if verb != "rotate":
             raise nothing_at(request.path)
-        grace_s = (await _read(request, Rotation)).grace_s
+        grace_s = (await body_as(request, Rotation, _MOST_BYTES)).grace_s
         record, secret = await self._stored(lambda: self._store.rotate(named, grace_s))
         await self._new(request, extra, record, secret, "rotated")
 
@@ -91,10 +92,3 @@ class KeyPages:
             raise ApiError(409, str(fault), "key_exists") from fault
         except (sqlite3.Error, OSError) as fault:
             raise ApiError(503, "the file of keys cannot be used: `hearth doctor`", "keys_unavailable") from fault
-
-
-async def _read(request: ClientRequest, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(await request.body(_MOST_BYTES) or b"{}", type=kind)
-    except msgspec.MsgspecError as fault:
-        raise ApiError(400, str(fault), "invalid_body") from fault

@@ -13,10 +13,11 @@ from runtime.contract.targets import LOCAL
 from runtime.life.desk import Desk
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.server.pages.settings import SettingsPages, with_conflicts
+from runtime.server.pages.wishes import body_as
 from runtime.server.status import model_status
 from runtime.settings.splice import KeyChange, SettingsChange
 from runtime.trust.changes import AdminChange
-from runtime.wire.api_error import ApiError
+from runtime.wire.api_error import ApiError, nothing_at
 
 PATH = "/hearth/models/"
 _MOST_BYTES = 10_000
@@ -59,11 +60,8 @@ class LoadingPages:
         """Raises ApiError 404 for an unknown name or verb; 409 where it cannot be done, with nothing stopped."""
         name, _, verb = request.path.removeprefix(PATH).rpartition("/")
         if verb not in get_args(ModelVerb):
-            raise ApiError(404, f"nothing is served at {request.path[:200]}", "not_found")
-        try:
-            wish = msgspec.json.decode(await request.body(_MOST_BYTES) or b"{}", type=ModelWishes)
-        except msgspec.MsgspecError as fault:
-            raise ApiError(400, str(fault), "invalid_body") from fault
+            raise nothing_at(request.path)
+        wish = await body_as(request, ModelWishes, _MOST_BYTES)
         if bool(wish.to) != (verb == "swap"):
             raise ApiError(400, 'a swap, and nothing else, names the model that comes: {"to": "NAME"}', "invalid_body")
         own = verb == "swap" and name in (LOCAL, self._desk.fleet.engine.model)

@@ -6,7 +6,7 @@ Files named at a terminal come as sets in the body: they are graded here, on the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 import msgspec
@@ -22,13 +22,13 @@ from runtime.quality.runs.wallet import Wallet
 from runtime.quality.signal_watch import SignalWatch
 from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct, QualityEvent
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.server.pages.wishes import body_as
 from runtime.wire.api_error import ApiError, nothing_at
 
 PATH = "/hearth/quality"
 RUNS = f"{PATH}/runs"
 _MOST_RUNS = 100
 _MOST_EVENTS = 100
-_T = TypeVar("_T")
 
 
 class WantedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,7 +138,7 @@ class QualityPages:
 
     async def begin(self, request: ClientRequest, extra: Pairs) -> None:
         """Begins a run. Raises ApiError 400, 404."""
-        wanted = await self._read(request, WantedRun)
+        wanted = await body_as(request, WantedRun, self._most_bytes)
         targets = self._loop.targets(wanted.targets or None)
         goldens = await self._goldens(wanted, targets)
         run = await self._loop.begin(wanted.kind, targets, goldens, repeats=wanted.repeats, counts=not wanted.sets)
@@ -146,7 +146,7 @@ class QualityPages:
 
     async def estimate(self, request: ClientRequest, extra: Pairs) -> None:
         """The expected cost of a run. Raises ApiError 400, 404."""
-        wanted, loop = await self._read(request, WantedRun), self._loop
+        wanted, loop = await body_as(request, WantedRun, self._most_bytes), self._loop
         targets = loop.targets(wanted.targets or None)
         goldens = await self._goldens(wanted, targets)
         cases = planned(goldens, targets, wanted.repeats)
@@ -172,7 +172,7 @@ class QualityPages:
 
     async def act(self, request: ClientRequest, extra: Pairs) -> None:
         """A person's word on a target. Raises ApiError 400, 404 for a target that nobody knows."""
-        wanted = await self._read(request, WantedAct)
+        wanted = await body_as(request, WantedAct, self._most_bytes)
         targets = self._loop.targets([wanted.target])
         body = {"by": f"key {request.caller.id[:12]}" if request.caller.id else "a person", "note": wanted.note}
         act = PersonAct(wanted.kind, targets[0].label, wanted.set, body, self._loop.desk.wall())
@@ -220,13 +220,6 @@ class QualityPages:
             return goldens
         shared = [msgspec.structs.replace(each, targets=("*",)) for each in goldens if names(each, targets[0])]
         return [each for each in shared if all(names(each, target) for target in targets)]
-
-    async def _read(self, request: ClientRequest, kind: type[_T]) -> _T:
-        """Raises ApiError."""
-        try:
-            return msgspec.json.decode(await request.body(self._most_bytes) or b"{}", type=kind)
-        except msgspec.MsgspecError as fault:
-            raise ApiError(400, str(fault), "invalid_body") from fault
 
 
 def _with_counts(run: EvalRun, database: QualityDatabase) -> dict[str, Any]:

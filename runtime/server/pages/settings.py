@@ -24,6 +24,7 @@ from runtime.quality.replay import report
 from runtime.record.database import Query
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.server.pages.wishes import body_as
 from runtime.settings.editable import refused, rows
 from runtime.settings.faults import SettingsError, dotted
 from runtime.settings.model import Settings
@@ -123,7 +124,7 @@ class SettingsPages:
 
     async def change(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError and Conflict; in either case the file is as it was."""
-        wanted = await _body(request, SettingsEdit)
+        wanted = await body_as(request, SettingsEdit, _MOST_BYTES)
         async with self._turn:
             draft = await self._draft(wanted)
             asked_for = request.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
@@ -150,7 +151,7 @@ class SettingsPages:
 
     async def what_if(self, request: ClientRequest, extra: Pairs) -> None:
         """The latest decisions made again under the change. Raises ApiError and Conflict."""
-        wanted = await _body(request, WhatIf)
+        wanted = await body_as(request, WhatIf, _MOST_BYTES)
         if not 1 <= wanted.limit <= _MOST_DECISIONS:
             raise ApiError(400, f"limit must be from 1 to {_MOST_DECISIONS}", "invalid_parameter", "limit")
         draft = await self._draft(wanted)
@@ -289,13 +290,6 @@ def _contents(file: Path) -> str:
 
 def _writable(file: Path) -> bool:
     return os.access(file.resolve(), os.W_OK)
-
-
-async def _body(request: ClientRequest, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(await request.body(_MOST_BYTES) or b"{}", type=kind)
-    except msgspec.MsgspecError as fault:
-        raise ApiError(400, str(fault), "invalid_body") from fault
 
 
 def with_conflicts(page: Page) -> Page:

@@ -15,6 +15,7 @@ from runtime.life.collected import Collected
 from runtime.life.desk import Desk
 from runtime.life.life import live
 from runtime.server.asgi import ClientRequest, Page, Pairs
+from runtime.server.pages.wishes import body_as
 from runtime.trust.changes import AdminChange
 from runtime.wire.api_error import ApiError, nothing_at
 from runtime.wire.raw_body import RawBody
@@ -48,10 +49,7 @@ class TargetPages:
             breaker = self._desk.fleet.breaker(name)
         except KeyError:
             raise ApiError(404, f"no target that can be called is named {name[:100]!r}", "target_not_found") from None
-        try:
-            terms = msgspec.json.decode(await request.body(_MOST_BYTES) or b"{}", type=Hold)
-        except msgspec.MsgspecError as fault:
-            raise ApiError(400, str(fault), "invalid_body") from fault
+        terms = await body_as(request, Hold, _MOST_BYTES)
         now = self._desk.clock()
         shown: dict[str, object] = {}
         if verb == "hold":
