@@ -14,7 +14,6 @@ else. Clocks are arguments: seconds, monotonic. Not thread-safe; one event loop 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from types import TracebackType
 
@@ -22,7 +21,7 @@ import msgspec
 
 from runtime.contract.engine import EngineSpeed, Telemetry
 from runtime.contract.usage import Usage
-from runtime.load.rates import FirstTokens, Lengths, Margin, Plane, Quantile
+from runtime.load.rates import CachedShares, FirstTokens, Lengths, Margin, Plane, Quantile
 
 FRESH_S = 2.0  # seconds; older gauges of the engine are not used
 
@@ -38,7 +37,6 @@ _HALF_LIFE_S = 30.0  # then they are forgotten by half every so often: somebody 
 _KV_LEARN_SHARE = 0.05  # of the capacity in our count, before it is compared with the engine's gauge
 _KV_WEIGHT = 0.1
 _KV_TIGHT = 0.9
-_MOST_PREFIXES = 4096  # whose cached share is remembered
 _KV_SPARE_BELOW = 0.9  # of the capacity; above it batch work does not start
 _SLOTS_UNKNOWN = 8
 _SLOTS_AFTER = 4  # times in one queue that the most answers ever seen at once ran again
@@ -52,7 +50,8 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
     prompt: tokens to be read, cached ones left out. limit: most tokens of its answer, None if not known.
     whole: its answer comes in one piece, so that its first token is never seen.
     expected: seconds to its first token as predicted when it was sent; 0.0 if nothing was before it.
-    first: when its first token came, None while it waits. area: integral of the batch at `first`.
+    first: when its first token came, None while it waits. area: integral of the batch at `first`. behind: until when an
+    answer to an earlier request was generated while it waited; 0.0 if none has ended.
     """
 
     ledger: Ledger
@@ -67,6 +66,7 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
     last: float = 0.0
     out: int = 0
     area: float = 0.0
+    behind: float = 0.0
 
     def __enter__(self) -> InFlight:
         ledger, now = self.ledger, self.clock()
@@ -153,7 +153,7 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
         out = usage.completion if usage and usage.completion else self.out
         ledger._lengths.ended(out - self.out)
         if usage is not None and usage.prompt and self.prefix:
-            self._learn_cached(usage)
+            ledger.cached.learn(self.prefix, min(1.0, usage.cached / usage.prompt))
         if self.whole:
             ledger._wholes.learn(1.0, out, now - self.admitted)
         lasted = (now if self.whole else self.last) - self.first
@@ -162,16 +162,6 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             ledger._batched += (_TYPICAL if ledger._batched else 1.0) * (batch - ledger._batched)
             ledger._decode.learn(1.0, batch, lasted / (out - 1))
             ledger.learned = ledger._prefill.known and ledger._decode.known
-
-    def _learn_cached(self, usage: Usage) -> None:
-        """The share of such a prompt that the engine found in its cache, by its own count."""
-        shares = self.ledger.cached
-        share = min(1.0, usage.cached / usage.prompt)
-        if share or self.prefix in shares:
-            shares[self.prefix] = share
-            shares.move_to_end(self.prefix)
-            if len(shares) > _MOST_PREFIXES:
-                shares.popitem(last=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -188,8 +178,7 @@ class Ledger:
 
     slots: sequences it runs at a time (`max_num_seqs`), None until learned. kv_capacity: tokens, None: learned from its
     gauges. alone: True if all its work comes from this process; if not, its own gauge of waiting requests counts too.
-    running: requests whose answer has begun. learned: the speeds of reading and of generating are known. ttft: of a cloud,
-    whose attempts teach it. cached: by prefix, the share of the latest prompt that was found in the engine's cache.
+    running: answers that have begun. learned: the speeds of reading and generating are known. ttft: a cloud's, by its attempts.
     """
 
     def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
@@ -202,14 +191,12 @@ class Ledger:
         self._ahead = 0  # prompt tokens of the queue
         self._kv = 0  # tokens our requests hold in the KV cache, or will once read
         self._kv_ratio = 1.0  # the engine's own count over ours: prefixes are shared
-        self._limited = 0  # requests in flight with a limit to their answer,
-        self._limits = 0  # and the sum of those limits
+        self._limited = self._limits = 0  # requests in flight with a limit to their answer, and the sum of those limits
         self.running = 0
         self.learned = False  # the speed of reading and of generating are known: the prediction can be believed
         self._unseen = 0  # of them, those whose first token was assumed
         self._most = self._full_again = 0  # answers that ever ran at once, and how often again in this queue
-        self._area = 0.0  # integral of the batch over time
-        self._area_at = 0.0
+        self._area = self._area_at = 0.0  # integral of the batch over time, and up to when
         self._served_at = 0.0  # when a first token last came
         self._full_until = 0.0  # when the last slot last became free
         self._batch: FirstTokens | None = None
@@ -219,10 +206,10 @@ class Ledger:
         self._lengths = Lengths()
         self._margin = Margin()
         self.ttft = Quantile()
-        self.cached: OrderedDict[int, float] = OrderedDict()
-        self._typical = 0.0
-        self._batched = 0.0
+        self.cached = CachedShares()
+        self._typical = self._batched = 0.0
         self._last: Telemetry | None = None
+        self._counted_at = 0.0  # when its own counters of tokens were last seen to have moved
 
     def claim(
         self,
@@ -246,6 +233,8 @@ class Ledger:
         if before is not None and telemetry.at <= before.at:
             return
         self._last = telemetry
+        if before is not None and telemetry.generation_tokens > before.generation_tokens:
+            self._counted_at = telemetry.at
         if telemetry.kv_tokens:
             self._capacity = telemetry.kv_tokens
         held = self._kv - self._ahead
@@ -344,10 +333,8 @@ class Ledger:
         """`backlog_s` of two prompts. What is before both is computed once."""
         if not self._flights:
             return 0.0, 0.0
-        if not self._capacity:  # then the length of a prompt makes no difference
-            same = self.backlog_s(one, now)
-            return same, same
-        return self.backlog_s(one, now), self.backlog_s(other, now)
+        first = self.backlog_s(one, now)  # without a known capacity the length of a prompt makes no difference
+        return first, self.backlog_s(other, now) if self._capacity else first
 
     def remaining_s(self, flight: InFlight, now: float) -> float:
         """Seconds until the first token of a request that waits, as it looks now; 0.0 without evidence, or if it has come."""
@@ -368,6 +355,15 @@ class Ledger:
         """Seconds that the oldest request without a first token has waited for it; 0.0 if none waits."""
         self._begin_due(now)
         return now - next(iter(self._queue)).admitted if self._queue else 0.0
+
+    def queued_until(self, flight: InFlight, heard_at: float | None, now: float) -> float:
+        """When the engine was last seen at work on what was sent before a request that waits; 0.0: it was not.
+
+        heard_at: when a piece of any answer last came.
+        """
+        self._begin_due(now)
+        goes_on = any(each.first is not None and each.admitted <= flight.admitted for each in self._flights)
+        return min(now if goes_on else flight.behind, max(self._counted_at, heard_at or 0.0))
 
     def _backlog_s(self, prompt_tokens: int, now: float, before: int, tokens: int) -> float:
         """The same without the margin, behind so many of the queue with so many tokens."""
@@ -439,6 +435,9 @@ class Ledger:
         else:
             self._grow(now, -1)
             self._unseen -= flight.whole
+            for other in self._queue:
+                if other.admitted >= flight.admitted:
+                    other.behind = now
         return True
 
     def _grow(self, now: float, change: int) -> None:
