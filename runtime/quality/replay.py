@@ -197,13 +197,12 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
     """Replays every decision that holds what it takes."""
     every = list(decisions)
     seen = [(each.target, each.ttft_ms) for each in every if each.target and each.ttft_ms is not None]
-    labels = {label for label, _ in seen}
-    typical = {label: statistics.median([ms for other, ms in seen if other == label]) for label in labels}
+    typical = {label: statistics.median([ms for other, ms in seen if other == label]) for label in dict(seen)}
     moved: list[Moved] = []
     unanswerable: Counter[str] = Counter()
-    unkept = unpriced = 0
+    unkept = 0
     leaves: list[tuple[bool, bool]] = []
-    costs: list[tuple[float, float]] = []
+    costs: list[tuple[float, float | None]] = []
     waits: list[tuple[float, float]] = []
     for each in every:
         try:
@@ -216,18 +215,17 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
             unanswerable[str(why)] += 1
             continue
         before, first = kept.first, plan.candidates[0].target if plan.candidates else None
-        after = first.label if first is not None else None
-        if first is not None and first.local and kept.order[:1] == (first.name,):
-            after = before  # the same engine, whatever it calls its model
+        same = (
+            first is not None and first.local and kept.order[:1] == (first.name,)
+        )  # whatever the engine calls its model
+        after = before if same else first.label if first is not None else None
         if before != after:
             moved.append(Moved(each.id, before, after, kept.reason, plan.reason))
-        if before is None or after is None:
+        if before is None or after is None or first is None:
             continue
         leaves.append((not before.startswith(_ON_BOX), not after.startswith(_ON_BOX)))
         paid = each.cost_usd or 0.0
-        then = paid if after == each.target else _cost(each, plan.candidates[0].target)
-        unpriced += then is None
-        costs.append((paid, then or 0.0))
+        costs.append((paid, paid if after == each.target else _cost(each, first)))
         predicted = kept.engine.predicted_ttft_s * 1000 if kept.engine is not None else 0.0
         both = [predicted if label.startswith(_ON_BOX) else typical.get(label) for label in (before, after)]
         if both[0] is not None and both[1] is not None:
@@ -241,8 +239,8 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
         share_before=_mean([one for one, _ in leaves]),
         share_after=_mean([other for _, other in leaves]),
         cost_usd_before=round(sum(one for one, _ in costs), 6),
-        cost_usd_after=round(sum(other for _, other in costs), 6),
-        unpriced=unpriced,
+        cost_usd_after=round(sum(other or 0.0 for _, other in costs), 6),
+        unpriced=sum(other is None for _, other in costs),
         ttft_ms_before=_median([one for one, _ in waits]),
         ttft_ms_after=_median([other for _, other in waits]),
     )
