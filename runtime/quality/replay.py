@@ -224,8 +224,7 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
         if before is None or after is None or first is None:
             continue
         leaves.append((not before.startswith(_ON_BOX), not after.startswith(_ON_BOX)))
-        paid = each.cost_usd or 0.0
-        costs.append((paid, paid if after == each.target else _cost(each, first)))
+        costs.append((paid := each.cost_usd or 0.0, paid if after == each.target else _cost(each, first)))
         predicted = kept.engine.predicted_ttft_s * 1000 if kept.engine is not None else 0.0
         both = [predicted if label.startswith(_ON_BOX) else typical.get(label) for label in (before, after)]
         if both[0] is not None and both[1] is not None:
