@@ -6,6 +6,7 @@ attempts; breakers and ledgers learn from how a claim ends.
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from runtime.fleet.lanes import LaneLoad, Lanes
 from runtime.fleet.models import LocalModelTarget
 from runtime.load.cloud_share import CloudShare
 from runtime.load.ledger import Ledger
+from runtime.load.others import FlightRow, OtherFlights
 from runtime.load.shares import Shares
 from runtime.load.strain import EngineStrain
 from runtime.money.budget import BudgetLedger
@@ -69,6 +71,7 @@ class LiveFleet:
         *,
         alone: bool = True,
         most_lent: int = MOST_LENT,
+        chance: random.Random | None = None,
     ) -> None:
         self.engine = engine
         self.local = local
@@ -81,8 +84,7 @@ class LiveFleet:
         self.shares = Shares()
         self.demoted = NO_DEMOTIONS
         self.cloud_share = CloudShare(escalation.cloud_share, tuple(escalation.thresholds.values()))
-        self._lanes = Lanes(escalation, clock, alone=alone)
-        self.ledger: Callable[[Lane], Ledger] = self._lanes.ledger  # of a lane, made when it is first seen
+        self._lanes = Lanes(escalation, clock, alone=alone, chance=chance)
         self._clock = clock
         self.second_usd: Callable[[int, int], float | None] = lambda gpus, replicas: None
         self._price: Price | None = None  # of the engine's tokens
@@ -272,8 +274,20 @@ class LiveFleet:
         ready = [lane for lane in backend.lanes if lane.ready]
         if len(ready) > 1:
             ready = [lane for lane in ready if lane.name != avoid]
-            return self._lanes.best(ready, facts)
+            return self._lanes.taken(ready, facts)
         return ready[0] if ready else None
+
+    def ledger(self, lane: Lane) -> Ledger:
+        return self._lanes.ledger(lane)
+
+    def flights(self, lane: str) -> FlightRow:
+        """The requests of this Hearth on a lane of the engine, for the others that send to it."""
+        return self._lanes.row(lane)
+
+    def hear(self, lane: str, others: OtherFlights, hearths: int, taught: FlightRow | None = None) -> None:
+        """Takes in what other Hearths have in flight on a lane. hearths: that send to the engine. taught: see `Lanes.hear`."""
+        self._lanes.hearths = hearths
+        self._lanes.hear(lane, others, taught)
 
     def claim(self, target: Target) -> Claim | None:
         """A claim for one attempt, to be entered at once; None where the target's breaker forbids it."""
@@ -300,11 +314,6 @@ class LiveFleet:
         words = f": {state.why}" if state.why else ""
         retry_after = None if state.given_up else state.ready_in_s
         return Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, f"no replica is ready{words}", retry_after=retry_after)
-
-    def heard_at(self, target: Target, lane: Lane) -> float | None:
-        """When a piece of any answer last came from a replica of a local target; None before the first."""
-        views = self.engine_of(target.name).views()
-        return next((view.last_byte_at for view in views if view.name == lane.name), None)
 
     def coming_back(self, target: Target) -> bool:
         """True if a target without a ready lane will have one again."""

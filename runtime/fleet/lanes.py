@@ -1,10 +1,14 @@
 """The load on the engine's lanes: a token ledger and the crossed thresholds of each, corrected by the engine's telemetry.
 
+Where six or more Hearths send to the same replicas, each looks at three of them by chance: if all took the best of all by news
+that is 50 ms old, they would all take the same one.
+
 Knows lanes by name, no target and no request. Single-threaded, on the event loop.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -13,12 +17,15 @@ from runtime.contract.backend import Backend, Lane
 from runtime.contract.engine import EngineSpeed, Gpu, ReplicaView
 from runtime.contract.pressure import Pressure
 from runtime.load.ledger import Ledger
-from runtime.load.saturation import ReplicaReading, Saturation, choose, read
+from runtime.load.others import FlightRow, OtherFlights
+from runtime.load.saturation import ReplicaReading, Saturation, choose, home, read
 from runtime.load.strain import EngineStrain, strain
 from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation
 
 _LATELY_S = 10.0  # others that were here may come again
+_HERD = 6  # Hearths before the same engines, from which on so many are looked at
+_LOOKED_AT = 3
 
 
 class LaneLoad(msgspec.Struct, frozen=True):
@@ -29,9 +36,18 @@ class LaneLoad(msgspec.Struct, frozen=True):
 
 
 class Lanes:
-    """alone: all of the engine's work comes from this process."""
+    """alone: all of the engine's work comes from this process. hearths: that send to the same replicas, this one included."""
 
-    def __init__(self, escalation: Escalation, clock: Callable[[], float], *, alone: bool = True) -> None:
+    hearths = 1
+
+    def __init__(
+        self,
+        escalation: Escalation,
+        clock: Callable[[], float],
+        *,
+        alone: bool = True,
+        chance: random.Random | None = None,
+    ) -> None:
         self._escalation = escalation
         self._clock = clock
         self._alone = alone
@@ -40,6 +56,9 @@ class Lanes:
         self._runs: dict[str, int] = {}  # which run of a replica a ledger belongs to
         self._gpu: tuple[float, float] | None = None
         self._others_at = -_LATELY_S  # when batch work last had others beside it
+        self._others: dict[str, OtherFlights] = {}  # other Hearths' requests, by lane
+        self._chance = chance or random.Random()
+        self._drawn = [self._chance.random() for _ in range(_LOOKED_AT)]
 
     def reload(self, escalation: Escalation) -> None:
         """Takes other thresholds over; what was learned of the lanes is kept."""
@@ -52,15 +71,46 @@ class Lanes:
         if ledger is None:
             ledger = self._ledgers[lane.name] = Ledger(lane.slots, alone=self._alone)
             self._saturations[lane.name] = Saturation(self._escalation)
+            if lane.name in self._others:
+                ledger.hear(self._others[lane.name], self._clock())
         return ledger
+
+    def hear(self, name: str, others: OtherFlights, taught: FlightRow | None = None) -> None:
+        """Takes in what other Hearths have in flight on a lane. taught: a row of one that has measured its speed."""
+        self._others[name] = others
+        if (ledger := self._ledgers.get(name)) is not None:
+            ledger.hear(others, self._clock())
+            if taught is not None:
+                ledger.take_over(taught)
+
+    def row(self, name: str) -> FlightRow:
+        """The requests of this Hearth on a lane, for the others."""
+        return self._ledgers[name].row(self._clock()) if name in self._ledgers else FlightRow()
+
+    def taken(self, lanes: Sequence[Lane], facts: Facts) -> Lane:
+        """The lane for a request that is sent now. Where a few by chance are looked at, the next request looks at others."""
+        lane = self.best(lanes, facts)
+        if self.hearths >= _HERD:
+            self._drawn = [self._chance.random() for _ in range(_LOOKED_AT)]
+        return lane
 
     def best(self, lanes: Sequence[Lane], facts: Facts) -> Lane:
         """The lane that is likely to hold the request's prefix in its cache, if it is as good as the best; else the best."""
         if len(lanes) == 1:
             return lanes[0]
+        if self.hearths >= _HERD and len(lanes) > _LOOKED_AT:
+            lanes = self._looked_at(lanes, facts.prefix)
         return lanes[
             choose([self.ledger(lane) for lane in lanes], facts.prompt_tokens, self._clock(), facts.prefix) or 0
         ]
+
+    def _looked_at(self, lanes: Sequence[Lane], prefix: int) -> list[Lane]:
+        """A few by chance, and the one whose cache is likely to hold the prefix."""
+        every = list(range(len(lanes)))
+        found = {every.pop(int(each * len(every))) for each in self._drawn}
+        if prefix:
+            found.add(home([self.ledger(lane) for lane in lanes], range(len(lanes)), prefix))
+        return [lanes[each] for each in found]
 
     def judged(self, ready: Sequence[Lane], facts: Facts, now: float, *, look: bool = False) -> LaneLoad:
         """The load of the best of the ready lanes, for a decision: thresholds that are crossed stay crossed until released.
@@ -114,7 +164,8 @@ class Lanes:
         now = self._clock()
         ledgers = [self.ledger(lane) for lane in ready]
         flights = sum([each.waiting + each.running for each in ledgers])
-        if flights > own:
+        elsewhere = [each.others for each in ledgers if each.others is not None]
+        if flights > own or any(each.waiting or each.running for each in elsewhere):
             self._others_at = now
             if any(each.waiting_now(now) for each in ledgers):
                 return 0

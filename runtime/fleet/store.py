@@ -25,6 +25,36 @@ class StoreStanding(msgspec.Struct, frozen=True):
         return f"the store {self.url} has been away for {self.away_s:.0f} s: {self.trouble}"
 
 
+class AttachedStanding(msgspec.Struct, frozen=True):
+    """An attached engine, and what other Hearths have in flight there.
+
+    hearths: that send to it, this one included, as they were last heard. names: of the others that are heard. waiting, running:
+    their requests; prompt_tokens: of those that wait; kv_tokens: that those running hold. age_s: since the one heard longest
+    ago was, None if none is. assumed: nothing is heard, and each of them is taken to have as much as this one.
+    """
+
+    replica: str
+    address: str
+    hearths: int
+    names: tuple[str, ...] = ()
+    waiting: int = 0
+    prompt_tokens: int = 0
+    running: int = 0
+    kv_tokens: int = 0
+    age_s: float | None = None
+    assumed: bool = False
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        if self.assumed:
+            return f"nothing is heard: each of {self.hearths} Hearths is taken to have as much there as this one"
+        if self.age_s is None:
+            return "no other Hearth sends to it"
+        busy = f"{self.running} running and {self.waiting} waiting of {', '.join(filter(None, self.names)) or 'others'}"
+        return f"{busy}, heard {self.age_s:.1f} s ago"
+
+
 class StoreRefusedError(Exception):
     """A fault of the store's set-up that makes it useless for a fleet. words: the fault; todo: the remedy."""
 

@@ -1,9 +1,9 @@
 """The token ledger of one replica: the requests this process has in flight there, and what that means for the next one.
 
 The runtime sees every request it sends, at once and truly, where the engine's gauges are late and sometimes false. So
-this ledger leads, and gauges only correct it (`observe`). It learns online how fast prompts are read, how long a
-decoding step takes at what batch, how long answers are, and how many sequences run at a time. Nothing is predicted
-before there is evidence, so that nothing leaves the box for a guess.
+this ledger leads, and gauges only correct it (`observe`). What other Hearths have in flight there counts like our own
+(`hear`). It learns online how fast prompts are read, how long a decoding step takes at what batch, how long answers are, and
+how many sequences run at a time. Nothing is predicted before there is evidence, so that nothing leaves the box for a guess.
 
 A request is entered by a `with` (`claim`), so that none stays behind: the tables hold the requests in flight and nothing
 else. Clocks are arguments: seconds, monotonic. Not thread-safe; one event loop owns it.
@@ -17,65 +17,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-import msgspec
-
-from runtime.contract.engine import EngineSpeed, Telemetry
 from runtime.contract.usage import Usage
-from runtime.load.rates import CachedShares, FirstTokens, Lengths, Margin, Plane, Quantile
+from runtime.load.others import OtherFlights
+from runtime.load.rates import FirstTokens
+from runtime.load.tables import Flight, ReplicaTables
 
 FRESH_S = 2.0  # seconds; older gauges of the engine are not used
 
 _SAME_STEP_S = 0.003  # first tokens this close came out of one step of the engine
-_PREFILL_LEAN = (0.2, 100.0)  # requests, tokens
-_DECODE_LEAN = (0.1, 1.0)
+_HEARD_S = 0.1  # after a step everybody has told of it,
+_TOGETHER_S = 0.01  # and first tokens this close came out of it
 _LEAST_ANSWER = 8  # tokens: shorter answers say little about the length of a step,
 _LEAST_WHOLE = 32  # and less if the first token was not seen
 _UNSEEN_S = 0.2  # seconds to a first token that is not seen, before anything was learned
 _TYPICAL = 0.05  # weight of one prompt in the mean prompt
 _BELIEVED_S = 10.0  # an idle engine's speeds are believed this long,
 _HALF_LIFE_S = 30.0  # then they are forgotten by half every so often: somebody must try again
-_KV_LEARN_SHARE = 0.05  # of the capacity in our count, before it is compared with the engine's gauge
-_KV_WEIGHT = 0.1
-_KV_TIGHT = 0.9
+_MOST_PREFIXES = 4096  # whose cached share is remembered
 _KV_SPARE_BELOW = 0.9  # of the capacity; above it batch work does not start
 _SLOTS_UNKNOWN = 8
 _SLOTS_AFTER = 4  # times in one queue that the most answers ever seen at once ran again
 
 
-class InFlight(msgspec.Struct, eq=False, gc=False):
+class InFlight(Flight, eq=False, gc=False, kw_only=True):
     """One request on the replica, from `with` to its end.
 
     Left without `done` (cancelled, failed, replaced) it teaches nothing about answers: its place is free again, no more.
-
-    prompt: tokens to be read, cached ones left out. limit: most tokens of its answer, None if not known.
-    whole: its answer comes in one piece, so that its first token is never seen.
-    expected: seconds to its first token as predicted when it was sent; 0.0 if nothing was before it.
-    first: when its first token came, None while it waits. area: integral of the batch at `first`. behind: until when an
-    answer to an earlier request was generated while it waited; 0.0 if none has ended.
     """
 
     ledger: Ledger
-    clock: Callable[[], float]
-    prompt: int
-    limit: int | None
-    whole: bool
-    prefix: int = 0
-    admitted: float = 0.0
-    expected: float = 0.0
-    first: float | None = None
-    last: float = 0.0
-    out: int = 0
-    area: float = 0.0
-    behind: float = 0.0
 
     def __enter__(self) -> InFlight:
         ledger, now = self.ledger, self.clock()
         if ledger._queue:
             ledger._begin_due(now)
-        backlog = 0.0
-        if ledger._flights and ledger._prefill.known:
-            backlog = ledger._backlog_s(self.prompt, now, len(ledger._queue), ledger._ahead)
-        self.admitted = now
+        backlog, others = 0.0, ledger.others
+        if (ledger._flights or others is not None) and ledger._prefill.known:
+            backlog = ledger._backlog_s(self.prompt, now, *ledger._queued())
+        self.admitted, self.beside = now, others
         self.expected = backlog + ledger._prefill.at(1, self.prompt) if backlog else 0.0
         ledger._flights.add(self)
         ledger._queue[self] = None
@@ -106,19 +85,22 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             batch.count += 1
             batch.tokens += self.prompt
         else:
-            if batch is not None:
+            # A step that others' prompts were read in too is learned when they were heard (`hear`).
+            if batch is not None and (ledger.others is None or not ledger._prefill.known):
                 ledger._prefill.learn(batch.count, batch.tokens, batch.end - batch.start)
             ledger._batch = FirstTokens(ledger._service_start(self), now, 1, self.prompt)
         ledger._served_at = now
         ledger._begin(self, now)
         # (3) As many as ran at most run again and again, and others wait: those are its slots, until more are seen to run.
-        if not ledger._slots_given:
-            running = ledger.running - ledger._unseen
-            if running > ledger._most or not ledger._queue:
+        # Others' answers are heard of a little late: their count alone never raises it.
+        if not ledger._slots_given and (self.beside is None or self.beside.times == 1):
+            running = ledger.running - ledger._unseen + ledger._beside
+            if running > ledger._most or not (ledger._queue or (self.beside is not None and self.beside.waiting)):
                 ledger._most, ledger._full_again = max(ledger._most, running), 0
             elif running == ledger._most:
                 ledger._full_again += 1
-            if ledger._full_again >= _SLOTS_AFTER or (ledger.slots is not None and ledger._most > ledger.slots):
+            seen_more = ledger.slots is not None and ledger._most > ledger.slots and not ledger._beside
+            if ledger._full_again >= _SLOTS_AFTER or seen_more:
                 ledger.slots = ledger._most
         ledger._kv += 1
         self.out += 1
@@ -153,15 +135,26 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
         out = usage.completion if usage and usage.completion else self.out
         ledger._lengths.ended(out - self.out)
         if usage is not None and usage.prompt and self.prefix:
-            ledger.cached.learn(self.prefix, min(1.0, usage.cached / usage.prompt))
+            self._learn_cached(usage)
         if self.whole:
             ledger._wholes.learn(1.0, out, now - self.admitted)
         lasted = (now if self.whole else self.last) - self.first
-        if out >= (_LEAST_WHOLE if self.whole else _LEAST_ANSWER) and lasted > 0:
+        known = self.beside is None or self.beside.times == 1 or not ledger._decode.known
+        if known and out >= (_LEAST_WHOLE if self.whole else _LEAST_ANSWER) and lasted > 0:
             batch = max(1.0, (ledger._area - self.area) / lasted)
             ledger._batched += (_TYPICAL if ledger._batched else 1.0) * (batch - ledger._batched)
             ledger._decode.learn(1.0, batch, lasted / (out - 1))
             ledger.learned = ledger._prefill.known and ledger._decode.known
+
+    def _learn_cached(self, usage: Usage) -> None:
+        """The share of such a prompt that the engine found in its cache, by its own count."""
+        shares = self.ledger.cached
+        share = min(1.0, usage.cached / usage.prompt)
+        if share or self.prefix in shares:
+            shares[self.prefix] = share
+            shares.move_to_end(self.prefix)
+            if len(shares) > _MOST_PREFIXES:
+                shares.popitem(last=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -173,43 +166,8 @@ class InFlight(msgspec.Struct, eq=False, gc=False):
             ledger._lengths.retracted(self.out)
 
 
-class Ledger:
-    """One replica's requests in flight.
-
-    slots: sequences it runs at a time (`max_num_seqs`), None until learned. kv_capacity: tokens, None: learned from its
-    gauges. alone: True if all its work comes from this process; if not, its own gauge of waiting requests counts too.
-    running: answers that have begun. learned: the speeds of reading and generating are known. ttft: a cloud's, by its attempts.
-    """
-
-    def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
-        self.alone = alone
-        self.slots = slots
-        self._slots_given = slots is not None
-        self._capacity = kv_capacity
-        self._flights: set[InFlight] = set()
-        self._queue: dict[InFlight, None] = {}  # those without a first token, oldest first
-        self._ahead = 0  # prompt tokens of the queue
-        self._kv = 0  # tokens our requests hold in the KV cache, or will once read
-        self._kv_ratio = 1.0  # the engine's own count over ours: prefixes are shared
-        self._limited = self._limits = 0  # requests in flight with a limit to their answer, and the sum of those limits
-        self.running = 0
-        self.learned = False  # the speed of reading and of generating are known: the prediction can be believed
-        self._unseen = 0  # of them, those whose first token was assumed
-        self._most = self._full_again = 0  # answers that ever ran at once, and how often again in this queue
-        self._area = self._area_at = 0.0  # integral of the batch over time, and up to when
-        self._served_at = 0.0  # when a first token last came
-        self._full_until = 0.0  # when the last slot last became free
-        self._batch: FirstTokens | None = None
-        self._prefill = Plane(_PREFILL_LEAN)
-        self._decode = Plane(_DECODE_LEAN)
-        self._wholes = Plane(_DECODE_LEAN)  # answers in one piece: seconds before the first token, seconds per token
-        self._lengths = Lengths()
-        self._margin = Margin()
-        self.ttft = Quantile()
-        self.cached = CachedShares()
-        self._typical = self._batched = 0.0
-        self._last: Telemetry | None = None
-        self._counted_at = 0.0  # when its own counters of tokens were last seen to have moved
+class Ledger(ReplicaTables):
+    """One replica's requests in flight."""
 
     def claim(
         self,
@@ -225,35 +183,34 @@ class Ledger:
         prompt_tokens: those it must read, without the prefix that is expected to be cached. prefix: what names that, 0: it is
         not known. expected_output: most tokens, None if not known. whole: it comes in one piece, without a first token.
         """
-        return InFlight(self, clock, prompt_tokens, expected_output, whole, prefix)
+        return InFlight(clock, prompt_tokens, expected_output, whole, prefix, ledger=self)
 
-    def observe(self, telemetry: Telemetry) -> None:
-        """Takes in the engine's gauges. The same telemetry a second time teaches nothing."""
-        before = self._last
-        if before is not None and telemetry.at <= before.at:
+    def hear(self, others: OtherFlights, now: float) -> None:
+        """Takes in what the other Hearths have in flight now, and learns from a step of which everything was heard."""
+        before = self.others
+        self._grow(now, 0)
+        if others.times > 1 or (before is not None and before.times > 1):
+            self._unheard_at = now
+        if before is not None and others.begun > before.begun:
+            self._moved_at = now - others.ago_s
+            self._moves.append((self._moved_at, others.begun - before.begun, others.read - before.read))
+        if self._full and others.running < self._beside:
+            self._full_until = now
+        self.others, self._beside = others, others.running
+        step = self._batch
+        if step is None or now - step.end < _HEARD_S:
             return
-        self._last = telemetry
-        if before is not None and telemetry.generation_tokens > before.generation_tokens:
-            self._counted_at = telemetry.at
-        if telemetry.kv_tokens:
-            self._capacity = telemetry.kv_tokens
-        held = self._kv - self._ahead
-        if self._capacity and held >= _KV_LEARN_SHARE * self._capacity:
-            seen = min(1.0, telemetry.kv_cache * self._capacity / held)
-            self._kv_ratio += _KV_WEIGHT * (seen - self._kv_ratio)
-        if before is None or self._slots_given:
-            return
-        # Requests wait although there is KV room, twice with as many running: that many are its slots.
-        steady = before.running == telemetry.running > 0
-        if steady and min(before.waiting, telemetry.waiting) > 0 and telemetry.kv_cache < _KV_TIGHT:
-            self.slots = telemetry.running
+        self._batch = None
+        if step.start <= self._unheard_at:
+            return  # others' prompts would be learned as slowness
+        for at, requests, tokens in self._moves:
+            if abs(at - step.end) <= _TOGETHER_S:
+                step.count, step.tokens = step.count + requests, step.tokens + tokens
+            elif step.start < at < step.end:
+                step.start = at
+        self._prefill.learn(step.count, step.tokens, step.end - step.start)
 
     # What is in flight
-
-    @property
-    def waiting(self) -> int:
-        """Requests without a first token."""
-        return len(self._queue)
 
     @property
     def typical_prompt(self) -> int:
@@ -271,36 +228,34 @@ class Ledger:
         share = self.kv_share(now)
         if share is not None and share > _KV_SPARE_BELOW:
             return 0
-        slots = self.slots or max(_SLOTS_UNKNOWN, self.running + 2 + self.running // _SLOTS_UNKNOWN)
-        free = max(1, slots - 1) - len(self._flights)
+        running, (waiting, tokens) = self.decoding, self._queued()
+        slots = self.slots or max(_SLOTS_UNKNOWN, running + 2 + running // _SLOTS_UNKNOWN)
+        free = max(1, slots - 1) - running - waiting
         if free <= 1 or not beside or not self.learned:
             return free
-        step, waiting, most = self._decode.at(1.0, max(1.0, self.running)), len(self._queue), 0
-        while most < free and self._prefill.at(waiting + most + 1, self._ahead + (most + 1) * self._typical) <= step:
+        step, most = self._decode.at(1.0, max(1.0, running)), 0
+        while most < free and self._prefill.at(waiting + most + 1, tokens + (most + 1) * self._typical) <= step:
             most += 1
         return most or int(not waiting)
 
     def kv_share(self, now: float) -> float | None:
         """Share of the KV cache in use: our count if the capacity is known, else the engine's gauge while fresh."""
         if self._capacity:
-            return (self._kv - self._ahead) * self._kv_ratio / self._capacity
+            held = self._kv - self._ahead
+            if self.others is not None:
+                held = self.others.batch(0, held)[1]
+            return held * self._kv_ratio / self._capacity
         return self._last.kv_cache if self._last and now - self._last.at <= FRESH_S else None
 
     def waiting_now(self, now: float) -> int:
-        """`waiting`, or the engine's fresh gauge if that is more and may know more (others' requests, whole answers)."""
+        """Requests without a first token, or the engine's fresh gauge if that is more and may know more (requests of callers
+        that no Hearth sees, whole answers).
+        """
+        waiting = len(self._queue) if self.others is None else self._queued()[0]
         all_seen = self.alone and not self._unseen
         if all_seen or self._last is None or now - self._last.at > FRESH_S:
-            return len(self._queue)
-        return max(len(self._queue), self._last.waiting)
-
-    @property
-    def speed(self) -> EngineSpeed | None:
-        """As measured so far; None before reading and generating are both known."""
-        if not self.learned:
-            return None
-        typical, step = max(1.0, self._typical), self._decode
-        read, fixed, each = self._prefill.at(1, typical), step.at(1.0, 0.0), step.at(0.0, 1.0)
-        return EngineSpeed(fixed, each, read, typical, max(1.0, self._batched))
+            return waiting
+        return max(waiting, self._last.waiting)
 
     # What that means
 
@@ -321,7 +276,9 @@ class Ledger:
         """Seconds until the engine would begin to read a request sent now, long enough for nine in ten; 0.0 if nothing is
         before it.
         """
-        backlog = self._backlog_s(prompt_tokens, now, len(self._queue), self._ahead) if self._flights else 0.0
+        if not self._flights and self.others is None:
+            return 0.0
+        backlog = self._backlog_s(prompt_tokens, now, *self._queued())
         if not backlog:
             return 0.0
         # What the oldest one waits longer than was predicted for it, the next one must expect too.
@@ -331,10 +288,12 @@ class Ledger:
 
     def backlogs_s(self, one: int, other: int, now: float) -> tuple[float, float]:
         """`backlog_s` of two prompts. What is before both is computed once."""
-        if not self._flights:
+        if not self._flights and self.others is None:
             return 0.0, 0.0
-        first = self.backlog_s(one, now)  # without a known capacity the length of a prompt makes no difference
-        return first, self.backlog_s(other, now) if self._capacity else first
+        if not self._capacity:  # then the length of a prompt makes no difference
+            same = self.backlog_s(one, now)
+            return same, same
+        return self.backlog_s(one, now), self.backlog_s(other, now)
 
     def remaining_s(self, flight: InFlight, now: float) -> float:
         """Seconds until the first token of a request that waits, as it looks now; 0.0 without evidence, or if it has come."""
@@ -345,6 +304,11 @@ class Ledger:
             up_to, tokens = up_to + 1, tokens + other.prompt
             if other is flight:
                 break
+        if self.others is not None:
+            up_to, tokens = up_to * self.others.times, tokens * self.others.times
+            if flight.beside is not None:
+                more, their = self.others.ahead_of(flight.beside)
+                up_to, tokens = up_to + more, tokens + their
         left = max(self._prefill.at(1, flight.prompt), self._backlog_s(flight.prompt, now, up_to, tokens))
         # What the oldest one waits longer than was predicted for it, those behind it must expect too.
         oldest = next(iter(self._queue))
@@ -356,48 +320,35 @@ class Ledger:
         self._begin_due(now)
         return now - next(iter(self._queue)).admitted if self._queue else 0.0
 
-    def queued_until(self, flight: InFlight, heard_at: float | None, now: float) -> float:
-        """When the engine was last seen at work on what was sent before a request that waits; 0.0: it was not.
-
-        heard_at: when a piece of any answer last came.
-        """
-        self._begin_due(now)
-        goes_on = any(each.first is not None and each.admitted <= flight.admitted for each in self._flights)
-        return min(now if goes_on else flight.behind, max(self._counted_at, heard_at or 0.0))
-
     def _backlog_s(self, prompt_tokens: int, now: float, before: int, tokens: int) -> float:
-        """The same without the margin, behind so many of the queue with so many tokens."""
+        """The same without the margin, behind so many requests without a first token, with so many tokens."""
         # (1) The prompts ahead. A head that is overdue may stay so as long again as it already was.
         ahead = 0.0
         head = next(iter(self._queue), None)
         if head is not None:
-            elapsed = 0.0 if self._full else max(0.0, now - self._service_start(head))
+            elapsed = 0.0 if self._full else max(0.0, now - max(self._service_start(head), self._moved_at))
             expected = self._prefill.at(1, head.prompt)
             work = self._prefill.at(before, tokens) - min(elapsed, expected)
             ahead = max(work, elapsed - expected)
+        elif before:
+            ahead = self._prefill.at(before, tokens)
         # (2) Answers that must end first: for one more sequence, and for its KV, where each frees the mean of what one holds.
-        flights, kv = self.running + before, self._kv - self._ahead + tokens
+        running, kv, limited = self.running, self._kv - self._ahead, self._limited == len(self._flights)
+        if self.others is not None:
+            running, kv = self.others.batch(running, kv)
+            limited &= running == self.running
+        flights, kv = running + before, kv + tokens
         ends = 0.0 if self.slots is None else flights - self.slots + 1.0
         if self._capacity and flights:
             missing = (kv + prompt_tokens) * self._kv_ratio - self._capacity
             ends = max(ends, missing / max(1.0, kv * self._kv_ratio / flights))
-        if ends <= 0 or not self.running:
+        if ends <= 0 or not running:
             return ahead
         # (3) A batch generates the mean answer once for each of them; limits bound the mean if all answers have one.
-        mean, batch = self._lengths.mean, float(self.running)
-        if self._limited == len(self._flights):
+        mean, batch = self._lengths.mean, float(running)
+        if limited and self._limited:
             mean = min(mean, self._limits / self._limited)
         return max(ahead, ends * mean * self._decode.at(1.0, batch) / batch)
-
-    # Places
-
-    @property
-    def _full(self) -> bool:
-        return self.slots is not None and self.running >= self.slots
-
-    def _service_start(self, flight: InFlight) -> float:
-        """When the engine could begin to read it: sent, those before it done, a slot free."""
-        return max(flight.admitted, self._served_at, self._full_until)
 
     def _begin_due(self, now: float) -> None:
         """Lets whole answers at the head of the queue begin when their unseen first token is due."""
@@ -411,7 +362,17 @@ class Ledger:
             self._served_at = max(self._served_at, due)
             self._begin(head, max(due, self._area_at))
 
-    def _begin(self, flight: InFlight, now: float) -> None:
+    # Places
+
+    @property
+    def _full(self) -> bool:
+        return self.slots is not None and self.running + self._beside >= self.slots
+
+    def _service_start(self, flight: Flight) -> float:
+        """When the engine could begin to read it: sent, those before it done, a slot free."""
+        return max(flight.admitted, self._served_at, self._full_until)
+
+    def _begin(self, flight: Flight, now: float) -> None:
         """A request leaves the queue and joins the batch."""
         del self._queue[flight]
         self._grow(now, +1)
@@ -419,8 +380,10 @@ class Ledger:
         flight.area = self._area
         self._unseen += flight.whole
         self._ahead -= flight.prompt
+        self._begun += 1
+        self._read += flight.prompt
 
-    def _remove(self, flight: InFlight, now: float) -> bool:
+    def _remove(self, flight: Flight, now: float) -> bool:
         """Takes a request out of every table. False if it was in none."""
         if flight not in self._flights:
             return False
@@ -435,14 +398,11 @@ class Ledger:
         else:
             self._grow(now, -1)
             self._unseen -= flight.whole
-            for other in self._queue:
-                if other.admitted >= flight.admitted:
-                    other.behind = now
         return True
 
     def _grow(self, now: float, change: int) -> None:
         """The batch grows or shrinks by one."""
-        self._area += self.running * (now - self._area_at)
+        self._area += (self.running + self._beside) * (now - self._area_at)
         self._area_at = now
         if self._full and change < 0:
             self._full_until = now

@@ -10,7 +10,7 @@ prediction for a prompt of usual length, so that one long prompt leaves alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -19,7 +19,7 @@ from runtime.contract.reasons import Reason
 from runtime.load.ledger import FRESH_S, Ledger
 from runtime.settings import Escalation
 
-__all__ = ["Pressure", "ReplicaReading", "Saturation", "choose", "read"]
+__all__ = ["Pressure", "ReplicaReading", "Saturation", "choose", "home", "read"]
 
 GPU_SUSTAINED_S = 5.0
 AFFINITY_S = 0.15  # seconds that a replica may be slower than the best for the prefix that its cache holds
@@ -68,7 +68,7 @@ def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float, prefix: in
     if len(ledgers) == 1:
         return 0
     ranked = [
-        (round(each.predicted_ttft(prompt_tokens, now), 2), each.waiting_now(now), each.running, index)
+        (round(each.predicted_ttft(prompt_tokens, now), 2), each.waiting_now(now), each.decoding, index)
         for index, each in enumerate(ledgers)
     ]
     if not ranked or not prefix:
@@ -79,7 +79,12 @@ def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float, prefix: in
         for ttft, waiting, _, index in ranked
         if ttft <= soonest + AFFINITY_S and (ledgers[index].learned or waiting <= fewest)
     ]
-    return max(near, key=lambda index: hash(f"{id(ledgers[index])} {prefix}"))
+    return home(ledgers, near, prefix)
+
+
+def home(ledgers: Sequence[Ledger], among: Iterable[int], prefix: int) -> int:
+    """The index of the replica that requests with a prefix go to, out of some of them (rendezvous hashing)."""
+    return max(among, key=lambda index: hash(f"{id(ledgers[index])} {prefix}"))
 
 
 class Saturation:

@@ -32,5 +32,5 @@ def strain(ledgers: Sequence[Ledger], now: float) -> EngineStrain | None:
         found.append((each.backlog_s(typical, now) + alone_s, alone_s))
     ttft_s, alone_s = min(found)
     slots = [each.slots for each in ledgers if each.slots is not None]
-    busy = sum([each.running for each in ledgers]) / sum(slots) if slots and len(slots) == len(ledgers) else None
+    busy = sum([each.decoding for each in ledgers]) / sum(slots) if slots and len(slots) == len(ledgers) else None
     return EngineStrain(ttft_s, alone_s, max([each.waited_s(now) for each in ledgers]), busy)

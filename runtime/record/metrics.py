@@ -51,16 +51,25 @@ class FleetGauges(NamedTuple):
 _ALONE = FleetGauges()
 
 
+class OthersGauges(NamedTuple):
+    """Other Hearths' requests on an attached engine. hearths: that send to it. heard_s: since the one heard longest ago was."""
+
+    waiting: int
+    running: int
+    hearths: int
+    heard_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Gauges:
     """The values at the moment of a scrape.
 
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
-    budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left, total).
+    budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
     demoted: 1 by target label and task ("": every task). judge: None until a week is judged. store: seconds for which the
     fleet's store has been away, 0 while it answers and without one.
-    autoscale: replicas of the engine's cluster, by kind.
+    autoscale: replicas of the engine's cluster, by kind. others: by replica of an attached engine.
     """
 
     replicas: tuple[ReplicaView, ...] = ()
@@ -83,6 +92,7 @@ class Gauges:
     fleet: FleetGauges = _ALONE
     store: float = 0.0
     autoscale: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, OthersGauges] = field(default_factory=dict)
 
 
 class Metrics:
@@ -199,13 +209,14 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _gauge("hearth_chore_state", "1 for the state a background task is in", ("chore", "state"), chores)
     again = [((each.name,), each.restarts) for each in gauges.chores]
     yield _counter("hearth_chore_restarts", "Restarts of a background task that failed", ("chore",), again)
-    words = "Dollars of a day and a month: the limit, what is spent here, reserved and left of it, and spent in a fleet (total)"
+    words = "Dollars of a day and a month: the limit, and what is spent, reserved and left of it"
     yield _gauge("hearth_budget_usd", words, ("scope", "period", "kind"), gauges.budget.items())
     behind = "1 for a target that failed its golden set for a task"
     yield _gauge("hearth_target_demoted", behind, ("target", "task"), gauges.demoted.items())
     yield from _fleet(gauges.fleet)
     words = "Seconds since the store of the fleet went away, 0 while it answers and without one"
     yield _gauge("hearth_fleet_store_away_seconds", words, (), [((), gauges.store)])
+    yield from _others(gauges.others)
     words = "Replicas of the engine's Ray cluster: running, the cluster's target, and as many as are wanted here"
     yield _gauge("hearth_autoscale_replicas", words, ("kind",), _rows(gauges.autoscale))
     lost = [((), gauges.decisions_dropped)]
@@ -229,6 +240,20 @@ def _fleet(fleet: FleetGauges) -> Iterator[Metric]:
     yield _counter("hearth_fleet_asked", words, ("peer", "outcome"), fleet.asked.items())
     words = "Requests about what another Hearth stores, by the outcome: answered, or the owner is away"
     yield _counter("hearth_fleet_forwarded", words, ("owner", "outcome"), fleet.sent.items())
+
+
+def _others(others: Mapping[str, OthersGauges]) -> Iterator[Metric]:
+    rows = [((name, "waiting"), each.waiting) for name, each in others.items()]
+    rows += [((name, "running"), each.running) for name, each in others.items()]
+    words = "Requests that other Hearths have on an attached engine, as they were last heard"
+    yield _gauge("hearth_fleet_others_in_flight", words, ("replica", "state"), rows)
+    heard = [((name,), each.heard_s) for name, each in others.items() if each.heard_s is not None]
+    words = "Seconds since the Hearth that was heard longest ago told what it has on an attached engine"
+    yield _gauge("hearth_fleet_others_heard_seconds", words, ("replica",), heard)
+    words = "Hearths that send to an attached engine, this one included, as they were last heard"
+    yield _gauge(
+        "hearth_fleet_hearths", words, ("replica",), [((name,), each.hearths) for name, each in others.items()]
+    )
 
 
 def _settings(gauges: Gauges) -> Iterator[Metric]:

@@ -3,8 +3,9 @@
     python -m scripts.bench fleet [--minutes 28 28.6] [--slowed 4] [--store valkey://…] [--rounds 15] [--json]
 
 The trace, the engine and the cloud are those of `spill_http`; six samples of the trace are laid over each other, and each
-request goes to a Hearth at random. Three ways: one Hearth with all six engines; three Hearths that have all six attached; three
-that own two each and ask each other (`[fleet] peers`). Then the CPU time of a request and the round trips to the store, one
+request goes to a Hearth at random. Three ways: one Hearth with all six engines; three Hearths that have all six attached and
+tell each other what they have in flight, over a Valkey that is started for it unless one is named; three that own two each and
+ask each other (`[fleet] peers`). Then the CPU time of a request and the round trips to the store, one
 Hearth with `[fleet]` against one without, over a stub, alternating. Exit code 1 where a gate is missed.
 """
 
@@ -33,6 +34,7 @@ from scripts.bench.rounds import bench_progress
 from scripts.bench.spill_engine import Request
 from scripts.bench.spill_http import Played, over_http
 from scripts.bench.upstream import QUESTION
+from scripts.bench.valkey import store
 
 HEARTHS, ENGINES = 3, 6
 MOST_LATE, LEAST_WITHIN, MOST_MORE_CLOUD = 0.003, 0.995, 0.010  # all engines attached to each
@@ -46,7 +48,8 @@ _KEY = "between-the-hearths"
 class FleetResult:
     """one, attached, owned: the trace three ways. cpu: median of the rounds; calls: to the store, None without one.
 
-    Without a store three Hearths with the same engines know nothing of each other: their gates hold with one alone.
+    Without a store, where there is none to start, three Hearths with the same engines know nothing of each other: their gates
+    hold with one alone.
     """
 
     one: Played
@@ -182,14 +185,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of the CPU time, whose median counts: on a shared machine one says nothing",
     )
     parser.add_argument("--requests", type=int, default=500, help="of each side of a round")
-    parser.add_argument("--store", default="", help="of the fleet; without one each Hearth decides alone")
+    parser.add_argument("--store", default="", help="of the fleet; without one a valkey-server is started")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     given = parser.parse_args(arguments)
     if not given.trace.is_file():
         print(f"the trace is not at {given.trace}: nothing was measured", file=sys.stderr)
         return 0
-    with bench_progress("Fleet", quiet=given.quiet) as (_, line):
+    with bench_progress("Fleet", quiet=given.quiet) as (_, line), store(given.store) as given.store:
         result = measured(given, line)
     missed = result.missed()
     if given.json:

@@ -120,6 +120,8 @@ def requests(trace: Path, minutes: Sequence[float], keep: float, seed: int) -> l
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """Shares of the counted requests. late: of those that an engine answered."""
+
     policy: str
     within: float
     cloud: float
@@ -129,6 +131,7 @@ class Outcome:
     p50_s: float = 0.0
     p95_s: float = 0.0
     batch_tokens_per_s: float = 0.0
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,9 @@ def _outcome(name: str, counted: list[Request]) -> Outcome:
     dollars = sum(request.prompt * PRICE_IN + request.output * PRICE_OUT for request in away) / 1e6
     within = sum(ttft <= TARGET_S for ttft in ttfts) / len(ttfts)
     p50, p95, p99 = (ttfts[min(len(ttfts) - 1, int(len(ttfts) * share))] for share in (0.5, 0.95, 0.99))
-    return Outcome(name, within, len(away) / len(counted), dollars, p99, len(counted), p50, p95)
+    late = sum(not each.cloud and (each.first_at or math.inf) - each.at > TARGET_S for each in counted)
+    late_share = late / max(1, len(counted) - len(away))
+    return Outcome(name, within, len(away) / len(counted), dollars, p99, len(counted), p50, p95, late=late_share)
 
 
 Make = Callable[[Sequence[Engine]], Policy]

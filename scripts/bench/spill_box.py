@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -58,7 +59,7 @@ class _Views:
 
     def read(self, now: float) -> None:
         self.latest = [
-            ReplicaView(f"replica-{place}", ReplicaState.READY, 0.0, 1, telemetry=_telemetry(each, now))
+            ReplicaView(lane_of(place), ReplicaState.READY, 0.0, 1, telemetry=_telemetry(each, now))
             for place, each in enumerate(self.engines)
         ]
 
@@ -67,6 +68,11 @@ class _Views:
 
     def gpus(self) -> tuple[()]:
         return ()
+
+
+def lane_of(place: int) -> str:
+    """The name of an engine's lane."""
+    return f"replica-{place}"
 
 
 def _telemetry(engine: Engine, now: float) -> Telemetry:
@@ -83,14 +89,20 @@ class Hearth:
     """A policy: the runtime as it ships. frozen: its gauges are read once and never again."""
 
     def __init__(
-        self, escalation: Escalation, engines: Sequence[Engine], price: tuple[float, float], *, frozen: bool = False
+        self,
+        escalation: Escalation,
+        engines: Sequence[Engine],
+        price: tuple[float, float],
+        *,
+        frozen: bool = False,
+        chance: random.Random | None = None,
     ) -> None:
         self.now = 0.0
         self.causes: dict[str, int] = {}
         self.errors: list[tuple[float, float]] = []  # predicted and seen seconds to a first token
         self._frozen = frozen
         self._views = _Views(engines)
-        self._lanes = [_Lane(f"replica-{place}") for place in range(len(engines))]
+        self._lanes = [_Lane(lane_of(place)) for place in range(len(engines))]
         local = Target(LOCAL, LOCAL, "m", Capabilities(), on_box=True)
         cloud = Target("cloud", "vendor", "m", price=Price(*price))
         self.fleet = LiveFleet(
@@ -99,6 +111,7 @@ class Hearth:
             Clouds({"cloud": cast("Backend", _Backend(cloud, cast("Sequence[Lane]", [_Lane("cloud")])))}),
             escalation,
             lambda: self.now,
+            chance=chance,
         )
         self._policy = RoutingPolicy(escalation, directory=build(local, [cloud], {}))
         self._moves: dict[str, LateMove] = {}

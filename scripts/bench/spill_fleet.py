@@ -28,13 +28,19 @@ from scripts.bench import spill
 from scripts.bench.processes import ROOT
 from scripts.bench.spill_box import Hearth, _Backend
 from scripts.bench.spill_engine import Engine, Request
+from scripts.bench.spill_events import Published
+
+STORE_GONE_S = 60.0
 
 
 class Member(Hearth):
     """One Hearth of a fleet. places: of its engines among all. summary_s: between two summaries of it that others hear."""
 
-    def __init__(self, name: str, escalation: Escalation, engines: Sequence[Engine], places: Sequence[int]) -> None:
-        super().__init__(escalation, [engines[each] for each in places], (spill.PRICE_IN, spill.PRICE_OUT))
+    def __init__(
+        self, name: str, escalation: Escalation, engines: Sequence[Engine], places: Sequence[int], chance: random.Random
+    ) -> None:
+        own = [engines[each] for each in places]
+        super().__init__(escalation, own, (spill.PRICE_IN, spill.PRICE_OUT), chance=chance)
         self.name, self.places = name, places
         self.peers = Peers(self.summary, _peer, lambda: self.now)
 
@@ -55,14 +61,27 @@ class HearthFleet:
     """A policy of several Hearths. owned: the engines are dealt out among them; else each sees all of them.
 
     summary_s: age of what they hear of each other; infinite: they do not hear each other. moved: requests that went to a peer.
+    away: from when until when the store is, over which they publish what they have in flight; None: there is no store.
     """
 
-    def __init__(self, engines: Sequence[Engine], hearths: int, seed: int, *, owned: bool, summary_s: float) -> None:
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        hearths: int,
+        seed: int,
+        *,
+        owned: bool,
+        summary_s: float,
+        away: tuple[float, float] | None = None,
+    ) -> None:
         settings = Escalation(ttft_ms=round(spill.TARGET_S * 1000), complexity=1.0)
-        every = range(len(engines))
+        every, self._engines = range(len(engines)), len(engines)
         self.members = [
-            Member(f"h{n}", settings, engines, every[n::hearths] if owned else every) for n in range(hearths)
+            Member(f"h{n}", settings, engines, every[n::hearths] if owned else every, random.Random(1000 * seed + n))
+            for n in range(hearths)
         ]
+        self._published = Published(self.members, len(engines), seed, away) if away is not None else None
+        self._place: dict[str, int] = {}
         self.moved = self.hops = 0
         self._chance, self._summary_s, self._due = random.Random(seed), summary_s, 0.0
         self._owner: dict[str, Member] = {}
@@ -73,13 +92,24 @@ class HearthFleet:
     # -- a witness, for the Hearth that has the request
 
     def first_token(self, id: str, now: float) -> None:
+        self._hear_of(id, now)
         self._owner[id].first_token(id, now)
 
     def tokens(self, id: str, n: int, now: float) -> None:
+        self._hear_of(id, now)
         self._owner[id].tokens(id, n, now)
 
     def finish(self, id: str, now: float) -> None:
+        self._hear_of(id, now)
         self._owner.pop(id).finish(id, now)
+        self._place.pop(id)
+
+    def _hear_of(self, id: str, now: float) -> None:
+        """The events of its engine until now. Its own change is one of them."""
+        if self._published is not None:
+            place = self._place[id]
+            self._published.hear(place, now)
+            self._published.changed(self.members.index(self._owner[id]), place, now)
 
     def answered(self, ttft_s: float) -> None:
         self._first.answered(ttft_s)
@@ -89,11 +119,16 @@ class HearthFleet:
 
     def look(self, now: float) -> Request | None:
         self._first = min(self.members, key=Hearth.next_look)
-        return self._first.look(now)
+        self._hear_all(now)
+        gone = self._first.look(now)
+        if gone is not None and self._published is not None:
+            self._published.changed(self.members.index(self._first), self._place[gone.id], now)
+        return gone
 
     def choose(self, request: Request, engines: Sequence[Engine]) -> int | None:
         """The engine that takes the request; None: it leaves."""
         self._hear(request.at)
+        self._hear_all(request.at)
         self._first = hearth = self._chance.choice(self.members)
         plan, predicted_s = hearth.decided(request)
         made = hearth.peers.beside(plan, Facts("openai_chat", "auto", request.prompt, stream=True), "")
@@ -104,14 +139,25 @@ class HearthFleet:
                 if (place := other.offered(request)) is None:
                     continue
                 self.moved += 1
-                self._owner[request.id] = other
-                return other.places[place]
+                return self._sent(request, other, place)
             if each.target.local:
-                self._owner[request.id] = hearth
-                return hearth.places[hearth.taken(request, predicted_s, made.move)]
+                return self._sent(request, hearth, hearth.taken(request, predicted_s, made.move))
             break
         hearth.left(request, plan)
         return None
+
+    def _sent(self, request: Request, owner: Member, lane: int) -> int:
+        """The engine of a request that a Hearth has taken."""
+        place = owner.places[lane]
+        self._owner[request.id], self._place[request.id] = owner, place
+        if self._published is not None:
+            self._published.changed(self.members.index(owner), place, request.at)
+        return place
+
+    def _hear_all(self, now: float) -> None:
+        if self._published is not None:
+            for place in range(self._engines):
+                self._published.hear(place, now)
 
     def _hear(self, now: float) -> None:
         if now < self._due or math.isinf(self._summary_s):
@@ -149,13 +195,20 @@ def compared(asked: Sequence[Request], seed: int, hearths: int, engines: int) ->
     scene = spill.Scene(replicas=engines)
     ways: dict[str, Callable[[Sequence[Engine]], HearthFleet]] = {}
 
-    def fleet(*, owned: bool, summary_s: float) -> Callable[[Sequence[Engine]], HearthFleet]:
-        return lambda made: HearthFleet(made, hearths, seed, owned=owned, summary_s=summary_s)
+    def fleet(
+        *, owned: bool, summary_s: float, away: tuple[float, float] | None = None
+    ) -> Callable[[Sequence[Engine]], HearthFleet]:
+        return lambda made: HearthFleet(made, hearths, seed, owned=owned, summary_s=summary_s, away=away)
 
     for seconds in (0.1, 1.0, 3.0):
         ways[f"owner decides, summaries {seconds:g} s"] = fleet(owned=True, summary_s=seconds)
     ways["own engines, nobody asked"] = fleet(owned=True, summary_s=math.inf)
     ways["all engines, own ledgers, gauges 3 s"] = fleet(owned=False, summary_s=math.inf)
+    ways["all engines, own ledger x N"] = fleet(owned=False, summary_s=math.inf, away=(-STORE_GONE_S, math.inf))
+    ways["all engines, events 50 ms"] = fleet(owned=False, summary_s=math.inf, away=(math.inf, math.inf))
+    half = asked[-1].at / 2
+    gone = (half - STORE_GONE_S / 2, half + STORE_GONE_S / 2)
+    ways["all engines, events, store gone 60 s"] = fleet(owned=False, summary_s=math.inf, away=gone)
     yield Row(engines, spill.simulate("one brain", spill.hearth(scene), asked, seed, scene), 0.0)
     for name, way in ways.items():
         policy: list[HearthFleet] = []

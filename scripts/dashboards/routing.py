@@ -166,6 +166,24 @@ _JUDGE = Section(
             ],
         ),
         Panel(
+            "Other Hearths have requests on the same engines",
+            "On engines attached by address, as the others tell over the store; nothing without one.",
+            "short",
+            [Query(f"hearth_fleet_others_in_flight{HERE} or on () vector(0)", "{{replica}} {{state}}")],
+        ),
+        Panel(
+            "Other Hearths told of the same engines a moment ago",
+            "Seconds since the one heard longest ago; each tells everything once a second, and is forgotten after three.",
+            "s",
+            [Query(f"hearth_fleet_others_heard_seconds{HERE} or on () vector(0)", "{{replica}}")],
+        ),
+        Panel(
+            "So many Hearths send to an engine",
+            "This one included; while the store is away, as many as were last heard.",
+            "short",
+            [Query(f"hearth_fleet_hearths{HERE} or on () vector(0)", "{{replica}}")],
+        ),
+        Panel(
             "So many replicas does the cluster have",
             "Of [autoscale]: those that run, the cluster's target, and as many as the time to a first token asks for.",
             "short",

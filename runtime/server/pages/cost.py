@@ -8,12 +8,10 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
-import msgspec
-
-from runtime.record.cost_report import GROUPINGS, CostReport, cost_report, days_of
+from runtime.record.cost_report import GROUPINGS, cost_report, days_of
 from runtime.record.store import Store
 from runtime.record.summary import summary
 from runtime.server.asgi import ClientRequest, Page, Pairs
@@ -29,19 +27,10 @@ _FLUSH_S = 1.0
 
 
 class CostPages:
-    """The sums are read in a thread, once what was settled up to now is written. keys: whose names rows by key have.
+    """The sums are read in a thread, once what was settled up to now is written. keys: whose names rows by key have."""
 
-    beside: sentences on what other Hearths have spent of the same budget.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        keys: KeyStore,
-        clock: Callable[[], float],
-        beside: Callable[[], tuple[str, ...]] = lambda: (),
-    ) -> None:
-        self._store, self._keys, self._clock, self._beside = store, keys, clock, beside
+    def __init__(self, store: Store, keys: KeyStore, clock: Callable[[], float]) -> None:
+        self._store, self._keys, self._clock = store, keys, clock
 
     def table(self) -> dict[tuple[str, str], Page]:
         return {("GET", COST): self.cost, ("GET", SUMMARY): self.summary}
@@ -62,12 +51,11 @@ class CostPages:
         except ValueError as wrong:
             raise ApiError(400, str(wrong), "invalid_parameter", "days" if days else "from") from wrong
 
-        def report() -> CostReport:
+        def report() -> Any:
             names = {key.id: key.terms.name for key in self._keys.list()} if by == "key" else {}
             return cost_report(self._store.path, by, window, tally, names)
 
-        made = await self._read(report)
-        await request.answer_json(200, msgspec.structs.replace(made, notes=(*made.notes, *self._beside())), extra)
+        await request.answer_json(200, await self._read(report), extra)
 
     async def summary(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError 400 for a parameter that is unknown or out of bounds."""

@@ -8,8 +8,8 @@ import msgspec
 
 from runtime.cli.fleet import fleet_lines
 from runtime.cli.paint import PLAIN
-from runtime.fleet.peers import ASKS, STORE, PeerStanding, PeerState, PeerSummary
-from runtime.fleet.store import StoreStanding
+from runtime.fleet.peers import PeerStanding, PeerState, PeerSummary
+from runtime.fleet.store import AttachedStanding, StoreStanding
 from runtime.server.pages.fleet import FleetReport
 
 OWN = PeerSummary("a", "llama-3.1-8b", True, 1, 3, 240.0, "", "0.1.0", "0c1f")
@@ -25,27 +25,18 @@ REPORT = FleetReport(
             "Connection refused",
         ),
         PeerStanding("https://d:8000", PeerState.UNKNOWN),
-        PeerStanding("", PeerState.ALIVE, 0.2, PeerSummary("e", "qwen3-8b", True), via=STORE),
-        PeerStanding(
-            "", PeerState.REFUSED, 0.1, PeerSummary(protocol=2), trouble="it speaks protocol 2, this one 1", via=ASKS
-        ),
     ),
     StoreStanding("valkey://store:6379/0", 12.0, "refused", 3, 41),
 )  # fmt: skip
 LINES = """\
-a  here                                          llama-3.1-8b, 3 running, 1 waiting, first token in 240 ms
-b  alive    https://b:8000     heard 0.4 s ago   llama-3.1-8b, 8 running, 7 waiting, first token in 2.3 s, \
+a: llama-3.1-8b, 3 running, 1 waiting, first token in 240 ms
+b at https://b:8000: alive, heard 0.4 s ago; llama-3.1-8b, 8 running, 7 waiting, first token in 2310 ms, \
 over its threshold of queue_depth
-  other settings (77aa there, 0c1f here): it may decide otherwise; compare `hearth config show`
-c  stale    https://c:8000     heard 41.0 s ago  it said last: llama-3.1-8b, the engine is not up
-  Connection refused: what is stored there cannot be had, and no request is passed on to it
-  another version: 0.2.0 there, 0.1.0 here
--  unknown  https://d:8000     never heard
-  no answer
-e  alive    through the store  heard 0.2 s ago   qwen3-8b, 0 running, 0 waiting
--  refused  asks this one      heard 0.1 s ago
-  it speaks protocol 2, this one 1
-
+  other settings than here
+c at https://c:8000: stale, heard 41.0 s ago; llama-3.1-8b, the engine is not up
+  another version than here
+  Connection refused
+https://d:8000: unknown, never heard
 the store valkey://store:6379/0 has been away for 12 s: refused
 """
 
@@ -61,10 +52,29 @@ def test_a_hearth_that_is_alone_says_so() -> None:
     assert last.startswith("it is alone")
 
 
+def test_each_attached_engine_has_a_line() -> None:
+    """What the others have there and how old that is; that nothing is heard; that nobody else sends to it."""
+    address = "http://engine:8000/v1"
+    report = FleetReport(
+        PeerSummary("a", model="m"),
+        attached=(
+            AttachedStanding("replica-0", address, 3, ("b", "c"), 2, 700, 5, 4000, 0.31),
+            AttachedStanding("replica-1", address, 3, assumed=True),
+            AttachedStanding("replica-2", address, 1),
+        ),
+    )
+    _, heard, assumed, alone = fleet_lines(report, PLAIN)
+    assert heard == f"replica-0 at {address}: 5 running and 2 waiting of b, c, heard 0.3 s ago"
+    assert assumed == (
+        f"replica-1 at {address}: nothing is heard: each of 3 Hearths is taken to have as much there as this one"
+    )
+    assert alone == f"replica-2 at {address}: no other Hearth sends to it"
+
+
 def test_the_json_has_these_members() -> None:
     """Members are added, never renamed: what is read of it in another version is read here."""
     shown = json.loads(msgspec.json.encode(REPORT))
-    assert set(shown) >= {"own", "peers", "store"}
+    assert set(shown) >= {"own", "peers", "store", "attached"}
     assert set(shown["peers"][0]) >= {"address", "state", "heard_ago_s", "summary", "differs", "trouble"}
     names = {
         "name",

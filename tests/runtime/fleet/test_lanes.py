@@ -12,6 +12,7 @@ from runtime.contract.engine import Gpu, ReplicaState, ReplicaView, Telemetry
 from runtime.contract.reasons import Reason
 from runtime.contract.usage import Usage
 from runtime.fleet.lanes import Lanes
+from runtime.load.others import OtherFlights
 from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation
 from tests.fakes.upstream import FakeLane, ScriptedHop
@@ -228,3 +229,45 @@ def test_the_table_of_prefixes_is_bounded() -> None:
             flight.first_token(0.0)
             flight.done(Usage(10, 1, cached=5))
     assert len(ledger.cached) == 4096 and 1 not in ledger.cached and 4_999 in ledger.cached
+
+
+@pytest.mark.parametrize(("hearths", "taken"), [(5, {"e"}), (6, {"e", "other"})])
+def test_of_six_hearths_each_looks_at_three_replicas_by_chance(hearths: int, taken: set[str]) -> None:
+    """The best of three, drawn anew for each request; fewer Hearths all look at all. A decision looks at the same three."""
+    lanes, every = lanes_of(), [lane(name) for name in "abcdef"]
+    for number, each in enumerate(every):
+        lanes.hear(each.name, OtherFlights(waiting=abs(number - 4)))
+    lanes.hearths = hearths
+    found = set()
+    for _ in range(50):
+        best = lanes.best(every, TEN)
+        assert lanes.taken(every, TEN) is best
+        assert best.name not in ("a",), "the worst of all is never the best of three"
+        found.add(best.name)
+    assert {"e" if name == "e" else "other" for name in found} == taken
+
+
+def test_a_prefix_keeps_its_replica_among_those_looked_at() -> None:
+    """Whichever three are drawn, its own is looked at too."""
+    lanes, every = lanes_of(), [lane(name) for name in "abcdef"]
+    lanes.hearths = 6
+    same = Facts("openai_chat", "auto", 10, prefix=77)
+    assert len({lanes.taken(every, same).name for _ in range(50)}) == 1
+
+
+def test_a_ledger_made_later_hears_of_the_others_too() -> None:
+    """As after a restart of the replica."""
+    lanes, each = lanes_of(), lane()
+    lanes.hear(each.name, OtherFlights(waiting=7))
+    assert lanes.ledger(each).waiting_now(100.0) == 7
+    lanes.listen([view(run=1)], [])
+    lanes.listen([view(run=2)], [])
+    assert lanes.ledger(each).waiting_now(100.0) == 7
+
+
+def test_batch_work_waits_while_others_wait_for_the_engine() -> None:
+    """Requests of another Hearth are somebody else's, as a client's of this one are."""
+    lanes, each = lanes_of(), lane(slots=10)
+    assert lanes.spare([each], 0) > 0
+    lanes.hear(each.name, OtherFlights(waiting=1))
+    assert lanes.spare([each], 0) == 0

@@ -1,5 +1,18 @@
 // Written by `python -m scripts.ui_types` from the server's structs. Do not change it by hand.
 
+export type AttachedStanding = {
+  replica: string;
+  address: string;
+  hearths: number;
+  names: string[];
+  waiting: number;
+  prompt_tokens: number;
+  running: number;
+  kv_tokens: number;
+  age_s: number | null;
+  assumed: boolean;
+};
+
 export type AutoscaleStatus = {
   mode: string;
   leader: boolean;
@@ -19,7 +32,6 @@ export type BudgetLimitStatus = {
   limit_usd: number | null;
   left_usd: number | null;
   others_usd: number;
-  others_spent_usd: number | null;
   target: string | null;
   key: string | null;
   spent: boolean;
@@ -135,6 +147,7 @@ export type FleetReport = {
   own: PeerSummary;
   peers: PeerStanding[];
   store: StoreStanding | null;
+  attached: AttachedStanding[];
 };
 
 export type GpuStatus = {
@@ -177,7 +190,6 @@ export type PeerStanding = {
   summary: PeerSummary | null;
   differs: string[];
   trouble: string;
-  via: string;
 };
 
 export type PeerState = "alive" | "refused" | "self" | "stale" | "unknown";

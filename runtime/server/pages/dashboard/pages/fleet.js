@@ -18,9 +18,6 @@ const STATES = {
 };
 
 /** @type {Record<string, string>} */
-const HEARD = { store: "heard through the store", asks: "asks this Hearth" };
-
-/** @type {Record<string, string>} */
 const OTHER = { version: "another version", settings: "other settings", model: "another model" };
 
 export function Fleet() {
@@ -36,7 +33,8 @@ export function Fleet() {
   const report = data;
   return html`${head}
     ${error && html`<${Note} kind="warn"><p>This was not read again: ${error.message}. What is shown is older.</p></${Note}>`}
-    ${report.peers.length ? html`<${Others} report=${report} />` : html`<${Alone} report=${report} />`}
+    ${report.peers.length ? html`<${Others} report=${report} />` : report.attached.length ? null : html`<${Alone} report=${report} />`}
+    ${report.attached.length ? html`<${Attached} engines=${report.attached} />` : null}
     <${Store} store=${report.store} />`;
 }
 
@@ -50,6 +48,20 @@ function Store({ store }) {
         ? html`<p><${State} state="live">answers</${State}> The store ${store.url} answers; ${count(store.hearths)} Hearths are alive.</p>`
         : html`<p><${State} state="lost">away</${State}> The store ${store.url} has been away for ${duration(away)}: ${store.trouble}. ${count(store.hearths)} Hearths were alive when it was last heard.</p>`
   }`;
+}
+
+/** @param {{engines: import("../types").AttachedStanding[]}} props */
+function Attached({ engines }) {
+  return html`<h2>Engines that others send to</h2>
+    <${Table} label="Engines that others send to" heads=${["engine", "#Hearths", "others", "#running", "#waiting", "#prompt tokens waiting", "#KV tokens", "heard"]}>
+      ${engines.map(
+        (each) => html`<tr key=${each.replica}><th scope="row">${each.replica}<br /><span class="quiet">${each.address}</span></th>
+        <td class="n">${count(each.hearths)}</td><td>${each.names.filter(Boolean).join(", ") || "–"}</td>
+        <td class="n">${count(each.running)}</td><td class="n">${count(each.waiting)}</td><td class="n">${count(each.prompt_tokens)}</td><td class="n">${count(each.kv_tokens)}</td>
+        <td>${each.assumed ? html`<${State} state="stale">assumed</${State}>` : each.age_s === null ? "–" : `${duration(each.age_s)} ago`}</td></tr>`,
+      )}
+    </${Table}>
+    <p class="quiet">What the other Hearths have in flight there, as they tell over the store. Assumed: nothing is heard, and each of them is taken to have as much as this one.</p>`;
 }
 
 /** @param {{report: import("../types").FleetReport}} props */
@@ -67,7 +79,7 @@ function Others({ report }) {
     ${differing.map((each) => html`<${Note} kind="warn"><p><strong>${called(each)}</strong> has ${each.differs.map((name) => OTHER[name] ?? name).join(" and ")} than this Hearth: it may decide otherwise.</p></${Note}>`)}
     <${Table} label="Hearths" heads=${["Hearth", "state", "heard", "engine", "#running", "#waiting", "#first token", "over its threshold", "version", "settings"]}>
       <${Row} key="own" name=${`${report.own.name || "this Hearth"} (here)`} address="" state="alive" heard="now" summary=${report.own} differs=${[]} />
-      ${report.peers.map((each) => html`<${Row} key=${each.address || each.via + called(each)} name=${called(each)} address=${each.address || (HEARD[each.via] ?? each.via)} state=${each.state} heard=${each.heard_ago_s === null ? "never" : `${duration(each.heard_ago_s)} ago`} summary=${each.summary} differs=${each.differs} />`)}
+      ${report.peers.map((each) => html`<${Row} key=${each.address} name=${called(each)} address=${each.address} state=${each.state} heard=${each.heard_ago_s === null ? "never" : `${duration(each.heard_ago_s)} ago`} summary=${each.summary} differs=${each.differs} />`)}
     </${Table}>
     <p class="quiet">The first token is that of a usual prompt, as the owner of the engine predicts it. A summary chooses whom to ask; the owner decides by its own ledger. Settings are a digest of those that decide: names, addresses and keys rightly differ.</p>`;
 }
@@ -88,5 +100,5 @@ function Row({ name, address, state, heard, summary, differs }) {
 
 /** @param {import("../types").PeerStanding} peer */
 function called(peer) {
-  return peer.summary?.name || peer.address || "a Hearth without a name";
+  return peer.summary?.name || peer.address;
 }
