@@ -33,6 +33,9 @@ from scripts.bench.spill_events import Published
 STORE_GONE_S = 60.0
 
 
+Way = Callable[[Sequence[Engine]], "HearthFleet"]
+
+
 class Member(Hearth):
     """One Hearth of a fleet. places: of its engines among all. summary_s: between two summaries of it that others hear."""
 
@@ -154,6 +157,10 @@ class HearthFleet:
             self._published.changed(self.members.index(owner), place, request.at)
         return place
 
+    def settle(self) -> None:
+        """Delivers what was not heard yet."""
+        self._hear_all(math.inf)
+
     def _hear_all(self, now: float) -> None:
         if self._published is not None:
             for place in range(self._engines):
@@ -190,32 +197,30 @@ class Row:
     moved: float
 
 
-def compared(asked: Sequence[Request], seed: int, hearths: int, engines: int) -> Iterator[Row]:
-    """One brain, and several Hearths in each way."""
+def compared(
+    asked: Sequence[Request], seed: int, hearths: int, engines: int, *, owned: bool = True, attached: bool = True
+) -> Iterator[Row]:
+    """One brain, and several Hearths in each way: with engines of their own, and with the same ones attached to all."""
     scene = spill.Scene(replicas=engines)
-    ways: dict[str, Callable[[Sequence[Engine]], HearthFleet]] = {}
+    ways: dict[str, Way] = {}
 
-    def fleet(
-        *, owned: bool, summary_s: float, away: tuple[float, float] | None = None
-    ) -> Callable[[Sequence[Engine]], HearthFleet]:
+    def fleet(*, owned: bool, summary_s: float, away: tuple[float, float] | None = None) -> Way:
         return lambda made: HearthFleet(made, hearths, seed, owned=owned, summary_s=summary_s, away=away)
 
     for seconds in (0.1, 1.0, 3.0):
         ways[f"owner decides, summaries {seconds:g} s"] = fleet(owned=True, summary_s=seconds)
     ways["own engines, nobody asked"] = fleet(owned=True, summary_s=math.inf)
-    ways["all engines, own ledgers, gauges 3 s"] = fleet(owned=False, summary_s=math.inf)
-    ways["all engines, own ledger x N"] = fleet(owned=False, summary_s=math.inf, away=(-STORE_GONE_S, math.inf))
-    ways["all engines, events 50 ms"] = fleet(owned=False, summary_s=math.inf, away=(math.inf, math.inf))
-    half = asked[-1].at / 2
-    gone = (half - STORE_GONE_S / 2, half + STORE_GONE_S / 2)
-    ways["all engines, events, store gone 60 s"] = fleet(owned=False, summary_s=math.inf, away=gone)
+    if not owned:
+        ways.clear()
+    if attached:
+        ways |= _attached(asked, fleet)
     yield Row(engines, spill.simulate("one brain", spill.hearth(scene), asked, seed, scene), 0.0)
     for name, way in ways.items():
         policy: list[HearthFleet] = []
 
         def kept(
             made: Sequence[Engine],
-            way: Callable[[Sequence[Engine]], HearthFleet] = way,
+            way: Way = way,
             policy: list[HearthFleet] = policy,
         ) -> HearthFleet:
             policy.append(way(made))
@@ -223,6 +228,20 @@ def compared(asked: Sequence[Request], seed: int, hearths: int, engines: int) ->
 
         outcome = spill.simulate(name, kept, asked, seed, scene)
         yield Row(engines, outcome, policy[0].moved / max(1, len(asked)))
+
+
+def _attached(
+    asked: Sequence[Request], fleet: Callable[..., Callable[[Sequence[Engine]], HearthFleet]]
+) -> dict[str, Way]:
+    """The ways of Hearths with the same engines. The store is gone from the end of the warm-up on, or for a minute."""
+    half = asked[-1].at / 2
+    gone = (half - STORE_GONE_S / 2, half + STORE_GONE_S / 2)
+    return {
+        "all engines, own ledgers, gauges 3 s": fleet(owned=False, summary_s=math.inf),
+        "all engines, own ledger x N": fleet(owned=False, summary_s=math.inf, away=(spill.WARM_UP_S, math.inf)),
+        "all engines, events 50 ms": fleet(owned=False, summary_s=math.inf, away=(math.inf, math.inf)),
+        "all engines, events, store gone 60 s": fleet(owned=False, summary_s=math.inf, away=gone),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -247,13 +266,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if given.json:
                 print(json.dumps({"seed": seed, "hearths": given.hearths, "rows": [asdict(row) for row in rows]}))
                 continue
-            print(
-                f"| {given.hearths} Hearths, {engines} engines, seed {seed} | within | to the cloud | to a peer | p99 TTFT |"
-            )
-            print("| --- | ---: | ---: | ---: | ---: |")
+            columns = "within | late here | to the cloud | to a peer | p99 TTFT"
+            print(f"| {given.hearths} Hearths, {engines} engines, seed {seed} | {columns} |")
+            print("| --- | ---: | ---: | ---: | ---: | ---: |")
             for row in rows:
                 found = row.outcome
-                shares = f"{found.within:.2%} | {found.cloud:.1%} | {row.moved:.1%}"
+                shares = f"{found.within:.2%} | {found.late:.2%} | {found.cloud:.1%} | {row.moved:.1%}"
                 print(f"| {found.policy} | {shares} | {found.p99_s:.2f} s |", flush=True)
     return 0
 
