@@ -62,9 +62,6 @@ backoff_first = 0.5
 [escalation]
 queue_depth = 3
 ttft_ms = 600000
-# Two cores that the engine has to itself only in part: what waits behind long answers is let wait.
-[timeouts]
-first_token = 120
 [targets.cloud]
 provider = "openai"
 model = "stand-in"

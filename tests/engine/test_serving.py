@@ -259,6 +259,15 @@ def test_explain_live_says_why(serving: Serving) -> None:
     until(lambda: serving.status()["in_flight"] == 0, 5, "those that went away are gone")
 
 
+def test_what_is_pinned_waits_its_turn(serving: Serving) -> None:
+    """Six long answers on two slots: the last ones wait for longer than `first_token`, and every one is whole."""
+    answers = asyncio.run(burst(serving.url, 6, max_tokens=LONG, model="local", stream=True))
+    assert [each.status_code for each in answers] == [200] * 6, [each.text[-300:] for each in answers]
+    assert all(each.text.endswith("data: [DONE]\n\n") and '"error"' not in each.text for each in answers)
+    rows = serving.http.get("/hearth/decisions?limit=6").json()["data"]
+    print("first tokens after", sorted(round(row["ttft_ms"] / 1000, 1) for row in rows), "s")
+
+
 FAULTS: dict[str, tuple[Callable[[Serving], int], signal.Signals, str]] = {
     "the engine core is killed": (Serving.core, signal.SIGKILL, "engine core"),
     "the engine core hangs": (Serving.core, signal.SIGSTOP, "hung: no sign of life"),
