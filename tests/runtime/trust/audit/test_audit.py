@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import shutil
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runtime.trust.audit.chain import HEAD, KEY, opened, segments
+from runtime.trust.audit.chain import HEAD, KEY, mac_of, opened, segments
 from runtime.trust.audit.show import latest
 from runtime.trust.audit.verify import verify
 from tests.runtime.trust.audit.logs import Machine, kinds
@@ -359,3 +360,11 @@ def test_a_disk_that_was_full_for_a_while_is_no_restored_backup(
     found = machine.verdict()
     assert (found.intact, found.findings) == (True, ())
     assert [each.body.get("decision") for each in latest(machine.folder, 9)] == ["dec_3", "dec_2", "dec_1", None]
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 32, b"k" * 64, b"k" * 65, bytes(range(200))])
+def test_the_code_is_that_of_the_standard(key: bytes) -> None:
+    """HMAC-SHA256 as Python's own module computes it, for keys shorter and longer than a block."""
+    for text in ("", "a" * 64, "straße"):
+        assert hmac.new(key, text.encode(), "sha256").hexdigest().startswith(mac_of(key, text))
+    assert len(mac_of(key, "x")) == 32
