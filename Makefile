@@ -26,7 +26,7 @@ PY = python=$$(local_models/installer/find-python) && "$$python"
 
 # Prerequisites in the order written, also under -j.
 .NOTPARALLEL:
-.PHONY: run install core dev engine test test-fast test-slow test-clients test-clients-ci test-packaging test-engine test-scale test-browser test-browser-full ui check format docs bench audit lock clean
+.PHONY: run install core dev engine test test-fast test-nights test-slow test-clients test-clients-ci test-packaging test-engine test-scale test-browser test-browser-full ui check format docs bench audit lock clean
 
 run: core engine
 	@exec $(VENV)/hearth serve --first-answer $(ARGS)
@@ -42,11 +42,15 @@ dev:
 engine: core
 	@$(VENV)/hearth engine install --device $(ENGINE)
 
-test: test-fast test-clients-ci test-browser test-engine
+test: test-fast test-nights test-clients-ci test-browser test-engine
 
 # The architecture tests are in `make check`.
 test-fast: dev
 	@$(VENV)/python -m pytest -n auto --dist loadfile --ignore tests/architecture -m "not engine and not clients and not slow and not packaging and not browser and not scale" $(ARGS)
+
+# Sixty nights of golden sets over HTTP: a minute.
+test-nights: dev
+	@$(VENV)/python -m pytest --timeout 300 tests/runtime/quality/test_nights.py::test_sixty_nights $(ARGS)
 
 # Big sizes and soaks: before a release, not on every change.
 test-slow: dev engine

@@ -15,6 +15,7 @@ from runtime.quality.demotion_cost import demotion_cost
 from runtime.quality.demotion_cost import words as cost_words
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.golden.check_process import Grader
+from runtime.quality.judge.estimate import Judges
 from runtime.quality.judge.golden import GoldenJudge
 from runtime.quality.judge.shown import week_view
 from runtime.quality.judge.watch import JudgeFolders, JudgeWatch
@@ -77,7 +78,8 @@ class QualityRoom:
         )
         self.loop.before = lambda run: self.judge.check(run, self.golden_judge.decided)
         self.signals = SignalWatch(desk.store, folder, desk.wall, lambda found: warn(found.words))
-        self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet, self.judge, self.signals).table()
+        judges = Judges(desk, self.judge, self.golden_judge)
+        self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet, judges, self.signals).table()
         self.wallet.limit(wanted.daily_usd, wanted.timezone)
 
     async def _spending(self, event: QualityEvent) -> str:

@@ -116,6 +116,28 @@ class Measures(msgspec.Struct, frozen=True, omit_defaults=True):
     completion_tokens: int = 0
 
 
+class Judging(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The questions that a judge was asked about one answer, repeated ones included. judge: its label. cost_usd: None where no
+    price is known.
+    """
+
+    judge: str = ""
+    questions: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    def __add__(self, other: Judging) -> Judging:
+        unknown = self.cost_usd is None or other.cost_usd is None
+        return Judging(
+            self.judge or other.judge,
+            self.questions + other.questions,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            None if unknown else (self.cost_usd or 0.0) + (other.cost_usd or 0.0),
+        )
+
+
 class CaseKey(NamedTuple):
     """One answer to be had: unique within a run."""
 
@@ -135,7 +157,7 @@ class CaseResult(msgspec.Struct, frozen=True, omit_defaults=True):
     case_hash: the case as it was asked. served, fingerprint: the model and the system fingerprint that the answer names.
     at: unix seconds. decision: the id of its decision record. open_ended: the case is held against the model's own earlier
     answers and is in no pass rate. versus: 1 better than one of them, 0.5 as good, 0 worse; None while they are collected.
-    advisory: by a judge that is not known to agree with people: shown, and no state moves for it.
+    advisory: by a judge that is not known to agree with people: shown, and no state moves for it. judging: of its questions.
     """
 
     key: CaseKey
@@ -154,6 +176,7 @@ class CaseResult(msgspec.Struct, frozen=True, omit_defaults=True):
     versus: float | None = None
     open_ended: bool = False
     advisory: bool = False
+    judging: Judging = Judging()
 
 
 class OwnReference(msgspec.Struct, frozen=True, array_like=True):

@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
@@ -32,6 +31,8 @@ from runtime.life.desk import Desk
 from runtime.life.planning import Planner
 from runtime.media.fetching import Fetching
 from runtime.quality.drift.watch import DriftWatch
+from runtime.quality.judge.estimate import Judges
+from runtime.quality.judge.golden import GoldenJudge
 from runtime.quality.judge.watch import JudgeFolders, JudgeWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.loop import Pace, QualityLoop
@@ -46,7 +47,6 @@ from runtime.routing.plan import names
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
-from runtime.server.connection import ConnectionLimits, http_protocol
 from runtime.server.hosts_and_origins import Origins
 from runtime.server.live.feed import Feed
 from runtime.server.live.series import Series
@@ -75,6 +75,7 @@ from tests.fakes.engine import FakeEngine
 from tests.fakes.grading import DirectGrader
 from tests.fakes.house import FakeHouse
 from tests.fakes.models import FakeAdapters, FakeModels, OwnCommands
+from tests.fakes.served_app import served
 from tests.fakes.upstream import FakeBackend
 
 
@@ -124,12 +125,6 @@ class Setup:
     settings_file: Path | None = None
     report: Callable[[Desk], StatusReport] | None = None
     catalogue: list[CatalogueModel] = field(default_factory=list)
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -214,8 +209,9 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     pace = Pace(look_s=0.05, start_s=1e9)
     quality = QualityLoop(desk, judged, runner, setup.quality, folder, DriftWatch(fleet, setup.quality), pace)
     judge = JudgeWatch(desk, judged, lambda since: (), setup.quality, JudgeFolders(folder, folder), lambda words: None)
+    judges = Judges(desk, judge, GoldenJudge(desk, wallet, setup.quality.judge, lambda: judge.trusted))
     signals = SignalWatch(store, folder, time.time, lambda found: None)
-    pages |= QualityPages(quality, wallet, judge, signals).table()
+    pages |= QualityPages(quality, wallet, judges, signals).table()
     pages |= FleetPage(lambda: FleetReport(PeerSummary())).table()
     app = App(desk, access(), dialects, pages)
     desk.settled = (
@@ -223,18 +219,11 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         lambda made: app.limiter.spent(made.id, made.caller, made.prompt_tokens + made.completion_tokens),
     )
     store.start()
-    server = _Server(
-        uvicorn.Config(app, port=0, http=http_protocol(ConnectionLimits()), lifespan="off", log_config=None, ws="none")
-    )
-    serving = asyncio.create_task(server.serve())
     working = asyncio.create_task(lane.run())
     evaluating = asyncio.create_task(quality.run())
     feeding = asyncio.create_task(feed.run())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+        async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
             yield Door(
                 url, client, desk, app, engine, slept, lane, batches, feed, series, house, models, adapters, quality
             )
@@ -246,8 +235,6 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
         batches.close()
         judged.close()
         wallet.close()
-        server.should_exit = server.force_exit = True
-        await serving
         responses.close()
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(audit.close)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.quality.drift.watch import DriftWatch
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.loop import Pace, QualityLoop
-from runtime.quality.runs.runner import Runner
+from runtime.quality.runs.runner import AT_A_TIME, Runner
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.runs.wallet import Wallet
 from runtime.quality.values import QualityEvent
@@ -19,15 +21,22 @@ from tests.fakes.upstream import FakeBackend
 
 NIGHT = 1_795_919_400.0  # 2026-11-29 02:30 UTC
 DAY = 86_400.0
+_TOTAL_S = 900.0  # of a request: no wait of another one may end it
 HOURS = 3  # of a night: its run, and two further ones if they are wanted
 
 
 class Nights:
-    """folder: of the state, with `golden` in it. number: of the night. demoted: labels, by night."""
+    """folder: of the state, with `golden` in it. number: of the night. demoted: labels, by night.
 
-    def __init__(self, folder: Path, local: FakeBackend, clouds: Sequence[FakeBackend], total_s: float = 5.0) -> None:
-        self.number, self.now = 0, NIGHT
-        self.box = Box(local, clouds, wall=lambda: self.now, total_s=total_s)
+    ahead: seconds by which breakers and deadlines are ahead of the machine's clock: for them too a night is a day, and a wait
+    as long as it says.
+    """
+
+    def __init__(self, folder: Path, local: FakeBackend, clouds: Sequence[FakeBackend]) -> None:
+        self.number, self.now, self.ahead = 0, NIGHT, 0.0
+        self.box = Box(
+            local, clouds, wall=lambda: self.now, clock=lambda: time.monotonic() + self.ahead, total_s=_TOTAL_S
+        )
         self.store = QualityStore(folder)
         self.wallet = Wallet(folder, lambda: [each.target for each in clouds], lambda: self.now)
         self.wallet.limit(1000.0, "UTC")
@@ -45,13 +54,16 @@ class Nights:
 
     async def slept(self, seconds: float) -> None:
         self.now += seconds / 1000
+        self.ahead += seconds / AT_A_TIME  # they wait side by side
+        await asyncio.sleep(0)
 
     async def nights(self, last: int, first: int = 0, hours: int = HOURS) -> None:
         """Nights from `first` to before `last`, some hours of each."""
         for number in range(first, last):
             self.number = number
             for hour in range(hours):
-                self.now = NIGHT + number * DAY + 60 + hour * 4000
+                self.ahead = number * DAY + hour * 4000
+                self.now = NIGHT + self.ahead + 60
                 await self.loop.turn()
                 await self.loop.settled()
             self.demoted[number] = {gone.target for gone in self.watch.demoted}

@@ -49,15 +49,16 @@ class _TargetCost(msgspec.Struct):
 
 
 class ExpectedCost(msgspec.Struct):
-    """usd: None where a price is not known. left_usd: of today's `[quality] daily_usd`."""
+    """usd: None where a price is not known. left_usd: of today's `[quality] daily_usd`. judge: of the questions to it."""
 
     targets: list[_TargetCost]
     left_usd: float
     cases: int
+    judge: _TargetCost | None = None
 
     @property
     def usd(self) -> float | None:
-        costs = [each.usd for each in self.targets]
+        costs = [each.usd for each in (*self.targets, *([self.judge] if self.judge else ()))]
         return None if None in costs else sum(each or 0.0 for each in costs)
 
 
@@ -88,9 +89,11 @@ def agreed(address: Address, wanted: dict[str, Any], *, yes: bool, targets: int 
         raise CommandError(words)
     if len(cost.targets) < targets:
         raise CommandError(f"both names mean {cost.targets[0].target}", Exit.USAGE)
-    for each in cost.targets:
+    rows = [(each, f"{each.target}: {each.answers} answers") for each in cost.targets]
+    rows += [(each, f"{each.target} as the judge: {each.answers} questions") for each in (cost.judge,) if each]
+    for each, words in rows:
         usd = "its price is not known" if each.usd is None else f"about ${each.usd:.4f}" if each.usd else "free"
-        print(f"{each.target}: {each.answers} answers, {usd}", file=sys.stderr)
+        print(f"{words}, {usd}", file=sys.stderr)
     if yes or cost.usd == 0:
         return
     about = "unknown dollars" if cost.usd is None else f"about ${cost.usd:.4f}"

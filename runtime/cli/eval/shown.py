@@ -33,7 +33,7 @@ def report_lines(found: EvalReport, paint: Paint) -> list[str]:
                 ("-" if each.rate is None else "{:.0%} to {:.0%}".format(*each.bars), "dim"),
                 (_before(each), "dim"),
                 ("-" if each.latency_ms is None else duration(each.latency_ms / 1000), ""),
-                (_dollars(each.usd), ""),
+                (_cost(each), ""),
             )
         )
     lines += columns(rows, paint)
@@ -107,7 +107,7 @@ def markdown(found: EvalReport) -> str:
     lines = ["| target | set | passed | before | latency | cost |", "| --- | --- | --- | --- | --- | --- |"]
     for each in found.streams:
         latency = "-" if each.latency_ms is None else duration(each.latency_ms / 1000)
-        cells = (each.target, each.set, passed(each), _before(each), latency, _dollars(each.usd))
+        cells = (each.target, each.set, passed(each), _before(each), latency, _cost(each))
         lines.append(f"| {' | '.join(cells)} |")
     if found.flips:
         lines += ["", f"{len(found.flips)} cases flipped:", ""]
@@ -204,6 +204,11 @@ def conclusion(found: Compared) -> str:
     cost = beside(found.usd_per_1000_old, found.usd_per_1000_new, "cheaper", "dearer")
     pace = beside(found.latency_ms_old, found.latency_ms_new, "faster", "slower")
     return f"{found.new} {quality}{cost}{pace}"
+
+
+def _cost(each: StreamReport) -> str:
+    """ "$0.0021, judge $0.0104"."""
+    return _dollars(each.usd) if each.judge_usd == 0 else f"{_dollars(each.usd)}, judge {_dollars(each.judge_usd)}"
 
 
 def _dollars(value: float | None) -> str:

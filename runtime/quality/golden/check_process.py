@@ -17,7 +17,7 @@ from runtime.quality.golden import python_child
 from runtime.quality.golden.answers import ModelAnswer
 from runtime.quality.golden.check_child import CheckQuestion
 from runtime.quality.golden.checks import CHECKS, MEASURES, PYTHON, Finding, Graded, graded, turned
-from runtime.quality.values import VERSUS, GoldenCase, GoldenCheck, GoldenSet
+from runtime.quality.values import VERSUS, GoldenCase, GoldenCheck, GoldenSet, Judging
 from runtime.wire.child_pool import ChildPool, UncheckedError
 
 _LIMIT_S = 5.0  # of one answer's checks
@@ -75,7 +75,7 @@ class Grader:
         except UnicodeError as fault:
             raise UncheckedError(str(fault)) from fault
         found = iter(await self._pool.asked(asked) if plain else ())
-        every = []
+        every, judging = [], Judging()
         for each in checks:
             if each.kind in CHECKS:
                 every.append(next(found))
@@ -85,15 +85,18 @@ class Grader:
             else:
                 finding = await self._judged(golden, case, each, answer, origin)
             every.append(turned(each, finding))
+            judging += finding.judging
         versus = None
         against = next((each for each in case.checks if each.kind == VERSUS), None)
         if against is not None and origin.earlier is not None:
-            versus = (await self._judged(golden, case, against, answer, origin)).score
+            finding = await self._judged(golden, case, against, answer, origin)
+            versus, judging = finding.score, judging + finding.judging
         return replace(
             graded(checks, case.threshold, answer, every),
             versus=versus,
             open_ended=against is not None,
             advisory=any(each.advisory for each in every),
+            judging=judging,
         )
 
     def close(self) -> None:

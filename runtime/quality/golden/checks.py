@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from runtime.quality.golden.answers import ModelAnswer
-from runtime.quality.values import GoldenCheck, Grade
+from runtime.quality.values import GoldenCheck, Grade, Judging
 from runtime.routing.facts.language import language_of
 from runtime.wire.json_schema import violation
 
@@ -38,13 +38,14 @@ _ARTICLE = re.compile(r"\b(a|an|the)\b")
 
 class Finding(msgspec.Struct, frozen=True):
     """One check's outcome. score: 0 to 1. grade: the class of the result if it does not hold. words: the reason. advisory: by
-    a judge that is not known to agree with people.
+    a judge that is not known to agree with people. judging: of its questions.
     """
 
     score: float
     words: str = ""
     grade: Grade = Grade.WRONG
     advisory: bool = False
+    judging: Judging = Judging()
 
     @property
     def holds(self) -> bool:
@@ -352,8 +353,8 @@ CHECKS: Mapping[str, Callable[[GoldenCheck, ModelAnswer], Finding]] = {
 
 
 class Graded(msgspec.Struct, frozen=True):
-    """An answer's grade. score: 1 for a pass, else 0. words: of the first check that failed. versus, open_ended, advisory: as
-    in CaseResult.
+    """An answer's grade. score: 1 for a pass, else 0. words: of the first check that failed. versus, open_ended, advisory
+    and judging: as in CaseResult.
     """
 
     grade: Grade
@@ -362,6 +363,7 @@ class Graded(msgspec.Struct, frozen=True):
     versus: float | None = None
     open_ended: bool = False
     advisory: bool = False
+    judging: Judging = Judging()
 
 
 def turned(check: GoldenCheck, finding: Finding) -> Finding:
@@ -369,7 +371,7 @@ def turned(check: GoldenCheck, finding: Finding) -> Finding:
     if not check.negated:
         return finding
     words = f"not {check.kind} {short(str(check.want))} is wanted" if finding.holds else ""
-    return Finding(1.0 - finding.score, words, advisory=finding.advisory)
+    return Finding(1.0 - finding.score, words, advisory=finding.advisory, judging=finding.judging)
 
 
 def findings(checks: Sequence[GoldenCheck], answer: ModelAnswer) -> list[Finding]:

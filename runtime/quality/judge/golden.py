@@ -27,7 +27,7 @@ from runtime.quality.judge.pairs import Anchor, shown_request
 from runtime.quality.judge.question import Better, anonymous, assessment, better, comparison, holds, names_of, score
 from runtime.quality.runs.asking import measured
 from runtime.quality.runs.wallet import Wallet
-from runtime.quality.values import VERSUS, GoldenCase, GoldenCheck, GoldenSet
+from runtime.quality.values import VERSUS, GoldenCase, GoldenCheck, GoldenSet, Judging
 from runtime.wire.child_pool import UncheckedError
 
 _AT_A_TIME = 4
@@ -63,15 +63,18 @@ class GoldenJudge:
         request, given = anonymous(shown_request(case.body), hidden), anonymous(answer.shown, hidden)
         if check.kind == VERSUS:
             earlier = anonymous(origin.earlier or "", hidden)
-            return Finding(await self._compared(judge, golden.requires, (request, given, earlier)))
+            won, judging = await self._compared(judge, golden.requires, (request, given, earlier))
+            return Finding(won, judging=judging)
         wanted = [check.want] if isinstance(check.want, str) else list(check.want)
-        reference, failed = str(check.options.get("reference", "")), []
+        reference, failed, judging = str(check.options.get("reference", "")), [], Judging()
         for criterion in wanted:
             body = assessment(request, given, criterion, reference, self._nonce())
-            if not await self._verdict(judge, golden.requires, body, holds):
+            held, asked = await self._verdict(judge, golden.requires, body, holds)
+            judging += asked
+            if not held:
                 failed.append(criterion)
         words = f"by the judge this does not hold: {short(failed[0])}" if failed else ""
-        return Finding(1 - len(failed) / len(wanted), words, advisory=not self._trusted())
+        return Finding(1 - len(failed) / len(wanted), words, advisory=not self._trusted(), judging=judging)
 
     async def decided(self, judge: Target, anchors: Sequence[Anchor]) -> list[tuple[float, Anchor]]:
         """The anchors with the judge's scores, paid as the cases are; those without a verdict are left out. Raises ShutDown."""
@@ -79,7 +82,7 @@ class GoldenJudge:
 
         async def score_of(anchor: Anchor) -> tuple[float, Anchor]:
             texts = [anonymous(text, hidden) for text in (shown_request(anchor.body), anchor.a, anchor.b)]
-            return await self._compared(judge, anchor.requires, texts), anchor
+            return (await self._compared(judge, anchor.requires, texts))[0], anchor
 
         found = []
         for each in await asyncio.gather(*map(score_of, anchors), return_exceptions=True):
@@ -90,14 +93,16 @@ class GoldenJudge:
                 found.append(each)
         return found
 
-    async def _compared(self, judge: Target, requires: frozenset[str], texts: Sequence[str]) -> float:
+    async def _compared(self, judge: Target, requires: frozenset[str], texts: Sequence[str]) -> tuple[float, Judging]:
         """1 if the first answer is better in both orders, 0 if the second is, else 0.5. texts: the request, both answers."""
         (request, one, other), mark = texts, self._nonce()
-        forward: Better = await self._verdict(judge, requires, comparison(request, one, other, mark), better)
-        backward: Better = await self._verdict(judge, requires, comparison(request, other, one, mark), better)
-        found = score(forward, backward)
+        forward: tuple[Better, Judging]
+        backward: tuple[Better, Judging]
+        forward = await self._verdict(judge, requires, comparison(request, one, other, mark), better)
+        backward = await self._verdict(judge, requires, comparison(request, other, one, mark), better)
+        found = score(forward[0], backward[0])
         assert found is not None
-        return found
+        return found, forward[1] + backward[1]
 
     def chosen(self, golden: GoldenSet, label: str) -> Target:
         """The judge of a target's answers. Raises UncheckedError with the reason where there is none."""
@@ -117,13 +122,13 @@ class GoldenJudge:
 
     async def _verdict(
         self, judge: Target, requires: frozenset[str], body: Mapping[str, Any], read: Callable[[str], _T | None]
-    ) -> _T:
+    ) -> tuple[_T, Judging]:
         """One verdict. Raises UncheckedError where there is none."""
         facts = self._desk.planner.read("openai_chat", {"model": "", **body}, {}).facts
         window = judge.capabilities.context_tokens
         if window is not None and facts.prompt_tokens > window:
             raise UncheckedError(f"it does not fit the judge {judge.label}")
-        why = "its answer is no verdict"
+        why, judging = "its answer is no verdict", Judging()
         async with self._turn:
             for attempt in range(TRIES):
                 async with self._wallet.room(judge, facts) as room:
@@ -131,9 +136,12 @@ class GoldenJudge:
                         raise UnpaidCheckError(room.words)
                     reply = await replied(self._desk, judge.name, judge, body, requires)
                     if reply.decision is not None:
-                        room.settle(measured(reply.decision))
+                        spent = measured(reply.decision)
+                        room.settle(spent)
+                        tokens = spent.prompt_tokens, spent.completion_tokens
+                        judging += Judging(judge.label, 1, *tokens, spent.cost_usd)
                 if reply.text is not None and (found := read(reply.text)) is not None:
-                    return found
+                    return found, judging
                 if reply.error is not None:
                     why = reply.error.message
                     if attempt + 1 < TRIES and reply.error.retry_after:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from runtime.quality.runs.asking import ShutDown
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.sample.file import SampledAnswer
-from runtime.quality.values import RUBRIC, EvalRun, GoldenCase
+from runtime.quality.values import RUBRIC, EvalRun, GoldenCase, GoldenSet
 from runtime.settings import Quality
 
 FILE = "judged.json"
@@ -174,12 +174,12 @@ class JudgeWatch:
                 return
             (_, judge), _ = chosen
             goldens = await self._store.call(lambda database: database.goldens(run.id))
-            if not any(check.kind == RUBRIC for golden in goldens for case in golden.cases for check in case.checks):
-                return
             try:
-                known, _ = await self._anchors(judge)
+                known = await self.anchors_before(goldens, counts=run.counts)
             except AnchorFileError as fault:
                 self.trouble = f"the judge was not checked before {run.id}: {fault}"
+                return
+            if not known:
                 return
             found = await decide(judge, known)
             agreed = sum(word_of(score) == word_of(anchor.label) for score, anchor in found)
@@ -190,6 +190,16 @@ class JudgeWatch:
             if state.drifted:
                 words = f"the judge {judge.label} has changed: it agrees with {agreed} of {len(found)} anchors"
                 self._tell(f"{words}, and its verdicts are void since {state.good or 'its first run'}")
+
+    async def anchors_before(self, goldens: Iterable[GoldenSet], *, counts: bool) -> list[Anchor]:
+        """The anchors that are decided before a run over these sets: of a judge that is believed, and of a run that counts and
+        has criteria. Raises AnchorFileError.
+        """
+        chosen = self.chosen() if self.believed and counts else ""
+        checks = (check for golden in goldens for case in golden.cases for check in case.checks)
+        if isinstance(chosen, str) or not any(each.kind == RUBRIC for each in checks):
+            return []
+        return (await self._anchors(chosen[0][1]))[0]
 
     async def accept(self, label: str) -> None:
         """A change of the judge of that label was wanted: its next runs become the new reference."""

@@ -1,7 +1,8 @@
-"""The expected cost of a run, before it begins. Pure.
+"""The expected cost of a run's answers, before it begins. Pure.
 
 An answer is expected to be as long as the same case's was last time, whoever gave it; else as long as the other answers to the
-set; else half of its limit of tokens, because models end before it more often than not.
+set; else half of its limit of tokens, because models end before it more often than not. A judge is another cost: see
+`runtime.quality.judge.estimate`.
 """
 
 from __future__ import annotations
@@ -30,14 +31,10 @@ class TargetEstimate(msgspec.Struct, frozen=True):
     usd: float | None
 
 
-def estimated(
-    cases: Sequence[PlannedCase],
-    facts: Mapping[tuple[str, str], Facts],
-    targets: Mapping[str, Target],
-    earlier: Sequence[CaseResult],
-    at: float,
-) -> list[TargetEstimate]:
-    """facts: by set and case. targets: by label. earlier: results of the same sets. at: unix seconds."""
+def expected_usage(
+    cases: Sequence[PlannedCase], facts: Mapping[tuple[str, str], Facts], earlier: Sequence[CaseResult]
+) -> list[Usage]:
+    """The tokens of each answer. facts: by set and case. earlier: results of the same sets."""
     own: dict[tuple[str, str, str], int] = {}
     anyones: dict[tuple[str, str], list[int]] = {}
     prompts: dict[tuple[str, str, str], int] = {}
@@ -47,19 +44,33 @@ def estimated(
             prompts[each.key[:3]] = each.measures.prompt_tokens
             anyones.setdefault((each.key.set, each.key.case), []).append(each.measures.completion_tokens)
     usual = [tokens for every in anyones.values() for tokens in every]
-    found: dict[str, TargetEstimate] = {}
+    found = []
     for each_case in cases:
         key, known = each_case.key, facts[each_case.key.set, each_case.key.case]
-        target = targets[key.target]
         likely = own.get(key[:3])
         if likely is None and (seen := anyones.get((key.set, key.case))):
             likely = round(statistics.mean(seen))
         if likely is None:
             limit = round((known.max_tokens or 2 * _UNKNOWN_TOKENS) * _LIMIT_SHARE)
             likely = min(limit, round(statistics.mean(usual))) if usual else limit
-        usage = Usage(prompts.get(key[:3], known.prompt_tokens), likely)
-        micro = 0 if target.on_box and target.price is None else cost(target, usage, at)
-        before = found.get(key.target, TargetEstimate(key.target, 0, 0.0))
-        usd = None if micro is None or before.usd is None else before.usd + micro / MICRO
-        found[key.target] = TargetEstimate(key.target, before.answers + 1, usd)
+        found.append(Usage(prompts.get(key[:3], known.prompt_tokens), likely))
+    return found
+
+
+def estimated(
+    cases: Sequence[PlannedCase], usages: Sequence[Usage], targets: Mapping[str, Target], at: float
+) -> list[TargetEstimate]:
+    """usages: of the cases, one each. targets: by label. at: unix seconds."""
+    found: dict[str, TargetEstimate] = {}
+    for each, usage in zip(cases, usages, strict=True):
+        usd = expected_usd(targets[each.key.target], usage, at)
+        before = found.get(each.key.target, TargetEstimate(each.key.target, 0, 0.0))
+        total = None if usd is None or before.usd is None else before.usd + usd
+        found[each.key.target] = TargetEstimate(each.key.target, before.answers + 1, total)
     return list(found.values())
+
+
+def expected_usd(target: Target, usage: Usage, at: float) -> float | None:
+    """Dollars of one exchange; None where no price is known."""
+    micro = 0 if target.on_box and target.price is None else cost(target, usage, at)
+    return None if micro is None else micro / MICRO

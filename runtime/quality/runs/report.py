@@ -60,8 +60,8 @@ class Failing(msgspec.Struct, frozen=True):
 class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """One target on one set. passed of verdicts; total with those without one. grades: counts by class, with the causes of no
     verdict ("busy: 3"). before: the same of the run it is held against, None without one. bars: the rates for which so many
-    passes are no surprise (95 %), by cluster. Medians in ms. usd: of all answers, None if one has no known cost. over: cases
-    beyond a limit on a measure, by measure.
+    passes are no surprise (95 %), by cluster. Medians in ms. usd: of all answers, None if one's is not known. judge_usd: of the
+    judge's questions about them. over: cases beyond a limit on a measure, by measure.
 
     advised: of the total, those by a judge that is not known to agree with people, which are no verdicts. open_ended: cases in
     no pass rate, and so in none of these counts; compared, versus: those held against the model's own earlier answers, and the
@@ -82,6 +82,7 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None
     ttft_ms: float | None = None
     usd: float | None = None
+    judge_usd: float | None = 0.0
     completion_tokens: int = 0
     over: Mapping[str, int] = {}
     served: tuple[str, ...] = ()
@@ -173,6 +174,7 @@ def _stream(
     latencies = [each.measures.latency_ms for each in own if each.measures.latency_ms is not None]
     firsts = [each.measures.ttft_ms for each in own if each.measures.ttft_ms is not None]
     costs = [each.measures.cost_usd for each in own if each.measures.latency_ms is not None]
+    judged = [each.judging.cost_usd for each in own]
     now, before = [each for each in own if not each.open_ended], [each for each in old if not each.open_ended]
     grades, earlier = _counted(now), _counted(before)
     versus = [each.versus for each in own if each.versus is not None]
@@ -194,6 +196,7 @@ def _stream(
         latency_ms=round(statistics.median(latencies), 1) if latencies else None,
         ttft_ms=round(statistics.median(firsts), 1) if firsts else None,
         usd=round(sum(each or 0.0 for each in costs), 6) if costs and None not in costs else None,
+        judge_usd=None if None in judged else round(sum(each or 0.0 for each in judged), 6),
         completion_tokens=sum(each.measures.completion_tokens for each in own),
         over=dict(over),
         served=tuple(sorted({f"{each.served} {each.fingerprint}".strip() for each in own if each.served})),

@@ -5,22 +5,22 @@ Files named at a terminal come as sets in the body: they are graded here, on the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
-from runtime.quality.judge.watch import JudgeWatch
+from runtime.quality.judge.estimate import Judges, WantedJudging
 from runtime.quality.runs.asking import WatchedTarget
 from runtime.quality.runs.database import QualityDatabase
-from runtime.quality.runs.estimate import TargetEstimate, estimated
+from runtime.quality.runs.estimate import estimated, expected_usage
 from runtime.quality.runs.loop import QualityLoop, briefs, latest_before, shown
 from runtime.quality.runs.report import EvalReport, compared, report
 from runtime.quality.runs.runner import names, planned
 from runtime.quality.runs.wallet import Wallet
 from runtime.quality.signal_watch import SignalWatch
-from runtime.quality.values import CaseResult, EvalRun, GoldenSet, PersonAct, QualityEvent
+from runtime.quality.values import CaseResult, EvalRun, GoldenSet, OwnReference, PersonAct, QualityEvent
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.server.pages.wishes import body_as
 from runtime.wire.api_error import ApiError, nothing_at
@@ -55,9 +55,9 @@ class WantedAct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class QualityPages:
     def __init__(
-        self, loop: QualityLoop, wallet: Wallet, judge: JudgeWatch, signals: SignalWatch, most_bytes: int = 64_000_000
+        self, loop: QualityLoop, wallet: Wallet, judges: Judges, signals: SignalWatch, most_bytes: int = 64_000_000
     ) -> None:
-        self._loop, self._wallet, self._judge, self._signals = loop, wallet, judge, signals
+        self._loop, self._wallet, self._judges, self._signals = loop, wallet, judges, signals
         self._most_bytes = most_bytes
 
     def table(self) -> dict[tuple[str, str], Page]:
@@ -101,7 +101,7 @@ class QualityPages:
             "next_night": loop.night(loop.desk.wall())[1],
             "spent_usd": self._wallet.spent_usd,
             "daily_usd": loop.settings.daily_usd,
-            "judge": self._judge.overview(),
+            "judge": self._judges.watch.overview(),
             "warnings": self._signals.warnings,
             **loop.watch.overview(),
         }
@@ -145,7 +145,7 @@ class QualityPages:
         await request.answer_json(200, await self._loop.store.call(lambda database: _with_counts(run, database)), extra)
 
     async def estimate(self, request: ClientRequest, extra: Pairs) -> None:
-        """The expected cost of a run. Raises ApiError 400, 404."""
+        """The expected cost of a run, the judge's questions beside the answers. Raises ApiError 400, 404."""
         wanted, loop = await body_as(request, WantedRun, self._most_bytes), self._loop
         targets = loop.targets(wanted.targets or None)
         goldens = await self._goldens(wanted, targets)
@@ -153,12 +153,19 @@ class QualityPages:
         facts = {(golden.name, case.id): loop.facts(case) for golden in goldens for case in golden.cases}
         names = {each.name for each in goldens}
         earlier: list[CaseResult] = []
+        references: Mapping[tuple[str, str, str], OwnReference] = {}
         if loop.store.begun:
             earlier = await loop.store.call(lambda database: database.latest_of(names))
-        known = {each.label: each.target for each in targets}
-        rows: list[TargetEstimate] = estimated(cases, facts, known, earlier, loop.desk.wall())
-        left = max(0.0, loop.settings.daily_usd - self._wallet.spent_usd)
-        await request.answer_json(200, {"targets": rows, "left_usd": left, "cases": len(cases)}, extra)
+            references = loop.watch.references(await loop.store.call(QualityDatabase.states))
+        usages = expected_usage(cases, facts, earlier)
+        judging = WantedJudging(goldens, cases, usages, references, earlier, counts=not wanted.sets)
+        answer = {
+            "targets": estimated(cases, usages, {each.label: each.target for each in targets}, loop.desk.wall()),
+            "judge": await self._judges.estimated(judging),
+            "left_usd": max(0.0, loop.settings.daily_usd - self._wallet.spent_usd),
+            "cases": len(cases),
+        }
+        await request.answer_json(200, answer, extra)
 
     async def cancel(self, request: ClientRequest, extra: Pairs) -> None:
         """`POST …/runs/ID/cancel`. Raises ApiError 404."""
@@ -178,7 +185,7 @@ class QualityPages:
         act = PersonAct(wanted.kind, targets[0].label, wanted.set, body, self._loop.desk.wall())
         folded = await self._loop.acted(act)
         if act.kind == "accept":
-            await self._judge.accept(act.target)
+            await self._judges.watch.accept(act.target)
         await request.answer_json(200, {"events": folded.events}, extra)
 
     async def replay(self, request: ClientRequest, extra: Pairs) -> None:

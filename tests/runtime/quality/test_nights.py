@@ -1,18 +1,31 @@
-"""Sixty nights of a whole runtime on a clock that a test sets: scripted upstreams, golden sets, traffic through the door."""
+"""Sixty nights of a whole runtime on a clock that a test sets: scripted upstreams, golden sets, traffic through the door.
+
+The sixty nights and the year go over HTTP on both sides; the other tests have their upstreams in memory.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
 
+from cloud.client import CloudClient
+from cloud.hop import CloudHop
+from local_models.wire.hop import EngineHop
 from runtime.contract.prices import Price
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.values import Stream
+from tests.fakes.guard import TO, OpenGuard
 from tests.fakes.nights import Nights
+from tests.fakes.served_app import served
+from tests.fakes.tiny_http import Exchange, listen
 from tests.fakes.upstream import FakeBackend, ScriptedHop, Turn, cloud, engine_backend, error, told, whole
 
 CASES = 44
@@ -26,6 +39,12 @@ def good(number: int) -> str:
     return json.dumps({"total": number})
 
 
+def case_of(body: bytes) -> int:
+    """The number of the case that is asked; 0 for what clients ask."""
+    text = json.loads(body)["messages"][-1]["content"]
+    return int(text.rpartition(" ")[2]) if text.startswith("Extract") else 0
+
+
 class NightlyHop(ScriptedHop):
     """Answers by case and night."""
 
@@ -34,9 +53,7 @@ class NightlyHop(ScriptedHop):
         self.says, self.night = says, night
 
     async def open(self, call: Any, *, connect_s: float) -> Any:
-        text = json.loads(call.body)["messages"][-1]["content"]
-        number = int(text.rpartition(" ")[2]) if text.startswith("Extract") else 0
-        self.turns = [self.says(self.night(), number)]
+        self.turns = [self.says(self.night(), case_of(call.body))]
         return await super().open(call, connect_s=connect_s)
 
 
@@ -45,9 +62,13 @@ def between(night: int) -> bool:
 
 
 class Town(Nights):
-    """Upstreams, and a loop over them. says: by target's name, "local" for the engine. price: of the others."""
+    """Upstreams, and a loop over them. says: by target's name, "local" for the engine. price: of the others. calls: that an
+    upstream on a socket had, by target's name.
+    """
 
     def __init__(self, folder: Path, says: dict[str, Says], price: Price | None = None) -> None:
+        self.says, self.calls = says, Counter[str]()
+        self.client: httpx.AsyncClient | None = None
         backends: dict[str, FakeBackend] = {}
         for name, each in says.items():
             backend = engine_backend((Turn(),)) if name == "local" else cloud(name, Turn(), price=price)
@@ -61,6 +82,50 @@ class Town(Nights):
         )
         (folder / "golden" / "invoices.toml").write_text(f'name = "invoices"\ntask = "extraction"\n{cases}')
         super().__init__(folder, backends.pop("local"), list(backends.values()))
+
+    async def traffic(self, text: str) -> tuple[str, str, str]:
+        if self.client is None:
+            return await super().traffic(text)
+        body = {"model": "auto", "messages": [{"role": "user", "content": text}]}
+        answer = await self.client.post("/v1/chat/completions", json=body)
+        assert answer.status_code == 200, answer.text
+        target, reason, degraded = (
+            answer.headers.get(f"x-hearth-{each}", "") for each in ("target", "reason", "degraded")
+        )
+        return target, reason, degraded
+
+    async def answer(self, exchange: Exchange) -> None:
+        """One call to the upstream whose name the path begins with."""
+        name = exchange.path.split("/")[1]
+        self.calls[name] += 1
+        turn = self.says[name](self.number, case_of(exchange.body))
+        pieces = cast("list[bytes]", list(turn.pieces))
+        if not pieces[0].startswith(b"data:"):
+            await exchange.say(pieces[0], turn.status, {"content-type": "application/json"})
+            return
+        await exchange.stream("text/event-stream")
+        for each in pieces:
+            await exchange.send(each)
+        await exchange.end()
+
+
+@asynccontextmanager
+async def over_http(town: Town) -> AsyncIterator[Town]:
+    """The town with its upstreams on one socket and its door on another, and a client of that door."""
+    client = CloudClient({})
+    server = await listen(town.answer, socket_path=None, port=0)
+    base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    engine = EngineHop(base_url=f"{base}/local/v1", clock=time.monotonic)
+    for backend in town.box.backends:
+        vendor = CloudHop(client, f"{base}/{backend.target.name}/v1", {}, OpenGuard(), TO)
+        backend.lanes[0].hop = cast("ScriptedHop", engine if backend.target.local else vendor)
+    async with server, served(town.box.app()) as url, httpx.AsyncClient(base_url=url, timeout=20) as town.client:
+        try:
+            yield town
+        finally:
+            await engine.aclose()
+            await client.aclose()
+            town.close()
 
 
 EXTRACT = "Extract the total as JSON from this text: Invoice 7"
@@ -106,10 +171,9 @@ TOWN: dict[str, Says] = {
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    made = Town(tmp_path, TOWN)
-    yield made
-    made.close()
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    async with over_http(Town(tmp_path, TOWN)) as made:
+        yield made
 
 
 @pytest.mark.slow
@@ -150,6 +214,9 @@ async def test_sixty_nights(town: Town) -> None:
     assert [(each.kind, each.target) for each in found] == [(each.kind, each.target) for each in town.events]
     assert set(states) == {Stream(each.target.label, "invoices") for each in town.box.backends}
     assert {row.origin for row in town.box.records.rows if row.caller} == {"quality"}
+    # (5) No cache answered for an upstream: each got every case of every night.
+    assert set(town.calls) == set(TOWN)
+    assert min(town.calls.values()) >= 60 * CASES
 
 
 async def test_a_week(tmp_path: Path) -> None:
@@ -170,13 +237,11 @@ async def test_a_week(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-async def test_a_year_of_nights(tmp_path: Path) -> None:
+async def test_a_year_of_nights(town: Town) -> None:
     """After the first sixty nothing more is demoted but by what the upstreams do."""
-    town = Town(tmp_path, TOWN)
     await town.nights(365)
     assert not town.watch.demoted
     assert sum(each.kind == "demoted" for each in town.events) == 3
-    town.close()
 
 
 def everywhere(night: int, number: int) -> Turn:

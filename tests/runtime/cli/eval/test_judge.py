@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -11,6 +12,7 @@ import pytest
 
 from runtime.cli.eval.judge import judge_lines, judge_markdown
 from runtime.cli.paint import PLAIN
+from runtime.contract.prices import Price
 from runtime.quality.judge.shown import JudgeView, outcome, week_view
 from runtime.quality.judge.trust import Estimate, JudgedPair, agreement, biases, with_anchors
 from runtime.quality.judge.watch import FILE, JudgedWeeks
@@ -18,7 +20,7 @@ from runtime.quality.judge.weekly import WeekReport, WinRate
 from runtime.quality.kept_quality import FoundWinners
 from runtime.settings import Quality
 from tests.fakes.door import Setup, opened
-from tests.fakes.upstream import Turn, engine_backend, whole
+from tests.fakes.upstream import Turn, cloud, engine_backend, told, whole
 from tests.runtime.cli.eval.test_eval import hearth
 
 WORDS = ("first", "second"), ("second", "first"), ("tie", "tie"), ("first", "first"), (None, "first")
@@ -79,3 +81,22 @@ async def test_the_report_is_read_from_the_runtime(tmp_path: Path, monkeypatch: 
         low = await hearth("report", "judge", "--fail-under", "0.8", "--json", door=door)
     assert low.code == 1 and "agreement with the anchors: it is 70.0%, and 0.8 is wanted" in low.err
     assert json.loads(low.out)["weeks"][0]["outcomes"]["flipped"] == 20
+
+
+async def test_the_judge_is_in_the_cost_that_is_shown_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two criteria for each answer; nothing begins until somebody agrees to the dollars of both."""
+    (tmp_path / "golden").mkdir()
+    case = 'prompt = "Greet the guest."\nmax_tokens = 50\nchecks = [{ rubric = ["Is it kind?", "Is it short?"] }]\n'
+    (tmp_path / "golden" / "open.toml").write_text(
+        'targets = ["local"]\n' + "".join(f'[[case]]\nid = "c{n}"\n{case}' for n in range(3))
+    )
+    monkeypatch.setenv("HEARTH_API_KEY", "admin")
+    judge = cloud("judge", Turn(told("x")), price=Price(3.0, 15.0))
+    setup = Setup(engine_backend((Turn([whole("fine")]),)), [judge], admins=("admin",), quality=Quality(judge="judge"))
+    async with opened(setup, tmp_path) as door:
+        refused = await hearth("run", door=door)
+    assert refused.code == 2
+    assert "local/small: 3 answers, free" in refused.err
+    cost = re.search(r"vendor/judge-model as the judge: 6 questions, about \$([\d.]+)", refused.err)
+    assert cost is not None and 0.018 < float(cost[1]) < 0.03
+    assert f"together about ${cost[1]}" in refused.err

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from runtime.cli.eval.shown import junit, passed
+import msgspec
+
+from runtime.cli.eval.shown import junit, markdown, passed, report_lines
+from runtime.cli.paint import PLAIN
 from runtime.quality.runs.report import ADVICE, compared, report
-from runtime.quality.values import CaseKey, CaseResult, Cause, EvalRun, Grade, SetBrief
+from runtime.quality.values import CaseKey, CaseResult, Cause, EvalRun, Grade, Judging, Measures, SetBrief
 
 RUN = EvalRun("eval_1", "demand", "2026-11-28", 1, 1.0, ("x/m",), (SetBrief("s", "h", 6),))
 ROWS = [
@@ -34,6 +37,19 @@ def test_open_ended_cases_and_advice_are_in_no_pass_rate() -> None:
     (alone,) = report(RUN, ROWS[4:], [], []).streams
     assert (alone.total, alone.rate, alone.passed_before) == (0, None, None)
     assert passed(alone) == "2 open-ended, 25% against its earlier answers"
+
+
+def test_a_judge_costs_beside_the_answers() -> None:
+    """Its dollars are shown with the model's; unknown ones are not taken for nothing."""
+    costs = Measures(latency_ms=10.0, cost_usd=0.002), Judging("y/judge", 2, 300, 20, 0.01)
+    row = msgspec.structs.replace(ROWS[0], measures=costs[0], judging=costs[1])
+    found = report(RUN, [row, ROWS[1]], [], [])
+    assert (found.streams[0].usd, found.streams[0].judge_usd) == (0.002, 0.01)
+    assert any(line.endswith("$0.0020, judge $0.0100") for line in report_lines(found, PLAIN))
+    assert "| $0.0020, judge $0.0100 |" in markdown(found)
+    free = msgspec.structs.replace(row, judging=msgspec.structs.replace(costs[1], cost_usd=None))
+    assert report(RUN, [free], [], []).streams[0].judge_usd is None
+    assert report(RUN, ROWS, [], []).streams[0].judge_usd == 0
 
 
 def test_a_ci_server_fails_for_nothing_that_is_in_no_rate() -> None:
