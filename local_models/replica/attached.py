@@ -230,7 +230,8 @@ class AttachedServer:
             outcome = await ask(self.hop, self.canary, _POOL_PROBE_S, self._canaries)
             if outcome.answer is CanaryAnswer.BROKEN:
                 return outcome.words
-            self.hop.failed = False
+            if outcome.answer is not CanaryAnswer.SILENT:  # silence proves nothing, and is looked into again
+                self.hop.failed = False
         return ""
 
     async def take_down(self, grace_s: float, hurry: asyncio.Event) -> None:

@@ -20,6 +20,7 @@ from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import Paint, paint_for
 from runtime.cli.settings_file import ConfigOption
 from runtime.compose.baseline import tally_of
+from runtime.compose.budget import ALONE
 from runtime.compose.runtime import load_settings
 from runtime.compose.state import StateLocked, lock_state
 from runtime.compose.targets import targets
@@ -98,7 +99,8 @@ def _from_folder(by: str, days: int | None, first: str | None, last: str | None,
         window = days_of(first, last, days, datetime.fromtimestamp(time.time(), tally.zone).date())
         upgrade(path, settings.records.max_mb, tally)
         names = {key.id: key.terms.name for key in KeyStore(folder, time.time).list()} if by == By.KEY else {}
-        return cost_report(path, by, window, tally, names)
+        made = cost_report(path, by, window, tally, names)
+        return msgspec.structs.replace(made, notes=(*made.notes, ALONE)) if settings.fleet.store else made
     except SettingsError as error:
         raise CommandError(str(error), Exit.SETTINGS) from error
     except ValueError as wrong:

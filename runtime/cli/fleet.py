@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -11,9 +11,9 @@ import typer
 
 from runtime.cli.client import address_of, asked
 from runtime.cli.launch import HELP
-from runtime.cli.paint import Paint, paint_for
+from runtime.cli.paint import Cell, Paint, columns, duration, paint_for
 from runtime.cli.settings_file import ConfigOption
-from runtime.fleet.peers import PeerState, PeerSummary
+from runtime.fleet.peers import ASKS, PROTOCOL, STORE, PeerStanding, PeerState, PeerSummary
 from runtime.server.pages.fleet import PATH, FleetReport
 from runtime.settings.environment import environment
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     help="The other Hearths of this one's fleet.\n\n\b\nExamples:\n  hearth fleet status\n  hearth fleet status --json",
 )
 _COLOURS = {PeerState.ALIVE: "green", PeerState.STALE: "yellow", PeerState.UNKNOWN: "red", PeerState.REFUSED: "red"}
+_HEARD = {STORE: "through the store", ASKS: "asks this one"}
 
 
 @app.callback()
@@ -56,27 +57,63 @@ def status(
 
 
 def fleet_lines(report: FleetReport, paint: Paint) -> Iterator[str]:
-    yield f"{report.own.name or 'this Hearth'}: {_engine(report.own)}"
-    for each in report.peers:
-        name = f"{each.summary.name} at {each.address}" if each.summary and each.summary.name else each.address
-        state = paint(str(each.state), _COLOURS[each.state])
-        heard = "never heard" if each.heard_ago_s is None else f"heard {each.heard_ago_s:.1f} s ago"
-        yield f"{name}: {state}, {heard}{f'; {_engine(each.summary)}' if each.summary else ''}"
-        if each.differs:
-            yield paint(f"  {each.difference} than here", "yellow")
-        if each.trouble:
-            yield f"  {each.trouble}"
+    """This Hearth and the others in columns with what is wrong below each, the engines they share, then the store."""
+    own = report.own
+    here = (own.name or "this Hearth", "bold"), ("here", ""), ("", ""), ("", ""), _engine(own)
+    if not report.peers:
+        yield f"{own.name or 'this Hearth'}: {_engine(own)[0]}"
+        if not report.attached:
+            yield "it is alone: [fleet] peers names no other Hearth, and none was heard"
+    else:
+        first, *lines = columns([here, *map(_row, report.peers)], paint, indent="")
+        yield first
+        for each, line in zip(report.peers, lines, strict=True):
+            yield line
+            yield from (paint(f"  {words}", "yellow") for words in _faults(each, own))
     for engine in report.attached:
         yield paint(f"{engine.replica} at {engine.address}: {engine.words}", "yellow" if engine.assumed else "")
-    if not report.peers and not report.attached:
-        yield "it is alone: [fleet] peers names no other Hearth"
     if report.store is not None:
+        yield ""
         yield paint(report.store.words, "green" if report.store.away_s is None else "red")
 
 
-def _engine(summary: PeerSummary) -> str:
+def _row(peer: PeerStanding) -> Sequence[Cell]:
+    heard = "never heard" if peer.heard_ago_s is None else f"heard {_ago(peer.heard_ago_s)} ago"
+    where = peer.address or _HEARD.get(peer.via, peer.via)
+    said, style = _engine(peer.summary) if peer.summary is not None and peer.summary.protocol == PROTOCOL else ("", "")
+    if said and peer.state is not PeerState.ALIVE:
+        said, style = f"it said last: {said}", "dim"
+    name = peer.summary.name if peer.summary is not None else ""
+    return (name or "-", "bold"), (str(peer.state), _COLOURS[peer.state]), (where, ""), (heard, "dim"), (said, style)
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+def _faults(peer: PeerStanding, own: PeerSummary) -> Iterator[str]:
+    """Sentences: the reason for which it is not asked, and each difference from this Hearth."""
+    if peer.state is not PeerState.ALIVE:
+        known = "what is stored there cannot be had, and no request is passed on to it"
+        yield (
+            f"{peer.trouble or 'no answer'}: {known}" if peer.state is PeerState.STALE else peer.trouble or "no answer"
+        )
+    for name in peer.differs:
+        there, here = getattr(peer.summary, name) or "none", getattr(own, name) or "none"
+        yield (
+            f"another {name}: {there} there, {here} here"
+            if name != "settings"
+            else (f"other settings ({there} there, {here} here): it may decide otherwise; compare `hearth config show`")
+        )
+
+
+def _engine(summary: PeerSummary) -> Cell:
+    """The engine of a Hearth, in its own words."""
     if not summary.ready:
-        return f"{summary.model}, the engine is not up"
-    wait = "" if summary.predicted_ttft_ms is None else f", first token in {summary.predicted_ttft_ms:.0f} ms"
+        return f"{summary.model}, the engine is not up" if summary.model else "the engine is not up", "yellow"
+    wait = "" if summary.predicted_ttft_ms is None else f", first token in {duration(summary.predicted_ttft_ms / 1000)}"
     full = f", over its threshold of {summary.over}" if summary.over else ""
-    return f"{summary.model}, {summary.running} running, {summary.waiting} waiting{wait}{full}"
+    return (
+        f"{summary.model}, {summary.running} running, {summary.waiting} waiting{wait}{full}",
+        "yellow" if full else "",
+    )

@@ -139,8 +139,12 @@ def _limit(limit: BudgetLimitStatus) -> Sequence[Cell]:
     reserved = f", ${limit.reserved_usd:.2f} reserved" if limit.reserved_usd else ""
     if limit.limit_usd is None:
         used = f"${limit.spent_usd:.2f} spent{reserved}, no limit"
-    else:
+    elif limit.others_spent_usd is None:
         used = f"${limit.spent_usd:.2f} of ${limit.limit_usd:.2f} spent{reserved}, ${limit.left_usd or 0.0:.2f} left"
+    else:
+        total = f"${limit.spent_usd + limit.others_spent_usd:.2f} of ${limit.limit_usd:.2f} spent in the fleet"
+        parts = f"${limit.spent_usd:.2f} here, ${limit.others_spent_usd:.2f} by other Hearths"
+        used = f"{total} ({parts}){reserved}, ${limit.left_usd or 0.0:.2f} left"
     style = "red" if limit.spent else ""
     return (
         (who, ""),

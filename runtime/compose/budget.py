@@ -12,6 +12,8 @@ from runtime.money.spent_file import SpentFile
 from runtime.settings import Settings
 from runtime.trust.caller import Caller
 
+ALONE = "these are the requests of this Hearth: what the other Hearths of the fleet answered is in their own reports"
+
 
 def budget_of(
     settings: Settings, folder: Path, notice: Callable[[str], None], spent: Callable[[str], None]
@@ -37,12 +39,24 @@ def budget_of(
 
 
 def dollars_of(budget: BudgetLedger) -> dict[tuple[str, str, str], float]:
-    """The budget in `/metrics`: dollars by scope, period and kind."""
+    """The budget in `/metrics`: dollars by scope, period and kind. total: spent here and by the other Hearths of a fleet."""
     found: dict[tuple[str, str, str], float] = {}
     for each in budget.standings():
         kinds = {"limit": each.limit_usd, "spent": each.spent_usd, "reserved": each.reserved_usd, "left": each.left_usd}
+        kinds["total"] = each.total_usd
         found |= {(each.scope or "all", each.span, kind): usd for kind, usd in kinds.items() if usd is not None}
     return found
+
+
+def beside_others(budget: BudgetLedger) -> tuple[str, ...]:
+    """Sentences beside the costs of this Hearth: what all Hearths that share the budget have spent of its limits."""
+    found = [
+        f"of the ${each.limit_usd:g} for {each.period} the fleet has spent ${each.total_usd:.2f}:"
+        f" ${each.spent_usd:.2f} here, ${each.others_spent_usd:.2f} by other Hearths"
+        for each in budget.standings()
+        if each.scope == ALL and each.limit_usd is not None and each.others_spent_usd is not None
+    ]
+    return (ALONE, *found) if budget.leases is not None else ()
 
 
 def put_in_force(budget: BudgetLedger, settings: Settings, callers: Iterable[Caller] = ()) -> None:

@@ -1,13 +1,14 @@
-"""The other Hearths of `[fleet] peers`, wired into the runtime: connections, summaries, the door. Imported only where there
-are peers.
+"""The other Hearths of a fleet, wired into the runtime: connections, summaries, the door. Imported only where `[fleet]` has a
+key or a store.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -24,17 +25,21 @@ from runtime.contract.failures import HopError
 from runtime.contract.guard import Guard, Receiver
 from runtime.contract.hop import Hop
 from runtime.contract.targets import LOCAL, PEER, Target
+from runtime.conversations.store import ResponseStore
 from runtime.dialects.meter import UNDECODABLE
-from runtime.fleet.peers import Peers, PeerState, PeerSummary, read_summary
+from runtime.fleet.peers import ASKS, Peers, PeerState, PeerSummary, read_summary
 from runtime.life.desk import Desk
 from runtime.record.decisions import Decision
 from runtime.record.metrics import FleetGauges
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.made import Plan
 from runtime.routing.plan.names import Pinned, resolve
+from runtime.server.asgi import Page
 from runtime.server.forwarding import Forwarding, PeerWay
 from runtime.server.hops import Hops
-from runtime.server.pages.fleet import FleetReport
+from runtime.server.item_search import ItemSearch
+from runtime.server.pages.fleet import FleetPage, FleetReport, asking
+from runtime.server.routes import Route
 from runtime.settings import Settings
 from runtime.settings.editable import shown
 from runtime.settings.shape import leaves
@@ -42,6 +47,7 @@ from runtime.settings.shape import leaves
 _EACH_S = 1.0
 _ASKED_S = 1.0
 _RESOLVED_S = 5.0
+_MOST_WORD = 4096  # bytes of what another Hearth says of itself
 # Sections in which the Hearths of a fleet rightly differ.
 _OWN = frozenset({"fleet", "server", "records", "engine", "autoscale"})
 _DIALECTS = frozenset(
@@ -81,7 +87,7 @@ class PeerBackend:
 class PeerRoom:
     """Puts the peers into the desk's plans, and gives the pages, the door and the chore of a fleet.
 
-    settings: at the start; [fleet] needs a restart.
+    settings: at the start; [fleet] needs a restart. Without a key no peer is asked, and none is let in.
     """
 
     def __init__(self, desk: Desk, settings: Settings, guard: Guard) -> None:
@@ -94,12 +100,14 @@ class PeerRoom:
         self._ways: dict[str, PeerWay] = {}
         self._asked: dict[tuple[str, str], int] = {}
         self.peers = Peers(self.own, self._connect, desk.clock)
-        self.peers.know(tuple(each for each in settings.fleet.peers if not each.startswith("dns:")))
+        if self._key is not None:
+            self.peers.know(tuple(each for each in settings.fleet.peers if not each.startswith("dns:")))
         desk.peers = self._beside
         desk.fleet.peers = self.peers.backend
         desk.others = self.others
         desk.settled = (*desk.settled, self.settled)
-        self.admit = Hops(desk)
+        # Without a key no other Hearth can be told from a stranger.
+        self.admit = Hops(desk) if self._key is not None else None
         self.forwarding = Forwarding(desk, settings.fleet.name, self._owner)
 
     def own(self) -> PeerSummary:
@@ -120,6 +128,33 @@ class PeerRoom:
             over=str(load.pressure.over or ""),
         )
 
+    def around(
+        self, pages: Mapping[Route, Page], report: Callable[[], FleetReport], responses: ResponseStore
+    ) -> dict[Route, Page]:
+        """The pages, those of stored things with the way to their owners, and the fleet's own with an ear for who asks it.
+
+        responses: gets the way to the items of responses that the others store.
+        """
+        found = {**pages, **FleetPage(report, self.heard).table()}
+        if self.admit is None:
+            return found
+        responses.elsewhere = ItemSearch(self._every_way).find
+        return self.forwarding.around(found)
+
+    def apply(self, settings: Settings) -> None:
+        """Tells the others of settings that are in force from now on."""
+        self._alike = structs.replace(self._alike, settings=digest_of(settings))
+
+    def word(self) -> bytes:
+        """This Hearth's word on itself, which `read_summary` reads."""
+        return msgspec.json.encode(FleetReport(self.own()))
+
+    def heard(self, word: bytes, via: str = ASKS, id: str = "") -> None:
+        """Takes the word of a Hearth that was not asked for it. One that cannot be read is not heard."""
+        if len(word) <= _MOST_WORD:
+            with contextlib.suppress(*UNDECODABLE):
+                self.peers.met(read_summary(word), via, id)
+
     def _beside(self, plan: Plan, facts: Facts, caller: str) -> Plan:
         """The plan with the peers in it, unless another model than the engine's own is pinned."""
         if plan.pinned and resolve(facts.model, self._desk.planner.policy.directory) != Pinned(LOCAL):
@@ -131,10 +166,18 @@ class PeerRoom:
         found = self.peers.address_of(name)
         return None if found is None else self._ways[found[0]]._replace(alive=found[1])
 
+    def _every_way(self) -> list[PeerWay]:
+        """The ways to all peers that speak this protocol, this Hearth itself left out."""
+        return [
+            self._ways[each.address]._replace(alive=each.state is PeerState.ALIVE)
+            for each in self.peers.standings()
+            if each.address and each.state is not PeerState.REFUSED
+        ]
+
     def gauges(self) -> FleetGauges:
-        """The other Hearths for `/metrics`, each by its address."""
+        """The other Hearths for `/metrics`, each by its address, or by its name where it is not asked itself."""
         peers = {
-            each.address: (each.state is PeerState.ALIVE, bool(each.differs), each.heard_ago_s)
+            each.label: (each.state is PeerState.ALIVE, bool(each.differs), each.heard_ago_s)
             for each in self.peers.standings()
         }
         return FleetGauges(peers, self._asked, self.forwarding.sent)
@@ -143,7 +186,7 @@ class PeerRoom:
         """This Hearth and the others for `/health/ready`: names, versions and settings, and nothing of their load."""
         own, peers = self._alike, {}
         for each in self.peers.standings():
-            peers[each.address] = {
+            peers[each.label] = {
                 "name": each.summary.name if each.summary else "",
                 "state": each.state,
                 "differs": each.differs,
@@ -176,7 +219,7 @@ class PeerRoom:
 
     async def _listen(self, address: str) -> None:
         try:
-            status, body = await self._hops[address].probe("/hearth/fleet", _ASKED_S, at_most=1 << 20)
+            status, body = await self._hops[address].probe(asking(self.word()), _ASKED_S, at_most=1 << 20)
             if status != 200:
                 self.peers.failed(address, f"{address} answered {status}: is [fleet] key the same there?")
                 return

@@ -204,6 +204,7 @@ def _budget(budget: BudgetLedger) -> status.BudgetStatus:
             limit_usd=each.limit_usd,
             left_usd=each.left_usd,
             others_usd=each.others_usd,
+            others_spent_usd=each.others_spent_usd,
             target=None if each.scope == ALL or each.scope.startswith(KEY) else each.scope,
             key=each.scope.removeprefix(KEY) if each.scope.startswith(KEY) else None,
             spent=each.is_spent,

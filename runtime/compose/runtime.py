@@ -22,7 +22,7 @@ from runtime.batch.lane import BatchLane, for_any_body
 from runtime.batch.store import BatchStore
 from runtime.chores import Chores
 from runtime.compose.baseline import tally_of
-from runtime.compose.budget import budget_of, dollars_of, put_in_force
+from runtime.compose.budget import beside_others, budget_of, dollars_of, put_in_force
 from runtime.compose.catalogue import listed
 from runtime.compose.confidence import maps_folder, read_maps, without_map
 from runtime.compose.door import access_policy
@@ -193,23 +193,22 @@ class Runtime:
         self.lane = BatchLane(self.desk, self.batches, made, self.settings.batch, self._room_for_batches)
         self._files = FilePages(self.desk, self.batches, self.settings.batch)
         keys = KeyStore(self._folder, time.time)
-        pages |= KeyPages(keys, self.admit, note, time.time).table() | CostPages(self.store, keys, time.time).table()
+        pages |= KeyPages(keys, self.admit, note, time.time).table()
+        pages |= CostPages(self.store, keys, time.time, partial(beside_others, self.budget)).table()
         pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
         pages |= FleetPage(self._fleet_report).table()
-        # Without a key no other Hearth can be told from a stranger.
-        self._peers = None
-        if self.settings.fleet.key is not None:
+        self._peers = self.shared = None
+        if self.settings.fleet.key is not None or self.settings.fleet.store:
             from runtime.compose.peers import PeerRoom  # noqa: PLC0415 - nothing of a fleet is loaded where there is none
 
             self._peers = PeerRoom(self.desk, self.settings, self.guard)
-            pages = self._peers.forwarding.around(pages)
+            pages = self._peers.around(pages, self._fleet_report, self.responses)
         self.app = App(self.desk, access_policy(self.settings, self._folder), dialects, pages)
         self.app.hops = self._peers.admit if self._peers is not None else None
-        self.shared = None
-        if self.settings.fleet.store:
+        if self._peers is not None and self.settings.fleet.store:
             from runtime.compose.store import StoreRoom  # noqa: PLC0415 - the same
 
-            self.shared = StoreRoom(self.desk, self.budget, self.settings, self._folder, self.admit)
+            self.shared = StoreRoom(self.desk, self.budget, self.settings, self._folder, self.admit, self._peers)
             self.app.limiter = self.shared.limiter
         self._autoscale = None
         if self.settings.autoscale.ray:
@@ -279,6 +278,8 @@ class Runtime:
         self.quality.apply(settings)
         self.local.want(settings)
         self._rename()
+        if self._peers is not None:
+            self._peers.apply(settings)
         if self._autoscale is not None:
             self._autoscale.apply(settings)
         self.admit()
@@ -306,7 +307,7 @@ class Runtime:
                 lambda: self.settings.prices.update, lambda: self.apply(self.settings)
             ),
             "notices": self.notices.run,
-            **({"peers": self._peers.run} if self._peers is not None else {}),
+            **({"peers": self._peers.run} if self._peers is not None and self._peers.admit is not None else {}),
             **(self.shared.chores() if self.shared is not None else {}),
             **self.local.chores(),
             **({"autoscale": self._autoscale.run} if self._autoscale is not None else {}),

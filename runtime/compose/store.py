@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from local_models.wire.url import is_loopback
+from runtime.compose.peers import PeerRoom
 from runtime.contract.engine import Engine
+from runtime.fleet.peers import STORE
 from runtime.fleet.store import AttachedStanding
 from runtime.life.desk import Desk
 from runtime.money.budget import BudgetLedger
@@ -34,14 +36,20 @@ _LEAST_S = 0.002  # between two turns: what is asked for meanwhile is one call
 
 
 class StoreRoom:
-    """admit: puts the created keys in force. settings: at the start; [fleet] needs a restart.
+    """admit: puts the created keys in force. settings: at the start; [fleet] needs a restart. others: who is heard here.
 
     Raises StoreRefusedError where the store can never serve a fleet. store: the connection; its `lease` elects one Hearth of
     the fleet for a piece of work.
     """
 
     def __init__(
-        self, desk: Desk, budget: BudgetLedger, settings: Settings, folder: Path, admit: Callable[[], None]
+        self,
+        desk: Desk,
+        budget: BudgetLedger,
+        settings: Settings,
+        folder: Path,
+        admit: Callable[[], None],
+        others: PeerRoom,
     ) -> None:
         fleet = settings.fleet
         self.journal = SharedJournal(folder / "shared.json")
@@ -50,7 +58,7 @@ class StoreRoom:
         # As many as there were, or as the settings name: each must know its part while the store is away.
         self.store.alive = max(self.journal.view.hearths, len(fleet.peers) + 1)
         self.store.examine()
-        self._desk, self._budget = desk, budget
+        self._desk, self._budget, self._others = desk, budget, others
         self._wake = asyncio.Event()
         self._leases = budget.leases = BudgetLeases(self.store, self.journal, budget, self._wake.set, desk.clock)
         self.limiter = desk.limiter = SharedLimiter(self.store, self._wake.set, desk.clock)
@@ -97,7 +105,9 @@ class StoreRoom:
             self._wake.clear()
             try:
                 if self._desk.clock() - beat_at >= _BEAT_S or self.store.away:
-                    await self.store.beat()
+                    words = await self.store.beat(self._others.word().decode())
+                    for id, word in words.items():
+                        self._others.heard(word.encode(), STORE, id)
                     beat_at = self._desk.clock()
                     self.journal.view.hearths = self.store.alive
                     self.journal.write()

@@ -13,6 +13,7 @@ import msgspec
 
 from runtime.contract.usage import Usage
 
+OWN_PRICE = "the settings"  # the source of a price that an operator has set
 BATCH = "batch"  # the processing of what a vendor may answer within a day
 
 _DAY = 86_400
@@ -96,8 +97,11 @@ class Price(Rates, frozen=True):
                 found = tariff.rates
         return found
 
+    def live(self, prompt: int, processing: str = "") -> tuple[Rates, ...]:
+        """Its own rates, and all those that some hour has for a live prompt of so many tokens."""
+        kinds = ("", processing)
+        return (self, *[each.rates for each in self.tariffs if each.processing in kinds and prompt > each.above])
+
     def most(self, usage: Usage, processing: str = "") -> float:
         """Micro-dollars of a live answer at the dearest hour: a bound that can be promised."""
-        kinds = ("", processing)
-        live = [each.rates for each in self.tariffs if each.processing in kinds and usage.prompt > each.above]
-        return max([rates.cost(usage) for rates in (self, *live)])
+        return max([rates.cost(usage) for rates in self.live(usage.prompt, processing)])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -27,6 +27,7 @@ from runtime.dialects.openai_responses.conversation import (
     not_found,
     previous_of,
     references,
+    resolved,
     resumed,
 )
 from runtime.wire.api_error import ApiError
@@ -43,18 +44,30 @@ class Resumed(NamedTuple):
     """body: with the whole conversation in it. requires: certificates that earlier turns demanded, and this one inherits.
 
     chain: the name of the conversation that it continues; "" if it continues none, or one that is no longer in memory.
+    own: the body without earlier turns, but with the items it refers to: what is stored of it must not depend on others.
     """
 
     body: RawBody
+    own: RawBody
     requires: frozenset[str] = frozenset()
     chain: str = ""
+
+
+class FoundItems(NamedTuple):
+    """items: by id. requires: certificates that the requests demanded to which they belong."""
+
+    items: Mapping[str, bytes]
+    requires: frozenset[str]
 
 
 class ResponseStore:
     """path: the file; None: memory alone. clock: unix seconds. notice: gets one sentence per fault, in the file's thread.
 
     read_timeout_s: a read that a slow disk has not answered by then is refused with 503, as is one that finds the queue full.
+    elsewhere: finds items that are not stored here, by their ids and the owner; None: nobody else stores any.
     """
+
+    elsewhere: Callable[[Sequence[str], str], Awaitable[FoundItems]] | None = None
 
     def __init__(
         self,
@@ -86,21 +99,26 @@ class ResponseStore:
     async def resume(self, body: RawBody, owner: str = "") -> Resumed:
         """The body with the turns before it and with the items it refers to.
 
-        Raises BadBody; ApiError if the predecessor is not known (400), too long (400), or cannot be read now (503).
+        Raises BadBody; ApiError if the predecessor is not known (400), too long (400), or cannot be read now (503), and as
+        `elsewhere` does.
         """
         previous, named = previous_of(body), references(body)
         if previous is None and not named:
-            return Resumed(body)
+            return Resumed(body, body)
         if len(named) > self._conversation.items:
             raise BadBody(f"'input' refers to more than {self._conversation.items} items", "input")
         chain = None if previous is None else await self._chain(previous, owner)
         if previous is not None and chain is None:
             raise not_found(previous)
-        items, requires = await self._items(named, owner)
+        items, requires = await self.items(named, owner)
+        if self.elsewhere is not None and (rest := [each for each in named if each not in items]):
+            more = await self.elsewhere(rest, owner)
+            items, requires = {**items, **more.items}, requires | more.requires
         history = chain.items(with_output=True) if chain is not None else ()
         inherited = chain.requires if chain is not None else frozenset()
         name = next((turn.chain for turn in chain.turns if turn.chain), "") if chain is not None else ""
-        return Resumed(resumed(body, history, items), requires | inherited, name)
+        own = resolved(body, history, items) if named else body
+        return Resumed(resumed(own, history), own, requires | inherited, name)
 
     def add(self, stored: StoredResponse, owner: str = "") -> Future[None] | None:
         """Stores a response in memory, and on disk if it is durable. Never raises, never waits.
@@ -164,8 +182,8 @@ class ResponseStore:
             await self._read(lambda file: file.follow(chain, owner), None)
         return chain if chain.wanted is None else None
 
-    async def _items(self, ids: tuple[str, ...], owner: str) -> tuple[Mapping[str, bytes], frozenset[str]]:
-        """The known ones of these items, and the certificates that their requests demanded."""
+    async def items(self, ids: Sequence[str], owner: str = "") -> FoundItems:
+        """The ones of these items that are stored here. Raises ApiError (503) if the disk cannot be read now."""
         found: dict[str, bytes] = {}
         requires = frozenset[str]()
         for name in ids:
@@ -175,7 +193,7 @@ class ResponseStore:
         rest = [name for name in ids if name not in found]
         if rest:
             found |= await self._read(lambda file: file.items(rest, owner), dict[str, bytes]())
-        return found, requires
+        return FoundItems(found, requires)
 
     async def _read(self, work: Callable[[ResponseFile], _Result], nothing: _Result) -> _Result:
         """The file's answer; `nothing` if there is no file. Raises ApiError if the file cannot be read now."""

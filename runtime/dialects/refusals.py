@@ -93,8 +93,11 @@ _MODEL = (
 _BEHIND = r"(workers?|upstreams?|endpoints?|servers?|backends?|replicas?|pods?|instances?)"
 _EMPTY = (
     # vllm-router, sglang-router, smg: "No available workers (all circuits open or unhealthy)", "No workers are currently
-    # available", "No worker available for model"; Envoy: "no healthy upstream"; HAProxy: "No server is available to handle …"
-    rf"\bno (available|healthy|ready|live|running) {_BEHIND}\b|\bno {_BEHIND} ((is|are) )?(currently )?(available|ready)\b",
+    # available", "No worker available for model"; smg 1.13: "no_available_workers", "All workers are unavailable"; Envoy: "no
+    # healthy upstream"; HAProxy: "No server is available to handle …"
+    rf"\bno[ _](available|healthy|ready|live|running)[ _]{_BEHIND}\b",
+    rf"\bno {_BEHIND} ((is|are) )?(currently )?(available|ready)\b",
+    rf"\ball {_BEHIND} are (unavailable|unhealthy|down)\b",
     r"upstream connect error|connect(ion)? (error|failure).{0,40}upstream",  # Envoy
 )
 _SUBJECTS = tuple(

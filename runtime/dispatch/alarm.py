@@ -7,20 +7,25 @@ moved; here the one timer, when it rings too early, is wound again for the rest.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 
 class Alarm:
     """A context. When its time comes, what runs in it is cancelled, and TimeoutError raised in place of that.
 
-    due: loop time; None: never. Move it with `move`.
+    due: loop time; None: never. Move it with `move`. later: asked for another time when it comes; None, or a time that is
+    over: there is none.
     """
 
-    __slots__ = ("_due", "_earlier", "_loop", "_rung", "_task", "_timer")
+    __slots__ = ("_due", "_earlier", "_later", "_loop", "_rung", "_task", "_timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, due: float | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, due: float | None, later: Callable[[], float | None] | None = None
+    ) -> None:
         self._loop = loop
         self._due = due
+        self._later = later
         self._rung = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -53,7 +58,10 @@ class Alarm:
         self._timer = None
         if self._due is None:
             return
-        if self._due > self._loop.time():
+        now = self._loop.time()
+        if self._due <= now and self._later is not None:
+            self._due = self._later() or self._due
+        if self._due > now:
             self._timer = self._loop.call_at(self._due, self._ring)
             return
         self._rung = True

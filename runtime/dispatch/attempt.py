@@ -209,8 +209,10 @@ class Attempt:
         self._patience = min(left, waits + times.first_token) if bound else left
         loop = asyncio.get_running_loop()
         now = loop.time()
+        # Who has nobody else to ask waits as long as the engine works on what was sent before.
+        waits_on = self._turn.target.local and bound and (self._turn.last or self.before is not None)
         try:
-            with Alarm(loop, now + self._patience) as alarm:
+            with Alarm(loop, now + self._patience, partial(self._queued, now + left) if waits_on else None) as alarm:
                 if self._turn.move is not None and asked.streamed and self.before is None:
                     self._timer = loop.call_later(self._turn.move.first_s, self._look_again, self._turn.move, alarm)
                 away = not self._turn.target.on_box
@@ -249,6 +251,18 @@ class Attempt:
             await self._let_through(None if self._stream else self.gate.size + len(rest), rest)
         self._run.outcome.answered = True  # its closing mark has gone out
         return None
+
+    def _queued(self, end: float) -> float | None:
+        """The loop time, at most `end`, to which the limit of a first token moves while the request is in a queue and not in
+        silence: `first_token` after the engine was last seen to work on what was sent before.
+        """
+        if self.first_token is not None:
+            return None
+        now, loop_now, target = self._clock(), asyncio.get_running_loop().time(), self._turn.target
+        until = self._ledger.queued_until(self._work, self._run.fleet.heard_at(target, self._lane), now)
+        more = min(until + target.timeouts.first_token - now, end - loop_now)
+        self._patience += max(0.0, more)
+        return loop_now + more
 
     def _look_again(self, move: LateMove, alarm: Alarm) -> None:
         """Ends a request that still waits for its first token if the next candidate would be sooner; else looks again later."""

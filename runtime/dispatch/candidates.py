@@ -83,6 +83,7 @@ class Candidates(msgspec.Struct, eq=False):
         postponed: tuple[float, Turn] | None = None
         while left:
             turn = left.popleft()
+            turn.last = not left
             hedged = retries.hedge_after and left and not run.plan.pinned
             if await (self._raced(turn, left) if hedged else self._repeated(turn, bool(left))):
                 return

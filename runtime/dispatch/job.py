@@ -141,7 +141,8 @@ class Turn(msgspec.Struct, eq=False):
     """One candidate's turn: its backend, taken when the plan stood, and what the turn has cost so far.
 
     meter: the reader of its latest answer with content. look: the condition on its early confidence; None: there is none.
-    move: the second look at it while it waits. booked: its exchanges. room: what the budget keeps free for its attempt.
+    move: the second look at it while it waits. last: nobody stands behind it. booked: its exchanges. room: what the budget
+    keeps free for its attempt.
     """
 
     backend: Backend
@@ -152,6 +153,7 @@ class Turn(msgspec.Struct, eq=False):
     meter: Meter | None = None
     look: EarlyLook | None = None
     move: LateMove | None = None
+    last: bool = False
     booked: list[Exchange] = []
     room: Reservation | None = None
 

@@ -85,6 +85,7 @@ class LiveFleet:
         self.demoted = NO_DEMOTIONS
         self.cloud_share = CloudShare(escalation.cloud_share, tuple(escalation.thresholds.values()))
         self._lanes = Lanes(escalation, clock, alone=alone, chance=chance)
+        self.ledger: Callable[[Lane], Ledger] = self._lanes.ledger  # of a lane, made when it is first seen
         self._clock = clock
         self.second_usd: Callable[[int, int], float | None] = lambda gpus, replicas: None
         self._price: Price | None = None  # of the engine's tokens
@@ -277,9 +278,6 @@ class LiveFleet:
             return self._lanes.taken(ready, facts)
         return ready[0] if ready else None
 
-    def ledger(self, lane: Lane) -> Ledger:
-        return self._lanes.ledger(lane)
-
     def flights(self, lane: str) -> FlightRow:
         """The requests of this Hearth on a lane of the engine, for the others that send to it."""
         return self._lanes.row(lane)
@@ -314,6 +312,11 @@ class LiveFleet:
         words = f": {state.why}" if state.why else ""
         retry_after = None if state.given_up else state.ready_in_s
         return Failure(Kind.DOWN, Disposition.NEXT_CANDIDATE, f"no replica is ready{words}", retry_after=retry_after)
+
+    def heard_at(self, target: Target, lane: Lane) -> float | None:
+        """When a piece of any answer last came from a replica of a local target; None before the first."""
+        views = self.engine_of(target.name).views()
+        return next((view.last_byte_at for view in views if view.name == lane.name), None)
 
     def coming_back(self, target: Target) -> bool:
         """True if a target without a ready lane will have one again."""

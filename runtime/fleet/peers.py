@@ -4,6 +4,9 @@
 own ledger, from the headers alone (`PeerAsk`), so that a summary that is late costs a refusal and never a late answer. A
 request goes from one Hearth to another once; the header `x-hearth-hop` says that it did.
 
+A Hearth that is not asked is heard all the same: through the store of the fleet, or because it asks this one. It is compared
+like a peer, so that a difference is known on both sides, and never gets a request.
+
 Durations, never times of day: clocks differ. Single-threaded, on the event loop. Opens no connection.
 """
 
@@ -32,11 +35,14 @@ HOP, TOKENS, MODEL, WITHIN, DECISION = (
     "x-hearth-decision",
 )
 _GONE_S = 3.0  # since a peer was last heard
+_MOST_MET = 100  # Hearths that are heard without being asked
 _MOST_ASKED = 2  # peers for one request: the cloud is not to wait for a round of refusals
 _LOAD = frozenset({Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.GPU, Reason.TTFT, Reason.ENGINE_DOWN})
 _PASSING = frozenset({QUEUE_FULL, ENGINE_NOT_READY})
 
 
+STORE, ASKS = "store", "asks"  # how a Hearth is heard that is not asked itself
+_HEARD = {STORE: "heard through the store", ASKS: "which asks this one"}
 _OTHER = {"version": "another version", "settings": "other settings", "model": "another model"}
 
 
@@ -92,7 +98,10 @@ def read_summary(body: bytes) -> PeerSummary:
 
 
 class PeerStanding(msgspec.Struct, frozen=True):
-    """One peer as this Hearth sees it. differs: what is not as here (version, settings, model). trouble: why it is gone."""
+    """One Hearth as this one sees it. differs: what is not as here (version, settings, model). trouble: why it is gone.
+
+    address: "" of a Hearth that is not asked itself; via: how it is heard, "store" or "asks".
+    """
 
     address: str
     state: PeerState
@@ -100,6 +109,17 @@ class PeerStanding(msgspec.Struct, frozen=True):
     summary: PeerSummary | None = None
     differs: tuple[str, ...] = ()
     trouble: str = ""
+    via: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its address, else its name."""
+        return self.address or (self.summary.name if self.summary is not None else "") or "unnamed"
+
+    @property
+    def words(self) -> str:
+        """The Hearth in a sentence."""
+        return f"the Hearth {self.label}, {_HEARD.get(self.via, self.via)}," if self.via else f"the peer {self.label}"
 
     @property
     def difference(self) -> str:
@@ -136,6 +156,13 @@ class _Heard(msgspec.Struct):
     trouble: str = ""
 
 
+class _Met(msgspec.Struct, frozen=True):
+    at: float
+    summary: PeerSummary
+    via: str
+    trouble: str = ""
+
+
 class Peers:
     """own: what this Hearth says of itself. clock: monotonic seconds. connect: the backend of a peer at an address."""
 
@@ -146,6 +173,7 @@ class Peers:
         self._connect = connect
         self._clock = clock
         self._heard: dict[str, _Heard] = {}
+        self._met: dict[str, _Met] = {}  # by the way and what tells it from others, oldest word first
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -164,7 +192,7 @@ class Peers:
         """The address at which the Hearth of this name was heard, and True if it is alive; None if it never was."""
         own, now = self.own(), self._clock()
         named = [
-            (address, self._state(each, own, now)[0] is PeerState.ALIVE)
+            (address, _state(each, own, now)[0] is PeerState.ALIVE)
             for address, each in self._heard.items()
             if each.summary is not None and each.summary.name == name
         ]
@@ -178,18 +206,35 @@ class Peers:
         if (known := self._heard.get(address)) is not None:
             known.trouble = words
 
+    def met(self, summary: PeerSummary, via: str, id: str = "") -> None:
+        """Takes the word of a Hearth that was not asked for it. via: `STORE` or `ASKS`. id: by which the store knows it."""
+        key = f"{via} {id or summary.instance or summary.name}"
+        self._met.pop(key, None)
+        self._met[key] = _Met(self._clock(), summary, via)
+        if len(self._met) > _MOST_MET:
+            del self._met[next(iter(self._met))]
+
     def standings(self) -> tuple[PeerStanding, ...]:
-        """Every peer, in the order of the settings."""
+        """Every peer, in the order of the settings; then the others that were heard within three seconds."""
         now, own = self._clock(), self.own()
         found = []
         for address, each in self._heard.items():
-            state, trouble = self._state(each, own, now)
+            state, trouble = _state(each, own, now)
             if state is PeerState.SELF:
                 continue
-            read = each.summary is not None and each.summary.protocol == PROTOCOL
-            differs = _differences(own, each.summary) if each.summary is not None and read else ()
+            differs = _differences(own, each.summary) if each.summary is not None else ()
             ago = None if each.at is None else now - each.at
             found.append(PeerStanding(address, state, ago, each.summary, differs, trouble))
+        shown = {each.summary.instance for each in found if each.summary is not None} - {""}
+        for met in sorted(
+            self._met.values(), key=lambda each: each.via
+        ):  # who asks says it itself: the store's word is older
+            state, trouble = _state(met, own, now)
+            if state is PeerState.SELF or now - met.at > _GONE_S or met.summary.instance in shown:
+                continue
+            shown |= {met.summary.instance} - {""}
+            differs = _differences(own, met.summary, but=("model",) if met.via == STORE else ())
+            found.append(PeerStanding("", state, now - met.at, met.summary, differs, trouble, met.via))
         return tuple(found)
 
     def troubles(self) -> tuple[str, ...]:
@@ -197,9 +242,9 @@ class Peers:
         found = []
         for each in self.standings():
             if each.state is not PeerState.ALIVE:
-                found.append(f"the peer {each.address} is {each.state}{f': {each.trouble}' if each.trouble else ''}")
+                found.append(f"{each.words} is {each.state}{f': {each.trouble}' if each.trouble else ''}")
             elif each.differs:
-                found.append(f"the peer {each.address} has {each.difference}")
+                found.append(f"{each.words} has {each.difference}")
         return tuple(found)
 
     def beside(self, plan: Plan, facts: Facts, caller: str) -> Plan:
@@ -230,24 +275,29 @@ class Peers:
             (each.summary.predicted_ttft_ms or 0.0, each.backend)
             for each in self._heard.values()
             if each.summary is not None
-            and self._state(each, own, now)[0] is PeerState.ALIVE
+            and _state(each, own, now)[0] is PeerState.ALIVE
             and each.summary.ready
             and each.summary.model == own.model
             and not each.summary.over
         ]
         return [backend for _, backend in sorted(able, key=lambda pair: pair[0])[:_MOST_ASKED]]
 
-    def _state(self, each: _Heard, own: PeerSummary, now: float) -> tuple[PeerState, str]:
-        if each.at is None or each.summary is None:
-            return PeerState.UNKNOWN, each.trouble
-        if each.summary.protocol != PROTOCOL:
-            return PeerState.REFUSED, f"it speaks protocol {each.summary.protocol}, this one {PROTOCOL}"
-        if own.instance and each.summary.instance == own.instance:
-            return PeerState.SELF, ""
-        if own.name and each.summary.name == own.name:
-            return PeerState.REFUSED, "it has this one's name: in a fleet each name is one Hearth's"
-        return (PeerState.ALIVE, "") if now - each.at <= _GONE_S else (PeerState.STALE, each.trouble)
+
+def _state(each: _Heard | _Met, own: PeerSummary, now: float) -> tuple[PeerState, str]:
+    """The state of a Hearth, and why it is not alive."""
+    if each.at is None or each.summary is None:
+        return PeerState.UNKNOWN, each.trouble
+    if each.summary.protocol != PROTOCOL:
+        return PeerState.REFUSED, f"it speaks protocol {each.summary.protocol}, this one {PROTOCOL}"
+    if own.instance and each.summary.instance == own.instance:
+        return PeerState.SELF, ""
+    if own.name and each.summary.name == own.name:
+        return PeerState.REFUSED, "it has this one's name: in a fleet each name is one Hearth's"
+    return (PeerState.ALIVE, "") if now - each.at <= _GONE_S else (PeerState.STALE, each.trouble)
 
 
-def _differences(own: PeerSummary, other: PeerSummary) -> tuple[str, ...]:
-    return tuple(name for name in _OTHER if getattr(own, name) != getattr(other, name))
+def _differences(own: PeerSummary, other: PeerSummary, but: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The members in which another Hearth differs. Of one of another protocol no other member was read."""
+    if other.protocol != PROTOCOL:
+        return ()
+    return tuple(name for name in _OTHER if name not in but and getattr(own, name) != getattr(other, name))

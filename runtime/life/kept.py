@@ -5,13 +5,16 @@ No text and no header is in it: of a rule on either only the mark of its conditi
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 
 import msgspec
 
+from runtime.contract.prices import OWN_PRICE, Price, Rates, Tariff
 from runtime.contract.reasons import Reason
 from runtime.contract.session import Session
+from runtime.contract.targets import Target
 from runtime.routing.facts.facts import Facts
 from runtime.routing.plan.demotion import DemotedFor
 from runtime.settings import Escalation, When
@@ -21,7 +24,8 @@ LIMITS = ("queue_limit", "kv_limit", "gpu_limit", "ttft_ms", "release")
 
 class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
     """`LocalState` as the plan saw it. ratios: values over the thresholds `Kept.limits`. context: its window, tokens.
-    price: of its tokens, where it was weighed: input and output, dollars per million.
+    price: of its tokens, where it was weighed: input and output, dollars per million. queued: something was before the request
+    there. successor: the target that took its place.
     """
 
     ready: int = 1
@@ -35,6 +39,41 @@ class KeptEngine(msgspec.Struct, frozen=True, omit_defaults=True):
     context: int | None = None
     price: tuple[float, float] | None = None
     share: float = 0.0
+    queued: bool = False
+    successor: str = ""
+
+
+class KeptTarget(msgspec.Struct, frozen=True, array_like=True):
+    """A target off the box as it was weighed. ttft_s: its time to a first token, None before the first.
+
+    rates: dollars per million tokens of prompt, answer and cached prompt, of each rate that some hour has for a prompt of that
+    length; empty: no price was known, None: the settings had one.
+    """
+
+    ttft_s: float | None = None
+    rates: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, target: Target, ttft_s: float | None, prompt: int) -> KeptTarget:
+        """prompt: tokens of the request's prompt."""
+        if target.price is None:
+            return cls(ttft_s, ())
+        if target.price.source == OWN_PRICE:
+            return cls(ttft_s)
+        rates = [(each.input, each.output, each.cache_read) for each in target.price.live(prompt)]
+        flat = [each for read, said, cached in rates for each in (read, said, read if cached is None else cached)]
+        return cls(ttft_s, tuple(flat))
+
+    def priced(self, target: Target) -> Target:
+        """The target at its price of that moment. One that the settings have goes before it."""
+        if self.rates is None or (target.price is not None and target.price.source == OWN_PRICE):
+            return target
+        if not self.rates:
+            return dataclasses.replace(target, price=None)
+        first, *others = [Rates(*self.rates[place : place + 3]) for place in range(0, len(self.rates), 3)]
+        tariffs = tuple([Tariff(each) for each in others])
+        then = Price(first.input, first.output, first.cache_read, tariffs=tariffs, source="as it was then")
+        return dataclasses.replace(target, price=then)
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,9 +81,10 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     behind an open breaker, with seconds until their probe. limits: `LIMITS` in force. held, missed: marks of the rules that
     matched and of those that did not: of each that demands something, and of the others up to the first that places it.
     order, reason, code: what was decided, by names; first: the label of the first candidate. session: the conversation it
-    continued. ttft_s: times to a first token of the targets, where they were weighed. shift: of the complexity thresholds, by
+    continued. targets: those off the box, where they were weighed. shift: of the complexity thresholds, by
     `cloud_share`. demoted: for its task, by name in the picture. spent: targets whose
     budget had no room, with seconds until its period ends. models: the local models beside the engine's own, by target name.
+    allowed: the targets that the caller's key allows, as patterns; empty: all.
     """
 
     facts: Facts
@@ -62,11 +102,12 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     held: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     session: Session | None = None
-    ttft_s: Mapping[str, float] = {}
+    targets: Mapping[str, KeptTarget] = {}
     shift: float = 0.0
     demoted: Mapping[str, DemotedFor] = {}
     spent: Mapping[str, float] = {}
     models: Mapping[str, KeptEngine] = {}
+    allowed: tuple[str, ...] = ()
 
 
 def mark(when: When) -> str:

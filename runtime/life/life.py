@@ -84,7 +84,7 @@ async def live(desk: Desk, ask: Ask, sink: Sink, work: Work = generate) -> Settl
         error = errors.of_refusal(plan.refusal) if plan.refusal is not None else None
         if ask.caller.models or ask.caller.targets or ask.caller.priorities:
             plan, error = permitted(ask.caller, query.facts, plan, error)
-        known = Known(query, plan, kept_of(inputs, plan if own.refusal is None else own), kinds)
+        known = Known(query, plan, kept_of(inputs, plan if own.refusal is None else own, ask.caller.targets), kinds)
         if error is None:
             deadline, whole, who = ask.arrived + desk.total_s, query.facts.hints.delivery == "whole", ask.caller.id
             job = Job(ask.id, ask.dialect, ask.body, ask.headers, query.facts, ask.arrived, deadline, whole, who)

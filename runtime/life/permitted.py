@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 
 from msgspec import structs
@@ -24,19 +25,27 @@ def permitted(caller: Caller, facts: Facts, plan: Plan, error: ApiError | None) 
         return plan, ApiError(403, f"this key may not ask with priority {priority!r}", "priority_not_allowed")
     if not caller.targets or plan.refusal is not None:
         return plan, error
-    kept = tuple(each for each in plan.candidates if allowed(caller, each.target))
-    if not kept:
+    left = limited(plan, caller.targets)
+    if left is None:
         return plan, ApiError(403, "this key allows no target that could answer", "target_not_allowed")
-    if kept == plan.candidates:
-        return plan, None
+    return left, None
+
+
+def limited(plan: Plan, patterns: Collection[str]) -> Plan | None:
+    """The plan with those candidates alone that a key's patterns allow; None if none is left.
+
+    A pattern matches a target's name, its label (PROVIDER/MODEL), or `local` for the box's own.
+    """
+
+    def allowed(target: Target) -> bool:
+        names = (target.name, target.label, *(("local",) if target.local else ()))
+        return any(fnmatchcase(name, each) for each in patterns for name in names)
+
+    kept = tuple(each for each in plan.candidates if allowed(each.target))
+    if kept == plan.candidates or not kept:
+        return plan if kept else None
     first, look, move = (kept[0], plan.look, plan.move) if len(kept) > 1 else (kept[0], None, None)
     if first is plan.candidates[0]:
-        return structs.replace(plan, candidates=kept, look=look, move=move), None
+        return structs.replace(plan, candidates=kept, look=look, move=move)
     words = f"{first.words}; the key allows no {plan.candidates[0].target.name}"
-    return structs.replace(plan, candidates=kept, reason=first.reason, words=words, look=None, move=None), None
-
-
-def allowed(caller: Caller, target: Target) -> bool:
-    """True if the key allows a target: by its name, its label (PROVIDER/MODEL), or `local` for the box's own."""
-    names = (target.name, target.label, *(("local",) if target.local else ()))
-    return not caller.targets or any(fnmatchcase(name, each) for each in caller.targets for name in names)
+    return structs.replace(plan, candidates=kept, reason=first.reason, words=words, look=None, move=None)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from runtime.contract.reasons import Reason
 from runtime.contract.usage import Usage
 from runtime.dispatch.job import Outcome
 from runtime.life.ask import Ask
-from runtime.life.kept import Kept, KeptEngine, limits_of
+from runtime.life.kept import Kept, KeptEngine, KeptTarget, limits_of
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Considered, Decision, milliseconds
 from runtime.record.traces.context import PARENT, parent_of
@@ -54,7 +56,6 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
     words = outcome.words or (plan.words if plan is not None else "")
     away = NO_TARGET if outcome.target is not None and outcome.target.peer else None  # it left the box, to a peer
     weakened = tuple([each for each in plan.degraded if each != away]) if plan is not None else ()
-    task, score = query.already_read if query is not None else (None, None)
     return Decision(
         id=ask.id,
         at=times[0],
@@ -71,8 +72,8 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         cached_tokens=sum([each.cached_tokens for each in exchanges]),
         reasoning_tokens=sum([each.reasoning_tokens for each in exchanges]),
         estimated_tokens=facts.prompt_tokens if facts is not None else 0,
-        score=score,
-        task=task,
+        score=kept.score if kept is not None else None,
+        task=kept.task if kept is not None else None,
         stream=facts.stream if facts is not None else False,
         status=status,
         ttft_ms=milliseconds(outcome.first_token - ask.arrived) if outcome.first_token else None,
@@ -105,9 +106,10 @@ def considered(plan: Plan | None, outcome: Outcome, at: float) -> tuple[Consider
     return tuple(places)
 
 
-def kept_of(inputs: Inputs, plan: Plan) -> Kept:
-    """The kept part of a decision."""
+def kept_of(inputs: Inputs, plan: Plan, allowed: Collection[str] = ()) -> Kept:
+    """The kept part of a decision. allowed: the targets that the caller's key allows, as patterns; empty: all."""
     query, fleet, policy, now = inputs.query, inputs.fleet, inputs.policy, inputs.now
+    facts = structs.replace(query.facts, prefix=0, session=0, restricted=0)  # hashes that mean nothing elsewhere
     # What the decision read of the rules: each that demands something, and the others up to the first that places it.
     held: list[str] = []
     missed: list[str] = []
@@ -118,14 +120,6 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
             (held if holds else missed).append(name)
             placed = placed or (holds and bool(rule.to))
     weighs = fleet.session is not None or policy.escalation.wait_usd_per_s > 0
-    local, engine = fleet.local, None
-    if local is not None:
-        over, ratios = local.pressure.over, local.pressure.ratios
-        down = (local.starting, local.given_up, local.ready_in_s)
-        times = (local.predicted_ttft_s, local.wait_s, local.target.capabilities.context_tokens)
-        price = local.target.price if weighs else None
-        own = None if price is None else (price.input, price.output)
-        engine = KeptEngine(local.replicas_ready, *down, over, ratios, *times, own, round(local.share, 3))
     task, score = query.already_read
     closed = {
         name: round((state.until or now) - now, 1)
@@ -134,7 +128,7 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
     }
     here = [each.target for each in plan.candidates if not each.target.peer]  # peers are no part of the decision
     return Kept(
-        query.facts,
+        facts,
         plan.reason,
         tuple([each.name for each in here]),
         here[0].label if here else None,
@@ -143,22 +137,42 @@ def kept_of(inputs: Inputs, plan: Plan) -> Kept:
         score,
         query.opinion,
         query.__dict__.get("language"),
-        engine,
+        None if fleet.local is None else kept_engine(fleet.local, weighs=weighs),
         closed,
         policy.limits or limits_of(policy.escalation),
         tuple(held),
         tuple(missed),
         fleet.session,
-        {name: each.ttft_s for name, each in fleet.targets.items() if each.ttft_s is not None} if weighs else {},
+        {
+            name: KeptTarget.of(each.target, each.ttft_s, facts.prompt_tokens)
+            for name, each in fleet.targets.items()
+            if not each.absent
+        }
+        if weighs or facts.hints.max_cost_usd is not None
+        else {},
         fleet.shift,
         of_task(fleet.demoted, query.task) if fleet.demoted and not plan.pinned else {},
         {name: round(each.renews_s or 0.0, 1) for name, each in fleet.targets.items() if each.spent},
-        {name: kept_model(each) for name, each in fleet.models.items()},
+        {name: kept_engine(each, weighs=weighs) for name, each in fleet.models.items()},
+        tuple(sorted(allowed)),
     )
 
 
-def kept_model(state: LocalState) -> KeptEngine:
-    """The kept part of the state of a model beside the engine's own."""
-    down = (state.starting, state.given_up, state.ready_in_s)
-    times = (state.predicted_ttft_s, state.wait_s, state.target.capabilities.context_tokens)
-    return KeptEngine(state.replicas_ready, *down, state.pressure.over, state.pressure.ratios, *times)
+def kept_engine(state: LocalState, *, weighs: bool) -> KeptEngine:
+    """The kept part of the state of the engine, or of a model beside its own. weighs: its price was weighed."""
+    price = state.target.price if weighs else None
+    return KeptEngine(
+        state.replicas_ready,
+        state.starting,
+        state.given_up,
+        state.ready_in_s,
+        state.pressure.over,
+        state.pressure.ratios,
+        state.predicted_ttft_s,
+        state.wait_s,
+        state.target.capabilities.context_tokens,
+        None if price is None else (price.input, price.output),
+        state.share,
+        not state.alone,
+        state.successor,
+    )

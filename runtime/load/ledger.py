@@ -33,7 +33,6 @@ _UNSEEN_S = 0.2  # seconds to a first token that is not seen, before anything wa
 _TYPICAL = 0.05  # weight of one prompt in the mean prompt
 _BELIEVED_S = 10.0  # an idle engine's speeds are believed this long,
 _HALF_LIFE_S = 30.0  # then they are forgotten by half every so often: somebody must try again
-_MOST_PREFIXES = 4096  # whose cached share is remembered
 _KV_SPARE_BELOW = 0.9  # of the capacity; above it batch work does not start
 _SLOTS_UNKNOWN = 8
 _SLOTS_AFTER = 4  # times in one queue that the most answers ever seen at once ran again
@@ -135,7 +134,7 @@ class InFlight(Flight, eq=False, gc=False, kw_only=True):
         out = usage.completion if usage and usage.completion else self.out
         ledger._lengths.ended(out - self.out)
         if usage is not None and usage.prompt and self.prefix:
-            self._learn_cached(usage)
+            ledger.cached.learn(self.prefix, min(1.0, usage.cached / usage.prompt))
         if self.whole:
             ledger._wholes.learn(1.0, out, now - self.admitted)
         lasted = (now if self.whole else self.last) - self.first
@@ -145,16 +144,6 @@ class InFlight(Flight, eq=False, gc=False, kw_only=True):
             ledger._batched += (_TYPICAL if ledger._batched else 1.0) * (batch - ledger._batched)
             ledger._decode.learn(1.0, batch, lasted / (out - 1))
             ledger.learned = ledger._prefill.known and ledger._decode.known
-
-    def _learn_cached(self, usage: Usage) -> None:
-        """The share of such a prompt that the engine found in its cache, by its own count."""
-        shares = self.ledger.cached
-        share = min(1.0, usage.cached / usage.prompt)
-        if share or self.prefix in shares:
-            shares[self.prefix] = share
-            shares.move_to_end(self.prefix)
-            if len(shares) > _MOST_PREFIXES:
-                shares.popitem(last=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -290,10 +279,8 @@ class Ledger(ReplicaTables):
         """`backlog_s` of two prompts. What is before both is computed once."""
         if not self._flights and self.others is None:
             return 0.0, 0.0
-        if not self._capacity:  # then the length of a prompt makes no difference
-            same = self.backlog_s(one, now)
-            return same, same
-        return self.backlog_s(one, now), self.backlog_s(other, now)
+        first = self.backlog_s(one, now)  # without a known capacity the length of a prompt makes no difference
+        return first, self.backlog_s(other, now) if self._capacity else first
 
     def remaining_s(self, flight: InFlight, now: float) -> float:
         """Seconds until the first token of a request that waits, as it looks now; 0.0 without evidence, or if it has come."""
@@ -319,6 +306,16 @@ class Ledger(ReplicaTables):
         """Seconds that the oldest request without a first token has waited for it; 0.0 if none waits."""
         self._begin_due(now)
         return now - next(iter(self._queue)).admitted if self._queue else 0.0
+
+    def queued_until(self, flight: InFlight, heard_at: float | None, now: float) -> float:
+        """When the engine was last seen at work on what was sent before a request that waits; 0.0: it was not.
+
+        heard_at: when a piece of any answer last came.
+        """
+        self._begin_due(now)
+        earlier = (each.first is not None and each.admitted <= flight.admitted for each in self._flights)
+        goes_on = self._beside > 0 or any(earlier)
+        return min(now if goes_on else flight.behind, max(self._counted_at, heard_at or 0.0))
 
     def _backlog_s(self, prompt_tokens: int, now: float, before: int, tokens: int) -> float:
         """The same without the margin, behind so many requests without a first token, with so many tokens."""
@@ -398,6 +395,9 @@ class Ledger(ReplicaTables):
         else:
             self._grow(now, -1)
             self._unseen -= flight.whole
+            for other in self._queue:
+                if other.admitted >= flight.admitted:
+                    other.behind = now
         return True
 
     def _grow(self, now: float, change: int) -> None:

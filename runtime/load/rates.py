@@ -7,6 +7,7 @@ answer.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import msgspec
@@ -20,6 +21,7 @@ _MARGIN_STEP = 0.2
 _MARGIN_JUMP = 0.5  # of the way to an error above it
 _MARGIN_BELIEVED_S = 3.0  # a margin that nothing teaches,
 _MARGIN_HALF_LIFE_S = 4.0  # then it is forgotten by half every so often
+_MOST_PREFIXES = 4096  # whose cached share is remembered
 
 
 @dataclass(slots=True)
@@ -143,6 +145,18 @@ class Margin:
         self._spread += _MARGIN_WEIGHT * (abs(error) - self._spread)
         step = self.share if error > self.seconds else self.share - 1.0
         self.seconds = max(0.0, self.seconds + _MARGIN_STEP * self._spread * step)
+
+
+class CachedShares(OrderedDict[int, float]):
+    """The share of the latest prompt that the engine found in its cache, by prefix. The oldest are forgotten."""
+
+    def learn(self, prefix: int, share: float) -> None:
+        """A prefix that was never found in it is not remembered."""
+        if share or prefix in self:
+            self[prefix] = share
+            self.move_to_end(prefix)
+            if len(self) > _MOST_PREFIXES:
+                self.popitem(last=False)
 
 
 class FirstTokens(msgspec.Struct, gc=False):

@@ -7,14 +7,14 @@ no request; the ledger does (`runtime.load.ledger`).
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
 from runtime.contract.engine import EngineSpeed, Telemetry
 from runtime.load.others import FlightRow, OtherFlights
-from runtime.load.rates import FirstTokens, Lengths, Margin, Plane, Quantile
+from runtime.load.rates import CachedShares, FirstTokens, Lengths, Margin, Plane, Quantile
 
 _PREFILL_LEAN = (0.2, 100.0)  # requests, tokens
 _DECODE_LEAN = (0.1, 1.0)
@@ -33,7 +33,8 @@ class Flight(msgspec.Struct, eq=False, gc=False):
     whole: its answer comes in one piece, so that its first token is never seen.
     expected: seconds to its first token as predicted when it was sent; 0.0 if nothing was before it.
     beside: the others' requests when it was sent. first: when its first token came, None while it waits.
-    area: integral of the batch at `first`.
+    area: integral of the batch at `first`. behind: until when an answer to an earlier request was generated while it waited;
+    0.0 if none has ended.
     """
 
     clock: Callable[[], float]
@@ -48,6 +49,7 @@ class Flight(msgspec.Struct, eq=False, gc=False):
     last: float = 0.0
     out: int = 0
     area: float = 0.0
+    behind: float = 0.0
 
 
 class ReplicaTables:
@@ -68,8 +70,7 @@ class ReplicaTables:
         self._capacity = kv_capacity
         self._kv = 0  # tokens our requests hold in the KV cache, or will once read
         self._kv_ratio = 1.0  # the engine's own count over ours: prefixes are shared
-        self._limited = 0  # requests in flight with a limit to their answer,
-        self._limits = 0  # and the sum of those limits
+        self._limited = self._limits = 0  # requests in flight with a limit to their answer, and the sum of those limits
         self._begun = self._read = 0  # requests that left the queue for the batch, and the tokens of their prompts
         self._unseen = 0  # of the running ones, those whose first token was assumed
         self._beside = 0  # others' answers in the batch
@@ -90,10 +91,11 @@ class ReplicaTables:
         self._lengths = Lengths()
         self._margin = Margin()
         self.ttft = Quantile()
-        self.cached: OrderedDict[int, float] = OrderedDict()
+        self.cached = CachedShares()
         self._typical = 0.0
         self._batched = 0.0
         self._last: Telemetry | None = None
+        self._counted_at = 0.0  # when its own counters of tokens were last seen to have moved
 
     @property
     def waiting(self) -> int:
@@ -117,6 +119,8 @@ class ReplicaTables:
         if before is not None and telemetry.at <= before.at:
             return
         self._last = telemetry
+        if before is not None and telemetry.generation_tokens > before.generation_tokens:
+            self._counted_at = telemetry.at
         if telemetry.kv_tokens:
             self._capacity = telemetry.kv_tokens
         held, counted = self._kv - self._ahead, True

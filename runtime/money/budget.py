@@ -69,10 +69,16 @@ class BudgetStanding(NamedTuple):
     ends_in_s: float
     is_spent: bool
     others_usd: float = 0.0  # held by the other Hearths of a fleet
+    others_spent_usd: float | None = None  # of it spent; None without a fleet, or before it was heard
 
     @property
     def span(self) -> str:
         return "day" if len(self.period) > len("2026-11") else "month"
+
+    @property
+    def total_usd(self) -> float:
+        """Dollars that are spent, by the other Hearths of a fleet too."""
+        return self.spent_usd + (self.others_spent_usd or 0.0)
 
     @property
     def left_usd(self) -> float | None:
@@ -135,7 +141,7 @@ class BudgetLedger:
         self._open: dict[BudgetLine, int] = {}
         self._reservations: dict[int, Reservation] = {}
         self._waiting: dict[int, _Waiting] = {}
-        self._short: set[BudgetLine] = set()  # limits that had no room for an ordinary call
+        self._short: dict[BudgetLine, int] = {}  # limits that had no room for an ordinary call, and what was spent then
         self._next = 0
         self._loaded = False
         self._tried_at = 0.0
@@ -245,11 +251,14 @@ class BudgetLedger:
                 continue
             settled, reserved = self._settled.get(line, 0), self._open.get(line, 0) / MICRO
             others = 0 if self.leases is None or most is None else self.leases.others(line)
+            theirs = None if self.leases is None or most is None else self.leases.theirs(line)
             limit, spent = None, False
             if most is not None:
-                limit, spent = most / MICRO, settled + others >= most or line in self._short
+                limit = most / MICRO
+                spent = settled + others >= most or settled + (theirs or 0) >= self._short.get(line, most)
             ends_in_s = self._left_s(line.period)
-            sums = (settled / MICRO, reserved, ends_in_s, spent, others / MICRO)
+            by_others = others / MICRO, None if theirs is None else theirs / MICRO
+            sums = (settled / MICRO, reserved, ends_in_s, spent, *by_others)
             found.append(BudgetStanding(line.scope, line.period, limit, *sums))
         return tuple(found)
 
@@ -296,15 +305,28 @@ class BudgetLedger:
             if most is None or settled + micro <= most:
                 if most is None or self.leases is None or settled + micro <= self.leases.ceiling(account, most):
                     continue
+                if not self.leases.away:
+                    self._fell_short(account, most, micro)
                 return self._beside_others(account, most, micro)
             scope = "this key" if account.scope.startswith(KEY) else account.scope
             words = f"${settled / MICRO:.4f} of the ${most / MICRO:g}{scope and f' of {scope}'} for {account.period} are spent"
-            if micro <= _ORDINARY * most and account not in self._short:
-                self._short.add(account)
-                who = f"key {account.scope.removeprefix(KEY)}" if scope == "this key" else scope or "all targets"
-                self.spent(f"the budget of {who} for {account.period} is spent: ${most / MICRO:g}")
+            self._fell_short(account, most, micro)
             return Shortfall(f"{words}, and about ${micro / MICRO:.4f} are needed", self._left_s(account.period))
         return None
+
+    def _fell_short(self, account: BudgetLine, most: int, micro: int) -> None:
+        """Notes that a limit has no room for a call. One without room for an ordinary call is spent: notice is given once."""
+        if micro > _ORDINARY * most:
+            return
+        theirs = (self.leases.theirs(account) if self.leases is not None else None) or 0
+        noticed = account in self._short
+        self._short[account] = self._settled.get(account, 0) + theirs
+        if not noticed:
+            who = f"key {account.scope.removeprefix(KEY)}" if account.scope.startswith(KEY) else account.scope
+            by_others = f", ${theirs / MICRO:.2f} of it by other Hearths" if theirs else ""
+            self.spent(
+                f"the budget of {who or 'all targets'} for {account.period} is spent: ${most / MICRO:g}{by_others}"
+            )
 
     def _beside_others(self, account: BudgetLine, most: int, micro: int) -> Shortfall:
         """The refusal of a call that fits into a limit and not beside what the other Hearths hold of it."""

@@ -23,5 +23,8 @@ class Leases(Protocol):
     def others(self, line: BudgetLine) -> int:
         """The part of the limit that the other Hearths hold."""
 
+    def theirs(self, line: BudgetLine) -> int | None:
+        """The part of the limit that the other Hearths have spent; None where that was never heard."""
+
     def need(self) -> None:
         """Asks for more room soon."""

@@ -22,14 +22,16 @@ from runtime.contract.reasons import Reason
 from runtime.contract.targets import LOCAL, Target
 from runtime.contract.usage import Usage
 from runtime.life.kept import LIMITS, Kept, KeptEngine, limits_of, mark
+from runtime.life.permitted import limited
 from runtime.life.planning import IdleFleet
 from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Decision
 from runtime.routing.facts.query import PromptText, RoutingQuery
 from runtime.routing.plan.demotion import ALL_TASKS, NO_DEMOTIONS
-from runtime.routing.plan.names import AUTO, Auto, Lent, resolve
+from runtime.routing.plan.names import AUTO, Auto, Lent, Pinned, Unknown, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
+from runtime.routing.plan.refusals import ENGINE_NOT_READY, QUEUE_FULL
 from runtime.routing.plan.rules import demanded
 from runtime.settings import Escalation, Rule, When
 
@@ -90,10 +92,32 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
     # (2) The box as it was, with the targets as they are now.
     directory = policy.directory
     named = directory.auto if query.facts.model == AUTO else resolve(query.facts.model, directory)
+    local = directory.local
+    engine = kept.order == (local,) or kept.code in (QUEUE_FULL, ENGINE_NOT_READY)
+    if isinstance(named, Unknown) and engine and local is not None:
+        named = Pinned(local)  # an attached engine answers to names that it says itself: to this one it did
     first = named.first if isinstance(named, Auto) else named
-    states = {name: TargetState(target, ttft_s=kept.ttft_s.get(name)) for name, target in box.usable.items()}
-    if isinstance(first, Lent):
-        states.setdefault(first.target, TargetState(box.lend(first)))
+    states = _targets(kept, box, first if isinstance(first, Lent) else None)
+    state = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)
+    models = {name: LocalState(target) for name, target in box.models.items()}
+    for name in kept.models.keys() & models.keys():
+        models[name] = _engine(kept.models[name], kept.limits, policy.escalation, box.models[name])
+    shift = kept.shift if policy.escalation.cloud_share else 0.0
+    demoted = {ALL_TASKS: kept.demoted} if kept.demoted else NO_DEMOTIONS
+    fleet = Fleet(state, states, kept.session, shift, demoted, models)
+    made = plan(query, named, fleet, dataclasses.replace(policy, rules=tuple(rules)), 0.0)
+    return (limited(made, kept.allowed) or made) if kept.allowed else made
+
+
+def _targets(kept: Kept, box: IdleFleet, lent: Lent | None) -> dict[str, TargetState]:
+    """The targets off the box, at their prices of that moment, behind their breakers and budgets as those were."""
+    known = dict(box.usable)
+    if lent is not None:
+        known.setdefault(lent.target, box.lend(lent))
+    states = {name: TargetState(target) for name, target in known.items()}
+    for name in known.keys() & kept.targets.keys():
+        then = kept.targets[name]
+        states[name] = TargetState(then.priced(known[name]), ttft_s=then.ttft_s)
     for name, wait_s in kept.closed.items():
         if name in states:
             states[name] = structs.replace(states[name], available=False, why="its breaker was open", until=wait_s)
@@ -102,14 +126,7 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
             states[name] = structs.replace(states[name], spent=f"the budget of {name} was spent", renews_s=wait_s)
     for name, (target, why) in box.absent.items():
         states[name] = TargetState(target, available=False, why=why, absent=True)
-    local = None if kept.engine is None else _engine(kept.engine, kept.limits, policy.escalation, box.local)
-    models = {name: LocalState(target) for name, target in box.models.items()}
-    for name in kept.models.keys() & models.keys():
-        models[name] = _engine(kept.models[name], kept.limits, policy.escalation, box.models[name])
-    shift = kept.shift if policy.escalation.cloud_share else 0.0
-    demoted = {ALL_TASKS: kept.demoted} if kept.demoted else NO_DEMOTIONS
-    fleet = Fleet(local, states, kept.session, shift, demoted, models)
-    return plan(query, named, fleet, dataclasses.replace(policy, rules=tuple(rules)), 0.0)
+    return states
 
 
 def _engine(kept: KeptEngine, limits: tuple[float, ...], escalation: Escalation, local: Target) -> LocalState:
@@ -137,7 +154,9 @@ def _engine(kept: KeptEngine, limits: tuple[float, ...], escalation: Escalation,
         pressure,
         kept.predicted_ttft_s,
         kept.wait_s,
-        share=kept.share,
+        not kept.queued,
+        kept.share,
+        successor=kept.successor,
     )
 
 
@@ -178,13 +197,12 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
     """Replays every decision that holds what it takes."""
     every = list(decisions)
     seen = [(each.target, each.ttft_ms) for each in every if each.target and each.ttft_ms is not None]
-    labels = {label for label, _ in seen}
-    typical = {label: statistics.median([ms for other, ms in seen if other == label]) for label in labels}
+    typical = {label: statistics.median([ms for other, ms in seen if other == label]) for label in dict(seen)}
     moved: list[Moved] = []
     unanswerable: Counter[str] = Counter()
-    unkept = unpriced = 0
+    unkept = 0
     leaves: list[tuple[bool, bool]] = []
-    costs: list[tuple[float, float]] = []
+    costs: list[tuple[float, float | None]] = []
     waits: list[tuple[float, float]] = []
     for each in every:
         try:
@@ -196,16 +214,17 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
         except Unanswerable as why:
             unanswerable[str(why)] += 1
             continue
-        before, after = kept.first, plan.candidates[0].target.label if plan.candidates else None
+        before, first = kept.first, plan.candidates[0].target if plan.candidates else None
+        same = (
+            first is not None and first.local and kept.order[:1] == (first.name,)
+        )  # whatever the engine calls its model
+        after = before if same else first.label if first is not None else None
         if before != after:
             moved.append(Moved(each.id, before, after, kept.reason, plan.reason))
-        if before is None or after is None:
+        if before is None or after is None or first is None:
             continue
         leaves.append((not before.startswith(_ON_BOX), not after.startswith(_ON_BOX)))
-        paid = each.cost_usd or 0.0
-        then = paid if after == each.target else _cost(each, plan.candidates[0].target)
-        unpriced += then is None
-        costs.append((paid, then or 0.0))
+        costs.append((paid := each.cost_usd or 0.0, paid if after == each.target else _cost(each, first)))
         predicted = kept.engine.predicted_ttft_s * 1000 if kept.engine is not None else 0.0
         both = [predicted if label.startswith(_ON_BOX) else typical.get(label) for label in (before, after)]
         if both[0] is not None and both[1] is not None:
@@ -219,8 +238,8 @@ def report(decisions: Iterable[Decision], policy: RoutingPolicy, box: IdleFleet)
         share_before=_mean([one for one, _ in leaves]),
         share_after=_mean([other for _, other in leaves]),
         cost_usd_before=round(sum(one for one, _ in costs), 6),
-        cost_usd_after=round(sum(other for _, other in costs), 6),
-        unpriced=unpriced,
+        cost_usd_after=round(sum(other or 0.0 for _, other in costs), 6),
+        unpriced=sum(other is None for _, other in costs),
         ttft_ms_before=_median([one for one, _ in waits]),
         ttft_ms_after=_median([other for _, other in waits]),
     )

@@ -65,7 +65,7 @@ class Gauges:
     """The values at the moment of a scrape.
 
     predicted_ttft_ms: by replica, in milliseconds. breakers, in_flight: by target label.
-    budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left).
+    budget: dollars by scope (all, a target, a key), period (day, month) and kind (limit, spent, reserved, left, total).
     thresholds: of `[escalation]`, by kind. loaded_at: unix seconds when the settings in force were read. viewers: of the page.
     demoted: 1 by target label and task ("": every task). judge: None until a week is judged. store: seconds for which the
     fleet's store has been away, 0 while it answers and without one.
@@ -209,7 +209,7 @@ def _runtime(gauges: Gauges, counters: RequestCounters) -> Iterator[Metric]:
     yield _gauge("hearth_chore_state", "1 for the state a background task is in", ("chore", "state"), chores)
     again = [((each.name,), each.restarts) for each in gauges.chores]
     yield _counter("hearth_chore_restarts", "Restarts of a background task that failed", ("chore",), again)
-    words = "Dollars of a day and a month: the limit, and what is spent, reserved and left of it"
+    words = "Dollars of a day and a month: the limit, what is spent here, reserved and left of it, and spent in a fleet (total)"
     yield _gauge("hearth_budget_usd", words, ("scope", "period", "kind"), gauges.budget.items())
     behind = "1 for a target that failed its golden set for a task"
     yield _gauge("hearth_target_demoted", behind, ("target", "task"), gauges.demoted.items())

@@ -142,7 +142,8 @@ class CloudShareStatus(msgspec.Struct, frozen=True, kw_only=True):
 class BudgetLimitStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One period, "day" or "month", of all targets (target and key None), one target, or one key by its id. Dollars.
 
-    others_usd: held by other Hearths. limit_usd, left_usd: None without a limit.
+    others_usd: held by the other Hearths of a fleet; others_spent_usd: of it spent, as last heard, None without a fleet.
+    limit_usd, left_usd: None without a limit.
     spent: no ordinary call has room until the period ends, in ends_in_s.
     """
 
@@ -154,6 +155,7 @@ class BudgetLimitStatus(msgspec.Struct, frozen=True, kw_only=True):
     limit_usd: float | None = None
     left_usd: float | None = None
     others_usd: float = 0.0
+    others_spent_usd: float | None = None
     target: str | None = None
     key: str | None = None
     spent: bool = False

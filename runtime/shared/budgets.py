@@ -23,6 +23,8 @@ _AHEAD_S = 1.0  # a lease is for about so long at the present rate
 _MOST_SHARE = 0.05  # of what is left, at a time
 _REPORTED_S = 1.0
 _DENIED_S = 0.25  # before what was not there is asked for again
+_HEARD_S = 5.0  # after which a limit that nobody uses here is asked for what the others spend of it
+_MOST_HEARD = 20  # such limits in a call
 _KEPT_S = {"day": 4 * 86_400, "month": 62 * 86_400}
 
 
@@ -38,6 +40,7 @@ class _Part(msgspec.Struct):
     theirs: int = 0
     number: int = 0
     known: bool = False
+    heard_at: float = 0.0
     denied_at: float = -_REPORTED_S
 
 
@@ -78,9 +81,14 @@ class BudgetLeases:
         """Micro-dollars of a line that the other Hearths hold."""
         return self._part(line).others
 
+    def theirs(self, line: BudgetLine) -> int | None:
+        """Micro-dollars of a line that the other Hearths have spent, as last heard; None where it was never asked for."""
+        part = self._part(line)
+        return part.theirs if part.known or part.theirs else None
+
     async def turn(self) -> None:
         """Brings the leases up to date where that is needed. Raises StoreAwayError."""
-        now, asked = self._clock(), []
+        now, asked, quiet = self._clock(), [], []
         due = now - self._reported_at >= _REPORTED_S
         for line, limit, settled, reserved, waiting in self._ledger.limited():
             part, used = self._part(line), settled + reserved
@@ -92,15 +100,19 @@ class BudgetLeases:
             short = used + waiting + spare - held
             if line.scope.startswith(KEY) and not (used or waiting):
                 continue  # of many keys few are used at a time
-            # (1) More where it runs out; (2) back what is beyond a chunk; (3) each second what was settled.
+            # (1) More where it runs out; (2) back what is beyond a chunk; (3) each second what was settled; (4) else, each five
+            # seconds, what the others have spent.
             if short > spare // 2 and now - part.denied_at >= (_DENIED_S if waiting else _REPORTED_S):
                 asked.append((line, limit, held, settled, min(short, max(spare, int(_MOST_SHARE * left)))))
             elif due and (-short > chunk or part.spent != settled or not part.known):
                 asked.append((line, limit, max(used, min(held, held + short)), settled, 0))
+            elif due and now - part.heard_at >= _HEARD_S:
+                quiet.append((part.heard_at, (line, limit, held, settled, 0)))
             if due:
                 self._used_at[line] = used
         if due:
             self._reported_at = now
+        asked += [row for _, row in sorted(quiet)[:_MOST_HEARD]]
         if asked:
             await self._ask(asked)
 
@@ -138,6 +150,7 @@ class BudgetLeases:
             part.number = max(part.number, int(number))
             part.others = sum([int(entry.partition(":")[0]) for _, entry, _ in others])
             part.theirs = sum([int(spent) for _, _, spent in others])
+            part.heard_at = self._clock()
             self._journal.view.others[_name(line)] = {name: entry for name, entry, _ in others}
             if granted >= 0:
                 part.held, part.spent, part.known = held + granted, settled, True

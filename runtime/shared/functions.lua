@@ -26,12 +26,25 @@ local function epoch(key)
   return tonumber(at)
 end
 
--- KEYS: epoch, alive. ARGV: this Hearth. Returns the epoch, and the Hearths heard in the last three seconds.
+-- KEYS: epoch, alive, words. ARGV: this Hearth, its word on itself ("": it says nothing). Returns the epoch, the Hearths heard in
+-- the last three seconds, and the words of those that said one, by Hearth.
 redis.register_function('hearth_VERSION_beat', function(keys, args)
-  local at = now()
+  local at, said = now(), {}
   redis.call('ZADD', keys[2], whole(at), args[1])
   redis.call('ZREMRANGEBYSCORE', keys[2], '-inf', '(' .. whole(at - GONE))
-  return {whole(epoch(keys[1])), redis.call('ZRANGE', keys[2], 0, -1)}
+  if args[2] ~= '' then
+    redis.call('HSET', keys[3], args[1], args[2])
+  end
+  local stored = redis.call('HGETALL', keys[3])
+  for n = 1, #stored, 2 do
+    if redis.call('ZSCORE', keys[2], stored[n]) then
+      said[#said + 1] = stored[n]
+      said[#said + 1] = stored[n + 1]
+    else
+      redis.call('HDEL', keys[3], stored[n])
+    end
+  end
+  return {whole(epoch(keys[1])), redis.call('ZRANGE', keys[2], 0, -1), said}
 end)
 
 -- KEYS: name of the lease. ARGV: this Hearth, milliseconds. Returns 1 if it holds the lease now, 0 if another does.

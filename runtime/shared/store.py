@@ -141,10 +141,17 @@ class SharedStore:
             raise StoreAwayError(self.trouble)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._called, function, keys, args)
 
-    async def beat(self) -> None:
-        """Says that this Hearth is alive, and hears who else is. Raises StoreAwayError."""
-        self.epoch, alive = await self.call("beat", (key_of("epoch"), key_of("alive")), self.owner)
+    async def beat(self, word: str = "") -> dict[str, str]:
+        """Says that this Hearth is alive, and hears who else is. word: on itself. Raises StoreAwayError.
+
+        Returns the words of the others that said one, by the name that the store has for each.
+        """
+        keys = (key_of("epoch"), key_of("alive"), key_of("words"))
+        self.epoch, alive, said = await self.call("beat", keys, self.owner, word)
         self.alive = len(alive)
+        words = dict(zip(said[::2], said[1::2], strict=True))
+        words.pop(self.owner, None)
+        return words
 
     async def lease(self, name: str, seconds: float) -> bool:
         """True if this Hearth holds the lease of that name from now on; False if another does, or the store is away."""

@@ -9,7 +9,7 @@ from scripts.dashboards.panels import THRESHOLD, Panel, Query, Section, made, qu
 _REQUESTS = selected("hearth_requests_total")
 _LOCAL = selected("hearth_requests_total", target="~local/.*")
 _WELL = selected("hearth_requests_total", status="~[1234]xx")
-_SPENT, _LIMIT = (selected("hearth_budget_usd", kind=kind) for kind in ("spent", "limit"))
+_SPENT, _LIMIT = (selected("hearth_budget_usd", kind=kind) for kind in ("total", "limit"))
 
 
 def dashboard() -> Dashboard:
@@ -137,7 +137,8 @@ _THRESHOLDS = Section(
         ),
         Panel(
             "Budgets are spent to this share",
-            "Dollars spent of the limit, by scope (all, a target, a key) and period. At 100 % its targets are not asked.",
+            "Dollars of the limit that all Hearths that share it have spent, by scope (all, a target, a key) and period. At"
+            " 100 % its targets are not asked.",
             "percentunit",
             [
                 Query(

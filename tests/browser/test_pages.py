@@ -515,6 +515,21 @@ async def test_a_key_gets_a_new_secret(rig: Rig) -> None:
         assert (await rig.door.client.get("/hearth/status", headers={"x-api-key": secret})).status_code == 200
 
 
+async def test_a_budget_that_a_fleet_shares_shows_what_the_others_have_spent(rig: Rig) -> None:
+    """In a column of its own among the limits, and in the sum on the overview."""
+    alone = budget(2.0, spent=False)
+    day = msgspec.structs.replace(alone.limits[0], others_spent_usd=12.5)
+    rig.changes["budget"] = msgspec.structs.replace(alone, limits=(day, *alone.limits[1:]))
+    page = await rig.page("money")
+    table = page.get_by_role("region", name="Limits of the budget")
+    await expect(table.locator("thead")).to_contain_text("by others")
+    await expect(table.locator("tbody tr").first).to_contain_text(
+        row("all targets", "day 2026-11-29", "$2.00", "$12.50")
+    )
+    page = await rig.page("")
+    await expect(page.locator("main")).to_contain_text("$14.50 of $20.00 ($2.00 here)")
+
+
 async def test_a_spent_budget_is_a_row_of_the_page_of_money(rig: Rig) -> None:
     """Each limit with what is spent, reserved and left, and what happens now."""
     rig.changes["budget"] = budget(20.0, spent=True)

@@ -69,6 +69,7 @@ class FakeEngine:
                 self.runs.get(lane.name, 1),
                 cause=self.cause,
                 ready_at=None if lane.ready else self.ready_at,
+                last_byte_at=lane.hop.last_byte_at,
             )
             for lane in self._backend.lanes
         )

@@ -14,6 +14,7 @@ The script (a JSON object; unknown members are refused), also changed live with 
     start_s        seconds before the model answers (the socket is there at once, /health says 503)
     tokens         pieces of an answer where the request does not ask for fewer
     token_s        seconds per piece
+    slots          answers at a time; what comes beyond them waits its turn
     text           the pieces, repeated as needed
     models         ids that it lists and answers to, instead of that of --model
     crash_after    pieces after which the front dies by SIGKILL
@@ -57,6 +58,7 @@ DEFAULTS: dict[str, Any] = {
     "start_s": 0.0,
     "tokens": 8,
     "token_s": 0.0,
+    "slots": None,
     "text": ["Paris", " is", " the", " capital", " of", " France", "."],
     "models": [],
     "crash_after": None,
@@ -169,6 +171,7 @@ class Front:
         self.prompt_tokens = 0
         self.generated = 0
         self.over = asyncio.Event()
+        self.slots = asyncio.Semaphore(script["slots"] or 1024)
         self.adapters: dict[str, str] = {}
         self.asleep = False
 
@@ -333,9 +336,10 @@ class Front:
         wanted = body.get("max_completion_tokens") or body.get("max_tokens") or self.script["tokens"]
         count = min(int(wanted), self.script["tokens"])
         finish = "length" if count < self.script["tokens"] else "stop"
-        if body.get("stream"):
-            return await self._stream(exchange, body, chat, count, finish)
-        text = "".join([await self._piece(i, body["model"]) for i in range(count)])
+        async with self.slots:
+            if body.get("stream"):
+                return await self._stream(exchange, body, chat, count, finish)
+            text = "".join([await self._piece(i, body["model"]) for i in range(count)])
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         return await exchange.say({**self._head(chat, False), "choices": [choice], "usage": self._usage(count)})

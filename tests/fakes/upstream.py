@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,8 @@ def error(status: int, message: str = "no", code: str | None = None, **headers: 
 
 
 class ScriptedReply:
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, heard: Callable[[], None]) -> None:
+        self._heard = heard
         self.status, self.headers = turn.status, turn.headers
         self._left = list(turn.pieces)
         self.closed = self.closed_early = False
@@ -99,6 +101,7 @@ class ScriptedReply:
             self._left.pop(0)
             if isinstance(piece, HopError):
                 raise piece
+            self._heard()
             return piece
         return b""
 
@@ -121,6 +124,10 @@ class ScriptedHop:
         self.calls: list[HttpCall] = []
         self.replies: list[ScriptedReply] = []
         self.cancelled = 0
+        self.last_byte_at: float | None = None
+
+    def heard(self) -> None:
+        self.last_byte_at = time.monotonic()
 
     async def open(self, call: HttpCall, *, connect_s: float) -> ScriptedReply:
         self.calls.append(call)
@@ -133,7 +140,7 @@ class ScriptedHop:
                 raise
         if turn.refuse is not None:
             raise turn.refuse
-        self.replies.append(ScriptedReply(turn))
+        self.replies.append(ScriptedReply(turn, self.heard))
         return self.replies[-1]
 
     async def aclose(self) -> None: ...

@@ -76,7 +76,7 @@ def queue(first: str, second: str) -> Series:
 
 def budget(spent: str, limit: str = "20x90") -> Series:
     name = 'hearth_budget_usd{scope="all",period="day",kind='
-    return {f'{name}"spent"}}': spent, f'{name}"limit"}}': limit}
+    return {f'{name}"total"}}': spent, f'{name}"spent"}}': "1x90", f'{name}"limit"}}': limit}
 
 
 def leaving(a_minute: int, later: int) -> Series:
@@ -173,7 +173,7 @@ CASES = [
         "HearthBudgetNear",
         "95% of the day's budget of all are spent",
         budget("19x90"),
-        [budget("18x90"), {'hearth_budget_usd{scope="all",period="day",kind="spent"}': "19x90"}],
+        [budget("18x90"), {'hearth_budget_usd{scope="all",period="day",kind="total"}': "19x90"}],
         {"period": "day", "scope": "all"},
     ),
     Case(

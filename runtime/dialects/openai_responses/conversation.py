@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,13 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 class _Identified(msgspec.Struct):
     id: str | None = None
+    type: Any = None
+    role: Any = None
+
+    @property
+    def refers(self) -> bool:
+        """True if it stands for an item that is stored under this id."""
+        return self.id is not None and (self.type == "item_reference" or (self.type is None and self.role is None))
 
 
 class _Response(msgspec.Struct):
@@ -67,9 +75,10 @@ class StoredResponse:
 
     @property
     def items(self) -> Mapping[str, msgspec.Raw]:
-        """Item id -> item, of input and output, as views of their bytes."""
-        named = ((_id_of(item), item) for item in (*_raws.decode(self.input), *_response.decode(self.response).output))
-        return {name: item for name, item in named if name}
+        """Item id -> item, of input and output, as views of their bytes. What only refers to an item is none."""
+        given = [(_id_of(item), item) for item in _raws.decode(self.input)]
+        made = [(_identified_of(item).id, item) for item in _response.decode(self.response).output]
+        return {name: item for name, item in (*given, *made) if name}
 
 
 def stored_response(
@@ -77,8 +86,8 @@ def stored_response(
 ) -> StoredResponse | None:
     """The value to store of an answer; None if the client said `store: false`, or the answer is no response.
 
-    body: the client's own, before it was resumed. Only an explicit `store: true` without requirements is durable: nothing
-    reaches a disk unasked, and no certificate covers this box's disk.
+    body: the client's own, before it was resumed, with the items it refers to in place of their references. Only an explicit
+    `store: true` without requirements is durable: nothing reaches a disk unasked, and no certificate covers this box's disk.
     """
     wanted = body.data.get("store")
     if wanted is False:
@@ -102,7 +111,7 @@ def output_of(response: bytes) -> tuple[bytes, ...]:
 
 def item_ids(response: bytes) -> Iterator[str]:
     """The ids of the output items."""
-    yield from (name for item in output_of(response) if (name := _id_of(item)) is not None)
+    yield from (name for item in output_of(response) if (name := _identified_of(item).id) is not None)
 
 
 def previous_of(body: RawBody) -> str | None:
@@ -128,20 +137,26 @@ def input_of(body: RawBody) -> list[bytes]:
     return [bytes(raw) for raw in _raws.decode(body.value("input"))] if isinstance(given, list) else []
 
 
-def resumed(body: RawBody, history: Sequence[bytes], referred: Mapping[str, bytes]) -> RawBody:
-    """The body as if its client had sent the whole conversation. history: items, oldest first. referred: id -> item.
+def resumed(body: RawBody, history: Sequence[bytes]) -> RawBody:
+    """The body as if its client had sent the whole conversation. history: items, oldest first."""
+    every = (*history, *input_of(body))
+    return RawBody(body.spliced({"input": b"[" + b",".join(every) + b"]"}, (PREVIOUS,)))
 
-    A reference to an unknown item stays: the target may have stored the item itself.
+
+def resolved(body: RawBody, history: Sequence[bytes], referred: Mapping[str, bytes]) -> RawBody:
+    """The body with the items it refers to in place of their references; without those that the history contains already.
+
+    referred: id -> item. A reference to an unknown item stays: the target may have stored the item itself.
     """
     known = {_id_of(item) for item in history} - {None}
     own = []
     for raw in input_of(body):
-        name = _id_of(raw)
-        if name is None or _referred(msgspec.json.decode(raw)) is None:
+        item = _identified_of(raw)
+        if not item.refers:
             own.append(raw)
-        elif name not in known:
-            own.append(referred.get(name, raw))
-    return RawBody(body.spliced({"input": b"[" + b",".join((*history, *own)) + b"]"}, (PREVIOUS,)))
+        elif item.id not in known:
+            own.append(referred.get(item.id or "", raw))
+    return RawBody(body.spliced({"input": b"[" + b",".join(own) + b"]"}))
 
 
 # Answers of the wire
@@ -178,7 +193,13 @@ def _referred(item: object) -> str | None:
 
 
 def _id_of(raw: bytes | msgspec.Raw) -> str | None:
+    """The id of an item; None if it has none, or is a reference."""
+    item = _identified_of(raw)
+    return None if item.refers else item.id
+
+
+def _identified_of(raw: bytes | msgspec.Raw) -> _Identified:
     try:
-        return _identified.decode(raw).id
+        return _identified.decode(raw)
     except UNDECODABLE:
-        return None
+        return _Identified()

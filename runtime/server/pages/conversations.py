@@ -71,7 +71,7 @@ class Conversations:
             await asyncio.sleep(0)  # reading a large body was a turn of the loop; what follows is another
         owner = request.caller.id
         try:
-            body, inherited, continued = await self._store.resume(own, owner)
+            body, kept, inherited, continued = await self._store.resume(own, owner)
         except BadBody as error:
             raise invalid(error) from error
         except ApiError as error:
@@ -93,7 +93,7 @@ class Conversations:
 
         def store(response: bytes) -> None:
             # What another Hearth sent is that one's to store.
-            stored = None if owner == FLEET else stored_response(own, response, required, chain)
+            stored = None if owner == FLEET else stored_response(kept, response, required, chain)
             if stored is not None and (written := self._store.add(stored, owner)) is not None:
                 writing.append(written)
 

@@ -8,10 +8,12 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qs
 
-from runtime.record.cost_report import GROUPINGS, cost_report, days_of
+import msgspec
+
+from runtime.record.cost_report import GROUPINGS, CostReport, cost_report, days_of
 from runtime.record.store import Store
 from runtime.record.summary import summary
 from runtime.server.asgi import ClientRequest, Page, Pairs
@@ -27,10 +29,19 @@ _FLUSH_S = 1.0
 
 
 class CostPages:
-    """The sums are read in a thread, once what was settled up to now is written. keys: whose names rows by key have."""
+    """The sums are read in a thread, once what was settled up to now is written. keys: whose names rows by key have.
 
-    def __init__(self, store: Store, keys: KeyStore, clock: Callable[[], float]) -> None:
-        self._store, self._keys, self._clock = store, keys, clock
+    beside: sentences on what other Hearths have spent of the same budget.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keys: KeyStore,
+        clock: Callable[[], float],
+        beside: Callable[[], tuple[str, ...]] = lambda: (),
+    ) -> None:
+        self._store, self._keys, self._clock, self._beside = store, keys, clock, beside
 
     def table(self) -> dict[tuple[str, str], Page]:
         return {("GET", COST): self.cost, ("GET", SUMMARY): self.summary}
@@ -51,11 +62,12 @@ class CostPages:
         except ValueError as wrong:
             raise ApiError(400, str(wrong), "invalid_parameter", "days" if days else "from") from wrong
 
-        def report() -> Any:
+        def report() -> CostReport:
             names = {key.id: key.terms.name for key in self._keys.list()} if by == "key" else {}
             return cost_report(self._store.path, by, window, tally, names)
 
-        await request.answer_json(200, await self._read(report), extra)
+        made = await self._read(report)
+        await request.answer_json(200, msgspec.structs.replace(made, notes=(*made.notes, *self._beside())), extra)
 
     async def summary(self, request: ClientRequest, extra: Pairs) -> None:
         """Raises ApiError 400 for a parameter that is unknown or out of bounds."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
+import msgspec
+
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.openai_responses import listing
 from runtime.dialects.openai_responses.conversation import deleted, missing
 from runtime.server.asgi import JSON, ClientRequest, Page, Pairs
 from runtime.server.forwarding import reads
+from runtime.server.item_search import ID, ITEMS, MOST_IDS, SentItems
 from runtime.wire.api_error import ApiError
 from runtime.wire.window import window
 
@@ -27,8 +30,18 @@ class Responses:
         return {("GET", PATH): self.get, ("DELETE", PATH): self.forget, ("POST", PATH): self.cancel}
 
     async def get(self, request: ClientRequest, extra: Pairs) -> None:
-        """The response, or a page of its input items. Raises ApiError if nothing is stored under this id."""
+        """The response, a page of its input items, or the items that another Hearth asks for by their ids.
+
+        Raises ApiError if nothing is stored under this id.
+        """
         name, owner = request.path.removeprefix(PATH), request.caller.id
+        if name == ITEMS and request.link:
+            ids = parse_qs(request.query).get(ID, [])[:MOST_IDS]
+            found = await self._store.items(ids, owner)
+            reads(request, found.requires)
+            sent = SentItems({id: msgspec.Raw(item) for id, item in found.items.items()}, sorted(found.requires))
+            await request.answer(200, msgspec.json.encode(sent), (JSON, *extra))
+            return
         if name.endswith(_INPUT):
             name = name.removesuffix(_INPUT)
             reads(request, self._store.requires_of(name, owner))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from runtime.contract import targets as contract
-from runtime.contract.prices import Price
+from runtime.contract.prices import OWN_PRICE, Price
 from runtime.settings.kinds import Dollars, HeldCertificates, Modalities, Positive, Reference, Seconds, Text, Url
 from runtime.settings.sections.section import Section
 
@@ -16,7 +16,8 @@ class TimeoutSettings(Section):
     connect: Seconds = Field(default=5.0, description="until the connection stands")
     first_token: Seconds = Field(
         default=15.0,
-        description="until the first event of the model; on the engine: from its predicted start of service",
+        description="until the first event of the model; on the engine: from its predicted start of service, or, where "
+        "nobody else can answer, from its last token for an earlier request",
     )
     idle: Seconds = Field(default=20.0, description="between two chunks")
     total: Seconds = Field(default=300.0, description="for the whole answer")
@@ -54,7 +55,7 @@ class PriceSettings(Section):
             self.cache_write,
             self.cache_write_1h,
             self.reasoning,
-            source="the settings",
+            source=OWN_PRICE,
         )
 
 

@@ -192,6 +192,20 @@ async def test_a_pool_without_engines_is_down_though_its_balancer_is_well(
         assert ready(supervisor)
 
 
+async def test_a_pool_whose_balancer_tries_again_for_long_is_down_once_it_gives_up(clock: FakeClock) -> None:
+    """A canary that is silent is no life: it is asked again, though no other request has failed."""
+    hop = Balancer(clock, GOOD)
+    async with pool(clock, hop) as supervisor:
+        hop.engines = [ERROR]
+        await supervisor._instance.hop.open(HttpCall("/chat/completions"), connect_s=1)
+        hop.engines = [None]
+        await clock.advance(15)
+        assert ready(supervisor)
+        hop.engines = [GONE]
+        await clock.advance(15)
+        assert not ready(supervisor)
+
+
 async def test_a_full_pool_is_not_down(clock: FakeClock) -> None:
     """Its 503 says that there is no room."""
     hop = Balancer(clock, GOOD)

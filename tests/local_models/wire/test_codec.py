@@ -127,6 +127,7 @@ NO_ENGINE = '{"error":{"type":"Service Unavailable","code":"no_available_workers
         (503, NO_ENGINE, DOWN),  # sglang-router: the type of vLLM's full queue, and nobody behind it
         (503, "No available workers (all circuits open or unhealthy)", DOWN),  # vllm-router
         (503, "No workers are currently available", DOWN),
+        (503, "All workers are unavailable (circuit breaker open or unhealthy)", DOWN),  # smg 1.13
         (503, "no healthy upstream", DOWN),  # Envoy
         (503, "<html>503 Service Unavailable\nNo server is available to handle this request.</html>", DOWN),  # HAProxy
         (

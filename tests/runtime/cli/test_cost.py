@@ -67,6 +67,14 @@ def test_the_table_names_what_it_counts_and_what_it_leaves_out(
     assert fault.split()[2:6] == ["1", "0.0%", "1", "1"]
 
 
+def test_a_hearth_of_a_fleet_says_that_the_others_have_reports_of_their_own(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "other Hearths" not in cost(capsys)[1]
+    monkeypatch.setenv("HEARTH_FLEET__STORE", "valkey://store:6379/0")
+    assert "These are the requests of this Hearth: what the other Hearths" in cost(capsys)[1]
+
+
 def test_csv_and_json_are_for_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every line of the CSV has the head's columns, the sums stand once, and what is not known is empty."""
     code, out = cost(capsys, "--csv", "--days", "2")

@@ -8,7 +8,7 @@ import msgspec
 
 from runtime.cli.fleet import fleet_lines
 from runtime.cli.paint import PLAIN
-from runtime.fleet.peers import PeerStanding, PeerState, PeerSummary
+from runtime.fleet.peers import ASKS, STORE, PeerStanding, PeerState, PeerSummary
 from runtime.fleet.store import AttachedStanding, StoreStanding
 from runtime.server.pages.fleet import FleetReport
 
@@ -25,18 +25,27 @@ REPORT = FleetReport(
             "Connection refused",
         ),
         PeerStanding("https://d:8000", PeerState.UNKNOWN),
+        PeerStanding("", PeerState.ALIVE, 0.2, PeerSummary("e", "qwen3-8b", True), via=STORE),
+        PeerStanding(
+            "", PeerState.REFUSED, 0.1, PeerSummary(protocol=2), trouble="it speaks protocol 2, this one 1", via=ASKS
+        ),
     ),
     StoreStanding("valkey://store:6379/0", 12.0, "refused", 3, 41),
 )  # fmt: skip
 LINES = """\
-a: llama-3.1-8b, 3 running, 1 waiting, first token in 240 ms
-b at https://b:8000: alive, heard 0.4 s ago; llama-3.1-8b, 8 running, 7 waiting, first token in 2310 ms, \
+a  here                                          llama-3.1-8b, 3 running, 1 waiting, first token in 240 ms
+b  alive    https://b:8000     heard 0.4 s ago   llama-3.1-8b, 8 running, 7 waiting, first token in 2.3 s, \
 over its threshold of queue_depth
-  other settings than here
-c at https://c:8000: stale, heard 41.0 s ago; llama-3.1-8b, the engine is not up
-  another version than here
-  Connection refused
-https://d:8000: unknown, never heard
+  other settings (77aa there, 0c1f here): it may decide otherwise; compare `hearth config show`
+c  stale    https://c:8000     heard 41.0 s ago  it said last: llama-3.1-8b, the engine is not up
+  Connection refused: what is stored there cannot be had, and no request is passed on to it
+  another version: 0.2.0 there, 0.1.0 here
+-  unknown  https://d:8000     never heard
+  no answer
+e  alive    through the store  heard 0.2 s ago   qwen3-8b, 0 running, 0 waiting
+-  refused  asks this one      heard 0.1 s ago
+  it speaks protocol 2, this one 1
+
 the store valkey://store:6379/0 has been away for 12 s: refused
 """
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +21,7 @@ from runtime.life.settled import kept_of
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.store import Store
 from tests.runtime.cli.test_group import said
+from tests.runtime.cli.test_serve import ROOT, asked, served
 
 CLAUDE = '[targets.claude]\nprovider = "anthropic"\nmodel = "claude-sonnet-5-5"\nkey = "env:SOME_KEY"\n'
 
@@ -58,6 +64,31 @@ def test_other_settings_move_requests(recorded: Path, capsys: pytest.CaptureFixt
     report = json.loads(capsys.readouterr().out)
     assert (report["share_before"], report["share_after"], len(report["moved"])) == (0.0, 1.0, 10)
     assert report["moved"][0]["after"] == "anthropic/claude-sonnet-5-5"
+
+
+def test_an_attached_engines_own_names_move_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Requests through a real server, by names that no setting has: the same settings decide them alike."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = json.dumps({"models": ["/host/path/base", "sql-lora"]})
+    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as engine:
+        try:
+            with served(tmp_path, url := f"http://127.0.0.1:{port}/v1") as hearth:
+                hearth.until("ready: base answers")
+                for name in ("auto", "local", "local/base", "/host/path/base", "local/sql-lora", "nowhere"):
+                    asked(hearth, name)
+                assert hearth.stop() == 0
+        finally:
+            os.killpg(engine.pid, signal.SIGKILL)
+    monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("HEARTH_ENGINE__URL", json.dumps([url]))
+    assert said("replay", str(tmp_path / "hearth.toml"), "--json")[0] == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["replayed"], report["moved"], report["unanswerable"]) == (6, [], {})
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -194,6 +195,34 @@ def test_names_of_an_attached_engine_are_what_it_says_now(tmp_path: Path) -> Non
                 assert asked(hearth, "local/newer")[:2] == (200, "local/newer")
                 assert asked(hearth, "local/base") == (404, "", "model_not_found")
                 assert hearth.stop() == 0
+        finally:
+            os.killpg(engine.pid, signal.SIGKILL)
+
+
+def test_what_is_pinned_waits_behind_long_answers(tmp_path: Path) -> None:
+    """Six requests on an engine that answers two at a time, each for longer than `first_token`: all are answered."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = json.dumps({"tokens": 15, "token_s": 0.1, "slots": 2})
+    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
+    body = {"model": "local", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as engine:
+        try:
+            with served(tmp_path, f"http://127.0.0.1:{port}/v1", HEARTH_TIMEOUTS__FIRST_TOKEN="1") as hearth:
+                hearth.until("ready:")
+
+                def ask(number: int) -> bytes:
+                    url = f"http://127.0.0.1:{hearth.port}/v1/chat/completions"
+                    with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=30) as answer:
+                        whole: bytes = answer.read()
+                        return whole
+
+                with ThreadPoolExecutor(6) as pool:
+                    answers = list(pool.map(ask, range(6)))
+                assert all(each.endswith(b"data: [DONE]\n\n") and b'"error"' not in each for each in answers)
+                rows = hearth.get("/hearth/decisions?limit=6")["data"]
+                assert max(row["ttft_ms"] for row in rows) > 2_500
         finally:
             os.killpg(engine.pid, signal.SIGKILL)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from runtime.cli.client import Address, address_of
 from runtime.cli.group import run
@@ -144,6 +145,15 @@ def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
 def test_everything_is_said(words: str) -> None:
     """State, cause, load, reasons, decisions and what is not in force."""
     assert words in "\n".join(report_lines(FULL, PLAIN, UTC))
+
+
+def test_a_limit_that_a_fleet_shares_shows_what_all_have_spent() -> None:
+    """And what of it this Hearth and the others did."""
+    assert FULL.budget is not None
+    day = structs.replace(FULL.budget.limits[0], others_spent_usd=12.0, others_usd=13.0, left_usd=5.25)
+    shared = structs.replace(FULL, budget=structs.replace(FULL.budget, limits=(day,)))
+    shown = "$13.25 of $20.00 spent in the fleet ($1.25 here, $12.00 by other Hearths), $0.50 reserved, $5.25 left"
+    assert shown in "\n".join(report_lines(shared, PLAIN, UTC))
 
 
 def test_a_fresh_runtime_is_described_too() -> None:

@@ -163,7 +163,8 @@ def test_a_hearth_that_is_killed_under_load_and_comes_back(fleet: Fleet) -> None
     made = a.post("/v1/responses", json={"model": "local", "input": "hi", "store": True, "max_output_tokens": 4})
     response = made.json()["id"]
     assert made.status_code == 200 and response.startswith("resp_a.")
-    assert b.get(f"/v1/responses/{response}").json()["id"] == response
+    kept = b.get(f"/v1/responses/{response}").content
+    assert json.loads(kept)["id"] == response
     file = a.post("/v1/files", files={"file": ("rows.jsonl", batch_rows())}, data={"purpose": "batch"}).json()["id"]
     wanted = {"input_file_id": file, "endpoint": "/v1/chat/completions"}
     batch = c.post("/v1/batches", json=wanted).json()["id"]  # made where its file is
@@ -192,9 +193,15 @@ def test_a_hearth_that_is_killed_under_load_and_comes_back(fleet: Fleet) -> None
 
     fleet.start("a")
     until(lambda: b.get(f"/v1/responses/{response}").status_code == 200)
+    assert b.get(f"/v1/responses/{response}").content == kept
+    assert (
+        set(fleet.states("a").values()) <= {"alive", "unknown"}
+        and fleet.hearths["a"].get("/hearth/fleet")["own"]["name"] == "a"
+    )
     assert b.get(f"/v1/files/{file}/content").content == batch_rows()
     until(lambda: c.get(f"/v1/batches/{batch}").json()["status"] == "completed")
     ended = b.get(f"/v1/batches/{batch}").json()
+    assert ended["id"] == batch and ended["request_counts"] == {"total": ROWS, "completed": ROWS, "failed": 0}
     rows = [json.loads(line) for line in c.get(f"/v1/files/{ended['output_file_id']}/content").text.splitlines()]
     assert sorted(each["custom_id"] for each in rows) == sorted(f"row-{n}" for n in range(ROWS))
     assert all(each["response"]["status_code"] == 200 for each in rows)

@@ -10,18 +10,24 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 
 from runtime.compose.peers import PeerRoom, digest_of, resolved
+from runtime.conversations.store import ResponseStore
 from runtime.fleet.peers import PeerState, PeerSummary
 from runtime.record.metrics import Gauges, Metrics
-from runtime.server.pages.fleet import FleetReport
+from runtime.server.access_policy import AccessPolicy
+from runtime.server.pages.fleet import FleetReport, asking
 from runtime.server.pages.health import HealthPages
+from runtime.trust.keys import Keys
+from tests.fakes.bare_app import asked, bare_app
 from tests.fakes.box import Box
 from tests.fakes.guard import GUARD
 from tests.fakes.upstream import Turn, engine_backend, whole
@@ -65,6 +71,13 @@ def test_settings_that_decide_have_another_digest() -> None:
     plain = digest_of(settings("", {}))
     assert digest_of(settings('[fleet]\nname = "b"\n[server]\nport = 1', {})) == plain
     assert digest_of(settings("[escalation]\nttft_ms = 1", {})) != plain
+
+
+def test_settings_that_were_reloaded_have_their_new_digest() -> None:
+    found = room()
+    before = found.own().settings
+    found.apply(settings(PEERS + "[escalation]\nttft_ms = 1", KEY))
+    assert found.own().settings != before and found.own().instance
 
 
 def test_this_hearth_says_what_its_engine_does() -> None:
@@ -141,6 +154,31 @@ async def test_a_peer_behind_tls_is_heard_if_its_certificate_is_trusted(
         assert "certificate" in stranger.peers.standings()[0].trouble
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert await heard(room(), f"https://127.0.0.1:{port}") == PeerState.ALIVE
+
+
+async def test_the_one_that_is_asked_learns_who_asks() -> None:
+    """By what the asker sends; so both say that their settings differ, also where the other lists nobody."""
+    asker, other = room(), room('[fleet]\nname = "b"\nkey = "env:BETWEEN_US"\n[escalation]\nttft_ms = 1')
+    page = other.around({}, other.report, ResponseStore(None, time.time))["GET", "/hearth/fleet"]
+    app = bare_app(AccessPolicy(Keys(["client"], fleet="a-secret")), {("GET", "/hearth/fleet"): page})
+
+    async def get(path: str, key: str) -> tuple[int, bytes]:
+        answer = await asked(app, "GET", path, (("host", "localhost"), ("x-api-key", key)))
+        return answer.status, answer.body
+
+    async def probe(path: str, timeout_s: float, *, at_most: int) -> tuple[int, bytes]:
+        return await get(path, "a-secret")
+
+    address = asker.peers.addresses[0]
+    asker.peers.know((address,))
+    asker._hops[address].probe = probe  # type: ignore[method-assign, assignment]
+    await asker._listen(address)
+    assert asker.peers.troubles() == (f"the peer {address} has other settings",)
+    assert other.peers.troubles() == ("the Hearth a, which asks this one, has other settings",)
+    for word in ("{", '{"own":{"waiting":"many"}}', json.dumps({"own": {"name": "x" * 5000}})):
+        assert (await get(f"/hearth/fleet?asker={quote(word)}", "a-secret"))[0] == 200
+    assert (await get(asking(room().word()), "client"))[0] == 200  # a client's word counts for nothing
+    assert len(other.peers.standings()) == 1
 
 
 async def test_names_are_resolved_by_the_system() -> None:

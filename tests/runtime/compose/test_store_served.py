@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import signal
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,49 @@ def test_a_breaker_that_opens_on_one_hearth_is_open_on_the_other(
         heard = until(lambda: state(two) == "open")
         print(f"heard after {heard:.2f} s")
         assert heard < LONG_S / 2
+
+
+def test_each_says_that_the_settings_of_the_other_differ(tmp_path: Path, engine: str, server: ValkeyServer) -> None:
+    """Neither lists the other: the store tells them. From the reload of one of them on, and until that of the other."""
+
+    def reloaded(hearth: Served) -> None:
+        file = tmp_path / hearth.get("/hearth/status")["settings"]["path"]
+        file.write_text("[escalation]\nttft_ms = 900\n")
+        hearth.process.send_signal(signal.SIGHUP)
+
+    def differing(hearth: Served) -> list[str]:
+        return [note for note in hearth.get("/hearth/status")["notes"] if "heard through the store" in note]
+
+    with hearths(tmp_path, engine, 2, server.url) as (one, two):
+        until(lambda: all(len(each.get("/hearth/fleet")["peers"]) == 1 for each in (one, two)))
+        assert not differing(one) and not differing(two)
+        reloaded(one)
+        until(lambda: bool(differing(one) and differing(two)))
+        assert differing(one) == ["the Hearth h1, heard through the store, has other settings"]
+        assert differing(two) == ["the Hearth h0, heard through the store, has other settings"]
+        assert two.get("/health/ready")["fleet"]["peers"]["h0"]["differs"] == ["settings"]
+        reloaded(two)
+        until(lambda: not differing(one) and not differing(two))
+
+
+def test_what_all_have_spent_is_shown_by_each(tmp_path: Path, engine: str, server: ValkeyServer) -> None:
+    """In the status, the metrics and the notes of the costs, also by one that has spent nothing."""
+    with hearths(tmp_path, engine, 2, server.url) as (one, two), Client(one) as client:
+        until(lambda: all(standing(each)["hearths"] == 2 for each in (one, two)))
+        until(lambda: client.ask("paid") == 200)
+
+        def day(hearth: Served) -> dict[str, Any]:
+            found: dict[str, Any] = hearth.get("/hearth/status")["budget"]["limits"][0]
+            return found
+
+        cost = day(one)["spent_usd"]
+        until(lambda: day(two)["others_spent_usd"] == cost > 0)
+        assert (day(one)["others_spent_usd"], day(two)["spent_usd"]) == (0.0, 0.0)
+        with urllib.request.urlopen(f"http://127.0.0.1:{two.port}/metrics") as answer:
+            seen = answer.read().decode()
+        assert f'hearth_budget_usd{{kind="total",period="day",scope="all"}} {cost}' in seen
+        notes = two.get("/hearth/cost")["notes"]
+        assert any(f"the fleet has spent ${cost:.2f}: $0.00 here" in note for note in notes), notes
 
 
 def spent(hearth: Served) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runtime.cli.paint import PLAIN
 from runtime.cli.report import report_lines
-from runtime.compose.budget import dollars_of
+from runtime.compose.budget import beside_others, dollars_of
 from runtime.compose.report import ProcessFacts, report, runs_on
 from runtime.contract.prices import Price
 from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
@@ -55,6 +55,7 @@ async def test_the_budget_is_shown_with_what_an_answer_cost(tmp_path: Path) -> N
     assert (key.key, key.period, key.left_usd, key.target) == ("key_1", "month", 2.0, None)
     kinds = dollars_of(ledger)
     assert kinds["all", "day", "spent"] == day.spent_usd and kinds["one", "day", "left"] == target.left_usd
+    assert kinds["all", "day", "total"] == day.spent_usd and beside_others(ledger) == ()
     assert ("all", "month", "limit") not in kinds and kinds["key:key_1", "month", "limit"] == 2.0
 
 

@@ -88,7 +88,7 @@ def test_memory_does_not_grow_without_end(owners: int) -> None:
 
 def test_many_small_items_count_with_their_table() -> None:
     """A response of tiny items costs more than its bytes; the limit holds for what it costs."""
-    names = [b'{"id":"%d"}' % place for place in range(10_000)]
+    names = [b'{"id":"%d","role":""}' % place for place in range(10_000)]
     small = StoredResponse("a", None, b"[" + b",".join(names) + b"]", b'{"id":"a","output":[]}')
     held = memory(FakeClock(), size=1 << 20)
     held.add(small, "")

@@ -15,6 +15,7 @@ import pytest
 from runtime.conversations.file import ResponseFile
 from runtime.conversations.limits import ConversationLimits, StoreLimits
 from runtime.conversations.store import ResponseStore
+from runtime.dialects.openai_responses.conversation import stored_response
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 from tests.fakes.clock import FakeClock
@@ -126,6 +127,19 @@ async def test_a_body_is_resumed(store: ResponseStore) -> None:
     assert (await store.resume(named)).body.data["input"] == [json.loads(stored("a").output[0])]
     alone = body(input="Hi")
     assert (await store.resume(alone)).body is alone
+
+
+async def test_a_response_to_a_reference_is_stored_with_the_item(store: ResponseStore) -> None:
+    """A later turn finds the item by its id, and in the history, and never the reference in its place."""
+    store.add(stored("a"))
+    named = body(input=[{"type": "item_reference", "id": "msg_a"}, {"id": "msg_z"}])
+    kept = stored_response((await store.resume(named)).own, stored("b").response)
+    assert kept is not None
+    store.add(kept)
+    item = json.loads(stored("a").output[0])
+    assert (await store.resume(named)).body.data["input"] == [item, {"id": "msg_z"}]
+    later = (await store.resume(body(input="And?", previous_response_id="b"))).body.data["input"]
+    assert later[0] == item and later[1] == {"id": "msg_z"}
 
 
 async def test_an_unknown_predecessor_is_refused(store: ResponseStore) -> None:

@@ -11,7 +11,7 @@ import pytest
 from runtime.contract.backend import Backend
 from runtime.contract.reasons import Reason
 from runtime.contract.targets import FLEET, LOCAL, Target
-from runtime.fleet.peers import PeerAsk, Peers, PeerState, PeerSummary, read_ask, read_summary
+from runtime.fleet.peers import ASKS, STORE, PeerAsk, Peers, PeerState, PeerSummary, read_ask, read_summary
 from runtime.routing.facts.facts import Facts
 from runtime.routing.facts.hints import NO_HINTS, Hints
 from runtime.routing.plan.plan import NO_TARGET, Candidate, Plan, PlanRefusal
@@ -174,6 +174,55 @@ def test_a_newer_word_is_read_as_far_as_it_is_known() -> None:
     for wrong in (b"", b"[]", b'{"own":1}', b"\xff", b'{"own":{"waiting":"many"}}'):
         with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
             read_summary(wrong)
+
+
+def test_a_hearth_that_is_not_asked_is_compared_and_never_gets_a_request() -> None:
+    """Heard through the store or because it asks: shown once, behind the peers, for three seconds after its last word."""
+    fleet = Fleet()
+    fleet.peers.know(())
+    for via, id in ((STORE, "0c1f"), (ASKS, "")):
+        fleet.peers.met(PeerSummary("e", "m", True, settings="other", instance="5"), via, id)
+    fleet.peers.met(PeerSummary("f", "another", True, version="9", instance="6"), STORE, "77aa")
+    e, f = fleet.peers.standings()
+    assert [(each.label, each.address, each.via, each.state) for each in (e, f)] == [
+        ("e", "", ASKS, "alive"),
+        ("f", "", STORE, "alive"),
+    ]
+    assert (e.differs, f.differs) == (("settings",), ("version",))  # a store may serve Hearths with other models
+    assert fleet.peers.troubles() == (
+        "the Hearth e, which asks this one, has other settings",
+        "the Hearth f, heard through the store, has another version",
+    )
+    assert fleet.asked(full(CLOUD)) == ["claude"] and fleet.peers.address_of("e") is None
+    fleet.peers.know((B,))
+    fleet.hear(B, name="e", settings="other", instance="5")
+    assert [each.label for each in fleet.peers.standings()] == [B, "f"]
+    fleet.now += 3.1
+    assert [each.label for each in fleet.peers.standings()] == [B]
+
+
+def test_a_hearth_of_another_protocol_or_with_this_ones_name_is_refused_in_words_wherever_it_is_heard() -> None:
+    """Nothing but the protocol of the first is read. This Hearth's own word is nobody's."""
+    fleet = Fleet()
+    fleet.peers.know(())
+    fleet.peers.own = lambda: PeerSummary("a", "m", True, instance="1")
+    alien = read_summary(msgspec.json.encode({"own": {"protocol": 2, "name": ["b"], "settings": 7}}))
+    fleet.peers.met(alien, STORE, "0c1f")
+    fleet.peers.met(PeerSummary("a", "m", True, instance="2"), ASKS)
+    fleet.peers.met(PeerSummary("a", "m", True, instance="1"), ASKS)
+    assert fleet.peers.troubles() == (
+        "the Hearth a, which asks this one, is refused: it has this one's name: in a fleet each name is one Hearth's",
+        "the Hearth unnamed, heard through the store, is refused: it speaks protocol 2, this one 1",
+    )
+
+
+def test_of_many_that_ask_a_hundred_are_remembered() -> None:
+    fleet = Fleet()
+    fleet.peers.know(())
+    for n in range(150):
+        fleet.peers.met(PeerSummary(f"h{n}", "m", instance=str(n)), ASKS)
+    shown = fleet.peers.standings()
+    assert len(shown) == 100 and {"h50", "h149"} <= {each.label for each in shown}
 
 
 def test_the_address_of_a_hearth_is_that_under_which_its_name_is_alive() -> None:

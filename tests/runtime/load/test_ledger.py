@@ -542,3 +542,32 @@ def test_short_prompts_are_begun_together_beside_others() -> None:
     ledger = Driven(slots=10)
     now = serve(ledger, 40, prompt=50, seconds=0.005, step=0.02)
     assert 2 <= ledger.spare(now, beside=True) <= 4
+
+
+def test_a_queue_is_told_from_silence() -> None:
+    """What was sent before and generates is a queue, up to its last sign: a piece, or the engine's own count of tokens."""
+    ledger = Driven()
+    ledger.admit("before", 100, None, 0.0)
+    ledger.admit("own", 100, None, 1.0)
+    own = ledger.open["own"]
+    assert ledger.queued_until(own, 0.5, 2.0) == 0.0  # nothing generates
+    ledger.first_token("before", 3.0)
+    ledger.admit("after", 100, None, 4.0)
+    assert ledger.queued_until(own, 9.0, 10.0) == 9.0
+    ledger.observe(Telemetry(11.0, 0, 1, 0.1, generation_tokens=5))
+    ledger.observe(Telemetry(12.0, 0, 1, 0.1, generation_tokens=9))
+    ledger.observe(Telemetry(13.0, 0, 1, 0.1, generation_tokens=9))
+    assert ledger.queued_until(own, 9.0, 14.0) == 12.0
+    ledger.first_token("after", 15.0)
+    ledger.finish("before", 20.0)
+    assert ledger.queued_until(own, 30.0, 30.0) == 20.0  # what is sent later is no queue
+    assert ledger.queued_until(own, 19.0, 30.0) == 19.0
+
+
+def test_an_answer_that_waited_and_ended_unbegun_is_no_sign_of_life() -> None:
+    """Those that a silent engine lets wait are given up one after another, none later for the one before it."""
+    ledger = Driven()
+    ledger.admit("before", 100, None, 0.0)
+    ledger.admit("own", 100, None, 1.0)
+    ledger.cancel("before", 15.0)
+    assert ledger.queued_until(ledger.open["own"], None, 16.0) == 0.0

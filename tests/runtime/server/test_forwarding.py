@@ -27,6 +27,7 @@ from runtime.server.access_policy import AccessPolicy
 from runtime.server.app import App
 from runtime.server.forwarding import Forwarding, PeerWay
 from runtime.server.hops import Hops
+from runtime.server.item_search import ItemSearch
 from runtime.server.pages.batches import BatchPages
 from runtime.server.pages.conversations import Conversations
 from runtime.server.pages.decisions import DecisionPages
@@ -73,6 +74,9 @@ class Hearth:
         """From this Hearth to another."""
         found = self.others.get(name)
         return None if found is None else PeerWay(Wire(found), self.sealed, alive=True)
+
+    def ways(self) -> list[PeerWay]:
+        return [PeerWay(Wire(each), self.sealed, alive=not each.away) for each in self.others.values()]
 
 
 @dataclass
@@ -171,6 +175,7 @@ def hearth(name: str, folder: Path, *turns: Turn, keys: tuple[str, ...] = ()) ->
         Forwarding(box.desk, name, made.way).around(pages),
     )
     made.app.hops = Hops(box.desk)
+    responses.elsewhere = ItemSearch(made.ways).find
     return made, store
 
 
@@ -294,6 +299,84 @@ async def test_a_conversation_is_continued_where_it_is_stored(tmp_path: Path) ->
         assert (await sent(b.app, "GET", "/v1/responses/resp_a.2")).status == 200
         unknown = await sent(b.app, "POST", "/v1/responses", body.replace(b"resp_a.1", b"resp_a.9"))
         assert json.loads(unknown.body)["error"]["code"] == "previous_response_not_found"
+
+
+def with_items(hearth: Hearth, *ids: str, owner: str = "", requires: frozenset[str] = frozenset()) -> None:
+    """A stored response whose output is messages with these ids, each with its id as its text."""
+    output = [
+        {
+            "type": "message",
+            "id": id,
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": f"text of {id}"}],
+        }
+        for id in ids
+    ]
+    answer = json.dumps({"id": f"resp_{hearth.name}.{ids[0]}", "object": "response", "output": output}).encode()
+    hearth.responses.add(StoredResponse(f"resp_{hearth.name}.{ids[0]}", None, b"[]", answer, requires), owner)
+
+
+async def referring(hearth: Hearth, *ids: str, key: str = "") -> Exchanged:
+    """A request to the engine that refers to items by their ids."""
+    items = [*({"type": "item_reference", "id": id} for id in ids), {"role": "user", "content": "and?"}]
+    body = json.dumps({"model": "local", "input": items}).encode()
+    return await sent(hearth.app, "POST", "/v1/responses", body, {"content-type": "application/json"}, key=key)
+
+
+async def test_an_item_is_had_from_whichever_hearth_stores_it(tmp_path: Path) -> None:
+    """One of each in this request: here, there, and nowhere, which stays a reference for the engine. It is answered here."""
+    ids = [f"msg_{n}" for n in range(60)]  # more than are asked for at a time
+    async with two(tmp_path, Turn([responded("resp_2")])) as (a, b):
+        with_items(b, *ids)
+        with_items(a, "msg_here")
+        seen = await referring(a, *ids, "msg_here", "msg_nowhere")
+        assert (seen.status, a.box.calls, b.box.calls) == (200, [1], [0])
+        asked = json.loads(a.box.local.lanes[0].hop.calls[0].body)["input"]
+        assert [each["content"][0]["text"] for each in asked[:-2]] == [f"text of {id}" for id in (*ids, "msg_here")]
+        assert asked[-2] == {"type": "item_reference", "id": "msg_nowhere"}
+        assert len(b.heads) == 2
+
+
+async def test_what_is_known_here_is_asked_of_nobody(tmp_path: Path) -> None:
+    async with two(tmp_path, Turn([responded("resp_2")])) as (a, b):
+        with_items(a, "msg_here")
+        b.away = True
+        assert (await referring(a, "msg_here")).status == 200
+
+
+async def test_an_item_that_a_hearth_may_have_that_is_away_is_no_400(tmp_path: Path) -> None:
+    """503 with a wait, and nothing reaches the engine; of one that is found all the same it is of no matter who is away."""
+    async with two(tmp_path, Turn([responded("resp_2")])) as (a, b):
+        with_items(b, "msg_1", "msg_2")
+        a.others["c"] = replace(b, name="c", away=True)
+        assert (await referring(a, "msg_1")).status == 200
+        b.away = True
+        seen = await referring(a, "msg_2")
+        assert (seen.status, seen.headers["retry-after"], a.box.calls) == (503, "5", [1])
+        assert json.loads(seen.body)["error"]["code"] == "owner_away"
+        assert (await a.responses.items(["msg_1"])).items  # with the response to it, which is stored here
+
+
+async def test_an_item_of_another_key_is_not_had(tmp_path: Path) -> None:
+    """And a client asks for items of nobody."""
+    async with two(tmp_path, Turn([responded("resp_2")]), keys=("one", "other")) as (a, b):
+        with_items(b, "msg_1", owner=b.app.policy.keys.admit({"x-api-key": "one"}).id)
+        await referring(a, "msg_1", key="other")
+        assert b'"item_reference"' in a.box.local.lanes[0].hop.calls[0].body
+        assert (await sent(b.app, "GET", "/v1/responses/items?id=msg_1", key="one")).status == 404
+
+
+async def test_an_item_under_a_demand_crosses_no_connection_in_the_clear(tmp_path: Path) -> None:
+    """Over TLS it comes, and its demand with it: an engine elsewhere without the certificate is not asked."""
+    async with two(tmp_path, Turn([responded("resp_2")])) as (a, b):
+        with_items(b, "msg_1", requires=frozenset({"hipaa"}))
+        a.sealed = False
+        refused = await referring(a, "msg_1")
+        assert (refused.status, json.loads(refused.body)["error"]["code"]) == (403, "no_compliant_target")
+        a.sealed = True
+        a.box.local.target = replace(a.box.local.target, on_box=False)
+        refused = await referring(a, "msg_1")
+        assert (refused.status, a.box.calls) == (403, [0])
 
 
 async def test_a_stream_names_its_owner_in_each_of_its_events(tmp_path: Path) -> None:

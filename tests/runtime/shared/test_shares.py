@@ -131,6 +131,47 @@ async def test_a_hearth_that_finds_an_emptied_store_says_what_it_knew_of_the_oth
     again.close()
 
 
+async def test_what_the_fleet_has_spent_is_heard_where_nobody_spends(tmp_path: Path) -> None:
+    """Every five seconds, and not more often; the standing shows it beside what is spent here."""
+    theirs, now = [500_000], [0.0]
+
+    def answer(rows: list[dict[str, Any]]) -> Any:
+        return [[rows[0]["want"], rows[0]["number"], [["other", "1000000:1:1:1", str(theirs[0])]]]]
+
+    ledger, leases = budget(tmp_path, store := PlayedStore(answer))
+    leases._clock = lambda: now[0]
+    assert ledger.standings()[0].others_spent_usd is None
+    for now[0] in (10.0, 11.0, 12.0):
+        await leases.turn()
+    asked, theirs[0] = len(store.asked), 750_000
+    for now[0] in (13.0, 14.0, 14.9, 15.0, 16.0, 17.0, 18.0):
+        await leases.turn()
+    day = ledger.standings()[0]
+    assert len(store.asked) == asked + 1
+    assert (day.spent_usd, day.others_spent_usd, day.total_usd) == (0.0, 0.75, 0.75)
+    ledger.close()
+
+
+async def test_a_limit_that_the_fleet_has_spent_is_given_notice_of_once(tmp_path: Path) -> None:
+    """Also by a Hearth that has spent nothing of it itself. What a silent Hearth held and did not spend is room again."""
+    words = list[str]()
+    ledger, leases = budget(tmp_path, store := PlayedStore(granting(2 * LIMIT)))
+    ledger.spent = words.append
+    await leases.turn()
+    for _ in range(2):
+        assert ledger.shortfall((ALL, "t"), 10_000) is not None
+    assert words == ["the budget of all targets for 2027-01-15 is spent: $10, $10.00 of it by other Hearths"]
+    assert ledger.standings()[0].is_spent
+    store.answer = granting(LIMIT)
+    while ledger.standings()[0].others_spent_usd != 5.0:
+        await leases.turn()
+    assert ledger.shortfall((ALL, "t"), 10_000) is None
+    store.since = 0.0
+    assert ledger.shortfall((ALL, "t"), LIMIT) is not None
+    assert len(words) == 1
+    ledger.close()
+
+
 def test_a_probe_is_not_made_while_another_hearth_makes_it() -> None:
     breaker = Breaker()
     for _ in range(5):

@@ -52,6 +52,21 @@ async def test_a_lease_belongs_to_one_hearth_at_a_time(server: ValkeyServer) -> 
     assert (one.alive, one.standing().away_s) == (2, None)
 
 
+async def test_each_hears_the_words_of_the_others_while_they_are_alive(server: ValkeyServer) -> None:
+    """And never its own; one that says nothing is counted all the same."""
+    one, other, silent = (SharedStore(server.url, name) for name in ("one", "other", "silent"))
+    await asyncio.gather(*map(back, (one, other, silent)))
+    assert await one.beat("I am one") == {}
+    assert await other.beat("I am other") == {"one": "I am one"}
+    assert await one.beat("I am one still") == {"other": "I am other"}
+    assert await silent.beat() == {"one": "I am one still", "other": "I am other"} and silent.alive == 3
+    deadline = time.monotonic() + LONG_S
+    while await other.beat("I am other"):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    assert other.alive == 1
+
+
 async def test_a_frozen_store_is_not_waited_for(server: ValkeyServer) -> None:
     """The first call ends at its time-out, those after it at once; it is back soon after it thaws."""
     store = SharedStore(server.url, "one")

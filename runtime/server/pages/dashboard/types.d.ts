@@ -32,6 +32,7 @@ export type BudgetLimitStatus = {
   limit_usd: number | null;
   left_usd: number | null;
   others_usd: number;
+  others_spent_usd: number | null;
   target: string | null;
   key: string | null;
   spent: boolean;
@@ -190,6 +191,7 @@ export type PeerStanding = {
   summary: PeerSummary | null;
   differs: string[];
   trouble: string;
+  via: string;
 };
 
 export type PeerState = "alive" | "refused" | "self" | "stale" | "unknown";

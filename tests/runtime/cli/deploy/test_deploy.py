@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from runtime.cli.deploy.command import kubernetes_wish, ray_wish
 from runtime.cli.deploy.kubernetes import manifests
@@ -29,6 +31,14 @@ args = ["--max-num-seqs", "64", "--enable-prefix-caching", "--tensor-parallel-si
 key = "env:BETWEEN_US"
 """
 ATTACHED = '[engine]\nurl = ["http://pool:8000/v1"]\nkind = "pool"\n'
+RAY_SCHEMAS = (
+    Path(__file__).parent / "ray_schemas.json"
+)  # of Ray's own models, which tests/scale/test_ray_schemas.py makes
+RAY_SETTINGS = (
+    OWNED,
+    '[engine]\nmodel = "Qwen/Qwen3-8B"\nmax_model_len = 8192\n',
+    '[engine]\nmodel = "/models/small"\ndevice = "cpu"\nargs = ["--enforce-eager", "--dtype=bfloat16"]\n',
+)
 KEYS = {"HEARTH_API_KEY": "a-secret-key", "BETWEEN_US": "another-secret-key"}
 
 
@@ -44,6 +54,63 @@ def same(name: str, text: str) -> None:
 def test_the_application_of_ray() -> None:
     """Direct streaming is in the commands; no batcher, and the external scaler, are in the file."""
     same("serve.yaml", document(application(ray_wish(settings(OWNED, KEYS), 2, 6))))
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with members that it does not know refused wherever it names members."""
+    found: dict[str, Any] = {name: strict(each) if isinstance(each, dict) else each for name, each in schema.items()}
+    for name in ("anyOf", "oneOf", "allOf"):
+        if name in found:
+            found[name] = [strict(each) for each in found[name]]
+    return {"additionalProperties": False, **found} if "properties" in schema and "type" in schema else found
+
+
+def unfit(shown: dict[str, Any]) -> list[str]:
+    """What Ray's schemas find wrong with a Serve application and the model in it."""
+    schemas = json.loads(RAY_SCHEMAS.read_text())
+    (app,) = shown["applications"]
+    (model,) = app["args"]["llm_configs"]
+    serve = strict(schemas["ServeDeploySchema"])
+    deployment = {"$defs": serve["$defs"], "$ref": "#/$defs/DeploymentSchema"}
+    llm = strict(schemas["LLMConfig"])
+    loading = {
+        "$defs": llm["$defs"],
+        "$ref": "#/$defs/ModelLoadingConfig",
+    }  # any mapping is let through where it stands
+    held = (
+        (serve, shown),
+        (llm, model),
+        (loading, model["model_loading_config"]),
+        (deployment, {"name": "d", **model.get("deployment_config", {})}),
+    )
+    return [fault.message for schema, value in held for fault in Draft202012Validator(schema).iter_errors(value)]
+
+
+@pytest.mark.parametrize("text", RAY_SETTINGS)
+def test_the_application_fits_rays_schemas(text: str) -> None:
+    """As the file says it, which is read back as YAML."""
+    shown = yaml.safe_load(document(application(ray_wish(settings(text, KEYS), 2, 6))))
+    assert unfit(shown) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [
+        (("http_options",), "port", "eight"),
+        (("applications", 0), "external_scaling", True),
+        (("applications", 0, "args", "llm_configs", 0), "model", "m"),
+        (("applications", 0, "args", "llm_configs", 0, "model_loading_config"), "model_id", 7),
+        (("applications", 0, "args", "llm_configs", 0, "deployment_config"), "num_replicas", -1),
+    ],
+)
+def test_the_schemas_find_what_does_not_fit(place: tuple[str | int, ...], name: str, value: Any) -> None:
+    """A wrong type, a number out of its bounds, a member that Ray does not know."""
+    shown = yaml.safe_load(document(application(ray_wish(settings(OWNED, KEYS), 2, 6))))
+    inner = shown
+    for step in place:
+        inner = inner[step]
+    inner[name] = value
+    assert unfit(shown)
 
 
 @pytest.mark.parametrize(("kind", "text"), [("owned", OWNED), ("attached", ATTACHED)])

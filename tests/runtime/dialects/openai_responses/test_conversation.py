@@ -37,7 +37,7 @@ def test_a_resumed_body_holds_the_whole_conversation() -> None:
     stored = stored_response(first, answer)
     assert stored is not None
     second = raw(previous_response_id=stored.id, input=[{"role": "user", "content": "And?"}], temperature=1)
-    body = conversation.resumed(second, (*stored.given, *stored.output), {})
+    body = conversation.resumed(second, (*stored.given, *stored.output))
     assert body.data["input"] == [
         {"role": "user", "content": "Hi"},
         *json.loads(answer)["output"],
@@ -51,8 +51,8 @@ def test_a_resumed_body_holds_the_whole_conversation() -> None:
 def test_the_prefix_of_a_conversation_stays_the_same() -> None:
     """In every turn, so that prompt caches hit."""
     items = (b'{"role":"user",  "content":"a"}', b'{"role":"assistant","content":"b"}')
-    one = conversation.resumed(raw(previous_response_id="r", input="c"), items, {})
-    two = conversation.resumed(raw(previous_response_id="r", input="d"), (*items, b'{"role":"user","content":"c"}'), {})
+    one = conversation.resumed(raw(previous_response_id="r", input="c"), items)
+    two = conversation.resumed(raw(previous_response_id="r", input="d"), (*items, b'{"role":"user","content":"c"}'))
     head = one.value("input")[: one.value("input").index(b',{"role":"user","content":"c"}')]
     assert two.value("input").startswith(head)
 
@@ -61,9 +61,11 @@ def test_references_are_resolved() -> None:
     """An item replaces its reference; one that the history contains already is not repeated."""
     body = raw(input=[{"type": "item_reference", "id": "a"}, {"id": "b"}, {"role": "user", "content": "x"}])
     assert conversation.references(body) == ("a", "b")
-    found = conversation.resumed(body, (b'{"id":"b","role":"assistant","content":"y"}',), {"a": b'{"id":"a","n":1}'})
-    assert [item.get("id") for item in found.data["input"]] == ["b", "a", None]
-    unknown = conversation.resumed(body, (), {})
+    history = (b'{"id":"b","role":"assistant","content":"y"}',)
+    own = conversation.resolved(body, history, {"a": b'{"id":"a","role":"user","n":1}'})
+    assert [item.get("id") for item in own.data["input"]] == ["a", None]
+    assert [item.get("id") for item in conversation.resumed(own, history).data["input"]] == ["b", "a", None]
+    unknown = conversation.resolved(body, (), {})
     assert unknown.data["input"] == body.data["input"]
 
 
@@ -141,7 +143,9 @@ def test_translated_items_are_recognised() -> None:
 
 
 def test_stored_items_are_found_by_their_ids() -> None:
-    """Of the input and of the output."""
+    """Of the input and of the output; what only refers to an item is none."""
     response = json.dumps({"id": "resp_1", "output": [{"id": "msg_1"}]}).encode()
-    stored = StoredResponse("resp_1", None, b'[{"id":"in_1"},{"role":"user"}]', response)
+    stored = StoredResponse(
+        "resp_1", None, b'[{"id":"in_1","type":"message"},{"id":"msg_0"},{"role":"user"}]', response
+    )
     assert set(stored.items) == {"in_1", "msg_1"}

@@ -30,7 +30,8 @@ def app(tmp_path: Path) -> Iterator[App]:
     tried = (Exchange("openai/x", "api", 0.0, 1.0, prompt_tokens=10, completion_tokens=1, cost_usd=0.25),)
     id = f"dec_{floor_of(NOW):016x}"
     store.add(Decision(id=id, at=NOW, dialect="d", model="auto", target="openai/x", attempts=tried, caller=key.id))
-    yield bare_app(AccessPolicy(Keys([])), CostPages(store, keys, lambda: NOW).table())
+    beside = "the fleet has spent more"
+    yield bare_app(AccessPolicy(Keys([])), CostPages(store, keys, lambda: NOW, lambda: (beside,)).table())
     store.close()
 
 
@@ -39,6 +40,7 @@ async def test_what_was_just_settled_is_in_both(app: App) -> None:
     cost = (await asked(app, "GET", "/hearth/cost?by=key&days=1")).json
     assert [(row["name"], row["requests"], row["cost_usd"]) for row in cost["rows"]] == [("web", 1, 0.25)]
     assert (cost["from"], cost["to"], cost["timezone"]) == ("2026-11-29", "2026-11-29", "UTC")
+    assert cost["notes"] == ["the fleet has spent more"]
     made = (await asked(app, "GET", "/hearth/summary")).json
     assert (made["window_s"], made["total"]["requests"], made["today"]["cost_usd"]) == (86_400, 1, 0.25)
     assert made["to"] == NOW and made["targets"][0]["label"] == "openai/x"

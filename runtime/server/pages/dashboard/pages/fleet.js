@@ -18,6 +18,9 @@ const STATES = {
 };
 
 /** @type {Record<string, string>} */
+const HEARD = { store: "heard through the store", asks: "asks this Hearth" };
+
+/** @type {Record<string, string>} */
 const OTHER = { version: "another version", settings: "other settings", model: "another model" };
 
 export function Fleet() {
@@ -79,7 +82,7 @@ function Others({ report }) {
     ${differing.map((each) => html`<${Note} kind="warn"><p><strong>${called(each)}</strong> has ${each.differs.map((name) => OTHER[name] ?? name).join(" and ")} than this Hearth: it may decide otherwise.</p></${Note}>`)}
     <${Table} label="Hearths" heads=${["Hearth", "state", "heard", "engine", "#running", "#waiting", "#first token", "over its threshold", "version", "settings"]}>
       <${Row} key="own" name=${`${report.own.name || "this Hearth"} (here)`} address="" state="alive" heard="now" summary=${report.own} differs=${[]} />
-      ${report.peers.map((each) => html`<${Row} key=${each.address} name=${called(each)} address=${each.address} state=${each.state} heard=${each.heard_ago_s === null ? "never" : `${duration(each.heard_ago_s)} ago`} summary=${each.summary} differs=${each.differs} />`)}
+      ${report.peers.map((each) => html`<${Row} key=${each.address || each.via + called(each)} name=${called(each)} address=${each.address || (HEARD[each.via] ?? each.via)} state=${each.state} heard=${each.heard_ago_s === null ? "never" : `${duration(each.heard_ago_s)} ago`} summary=${each.summary} differs=${each.differs} />`)}
     </${Table}>
     <p class="quiet">The first token is that of a usual prompt, as the owner of the engine predicts it. A summary chooses whom to ask; the owner decides by its own ledger. Settings are a digest of those that decide: names, addresses and keys rightly differ.</p>`;
 }
@@ -100,5 +103,5 @@ function Row({ name, address, state, heard, summary, differs }) {
 
 /** @param {import("../types").PeerStanding} peer */
 function called(peer) {
-  return peer.summary?.name || peer.address;
+  return peer.summary?.name || peer.address || "a Hearth without a name";
 }

@@ -49,12 +49,13 @@ function Saved({ baseline, why }) {
 function Budget() {
   const budget = /** @type {any} */ (status.value)?.budget;
   if (!budget?.limits.length) return null;
+  const shared = budget.limits.some((/** @type {any} */ each) => each.others_spent_usd !== null);
   return html`<section aria-labelledby="budget"><h2 id="budget">Budget</h2>
-    <p class="quiet">Once a limit is spent, ${afterwards(budget.when_spent)}.</p>
-    <${Table} label="Limits of the budget" heads=${["of", "period", "#spent", "#reserved", "#limit", "#left", "#ends in"]}>${budget.limits.map(
+    <p class="quiet">Once a limit is spent, ${afterwards(budget.when_spent)}.${shared && " The Hearths of the fleet share the limits: spent is what this one did, by others what the others did."}</p>
+    <${Table} label="Limits of the budget" heads=${["of", "period", "#spent", ...(shared ? ["#by others"] : []), "#reserved", "#limit", "#left", "#ends in"]}>${budget.limits.map(
       (
         /** @type {any} */ each,
-      ) => html`<tr><td>${each.target ?? (each.key ? `key ${each.key}` : "all targets")}</td><td>${each.period} ${each.name}</td><td class="n">${dollars(each.spent_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}</td><td class="n">${dollars(each.reserved_usd)}</td>
+      ) => html`<tr><td>${each.target ?? (each.key ? `key ${each.key}` : "all targets")}</td><td>${each.period} ${each.name}</td><td class="n">${dollars(each.spent_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}</td>${shared && html`<td class="n">${dollars(each.others_spent_usd)}</td>`}<td class="n">${dollars(each.reserved_usd)}</td>
       <td class="n">${each.limit_usd === null ? "none" : dollars(each.limit_usd)}</td><td class="n">${dollars(each.left_usd)}</td><td class="n">${duration(each.ends_in_s)}</td></tr>`,
     )}</${Table}></section>`;
 }

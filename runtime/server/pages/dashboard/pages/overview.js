@@ -174,14 +174,14 @@ function History({ report }) {
   </section>`;
 }
 
-/** What was spent of each limit. @param {{report: StatusReport}} props */
+/** What was spent of each limit, in a fleet by all Hearths. @param {{report: StatusReport}} props */
 function Budget({ report }) {
   const limits = report.budget?.limits.filter((each) => each.limit_usd !== null) ?? [];
   if (!report.budget || !limits.length) return null;
   const spent = limits.some((each) => each.spent);
   return html`<p>Budget: ${limits.map(
     (each, at) =>
-      html`${at > 0 && " · "}${each.target ?? (each.key ? `key ${each.key}` : "all targets")}, ${each.period} ${each.name}: <b>${dollars(each.spent_usd)}</b> of ${dollars(each.limit_usd)}${each.spent ? html` <span class="tag bad">spent</span>` : null}`,
+      html`${at > 0 && " · "}${each.target ?? (each.key ? `key ${each.key}` : "all targets")}, ${each.period} ${each.name}: <b>${dollars(each.spent_usd + (each.others_spent_usd ?? 0))}</b> of ${dollars(each.limit_usd)}${each.others_spent_usd ? ` (${dollars(each.spent_usd)} here)` : ""}${each.spent ? html` <span class="tag bad">spent</span>` : null}`,
   )}. ${spent && html`<strong>From now on, ${afterwards(report.budget.when_spent)}.</strong> `}<a href="#/money">Money</a></p>`;
 }
 
