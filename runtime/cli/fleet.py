@@ -81,7 +81,7 @@ def _row(peer: PeerStanding) -> Sequence[Cell]:
     heard = "never heard" if peer.heard_ago_s is None else f"heard {_ago(peer.heard_ago_s)} ago"
     where = peer.address or _HEARD.get(peer.via, peer.via)
     said, style = _engine(peer.summary) if peer.summary is not None and peer.summary.protocol == PROTOCOL else ("", "")
-    if said and peer.state is not PeerState.ALIVE:
+    if said and peer.state is PeerState.STALE:
         said, style = f"it said last: {said}", "dim"
     name = peer.summary.name if peer.summary is not None else ""
     return (name or "-", "bold"), (str(peer.state), _COLOURS[peer.state]), (where, ""), (heard, "dim"), (said, style)
@@ -94,17 +94,15 @@ def _ago(seconds: float) -> str:
 def _faults(peer: PeerStanding, own: PeerSummary) -> Iterator[str]:
     """Sentences: the reason for which it is not asked, and each difference from this Hearth."""
     if peer.state is not PeerState.ALIVE:
-        known = "what is stored there cannot be had, and no request is passed on to it"
-        yield (
-            f"{peer.trouble or 'no answer'}: {known}" if peer.state is PeerState.STALE else peer.trouble or "no answer"
-        )
+        yield peer.trouble or "no answer"
+    if peer.state in (PeerState.STALE, PeerState.UNKNOWN):
+        yield "no request is passed on to it, and what is stored there cannot be had"
     for name in peer.differs:
-        there, here = getattr(peer.summary, name) or "none", getattr(own, name) or "none"
-        yield (
-            f"another {name}: {there} there, {here} here"
-            if name != "settings"
-            else (f"other settings ({there} there, {here} here): it may decide otherwise; compare `hearth config show`")
-        )
+        words = f"{getattr(peer.summary, name) or 'none'} there, {getattr(own, name) or 'none'} here"
+        if name == "settings":
+            yield f"other settings ({words}): it may decide otherwise; compare `hearth config show`"
+        else:
+            yield f"another {name}: {words}"
 
 
 def _engine(summary: PeerSummary) -> Cell:

@@ -38,10 +38,12 @@ b  alive    https://b:8000     heard 0.4 s ago   llama-3.1-8b, 8 running, 7 wait
 over its threshold of queue_depth
   other settings (77aa there, 0c1f here): it may decide otherwise; compare `hearth config show`
 c  stale    https://c:8000     heard 41.0 s ago  it said last: llama-3.1-8b, the engine is not up
-  Connection refused: what is stored there cannot be had, and no request is passed on to it
+  Connection refused
+  no request is passed on to it, and what is stored there cannot be had
   another version: 0.2.0 there, 0.1.0 here
 -  unknown  https://d:8000     never heard
   no answer
+  no request is passed on to it, and what is stored there cannot be had
 e  alive    through the store  heard 0.2 s ago   qwen3-8b, 0 running, 0 waiting
 -  refused  asks this one      heard 0.1 s ago
   it speaks protocol 2, this one 1
