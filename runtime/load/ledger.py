@@ -84,8 +84,9 @@ class InFlight(Flight, eq=False, gc=False, kw_only=True):
             batch.count += 1
             batch.tokens += self.prompt
         else:
-            # A step that others' prompts were read in too is learned when they were heard (`hear`).
-            if batch is not None and (ledger.others is None or not ledger._prefill.known):
+            if batch is not None and ledger.others is not None:
+                ledger._learn_step(batch, now)
+            elif batch is not None:
                 ledger._prefill.learn(batch.count, batch.tokens, batch.end - batch.start)
             ledger._batch = FirstTokens(ledger._service_start(self), now, 1, self.prompt)
         ledger._served_at = now
@@ -186,17 +187,25 @@ class Ledger(ReplicaTables):
         if self._full and others.running < self._beside:
             self._full_until = now
         self.others, self._beside = others, others.running
-        step = self._batch
-        if step is None or now - step.end < _HEARD_S:
-            return
-        self._batch = None
-        if step.start <= self._unheard_at:
-            return  # others' prompts would be learned as slowness
-        for at, requests, tokens in self._moves:
-            if abs(at - step.end) <= _TOGETHER_S:
-                step.count, step.tokens = step.count + requests, step.tokens + tokens
-            elif step.start < at < step.end:
-                step.start = at
+        if self._batch is not None and now - self._batch.end >= _HEARD_S:
+            self._learn_step(self._batch, now)
+            self._batch = None
+
+    def _learn_step(self, step: FirstTokens, now: float) -> None:
+        """Learns how fast prompts are read from a step, the others' prompts in it included.
+
+        Where these are not known they would be learned as slowness: then only what little is needed to begin is learned.
+        """
+        if self.others is not None and self._prefill.known:
+            about = self.others.waiting or self.others.running or self._moved_at > step.start
+            unheard = self.others.times > 1 or step.start <= self._unheard_at
+            if unheard or (about and now - step.end < _HEARD_S):
+                return
+            for at, requests, tokens in self._moves:
+                if abs(at - step.end) <= _TOGETHER_S:
+                    step.count, step.tokens = step.count + requests, step.tokens + tokens
+                elif step.start < at < step.end:
+                    step.start = at
         self._prefill.learn(step.count, step.tokens, step.end - step.start)
 
     # What is in flight
@@ -404,6 +413,6 @@ class Ledger(ReplicaTables):
         """The batch grows or shrinks by one."""
         self._area += (self.running + self._beside) * (now - self._area_at)
         self._area_at = now
-        if self._full and change < 0:
+        if change < 0 and self.slots is not None and self.running + self._beside >= self.slots:
             self._full_until = now
         self.running += change

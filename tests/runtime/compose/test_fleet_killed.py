@@ -35,10 +35,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def stand_in() -> Iterator[int]:
-    """An engine that takes a second and a half for an answer: its port."""
+def stand_in(tokens: int = 30) -> Iterator[int]:
+    """An engine that takes 50 ms for each token of an answer: its port."""
     port = free_port()
-    script = json.dumps({"tokens": 30, "token_s": 0.05})
+    script = json.dumps({"tokens": tokens, "token_s": 0.05})
     command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         try:

@@ -161,6 +161,18 @@ def test_prompts_of_others_that_were_read_in_the_same_step_count() -> None:
     assert ledger.reading_s(500, now) == pytest.approx(fast, rel=0.15)
 
 
+def test_a_hearth_that_nobody_is_beside_goes_on_learning() -> None:
+    """The others were heard once, and send nothing: an engine that became slower is noticed."""
+    ledger, now = learned()
+    heard(ledger, OtherFlights(), now)
+    for number in range(60):
+        ledger.admit(f"m{number}", 500, None, now)
+        ledger.first_token(f"m{number}", now + 0.3)
+        ledger.cancel(f"m{number}", now + 0.4)
+        now += 0.4
+    assert ledger.reading_s(500, now) == pytest.approx(0.3, rel=0.3)
+
+
 def test_nothing_is_learned_of_speeds_while_others_are_not_heard() -> None:
     """Reading and generating; the margin is: predictions must hold all the same."""
     ledger, now = learned()
