@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,8 +13,10 @@ import yaml
 from runtime.cli.exits import CommandError, Exit
 from runtime.quality.golden.imports import inspect, openai, promptfoo
 from runtime.quality.golden.imports.shared import Imported
-from runtime.quality.golden.sets import MOST_BYTES, SetError, bounded, read_set
+from runtime.quality.golden.sets import MOST_BYTES, SetError, bounded, found_files, read_set
 from runtime.quality.golden.shipped import shipped_sets
+from runtime.settings import SettingsError, load
+from runtime.settings.environment import environment
 
 _KINDS = {"openai": openai.KINDS, "inspect": inspect.KINDS}
 
@@ -48,7 +51,7 @@ def import_file(
       hearth eval import general --from shipped
     """
     if source == "shipped":
-        typer.echo(f"{copied(file.name, out, force=force)}: yours to change")
+        say_written(copied(file.name, out, force=force), "yours to change")
         return
     place = out or Path("golden") / f"{file.stem}.jsonl"
     if place.suffix != ".jsonl":
@@ -67,7 +70,21 @@ def import_file(
         golden = read_set(place)
     except SetError as fault:
         raise CommandError(f"{place} was written, and has to be mended by hand:\n{fault}") from fault
-    typer.echo(f"{place}: {len(golden.cases)} cases; {len(found.untaken)} things could not be taken")
+    say_written(place, f"{len(golden.cases)} cases; {len(found.untaken)} things could not be taken")
+
+
+def say_written(place: Path, words: str) -> None:
+    """Prints what was written, and the line of the settings that is lacking if no night would ask the file."""
+    typer.echo(f"{place}: {words}")
+    try:
+        loaded = load(None, environment())
+    except (SettingsError, OSError):
+        return  # other commands name those faults
+    sets = loaded.settings.quality.sets
+    named = found_files(sets, loaded.file.parent if loaded.file else Path.cwd())
+    if place.resolve() not in [each.resolve() for each in named]:
+        wanted = json.dumps([*sets, str(place.with_stem("*"))])
+        print(f"no night asks {place}, because the settings do not name it: [quality] sets = {wanted}", file=sys.stderr)
 
 
 def copied(name: str, out: Path | None, *, force: bool) -> Path:

@@ -379,6 +379,9 @@ def test_the_command_writes_a_set_and_names_what_is_lost(tmp_path: Path, monkeyp
     assert "golden/samples.jsonl: 1 cases; 1 things could not be taken" in result.stdout
     assert "samples.jsonl, line 2: it has no `input` or no `ideal`" in result.stderr
     assert read_set(Path("golden/samples.jsonl")).cases[0].checks[0].kind == "contains"
+    assert '[quality] sets = ["golden/*.toml", "golden/*.jsonl"]' in result.stderr
+    Path("hearth.toml").write_text('[quality]\nsets = ["golden/*.toml", "golden/*.jsonl"]\n')
+    assert "no night asks" not in CliRunner().invoke(app, [*line, "--force"]).stderr
     assert CliRunner().invoke(app, line).exit_code != 0
     assert CliRunner().invoke(app, [*line, "--force"]).exit_code == 0
     assert "say how answers match" in str(CliRunner().invoke(app, [*line[:-2], "--force"]).exception)
