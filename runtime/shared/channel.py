@@ -15,7 +15,7 @@ from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 from valkey.exceptions import ValkeyError
 
-from runtime.shared.store import NOT_ASKED_S, WITHIN_S, key_of
+from runtime.shared.store import NOT_ASKED_S, WITHIN_S, host_checked, key_of
 
 _NAME = key_of("in flight")
 _CONNECT_S = 1.0
@@ -34,6 +34,7 @@ class StoreChannel:
             socket_connect_timeout=WITHIN_S,
             retry=Retry(NoBackoff(), 0),
             client_name="hearth",
+            **host_checked(url),
         )
         self._clock, self._name = clock, name
         self._next = 0.0

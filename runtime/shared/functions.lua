@@ -58,9 +58,11 @@ redis.register_function('hearth_VERSION_lease', function(keys, args)
 end)
 
 -- KEYS: epoch, one hash for each limit and period. ARGV: this Hearth, JSON: for each of them the limit, what this Hearth
--- holds of it and has spent, what it wants besides, a rising number, and what it knows of the others, by name.
--- Returns for each: what was granted (-1 and the number where the call is older than one before it), what the others hold
--- and have spent, by name. What a Hearth holds it alone changes; the others' only fills an emptied store.
+-- holds of it, has used (settled and reserved) and has spent, what it wants besides, a rising number, and what it knows of the
+-- others, by name. Returns for each: what was granted (-1 and the number where the call is older than one before it), what the
+-- others hold and have spent, by name, and what this Hearth holds without the grant. What a Hearth holds it alone changes; the
+-- others' only fills an emptied store. One that holds more than this store knows (it was frozen while the store was emptied)
+-- keeps what it has used, and of the rest what the others have not been given.
 redis.register_function('hearth_VERSION_budget', function(keys, args)
   local owner, asked, at, found = args[1], cjson.decode(args[2]), now(), {}
   local young = at - epoch(keys[1]) < YOUNG
@@ -70,11 +72,11 @@ redis.register_function('hearth_VERSION_budget', function(keys, args)
       redis.call('HSETNX', key, other, line)
     end
     local stored = redis.call('HGETALL', key)
-    local last = 0
+    local last, had = 0, 0
     for n = 1, #stored, 2 do
       local held, spent, number, seen = string.match(stored[n + 1], '^(%d+):(%d+):(%d+):(%d+)$')
       if stored[n] == owner then
-        last = tonumber(number)
+        last, had = tonumber(number), tonumber(held)
       else
         others = others + tonumber(held)
         -- Of one that is silent nobody knows what it has spent of what it holds.
@@ -83,16 +85,17 @@ redis.register_function('hearth_VERSION_budget', function(keys, args)
       end
     end
     if each.number <= last then
-      found[i] = {-1, whole(last), rows}
+      found[i] = {-1, whole(last), rows, each.used}
     else
-      local granted = 0
+      local granted, held = 0, each.held
       if not young then
-        granted = math.max(0, math.min(each.want, each.limit - others - each.held))
+        held = math.max(each.used, math.min(held, math.max(had, each.limit - others)))
+        granted = math.max(0, math.min(each.want, each.limit - others - held))
       end
-      local line = whole(each.held + granted) .. ':' .. whole(each.spent) .. ':' .. whole(each.number) .. ':' .. whole(at)
+      local line = whole(held + granted) .. ':' .. whole(each.spent) .. ':' .. whole(each.number) .. ':' .. whole(at)
       redis.call('HSET', key, owner, line)
       redis.call('EXPIRE', key, each.keep)
-      found[i] = {granted, whole(each.number), rows}
+      found[i] = {granted, whole(each.number), rows, held}
     end
   end
   return found
@@ -101,8 +104,8 @@ end)
 local WINDOW = 62  -- seconds: a share is good for one second after it was taken, and a minute must hold no more than the limit
 
 -- KEYS: one hash for each limit on requests or tokens of a key: by second, what was taken. ARGV: JSON, for each of them the
--- limit, what is wanted and the least that is of use, what was used beyond what was taken, and what is given back, by the
--- second it counted at. Returns for each: what was granted, the second it counts at, the rest, microseconds until there is more.
+-- limit, what is wanted and the least that is of use, what was used beyond what was taken, what is given back, by the second it
+-- counted at, and what was used while this store was away or before it was emptied, by seconds ago. Returns for each: what was granted, the second it counts at, the rest, microseconds until there is more.
 redis.register_function('hearth_VERSION_rates', function(keys, args)
   local at, found = now(), {}
   local second = math.floor(at / SECOND)
@@ -112,6 +115,9 @@ redis.register_function('hearth_VERSION_rates', function(keys, args)
       if redis.call('HEXISTS', key, before) == 1 then
         redis.call('HINCRBY', key, before, whole(-unused))
       end
+    end
+    for ago, late in pairs(each.late) do
+      redis.call('HINCRBY', key, whole(second - tonumber(ago)), whole(late))
     end
     if each.over > 0 then
       redis.call('HINCRBY', key, whole(second), whole(each.over))

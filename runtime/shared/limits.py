@@ -2,7 +2,9 @@
 
 A Hearth takes small shares of a limit from the store and admits requests from them in memory. A share of a rate is good for a
 second and counts in the store's window from when it was taken; slots for requests at a time are held while they are used, and
-those of a dead Hearth are free again after 25 s. While the store is away each Hearth admits its own part of every limit.
+those of a dead Hearth are free again after 25 s, and a Hearth that was frozen for so long takes no request on those it held.
+While the store is away each Hearth admits its own part of every limit, and reports it afterwards. An emptied store hears from
+each Hearth what it admitted in the last minute.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ class _Share(msgspec.Struct):
     """Of one limit of one key. left: of the present share, which counts at `second` and is good until `until`.
 
     want, least: by those who wait, together and by the smallest. back: unused, by the second it counted at. over: used beyond
-    what was taken. rest: of the whole limit, when last heard. own: used here, by second. For slots: held of the store, used by
-    requests, and the number of the latest call.
+    what was taken. rest: of the whole limit, when last heard. own: used here, by second; late: the part of it that the store
+    has yet to count at its second. For slots: held of the store, used by requests, and the number of the latest call.
     """
 
     limit: int
@@ -51,6 +53,7 @@ class _Share(msgspec.Struct):
     back: dict[str, int] = {}
     over: int = 0
     own: dict[int, int] = {}
+    late: dict[int, int] = {}
     used_at: float = 0.0
     held: int = 0
     used: int = 0
@@ -75,6 +78,7 @@ class SharedLimiter(RateLimiter):
         self._shares: dict[tuple[str, str], _Share] = {}
         self._taken: dict[str, tuple[str, int, str]] = {}  # by request: its key, its tokens, the second they count at
         self._answered = asyncio.Event()
+        self._epoch = store.epoch
 
     async def ready(self, caller: Caller, tokens: int = 0) -> None:
         """Tries to have a share for one more request, or for its tokens, for at most 50 ms."""
@@ -154,18 +158,21 @@ class SharedLimiter(RateLimiter):
 
     async def turn(self) -> None:
         """Takes, renews and gives back. Raises StoreAwayError."""
-        now = self._clock()
+        now, emptied, self._epoch = self._clock(), self._store.epoch != self._epoch, self._store.epoch
         rates: dict[tuple[str, str], _Share] = {}
         slots: dict[tuple[str, str], _Share] = {}
         for key, share in list(self._shares.items()):
             if key[0] == "slots":
-                spare, due = share.held - share.used, now - share.renewed_at >= _RENEWED_S
+                self._lapse(share)
+                spare, due = share.held - share.used, emptied or now - share.renewed_at >= _RENEWED_S
                 if share.want or spare > self._kept(share.limit) or (share.held and due):
                     slots[key] = share
                 continue
+            if emptied:  # nothing that was taken is known there: what was used here is counted again, once
+                share.left, share.over, share.back, share.late = 0, 0, {}, self._lately(share)
             if share.left and now >= share.until:
                 share.back[share.second], share.left = share.back.get(share.second, 0) + share.left, 0
-            if share.want or share.back or share.over:
+            if share.want or share.back or share.over or share.late:
                 rates[key] = share
             elif now - share.used_at > _IDLE_S:
                 del self._shares[key]
@@ -181,21 +188,23 @@ class SharedLimiter(RateLimiter):
             answered.set()
 
     async def _ask_rates(self, rates: Mapping[tuple[str, str], _Share]) -> None:
-        began = self._clock()
+        began, at = self._clock(), int(self._wall())
         rows: list[dict[str, Any]] = []
         for share in rates.values():
             ahead = share.limit // (_PARTS * self._store.alive) if share.want else 0
             rows.append({"limit": share.limit, "want": share.want + ahead, "least": share.least, "over": share.over})
             rows[-1]["back"] = back = share.back
+            rows[-1]["late"] = {at - second: amount for second, amount in share.late.items()}
             if share.want and share.left:  # one share at a time: what is left of this one is exchanged for another
                 back[share.second] = back.get(share.second, 0) + share.left
                 share.left = 0
-            share.back, share.over = {}, 0
+            share.back, share.over, share.late = {}, 0, {}
         try:
             answers = await self._call("rates", "rate", rates, rows)
         except StoreAwayError:
             for share, row in zip(rates.values(), rows, strict=True):
                 share.over += row["over"]
+                share.late = {at - ago: amount for ago, amount in row["late"].items()}
             raise
         for share, row, (granted, second, rest, wait) in zip(rates.values(), rows, answers, strict=True):
             share.rest, share.wait_s = rest, int(wait) / 1e6
@@ -204,7 +213,7 @@ class SharedLimiter(RateLimiter):
                 share.denied_at = share.denied_at if granted else self._clock()
 
     async def _ask_slots(self, slots: Mapping[tuple[str, str], _Share]) -> None:
-        rows = []
+        began, rows = self._clock(), []
         for share in slots.values():
             share.number = max(share.number + 1, int(self._wall() * 1e6))
             share.held = min(share.held, share.used + self._kept(share.limit)) if not share.want else share.held
@@ -215,7 +224,7 @@ class SharedLimiter(RateLimiter):
         for share, (granted, number) in zip(
             slots.values(), await self._call("slots", "slots", slots, rows, self._store.owner, _KEPT_S), strict=True
         ):
-            share.number, share.renewed_at = max(share.number, int(number)), self._clock()
+            share.number, share.renewed_at = max(share.number, int(number)), began
             if granted >= 0:
                 share.held = max(share.held, share.used) + granted
 
@@ -252,23 +261,37 @@ class SharedLimiter(RateLimiter):
         if share is None:
             share = self._shares[kind, id] = _Share(limit, limit)
         share.limit, share.used_at = limit, self._clock()
+        self._lapse(share)
         return share
+
+    def _lapse(self, share: _Share) -> None:
+        """Slots held without a word to the store for 25 s may be another Hearth's by now: those in use are all that is left."""
+        if self._clock() - share.renewed_at >= _KEPT_S - WITHIN_S:
+            share.held = min(share.held, share.used)
+
+    def _lately(self, share: _Share) -> dict[int, int]:
+        """Used here in the last minute, by second."""
+        at = int(self._wall())
+        return {second: amount for second, amount in share.own.items() if at - second <= _MINUTE_S}
 
     def _take(self, kind: str, id: str, limit: int, amount: int) -> str:
         """Takes from the present share, or while the store is away from this Hearth's part. Raises LimitedError."""
         share, now, at = self._share(kind, id, limit), self._clock(), int(self._wall())
+        if self._store.away or len(share.own) > 2 * _MINUTE_S:
+            share.own = self._lately(share)
+        second = ""
         if self._store.away:
-            share.own = {second: n for second, n in share.own.items() if at - second <= _MINUTE_S}
             most = max(1, int(limit * _AWAY / self._store.alive))
             if sum(share.own.values()) + min(amount, most) > most:
                 oldest = min(share.own, default=at)
                 raise LimitedError(f"this key may have {limit} {_WORDS[kind]}", max(1.0, oldest + _MINUTE_S - at))
+            share.late[at] = share.late.get(at, 0) + amount
         elif share.left < amount or now >= share.until:
             raise LimitedError(f"this key may have {limit} {_WORDS[kind]}", max(0.05, share.wait_s))
         else:
-            share.left -= amount
+            share.left, second = share.left - amount, share.second
         share.own[at] = share.own.get(at, 0) + amount
-        return share.second
+        return second
 
     def _kept(self, limit: int) -> int:
         """Slots that stay here without a request: none of a small limit, which another Hearth may want at once."""

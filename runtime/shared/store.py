@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from typing import Any
 
 import valkey
 from valkey.backoff import NoBackoff
-from valkey.exceptions import NoPermissionError, ResponseError, ValkeyError
+from valkey.exceptions import AuthenticationError, NoPermissionError, ResponseError, ValkeyError
 from valkey.retry import Retry
 
 from runtime.fleet.store import StoreRefusedError, StoreStanding
@@ -54,6 +55,17 @@ def examined(client: Client) -> None:
         policy = str(client.info("memory").get("maxmemory_policy", _KEEPS))
     except NoPermissionError:
         policy = _KEEPS  # not for this user to see
+    except AuthenticationError as error:
+        todo = "set [fleet] store_key to its password; a user is named in [fleet] store: valkey://USER@HOST:PORT"
+        raise StoreRefusedError(f"the store refuses the password ({error})", todo) from error
+    except ValkeyError as error:
+        if not isinstance(error.__context__, ssl.SSLCertVerificationError):
+            raise
+        words = f"the store's certificate is not trusted ({error.__context__.verify_message})"
+        todo = (
+            "set SSL_CERT_FILE to the certificate of its authority, and name the store in [fleet] store as its own does"
+        )
+        raise StoreRefusedError(words, todo) from error
     if policy != _KEEPS:
         words = f"the store may delete what was spent (maxmemory-policy {policy})"
         raise StoreRefusedError(words, f"set maxmemory-policy {_KEEPS} there, or use a server for the fleet alone")
@@ -70,6 +82,11 @@ def examined(client: Client) -> None:
         raise StoreRefusedError(f"the store does not run functions ({error})", "allow FCALL for this user") from error
 
 
+def host_checked(url: str) -> dict[str, Any]:
+    """Options of a client with TLS: the certificate must be the host's, which the client does not ask by default."""
+    return {"ssl_check_hostname": True} if url.startswith(("valkeys:", "rediss:")) else {}
+
+
 def connected(url: str, password: str | None, within_s: float = WITHIN_S) -> Client:
     """A client with one connection, which is opened with its first call."""
     return valkey.Valkey.from_url(
@@ -80,6 +97,7 @@ def connected(url: str, password: str | None, within_s: float = WITHIN_S) -> Cli
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
         client_name="hearth",
+        **host_checked(url),
     )
 
 
@@ -103,6 +121,7 @@ class SharedStore:
 
     since: when the store went away; None while it answers. trouble: why, in words. calls: sent so far.
     alive: the number of Hearths, this one included, as they were last heard. epoch: another one after the store was emptied.
+    tried_at: when the last call began that was answered or failed, by the clock. outages: how often the store went away.
     """
 
     def __init__(
@@ -119,6 +138,7 @@ class SharedStore:
         self.calls = 0
         self.alive = 1
         self.epoch = ""
+        self.tried_at, self.outages = clock(), 0
         self._clock, self._client = clock, connect(url, password)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearth-store")
         self._ready = False
@@ -174,6 +194,7 @@ class SharedStore:
         """In the thread of the calls."""
         if self.away and self._clock() < self._next:
             raise StoreAwayError(self.trouble)  # another call failed while this one waited for its turn
+        began = self._clock()
         command = ("FCALL", f"hearth_{VERSION}_{function}", len(keys), *keys, *args)
         try:
             if not self._ready:
@@ -192,8 +213,9 @@ class SharedStore:
             self._client.connection_pool.disconnect()
             self._next = self._clock() + NOT_ASKED_S
             self.trouble = str(error) or type(error).__name__
+            self.tried_at = began
             if self.since is None:
-                self.since = self._clock()
+                self.since, self.outages = self._clock(), self.outages + 1
             raise StoreAwayError(self.trouble) from error
-        self.since, self.trouble = None, ""
+        self.since, self.trouble, self.tried_at = None, "", began
         return answer

@@ -30,6 +30,12 @@ def program(name: str) -> Path:
     return next(Path(package.origin).parent.rglob("valkey-server"))
 
 
+def speaks_tls(name: str) -> bool:
+    """False for a server that was built without TLS, which ends at once when it is asked for."""
+    asked = [str(program(name)), "--port", "0", "--tls-port", str(free_port()), "--save", ""]
+    return "TLS support" not in subprocess.run(asked, check=False, capture_output=True, text=True, timeout=_UP_S).stdout
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,9 +76,9 @@ class ValkeyServer:
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0) as probe:
                 probe.sendall(b"PING\r\n")
-                if probe.recv(100).startswith(b"+PONG"):
+                if probe.recv(100).startswith((b"+PONG", b"-NOAUTH")):
                     return
-            assert time.monotonic() < deadline, "the store did not start"
+            assert time.monotonic() < deadline and self._process.poll() is None, "the store did not start"
             time.sleep(0.02)
 
     def kill(self) -> None:

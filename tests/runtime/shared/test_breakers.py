@@ -1,10 +1,10 @@
-"""Breakers, demotions and created keys of several Hearths on one real store. Slow."""
+"""Breakers, demotions and created keys of several Hearths on one real store."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,20 +19,11 @@ from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
 from tests.fakes.box import Box
 from tests.fakes.upstream import Turn, cloud, engine_backend, told
-from tests.fakes.valkey_server import ValkeyServer, valkey_server
+from tests.fakes.valkey_server import ValkeyServer
 
-pytestmark = pytest.mark.slow
 FINE = Turn(told("fine"))
 LONG_S = 60.0
 LOCAL = "local"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    folder = tmp_path / "store"
-    folder.mkdir()
-    with valkey_server(folder) as found:
-        yield found
 
 
 class Member:

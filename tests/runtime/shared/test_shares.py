@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ class PlayedStore(SharedStore):
 
     def __init__(self, answer: Callable[[list[dict[str, Any]]], Any], alive: int = 1) -> None:
         self.answer, self.owner, self.alive, self.since = answer, "one", alive, None
+        self.epoch, self.outages, self.tried_at = "", 0, math.inf
         self.asked: list[list[dict[str, Any]]] = []
 
     async def call(self, function: str, keys: Sequence[str], *args: str | int) -> Any:
@@ -56,20 +58,24 @@ def granting(others: int) -> Callable[[list[dict[str, Any]]], Any]:
     def answer(rows: list[dict[str, Any]]) -> Any:
         row = rows[0]
         granted = max(0, min(row["want"], row["limit"] - others - row["held"]))
-        return [[granted, row["number"], [["other", f"{others}:{others // 2}:1:1", str(others // 2)]]]]
+        return [[granted, row["number"], [["other", f"{others}:{others // 2}:1:1", str(others // 2)]], row["held"]]]
 
     return answer
 
 
 async def test_a_lease_is_a_small_part_of_what_is_left_and_reserved_from_in_memory(tmp_path: Path) -> None:
+    """Room for a call like the latest; nothing before the first one."""
     ledger, leases = budget(tmp_path, store := PlayedStore(granting(2_000_000)))
     await leases.turn()
-    line, held = ledger.limited()[0][0], store.asked[0][0]["want"]
-    assert leases.leased(line) == held == int(0.005 * LIMIT)
-    async with ledger.reserved(held // 2, (ALL, "t"), 1.0) as room:
+    line = ledger.limited()[0][0]
+    assert leases.leased(line) == 0
+    ledger.usual = 40_000
+    await leases.turn()
+    assert leases.leased(line) == store.asked[-1][0]["want"] == 40_000
+    async with ledger.reserved(40_000, (ALL, "t"), 1.0) as room:
         assert isinstance(room, Reservation)
         room.settle(1000)
-    assert len(store.asked) == 1
+    assert len(store.asked) == 2
     assert ledger.standings()[0].others_usd == 2.0
     ledger.close()
 
@@ -103,8 +109,10 @@ async def test_what_the_others_spent_is_not_to_be_had(tmp_path: Path) -> None:
 
 async def test_while_the_store_is_away_nobody_waits_and_the_lease_is_all_there_is(tmp_path: Path) -> None:
     ledger, leases = budget(tmp_path, store := PlayedStore(granting(0)))
+    ledger.usual = 40_000
     await leases.turn()
     held = leases.leased(ledger.limited()[0][0])
+    assert held == 40_000
     store.since = 0.0
     with pytest.raises(StoreAwayError):
         ledger.usual = held * 4
@@ -136,7 +144,7 @@ async def test_what_the_fleet_has_spent_is_heard_where_nobody_spends(tmp_path: P
     theirs, now = [500_000], [0.0]
 
     def answer(rows: list[dict[str, Any]]) -> Any:
-        return [[rows[0]["want"], rows[0]["number"], [["other", "1000000:1:1:1", str(theirs[0])]]]]
+        return [[rows[0]["want"], rows[0]["number"], [["other", "1000000:1:1:1", str(theirs[0])]], rows[0]["held"]]]
 
     ledger, leases = budget(tmp_path, store := PlayedStore(answer))
     leases._clock = lambda: now[0]
@@ -199,6 +207,26 @@ def test_a_key_of_one_file_is_good_in_another(tmp_path: Path) -> None:
     assert one.exported()[0][record.id].version > two.exported()[0][record.id].version
 
 
+async def test_a_hearth_that_was_frozen_takes_no_request_on_slots_that_lapsed() -> None:
+    """After 25 s without a word the store gives them to others: the one in use is all that it says it holds."""
+    store = PlayedStore(lambda rows: [[each["want"], each["number"]] for each in rows])
+    now = 100.0
+    limiter = SharedLimiter(store, lambda: None, lambda: now, lambda: 1.8e9)
+    caller = Caller("k", frozenset({Scope.GENERATE}), limits=RateLimits(None, None, 80))
+    asking = asyncio.ensure_future(limiter.ready(caller))
+    await asyncio.sleep(0)
+    await limiter.turn()
+    await asking
+    with limiter.held(caller):
+        with limiter.held(caller):
+            pass
+        now += 26.0
+        with pytest.raises(LimitedError), limiter.held(caller):
+            pass
+        await limiter.turn()
+        assert store.asked[-1][0]["held"] == 1
+
+
 async def test_each_hearth_admits_its_part_of_a_limit_while_the_store_is_away() -> None:
     """Requests at a time, and requests of a minute without the last twentieth."""
     store = PlayedStore(lambda rows: [], alive=3)
@@ -214,3 +242,22 @@ async def test_each_hearth_admits_its_part_of_a_limit_while_the_store_is_away() 
     with pytest.raises(LimitedError), limiter.held(caller):
         pass
     assert limiter.running == {}
+
+
+async def test_requests_admitted_while_the_store_was_away_are_counted_there_once(tmp_path: Path) -> None:
+    """Those of the last minute too, once, where it was emptied."""
+    store = PlayedStore(lambda rows: [[each["want"], "7", 50, "0"] for each in rows])
+    store.since, wall = 0.0, 1.8e9
+    limiter = SharedLimiter(store, lambda: None, lambda: 0.0, lambda: wall)
+    caller = Caller("k", frozenset({Scope.GENERATE}), limits=RateLimits(60, None, None))
+    for _ in range(3):
+        with limiter.held(caller):
+            wall += 1
+    store.since = None
+    await limiter.turn()
+    await limiter.turn()
+    assert [rows[0]["late"] for rows in store.asked] == [{"3": 1, "2": 1, "1": 1}]
+    store.epoch, wall = "another", wall + 58.0
+    await limiter.turn()
+    await limiter.turn()
+    assert [rows[0]["late"] for rows in store.asked[1:]] == [{"60": 1, "59": 1}]

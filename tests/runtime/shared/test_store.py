@@ -1,27 +1,21 @@
-"""The connection to a fleet's store, on a real Valkey and on Redis where there is one. Slow."""
+"""The connection to a fleet's store, on a real Valkey and on Redis where there is one."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runtime.cli.box import ask_store
 from runtime.fleet.store import StoreRefusedError
-from runtime.shared.store import SharedStore, StoreAwayError
-from tests.fakes.valkey_server import ValkeyServer, free_port, valkey_server
+from runtime.shared.store import SharedStore, StoreAwayError, connected
+from tests.fakes.valkey_server import ValkeyServer, free_port, speaks_tls, valkey_server
 
-pytestmark = pytest.mark.slow
 LONG_S = 30.0
-
-
-@pytest.fixture(params=["valkey", "redis"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ValkeyServer]:
-    with valkey_server(tmp_path, request.param) as found:
-        yield found
 
 
 async def back(store: SharedStore) -> float:
@@ -96,6 +90,7 @@ async def test_a_store_that_was_killed_and_emptied_gets_its_functions_again(serv
     await back(store)
 
 
+@pytest.mark.parametrize("name", ["valkey", "redis"])
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -104,9 +99,11 @@ async def test_a_store_that_was_killed_and_emptied_gets_its_functions_again(serv
         (("--rename-command", "FCALL", ""), "allow FCALL"),
     ],
 )
-def test_a_store_that_cannot_serve_a_fleet_is_refused(tmp_path: Path, more: tuple[str, ...], words: str) -> None:
+def test_a_store_that_cannot_serve_a_fleet_is_refused(
+    tmp_path: Path, more: tuple[str, ...], words: str, name: str
+) -> None:
     """At the start and by `hearth doctor`, with what to do."""
-    with valkey_server(tmp_path, "valkey", *more) as server:
+    with valkey_server(tmp_path, name, *more) as server:
         with pytest.raises(StoreRefusedError, match=words):
             SharedStore(server.url, "one").examine()
         fault, todo = ask_store(server.url, None)
@@ -120,3 +117,55 @@ def test_a_store_that_is_away_does_not_keep_a_hearth_from_starting() -> None:
     store.examine()
     assert store.away
     assert "does not answer" in ask_store(url, None)[0]
+
+
+@pytest.mark.parametrize("name", ["valkey", "redis"])
+def test_a_store_with_a_password_is_used_with_it_and_refused_without(tmp_path: Path, name: str) -> None:
+    """Also where a user is named in the address."""
+    with valkey_server(tmp_path, name, "--requirepass", "right") as server:
+        store = SharedStore(server.url, "one", "right")
+        store.examine()
+        assert not store.away
+        for password in ("wrong", None):
+            with pytest.raises(StoreRefusedError, match=r"\[fleet\] store_key"):
+                SharedStore(server.url, "one", password).examine()
+            assert "store_key" in ask_store(server.url, password)[1]
+        client = connected(server.url, "right")
+        client.execute_command("ACL", "SETUSER", "hearth", "on", ">its-own", "~{hearth}*", "+@all")
+        client.close()
+        assert ask_store(server.url.replace("//", "//hearth@"), "its-own") == ("", "")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """The certificate of "localhost", which nobody trusts; its key is beside it, as key.pem."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=store"
+    words += f" -addext subjectAltName=DNS:localhost -keyout {tmp_path}/key.pem -out {tmp_path}/cert.pem"
+    subprocess.run([openssl, *words.split()], check=True, capture_output=True)
+    return tmp_path / "cert.pem"
+
+
+@pytest.mark.parametrize("name", ["valkey", "redis"])
+def test_a_store_behind_tls_is_used_if_its_certificate_is_trusted_and_its_own(
+    certificate: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of an own authority by SSL_CERT_FILE. An unknown one is refused, and so is one of another host."""
+    port, folder = free_port(), tmp_path / "store"
+    folder.mkdir()
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate.with_name("key.pem")))
+    more = (*files, "--tls-ca-cert-file", str(certificate), "--tls-port", str(port), "--tls-auth-clients", "no")
+    if not speaks_tls(name):
+        pytest.skip(f"{name}-server is built without TLS here")
+    with valkey_server(folder, name, *more, "--requirepass", "right"):
+        url = f"valkeys://localhost:{port}/0"
+        with pytest.raises(StoreRefusedError, match="SSL_CERT_FILE"):
+            SharedStore(url, "one", "right").examine()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        store = SharedStore(url, "one", "right")
+        store.examine()
+        assert not store.away, store.trouble
+        fault, todo = ask_store(url.replace("localhost", "127.0.0.1"), "right")
+        assert "not trusted" in fault and "name the store" in todo
