@@ -6,10 +6,12 @@ import contextlib
 import http.client
 import json
 import signal
+import statistics
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,12 @@ from tests.runtime.cli.test_serve import Served, engine, served
 __all__ = ["engine"]
 pytestmark = pytest.mark.slow
 LONG_S = 60.0
+DEAD = {
+    "PROVIDER": "openai",
+    "MODEL": "m",
+    "BASE_URL": "http://127.0.0.1:9/v1",
+    "PRICE": json.dumps({"input": 1.0, "output": 1.0}),
+}
 
 
 class Client:
@@ -133,26 +141,135 @@ def test_a_store_that_is_gone_stops_no_request(tmp_path: Path, engine: str, serv
         until(lambda: clients[0].ask("paid") == 200)
 
 
+def breaker(hearth: Served, target: str) -> str:
+    rows = hearth.get("/hearth/status")["targets"]
+    found: str = next(row["breaker"] for row in rows if row["name"] == target)
+    return found
+
+
 def test_a_breaker_that_opens_on_one_hearth_is_open_on_the_other(
     tmp_path: Path, engine: str, server: ValkeyServer
 ) -> None:
-    """The target of both cannot be reached; only one of them has tried."""
-    dead: Any = {"HEARTH_TARGETS__PAID__BASE_URL": "http://127.0.0.1:9/v1"}
+    """Targets that cannot be reached: only one Hearth has tried each, and the other knows within 0.3 s."""
+    dead: dict[str, Any] = {}
+    for n in range(7):
+        dead |= {f"HEARTH_TARGETS__DEAD{n}__{name}": value for name, value in DEAD.items()}
     with hearths(tmp_path, engine, 2, server.url, **dead) as (one, two), Client(one) as client:
         until(lambda: standing(one)["hearths"] == 2)
+        heard = []
+        for n in range(7):
+            began = time.monotonic()
+            while breaker(one, f"dead{n}") != "open":
+                began = time.monotonic()
+                client.ask(f"dead{n}")
+            until(lambda n=n: breaker(two, f"dead{n}") == "open")  # type: ignore[misc]
+            heard.append(time.monotonic() - began)
+        print(f"heard after {statistics.median(heard):.2f} s (median), {max(heard):.2f} s (worst of {len(heard)})")
+        assert statistics.median(heard) <= 0.3
+        assert max(heard) <= 0.6  # with what a status page takes on a busy machine
 
-        def state(hearth: Served) -> str:
-            rows = hearth.get("/hearth/status")["targets"]
-            found: str = next(row["breaker"] for row in rows if row["name"] == "paid")
-            return found
 
-        for _ in range(50):
-            client.ask("paid")
-            if state(one) == "open":
-                break
-        heard = until(lambda: state(two) == "open")
-        print(f"heard after {heard:.2f} s")
-        assert heard < LONG_S / 2
+class Recovering(ThreadingHTTPServer):
+    """A target that fails, and once it is well takes a second for an answer. asked: requests since it is well."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Target)
+        self.well, self.asked = False, 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Target(BaseHTTPRequestHandler):
+    server: Recovering
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        status, body = 500, b"{}"
+        if self.server.well:
+            self.server.asked += 1
+            time.sleep(1.0)
+            choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+            whole = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+            status, body = 200, json.dumps(whole | {"usage": usage}).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_one_hearth_makes_the_half_open_attempt(tmp_path: Path, engine: str, server: ValkeyServer) -> None:
+    """Clients ask all three at once: the target is asked by one request until that one was answered, and then by all."""
+    with Recovering() as target, contextlib.ExitStack() as stack:
+        threading.Thread(target=target.serve_forever).start()
+        stack.callback(target.shutdown)
+        more = {f"HEARTH_TARGETS__DEAD__{name}": value for name, value in DEAD.items()}
+        more["HEARTH_TARGETS__DEAD__BASE_URL"] = target.url
+        three = stack.enter_context(hearths(tmp_path, engine, 3, server.url, **more))
+        until(lambda: all(standing(each)["hearths"] == 3 for each in three))
+        clients = [stack.enter_context(Client(each)) for each in three]
+        while breaker(three[0], "dead") != "open":
+            clients[0].ask("dead")
+        until(lambda: all(breaker(each, "dead") == "open" for each in three))
+        target.well, answered = True, threading.Event()
+        found: list[tuple[int, int]] = []  # the status of each answer, and how often the target had been asked by then
+
+        def asks(client: Client) -> None:
+            while not answered.is_set():
+                status = client.ask("dead")
+                found.append((status, target.asked))
+                if status == 200:
+                    answered.set()
+                time.sleep(0.02)
+
+        threads = [threading.Thread(target=asks, args=(each,)) for each in clients]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert next(asked for status, asked in found if status == 200) == 1
+        assert len([status for status, asked in found if status != 200 and asked == 1]) >= 10  # the others were refused
+        closed = until(lambda: all(breaker(each, "dead") == "closed" for each in three))
+        print(f"closed on all {closed:.2f} s after the attempt was answered")
+        assert [each.ask("dead") for each in clients] == [200] * 3
+
+
+def test_the_slots_of_a_killed_hearth_are_free_within_thirty_seconds(
+    tmp_path: Path, engine: str, server: ValkeyServer
+) -> None:
+    """Two answers of a key that may have two at a time run on a Hearth that is killed; another refuses the key until then."""
+    with hearths(tmp_path, engine, 2, server.url) as (one, two):
+        until(lambda: standing(one)["hearths"] == 2)
+        admin = (tmp_path / "h0" / "admin.key").read_text().strip()
+        terms = json.dumps({"name": "two at a time", "parallel": 2}).encode()
+        address = f"http://127.0.0.1:{one.port}/hearth/keys"
+        wanted = urllib.request.Request(address, terms, {"x-api-key": admin, "content-type": "application/json"})
+        with urllib.request.urlopen(wanted, timeout=10) as answer:
+            key = {"x-api-key": json.load(answer)["secret"]}
+        with Client(two) as client, contextlib.ExitStack() as stack:
+            until(lambda: client.ask() == 401)  # the key has come
+            answers: list[http.client.HTTPResponse] = []
+            for _ in range(2):
+                held = stack.enter_context(contextlib.closing(http.client.HTTPConnection("127.0.0.1", one.port)))
+                body = {"model": "local", "stream": True, "messages": [{"role": "user", "content": "hold"}]}
+                held.request(
+                    "POST", "/v1/chat/completions", json.dumps(body), {**key, "content-type": "application/json"}
+                )
+                answers.append(held.getresponse())  # dropped, it would be closed
+                assert answers[-1].status == 200 and answers[-1].readline()
+            assert client.ask(**key) == 429
+            one.process.kill()
+            one.process.wait()
+            began = time.monotonic()
+            assert client.ask(**key) == 429
+            until(lambda: client.ask(**key) == 200)
+            print(f"free {time.monotonic() - began:.1f} s after the kill")
+            assert time.monotonic() - began <= 30.0
 
 
 def test_each_says_that_the_settings_of_the_other_differ(tmp_path: Path, engine: str, server: ValkeyServer) -> None:
