@@ -33,7 +33,7 @@ _MOST_SHARE = 0.05  # of what is left, at a time
 _REPORTED_S = 1.0
 _FENCED_S = 1.5  # an emptied store gives nothing to anybody for so long (YOUNG in functions.lua)
 _DENIED_S = 0.25  # before what was not there is asked for again
-_HEARD_S = 5.0  # after which a limit that nobody uses here is asked for what the others spend of it
+_HEARD_S = 2.0  # after which a limit that nobody uses here is asked for: sooner than this Hearth passes for silent
 _MOST_HEARD = 20  # such limits in a call
 _KEPT_S = {"day": 4 * 86_400, "month": 62 * 86_400}
 
@@ -130,7 +130,7 @@ class BudgetLeases:
             short = used + waiting + kept - held
             if line.scope.startswith(KEY) and not (used or waiting or held):
                 continue  # of many keys few are used at a time
-            # (1) More where it runs out; (2) back what is beyond need; (3) each second what was settled; (4) else, each five
+            # (1) More where it runs out; (2) back what is beyond need; (3) each second what was settled; (4) else, each two
             # seconds, what the others have spent and hold.
             if short > kept // 2 and now - part.denied_at >= (_DENIED_S if waiting else _REPORTED_S):
                 most = max(int(_MOST_SHARE * left), self._ledger.usual if waiting else 0)
