@@ -69,7 +69,7 @@ class Lanes:
         """The ledger of a lane, made when the lane is first seen."""
         ledger = self._ledgers.get(lane.name)
         if ledger is None:
-            ledger = self._ledgers[lane.name] = Ledger(lane.slots, alone=self._alone)
+            ledger = self._ledgers[lane.name] = Ledger(lane.slots, alone=self._alone, name=lane.name)
             self._saturations[lane.name] = Saturation(self._escalation)
             if lane.name in self._others:
                 ledger.hear(self._others[lane.name], self._clock())

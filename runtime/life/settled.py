@@ -109,7 +109,7 @@ def considered(plan: Plan | None, outcome: Outcome, at: float) -> tuple[Consider
 def kept_of(inputs: Inputs, plan: Plan, allowed: Collection[str] = ()) -> Kept:
     """The kept part of a decision. allowed: the targets that the caller's key allows, as patterns; empty: all."""
     query, fleet, policy, now = inputs.query, inputs.fleet, inputs.policy, inputs.now
-    facts = structs.replace(query.facts, prefix=0, session=0, restricted=0)  # hashes that mean nothing elsewhere
+    facts = structs.replace(query.facts, prefix=0, session=0, restricted=0)  # hashes: of text, or of this process alone
     # What the decision read of the rules: each that demands something, and the others up to the first that places it.
     held: list[str] = []
     missed: list[str] = []

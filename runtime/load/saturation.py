@@ -11,6 +11,7 @@ prediction for a prompt of usual length, so that one long prompt leaves alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 
 import msgspec
 
@@ -83,8 +84,11 @@ def choose(ledgers: Sequence[Ledger], prompt_tokens: int, now: float, prefix: in
 
 
 def home(ledgers: Sequence[Ledger], among: Iterable[int], prefix: int) -> int:
-    """The index of the replica that requests with a prefix go to, out of some of them (rendezvous hashing)."""
-    return max(among, key=lambda index: hash(f"{id(ledgers[index])} {prefix}"))
+    """The index of the replica that requests with a prefix go to, out of some of them (rendezvous hashing).
+
+    By the replicas' names, so that all Hearths with the same engines in the same order agree without a word.
+    """
+    return max(among, key=lambda index: blake2b(b"%d %s" % (prefix, ledgers[index].name), digest_size=8).digest())
 
 
 class Saturation:

@@ -57,10 +57,14 @@ class ReplicaTables:
     gauges. alone: True if all its work comes from this process; if not, its own gauge of waiting requests counts too.
     running: own requests whose answer has begun. others: those of other Hearths on the same engine; None where nobody tells.
     learned: the speeds of reading and of generating are known, so that the prediction can be believed. ttft: of a cloud, whose
-    attempts teach it. cached: by prefix, the share of the latest prompt that was found in the engine's cache.
+    attempts teach it. cached: by prefix, the share of the latest prompt that was found in the engine's cache. name: of
+    its lane.
     """
 
-    def __init__(self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True) -> None:
+    def __init__(
+        self, slots: int | None = None, kv_capacity: int | None = None, *, alone: bool = True, name: str = ""
+    ) -> None:
+        self.name = name.encode()
         self.alone, self.slots, self._slots_given = alone, slots, slots is not None
         self.running = 0
         self.others: OtherFlights | None = None

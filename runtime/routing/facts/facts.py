@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -32,8 +33,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     model: as the client wrote it, bounded. prompt_tokens: estimated, media and tools included. max_tokens: the limit the
     client set. labelled: the answer is one of a closed list. tool_result: the last message is one. media_asked: the user's
     last message holds media. attached: characters of text files. plain: tokens of the text for an average tokenizer, which
-    is what `TokenEstimate.learn` takes. prefix: a hash, this process's own, of the session's name, or else of the prompt's
-    beginning: requests that have it in common share a cached prefix. 0: there is none worth keeping. session: a hash of the
+    is what `TokenEstimate.learn` takes. prefix: a hash, the same in every process, of the session's name or else of the
+    prompt's beginning: requests that have it in common share a cached prefix. 0: none is worth keeping. session: a hash of the
     conversation's name and its caller's id, 0 for what is no conversation. restricted: the same, also of a count of its tokens
     and of anything else that names its session: what one of them demands, the later ones demand too. continued: an earlier
     turn of it may have been answered. signed: it holds what a model signed or encrypted for itself.
@@ -124,7 +125,7 @@ def facts_of(
         attached=scan.attached,
         hints=hints,
         plain=scan.plain,
-        prefix=session if hints.session else hash(scan.first[:_HEAD]) if scan.plain >= _WORTH else 0,
+        prefix=_hash(hints.session or scan.first[:_HEAD]) if hints.session or scan.plain >= _WORTH else 0,
         session=session if converses else 0,
         restricted=session if named else 0,
         continued=named and bool(scan.continued or scan.signed or hints.session or within.chain),
@@ -137,6 +138,10 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return None
     return min(value, _MOST_TOKENS)
+
+
+def _hash(text: str) -> int:
+    return crc32(text.encode(errors="replace"))
 
 
 def _has_format(body: Mapping[str, Any]) -> bool:

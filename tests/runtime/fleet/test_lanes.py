@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -16,6 +20,7 @@ from runtime.load.others import OtherFlights
 from runtime.routing.facts.facts import Facts
 from runtime.settings import Escalation
 from tests.fakes.upstream import FakeLane, ScriptedHop
+from tests.runtime.routing.boxes import facts_of
 
 TEN = Facts("openai_chat", "auto", 10)
 QUEUE = Escalation(queue_depth=4, release=0.5)
@@ -174,6 +179,28 @@ def test_requests_with_the_same_beginning_go_to_the_same_lane() -> None:
     with waiting(lanes, homes[0], 1):
         assert lanes.best(both, asked[0]) is other[homes[0].name]
     assert lanes.best(both, asked[0]) is homes[0]
+
+
+def test_every_process_sends_a_prefix_to_the_same_lane() -> None:
+    """Several Hearths before the same engines agree without a word: no hash of one process alone decides."""
+    script = "from tests.runtime.fleet.test_lanes import homes_of_prompts; print(homes_of_prompts())"
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True).stdout
+        assert said.decode() == f"{homes_of_prompts()}\n"
+    assert set(homes_of_prompts()) == set("abc")
+
+
+def homes_of_prompts() -> list[str]:
+    """The lanes of twenty long prompts and twenty named sessions."""
+    lanes, every = lanes_of(), [lane(name) for name in "abc"]
+    bodies: list[dict[str, Any]] = [
+        {"messages": [{"role": "user", "content": f"{number} " * 600}]} for number in range(20)
+    ]
+    bodies += [
+        {"messages": [{"role": "user", "content": "Hi"}], "hearth": {"session": f"s{number}"}} for number in range(20)
+    ]
+    return [lanes.best(every, facts_of(body)).name for body in bodies]
 
 
 def test_a_lane_that_is_much_slower_is_given_up_for_the_best() -> None:
