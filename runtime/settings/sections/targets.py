@@ -16,8 +16,7 @@ class TimeoutSettings(Section):
     connect: Seconds = Field(default=5.0, description="until the connection stands")
     first_token: Seconds = Field(
         default=15.0,
-        description="until the first event of the model; on the engine: from its predicted start of service, or, where "
-        "nobody else can answer, from its last token for an earlier request",
+        description="until the first event of the model; on the engine from its turn there",
     )
     idle: Seconds = Field(default=20.0, description="between two chunks")
     total: Seconds = Field(default=300.0, description="for the whole answer")

@@ -30,6 +30,7 @@ from runtime.dialects.openai_completions import CompletionsDialect
 from runtime.dialects.openai_responses.dialect import ResponsesDialect
 from runtime.dialects.translating import TranslatingMeter
 from runtime.fleet.fleet import LiveFleet
+from runtime.fleet.lanes import Lanes
 from runtime.life.planning import Planner
 from runtime.load.ledger import InFlight, Ledger
 from runtime.record.counters import RequestCounters
@@ -60,7 +61,7 @@ IN_LIFE: tuple[Seam, ...] = (
     (LiveFleet, "backend"),
     (LiveFleet, "lane"),
     (LiveFleet, "claim"),
-    (LiveFleet, "ledger"),
+    (Lanes, "ledger"),
     (LiveFleet, "room_in"),
     (Ledger, "claim"),
     (Ledger, "backlog_s"),
