@@ -83,7 +83,7 @@ async def test_nights_of_a_real_model(serving: Serving, tmp_path: Path, monkeypa
     backend.lanes[0].hop, backend.lanes[0].model = cast("ScriptedHop", hop), models["data"][0]["id"]
     (tmp_path / "golden").mkdir()
     (tmp_path / "golden" / "built-in.toml").write_text(short(shipped_sets()["smollm2-135m"]))
-    nights = Nights(tmp_path, backend, [cloud("other", Turn(told("fine")))])
+    nights = Nights(tmp_path, backend, [cloud("other", Turn(told("fine")))], timed=True)
     local, began = backend.target.label, time.monotonic()
 
     # (1) The reference, and five nights.

@@ -29,11 +29,11 @@ class Nights:
     """folder: of the state, with `golden` in it. number: of the night. demoted: labels, by night.
 
     ahead: seconds by which breakers and deadlines are ahead of the machine's clock: for them too a night is a day, and a wait
-    as long as it says.
+    as long as it says. timed: answers take real time, which no wait beside them may lengthen, or the engine would seem slow.
     """
 
-    def __init__(self, folder: Path, local: FakeBackend, clouds: Sequence[FakeBackend]) -> None:
-        self.number, self.now, self.ahead = 0, NIGHT, 0.0
+    def __init__(self, folder: Path, local: FakeBackend, clouds: Sequence[FakeBackend], *, timed: bool = False) -> None:
+        self.number, self.now, self.ahead, self._timed = 0, NIGHT, 0.0, timed
         self.box = Box(
             local, clouds, wall=lambda: self.now, clock=lambda: time.monotonic() + self.ahead, total_s=_TOTAL_S
         )
@@ -54,8 +54,9 @@ class Nights:
 
     async def slept(self, seconds: float) -> None:
         self.now += seconds / 1000
-        self.ahead += seconds / AT_A_TIME  # they wait side by side
-        await asyncio.sleep(0)
+        if not self._timed:
+            self.ahead += seconds / AT_A_TIME  # they wait side by side
+        await asyncio.sleep(0.05 if self._timed else 0)
 
     async def nights(self, last: int, first: int = 0, hours: int = HOURS) -> None:
         """Nights from `first` to before `last`, some hours of each."""
