@@ -35,7 +35,11 @@ class Nights:
     def __init__(self, folder: Path, local: FakeBackend, clouds: Sequence[FakeBackend], *, timed: bool = False) -> None:
         self.number, self.now, self.ahead, self._timed = 0, NIGHT, 0.0, timed
         self.box = Box(
-            local, clouds, wall=lambda: self.now, clock=lambda: time.monotonic() + self.ahead * (not timed), total_s=_TOTAL_S
+            local,
+            clouds,
+            wall=lambda: self.now,
+            clock=lambda: time.monotonic() + self.ahead * (not timed),
+            total_s=_TOTAL_S,
         )
         self.store = QualityStore(folder)
         self.wallet = Wallet(folder, lambda: [each.target for each in clouds], lambda: self.now)
