@@ -413,6 +413,6 @@ class Ledger(ReplicaTables):
         """The batch grows or shrinks by one."""
         self._area += (self.running + self._beside) * (now - self._area_at)
         self._area_at = now
-        if change < 0 and self.slots is not None and self.running + self._beside >= self.slots:
+        if change < 0 and self._full:
             self._full_until = now
         self.running += change

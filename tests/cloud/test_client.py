@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import shutil
 import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from cloud.client import CloudClient, proxy_of
 from cloud.hop import CloudHop
 from runtime.contract.failures import Disposition, HopError, Kind
 from runtime.contract.hop import HttpCall
+from tests.fakes.certificates import made_certificate
 from tests.fakes.guard import GUARD, TO
 from tests.fakes.tiny_http import Exchange, listen
 
@@ -341,15 +340,7 @@ async def test_the_environments_proxy_is_used() -> None:
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A file with the key and the certificate of 127.0.0.1, which nobody trusts."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=vendor"
-    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "crt")]
-    subprocess.run([openssl, *words.split(), *files], check=True, capture_output=True)
-    both = tmp_path / "both.pem"
-    both.write_bytes((tmp_path / "key").read_bytes() + (tmp_path / "crt").read_bytes())
-    return both
+    return made_certificate(tmp_path, "IP:127.0.0.1")
 
 
 async def test_ssl_cert_file_decides_whom_to_trust(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

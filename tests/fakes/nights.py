@@ -29,18 +29,14 @@ class Nights:
     """folder: of the state, with `golden` in it. number: of the night. demoted: labels, by night.
 
     ahead: seconds by which breakers and deadlines are ahead of the machine's clock: for them too a night is a day, and a wait
-    as long as it says. timed: answers take real time, which no wait beside them may lengthen, or the engine would seem slow.
+    as long as it says. timed: answers take real time, and the machine's clock alone counts: a wait beside them
+    would make the engine seem slow.
     """
 
     def __init__(self, folder: Path, local: FakeBackend, clouds: Sequence[FakeBackend], *, timed: bool = False) -> None:
         self.number, self.now, self.ahead, self._timed = 0, NIGHT, 0.0, timed
-        self.box = Box(
-            local,
-            clouds,
-            wall=lambda: self.now,
-            clock=lambda: time.monotonic() + self.ahead * (not timed),
-            total_s=_TOTAL_S,
-        )
+        clock = time.monotonic if timed else lambda: time.monotonic() + self.ahead
+        self.box = Box(local, clouds, wall=lambda: self.now, clock=clock, total_s=_TOTAL_S)
         self.store = QualityStore(folder)
         self.wallet = Wallet(folder, lambda: [each.target for each in clouds], lambda: self.now)
         self.wallet.limit(1000.0, "UTC")
@@ -58,8 +54,7 @@ class Nights:
 
     async def slept(self, seconds: float) -> None:
         self.now += seconds / 1000
-        if not self._timed:
-            self.ahead += seconds / AT_A_TIME  # they wait side by side
+        self.ahead += seconds / AT_A_TIME  # they wait side by side
         await asyncio.sleep(0.05 if self._timed else 0)
 
     async def nights(self, last: int, first: int = 0, hours: int = HOURS) -> None:

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +14,8 @@ import httpx
 import openai
 import pytest
 
-from tests.runtime.cli.test_serve import ROOT, Served, served
+from tests.fakes.engine_process import engine_process
+from tests.runtime.cli.test_serve import Served, served
 
 KILLS = (0.2, 0.6)  # shares of the lines that are answered when the server is killed
 MOST_IN_FLIGHT = 7  # the lane's share of an engine that does not say how much it runs at a time
@@ -41,16 +37,8 @@ class Upstream(NamedTuple):
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    script = json.dumps({"tokens": 4, "token_s": 0.01})
-    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as engine:
-        try:
-            yield Upstream(f"http://127.0.0.1:{port}")
-        finally:
-            os.killpg(engine.pid, signal.SIGKILL)
+    with engine_process(tokens=4, token_s=0.01) as port:
+        yield Upstream(f"http://127.0.0.1:{port}")
 
 
 def body(number: int) -> dict[str, Any]:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,8 +15,9 @@ from runtime.compose.targets import offline_planner
 from runtime.life.settled import kept_of
 from runtime.record.decisions import Decision, DecisionIds
 from runtime.record.store import Store
+from tests.fakes.engine_process import engine_process
 from tests.runtime.cli.test_group import said
-from tests.runtime.cli.test_serve import ROOT, asked, served
+from tests.runtime.cli.test_serve import asked, served
 
 CLAUDE = '[targets.claude]\nprovider = "anthropic"\nmodel = "claude-sonnet-5-5"\nkey = "env:SOME_KEY"\n'
 
@@ -70,20 +66,14 @@ def test_an_attached_engines_own_names_move_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Requests through a real server, by names that no setting has: the same settings decide them alike."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    script = json.dumps({"models": ["/host/path/base", "sql-lora"]})
-    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as engine:
-        try:
-            with served(tmp_path, url := f"http://127.0.0.1:{port}/v1") as hearth:
-                hearth.until("ready: base answers")
-                for name in ("auto", "local", "local/base", "/host/path/base", "local/sql-lora", "nowhere"):
-                    asked(hearth, name)
-                assert hearth.stop() == 0
-        finally:
-            os.killpg(engine.pid, signal.SIGKILL)
+    with (
+        engine_process(models=["/host/path/base", "sql-lora"]) as port,
+        served(tmp_path, url := f"http://127.0.0.1:{port}/v1") as hearth,
+    ):
+        hearth.until("ready: base answers")
+        for name in ("auto", "local", "local/base", "/host/path/base", "local/sql-lora", "nowhere"):
+            asked(hearth, name)
+        assert hearth.stop() == 0
     monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("HEARTH_ENGINE__URL", json.dumps([url]))
     assert said("replay", str(tmp_path / "hearth.toml"), "--json")[0] == 0

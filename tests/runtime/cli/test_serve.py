@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import pytest
 
+from tests.fakes.engine_process import engine_process
+
 ROOT = Path(__file__).resolve().parents[3]
 DRAIN_S = 2.0
 ENDS_WITHIN_S = 10.0
@@ -172,59 +174,47 @@ def asked(hearth: Served, model: str) -> tuple[int, str, str]:
 
 def test_names_of_an_attached_engine_are_what_it_says_now(tmp_path: Path) -> None:
     """Without a model in the settings: its own ids are listed, answered to and sent; another model of tomorrow too."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    script = json.dumps({"models": ["/host/path/base", "sql-lora"]})
-    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as engine:
-        try:
-            with served(tmp_path, f"http://127.0.0.1:{port}/v1") as hearth:
-                hearth.until("ready: base answers")
-                listed = [row["id"] for row in hearth.get("/v1/models")["data"]]
-                assert listed == ["auto", "local/base", "local/sql-lora"]
-                for name in ("auto", "local", "local/base", "base", "/host/path/base", "local//host/path/base"):
-                    assert asked(hearth, name)[:2] == (200, "local/base"), name
-                for name in ("local/sql-lora", "sql-lora", "local/SQL-LoRA"):
-                    assert asked(hearth, name)[:2] == (200, "local/sql-lora"), name
-                assert asked(hearth, "local/smollm2-135m") == (404, "", "model_not_found")
-                change = urllib.request.Request(f"http://127.0.0.1:{port}/_fake/script", b'{"models": ["newer"]}')
-                urllib.request.urlopen(change, timeout=10).close()
-                assert asked(hearth, "auto")[0] == 200
-                hearth.until("serves newer now")
-                assert asked(hearth, "local/newer")[:2] == (200, "local/newer")
-                assert asked(hearth, "local/base") == (404, "", "model_not_found")
-                assert hearth.stop() == 0
-        finally:
-            os.killpg(engine.pid, signal.SIGKILL)
+    with (
+        engine_process(models=["/host/path/base", "sql-lora"]) as port,
+        served(tmp_path, f"http://127.0.0.1:{port}/v1") as hearth,
+    ):
+        hearth.until("ready: base answers")
+        listed = [row["id"] for row in hearth.get("/v1/models")["data"]]
+        assert listed == ["auto", "local/base", "local/sql-lora"]
+        for name in ("auto", "local", "local/base", "base", "/host/path/base", "local//host/path/base"):
+            assert asked(hearth, name)[:2] == (200, "local/base"), name
+        for name in ("local/sql-lora", "sql-lora", "local/SQL-LoRA"):
+            assert asked(hearth, name)[:2] == (200, "local/sql-lora"), name
+        assert asked(hearth, "local/smollm2-135m") == (404, "", "model_not_found")
+        change = urllib.request.Request(f"http://127.0.0.1:{port}/_fake/script", b'{"models": ["newer"]}')
+        urllib.request.urlopen(change, timeout=10).close()
+        assert asked(hearth, "auto")[0] == 200
+        hearth.until("serves newer now")
+        assert asked(hearth, "local/newer")[:2] == (200, "local/newer")
+        assert asked(hearth, "local/base") == (404, "", "model_not_found")
+        assert hearth.stop() == 0
 
 
 def test_what_is_pinned_waits_behind_long_answers(tmp_path: Path) -> None:
     """Six requests on an engine that answers two at a time, each for longer than `first_token`: all are answered."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    script = json.dumps({"tokens": 15, "token_s": 0.1, "slots": 2})
-    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
     body = {"model": "local", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as engine:
-        try:
-            with served(tmp_path, f"http://127.0.0.1:{port}/v1", HEARTH_TIMEOUTS__FIRST_TOKEN="1") as hearth:
-                hearth.until("ready:")
+    with (
+        engine_process(tokens=15, token_s=0.1, slots=2) as port,
+        served(tmp_path, f"http://127.0.0.1:{port}/v1", HEARTH_TIMEOUTS__FIRST_TOKEN="1") as hearth,
+    ):
+        hearth.until("ready:")
 
-                def ask(number: int) -> bytes:
-                    url = f"http://127.0.0.1:{hearth.port}/v1/chat/completions"
-                    with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=30) as answer:
-                        whole: bytes = answer.read()
-                        return whole
+        def ask(number: int) -> bytes:
+            url = f"http://127.0.0.1:{hearth.port}/v1/chat/completions"
+            with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=30) as answer:
+                whole: bytes = answer.read()
+                return whole
 
-                with ThreadPoolExecutor(6) as pool:
-                    answers = list(pool.map(ask, range(6)))
-                assert all(each.endswith(b"data: [DONE]\n\n") and b'"error"' not in each for each in answers)
-                rows = hearth.get("/hearth/decisions?limit=6")["data"]
-                assert max(row["ttft_ms"] for row in rows) > 2_500
-        finally:
-            os.killpg(engine.pid, signal.SIGKILL)
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(ask, range(6)))
+        assert all(each.endswith(b"data: [DONE]\n\n") and b'"error"' not in each for each in answers)
+        rows = hearth.get("/hearth/decisions?limit=6")["data"]
+        assert max(row["ttft_ms"] for row in rows) > 2_500
 
 
 def test_an_engine_that_cannot_be_started_is_said_and_tried_again(tmp_path: Path, engine: str) -> None:

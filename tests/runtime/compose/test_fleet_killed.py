@@ -5,11 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.runtime.cli.test_serve import ROOT, Served, served
+from tests.fakes.engine_process import engine_process, free_port
+from tests.runtime.cli.test_serve import Served, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LONG_S = 90.0
@@ -28,23 +24,9 @@ CLIENTS, ROWS = 4, 40
 NAMES = "abc"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def stand_in(tokens: int = 30) -> Iterator[int]:
+def stand_in(tokens: int = 30) -> contextlib.AbstractContextManager[int]:
     """An engine that takes 50 ms for each token of an answer: its port."""
-    port = free_port()
-    script = json.dumps({"tokens": tokens, "token_s": 0.05})
-    command = [sys.executable, "-m", "tests.fakes.fake_vllm", "--port", str(port), "--model", "m", "--script", script]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
-        try:
-            yield port
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+    return engine_process(tokens=tokens, token_s=0.05)
 
 
 @dataclass

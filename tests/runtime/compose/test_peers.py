@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import socket
 import ssl
 import subprocess
@@ -29,6 +28,7 @@ from runtime.server.pages.health import HealthPages
 from runtime.trust.keys import Keys
 from tests.fakes.bare_app import asked, bare_app
 from tests.fakes.box import Box
+from tests.fakes.certificates import made_certificate
 from tests.fakes.guard import GUARD
 from tests.fakes.upstream import Turn, engine_backend, whole
 from tests.runtime.settings.readings import settings
@@ -131,15 +131,7 @@ async def heard(found: PeerRoom, address: str) -> PeerState:
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A file with the key and the certificate of 127.0.0.1, which nobody trusts."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    file = tmp_path / "cert.pem"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=b"
-    words += f" -addext subjectAltName=IP:127.0.0.1 -keyout {file} -out {file}.crt"
-    subprocess.run([openssl, *words.split()], check=True, capture_output=True)
-    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
-    return file
+    return made_certificate(tmp_path, "IP:127.0.0.1")
 
 
 async def test_a_peer_behind_tls_is_heard_if_its_certificate_is_trusted(

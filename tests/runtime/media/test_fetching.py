@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from runtime.contract.messages import Media, Message, Request, Role, Text, ToolR
 from runtime.contract.targets import Capabilities
 from runtime.media.fetching import Fetching, resolved, wanted
 from runtime.settings import MediaIn
+from tests.fakes.certificates import made_certificate
 from tests.fakes.guard import CARGO, GUARD
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -411,22 +410,7 @@ class _Detour(httpx.AsyncBaseTransport):
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """One file with the key and the certificate of media.example."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=media.example"
-    files = [
-        "-addext",
-        "subjectAltName=DNS:media.example",
-        "-keyout",
-        str(tmp_path / "key"),
-        "-out",
-        str(tmp_path / "certificate"),
-    ]
-    subprocess.run([openssl, *words.split(), *files], check=True, capture_output=True)
-    whole = tmp_path / "both.pem"
-    whole.write_bytes((tmp_path / "key").read_bytes() + (tmp_path / "certificate").read_bytes())
-    return whole
+    return made_certificate(tmp_path, "DNS:media.example")
 
 
 @contextlib.asynccontextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from runtime.cli.box import ask_store
 from runtime.fleet.store import StoreRefusedError
 from runtime.shared.store import SharedStore, StoreAwayError, connected
+from tests.fakes.certificates import made_certificate
 from tests.fakes.valkey_server import ValkeyServer, free_port, speaks_tls, valkey_server
 
 LONG_S = 30.0
@@ -138,14 +137,8 @@ def test_a_store_with_a_password_is_used_with_it_and_refused_without(tmp_path: P
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """The certificate of "localhost", which nobody trusts; its key is beside it, as key.pem."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=store"
-    words += f" -addext subjectAltName=DNS:localhost -keyout {tmp_path}/key.pem -out {tmp_path}/cert.pem"
-    subprocess.run([openssl, *words.split()], check=True, capture_output=True)
-    return tmp_path / "cert.pem"
+    """One file with the key and the certificate of "localhost", which nobody trusts."""
+    return made_certificate(tmp_path, "DNS:localhost")
 
 
 @pytest.mark.parametrize("name", ["valkey", "redis"])
@@ -155,7 +148,7 @@ def test_a_store_behind_tls_is_used_if_its_certificate_is_trusted_and_its_own(
     """One of an own authority by SSL_CERT_FILE. An unknown one is refused, and so is one of another host."""
     port, folder = free_port(), tmp_path / "store"
     folder.mkdir()
-    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate.with_name("key.pem")))
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate))
     more = (*files, "--tls-ca-cert-file", str(certificate), "--tls-port", str(port), "--tls-auth-clients", "no")
     if not speaks_tls(name):
         pytest.skip(f"{name}-server is built without TLS here")
