@@ -136,7 +136,7 @@ class EngineHop:
 
     def ended(self, reply: HopReply, connection: PooledConnection, *, reusable: bool) -> None:
         if reply.counted:
-            self._leave()
+            self._count(-1)
         if reusable:
             connection.idle_since = self._clock()
             self._idle[connection] = None
@@ -158,7 +158,7 @@ class EngineHop:
 
     def _begin(self, connection: PooledConnection, counted: bool) -> HopReply:
         if counted:
-            self._enter()
+            self._count(+1)
         return HopReply(connection, self, counted=counted, most_head=self._most_head)
 
     async def _send(self, reply: HopReply, connection: PooledConnection, head: bytes, body: bytes) -> HopReply:
@@ -194,7 +194,7 @@ class EngineHop:
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, connect_s: float, counted: bool) -> PooledConnection:
         if counted:
-            self._enter()
+            self._count(+1)
         try:
             async with asyncio.timeout(connect_s):  # asyncio and uvloop both set TCP_NODELAY
                 if self._socket is not None:
@@ -209,17 +209,15 @@ class EngineHop:
             raise HopError(Failure(Kind.DOWN, Disposition.RETRY_HERE, message)) from error
         finally:
             if counted:
-                self._leave()
+                self._count(-1)
 
-    def _enter(self) -> None:
-        self.in_flight += 1
-        if self.in_flight == 1:
-            self.busy_since = self._clock()
-
-    def _leave(self) -> None:
-        self.in_flight -= 1
+    def _count(self, change: int) -> None:
+        """One exchange more or fewer is under way."""
+        self.in_flight += change
         if self.in_flight == 0:
             self.busy_since = None
+        elif self.busy_since is None:
+            self.busy_since = self._clock()
 
     def _head(self, method: str, target: str, headers: tuple[tuple[str, str], ...], length: int) -> bytes:
         first = self._heads.get((method, target))

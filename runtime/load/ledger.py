@@ -284,13 +284,6 @@ class Ledger(ReplicaTables):
         late = now - head.admitted - head.expected if head is not None and head.expected else 0.0
         return backlog + max(late, self._margin.at(now))
 
-    def backlogs_s(self, one: int, other: int, now: float) -> tuple[float, float]:
-        """`backlog_s` of two prompts. What is before both is computed once."""
-        if not self._flights and self.others is None:
-            return 0.0, 0.0
-        first = self.backlog_s(one, now)  # without a known capacity the length of a prompt makes no difference
-        return first, self.backlog_s(other, now) if self._capacity else first
-
     def remaining_s(self, flight: InFlight, now: float) -> float:
         """Seconds until the first token of a request that waits, as it looks now; 0.0 without evidence, or if it has come."""
         if flight not in self._queue or not self._prefill.known:

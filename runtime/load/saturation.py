@@ -47,11 +47,11 @@ class ReplicaReading(msgspec.Struct, frozen=True, gc=False):
 def read(ledger: Ledger, prompt_tokens: int, now: float, gpu: tuple[float, float] | None = None) -> ReplicaReading:
     """The reading of a ledger for a prompt. `gpu`: utilization 0..1 and when it was measured."""
     typical = ledger.typical_prompt
-    backlog, own = ledger.backlogs_s(typical, prompt_tokens, now)
+    backlog = ledger.backlog_s(typical, now)
     return ReplicaReading(
         waiting=ledger.waiting_now(now),
         running=ledger.running,
-        predicted_ttft_s=own + ledger.reading_s(prompt_tokens, now),
+        predicted_ttft_s=ledger.backlog_s(prompt_tokens, now) + ledger.reading_s(prompt_tokens, now),
         typical_ttft_s=backlog + ledger.reading_s(typical, now),
         backlog_s=backlog,
         kv_cache=ledger.kv_share(now),
