@@ -68,12 +68,12 @@ class ProposedQuality(NamedTuple):
 def propose_quality(wanted: Wanted, env: Mapping[str, str], *, as_json: bool) -> None:
     """Prints the proposal, and writes it where that is wanted. Raises CommandError."""
     try:
-        loaded = load_settings(wanted.config, env)
+        loaded = load_settings(wanted.config, env, keyless=True)
     except SettingsError as error:
         raise CommandError(str(error), Exit.SETTINGS) from error
     if not loaded.settings.targets:
         raise CommandError("no target is configured: nothing can leave the box", Exit.SETTINGS)
-    planner, folder = offline_planner(loaded.settings), state_dir(env)
+    planner, folder = offline_planner(loaded.settings, keyless=True), state_dir(env)
     known = _judged(folder, planner)
     known.labels.extend(_golden(folder, planner, known.unusable))
     try:

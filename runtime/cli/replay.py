@@ -18,7 +18,7 @@ from runtime.compose.targets import offline_planner
 from runtime.life.planning import IdleFleet
 from runtime.quality.replay import Report, report
 from runtime.record.database import Query, read_many
-from runtime.settings import SettingsError
+from runtime.settings import Settings, SettingsError
 from runtime.settings.environment import environment, state_dir
 
 _SHOWN = 20
@@ -44,7 +44,7 @@ def replay(
     """
     env = environment()
     try:
-        settings = load_settings(settings_file(path, config), env).settings
+        settings = load_settings(settings_file(path, config), env, keyless=True).settings
     except SettingsError as error:
         raise CommandError(str(error), Exit.SETTINGS) from error
     records = state_dir(env) / "decisions.sqlite3"
@@ -58,13 +58,14 @@ def replay(
         decisions = [each for each in decisions if each.at >= since]
     if not decisions:
         raise CommandError(f"{records} holds no decisions to replay: serve some requests first")
-    planner = offline_planner(settings)
+    planner = offline_planner(settings, keyless=True)
     assert isinstance(planner.fleet, IdleFleet)
     found = report(decisions, planner.planner.policy, planner.fleet)
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
-        sys.stdout.write(described(found, paint_for(sys.stdout, env)))
+        paint = paint_for(sys.stdout, env)
+        sys.stdout.write(described(found, paint) + _without_keys(found, settings, paint))
     if not found.replayed:
         raise CommandError("no recorded decision could be replayed under these settings")
 
@@ -93,6 +94,16 @@ def described(found: Report, paint: Paint) -> str:
     if len(found.moved) > _SHOWN:
         lines.append(paint(f"  and {len(found.moved) - _SHOWN} more: --json names them all", "dim"))
     return "\n".join(lines) + "\n"
+
+
+def _without_keys(found: Report, settings: Settings, paint: Paint) -> str:
+    """A line for each target that requests would move to and that has no key in this environment."""
+    lines = []
+    for name, why in settings.absent.items():
+        wanted = settings.targets[name]
+        if count := sum(each.after == f"{wanted.provider}/{wanted.model}" for each in found.moved):
+            lines.append(f"{count} of them only if the runtime has a key for {name}: here {why}")
+    return "".join(paint(line, "yellow") + "\n" for line in lines)
 
 
 def _share(value: float | None) -> str:

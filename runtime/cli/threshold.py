@@ -71,10 +71,10 @@ class _Grades(msgspec.Struct, frozen=True):
 def propose(wanted: Wanted, env: Mapping[str, str], *, as_json: bool) -> None:
     """Prints the proposal, and writes it where that is wanted. Raises CommandError."""
     try:
-        loaded = load_settings(wanted.config, env)
+        loaded = load_settings(wanted.config, env, keyless=True)
     except SettingsError as error:
         raise CommandError(str(error), Exit.SETTINGS) from error
-    planner = offline_planner(loaded.settings)
+    planner = offline_planner(loaded.settings, keyless=True)
     if not loaded.settings.targets:
         raise CommandError("no target is configured: nothing can leave the box", Exit.SETTINGS)
     found, unusable = (

@@ -86,9 +86,9 @@ _LISTEN_S = 1.0
 _BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
 
 
-def load_settings(path: Path | None, env: Mapping[str, str]) -> Loaded:
-    """The settings, with the providers this version knows. Raises SettingsError."""
-    return load(path, env, NAMES)
+def load_settings(path: Path | None, env: Mapping[str, str], *, keyless: bool = False) -> Loaded:
+    """The settings, with the providers this version knows. keyless: no key needs a value. Raises SettingsError."""
+    return load(path, env, NAMES, keyless=keyless)
 
 
 def pending(settings: Settings, env: Mapping[str, str]) -> list[str]:

@@ -49,11 +49,12 @@ class Targets(NamedTuple):
     absent: dict[str, tuple[Target, str]]
 
 
-def targets(settings: Settings) -> Targets:
+def targets(settings: Settings, *, keyless: bool = False) -> Targets:
+    """keyless: a target without a key counts as usable, because nothing is called."""
     usable: dict[str, Configured] = {}
     absent: dict[str, tuple[Target, str]] = {}
     for name, wanted in settings.targets.items():
-        why = _why_absent(name, wanted, settings)
+        why = _why_absent(name, wanted, {} if keyless else settings.absent)
         if why is None:
             usable[name] = _configured(name, wanted, settings)
         else:
@@ -61,13 +62,13 @@ def targets(settings: Settings) -> Targets:
     return Targets(usable, absent)
 
 
-def _why_absent(name: str, wanted: TargetSettings, settings: Settings) -> str | None:
+def _why_absent(name: str, wanted: TargetSettings, without_key: Mapping[str, str]) -> str | None:
     if wanted.provider not in ADAPTERS:
         return f"{wanted.provider} cannot be called yet in this version"
     if wanted.region and not wanted.base_url and wanted.region not in (known := offer(wanted.provider).regions):
         there = f"it has {', '.join(known)}" if known else "none is chosen by an address"
         return f"{wanted.provider} has no region {wanted.region!r}: {there}"
-    return settings.absent.get(name)
+    return without_key.get(name)
 
 
 def _configured(name: str, wanted: TargetSettings, settings: Settings) -> Configured:
@@ -197,12 +198,17 @@ def offline_planner(
     settings: Settings,
     clock: Callable[[], float] = time.monotonic,
     confidence: Mapping[str, ConfidenceMap] | None = None,
+    *,
+    keyless: bool = False,
 ) -> IdlePlanner:
-    """Decides as a runtime on an idle box would. confidence: the maps of its models. Opens no socket, starts nothing."""
+    """Decides as a runtime on an idle box would. Opens no socket, starts nothing.
+
+    confidence: the maps of its models. keyless: a target without a key counts as usable: for records, which know who had none.
+    """
     local = idle_target(
         engine_spec(settings, Path()), frozenset(settings.engine.certified), settings.timeouts_of("local")
     )
-    known = targets(settings)
+    known = targets(settings, keyless=keyless)
     accounts = {name: each.account for name, each in known.usable.items()}
 
     def lend(lent: Lent) -> Target:

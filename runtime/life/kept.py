@@ -84,7 +84,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     continued. targets: those off the box, where they were weighed. shift: of the complexity thresholds, by
     `cloud_share`. demoted: for its task, by name in the picture. spent: targets whose
     budget had no room, with seconds until its period ends. models: the local models beside the engine's own, by target name.
-    allowed: the targets that the caller's key allows, as patterns; empty: all.
+    allowed: the targets that the caller's key allows, as patterns; empty: all. absent: those without a usable key.
     """
 
     facts: Facts
@@ -108,6 +108,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     spent: Mapping[str, float] = {}
     models: Mapping[str, KeptEngine] = {}
     allowed: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 def mark(when: When) -> str:

@@ -121,11 +121,13 @@ def kept_of(inputs: Inputs, plan: Plan, allowed: Collection[str] = ()) -> Kept:
             placed = placed or (holds and bool(rule.to))
     weighs = fleet.session is not None or policy.escalation.wait_usd_per_s > 0
     task, score = query.already_read
-    closed = {
-        name: round((state.until or now) - now, 1)
-        for name, state in fleet.targets.items()
-        if not state.available and not state.absent
-    }
+    closed: dict[str, float] = {}
+    absent: list[str] = []
+    for name, state in fleet.targets.items():
+        if state.absent:
+            absent.append(name)
+        elif not state.available:
+            closed[name] = round((state.until or now) - now, 1)
     here = [each.target for each in plan.candidates if not each.target.peer]  # peers are no part of the decision
     return Kept(
         facts,
@@ -155,6 +157,7 @@ def kept_of(inputs: Inputs, plan: Plan, allowed: Collection[str] = ()) -> Kept:
         {name: round(each.renews_s or 0.0, 1) for name, each in fleet.targets.items() if each.spent},
         {name: kept_engine(each, weighs=weighs) for name, each in fleet.models.items()},
         tuple(sorted(allowed)),
+        tuple(absent),
     )
 
 

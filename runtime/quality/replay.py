@@ -28,7 +28,7 @@ from runtime.money.cost import MICRO, cost
 from runtime.record.decisions import Decision
 from runtime.routing.facts.query import PromptText, RoutingQuery
 from runtime.routing.plan.demotion import ALL_TASKS, NO_DEMOTIONS
-from runtime.routing.plan.names import AUTO, Auto, Lent, Pinned, Unknown, resolve
+from runtime.routing.plan.names import AUTO, Auto, Lent, Pinned, Unknown, lenders_of, resolve
 from runtime.routing.plan.picture import Fleet, LocalState, TargetState
 from runtime.routing.plan.plan import Plan, RoutingPolicy, plan
 from runtime.routing.plan.refusals import ENGINE_NOT_READY, QUEUE_FULL
@@ -89,8 +89,12 @@ def replayed(kept: Kept, policy: RoutingPolicy, box: IdleFleet) -> Plan:
             rules.append(rule.model_copy(update={"when": _ANY}) if name in kept.held else rule)
     if more := demanded(query, rules) - kept.facts.hints.requires:
         query = query.demanding(more)
-    # (2) The box as it was, with the targets as they are now.
+    # (2) The box as it was, with the targets as they are now. One without a key lent no account.
     directory = policy.directory
+    if kept.absent:
+        lenders = lenders_of(box.usable.values(), kept.absent)
+        directory = dataclasses.replace(directory, lenders=lenders)
+        policy = dataclasses.replace(policy, directory=directory)
     named = directory.auto if query.facts.model == AUTO else resolve(query.facts.model, directory)
     local = directory.local
     engine = kept.order == (local,) or kept.code in (QUEUE_FULL, ENGINE_NOT_READY)
@@ -124,8 +128,11 @@ def _targets(kept: Kept, box: IdleFleet, lent: Lent | None) -> dict[str, TargetS
     for name, wait_s in kept.spent.items():
         if name in states:
             states[name] = structs.replace(states[name], spent=f"the budget of {name} was spent", renews_s=wait_s)
-    for name, (target, why) in box.absent.items():
-        states[name] = TargetState(target, available=False, why=why, absent=True)
+    gone = {name: (known[name], f"{name} had no key then") for name in kept.absent if name in known}
+    for name, (target, why) in (gone | dict(box.absent)).items():
+        # Nothing was known of it but its name and its certificates.
+        bare = Target(name, target.provider, target.model, certified=target.certified)
+        states[name] = TargetState(bare, available=False, why=why, absent=True)
     return states
 
 

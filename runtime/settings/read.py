@@ -48,17 +48,27 @@ def find(env: Mapping[str, str], folder: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def load(path: Path | None, env: Mapping[str, str], providers: Collection[str] | None = None) -> Loaded:
+def load(
+    path: Path | None, env: Mapping[str, str], providers: Collection[str] | None = None, *, keyless: bool = False
+) -> Loaded:
     """Reads the file at `path`, or the one that `find` finds for the working folder, or none.
 
-    providers: the names `provider` may have; None leaves them unchecked. Raises SettingsError with every problem.
+    providers: the names `provider` may have; None leaves them unchecked. keyless: nothing will be served or called with these
+    settings, so that no key needs a value. Raises SettingsError with every problem.
     """
     file = path if path is not None else find(env, Path.cwd())
     text = _text(file) if file is not None else ""
-    return read(text, file, env, providers)
+    return read(text, file, env, providers, keyless=keyless)
 
 
-def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collection[str] | None = None) -> Loaded:
+def read(
+    text: str,
+    file: Path | None,
+    env: Mapping[str, str],
+    providers: Collection[str] | None = None,
+    *,
+    keyless: bool = False,
+) -> Loaded:
     """The settings of a text. `file` names it in problems, and its folder is where relative secret files are."""
     name = str(file) if file is not None else FILE_NAME
     tree = _parse(text, name)
@@ -79,7 +89,7 @@ def read(text: str, file: Path | None, env: Mapping[str, str], providers: Collec
     faults += disagreements(tree, providers, override, created=created)
     keyring = Keyring(env, file.parent if file is not None else Path())
     settings, refusals = opened(document, override, keyring)
-    problems = sheet.problems([*faults, *refusals])
+    problems = sheet.problems(faults if keyless else [*faults, *refusals])
     if problems:
         raise SettingsError(problems)
     files = [keyring.file(secret) for _, secret in secrets(document)]

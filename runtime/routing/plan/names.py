@@ -18,7 +18,7 @@ printable ASCII of at most `LONGEST_NAME` characters; names from the settings ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -126,16 +126,11 @@ def build(
     it names nothing.
     """
     clouds = tuple(targets)
-    without = frozenset(absent)
-    lenders: dict[str, str] = {}
-    for target in clouds:
-        if target.name not in without:
-            lenders.setdefault(target.provider, target.name)
     directory = Directory(
         local=local.name if local else None,
         order=tuple(target.name for target in clouds),
         exact=_exact(local, clouds, tuple(served or ()), models, adapters or {}),
-        lenders=lenders,
+        lenders=lenders_of(clouds, frozenset(absent)),
         aliases=dict(aliases),
         offered=tuple(offered),
         served={name.lower(): each for name, each in (served or {}).items()} | dict(served or {}),
@@ -150,6 +145,15 @@ def build(
     near = isinstance(meaning, Unknown) and meaning.nearest
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     raise ValueError(f"{by} names no model of this box: {wanted!r}{hint}")
+
+
+def lenders_of(targets: Iterable[Target], absent: Collection[str]) -> dict[str, str]:
+    """The target of each provider whose account is lent: the first that is not absent, by name."""
+    lenders: dict[str, str] = {}
+    for target in targets:
+        if target.name not in absent:
+            lenders.setdefault(target.provider, target.name)
+    return lenders
 
 
 def resolve(name: str, directory: Directory) -> Named:

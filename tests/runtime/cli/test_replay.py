@@ -81,6 +81,62 @@ def test_an_attached_engines_own_names_move_nothing(
     assert (report["replayed"], report["moved"], report["unanswerable"]) == (6, [], {})
 
 
+KEYED = """[server]
+keys = ["env:DOOR_KEY"]
+[escalation]
+complexity = 1
+[targets.claude]
+provider = "anthropic"
+model = "claude-sonnet-5-5"
+base_url = "{upstream}"
+[targets.gemini]
+provider = "gemini"
+model = "gemini-3.8-flash"
+base_url = "{upstream}"
+key = "env:NO_SUCH_KEY"
+[routes]
+code = ["gemini", "claude"]
+[[rules]]
+when = {{ keywords = ["invoice"] }}
+to = ["gemini", "claude"]
+"""
+MOVED = ("auto", "claude", "gemini", "anthropic/claude-opus-5", "gemini/gemini-3.8-pro")
+
+
+def test_no_key_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server with a key for one target, none for the other and one of its own: its decisions are made again in an
+    environment that has none of them, and in one that has all.
+    """
+    with engine_process() as port, engine_process() as upstream:
+        text = KEYED.format(upstream=f"http://127.0.0.1:{upstream}")
+        url, door = f"http://127.0.0.1:{port}/v1", "a-key-for-the-door"
+        with served(tmp_path, url, settings=text, DOOR_KEY=door, ANTHROPIC_API_KEY="x") as hearth:
+            hearth.until("ready:")
+            for name in MOVED:
+                asked(hearth, name, "pay this invoice", door)
+            assert hearth.stop() == 0
+    monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("HEARTH_ENGINE__URL", json.dumps([url]))
+    for name in ("DOOR_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "NO_SUCH_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    config = tmp_path / "hearth.toml"
+    for _ in ("without a key", "with every key"):
+        assert said("replay", str(config), "--json")[0] == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["replayed"], report["moved"], report["unanswerable"]) == (len(MOVED), [], {})
+        assert report["share_before"] == 1.0
+        monkeypatch.setenv("NO_SUCH_KEY", "x")
+    monkeypatch.delenv("NO_SUCH_KEY")
+    other = tmp_path / "other.toml"
+    other.write_text(text.replace('to = ["gemini", "claude"]', 'to = ["opus"]') + OPUS)
+    assert said("replay", str(other))[0] == 0
+    shown = capsys.readouterr().out
+    assert "1 of them only if the runtime has a key for opus: here its key env:OPUS_KEY holds no value" in shown
+
+
+OPUS = '[targets.opus]\nprovider = "anthropic"\nmodel = "claude-opus-5"\nkey = "env:OPUS_KEY"\n'
+
+
 def test_an_empty_folder_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing to replay is no success."""
     monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path))

@@ -50,9 +50,10 @@ class Served:
         *arguments: str,
         program: tuple[str, ...] = ("-m", "runtime.cli"),
         before: Callable[[], None] | None = None,
+        settings: str = "",
         **more: str,
     ) -> None:
-        """before: called in the child, before the program begins."""
+        """before: called in the child, before the program begins. settings: the text of its file."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -64,9 +65,9 @@ class Served:
             "HEARTH_SERVER__DRAIN": str(DRAIN_S),
             **more,
         }
-        settings = folder / "hearth.toml"
-        settings.write_text("")
-        command = [sys.executable, *program, "serve", "--config", str(settings), *arguments]
+        file = folder / "hearth.toml"
+        file.write_text(settings)
+        command = [sys.executable, *program, "serve", "--config", str(file), *arguments]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -106,9 +107,10 @@ def served(
     *arguments: str,
     program: tuple[str, ...] = ("-m", "runtime.cli"),
     before: Callable[[], None] | None = None,
+    settings: str = "",
     **more: str,
 ) -> Iterator[Served]:
-    hearth = Served(folder, engine, *arguments, program=program, before=before, **more)
+    hearth = Served(folder, engine, *arguments, program=program, before=before, settings=settings, **more)
     try:
         yield hearth
     finally:
@@ -160,11 +162,12 @@ def test_the_status_names_the_background_tasks(tmp_path: Path, engine: str) -> N
         assert hearth.stop() == 0
 
 
-def asked(hearth: Served, model: str) -> tuple[int, str, str]:
+def asked(hearth: Served, model: str, text: str = "Hi", key: str = "none") -> tuple[int, str, str]:
     """(status, x-hearth-target, the model that answered or the error's code) of a short chat."""
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}).encode()
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 2}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{hearth.port}/v1/chat/completions", body)
     request.add_header("content-type", "application/json")
+    request.add_header("x-api-key", key)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, answer.headers["x-hearth-target"], json.load(answer)["model"]

@@ -37,9 +37,9 @@ PROMPTS = (
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A settings file with one target, and an empty state folder."""
+    """A settings file with one target, whose key is not in this environment, and an empty state folder."""
     monkeypatch.setenv("HEARTH_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("SOME_KEY", "x")
+    monkeypatch.delenv("SOME_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "hearth.toml"
     file.write_text(CONFIG)
