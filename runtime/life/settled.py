@@ -113,16 +113,14 @@ def kept_of(inputs: Inputs, plan: Plan, allowed: Collection[str] = ()) -> Kept:
     # What the decision read of the rules: each that demands something, and the others up to the first that places it.
     held: list[str] = []
     missed: list[str] = []
-    placed = False
+    absent: list[str] = []
+    placed, weighs = False, fleet.session is not None or policy.escalation.wait_usd_per_s > 0
     for name, rule in zip(policy.marks, policy.rules, strict=False):
         if rule.requires or not placed:
             holds = matches(query, rule.when)
             (held if holds else missed).append(name)
             placed = placed or (holds and bool(rule.to))
-    weighs = fleet.session is not None or policy.escalation.wait_usd_per_s > 0
-    task, score = query.already_read
     closed: dict[str, float] = {}
-    absent: list[str] = []
     for name, state in fleet.targets.items():
         if state.absent:
             absent.append(name)
@@ -135,8 +133,7 @@ def kept_of(inputs: Inputs, plan: Plan, allowed: Collection[str] = ()) -> Kept:
         tuple([each.name for each in here]),
         here[0].label if here else None,
         plan.refusal.code if plan.refusal is not None else "",
-        task,
-        score,
+        *query.already_read,
         query.opinion,
         query.__dict__.get("language"),
         None if fleet.local is None else kept_engine(fleet.local, weighs=weighs),
