@@ -46,6 +46,7 @@ class _TargetCost(msgspec.Struct):
     target: str
     answers: int
     usd: float | None
+    assumed: bool = False
 
 
 class ExpectedCost(msgspec.Struct):
@@ -93,7 +94,8 @@ def agreed(address: Address, wanted: dict[str, Any], *, yes: bool, targets: int 
     rows += [(each, f"{each.target} as the judge: {each.answers} questions") for each in (cost.judge,) if each]
     for each, words in rows:
         usd = "its price is not known" if each.usd is None else f"about ${each.usd:.4f}" if each.usd else "free"
-        print(f"{words}, {usd}", file=sys.stderr)
+        guess = "; its thinking is a guess until its first verdicts" if each.assumed else ""
+        print(f"{words}, {usd}{guess}", file=sys.stderr)
     if yes or cost.usd == 0:
         return
     about = "unknown dollars" if cost.usd is None else f"about ${cost.usd:.4f}"

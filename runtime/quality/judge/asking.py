@@ -22,7 +22,7 @@ from runtime.life.desk import Desk
 from runtime.life.life import live
 from runtime.quality.judge.question import Better, anonymous, better, comparison
 from runtime.quality.judge.trust import JudgedPair
-from runtime.quality.runs.asking import BATCH, CALLER, ShutDown
+from runtime.quality.runs.asking import BATCH, CALLER, ShutDown, measured
 from runtime.quality.sample.answers import answer_text
 from runtime.record.decisions import QUALITY, Decision
 from runtime.routing.facts.hints import BadHint
@@ -118,7 +118,13 @@ class Questions:
         nonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self.purse = purse
+        self._verdicts, self._verdict_tokens = 0, 0
         self._desk, self._names, self._nonce = desk, names, nonce
+
+    @property
+    def verdict_tokens(self) -> float:
+        """The mean output of a judge's answer, its thinking included; 0 before the first."""
+        return self._verdict_tokens / self._verdicts if self._verdicts else 0.0
 
     async def answered(
         self,
@@ -129,6 +135,12 @@ class Questions:
         wire: str = CHAT.name,
     ) -> str | None:
         """The text and the calls of one model's answer; None without a whole one. Raises SpentError, ShutDown."""
+        return (await self._paid(name, target, body, requires, wire)).text
+
+    async def _paid(
+        self, name: str, target: Target, body: Mapping[str, Any], requires: frozenset[str], wire: str = CHAT.name
+    ) -> JudgeReply:
+        """One model's reply, taken off the purse. Raises SpentError, ShutDown."""
         reserved = self.purse.reserve(target, len(msgspec.json.encode(body)) // 3)
         if reserved is None:
             raise SpentError
@@ -136,7 +148,7 @@ class Questions:
         try:
             reply = await replied(self._desk, name, target, body, requires, WIRES[wire])
             usd = reply.usd
-            return reply.text
+            return reply
         finally:
             self.purse.settle(reserved, usd)
 
@@ -157,7 +169,10 @@ class Questions:
     ) -> Better | None:
         """One verdict, asked for twice at most."""
         for _ in range(TRIES):
-            text = await self.answered(*judge, body, requires)
-            if text is not None and (found := better(text)) is not None:
+            reply = await self._paid(*judge, body, requires)
+            tokens = measured(reply.decision).completion_tokens if reply.decision is not None else 0
+            if tokens:
+                self._verdicts, self._verdict_tokens = self._verdicts + 1, self._verdict_tokens + tokens
+            if reply.text is not None and (found := better(reply.text)) is not None:
                 return found
         return None

@@ -1,8 +1,10 @@
 """The expected cost of the judge in a run of golden sets, before it begins.
 
 The questions about a case are expected to take the tokens that they took last time. Of a case that was not judged yet, each
-takes its own text, with answers as long as they are expected to be, and a verdict as long as the others were. A judge that is
-believed decides the anchors too, before a run with criteria that counts.
+takes its own text, with answers as long as they are expected to be, and a verdict as long as the judge's others were, in golden
+sets or in its latest week. Without any it is as long as its JSON, which is known. The thinking of a judge that thinks unasked
+is not: it is assumed, and the estimate says so. A judge that is believed decides the anchors too, before a run with criteria
+that counts.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from runtime.quality.judge.watch import JudgeWatch
 from runtime.quality.runs.database import PlannedCase
 from runtime.quality.runs.estimate import TargetEstimate, expected_usd
 from runtime.quality.values import RUBRIC, VERSUS, CaseResult, GoldenCase, GoldenSet, Judging, OwnReference
+from runtime.routing.facts.tokens import plain_tokens
 from runtime.wire.child_pool import UncheckedError
 
-_UNKNOWN_TOKENS = 200  # of a verdict, with what the judge thinks before it
+_VERDICT_TOKENS = round(plain_tokens('{"better": "second"}'))
+_THOUGHT_TOKENS = 200  # recorded answers under a schema were thought about for 117 tokens (median), 251 in the mean
 _MARK = "0" * 16
 
 
@@ -93,8 +97,11 @@ class Judges:
         earlier: Sequence[Judging],
     ) -> TargetEstimate | None:
         """known: of cases that were judged before. new: other questions, each with the tokens of an answer in it."""
-        verdicts = [each.completion_tokens / each.questions for each in earlier]
-        verdict = round(statistics.mean(verdicts)) if verdicts else _UNKNOWN_TOKENS
+        verdicts = [each.completion_tokens / each.questions for each in earlier] or [
+            each.verdict_tokens for each in self.watch.kept.weeks if each.judge == judge.label and each.verdict_tokens
+        ][:1]
+        assumed = judge.capabilities.thinks_unasked and bool(new) and not verdicts
+        verdict = round(statistics.mean(verdicts or [_VERDICT_TOKENS + _THOUGHT_TOKENS * assumed]))
         usages = [
             Usage(each.prompt_tokens // each.questions, each.completion_tokens // each.questions)
             for each in known
@@ -105,7 +112,7 @@ class Judges:
             usages.append(Usage(facts.prompt_tokens + question.answers * answer, verdict))
         costs = [expected_usd(judge, each, self._desk.wall()) for each in usages]
         usd = None if None in costs else sum(each or 0.0 for each in costs)
-        return TargetEstimate(judge.label, len(usages), usd) if usages else None
+        return TargetEstimate(judge.label, len(usages), usd, assumed) if usages else None
 
 
 def questions(case: GoldenCase, *, compared: bool) -> list[JudgeQuestion]:

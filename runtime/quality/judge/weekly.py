@@ -70,7 +70,8 @@ class LocalLabel(msgspec.Struct, frozen=True):
 
 class WeekReport(msgspec.Struct, frozen=True):
     """winners: of the anchors. skipped: pairs that were not put to the judge, by reason. void: why no conclusion is drawn, ""
-    if some are. believed: the judge agrees with the anchors; if not, its rates only inform.
+    if some are. believed: the judge agrees with the anchors; if not, its rates only inform. verdict_tokens: the mean output of
+    a verdict, 0 if it is not known.
     """
 
     week: str
@@ -86,6 +87,7 @@ class WeekReport(msgspec.Struct, frozen=True):
     spent_usd: float
     void: str = ""
     believed: bool = False
+    verdict_tokens: float = 0.0
 
 
 def voided(report: WeekReport, why: str) -> WeekReport:
@@ -236,6 +238,7 @@ class Weekly:
             round(self._questions.purse.spent, 6),
             void,
             believed,
+            round(self._questions.verdict_tokens, 1),
         )
         return report, after
 

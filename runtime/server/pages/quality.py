@@ -157,7 +157,7 @@ class QualityPages:
         if loop.store.begun:
             earlier = await loop.store.call(lambda database: database.latest_of(names))
             references = loop.watch.references(await loop.store.call(QualityDatabase.states))
-        usages = expected_usage(cases, facts, earlier)
+        usages = expected_usage(cases, facts, earlier, goldens)
         judging = WantedJudging(goldens, cases, usages, references, earlier, counts=not wanted.sets)
         answer = {
             "targets": estimated(cases, usages, {each.label: each.target for each in targets}, loop.desk.wall()),
