@@ -50,4 +50,9 @@ class Transaction:
         self._sql.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, value: object, at: object) -> None:
-        self._sql.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._sql.execute("COMMIT")
+        finally:
+            if self._sql.in_transaction:  # on a full disk SQLite takes it back itself, and a second time is an error
+                self._sql.execute("ROLLBACK")

@@ -5,13 +5,14 @@
 
 A slot of each replica and a part of its KV cache stay free, and nothing starts while somebody else's request waits. A line
 that cannot run now (engine down, queue full, shut-down) stays pending, without an end, and runs later; so does one whose
-process died. An end is stored once. Batches take turns, line by line, so that a short one does not wait for a long one.
+process died. An end is stored once, and while one cannot be stored (a full disk) no other line starts: each has its price.
+Batches take turns, line by line, so that a short one does not wait for a long one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -58,7 +59,6 @@ _NOT_HERE = ("stream", "previous_response_id", "conversation")
 _PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE_S = 30.0
 _LONGEST_HOLD_S = 60.0
-_log = logging.getLogger("hearth.batch")
 
 DialectFor = Callable[[RawBody], Dialect]
 
@@ -97,6 +97,7 @@ class BatchLane:
         self._tries: dict[tuple[str, int], int] = {}  # of lines that failed and run again
         self._ahead: dict[str, deque[BatchLine]] = {}
         self._held: dict[str, float] = {}  # batches that wait for the next period of a budget, until then; monotonic
+        self._unstored: set[tuple[str, int]] = set()  # lines with an end that the disk does not take
         self._swept_at = 0.0
 
     def wake(self) -> None:
@@ -112,12 +113,12 @@ class BatchLane:
         try:
             while True:
                 self._wake.clear()
-                busy = await self._turn()
-                try:
+                busy = False
+                with contextlib.suppress(ApiError):  # of the store, which has logged it; lines under way go on
+                    busy = await self._turn()
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._look_s if busy else self._idle_s):
                         await self._wake.wait()
-                except TimeoutError:
-                    pass
         finally:
             for task in self._running:
                 task.cancel()
@@ -164,7 +165,7 @@ class BatchLane:
 
     async def _fill(self, ready: deque[Batch]) -> None:
         """Starts lines, one of each batch in turn, while there is room."""
-        room = 0 if self._desk.draining else self._room(self.in_flight)
+        room = 0 if self._desk.draining or self._unstored else self._room(self.in_flight)
         while ready and room > 0:
             batch = ready.popleft()
             ahead = self._ahead.setdefault(batch.id, deque())
@@ -188,14 +189,17 @@ class BatchLane:
         key = (batch.id, line.number)
         try:
             result, pause_s = await self._asked(batch, line)
-            if result is not None:
-                await self._store.call(partial(_settle, batch.id, result))
-                self._tries.pop(key, None)
-            else:
-                await asyncio.sleep(pause_s)
-        except ApiError as error:
-            _log.warning("%s line %d could not be stored and will run again: %s", batch.id, line.number, error.message)
+            while result is not None:
+                try:
+                    await self._store.call(partial(_settle, batch.id, result))
+                    self._tries.pop(key, None)
+                    return
+                except ApiError:
+                    self._unstored.add(key)
+                    await asyncio.sleep(self._idle_s)
+            await asyncio.sleep(pause_s)
         finally:
+            self._unstored.discard(key)
             self._taken.discard(key)
 
     async def _asked(self, batch: Batch, line: BatchLine) -> tuple[LineResult | None, float]:

@@ -48,13 +48,15 @@ class ThreadedDatabase(Generic[_Database]):
     async def call(self, work: Callable[[_Database], _Result]) -> _Result:
         """Runs `work` in the database's thread. What it raises itself comes out; ApiError 503 for a fault of the disk."""
         try:
-            return await self._thread.call(lambda: work(self._open()), self._timeout_s)
+            found = await self._thread.call(lambda: work(self._open()), self._timeout_s)
         except (sqlite3.Error, OSError, QueueFullError, TimeoutError) as fault:
             words = f"{self._name} cannot be read or written: {fault or type(fault).__name__}"
             if words != self.trouble:
                 self._log.warning("%s", words)
             self.trouble = words
             raise ApiError(503, words, "store_unavailable", retry_after=_RETRY_AFTER_S) from fault
+        self.trouble = None
+        return found
 
     def close(self) -> None:
         """Blocks, for at most five seconds."""
@@ -79,5 +81,4 @@ class ThreadedDatabase(Generic[_Database]):
                 words = "%s was damaged (%s); it was moved to %s and a new one begun"
                 self._log.error(words, self._file.name, fault, place.name)
                 self._database = self._opens(self._file.parent)
-            self.trouble = None
         return self._database

@@ -87,6 +87,8 @@ class FilePages:
             return
         reads(request, frozenset(file.requires))
         source = await self._store.call(partial(_read, file))
+        if source is None:
+            raise ApiError(404, f"the content of {file.id} is gone", "file_not_found", "file_id")
         try:
             length = (b"content-length", str(file.size).encode())
             await request.start(200, [*extra, (b"content-type", b"application/octet-stream"), length])
@@ -133,5 +135,8 @@ def _forget(out: BinaryIO, id: str, database: BatchDatabase) -> None:
     (database.contents / f"{id}.part").unlink(missing_ok=True)
 
 
-def _read(file: StoredFile, database: BatchDatabase) -> BinaryIO:
-    return (database.contents / file.id).open("rb")
+def _read(file: StoredFile, database: BatchDatabase) -> BinaryIO | None:
+    try:
+        return (database.contents / file.id).open("rb")
+    except FileNotFoundError:
+        return None

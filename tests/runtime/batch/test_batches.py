@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +230,60 @@ async def test_a_new_process_goes_on_where_the_last_one_died(tmp_path: Path) -> 
         texts = [row["response"]["body"]["choices"][0]["message"]["content"] for row in rows]
         assert texts == ["one", "again", "again", "again"]
         assert len(second.lanes[0].hop.calls) == 3
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """No file grows meanwhile."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_an_answer_that_a_full_disk_does_not_take_is_not_asked_for_again(tmp_path: Path) -> None:
+    """It waits for room, and no other line starts; another batch that cannot begin disturbs neither. Then all go on."""
+    gate = Gate()
+    backend = engine_backend((Turn([whole("first")], wait=gate), Turn([whole("second")])))
+    backend.lanes[0].slots = 2  # one of them stays free for others
+    async with opened(Setup(backend), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line(str(n)) for n in range(3)])
+        later = await sdk.files.create(file=("in.jsonl", line("later").encode()), purpose="batch")
+        asked = backend.lanes[0].hop.calls
+        async with asyncio.timeout(10):
+            while not asked:
+                await asyncio.sleep(0.01)
+            with full_disk():
+                gate.open()
+                while door.batches.trouble is None:
+                    await asyncio.sleep(0.01)
+                with pytest.raises(openai.InternalServerError, match="batches cannot be read or written"):
+                    await sdk.batches.create(input_file_id=later.id, endpoint=CHAT, completion_window="24h")
+                for _ in range(5):
+                    door.lane.wake()
+                    await asyncio.sleep(0.05)
+                assert len(asked) == 1 and door.lane.in_flight == 1
+        batch = await ended(sdk, id)
+        rows = await lines_of(sdk, batch.output_file_id)
+        texts = [row["response"]["body"]["choices"][0]["message"]["content"] for row in rows]
+        assert (texts, len(asked)) == (["first", "second", "second"], 3)
+        assert not door.batches.trouble
+
+
+async def test_a_file_is_deleted_on_a_full_disk(tmp_path: Path) -> None:
+    """Its content gives room at once; the rest of it goes when the disk can take that."""
+    async with opened(Setup(engine_backend(())), tmp_path) as door, sdk_of(door) as sdk:
+        file = await sdk.files.create(file=("in.jsonl", line("q").encode()), purpose="batch")
+        with full_disk(), pytest.raises(openai.InternalServerError):
+            await sdk.files.delete(file.id)
+        assert list((tmp_path / "files").iterdir()) == []
+        with pytest.raises(openai.NotFoundError, match="is gone"):
+            await sdk.files.content(file.id)
+        assert (await sdk.files.delete(file.id)).deleted
+        with pytest.raises(openai.NotFoundError, match="is kept"):
+            await sdk.files.retrieve(file.id)
 
 
 async def test_files_and_batches_belong_to_their_key(tmp_path: Path) -> None:
