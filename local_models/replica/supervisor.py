@@ -37,6 +37,7 @@ from runtime.contract.failures import HopError
 Sleep = Callable[[float], Awaitable[None]]
 
 _CLOSE_S = 1.0
+_STOOD_STILL_S = 5.0  # beyond what a look and a canary may take: this process was stopped meanwhile
 _CANCEL_S = 5.0  # a cancelled launch may have a child process of its own to kill and reap
 _log = logging.getLogger(__name__)
 
@@ -324,6 +325,8 @@ class Supervisor:
         if outcome.answer is not CanaryAnswer.GIVEN:
             await self._sleep(max(0.0, began + self._watch.canary - self._clock()))
         now = self._clock()
+        if now - began > self._watch.canary + self._watch.scrape_timeout + _STOOD_STILL_S:
+            return HangVerdict.WAIT, ""  # it was this process that heard nothing
         verdict = judge(
             outcome.answer,
             before,

@@ -211,18 +211,18 @@ class HopReply:
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._fail(Kind.GARBLED, "the server switched protocols (101) without being asked to")
+            self.fail(Kind.GARBLED, "the server switched protocols (101) without being asked to")
             return
         except httptools.HttpParserError as error:
             if not self._complete:
-                self._fail(Kind.GARBLED, f"the reply is not valid HTTP/1.1: {error}")
+                self.fail(Kind.GARBLED, f"the reply is not valid HTTP/1.1: {error}")
                 return
             self._overrun = True
         if self._head_size > self._most_head:
             self._headed = self._complete = False
         if not self._complete and (self._since_body > self._most_head or self._head_size > self._most_head):
             part = "framing between two parts of the body" if self._headed else "head"
-            self._fail(Kind.GARBLED, f"the reply's {part} is longer than {self._most_head} bytes")
+            self.fail(Kind.GARBLED, f"the reply's {part} is longer than {self._most_head} bytes")
             return
         if self._complete:
             self._end(reusable=self._keep and not self._overrun)
@@ -244,11 +244,12 @@ class HopReply:
             self._end(reusable=False)
             self._wake()
         elif self._headed:
-            self._fail(Kind.BROKEN_STREAM, f"the connection was cut in the middle of the reply{_because(cause)}")
+            self.fail(Kind.BROKEN_STREAM, f"the connection was cut in the middle of the reply{_because(cause)}")
         else:
-            self._fail(Kind.DOWN, f"the connection was closed before a reply came{_because(cause)}")
+            self.fail(Kind.DOWN, f"the connection was closed before a reply came{_because(cause)}")
 
-    def _fail(self, kind: Kind, message: str) -> None:
+    def fail(self, kind: Kind, message: str) -> None:
+        """Ends it, unless it is over: the reader gets a HopError."""
         if self._connection is None:
             return
         disposition = Disposition.RETRY_HERE if kind is Kind.DOWN else Disposition.NEXT_CANDIDATE

@@ -75,6 +75,7 @@ class EngineHop:
         self._fixed = _clean(f"host: {url.netloc.rpartition('@')[2]}") + b"accept-encoding: identity\r\n"
         if key:
             self._fixed += _clean(f"authorization: Bearer {key}")
+        self._open: set[HopReply] = set()  # the counted ones
         self._idle: dict[PooledConnection, None] = {}  # in the order they fell idle; the newest is used first
         self._heads: dict[tuple[str, str], bytes] = {}
 
@@ -125,6 +126,11 @@ class EngineHop:
             connection.abort()
         await asyncio.sleep(0)  # the loop closes the sockets
 
+    def give_up(self, words: str) -> None:
+        """Ends every reply in progress as silent: the other side is known to be gone. Probes go on."""
+        for reply in tuple(self._open):
+            reply.fail(Kind.SILENT, words)
+
     async def aclose(self) -> None:
         """Drops the pooled connections. The hop may be used again."""
         await self.reset()
@@ -136,6 +142,7 @@ class EngineHop:
 
     def ended(self, reply: HopReply, connection: PooledConnection, *, reusable: bool) -> None:
         if reply.counted:
+            self._open.discard(reply)
             self._count(-1)
         if reusable:
             connection.idle_since = self._clock()
@@ -157,9 +164,11 @@ class EngineHop:
         return await self._send(self._begin(fresh, counted), fresh, head, body)
 
     def _begin(self, connection: PooledConnection, counted: bool) -> HopReply:
+        reply = HopReply(connection, self, counted=counted, most_head=self._most_head)
         if counted:
+            self._open.add(reply)
             self._count(+1)
-        return HopReply(connection, self, counted=counted, most_head=self._most_head)
+        return reply
 
     async def _send(self, reply: HopReply, connection: PooledConnection, head: bytes, body: bytes) -> HopReply:
         try:

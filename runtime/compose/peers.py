@@ -27,7 +27,7 @@ from runtime.contract.hop import Hop
 from runtime.contract.targets import LOCAL, PEER, Target
 from runtime.conversations.store import ResponseStore
 from runtime.dialects.meter import UNDECODABLE
-from runtime.fleet.peers import ASKS, Peers, PeerState, PeerSummary, read_summary
+from runtime.fleet.peers import ASKS, GONE_S, Peers, PeerState, PeerSummary, read_summary
 from runtime.life.desk import Desk
 from runtime.record.decisions import Decision
 from runtime.record.metrics import FleetGauges
@@ -45,6 +45,7 @@ from runtime.settings.editable import shown
 from runtime.settings.shape import leaves
 
 _EACH_S = 1.0
+_LOOK_S = 0.25
 _ASKED_S = 1.0
 _RESOLVED_S = 5.0
 _MOST_WORD = 4096  # bytes of what another Hearth says of itself
@@ -96,9 +97,10 @@ class PeerRoom:
         self._alike = PeerSummary(
             settings.fleet.name, version=__version__, settings=digest_of(settings), instance=secrets.token_hex(8)
         )
-        self._hops: dict[str, EngineHop] = {}
+        self._hops: dict[str, tuple[EngineHop, EngineHop]] = {}  # for work of its engine, and for what it stores
         self._ways: dict[str, PeerWay] = {}
         self._asked: dict[tuple[str, str], int] = {}
+        self._looked_at = self._awake_at = desk.clock()
         self.peers = Peers(self.own, self._connect, desk.clock)
         if self._key is not None:
             self.peers.know(tuple(each for each in settings.fleet.peers if not each.startswith("dns:")))
@@ -212,14 +214,37 @@ class PeerRoom:
                 resolved_at = self._desk.clock()
                 self.peers.know(await resolved(self._settings.fleet.peers, self.peers.addresses))
                 for gone in self._hops.keys() - set(self.peers.addresses):
-                    await self._hops.pop(gone).aclose()
+                    for hop in self._hops.pop(gone):
+                        await hop.aclose()
                     del self._ways[gone]
             await asyncio.gather(*[self._listen(each) for each in self.peers.addresses])
-            await asyncio.sleep(_EACH_S)
+            asked_at = self._desk.clock()
+            while self._desk.clock() - asked_at < _EACH_S:
+                self.end_silent()
+                await asyncio.sleep(_LOOK_S)
+
+    def end_silent(self) -> None:
+        """Ends what is in progress with peers that are gone without a word: frozen, or cut off.
+
+        Such a one was not heard for three seconds, nor did a byte of any answer come. Where this Hearth itself stood still, it
+        listens for as long before it holds that against anybody.
+        """
+        now = self._desk.clock()
+        if now - self._looked_at >= GONE_S:
+            self._awake_at = now
+        self._looked_at = now
+        if now - self._awake_at < GONE_S:
+            return
+        for each in self.peers.standings():
+            if each.state is not PeerState.STALE or not each.address:
+                continue
+            for hop in self._hops[each.address]:
+                if hop.quiet_since is not None and now - hop.quiet_since >= GONE_S:
+                    hop.give_up(f"{each.label} was not heard for {GONE_S:.0f} s")
 
     async def _listen(self, address: str) -> None:
         try:
-            status, body = await self._hops[address].probe(asking(self.word()), _ASKED_S, at_most=1 << 20)
+            status, body = await self._hops[address][0].probe(asking(self.word()), _ASKED_S, at_most=1 << 20)
             if status != 200:
                 self.peers.failed(address, f"{address} answered {status}: is [fleet] key the same there?")
                 return
@@ -237,10 +262,11 @@ class PeerRoom:
         certified = frozenset(self._settings.engine.certified) if sealed else frozenset[str]()
         name = f"{PEER}{urlsplit(address).netloc}"
         exit = None if here else (self._guard, Receiver(LOCAL, address, certified))
-        hop = self._hops[address] = EngineHop(
-            base_url=f"{address}/v1", key=self._key, clock=self._desk.clock, exit=exit
+        hop, way = (
+            EngineHop(base_url=each, key=self._key, clock=self._desk.clock, exit=exit)
+            for each in (f"{address}/v1", address)
         )
-        way = EngineHop(base_url=address, key=self._key, clock=self._desk.clock, exit=exit)
+        self._hops[address] = hop, way
         self._ways[address] = PeerWay(way, sealed, alive=False)
         as_peer = Target(name, LOCAL, "", certified=certified, on_box=here, dialects=_DIALECTS, peer=True)
         return PeerBackend(lambda: fleet.local.target, as_peer, PeerLane(name, hop))

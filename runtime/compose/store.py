@@ -25,7 +25,7 @@ from runtime.shared.flights import SharedFlights, engine_name
 from runtime.shared.journal import SharedJournal
 from runtime.shared.keys import SharedKeys
 from runtime.shared.limits import SharedLimiter
-from runtime.shared.store import SharedStore, StoreAwayError
+from runtime.shared.store import SharedStore, StoreAwayError, waking
 from runtime.trust.key_store import KeyStore
 
 _BEAT_S = 1.0
@@ -54,23 +54,21 @@ class StoreRoom:
         fleet = settings.fleet
         self.journal = SharedJournal(folder / "shared.json")
         password = fleet.store_key.value if fleet.store_key is not None else None
-        self.store = SharedStore(fleet.store, self.journal.view.owner, password, desk.clock)
+        self.store = SharedStore(fleet.store, self.journal.view.owner, password)
         # As many as there were, or as the settings name: each must know its part while the store is away.
         self.store.alive = max(self.journal.view.hearths, len(fleet.peers) + 1)
         self.store.examine()
         self._desk, self._budget, self._others = desk, budget, others
         self._wake = asyncio.Event()
-        self._leases = budget.leases = BudgetLeases(self.store, self.journal, budget, self._wake.set, desk.clock)
-        self.limiter = desk.limiter = SharedLimiter(self.store, self._wake.set, desk.clock)
+        self._leases = budget.leases = BudgetLeases(self.store, self.journal, budget, self._wake.set, waking)
+        self.limiter = desk.limiter = SharedLimiter(self.store, self._wake.set, waking)
         self._breakers = SharedBreakers(self.store, desk.fleet, desk.clock)
         self._keys = SharedKeys(self.store, KeyStore(folder, desk.wall), folder, admit)
         desk.store_away_s = self.store.away_s
         self.flights: SharedFlights | None = None
         if settings.engine.url:
-            self._channel = StoreChannel(fleet.store, password, desk.clock)
-            self.flights = SharedFlights(
-                desk.fleet, attached(desk.fleet.engine), fleet.name, self.store.alive, desk.clock
-            )
+            self._channel = StoreChannel(fleet.store, password, waking)
+            self.flights = SharedFlights(desk.fleet, attached(desk.fleet.engine), fleet.name, self.store.alive, waking)
 
     @property
     def trouble(self) -> str | None:

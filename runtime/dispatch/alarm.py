@@ -2,6 +2,9 @@
 
 Knows the loop's time and one task, nothing of what is waited for. `asyncio.timeout` winds a timer anew each time it is
 moved; here the one timer, when it rings too early, is wound again for the rest.
+
+One that rings seconds too late rings in a process that stood still (it was stopped, or starved of its processor): what has
+arrived meanwhile is read first.
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
+
+_STOOD_STILL_S = 2.0  # a timer that is so late was not late for the load of the loop
+_READING_S = 1.0  # for what has arrived meanwhile
 
 
 class Alarm:
@@ -18,7 +24,7 @@ class Alarm:
     over: there is none.
     """
 
-    __slots__ = ("_due", "_earlier", "_later", "_loop", "_rung", "_task", "_timer")
+    __slots__ = ("_due", "_earlier", "_later", "_loop", "_rung", "_spared", "_task", "_timer")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, due: float | None, later: Callable[[], float | None] | None = None
@@ -26,7 +32,7 @@ class Alarm:
         self._loop = loop
         self._due = due
         self._later = later
-        self._rung = False
+        self._rung = self._spared = False
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Alarm:
@@ -59,6 +65,8 @@ class Alarm:
         if self._due is None:
             return
         now = self._loop.time()
+        if now - self._due > _STOOD_STILL_S and not self._spared:
+            self._spared, self._due = True, now + _READING_S
         if self._due <= now and self._later is not None:
             self._due = self._later() or self._due
         if self._due > now:

@@ -34,7 +34,7 @@ HOP, TOKENS, MODEL, WITHIN, DECISION = (
     "x-hearth-within-ms",
     "x-hearth-decision",
 )
-_GONE_S = 3.0  # since a peer was last heard
+GONE_S = 3.0  # since a peer was last heard
 _MOST_MET = 100  # Hearths that are heard without being asked
 _MOST_ASKED = 2  # peers for one request: the cloud is not to wait for a round of refusals
 _LOAD = frozenset({Reason.QUEUE_DEPTH, Reason.KV_CACHE, Reason.GPU, Reason.TTFT, Reason.ENGINE_DOWN})
@@ -230,7 +230,7 @@ class Peers:
             self._met.values(), key=lambda each: each.via
         ):  # who asks says it itself: the store's word is older
             state, trouble = _state(met, own, now)
-            if state is PeerState.SELF or now - met.at > _GONE_S or met.summary.instance in shown:
+            if state is PeerState.SELF or now - met.at > GONE_S or met.summary.instance in shown:
                 continue
             shown |= {met.summary.instance} - {""}
             differs = _differences(own, met.summary, but=("model",) if met.via == STORE else ())
@@ -293,7 +293,7 @@ def _state(each: _Heard | _Met, own: PeerSummary, now: float) -> tuple[PeerState
         return PeerState.SELF, ""
     if own.name and each.summary.name == own.name:
         return PeerState.REFUSED, "it has this one's name: in a fleet each name is one Hearth's"
-    return (PeerState.ALIVE, "") if now - each.at <= _GONE_S else (PeerState.STALE, each.trouble)
+    return (PeerState.ALIVE, "") if now - each.at <= GONE_S else (PeerState.STALE, each.trouble)
 
 
 def _differences(own: PeerSummary, other: PeerSummary, but: tuple[str, ...] = ()) -> tuple[str, ...]:

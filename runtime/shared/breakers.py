@@ -77,7 +77,7 @@ class SharedBreakers:
             self._sent, self._changes = b"", {}
             raise
         self._sent, self._epoch = own, self._store.epoch
-        self._take(open_there, granted)
+        self._take(open_there, granted, {name for name, *_ in opened})
         others = dict(zip(demotions[::2], demotions[1::2], strict=True))
         others.pop(self._store.owner, None)
         known = []
@@ -87,17 +87,21 @@ class SharedBreakers:
         self._demote(known)
         return Heard(version)
 
-    def _take(self, open_there: Any, granted: list[str]) -> None:
-        """Opens and closes as the others did. One that failed here while the call was under way is said with the next."""
+    def _take(self, open_there: Any, granted: list[str], said: set[str]) -> None:
+        """Opens and closes as the others did. One that failed here while the call was under way is said with the next.
+
+        said: those that opened here.
+        """
         fleet, before = self._fleet, self._trips
         self._trips = {name: trips for name, trips, _, _ in open_there}
         for name, trips, left_us, change in open_there:
             if name not in fleet.clouds.backends:
                 continue
             breaker = fleet.known_breakers.get(name)
-            if self._changes.get(name) != change and (
-                breaker is None or (breaker.trips < trips and not breaker.held_s(self._clock()))
-            ):
+            # Another's word on one that has not changed here: it was closed and opened again, and this Hearth slept meanwhile.
+            theirs = breaker is not None and name not in said and breaker.trips == before.get(name)
+            older = breaker is None or breaker.trips < trips or theirs
+            if self._changes.get(name) != change and older and not (breaker and breaker.held_s(self._clock())):
                 fleet.remember({name: (trips, int(left_us) / 1e6)})
                 breaker = fleet.known_breakers[name]
             self._changes[name] = change

@@ -1,7 +1,8 @@
 """The channel of a fleet's store: messages that every Hearth publishes and every Hearth hears, its own too. Nobody keeps them.
 
 Runs on the event loop and never holds it up: a message that the store does not take in 50 ms is lost, and no other is sent for
-a second. A connection on which nothing was heard for three seconds is opened anew.
+a second. A connection on which nothing was heard for three seconds is opened anew, and so is one that nobody read for as
+long, because this process stood still: what has piled up on it is old.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ class StoreChannel:
                 async with self._client.pubsub() as heard:
                     async with asyncio.timeout(_CONNECT_S):
                         await heard.subscribe(self._name)
+                    read_at = self._clock()
                     while (message := await heard.get_message(timeout=_SILENT_S)) is not None:
+                        before, read_at = read_at, self._clock()
+                        if read_at - before > _SILENT_S:
+                            break
                         if message["type"] == "message":
                             take(message["data"])
             except (ValkeyError, OSError, TimeoutError):

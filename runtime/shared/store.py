@@ -34,11 +34,17 @@ _TEXT = Path(__file__).with_name("functions.lua").read_text()
 VERSION = hashlib.sha256(_TEXT.encode()).hexdigest()[:12]
 _LIBRARY = _TEXT.replace("VERSION", VERSION)
 _KEEPS = "noeviction"
+_SLEPT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 Client = Any  # a valkey.Valkey, whose methods are typed in part alone
 
 
 class StoreAwayError(Exception):
     """The store did not answer in time, or is not asked at present."""
+
+
+def waking() -> float:
+    """Seconds by a clock that goes on while the machine sleeps, unlike `time.monotonic`: the store's clock goes on too."""
+    return time.clock_gettime(_SLEPT)
 
 
 def key_of(*names: str) -> str:
@@ -117,7 +123,7 @@ def tried(url: str, password: str | None, within_s: float) -> tuple[str, str]:
 
 
 class SharedStore:
-    """owner: the lasting name of this Hearth, unique in the fleet. clock: monotonic seconds; made for the tests.
+    """owner: the lasting name of this Hearth, unique in the fleet. clock: seconds, made for the tests.
 
     since: when the store went away; None while it answers. trouble: why, in words. calls: sent so far.
     alive: the number of Hearths, this one included, as they were last heard. epoch: another one after the store was emptied.
@@ -129,7 +135,7 @@ class SharedStore:
         url: str,
         owner: str,
         password: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = waking,
         connect: Callable[[str, str | None], Client] = connected,
     ) -> None:
         self.url, self.owner = url, owner

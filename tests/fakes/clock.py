@@ -23,12 +23,17 @@ class FakeClock:
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
         await woken
 
+    def jump(self, seconds: float) -> None:
+        """The process stood still: nobody woke meanwhile."""
+        self._now += seconds
+
     async def advance(self, seconds: float) -> None:
         """Goes on step by step, so that whoever wakes can go back to sleep on the way."""
         until = self._now + seconds
         await _settle()
         while self._sleepers and self._sleepers[0][0] <= until:
-            self._now, _, woken = heapq.heappop(self._sleepers)
+            due, _, woken = heapq.heappop(self._sleepers)
+            self._now = max(self._now, due)
             if not woken.done():
                 woken.set_result(None)
             await _settle()

@@ -202,6 +202,24 @@ async def test_an_engine_that_stands_still_is_hung(clock: FakeClock) -> None:
         assert "hung: no sign of life for 2" in (running.supervisor.view().cause or "")
 
 
+async def test_a_process_that_was_stopped_during_a_canary_asks_again(clock: FakeClock) -> None:
+    """The engine had nothing to do in that minute, and no answer of it was read: that is no evidence."""
+    async with Running(clock, UP) as running:
+        await clock.advance(1)
+        hop = running.instance.hop
+        hop.in_flight, hop.quiet_since, hop.canary = 1, clock(), None
+        while not hop.canaries:
+            await clock.advance(0.5)
+            await asyncio.sleep(0.001)
+        clock.jump(60.0)
+        hop.canary = 200
+        for _ in range(20):
+            await clock.advance(0.5)
+            await asyncio.sleep(0.001)
+        assert hop.canaries >= 2
+        assert running.state is ReplicaState.READY and not running.instance.taken_down
+
+
 async def test_a_long_prefill_is_not_a_hang(clock: FakeClock) -> None:
     """It computes, so the silent canary is forgiven for as long as patience lasts."""
     async with Running(clock, UP, watch=Watch(idle=None, patience=1e9)) as running:

@@ -14,7 +14,7 @@ import pytest
 
 from local_models.wire.hop import EngineHop
 from runtime.contract.failures import Disposition, HopError, Kind
-from runtime.contract.hop import HttpCall
+from runtime.contract.hop import HttpCall, Reply
 from tests.local_models.wire.peer import CALL, STREAM, WHOLE, Clock, Engine, Peer, Start, answer_all
 
 
@@ -266,6 +266,36 @@ async def test_closing_an_unread_reply_hangs_up(engine: Start, hop: EngineHop) -
         await one.gone.wait()
     assert hop.in_flight == 0
     assert await reply.chunk() == b""
+
+
+@pytest.mark.parametrize("headed", [False, True])
+async def test_who_is_given_up_is_silent(engine: Start, hop: EngineHop, headed: bool) -> None:
+    """Its requests end at once, before the head and after it, and are not asked again there."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if headed:
+            await peer.send(STREAM)
+            await peer.chunk(b"data: one\n\n")
+
+    one = await engine(script)
+    opening = asyncio.create_task(hop.open(CALL, connect_s=1))
+    task: asyncio.Task[Reply] | asyncio.Task[bytes] = opening
+    if headed:
+        reply = await opening
+        assert await reply.chunk()
+        task = asyncio.create_task(reply.chunk())
+    while not hop.in_flight:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    hop.give_up("it is gone")
+    with pytest.raises(HopError, match="it is gone") as caught:
+        await task
+    assert (caught.value.failure.kind, caught.value.failure.disposition) == (Kind.SILENT, Disposition.NEXT_CANDIDATE)
+    async with asyncio.timeout(1):
+        await one.gone.wait()
+    assert hop.in_flight == 0
+    hop.give_up("nothing is in progress")
 
 
 async def test_cancelling_open_hangs_up(engine: Start, hop: EngineHop) -> None:

@@ -19,6 +19,8 @@ import msgspec
 import pytest
 
 from runtime.compose.peers import PeerRoom, digest_of, resolved
+from runtime.contract.failures import HopError
+from runtime.contract.hop import HttpCall
 from runtime.conversations.store import ResponseStore
 from runtime.fleet.peers import PeerState, PeerSummary
 from runtime.record.metrics import Gauges, Metrics
@@ -124,7 +126,7 @@ async def heard(found: PeerRoom, address: str) -> PeerState:
     """The state of a peer after it was asked once."""
     found.peers.know((address,))
     await found._listen(address)
-    await found._hops[address].aclose()
+    await found._hops[address][0].aclose()
     return found.peers.standings()[0].state
 
 
@@ -163,7 +165,7 @@ async def test_the_one_that_is_asked_learns_who_asks() -> None:
 
     address = asker.peers.addresses[0]
     asker.peers.know((address,))
-    asker._hops[address].probe = probe  # type: ignore[method-assign, assignment]
+    asker._hops[address][0].probe = probe  # type: ignore[method-assign, assignment]
     await asker._listen(address)
     assert asker.peers.troubles() == (f"the peer {address} has other settings",)
     assert other.peers.troubles() == ("the Hearth a, which asks this one, has other settings",)
@@ -234,3 +236,35 @@ async def test_readiness_and_metrics_say_who_differs_and_depend_on_nobody() -> N
     assert (
         'hearth_fleet_forwarded_total{outcome="away",owner="b"} 2.0' in text or 'owner="b",outcome="away"} 2.0' in text
     )
+
+
+async def test_what_is_in_progress_with_a_peer_that_is_gone_without_a_word_is_ended() -> None:
+    """Not heard for three seconds and not a byte: work of its engine, and what it stores. A Hearth that slept listens first."""
+    now = 1000.0
+    held = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await held.wait()
+        writer.close()
+
+    box = Box(engine_backend((Turn([whole("Paris")]),)), clock=lambda: now)
+    found = PeerRoom(box.desk, settings(PEERS, KEY), GUARD)
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        found.peers.know((address,))
+        found.peers.heard(address, PeerSummary("b", "small", ready=True))
+        work, way = found._hops[address]
+        asked = [asyncio.ensure_future(hop.open(HttpCall("/x"), connect_s=5.0)) for hop in (work, way)]
+        while not (work.in_flight and way.in_flight):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        now += 60.0
+        found.end_silent()
+        await asyncio.sleep(0)
+        assert not any(each.done() for each in asked)
+        for _ in range(13):
+            now += 0.25
+            found.end_silent()
+        ended = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+        assert all(isinstance(each, HopError) and "was not heard" in each.failure.message for each in ended)
+        held.set()

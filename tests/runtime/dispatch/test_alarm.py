@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 
 import pytest
 
+from runtime.dispatch import alarm as module
 from runtime.dispatch.alarm import Alarm
 
 NEVER_S = 60.0
@@ -73,3 +76,26 @@ async def test_somebody_elses_cancellation_stays_one() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_arrived_while_the_process_stood_still_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: who has said nothing then is late."""
+    monkeypatch.setattr(module, "_STOOD_STILL_S", 0.1)
+    monkeypatch.setattr(module, "_READING_S", 0.1)
+    loop = asyncio.get_running_loop()
+    here, there = socket.socketpair()
+    here.setblocking(False)
+
+    def stands_still() -> None:
+        there.sendall(b"x")
+        time.sleep(0.3)
+
+    with here, there:
+        with alarm(0.05):
+            loop.call_soon(stands_still)
+            assert await loop.sock_recv(here, 1) == b"x"
+        began = later(0)
+        with pytest.raises(TimeoutError), alarm(0.05):
+            loop.call_soon(time.sleep, 0.3)
+            await asyncio.Event().wait()
+        assert 0.4 <= later(0) - began < 10.0

@@ -92,6 +92,28 @@ async def test_a_probe_that_failed_keeps_the_target_closed_to_all_for_longer(ser
     assert two.fleet.breaker("first").retry_in(two.now) > 15.0
 
 
+async def test_a_hearth_that_slept_takes_over_what_happened_meanwhile(server: ValkeyServer) -> None:
+    """The breaker that it knew open was closed and opened again: its own older state is neither used nor told to anybody."""
+    one, slept = Member(server.url, "one"), Member(server.url, "slept")
+    for times in (1, 2):
+        one.fail() if times == 1 else one.fail(1)
+        await turned(one, slept)
+        one.now, slept.now = one.now + 11.0, slept.now + 11.0
+    assert one.fleet.breaker("first").trips == slept.fleet.breaker("first").trips == 2
+    for _ in range(2):
+        one.fleet.breaker("first").success()
+        await turned(one)
+        one.fail()
+        await turned(one)
+        slept.now += 60.0
+        assert slept.state is BreakerState.HALF_OPEN
+        for _ in range(3):
+            await turned(slept, one)
+        for each in (one, slept):
+            assert each.fleet.breaker("first").trips == 1 and each.state is BreakerState.OPEN
+            assert each.fleet.breaker("first").retry_in(each.now) > 5.0
+
+
 async def test_each_hearth_decides_alone_while_the_store_is_away(server: ValkeyServer) -> None:
     """A target that has recovered meanwhile stays open to the one that found it so, and to the others afterwards."""
     one, two = Member(server.url, "one"), Member(server.url, "two")

@@ -85,3 +85,29 @@ async def test_a_store_that_is_not_there_costs_nobody_a_wait(tmp_path: Path) -> 
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
         await channel.aclose()
+
+
+async def test_what_piled_up_while_this_process_stood_still_is_not_taken_for_news(tmp_path: Path) -> None:
+    """Others' messages of that time lie in the connection. After it was opened anew, messages are heard again."""
+    with valkey_server(tmp_path) as server:
+        slept_s, heard = 0.0, list[bytes]()
+        channel = StoreChannel(server.url, None, lambda: time.monotonic() + slept_s)
+        other = StoreChannel(server.url, None, time.monotonic)
+        listening = asyncio.ensure_future(channel.listen(heard.append))
+        while not heard:
+            await other.send(b"news")
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+        heard.clear()
+        slept_s = 30.0
+        for _ in range(5):
+            await other.send(b"old")
+        await asyncio.sleep(0.1)
+        while not heard:
+            await other.send(b"news")
+            await asyncio.sleep(0.1)
+        assert set(heard) == {b"news"}
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        for each in (channel, other):
+            await each.aclose()

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.cli.box import ask_store
 from runtime.fleet.store import StoreRefusedError
-from runtime.shared.store import SharedStore, StoreAwayError, connected
+from runtime.shared.store import SharedStore, StoreAwayError, connected, waking
 from tests.fakes.certificates import made_certificate
 from tests.fakes.valkey_server import ValkeyServer, free_port, speaks_tls, valkey_server
 
@@ -43,6 +43,19 @@ async def test_a_lease_belongs_to_one_hearth_at_a_time(server: ValkeyServer) -> 
     assert not await one.lease("autoscale", 0.3)
     await one.beat()
     assert (one.alive, one.standing().away_s) == (2, None)
+
+
+def test_the_clock_of_what_is_leased_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's monotonic clock stops with the machine, and a lease that had lapsed would pass for fresh."""
+    real, slept_s = time.clock_gettime, 3600.0
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda id: real(id) + (slept_s if id == getattr(time, "CLOCK_BOOTTIME", id) else 0.0)
+    )
+    store = SharedStore("valkey://127.0.0.1:9/0", "one")
+    assert waking() - time.monotonic() >= slept_s - 1.0
+    slept_s += 60.0
+    assert 60.0 <= (store.away_s() or 0.0) < 70.0
+    store.close()
 
 
 async def test_each_hears_the_words_of_the_others_while_they_are_alive(server: ValkeyServer) -> None:
