@@ -13,7 +13,6 @@ from pydantic.fields import FieldInfo
 from runtime.settings import PriceSettings, Rule, TargetSettings, When, shape
 from runtime.settings.commented import has_default, subsections, toml
 from runtime.settings.model import Document
-from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret
 from runtime.settings.sections.engine import LocalModel
@@ -35,7 +34,7 @@ running address, and a file that has vanished change nothing; `hearth status` sh
 | command | does |
 | --- | --- |
 | `hearth config init [PATH]` | writes a file that shows every setting, commented out |
-| `hearth config check` | lists every fault with file, line and the nearest valid name, then the keys without effect yet |
+| `hearth config check` | lists every fault with file, line and the nearest valid name, then keys without effect on this box |
 | `hearth config show` | prints every setting with its source, without secrets |
 
 ## Environment
@@ -119,7 +118,7 @@ def _section(title: str, model: Any, key: Key) -> Iterator[str]:
     for name, field in shape.fields_of(model).items():
         if name in dict(subsections(model)):
             continue
-        yield f"| `{name}` | {_kind(field)} | {_default(field)} | {_meaning(field, (*key, name))} |"
+        yield f"| `{name}` | {_kind(field)} | {_default(field)} | {_meaning(field)} |"
     yield ""
 
 
@@ -129,12 +128,8 @@ def _default(field: FieldInfo) -> str:
     return f"`{toml(field.default)}`" if has_default(field) else ""
 
 
-def _meaning(field: FieldInfo, key: Key) -> str:
-    without_force = pending(key)
-    words = (field.description or "").replace("|", "\\|")
-    if without_force is None:
-        return words
-    return f"{words} *(not in force yet: {without_force.instead})*"
+def _meaning(field: FieldInfo) -> str:
+    return (field.description or "").replace("|", "\\|")
 
 
 _KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Secret: "reference"}

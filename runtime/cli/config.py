@@ -9,16 +9,16 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from cloud.providers import NAMES, PROVIDERS
+from cloud.providers import NAMES
 from runtime.cli.exits import CommandError, Exit
 from runtime.cli.guard import GUARD
 from runtime.cli.launch import HELP
 from runtime.cli.paint import Paint, paint_for
 from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
-from runtime.compose.confidence import without_map
+from runtime.compose.effect import without_effect
 from runtime.compose.models import fitting
 from runtime.compose.targets import unoffered
-from runtime.settings import Loaded, Problem, Secret, SettingsError, environment, load, not_in_force
+from runtime.settings import Loaded, Problem, Secret, SettingsError, environment, load
 from runtime.settings.commented import commented_file, toml
 from runtime.settings.faults import dotted
 from runtime.settings.shape import leaves
@@ -60,7 +60,7 @@ def init(
 
 @app.command()
 def check(path: FilePath = None, config: ConfigOption = None, as_json: Json = False) -> None:
-    """Say what is wrong with the settings, and which of them have no effect yet. Exit code 1 if they cannot be used.
+    """Say what is wrong with the settings, and which of them have no effect on this box. Exit code 1 if they cannot be used.
 
     \b
     Examples:
@@ -125,7 +125,7 @@ def _remarks(loaded: Loaded) -> dict[str, Any]:
     return {
         "file": str(loaded.file) if loaded.file else None,
         "warnings": [*loaded.warnings, *unoffered(loaded.settings)],
-        "not_in_force": [*not_in_force(loaded.settings, PROVIDERS), *without_map(loaded.settings, environment())],
+        "not_in_force": without_effect(loaded.settings, environment()),
         "absent": dict(loaded.settings.absent),
         "models": fitting(loaded.settings, environment(), GUARD),
     }

@@ -28,9 +28,9 @@ from runtime.cli.installation import installation
 from runtime.cli.paint import Paint, columns, paint_for
 from runtime.cli.settings_file import ConfigOption, FilePath, settings_file
 from runtime.cli.state_files import repaired, state_rows
-from runtime.compose.runtime import pending
+from runtime.compose.effect import without_effect
 from runtime.compose.state import StateLocked, lock_state
-from runtime.compose.targets import ADAPTERS, retiring
+from runtime.compose.targets import retiring
 from runtime.settings import Settings, SettingsError, environment, load, state_dir
 
 _STYLE = {OK: "green", WARN: "yellow", FAIL: "red"}
@@ -113,13 +113,11 @@ def examine(config: Path | None, env: Mapping[str, str], probe: GpuProbe) -> Ite
         yield CheckRow("settings", FAIL, str(fault), "correct them, then: hearth config check")
         return
     yield CheckRow("settings", OK, str(loaded.file) if loaded.file else "defaults and environment")
-    for line in (*loaded.warnings, *pending(loaded.settings, env)):
+    for line in (*loaded.warnings, *without_effect(loaded.settings, env)):
         yield CheckRow("settings", WARN, line)
     yield from _engine(loaded.settings, env, probe)
-    # Targets without an adapter are reported among the settings.
-    called = {name: said for name, said in loaded.settings.targets.items() if said.provider in ADAPTERS}
-    absent = {name: why for name, why in loaded.settings.absent.items() if name in called}
-    usable = {name: f"{said.provider}/{said.model}" for name, said in called.items() if name not in absent}
+    absent, targets = loaded.settings.absent, loaded.settings.targets
+    usable = {name: f"{said.provider}/{said.model}" for name, said in targets.items() if name not in absent}
     ending = retiring(loaded.settings, datetime.now(UTC).date())
     yield from checks.target_rows(usable, absent, loaded.settings.escalation.mode, ending)
     fleet = loaded.settings.fleet

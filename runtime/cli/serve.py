@@ -25,7 +25,8 @@ from runtime.cli.notify import ServiceManager
 from runtime.cli.paint import paint_for
 from runtime.cli.settings_file import FilePath, settings_file
 from runtime.compose import door
-from runtime.compose.runtime import Runtime, load_settings, pending
+from runtime.compose.effect import without_effect
+from runtime.compose.runtime import Runtime, load_settings
 from runtime.compose.state import StateLocked, lock_state
 from runtime.compose.targets import leaving, retiring
 from runtime.dialects.openai_chat.dialect import ChatDialect
@@ -246,7 +247,7 @@ def _greet(runtime: Runtime, base: str) -> None:
     notice(f"Hearth listens on {base}")
     today = datetime.now(UTC).date()
     settings = runtime.settings
-    notes = (*pending(settings, environment()), *leaving(settings), *retiring(settings, today))
+    notes = (*without_effect(settings, environment()), *leaving(settings), *retiring(settings, today))
     for line in (*runtime.loaded.warnings, *notes):
         notice(f"note: {line}")
     for name, (_, why) in runtime.fleet.clouds.absent.items():

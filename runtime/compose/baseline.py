@@ -5,7 +5,8 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from cloud import backend as cloud
-from runtime.compose.targets import ADAPTERS, Targets
+from cloud.providers import NAMES
+from runtime.compose.targets import Targets
 from runtime.contract.targets import Target
 from runtime.record.sums import PriceBaseline, Tally
 from runtime.settings import Settings
@@ -30,6 +31,6 @@ def _target(named: str, known: Targets) -> Target | None:
         return known.usable[named].target
     label = known.absent[named][0].label if named in known.absent else named
     provider, slash, model = label.partition("/")
-    if not slash or provider not in ADAPTERS:
+    if not slash or provider not in NAMES:
         return None
     return cloud.facts(named, cloud.Account(provider, None, None), model, None, None)

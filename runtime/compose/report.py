@@ -25,14 +25,14 @@ _MOST_RUNNING = 100
 class ProcessFacts(msgspec.Struct, frozen=True):
     """What only the process as a whole knows. Times are unix seconds.
 
-    path: the settings file. refused: why the last reload was refused. pending: settings that are not in force.
+    path: the settings file. refused: why the last reload was refused. without_effect: on this box.
     """
 
     started_at: float
     reloaded_at: float | None
     path: str | None
     refused: str | None
-    pending: Sequence[str]
+    without_effect: Sequence[str]
     chores: Sequence[ChoreView]
     troubles: Sequence[str | None] = ()  # of the stores on disk
     autoscale: status.AutoscaleStatus | None = None
@@ -61,7 +61,7 @@ def report(desk: Desk, settings: Settings, process: ProcessFacts) -> status.Stat
         autoscale=process.autoscale,
         in_flight=sum(fleet.in_flight.values()),
         decisions=tuple(map(status.brief, desk.latest)),
-        not_in_force=tuple(process.pending),
+        not_in_force=tuple(process.without_effect),
         settings=status.SettingsStatus(path=process.path, reloaded_at=process.reloaded_at, error=process.refused),
         notes=(*notes, *unoffered(settings), *retiring(settings, datetime.fromtimestamp(wall, UTC).date())),
         chores=tuple(process.chores),

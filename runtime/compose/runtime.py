@@ -24,14 +24,15 @@ from runtime.chores import Chores
 from runtime.compose.baseline import tally_of
 from runtime.compose.budget import beside_others, budget_of, dollars_of, put_in_force
 from runtime.compose.catalogue import listed
-from runtime.compose.confidence import maps_folder, read_maps, without_map
+from runtime.compose.confidence import maps_folder, read_maps
 from runtime.compose.door import access_policy
+from runtime.compose.effect import without_effect
 from runtime.compose.house import LiveHouse
 from runtime.compose.local import LocalRoom
 from runtime.compose.price_list import PriceList
 from runtime.compose.quality import QualityRoom
 from runtime.compose.report import ProcessFacts, drawn, report, runs_on
-from runtime.compose.targets import ADAPTERS, certificates, clouds, policy, targets
+from runtime.compose.targets import certificates, clouds, policy, targets
 from runtime.compose.telemetry import OutgoingTelemetry
 from runtime.contract.engine import Engine, ReplicaState
 from runtime.contract.targets import LOCAL
@@ -76,11 +77,10 @@ from runtime.server.pages.responses import Responses
 from runtime.server.pages.settings import SettingsPages
 from runtime.server.routes import own_pages
 from runtime.server.status import StatusReport
-from runtime.settings import Loaded, Settings, load, not_in_force
+from runtime.settings import Loaded, Settings, load
 from runtime.trust.audit.log import AuditLog
 from runtime.trust.guard import ExitGuard
 from runtime.trust.key_store import KeyStore
-from runtime.trust.presidio import without_presidio
 
 _LISTEN_S = 1.0
 _BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
@@ -89,11 +89,6 @@ _BATCH_IN_CLOUDS = 8  # lines at a time while there is no engine
 def load_settings(path: Path | None, env: Mapping[str, str], *, keyless: bool = False) -> Loaded:
     """The settings, with the providers this version knows. keyless: no key needs a value. Raises SettingsError."""
     return load(path, env, NAMES, keyless=keyless)
-
-
-def pending(settings: Settings, env: Mapping[str, str]) -> list[str]:
-    """A sentence for each setting that is read and has no effect: in this version, or on this box as it is."""
-    return [*not_in_force(settings, ADAPTERS), *without_map(settings, env), *without_presidio(settings.privacy)]
 
 
 class Runtime:
@@ -374,7 +369,7 @@ class Runtime:
             reloaded_at=self.reloaded_at,
             path=str(self.loaded.file) if self.loaded.file else None,
             refused=self.house.refusal,
-            pending=pending(self.settings, self._env),
+            without_effect=without_effect(self.settings, self._env),
             chores=self.chores.views(),
             troubles=(
                 self.store.trouble,

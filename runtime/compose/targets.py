@@ -12,7 +12,6 @@ from typing import NamedTuple
 from cloud import backend as cloud
 from cloud.client import CloudClient
 from cloud.offers import KNOWN, offer
-from cloud.providers import PROVIDERS
 from local_models.backend import idle_target
 from local_models.facts.catalogue import known_as
 from runtime.compose.adapters import adapters_of
@@ -30,7 +29,6 @@ from runtime.routing.plan.names import Lent
 from runtime.routing.plan.plan import RoutingPolicy
 from runtime.settings import Settings, TargetSettings
 
-ADAPTERS = frozenset(PROVIDERS)
 _RETIRES_SOON = timedelta(days=30)
 
 
@@ -63,8 +61,6 @@ def targets(settings: Settings, *, keyless: bool = False) -> Targets:
 
 
 def _why_absent(name: str, wanted: TargetSettings, without_key: Mapping[str, str]) -> str | None:
-    if wanted.provider not in ADAPTERS:
-        return f"{wanted.provider} cannot be called yet in this version"
     if wanted.region and not wanted.base_url and wanted.region not in (known := offer(wanted.provider).regions):
         there = f"it has {', '.join(known)}" if known else "none is chosen by an address"
         return f"{wanted.provider} has no region {wanted.region!r}: {there}"
@@ -168,7 +164,7 @@ def unoffered(settings: Settings) -> list[str]:
     """A sentence for every certificate that the settings claim of a provider and that its documents do not offer."""
     lines = []
     for name, wanted in settings.targets.items():
-        if wanted.base_url is not None or wanted.provider not in ADAPTERS:
+        if wanted.base_url is not None:
             continue  # a server of one's own: nobody else knows what holds there
         known = offer(wanted.provider)
         for claimed in sorted((KNOWN & set(wanted.certified)) - known.offers):

@@ -220,11 +220,14 @@ class Candidates(msgspec.Struct, eq=False):
             reason, dropped = Reason.BUDGET, (*dropped, Reason.BUDGET)
         if turn.target.name in run.plan.demoted and Reason.QUALITY not in run.plan.degraded:
             dropped = (*dropped, Reason.QUALITY)  # the better ones failed, and this one failed its golden set
+        if reason is Reason.FALLBACK:
+            outcome.words = f"a fallback answered; first choice: {outcome.words or run.plan.words}"
         outcome.target, outcome.reason, outcome.dropped = turn.target, reason, dropped
         degraded = (*run.plan.degraded, *dropped)
         if turn.target.peer:  # it would have left the box, and it has
             degraded = tuple([each for each in degraded if each != NO_TARGET])
-        await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded))
+        words = outcome.words or run.plan.words if run.job.facts.hints.explain else ""
+        await run.sink.start(Head(turn.target, reason, len(outcome.exchanges) + 1, length, degraded, words))
         turn.meter = outcome.meter = attempt.meter  # from here on, the tokens of a running request can be seen
         outcome.first_token = outcome.first_token or attempt.first_token
 

@@ -56,7 +56,8 @@ class Job(msgspec.Struct, frozen=True):
 class Head(msgspec.Struct, frozen=True):
     """What is known of an answer at its commit point. length: bytes of a whole answer; None for a stream.
 
-    attempts: exchanges so far, this one included. degraded: what `x-hearth-degraded` lists.
+    attempts: exchanges so far, this one included. degraded: what `x-hearth-degraded` lists. words: why this target, where
+    the request wants to know.
     """
 
     target: Target
@@ -64,6 +65,7 @@ class Head(msgspec.Struct, frozen=True):
     attempts: int
     length: int | None
     degraded: tuple[str, ...] = ()
+    words: str = ""
 
 
 class Sink(Protocol):

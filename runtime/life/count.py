@@ -19,6 +19,7 @@ async def count(desk: Desk, job: Job, plan: Plan, sink: Sink, outcome: Outcome) 
         return
     body = estimated(job.facts.prompt_tokens)
     outcome.target, outcome.reason = first, plan.reason
-    await sink.start(Head(first, plan.reason, 0, len(body), plan.degraded))
+    words = plan.words if job.facts.hints.explain else ""
+    await sink.start(Head(first, plan.reason, 0, len(body), plan.degraded, words))
     await sink.write(body)
     outcome.answered = True

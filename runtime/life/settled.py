@@ -53,7 +53,6 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
     paid = (*exchanges, outcome.judged) if outcome.judged is not None else exchanges
     costs = [round(each.cost_usd * MICRO) for each in paid if each.cost_usd is not None]
     reason = outcome.reason or (plan.reason if plan is not None else Reason.DEFAULT)
-    words = outcome.words or (plan.words if plan is not None else "")
     away = NO_TARGET if outcome.target is not None and outcome.target.peer else None  # it left the box, to a peer
     weakened = tuple([each for each in plan.degraded if each != away]) if plan is not None else ()
     return Decision(
@@ -63,7 +62,7 @@ def decision_of(ask: Ask, known: Known, outcome: Outcome, status: int, times: tu
         model=facts.model if facts is not None else "",
         target=outcome.target.label if outcome.target else None,
         reason=reason,
-        words=f"a fallback answered; first choice: {words}" if reason is Reason.FALLBACK else words,
+        words=outcome.words or (plan.words if plan is not None else ""),
         degraded=(*weakened, *outcome.dropped, *(("resumed",) if outcome.resumed else ())),
         considered=considered(plan, outcome, times[0]),
         attempts=tuple(exchanges),

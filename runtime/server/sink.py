@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -10,6 +11,8 @@ from runtime.dispatch.job import Head
 from runtime.server.asgi import JSON, ClientRequest, Pairs
 from runtime.wire import sse
 
+_MOST_WORDS = 1000  # characters
+_OTHERS = re.compile(r"[^ -~]")  # than a header may hold
 _STREAM = ((b"content-type", sse.MEDIA_TYPE.encode()), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
@@ -41,6 +44,8 @@ class ClientSink(msgspec.Struct, eq=False):
         ]
         if head.degraded:
             headers.append((b"x-hearth-degraded", ",".join(head.degraded).encode()))
+        if head.words:
+            headers.append((b"x-hearth-words", _OTHERS.sub("?", head.words[:_MOST_WORDS]).encode()))
         await self._request.start(200, headers)
 
     async def write(self, data: bytes) -> None:

@@ -6,7 +6,6 @@ Knows no vendor: the names of the providers come in.
 from runtime.settings.environment import environment, state_dir
 from runtime.settings.faults import Problem, SettingsError
 from runtime.settings.model import Document, Settings
-from runtime.settings.pending import not_in_force
 from runtime.settings.read import Loaded, find, load, read
 from runtime.settings.reload import Changes, Live, diff, watch
 from runtime.settings.secret import Secret
@@ -53,7 +52,6 @@ __all__ = [
     "environment",
     "find",
     "load",
-    "not_in_force",
     "read",
     "state_dir",
     "watch",

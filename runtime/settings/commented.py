@@ -13,7 +13,6 @@ from pydantic.fields import FieldInfo
 
 from runtime.settings.faults import dotted, quoted
 from runtime.settings.model import Document
-from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.secret import Secret
 from runtime.settings.sections.engine import LocalModel
@@ -47,9 +46,8 @@ def lines_of(section: Any, key: Key) -> Iterator[Line]:
     for name, field in fields_of(section).items():
         if isinstance(field.default, Section) and not field.examples:
             continue  # a section of its own
-        words = f"{field.description or ''}{' (not in force yet)' if pending((*key, name)) else ''}"
         shown = field.examples[0] if field.examples and not has_default(field) else field.default
-        yield Line(name, shown, words, has_default(field))
+        yield Line(name, shown, field.description or "", has_default(field))
 
 
 def subsections(section: Any) -> Iterator[tuple[str, type[Section]]]:

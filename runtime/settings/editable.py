@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from runtime.settings.pending import pending
 from runtime.settings.places import Key
 from runtime.settings.read import Loaded
 from runtime.settings.secret import Secret
@@ -48,7 +47,6 @@ def rows(loaded: Loaded) -> list[dict[str, Any]]:
         if at(key[:1]) is None:
             continue  # what a reading adds to the file
         origin = next((sources[key[:end]] for end in range(len(key), 0, -1) if key[:end] in sources), "default")
-        waiting = pending(key)
         found.append(
             {
                 "key": key,
@@ -58,7 +56,6 @@ def rows(loaded: Loaded) -> list[dict[str, Any]]:
                 "editable": not refused(key) and key[0] != PRESENCE,
                 "words": _words(key),
                 "choices": choices_of(at(key)),
-                "without_effect": waiting.instead if waiting is not None else "",
             }
         )
     return found

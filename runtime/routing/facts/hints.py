@@ -36,7 +36,8 @@ class BadHint(Exception):
 class Hints:
     """requires: certificates every candidate must have, lower case. ttft_ms: wanted time to the first token, milliseconds.
 
-    sample: the request and its answer may be kept by `[quality.sample]`.
+    explain: the answer says why it came from where it came from. sample: the request and its answer may be kept by
+    `[quality.sample]`.
     """
 
     requires: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.compose.runtime import pending
+from runtime.compose.effect import without_effect
 from runtime.compose.targets import offline_planner
 from runtime.contract.reasons import Reason
 from runtime.life.planning import IdlePlanner
@@ -46,7 +46,7 @@ def first(box: IdlePlanner, content: str | list[dict[str, Any]]) -> tuple[str, R
 def test_it_is_a_few_lines_and_all_of_it_is_in_force(policy: str) -> None:
     """Nothing in it waits for a later version."""
     settings = read(policy, None, KEYS).settings
-    assert pending(settings, {}) == []
+    assert without_effect(settings, {}) == []
     assert len([line for line in policy.splitlines() if line.strip()]) <= 20
 
 

@@ -264,6 +264,28 @@ async def test_a_dead_engine_is_bridged_by_the_cloud(door: Opener) -> None:
         assert (await d.client.get("/health/ready")).status_code == 200
 
 
+async def test_an_answer_says_why_where_it_is_asked_to(door: Opener) -> None:
+    """In the words of the record, by the body or a header; unasked it does not, and no target hears of the wish."""
+    first = cloud("größer", error(500), error(500), Turn(told("fine")), Turn([whole("fine")]))
+    second = cloud("second", Turn([whole("fine")]))
+    async with door(Setup(engine_backend((Turn([whole("x")]),)), [first, second], ALWAYS)) as d:
+        fallback = await d.chat(hearth={"explain": True})
+        asked = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+        direct = await d.client.post("/v1/chat/completions", json=asked, headers={"x-hearth-explain": "yes"})
+        pinned = await d.chat(model="größer", hearth={"explain": True})
+        unasked = await d.chat()
+        rows = (await d.client.get("/hearth/decisions")).json()["data"]
+        words = {row["id"]: row["words"] for row in rows}
+    for answer in (fallback, direct, pinned):
+        said = answer.headers["x-hearth-words"]
+        assert said == words[answer.headers["x-hearth-decision"]].replace("ö", "?").replace("ß", "?")
+    assert fallback.headers["x-hearth-words"].startswith("a fallback answered; first choice: ")
+    assert direct.headers["x-hearth-reason"] == "queue_depth" and "0" in direct.headers["x-hearth-words"]
+    assert "gr??er" in pinned.headers["x-hearth-words"]
+    assert "x-hearth-words" not in unasked.headers
+    assert not any(b"explain" in call.body for each in (first, second) for call in each.lanes[0].hop.calls)
+
+
 async def test_another_replica_takes_over_what_one_failed_to_begin(door: Opener) -> None:
     """Replicas are one target: even a pinned request moves between them."""
     local = engine_backend((Turn(refuse=RESET),), (Turn(told("fine")),))

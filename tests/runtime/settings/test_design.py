@@ -1,4 +1,4 @@
-"""The whole configuration of the design: every key is read, and those without effect yet are named."""
+"""The whole configuration of the design: every key is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime.settings import Loaded, not_in_force, read
+from runtime.settings import Loaded, read
 from runtime.settings.model import Document
 from runtime.settings.shape import at, fields_of
 
@@ -352,16 +352,6 @@ def test_every_key_of_the_settings_is_in_the_design() -> None:
     for section in Document.model_fields:
         known = set(fields_of(at((section,))))
         assert known - set(tree.get(section, {}) if known else ()) == NOT_IN_THE_DESIGN.get(section, set()), section
-
-
-def test_what_has_no_effect_yet_is_named_by_section_and_key(tmp_path: Path) -> None:
-    """Keys in force are not named; the others are, each once."""
-    named = [line.split(" is not in force")[0] for line in not_in_force(reading(FILLED, tmp_path).settings)]
-    assert len(named) == len(set(named))
-    assert not [key for key in named if key.startswith(("fleet", "autoscale"))]
-    in_force = {"escalation.queue_depth", "escalation.complexity", "escalation.tasks", "rules[2].when.task"}
-    money = {"targets.claude.daily_usd", "budget.daily_usd", "budget.baseline", "targets.claude.price"}
-    assert not (in_force | money | {"escalation.cloud_share", "records.max_mb"}) & set(named)
 
 
 @pytest.mark.parametrize(

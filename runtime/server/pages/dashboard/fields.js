@@ -1,7 +1,7 @@
 // The fields of settings that can be changed, and the change they make together. Shared by what-if and settings.
 import { html, useState } from "./vendor.js";
 
-/** @typedef {{key: (string | number)[], value: any, from: string, variable: boolean, editable: boolean, words: string, choices: any[], without_effect: string}} Row */
+/** @typedef {{key: (string | number)[], value: any, from: string, variable: boolean, editable: boolean, words: string, choices: any[]}} Row */
 
 /** @param {(string | number)[]} key */
 export function dotted(key) {
@@ -67,9 +67,7 @@ export function Field({ row, changes }) {
           ? html`<select id=${id} value=${text} onChange=${on}>${flag.map((each) => html`<option value=${String(each)} selected=${text === String(each)}>${String(each)}</option>`)}</select>`
           : html`<input id=${id} value=${text} onInput=${on} spellcheck=${false} />`
     }
-    <span class="quiet">${row.words.split("`").map((part, at) => (at % 2 ? html`<code>${part}</code>` : part))}${row.words ? " · " : ""}${row.variable ? html`set by <code>${row.from}</code>, which goes before the file` : row.from === "default" ? "default" : row.from}${
-      row.without_effect ? html` <strong>not in force: ${row.without_effect}</strong>` : null
-    }</span>
+    <span class="quiet">${row.words.split("`").map((part, at) => (at % 2 ? html`<code>${part}</code>` : part))}${row.words ? " · " : ""}${row.variable ? html`set by <code>${row.from}</code>, which goes before the file` : row.from === "default" ? "default" : row.from}</span>
   </div>`;
 }
 
