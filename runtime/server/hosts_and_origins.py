@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from runtime.wire.api_error import ApiError
 
-_EXPOSED = (
-    b"x-hearth-decision, x-hearth-target, x-hearth-attempts, x-hearth-reason, x-hearth-degraded, x-hearth-words, x-request-id"
-)
+_OWN = ("decision", "target", "attempts", "reason", "degraded", "words")
+_EXPOSED = ", ".join([*(f"x-hearth-{name}" for name in _OWN), "x-request-id"]).encode()
 _ASKS_FOR = "content-type, authorization, x-api-key"
 _MOST_KNOWN, _LONGEST_KNOWN = 64, 256  # values of Host that are remembered; characters of one
 _MOST_ASKED = 1024  # bytes of a preflight's list of headers
