@@ -176,7 +176,9 @@ def refusal(status: int, body: bytes) -> CommandError:
         message, code = "", ""
     said = f": {message}" if message else ""
     name = f"{status} {code}" if code else str(status)
-    advice = f"; put an admin key into {API_KEY}" if code == "missing_scope" else _ADVICE.get(status, "")
+    advice = _ADVICE.get(status, "") if code not in _OTHER_THINGS else ""
+    if code == "missing_scope":
+        advice = f"; put an admin key into {API_KEY}"
     return CommandError(f"the runtime refused ({name}){said}{advice}", Exit.REFUSED)
 
 
@@ -186,6 +188,9 @@ _ADVICE = {
     405: "; is this address a Hearth?",
     407: "; a proxy on the way asks for a login: correct HTTP_PROXY, or name the host in NO_PROXY",
 }
+
+
+_OTHER_THINGS = ("run_not_found", "set_not_found")  # no target is meant
 
 
 def error_words(error: Any) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import yaml
 
 from runtime.cli.exits import CommandError, Exit
 from runtime.quality.golden.imports import inspect, openai, promptfoo
-from runtime.quality.golden.imports.shared import Imported
+from runtime.quality.golden.imports.shared import Imported, NotTaken
 from runtime.quality.golden.sets import MOST_BYTES, SetError, bounded, found_files, read_set
 from runtime.quality.golden.shipped import shipped_sets
 from runtime.settings import SettingsError, load
@@ -36,7 +36,7 @@ def import_file(
     ] = "",
     prompt: Annotated[str, typer.Option(help="For a CSV of promptfoo: the prompt, with {{columns}} in it.")] = "",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The set to write; default: golden/NAME.jsonl.")
+        Path | None, typer.Option("--out", "-o", help="The set, .toml or .jsonl; default: golden/NAME.toml.")
     ] = None,
     task: Annotated[str, typer.Option(help="The task that the set guards.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
@@ -47,15 +47,15 @@ def import_file(
     Examples:
       hearth eval import samples.jsonl --from openai --as includes
       hearth eval import dataset.jsonl --from inspect --as choice
-      hearth eval import promptfooconfig.yaml --from promptfoo -o golden/support.jsonl
+      hearth eval import promptfooconfig.yaml --from promptfoo -o golden/support.toml
       hearth eval import general --from shipped
     """
     if source == "shipped":
         say_written(copied(file.name, out, force=force), "yours to change")
         return
-    place = out or Path("golden") / f"{file.stem}.jsonl"
-    if place.suffix != ".jsonl":
-        raise CommandError(f"a set that is imported is JSONL: name it {place.with_suffix('.jsonl')}", Exit.USAGE)
+    place = out or Path("golden") / f"{file.stem}.toml"
+    if place.suffix not in (".toml", ".jsonl"):
+        raise CommandError(f"a golden set is TOML or JSONL: name it {place.with_suffix('.toml')}", Exit.USAGE)
     try:
         text = bounded(file)
     except (OSError, UnicodeError) as fault:
@@ -65,12 +65,24 @@ def import_file(
         print(f"{file}, {each}", file=sys.stderr)
     if not found.cases:
         raise CommandError(f"nothing in {file} could be taken")
-    write(place, found.file(place.stem, task), force=force)
+    place = written(found, place, task, force=force)
     try:
         golden = read_set(place)
     except SetError as fault:
         raise CommandError(f"{place} was written, and has to be mended by hand:\n{fault}") from fault
     say_written(place, f"{len(golden.cases)} cases; {len(found.untaken)} things could not be taken")
+
+
+def written(found: Imported, place: Path, task: str, *, force: bool) -> Path:
+    """The file that was written: as its name says, or JSONL for what TOML cannot hold. Raises CommandError."""
+    try:
+        text = found.toml(place.stem, task) if place.suffix == ".toml" else found.jsonl(place.stem, task)
+    except NotTaken as fault:
+        place = place.with_suffix(".jsonl")
+        print(f"{fault}: the set is JSONL, {place}", file=sys.stderr)
+        text = found.jsonl(place.stem, task)
+    write(place, text, force=force)
+    return place
 
 
 def say_written(place: Path, words: str) -> None:

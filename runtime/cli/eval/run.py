@@ -12,7 +12,7 @@ import typer
 from runtime.cli.client import Address, asked
 from runtime.cli.eval.runtime_of import RUNS, Json, Targets, Url, Yes, agreed, followed, runtime_at, sets_of
 from runtime.cli.eval.shown import junit, markdown, report_lines
-from runtime.cli.exits import Exit
+from runtime.cli.exits import CommandError, Exit
 from runtime.cli.paint import paint_for
 from runtime.cli.settings_file import ConfigOption
 from runtime.quality.runs.report import EvalReport
@@ -54,6 +54,10 @@ def run(
       hearth eval run golden/facts.toml --target local
       hearth eval run prompts/*.toml --fail-under 0.9 --junit results.xml --yes
     """
+    if junit_file is not None and (junit_file.is_dir() or not junit_file.parent.is_dir()):
+        raise CommandError(
+            f"--junit: {junit_file} cannot be written: name a file in a folder that is there", Exit.USAGE
+        )
     wanted: dict[str, Any] = {"targets": target or [], "repeats": repeats}
     if files:
         goldens = sets_of(files)

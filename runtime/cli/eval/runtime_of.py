@@ -117,6 +117,7 @@ def followed(address: Address, wanted: dict[str, Any]) -> RunState:
                 time.sleep(_LOOK_S)
                 state = asked(address, "GET", place, RunState)
     except KeyboardInterrupt:
-        asked(address, "POST", f"{place}/cancel", Any)
+        asked(address, "POST", f"{place}/cancel", Any, {})  # a change needs a body that is JSON
+        print(f"\n{state.id} is cancelled: what was answered is kept", file=sys.stderr)
         raise
     return state

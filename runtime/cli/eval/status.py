@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import typer
 from runtime.cli.client import asked
 from runtime.cli.eval.judge import judge_words
 from runtime.cli.eval.runtime_of import PATH, Json, RunState, Url, runtime_at
-from runtime.cli.paint import columns, paint_for
+from runtime.cli.paint import Paint, columns, paint_for
 from runtime.cli.settings_file import ConfigOption
 from runtime.quality.judge.shown import JudgeView
 from runtime.quality.values import QualityEvent
@@ -33,6 +34,19 @@ class _Warning(msgspec.Struct):
     words: str
 
 
+class _Stream(msgspec.Struct):
+    """One target on one set, as the detector sees it."""
+
+    target: str
+    set: str
+    state: str
+    evidence: float
+    bar: float
+    rate: float | None = None
+    usual: float | None = None
+    person: str = ""
+
+
 class QualityOverview(msgspec.Struct):
     """`/hearth/quality`. next_night: unix seconds."""
 
@@ -46,10 +60,11 @@ class QualityOverview(msgspec.Struct):
     daily_usd: float
     judge: JudgeView
     warnings: list[_Warning]
+    streams: list[_Stream] = []
 
 
 def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) -> None:
-    """Show the golden sets, what runs now, the latest events and when the next night begins.
+    """Show the golden sets, the state of each target on them, what runs now, the latest events and the next night.
 
     \b
     Examples:
@@ -68,6 +83,7 @@ def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) 
     lines = columns(rows, paint) or ["no golden set: see docs/quality.md, or copy one of those that ship with Hearth"]
     lines += [paint(each, "red") for each in found.faults]
     lines += [paint(f"  {each.name}: {warning}", "yellow") for each in found.sets for warning in each.warnings]
+    lines += stream_lines(found.streams, paint)
     lines += [f"running: {each.id}, {each.done} of {each.total}" for each in found.running]
     lines += [
         f"{datetime.fromtimestamp(each.at, UTC):%Y-%m-%d %H:%M}  {each.kind}  {each.target} {each.set}  {each.words}"
@@ -85,3 +101,22 @@ def status(url: Url = None, config: ConfigOption = None, as_json: Json = False) 
     )
     lines.append(f"{when}; ${found.spent_usd:.4f} of ${found.daily_usd:g} are spent today")
     typer.echo("\n".join(lines))
+
+
+def stream_lines(streams: Sequence[_Stream], paint: Paint) -> list[str]:
+    """Each target on each set: its state, its latest rate against that of its reference, and the evidence."""
+    style = {"demoted": "red", "held": "yellow"}
+    rows = []
+    for each in streams:
+        state = f"{each.state} (a person's {each.person})" if each.person else each.state
+        rates = ["-" if rate is None else f"{rate:.0%}" for rate in (each.rate, each.usual)]
+        rows.append(
+            (
+                (each.target, "bold"),
+                (each.set or "every set", ""),
+                (state, style.get(each.state, "")),
+                (" against ".join(rates), ""),
+                (f"evidence {each.evidence:,.4g} of {each.bar:,.0f}" if each.bar else "", "dim"),
+            )
+        )
+    return columns(rows, paint)

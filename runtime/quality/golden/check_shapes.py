@@ -9,11 +9,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jsonschema
 import msgspec
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from runtime.quality.golden.checks import CHECKS, LIKENESS, MEASURES, PYTHON, steps
 from runtime.quality.values import JUDGED, GoldenCheck
@@ -69,22 +72,48 @@ def is_bounds(value: Any) -> bool:
 
 
 def is_pattern(value: Any) -> bool:
+    """Raises BadCheck with the fault of a text that is no pattern."""
     try:
         re.compile(value)
-    except (re.error, TypeError, RecursionError, OverflowError):
+    except (re.error, RecursionError, OverflowError) as fault:
+        raise BadCheck(f"the pattern {value!r} cannot be used: {fault}") from fault
+    except TypeError:
         return False
     return True
 
 
 def is_schema(value: Any) -> bool:
+    """Raises BadCheck with the fault of a table that is no schema, or that refers to what is not in it: nothing is fetched, and
+    an answer cannot be held against what is not there.
+    """
     if not isinstance(value, dict):
         return False
     kind = jsonschema.validators.validator_for(value, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(value)
-    except jsonschema.exceptions.SchemaError:
-        return False
+    except jsonschema.exceptions.SchemaError as fault:
+        raise BadCheck(f"the schema is none at {fault.json_path}: {fault.message[:200]}") from fault
+    root = Registry().resolver_with_root(Resource.from_contents(value, default_specification=DRAFT202012))
+    for reference in references(value):
+        try:
+            root.lookup(reference)
+        except Unresolvable as fault:
+            raise BadCheck(f"the schema's $ref {reference!r} leads nowhere: put what it means under $defs") from fault
     return True
+
+
+def references(schema: Any) -> Iterator[str]:
+    """Each `$ref` of a schema. Not those within data, and none below an `$id` of its own, where they mean other places."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from references(each)
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        for name, value in schema.items():
+            own = isinstance(value, dict) and "$id" in value
+            if name not in ("const", "enum", "default", "examples") and not own:
+                yield from references(value)
 
 
 def anything(value: Any) -> bool:

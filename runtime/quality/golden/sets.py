@@ -84,13 +84,13 @@ def matching(patterns: Iterable[Path], folder: Path) -> list[Path]:
     return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
-def read_sets(files: Iterable[Path]) -> list[GoldenSet]:
-    """Every set. Raises SetError with the faults of all files."""
+def read_sets(files: Iterable[Path], beside: list[Path] | None = None) -> list[GoldenSet]:
+    """Every set. beside: takes the files that the sets name. Raises SetError with the faults of all files."""
     sets: list[GoldenSet] = []
     faults: list[str] = []
     for file in files:
         try:
-            sets.append(read_set(file))
+            sets.append(read_set(file, beside))
         except SetError as error:
             faults += error.faults
     for name, times in Counter(each.name for each in sets).items():
@@ -102,25 +102,34 @@ def read_sets(files: Iterable[Path]) -> list[GoldenSet]:
     return sets
 
 
-def read_set(file: Path) -> GoldenSet:
-    """Raises SetError."""
+def read_set(file: Path, beside: list[Path] | None = None) -> GoldenSet:
+    """beside: takes the files that the set names. Raises SetError."""
 
     def read(name: str) -> str:
+        if beside is not None:
+            beside.append(file.parent / name)
         return bounded(file.parent / name)
 
     try:
         text = bounded(file)
     except (OSError, UnicodeError) as fault:
         raise SetError([f"{file} cannot be read: {fault}"]) from fault
+    if file.suffix not in (".toml", ".jsonl"):
+        raise SetError([f"{file}: a golden set is TOML or JSONL, and is named so; `hearth eval import` takes others"])
     written, places = _jsonl(text, file) if file.suffix == ".jsonl" else _toml(text, file)
     return golden_set(written, places, file, read)
 
 
 def bounded(file: Path) -> str:
-    """A file's text. Raises OSError, UnicodeError."""
-    with file.open(encoding="utf-8") as opened:
-        text = opened.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
+    """A file's text, without a byte order mark. Raises OSError, UnicodeError."""
+    with file.open("rb") as opened:
+        raw = opened.read(MOST_BYTES + 1)
+    try:
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as fault:
+        line = raw.count(b"\n", 0, fault.start) + 1
+        raise UnicodeError(f"line {line} is not UTF-8 (byte {raw[fault.start]:#04x}): save it as UTF-8") from fault
+    if len(raw) > MOST_BYTES:
         raise OSError(f"{file} is larger than {MOST_BYTES >> 20} MB")
     return text
 
@@ -139,7 +148,7 @@ def _toml(text: str, file: Path) -> tuple[dict[str, Any], list[str]]:
 def _jsonl(text: str, file: Path) -> tuple[dict[str, Any], list[str]]:
     own: dict[str, Any] = {}
     cases, places, faults = [], [], []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -163,6 +172,7 @@ def golden_set(written: Mapping[str, Any], places: Sequence[str], file: Path, re
     defaults = written.get("defaults", {})
     cases: list[GoldenCase] = []
     numbered: dict[str, str] = {}
+    unnamed = Counter[str]()
     for number, each in enumerate(written.get("case", ()) if not faults else ()):
         place = f"{file}, {places[number] if places else f'case {number + 1}'}"
         if isinstance(each, Mapping) and is_text(each.get("id")):
@@ -174,8 +184,9 @@ def golden_set(written: Mapping[str, Any], places: Sequence[str], file: Path, re
             continue
         if not each.get("id"):
             # The same request with other checks is another case.
-            same = sum(known.partition("-")[0] == case.id for known in numbered)
-            case = replace(case, id=f"{case.id}-{same + 1}") if same else case
+            unnamed[case.id] += 1
+            same = unnamed[case.id]
+            case = replace(case, id=f"{case.id}-{same}") if same > 1 else case
         if case.id in numbered:
             faults.append(f"{place}: the id {case.id!r} is that of {numbered[case.id]} too")
         numbered[case.id] = place
@@ -290,10 +301,8 @@ def _body(written: Mapping[str, Any], defaults: Mapping[str, Any], read: Reading
 
 def _warnings(cases: Sequence[GoldenCase]) -> Iterator[str]:
     if len(cases) < ENOUGH_CASES:
-        words = (
-            f"it has {len(cases)} cases: a target is demoted for {ENOUGH_CASES} or more, for fewer there is advice only"
-        )
-        yield words
+        some = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+        yield f"it has {some}: a target is demoted for {ENOUGH_CASES} or more, for fewer there is advice only"
     clusters = Counter(case.cluster for case in cases if case.cluster)
     for name, size in clusters.most_common(1):
         if size > LARGE_CLUSTER * len(cases):

@@ -163,6 +163,7 @@ class QualityLoop:
         self._cancelled: set[str] = set()
         self._goldens: list[GoldenSet] = []
         self._mark: list[tuple[str, int, int]] | None = None
+        self._beside: list[Path] = []  # files that the sets name
         self._seen: dict[str, float] = {}  # new targets, since when
         self._known: tuple[set[str], set[str]] | None = (
             None  # targets that were asked, and of them those with a new name
@@ -292,18 +293,33 @@ class QualityLoop:
         )
 
     async def read(self) -> list[GoldenSet]:
-        """The sets of the settings, read again where a file changed. Faults go to `faults`, and no set is in use then."""
+        """The sets of the settings, read again where a file changed, also one that they name. Faults go to `faults`, and no set
+        is in use then.
+        """
         files = await asyncio.to_thread(found_files, self.settings.sets, self._folder)
-        mark = [(str(each), (state := each.stat()).st_mtime_ns, state.st_size) for each in files]
-        if mark != self._mark:
+        if self._mark != await asyncio.to_thread(_stamps, [*files, *self._beside]):
+            beside = list[Path]()
             try:
-                self._goldens = await asyncio.to_thread(read_sets, files)
+                self._goldens = await asyncio.to_thread(read_sets, files, beside)
                 self.faults = ()
             except SetError as error:
                 self._goldens, self.faults = [], error.faults
                 _log.warning("the golden sets cannot be used:\n%s", error)
-            self._mark = mark
+            self._beside = list(dict.fromkeys(beside))
+            self._mark = await asyncio.to_thread(_stamps, [*files, *self._beside])
         return self._goldens
+
+    async def known_sets(self) -> set[str]:
+        """Names of the sets in use, and of those that have a state."""
+        states = await self.store.call(QualityDatabase.states) if self.store.begun else {}
+        return {each.name for each in await self.read()} | {each.set for each in states if each.set}
+
+    def no_set(self) -> str:
+        """The sentence for settings that name no file."""
+        return (
+            f"there is no golden set: [quality] sets, {', '.join(self.settings.sets)}, names no file in {self._folder}; "
+            "docs/quality.md shows how to write one, and `hearth eval import general --from shipped` writes one to begin with"
+        )
 
     def facts(self, case: GoldenCase) -> Facts:
         """The facts of a case, for its price."""
@@ -411,4 +427,16 @@ def latest_before(run: EvalRun, database: QualityDatabase) -> list[CaseResult]:
             if stream in wanted:
                 wanted.remove(stream)
                 found += results
+    return found
+
+
+def _stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Each file's time and size; zeros for one that is not there."""
+    found = []
+    for each in files:
+        try:
+            state = each.stat()
+            found.append((str(each), state.st_mtime_ns, state.st_size))
+        except OSError:
+            found.append((str(each), 0, 0))
     return found

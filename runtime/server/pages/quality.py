@@ -181,6 +181,9 @@ class QualityPages:
         """A person's word on a target. Raises ApiError 400, 404 for a target that nobody knows."""
         wanted = await body_as(request, WantedAct, self._most_bytes)
         targets = self._loop.targets([wanted.target])
+        if wanted.set and wanted.set not in (known := await self._loop.known_sets()):
+            words = f"no golden set is called {wanted.set[:100]!r}; known are {', '.join(sorted(known)) or 'none'}"
+            raise ApiError(404, words, "set_not_found")
         body = {"by": f"key {request.caller.id[:12]}" if request.caller.id else "a person", "note": wanted.note}
         act = PersonAct(wanted.kind, targets[0].label, wanted.set, body, self._loop.desk.wall())
         folded = await self._loop.acted(act)
@@ -218,6 +221,8 @@ class QualityPages:
     async def _goldens(self, wanted: WantedRun, targets: Sequence[WatchedTarget]) -> list[GoldenSet]:
         """Raises ApiError 400, 404."""
         goldens = list(wanted.sets) or await self._loop.read()
+        if not goldens and not self._loop.faults:
+            raise ApiError(400, self._loop.no_set(), "no_golden_set")
         if not wanted.sets and self._loop.faults:
             raise ApiError(400, "the golden sets cannot be used:\n" + "\n".join(self._loop.faults), "bad_golden_sets")
         if unknown := set(wanted.names) - {each.name for each in goldens}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,10 +22,35 @@ class Imported(NamedTuple):
     cases: list[Case]
     untaken: list[str]
 
-    def file(self, name: str, task: str = "") -> str:
+    def jsonl(self, name: str, task: str = "") -> str:
         """The golden set as JSONL."""
         own: dict[str, Any] = {"name": name} | ({"task": task} if task else {})
         return "".join(f"{msgspec.json.encode(each).decode()}\n" for each in ({"set": own}, *self.cases))
+
+    def toml(self, name: str, task: str = "") -> str:
+        """The golden set as TOML. Raises NotTaken where a case has a null, which TOML has not."""
+        own = {"name": name} | ({"task": task} if task else {})
+        lines = [f"{key} = {toml_value(value)}" for key, value in own.items()]
+        for case in self.cases:
+            lines += ["", "[[case]]", *(f"{toml_key(key)} = {toml_value(value)}" for key, value in case.items())]
+        return "\n".join(lines) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """A value of JSON in one line. Raises NotTaken."""
+    if value is None:
+        raise NotTaken("a null has no like in TOML")
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{toml_key(name)} = {toml_value(each)}" for name, each in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml_value, value))}]"
+    # A text of JSON is one of TOML, but for one control character that JSON leaves as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)
 
 
 def records(text: str) -> Iterable[tuple[str, Any]]:
@@ -36,7 +63,7 @@ def records(text: str) -> Iterable[tuple[str, Any]]:
             return
         yield from ((f"record {number}", each) for number, each in enumerate(listed, start=1))
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 yield f"line {number}", msgspec.json.decode(line)

@@ -115,6 +115,51 @@ async def test_a_pipeline_fails_below_its_share(door: Door, golden: Path, tmp_pa
     assert await door.quality.store.call(lambda database: database.states()) == {}
 
 
+async def test_a_report_that_cannot_be_written_costs_nothing(door: Door, golden: Path, tmp_path: Path) -> None:
+    """A folder that is not there, or a folder in the file's place, is named before anything is asked."""
+    for place in (tmp_path / "gone" / "out.xml", tmp_path):
+        ended = await hearth("run", str(golden), "--junit", str(place), "--yes", door=door)
+        assert (ended.code, "cannot be written" in ended.err) == (2, True)
+    assert not door.quality.store.begun
+
+
+async def test_ctrl_c_ends_the_run_too(door: Door, golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not left to spend by itself; what was answered stands in its report."""
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runtime.cli.eval.runtime_of.time.sleep", interrupted)
+    ended = await hearth("run", str(golden), "--repeats", "20", "--yes", door=door)
+    assert ended.code != 0
+    assert "is cancelled: what was answered is kept" in ended.err
+    await door.quality.settled()
+    report = await hearth("report", door=door)
+    assert ", cancelled" in report.out.splitlines()[0]
+
+
+async def test_without_a_set_the_command_says_how_to_get_one(door: Door, golden: Path) -> None:
+    """It names the setting and the folder in which it looks."""
+    await asyncio.to_thread(golden.unlink)
+    ended = await hearth("run", "--yes", door=door)
+    assert ended.code == 4
+    assert (
+        f"there is no golden set: [quality] sets, golden/*.toml, names no file in {golden.parent.parent}" in ended.err
+    )
+
+
+async def test_a_schema_that_changed_is_read_again(door: Door, golden: Path) -> None:
+    """Files that a set names are a part of it, also where the set itself was not touched."""
+    schema = golden.parent / "s.json"
+    await asyncio.to_thread(golden.write_text, GOLDEN.replace('{ contains = "f" }', '{ json = "s.json" }'))
+    for written, words in (("{", "'s.json' is not JSON"), ('{"type": "text"}', "the schema is none")):
+        await asyncio.to_thread(schema.write_text, written)
+        assert words in (await hearth("run", "--target", "local", "--yes", door=door)).err
+    await asyncio.to_thread(schema.write_text, '{"type": "object"}')
+    ended = await hearth("run", "--target", "local", "--yes", door=door)
+    assert (ended.code, "2 of 3" in ended.out) == (0, True)
+
+
 async def test_a_persons_acts_and_what_they_do(door: Door) -> None:
     """Demoted by hand it stands behind, with who and why; promoted it is back; a replay has both."""
     made = await hearth("demote", "paid", "--note", "wrong totals", door=door)
@@ -147,6 +192,16 @@ async def test_a_persons_acts_and_what_they_do(door: Door) -> None:
     ]
     unknown = await hearth("demote", "nobody", door=door)
     assert unknown.code != 0
+    mistyped = await hearth("demote", "paid", "--set", "fact", door=door)
+    assert (mistyped.code, "no golden set is called 'fact'; known are facts" in mistyped.err) == (4, True)
+
+
+async def test_the_status_names_who_is_demoted(door: Door) -> None:
+    """Each target on each set, with its latest rate and that of its reference, and a person's word."""
+    await hearth("reference", "--runs", "5", "--target", "local", door=door)
+    await hearth("demote", "local", "--set", "facts", door=door)
+    status = (await hearth("status", door=door)).out
+    assert re.search(r"local/small +facts +demoted \(a person's demote\) +- against 100%", status), status
 
 
 async def test_what_is_kept_is_shown_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

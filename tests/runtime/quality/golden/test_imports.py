@@ -24,8 +24,12 @@ from runtime.quality.values import JUDGED, GoldenSet, Grade
 
 
 def golden(found: Imported, folder: Path) -> GoldenSet:
-    (folder / "set.jsonl").write_text(found.file("set"))
-    return read_set(folder / "set.jsonl")
+    """The same set as TOML and as JSONL."""
+    (folder / "set.jsonl").write_text(found.jsonl("set"))
+    (folder / "set.toml").write_text(found.toml("set"))
+    one, other = read_set(folder / "set.toml"), read_set(folder / "set.jsonl")
+    assert (one.hash, [each.id for each in one.cases]) == (other.hash, [each.id for each in other.cases])
+    return one
 
 
 def passes(golden: GoldenSet, number: int, text: str) -> bool:
@@ -376,12 +380,35 @@ def test_the_command_writes_a_set_and_names_what_is_lost(tmp_path: Path, monkeyp
     line = ["import", "samples.jsonl", "--from", "openai", "--as", "includes"]
     result = CliRunner().invoke(app, line)
     assert result.exit_code == 0, result.output
-    assert "golden/samples.jsonl: 1 cases; 1 things could not be taken" in result.stdout
+    assert "golden/samples.toml: 1 cases; 1 things could not be taken" in result.stdout
     assert "samples.jsonl, line 2: it has no `input` or no `ideal`" in result.stderr
-    assert read_set(Path("golden/samples.jsonl")).cases[0].checks[0].kind == "contains"
-    assert '[quality] sets = ["golden/*.toml", "golden/*.jsonl"]' in result.stderr
-    Path("hearth.toml").write_text('[quality]\nsets = ["golden/*.toml", "golden/*.jsonl"]\n')
-    assert "no night asks" not in CliRunner().invoke(app, [*line, "--force"]).stderr
+    assert "no night asks" not in result.stderr
+    assert read_set(Path("golden/samples.toml")).cases[0].checks[0].kind == "contains"
     assert CliRunner().invoke(app, line).exit_code != 0
+    other = [*line, "--out", "golden/other.jsonl"]
+    assert '[quality] sets = ["golden/*.toml", "golden/*.jsonl"]' in CliRunner().invoke(app, other).stderr
+    assert read_set(Path("golden/other.jsonl")).hash == read_set(Path("golden/samples.toml")).hash
+    Path("hearth.toml").write_text('[quality]\nsets = ["golden/*.toml", "golden/*.jsonl"]\n')
+    assert "no night asks" not in CliRunner().invoke(app, [*other, "--force"]).stderr
+    assert "name it golden/x.toml" in str(CliRunner().invoke(app, [*line, "--out", "golden/x.yaml"]).exception)
     assert CliRunner().invoke(app, [*line, "--force"]).exit_code == 0
     assert "say how answers match" in str(CliRunner().invoke(app, [*line[:-2], "--force"]).exception)
+
+
+def test_what_toml_cannot_hold_is_written_as_jsonl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A null among the messages; every other text and key is in both."""
+    monkeypatch.chdir(tmp_path)
+    call: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": []}
+    lines = [{"input": [{"role": "user", "content": "2+2?"}, call], "ideal": "4"}]
+    Path("samples.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    result = CliRunner().invoke(app, ["import", "samples.jsonl", "--from", "openai", "--as", "match"])
+    assert result.exit_code == 0, result.output
+    assert "a null has no like in TOML: the set is JSONL, golden/samples.jsonl" in result.stderr
+    assert read_set(Path("golden/samples.jsonl")).cases[0].body["messages"][1] == call
+    odd: dict[str, Any] = {
+        "id": "x",
+        "prompt": 'a\x7f\\ "b"\t\u2028😀\n',
+        "checks": [{"number": 1e-07}, {"all_of": ["é", "\\n"]}],
+    }
+    odd["response_format"] = {"a key": {}, "": [[], {"ß": True}]}
+    golden(Imported([odd], []), tmp_path)

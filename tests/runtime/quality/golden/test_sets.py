@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,11 +145,77 @@ def test_jsonl_has_a_case_on_each_line(tmp_path: Path) -> None:
         ("[[case]]\nid = 'a'\nprompt = 'x'\nchecks = [{ words = 3 }]\n" * 2, "line 5 (a): the id 'a' is that of"),
         ("[defaults]\nchecks = [{ word = 3 }]\n[[case]]\nprompt = 'x'", "defaults.checks[0]: there is no check 'word'"),
         ("[[case]]\nprompt = 'x'\nchecks = [{ python = 'gone.py:f' }]", "'gone.py' cannot be read"),
+        (
+            "[[case]]\nprompt = 'x'\nchecks = [{ regex = '(a' }]",
+            "checks[0]: the pattern '(a' cannot be used: missing )",
+        ),
+        (
+            "[[case]]\nprompt = 'x'\nchecks = [{ path = 'a', regex = '*' }]",
+            "the pattern '*' cannot be used: nothing to",
+        ),
+        (
+            "[[case]]\nprompt = 'x'\nchecks = [{ json = { items = { type = 'objekt' } } }]",
+            "the schema is none at $.items.type: 'objekt'",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, words: str) -> None:
     """No set is used in part."""
     assert words in faults(tmp_path, text)[0]
+
+
+@pytest.mark.parametrize(
+    "reference", ["other.json#/$defs/total", "#/$defs/gone", "#gone", "http://127.0.0.1:9/schema.json", "item.json"]
+)
+def test_a_schema_that_refers_to_what_is_not_in_it_is_refused(tmp_path: Path, reference: str) -> None:
+    """Every answer would pass under it: nothing is fetched, and no file beside it is read."""
+    (tmp_path / "ref.json").write_text(json.dumps({"properties": {"total": {"$ref": reference}}}))
+    for check in ('{ json = "ref.json" }', '{ tool = "t", schema = "ref.json" }'):
+        (fault,) = faults(tmp_path, f"[[case]]\nprompt = 'x'\nchecks = [{check}]")
+        assert f"the schema's $ref {reference!r} leads nowhere" in fault
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"id": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "integer"}}},
+        {"$id": "https://example.com/a", "items": {"$ref": "#n"}, "$defs": {"n": {"$anchor": "n"}}},
+        {
+            "$id": "https://example.com/a",
+            "items": {"$ref": "/b"},
+            "$defs": {"b": {"$id": "/b", "items": {"$ref": "#"}}},
+        },
+        {"const": {"$ref": "data, and no reference"}, "properties": {"$ref": {"type": "string"}}},
+        {"items": {"$ref": "#"}},
+    ],
+)
+def test_a_schema_may_refer_to_its_own_parts(tmp_path: Path, schema: Any) -> None:
+    """By pointer, anchor, id, or the whole."""
+    (tmp_path / "ref.json").write_text(json.dumps(schema))
+    file = written(tmp_path, '[[case]]\nprompt = "x"\nchecks = [{ json = "ref.json" }]\n', "set.toml")
+    assert read_set(file).cases[0].checks[0].want == schema
+
+
+def test_files_of_every_editor_are_read(tmp_path: Path) -> None:
+    """A byte order mark and line ends of Windows change no case; another encoding is named with its line."""
+    text = '[[case]]\nid = "a"\nprompt = """2 and\n2"""\nchecks = [{ number = 4 }]\n'
+    line = '{"id": "a", "prompt": "2 and\\n2\u2028", "checks": [{"number": 4}]}\n'
+    for name, plain in (("set.toml", text), ("set.jsonl", line)):
+        file, hashes = tmp_path / name, set[str]()
+        for raw in (plain.encode(), plain.encode("utf-8-sig"), plain.replace("\n", "\r\n").encode("utf-8-sig")):
+            file.write_bytes(raw)
+            hashes.add(read_set(file).hash)
+        assert len(hashes) == 1
+    (tmp_path / "set.toml").write_bytes(text.replace("and", "café").encode("latin-1"))
+    with pytest.raises(SetError, match=re.escape("line 3 is not UTF-8 (byte 0xe9): save it as UTF-8")):
+        read_set(tmp_path / "set.toml")
+
+
+def test_another_tools_file_is_no_set(tmp_path: Path) -> None:
+    """It is not taken for bad TOML."""
+    (tmp_path / "promptfooconfig.yaml").write_text("prompts: []\n")
+    with pytest.raises(SetError, match="a golden set is TOML or JSONL"):
+        read_set(tmp_path / "promptfooconfig.yaml")
 
 
 def test_every_fault_of_every_file_is_named(tmp_path: Path) -> None:
