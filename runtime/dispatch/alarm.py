@@ -50,7 +50,7 @@ class Alarm:
             raise TimeoutError from error
 
     def move(self, due: float | None) -> None:
-        """To another time, earlier or later; None: not before it is moved again."""
+        """To another time, earlier or later; None: not before it is moved again. One long over is taken for a standstill."""
         self._due = due
         if due is None or self._rung:
             return

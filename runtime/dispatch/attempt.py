@@ -268,15 +268,15 @@ class Attempt:
         """Ends a request that still waits for its first token if the next candidate would be sooner; else looks again later."""
         if self.first_token is not None or self._late is not None:
             return
-        now = self._clock()
+        now, loop = self._clock(), asyncio.get_running_loop()
         waited_s, left_s = now - self._job.arrived, self._ledger.remaining_s(self._work, now)
         if move.leaves(waited_s, left_s):
             words = f"no first token after {waited_s:.2f} s, the next candidate needs {move.there_s:.2f} s"
             self._late = Failure(Kind.LATE, Disposition.NEXT_CANDIDATE, words)
             self._work.given_up(left_s, now)
-            alarm.move(0.0)
+            alarm.move(loop.time())
         else:
-            self._timer = asyncio.get_running_loop().call_later(move.again_s, self._look_again, move, alarm)
+            self._timer = loop.call_later(move.again_s, self._look_again, move, alarm)
 
     async def _read(self, reply: Reply, asked: Asked, alarm: Alarm, end: float) -> Failure | None:
         """Relays what arrives until the end of the reply or a failure of the meter. Returns an error status's failure, and

@@ -45,6 +45,8 @@ async def test_it_leaves_when_it_would_be_late() -> None:
     assert decision.words.startswith("no first token after 0.") and decision.degraded == ()
     ledger = box.fleet.ledger(box.local.lanes[0])
     assert ledger.waiting == 0 and ledger.running == 0
+    waited_s = float(decision.words.removeprefix("no first token after ").split(" s")[0])
+    assert decision.attempts[0].ended_ms < waited_s * 1000 + 700  # at once
 
 
 async def test_who_leaves_teaches_how_short_the_prediction_was() -> None:
