@@ -34,6 +34,7 @@ from scripts.bench.spill_engine import Engine, Request
 
 MOST_APART = 0.03
 _START_S = 60.0
+_CLOUD_ASKED = 3  # times, before the trace begins
 _CHAT = "/v1/chat/completions"
 _MODEL = "stand-in"
 _CHARACTERS = 4  # of a token
@@ -265,8 +266,17 @@ async def over_http(
             hearth = stack.enter_context(Running(serve, own / "hearth.log", env))
             starts.append(asyncio.to_thread(hearth.first_answer, f"http://127.0.0.1:{port}{_CHAT}", _HELLO, _START_S))
         await asyncio.gather(*starts)
+        await asyncio.gather(*(_ask_cloud(port) for port in ports))
         await asyncio.sleep(2.0 if hearths > 1 else 0.0)  # each has heard the others
         return await played(ports, asked, slowed, seed)
+
+
+async def _ask_cloud(port: int) -> None:
+    """Some answers of the cloud through a Hearth: what it assumes of one that it never asked is for real speeds."""
+    body = {"model": "cloud", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        for _ in range(_CLOUD_ASKED):
+            (await client.post(_CHAT, json=body)).raise_for_status()
 
 
 async def _stand_in(stack: contextlib.AsyncExitStack, port: int, slowed: float, seed: int, *, cloud: bool) -> str:

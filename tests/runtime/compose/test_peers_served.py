@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -86,7 +87,7 @@ def test_a_full_hearth_asks_the_other(tmp_path: Path, engine: str) -> None:
             text=True,
             check=True,
         )
-        assert "b at http://127.0.0.1" in shown.stdout and "alive" in shown.stdout
+        assert re.search(rf"^ *b +alive +http://127\.0\.0\.1:{b.port} ", shown.stdout, re.MULTILINE), shown.stdout
         b.process.kill()
         status, headers, _ = asked(a, {"model": "auto"})
         assert (status, headers["x-hearth-target"].startswith("local/")) == (200, True)

@@ -57,7 +57,8 @@ def judged(folder: Path, pipe: Connection | None) -> None:
         watch = JudgeWatch(
             box.desk, QualityStore(folder), lambda since: rows, wanted, JudgeFolders(folder, folder), print
         )
-        assert await watch.look() is not None
+        if await watch.look() is None:
+            report(folder)  # the process before was killed behind its end
 
     labelled(folder, lines(40))
     asyncio.run(week())
