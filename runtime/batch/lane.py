@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from runtime.batch.database import BatchDatabase
 from runtime.batch.lines import Refused, read_file
-from runtime.batch.shapes import output_line
+from runtime.batch.shapes import BatchTally, output_line
 from runtime.batch.store import BatchStore
 from runtime.batch.values import (
     ENDPOINTS,
@@ -286,7 +286,8 @@ def _finish(batch: Batch, now: int, keep_days: int, database: BatchDatabase) -> 
         status = "cancelled"
     elif batch.counts.expired:
         status = "expired"
-    ended, counts = batch.at(status, now), batch.counts
+    ended, counts, tally = batch.at(status, now), batch.counts, BatchTally()
+    until = now + min(keep_days * 86_400, batch.kept_s or keep_days * 86_400)
     if batch.wire == "openai":
         for good, lines in ((True, counts.succeeded), (False, counts.total - counts.succeeded)):
             if not lines:
@@ -294,8 +295,9 @@ def _finish(batch: Batch, now: int, keep_days: int, database: BatchDatabase) -> 
             kind = "output" if good else "error"
             id = f"file-{batch.id.removeprefix('batch_')}-{kind}"
             results = (each for each in database.results(batch.id) if (each.outcome == "succeeded") is good)
-            size = database.write_content(id, (output_line(batch.id, each) for each in results))
-            until, name = now + keep_days * 86_400, f"{batch.id}_{kind}.jsonl"
+            written = (output_line(batch.id, tally.seen(each)) for each in results)
+            size, name = database.write_content(id, written), f"{batch.id}_{kind}.jsonl"
             database.add_file(StoredFile(id, batch.owner, "batch_output", name, size, now, until, batch.requires))
             ended = replace(ended, output_file=id) if good else replace(ended, error_file=id)
+        ended = tally.of(ended)
     database.save(ended)

@@ -16,6 +16,7 @@ from runtime.batch.values import ENDPOINTS, BatchLine, LineError
 MOST_ERRORS = 100  # named of one file
 _LONGEST_ID = 512
 _LONGEST_LINE = 16 << 20
+_MARK = b"\xef\xbb\xbf"  # some editors begin a file with it
 
 
 class Refused(Exception):
@@ -53,7 +54,7 @@ def read_file(lines: Iterable[bytes], endpoint: str, most: int) -> Iterator[Batc
     seen: set[str] = set()
     number = 0
     for place, raw in enumerate(lines, start=1):
-        text = raw.strip()
+        text = (raw.removeprefix(_MARK) if place == 1 else raw).strip()
         if not text:
             continue
         if number >= most:

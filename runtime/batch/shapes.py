@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.batch.values import Batch, LineResult, StoredFile
+from runtime.batch.values import Batch, BatchUsage, LineResult, StoredFile
 
 _encode = msgspec.json.Encoder().encode
 _STAMPS = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
@@ -33,14 +33,75 @@ def file_object(file: StoredFile) -> dict[str, Any]:
     }
 
 
+class _Details(msgspec.Struct, frozen=True):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Counted(msgspec.Struct, frozen=True):
+    """Usage as chat, completions and embeddings spell it, and as responses do."""
+
+    prompt_tokens: int = 0
+    input_tokens: int = 0
+    completion_tokens: int = 0
+    output_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    model: str = ""
+    usage: _Counted | None = None
+
+
+_answered = msgspec.json.Decoder(_Answered).decode
+_NOTHING = _Details()
+
+
+class BatchTally:
+    """The tokens of a batch's answers and the models that gave them. An answer of another shape counts nothing."""
+
+    def __init__(self) -> None:
+        self._usage = BatchUsage()
+        self._models: set[str] = set()
+
+    def seen(self, result: LineResult) -> LineResult:
+        """Counts a line's end, and gives it back. What was never answered, or failed, counts nothing."""
+        if result.outcome != "succeeded":
+            return result
+        try:
+            found = _answered(result.answer)
+        except msgspec.MsgspecError:
+            return result
+        self._models.add(found.model)
+        used, sums = found.usage or _Counted(), self._usage
+        self._usage = BatchUsage(
+            sums.prompt + used.prompt_tokens + used.input_tokens,
+            sums.cached + ((used.prompt_tokens_details or used.input_tokens_details or _NOTHING).cached_tokens or 0),
+            sums.completion + used.completion_tokens + used.output_tokens,
+            sums.reasoning
+            + ((used.completion_tokens_details or used.output_tokens_details or _NOTHING).reasoning_tokens or 0),
+        )
+        return result
+
+    def of(self, batch: Batch) -> Batch:
+        """The batch with what was added."""
+        return msgspec.structs.replace(
+            batch, usage=self._usage, model=next(iter(self._models)) if len(self._models) == 1 else ""
+        )
+
+
 def batch_object(batch: Batch) -> dict[str, Any]:
     """OpenAI's `batch`."""
     errors = [{"code": e.code, "message": e.message, "param": e.param, "line": e.line} for e in batch.errors]
-    counts = batch.counts
+    counts, used = batch.counts, batch.usage
     return {
         "id": batch.id,
         "object": "batch",
         "endpoint": batch.endpoint,
+        "model": batch.model or None,
         "errors": {"object": "list", "data": errors} if errors else None,
         "input_file_id": batch.input_file,
         "completion_window": batch.window,
@@ -51,6 +112,15 @@ def batch_object(batch: Batch) -> dict[str, Any]:
         "expires_at": batch.expires_at,
         **{f"{name}_at": batch.stamps.get(name) for name in _STAMPS},
         "request_counts": {"total": counts.total, "completed": counts.succeeded, "failed": counts.failed},
+        "usage": {
+            "input_tokens": used.prompt,
+            "input_tokens_details": {"cached_tokens": used.cached},
+            "output_tokens": used.completion,
+            "output_tokens_details": {"reasoning_tokens": used.reasoning},
+            "total_tokens": used.prompt + used.completion,
+        }
+        if used is not None
+        else None,
         "metadata": batch.metadata,
     }
 

@@ -70,8 +70,21 @@ class Counts(msgspec.Struct, frozen=True):
         return self.total - self.succeeded - self.failed - self.expired - self.canceled
 
 
+class BatchUsage(msgspec.Struct, frozen=True):
+    """Tokens of all answers. cached: of the prompts. reasoning: of the completions."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+
 class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """stamps: unix seconds at which it came to a status. requires: certificates every line needs besides its own."""
+    """stamps: unix seconds at which it came to a status. requires: certificates every line needs besides its own.
+
+    kept_s: seconds after which the client wants its output gone, 0 if it said nothing. usage, model: of its answers, once it
+    has ended; "" if several models answered.
+    """
 
     id: str
     owner: str
@@ -88,6 +101,9 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[LineError, ...] = ()
     output_file: str | None = None
     error_file: str | None = None
+    kept_s: int = 0
+    usage: BatchUsage | None = None
+    model: str = ""
     counts: Counts = Counts()
 
     @property

@@ -190,7 +190,8 @@ class Runtime:
         keys = KeyStore(self._folder, time.time)
         pages |= KeyPages(keys, self.admit, note, time.time).table()
         pages |= CostPages(self.store, keys, time.time, partial(beside_others, self.budget)).table()
-        pages |= self._files.table() | BatchPages(self.desk, self.batches, self.lane).table()
+        batches = BatchPages(self.desk, self.batches, self.lane, lambda: self.app.policy)
+        pages |= self._files.table() | batches.table()
         pages |= FleetPage(self._fleet_report).table()
         self._peers = self.shared = None
         if self.settings.fleet.key is not None or self.settings.fleet.store:

@@ -42,7 +42,7 @@ class AccessPolicy:
                 raise ApiError(400, "the request has several Host headers", "invalid_host")
             origin = ", ".join(request.values("origin")) if origin is not None else None
         if self.proxies.some:
-            forwarded, client = self.proxies.outside(request.peer, headers)
+            forwarded, client, _ = self.proxies.outside(request.peer, headers)
             request.peer = client or request.peer
         if self.keys.open and not request.path.startswith(OPEN):
             if host not in self.hosts.known:
@@ -50,6 +50,13 @@ class AccessPolicy:
             if forwarded is not None:
                 self.hosts.check(forwarded)
         return () if origin is None else self.origins.check(origin, forwarded or host)
+
+    def address(self, request: ClientRequest) -> str:
+        """This server's address as the client sees it: that of the proxy in front, if one is trusted, with the prefix."""
+        peer = client[0] if (client := request.scope.get("client")) else None
+        outside = self.proxies.outside(peer, request.headers)
+        scheme = outside.scheme or request.scope.get("scheme", "http")
+        return f"{scheme}://{outside.host or request.headers.get('host', 'localhost')}{self.prefix}"
 
     def guard_change(self, request: ClientRequest) -> None:
         """The checks of a route that changes the server, besides its scope: `cors` never opens one.

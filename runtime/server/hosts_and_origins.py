@@ -128,10 +128,11 @@ def same_origin(origin: str, host: str) -> bool:
 
 
 class Outside(NamedTuple):
-    """A request as the client sent it to the proxy in front. host, client: None if the proxy did not say."""
+    """A request as the client sent it to the proxy in front. host, client, scheme: None if the proxy did not say."""
 
     host: str | None = None
     client: str | None = None
+    scheme: str | None = None
 
 
 class Proxies:
@@ -171,4 +172,5 @@ class Proxies:
             through = [client]
         # the nearest address that is no trusted proxy itself; those before it may be forged
         last = next((each for each in reversed(through) if not self.trusts(each)), None)
-        return Outside(host, last)
+        scheme = (headers.get("x-forwarded-proto", "").rpartition(",")[2].strip() or forwarded.get("proto", "")).lower()
+        return Outside(host, last, scheme if scheme in ("http", "https") else None)

@@ -199,7 +199,8 @@ async def opened(setup: Setup, folder: Path) -> AsyncIterator[Door]:
     batches = BatchStore(folder)
     made = for_any_body(dialects) | {RESPONSES: ResponsesDialect().session}
     lane = BatchLane(desk, batches, made, setup.batch, fleet.spare, idle_s=0.2, look_s=0.02)
-    pages |= FilePages(desk, batches, setup.batch).table() | BatchPages(desk, batches, lane).table()
+    shown = BatchPages(desk, batches, lane, lambda: app.policy)
+    pages |= FilePages(desk, batches, setup.batch).table() | shown.table()
     pages |= KeyPages(kept, admit, note, time.time).table() | SettingsPages(desk, house, note).table()
     pages |= CostPages(store, kept, time.time).table() | CataloguePage(lambda: tuple(setup.catalogue)).table()
     judged = QualityStore(folder)

@@ -80,7 +80,7 @@ def refusal(
         return PlanRefusal(503, ENGINE_NOT_READY, "there is no engine on this box and no target is configured")
     firsts = [found[0] for found in known.values() if found]
     asked = f"requires {', '.join(sorted(facts.hints.requires))}: " if facts.hints.requires else ""
-    lacks = asked + "; ".join(dict.fromkeys(item.words for item in firsts)) + able(facts, fleet, offered)
+    lacks = asked + "; ".join(dict.fromkeys(item.words for item in firsts)) + able(facts, fleet, offered, known)
     # (2) No target is certified: neither money nor time nor a smaller prompt would help.
     if all(found and found[0].reason is Reason.REQUIRES for found in known.values()):
         return PlanRefusal(403, NO_COMPLIANT_TARGET, lacks, reason=Reason.REQUIRES)
@@ -120,9 +120,13 @@ def refusal(
     return PlanRefusal(400, UNSUPPORTED, lacks, reason=firsts[0].reason)
 
 
-def able(facts: Facts, fleet: Fleet, offered: Sequence[Target], most: int = 3) -> str:
-    """The end of a refusal: up to `most` models that nothing speaks against. Those on an account of this box come first."""
-    states = [state.target for state in fleet.targets.values() if not state.absent]
+def able(facts: Facts, fleet: Fleet, offered: Sequence[Target], known: Known, most: int = 3) -> str:
+    """The end of a refusal: up to `most` models that nothing speaks against. Those on an account of this box come first.
+
+    known: as for `refusal`. Batch work that may not leave is no better off with the name of another cloud.
+    """
+    held = any(item.reason is Reason.RULE for found in known.values() for item in found)
+    states = [state.target for state in fleet.targets.values() if not (state.absent or held)]
     models = [state.target for state in fleet.models.values()]
     here = [*([fleet.local.target] if fleet.local else ()), *models, *states]
     accounts = {target.provider for target in states}
@@ -130,7 +134,7 @@ def able(facts: Facts, fleet: Fleet, offered: Sequence[Target], most: int = 3) -
     named = [target.name for target in (*here, *lent) if not obstacles(facts, target)]
     if named:
         return f"; {_or(named[:most])} could, asked for by name"
-    others = [target.label for target in offered if not obstacles(facts, target)]
+    others = [target.label for target in offered if not (held or obstacles(facts, target))]
     return f"; {_or(others[:most])} could, with a usable target of that provider" if others else ""
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 import msgspec
@@ -21,6 +22,7 @@ from runtime.batch.store import BatchStore
 from runtime.batch.values import MESSAGES, Batch, Wire
 from runtime.contract.owner_ids import owned
 from runtime.life.desk import Desk
+from runtime.server.access_policy import AccessPolicy
 from runtime.server.asgi import ClientRequest, Page, Pairs
 from runtime.server.forwarding import elsewhere, reads
 from runtime.server.pages.listed import listed
@@ -41,11 +43,17 @@ _RESULTS_AT_A_TIME = 200
 _Metadata = dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]]
 
 
+class _ExpiresAfter(msgspec.Struct):
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, msgspec.Meta(ge=3600, le=2_592_000)]
+
+
 class _Wanted(msgspec.Struct):
     input_file_id: str
     endpoint: Any = None
     completion_window: str = "24h"
     metadata: Annotated[_Metadata, msgspec.Meta(max_length=16)] | None = None
+    output_expires_after: _ExpiresAfter | None = None
     hearth: Any = None
 
 
@@ -58,10 +66,10 @@ _hinted = msgspec.json.Decoder(_Hinted)
 
 
 class BatchPages:
-    """Batches belong to the id of the caller."""
+    """Batches belong to the id of the caller. policy: the one in force."""
 
-    def __init__(self, desk: Desk, store: BatchStore, lane: BatchLane) -> None:
-        self._desk, self._store, self._lane = desk, store, lane
+    def __init__(self, desk: Desk, store: BatchStore, lane: BatchLane, policy: Callable[[], AccessPolicy]) -> None:
+        self._desk, self._store, self._lane, self._policy = desk, store, lane, policy
 
     def table(self) -> dict[tuple[str, str], Page]:
         return {
@@ -97,8 +105,9 @@ class BatchPages:
             unknown = ApiError(400, words, "file_not_found", "input_file_id")
             raise elsewhere(unknown, wanted.input_file_id, sent)
         batch = self._new("openai", wanted.endpoint, owner, {*requires, *file.requires}, int(window[1]))
+        kept_s = wanted.output_expires_after.seconds if wanted.output_expires_after else 0
         batch = msgspec.structs.replace(
-            batch, input_file=file.id, window=wanted.completion_window, metadata=wanted.metadata
+            batch, input_file=file.id, window=wanted.completion_window, metadata=wanted.metadata, kept_s=kept_s
         )
         await self._store.call(lambda database: database.add_batch(batch))
         self._lane.wake()
@@ -141,7 +150,7 @@ class BatchPages:
         """Pages by `after_id` and `before_id`, newest first. Raises ApiError 400."""
         asked = {name: values[-1] for name, values in parse_qs(request.query).items()}
         limit = limit_of(asked, 20, _MOST_MESSAGE_BATCHES)
-        owner, base = request.caller.id, _base(request)
+        owner, base = request.caller.id, self._policy().address(request)
         found = await self._store.call(lambda database: database.batches(owner, "messages"))
         ids = [batch.id for batch in found]
         for name in ("after_id", "before_id"):
@@ -177,7 +186,7 @@ class BatchPages:
 
     async def cancel_messages(self, request: ClientRequest, extra: Pairs) -> None:
         batch = await self._cancelled(request, MESSAGE_PATH, "messages")
-        await request.answer_json(200, message_batch_object(batch, _base(request)), extra)
+        await request.answer_json(200, message_batch_object(batch, self._policy().address(request)), extra)
 
     async def delete_messages(self, request: ClientRequest, extra: Pairs) -> None:
         batch = await self._batch(request.path.removeprefix(f"{MESSAGE_PATH}/"), request, "messages")
@@ -188,7 +197,7 @@ class BatchPages:
 
     async def _show(self, request: ClientRequest, id: str, extra: Pairs) -> None:
         batch = await self._batch(id, request, "messages")
-        await request.answer_json(200, message_batch_object(batch, _base(request)), extra)
+        await request.answer_json(200, message_batch_object(batch, self._policy().address(request)), extra)
 
     # Both
 
@@ -228,9 +237,3 @@ def _cancel(id: str, now: int, database: BatchDatabase) -> None:
 
 def _results(id: str, after: int, database: BatchDatabase) -> list[Any]:
     return database.results_after(id, after, _RESULTS_AT_A_TIME)
-
-
-def _base(request: ClientRequest) -> str:
-    """This server's address as the client wrote it."""
-    scheme = request.scope.get("scheme", "http")
-    return f"{scheme}://{request.headers.get('host', 'localhost')}"

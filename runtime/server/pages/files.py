@@ -113,9 +113,14 @@ class FilePages:
 
 
 def _seconds(upload: Upload) -> int:
-    """The seconds after which the client itself wants the file gone."""
+    """The seconds after which the client itself wants the file gone. Raises ApiError 400."""
     wanted = upload.fields.get("expires_after[seconds]", "")
-    return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 12 else 1 << 40
+    if not wanted:
+        return 1 << 40
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
+        words = "expires_after[seconds] must be a number of seconds, as 86400"
+        raise ApiError(400, words, "invalid", "expires_after[seconds]")
+    return int(wanted)
 
 
 def _begin(id: str, database: BatchDatabase) -> BinaryIO:

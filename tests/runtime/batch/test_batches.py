@@ -18,6 +18,7 @@ import pytest
 from runtime.contract.prices import Price
 from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
 from runtime.money.spent_file import SpentFile
+from runtime.server.hosts_and_origins import Proxies
 from runtime.settings import BatchSettings
 from tests.fakes.door import Door, Setup, opened
 from tests.fakes.upstream import Gate, Turn, cloud, engine_backend, error, told, whole
@@ -59,7 +60,8 @@ def sdk_of(door: Door, key: str = "none") -> SDK:
 
 async def test_a_batch_runs_to_its_end(tmp_path: Path) -> None:
     """Every line is answered once, in the order of the file; the counts, stamps and metadata are there."""
-    async with opened(Setup(engine_backend((Turn([whole("fine")]),))), tmp_path) as door, sdk_of(door) as sdk:
+    answer = json.dumps(json.loads(whole("fine")) | {"model": "small-id"}).encode()
+    async with opened(Setup(engine_backend((Turn([answer]),))), tmp_path) as door, sdk_of(door) as sdk:
         id = await begun(sdk, [line(f"q{n}") for n in range(25)], metadata={"run": "7"})
         batch = await ended(sdk, id)
         assert (batch.status, batch.request_counts.total, batch.request_counts.completed) == ("completed", 25, 25)
@@ -67,7 +69,8 @@ async def test_a_batch_runs_to_its_end(tmp_path: Path) -> None:
         rows = await lines_of(sdk, batch.output_file_id)
         assert [row["custom_id"] for row in rows] == [f"q{n}" for n in range(25)]
         assert all(row["response"]["body"]["choices"][0]["message"]["content"] == "fine" for row in rows)
-        assert batch.error_file_id is None
+        assert (batch.error_file_id, batch.model) == (None, "small-id")
+        assert (batch.usage.input_tokens, batch.usage.output_tokens, batch.usage.total_tokens) == (175, 50, 225)
         assert [each.id for each in (await sdk.batches.list()).data] == [id]
         decision = (await door.client.get(f"/hearth/decisions/{rows[0]['response']['request_id']}")).json()
         assert (decision["target"], decision["status"]) == ("local/small", 200)
@@ -124,7 +127,9 @@ async def test_what_a_line_may_not_ask_goes_to_the_error_file(tmp_path: Path) ->
         failed = {row["custom_id"]: row["response"] for row in await lines_of(sdk, batch.error_file_id)}
         assert failed.keys() == {"stream", "cloud", "first", "bad"}
         assert {each["status_code"] for each in failed.values()} == {400}
-        assert failed["cloud"]["body"]["error"]["code"] == "batch_escalation_off"
+        error = failed["cloud"]["body"]["error"]
+        words = "batch work stays on the box (batch.escalate is off); local could, asked for by name"
+        assert (error["code"], error["message"]) == ("batch_escalation_off", words)
 
 
 async def test_batch_work_never_leaves_the_box_unless_it_may(tmp_path: Path) -> None:
@@ -411,6 +416,7 @@ async def test_lines_wait_under_queue_until_the_budget_has_room(tmp_path: Path) 
         {"metadata": {"k": "x" * 513}},
         {"completion_window": "soon"},
         {"endpoint": "/v1/messages"},
+        {"output_expires_after": {"anchor": "created_at", "seconds": 60}},
     ],
 )
 async def test_a_batch_that_cannot_be_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
@@ -421,6 +427,16 @@ async def test_a_batch_that_cannot_be_is_refused(tmp_path: Path, members: dict[s
         with pytest.raises(openai.BadRequestError):
             await sdk.batches.create(**asked | members)
         assert (await sdk.batches.list()).data == []
+
+
+async def test_what_came_of_a_batch_is_kept_as_long_as_its_client_asks(tmp_path: Path) -> None:
+    """Its output and its errors both."""
+    after: Any = {"anchor": "created_at", "seconds": 7200}
+    async with opened(Setup(engine_backend((Turn([whole("x")]),))), tmp_path) as door, sdk_of(door) as sdk:
+        batch = await ended(sdk, await begun(sdk, [line("a"), line("b", model="none")], output_expires_after=after))
+        for id in (batch.output_file_id, batch.error_file_id):
+            file = await sdk.files.retrieve(id)
+            assert file.expires_at is not None and file.expires_at - file.created_at == 7200
 
 
 async def test_a_file_past_its_end_begins_no_batch(tmp_path: Path) -> None:
@@ -456,6 +472,11 @@ async def test_message_batches_by_the_sdk(tmp_path: Path) -> None:
         results = {each.custom_id: each.result async for each in await sdk.messages.batches.results(made.id)}
         assert results["a"].model_dump()["message"]["content"][0]["text"] == "fine"
         assert results["b"].model_dump()["error"]["error"]["type"] == "invalid_request_error"
+        assert batch.results_url == f"{door.url}/v1/messages/batches/{made.id}/results"
+        proxied = {"x-forwarded-proto": "https", "x-forwarded-host": "localhost:8443"}
+        door.app.policy = dataclasses.replace(door.app.policy, proxies=Proxies(["127.0.0.1"]), prefix="/hearth")
+        shown = await sdk.messages.batches.retrieve(made.id, extra_headers=proxied)
+        assert shown.results_url == f"https://localhost:8443/hearth/v1/messages/batches/{made.id}/results"
         assert [each.id async for each in await sdk.messages.batches.list()] == [made.id]
         assert (await sdk.messages.batches.cancel(made.id)).processing_status == "ended"
         await sdk.messages.batches.delete(made.id)
@@ -471,6 +492,7 @@ async def test_message_batches_by_the_sdk(tmp_path: Path) -> None:
         ({"other": ("a.jsonl", b"{}")}, {"purpose": "batch"}, 400),
         ({"file": ("a.jsonl", b"x" * 3_000_000)}, {"purpose": "batch"}, 413),
         ({"file": ("a.jsonl", b"{}")}, {"purpose": "batch", "long": "x" * 5000}, 400),
+        ({"file": ("a.jsonl", b"{}")}, {"purpose": "batch", "expires_after[seconds]": "a day"}, 400),
     ],
 )
 async def test_a_refused_upload_leaves_nothing(

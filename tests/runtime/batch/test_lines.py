@@ -23,6 +23,15 @@ def test_blank_lines_and_other_members_are_taken() -> None:
     assert [(each.number, each.custom_id) for each in read_file(lines, CHAT, 10)] == [(0, "a"), (1, "b")]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_file_of_an_editor_is_taken(end: bytes) -> None:
+    """A byte order mark, either line end, and none at the end of the file; a mark within it is a fault."""
+    made = read_file([b"\xef\xbb\xbf" + wanted("a") + end, wanted("b") + end, wanted("c")], CHAT, 10)
+    assert [each.custom_id for each in made] == ["a", "b", "c"]
+    with pytest.raises(Refused, match="not a request"):
+        list(read_file([wanted("a"), b"\xef\xbb\xbf" + wanted("b")], CHAT, 10))
+
+
 @pytest.mark.parametrize(
     ("raw", "code"),
     [

@@ -163,7 +163,8 @@ def hearth(name: str, folder: Path, *turns: Turn, keys: tuple[str, ...] = ()) ->
     store, responses, decisions = BatchStore(folder / name), ResponseStore(None, time.time), Kept()
     dialect = ResponsesDialect(owner=name)
     lane = BatchLane(box.desk, store, for_any_body({"/v1/chat/completions": CHAT}), BatchSettings(), lambda own: 0)
-    pages = FilePages(box.desk, store, BatchSettings()).table() | BatchPages(box.desk, store, lane).table()
+    batches = BatchPages(box.desk, store, lane, lambda: AccessPolicy(Keys(())))
+    pages = FilePages(box.desk, store, BatchSettings()).table() | batches.table()
     pages |= Responses(responses).table() | DecisionPages(decisions).table()  # type: ignore[arg-type]
     pages["POST", "/v1/responses"] = Conversations(box.desk, dialect, responses).answer
     others: dict[str, Hearth] = {}
