@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from runtime.compose.confidence import without_map
 from runtime.settings import Settings
+from runtime.settings.idle import idle
 from runtime.trust.presidio import without_presidio
 
 
 def without_effect(settings: Settings, env: Mapping[str, str]) -> list[str]:
     """A sentence for each setting that is read and has no effect on this box as it is."""
-    return [*without_map(settings, env), *without_presidio(settings.privacy)]
+    return [*idle(settings), *without_map(settings, env), *without_presidio(settings.privacy)]

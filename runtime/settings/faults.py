@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from runtime.settings.model import Document
 from runtime.settings.places import Key
 from runtime.settings.shape import at, choices_of, fields_of
-from runtime.settings.spelling import nearest
+from runtime.settings.spelling import nearest, percent
 
 
 class SettingsFault(NamedTuple):
@@ -110,7 +110,9 @@ def _fault(finding: Mapping[str, Any]) -> SettingsFault:
             near = nearest(given, choices) if isinstance(given, str) else ""
             return SettingsFault(key, f"must be one of {', '.join(choices)}{_instead(key, given)}{near}")
     words = _WORDS[kind].format(**context) if kind in _WORDS else str(finding["msg"]).lower()
-    return SettingsFault(key, words + ("" if finding["input"] == "" else _instead(key, finding["input"])))
+    given = finding["input"]
+    share = percent(given) if context.get("le") == 1 or kind == "float_type" else ""
+    return SettingsFault(key, words + ("" if given == "" else _instead(key, given)) + share)
 
 
 def unknown(key: Key) -> str:

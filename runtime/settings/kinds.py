@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 
 from runtime.contract.guard import LOCAL_ONLY
 from runtime.settings.secret import Secret, reference
-from runtime.settings.spelling import nearest
+from runtime.settings.spelling import nearest, percent
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -89,13 +89,13 @@ def _one_or_more(value: Any) -> Any:
 Urls = Annotated[tuple[Url, ...], Field(strict=False), BeforeValidator(_one_or_more)]
 
 
-def _auto_or(fits: Callable[[Any], bool], words: str) -> PlainValidator:
-    """Accepts "auto", and every value that fits; `words` describes those."""
+def _auto_or(fits: Callable[[Any], bool], words: str, *, share: bool = False) -> PlainValidator:
+    """Accepts "auto", and every value that fits; `words` describes those. share: they are shares."""
 
     def check(value: Any) -> Any:
         if value == "auto" or fits(value):
             return value
-        raise ValueError(f'must be "auto" or {words}')
+        raise ValueError(f'must be "auto" or {words}{percent(value) if share else ""}')
 
     return PlainValidator(check)
 
@@ -110,7 +110,9 @@ def _number(value: Any) -> bool:
 
 AutoLength = Annotated[Literal["auto"] | int, _auto_or(lambda n: _whole(n) and n > 0, "a whole number above 0")]
 AutoCount = Annotated[Literal["auto"] | int, _auto_or(lambda n: _whole(n) and n >= 0, "a whole number, 0 or more")]
-AutoShare = Annotated[Literal["auto"] | float, _auto_or(lambda n: _number(n) and 0 < n <= 1, "a number above 0, to 1")]
+AutoShare = Annotated[
+    Literal["auto"] | float, _auto_or(lambda n: _number(n) and 0 < n <= 1, "a number above 0, to 1", share=True)
+]
 
 
 def _gpus(value: Any) -> Any:
@@ -199,7 +201,8 @@ def _complexity(value: Any) -> Any:
             raise ValueError(f'"{task}" is no task: one of {_DEFAULT}, {", ".join(TASKS)}{nearest(task, TASKS)}')
         if not _number(threshold) or not 0 <= threshold <= 1:
             where = f"{task}: " if isinstance(value, Mapping) else ""
-            raise ValueError(f"{where}must be a number from 0 to 1, or a table of those by task")
+            words = "must be a number from 0 to 1, or a table of those by task"
+            raise ValueError(f"{where}{words}{percent(threshold)}")
     return value
 
 

@@ -67,8 +67,9 @@ def weighed(facts: Facts, local: LocalState, state: TargetState, usd_per_s: floa
     there = UNSEEN_TTFT_S if state.ttft_s is None else state.ttft_s
     sooner = local.predicted_ttft_s - there
     worth = usd_per_s * sooner
+    guess = "" if state.ttft_s is not None else " (a guess: it has not answered yet)"
     words = (
-        f"first token predicted in {local.predicted_ttft_s:.2f} s, {there:.2f} s at {state.target.name}: "
+        f"first token predicted in {local.predicted_ttft_s:.2f} s, {there:.2f} s at {state.target.name}{guess}: "
         f"{sooner:.2f} s at ${usd_per_s:g} are worth ${worth:.5f}, it costs ${more:.5f} more"
     )
     return Weighed(sooner > 0 and worth > more, words)

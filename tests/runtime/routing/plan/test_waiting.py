@@ -27,6 +27,7 @@ def test_a_wait_that_costs_more_than_the_target_leaves() -> None:
     plan = decided(1.5, 0.01)
     assert (plan.candidates[0].target, plan.reason) == (CLAUDE, Reason.TTFT)
     assert "1.00 s at $0.01 are worth $0.01000" in plan.words and "costs $0.0015" in plan.words
+    assert "a guess" not in plan.words
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ def test_a_wait_that_does_not_stays(predicted_s: float, worth: float, ttft_s: fl
     plan = decided(predicted_s, worth, ttft_s)
     assert plan.candidates[0].target.local and plan.reason is Reason.DEFAULT
     assert ("are worth" in plan.words) is (worth > 0)
+    assert ("(a guess: it has not answered yet)" in plan.words) is (ttft_s is None)
 
 
 def test_the_box_costs_something_too() -> None:
