@@ -382,7 +382,8 @@ class Attempt:
         now, micro = self._clock(), None
         if target.price is not None:
             at = self._run.effects.wall() - (now - started)
-            micro = cost(target, usage, at, tier_of(job.body.data, self.dropped))
+            tier = tier_of(job.body.data, self.dropped, "" if usage is None else usage.tier)
+            micro = cost(target, usage, at, tier)
         self._run.outcome.exchanges.append(
             Exchange(
                 target=target.label,

@@ -27,12 +27,13 @@ def unpaid(room: Shortfall, when_spent: str) -> Failure:
     return Failure(Kind.SPENT, on, room.words, HTTPStatus.PAYMENT_REQUIRED, wait, BUDGET_EXCEEDED)
 
 
-def tier_of(body: Mapping[str, Any], dropped: Sequence[str] = ()) -> str:
-    """The kind of processing that a call asks for and its price depends on. dropped: members that were not sent.
+def tier_of(body: Mapping[str, Any], dropped: Sequence[str] = (), served: str = "") -> str:
+    """The kind of processing that a call asks for, and its price depends on. dropped: members that were not sent. served: the
+    kind that the answer says it had, which may be another.
 
     A call is answered live, whatever its client writes: the price of batches is for the vendors' own batches.
     """
-    tier = next((body[each] for each in _TIERS if body.get(each) and each not in dropped), "")
+    tier = served or next((body[each] for each in _TIERS if body.get(each) and each not in dropped), "")
     return tier if isinstance(tier, str) and tier != BATCH else ""
 
 

@@ -53,6 +53,11 @@ def _now() -> datetime:
     return datetime(2026, 11, 28, tzinfo=UTC)
 
 
+def tier_of(used: Usage) -> dict[str, str]:
+    """The member of an answer beside its usage, where it says how it was processed."""
+    return {"service_tier": used.tier} if used.tier else {}
+
+
 def _event(name: str, **members: Any) -> bytes:
     return f"event: {name}\ndata: {json.dumps({'type': name, **members})}\n\n".encode()
 
@@ -78,7 +83,7 @@ class Chat:
 
     def reports(self, used: Usage) -> list[Piece]:
         """The usage alone, without the end of the answer."""
-        return [b"data: " + json.dumps({"choices": [], "usage": self.usage(used)}).encode() + b"\n\n"]
+        return [b"data: " + json.dumps({"choices": [], "usage": self.usage(used), **tier_of(used)}).encode() + b"\n\n"]
 
     def last(self, used: Usage) -> list[Piece]:
         return [chunk(finish="stop"), *self.reports(used), DONE]
@@ -86,7 +91,7 @@ class Chat:
     def whole(self, text: str, used: Usage) -> bytes:
         message = {"role": "assistant", "content": text}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        return json.dumps({"choices": choices, "usage": self.usage(used)}).encode()
+        return json.dumps({"choices": choices, "usage": self.usage(used), **tier_of(used)}).encode()
 
 
 class Claude:
@@ -106,6 +111,7 @@ class Claude:
             "output_tokens": used.completion,
             "output_tokens_details": {"thinking_tokens": used.reasoning},
             **({"server_tool_use": {"web_search_requests": used.searches}} if used.searches else {}),
+            **({"speed": used.tier} if used.tier else {}),
         }
 
     def head(self, used: Usage) -> list[Piece]:
@@ -224,7 +230,9 @@ class Responses:
 
     def last(self, used: Usage) -> list[Piece]:
         item = self._item("Hello", "completed")
-        done = self._response("completed", output=[*self._searched(used), item], usage=self.usage(used))
+        done = self._response(
+            "completed", output=[*self._searched(used), item], usage=self.usage(used), **tier_of(used)
+        )
         return [
             _event("response.output_item.done", output_index=0, item=item),
             _event("response.completed", response=done),
@@ -232,7 +240,7 @@ class Responses:
 
     def whole(self, text: str, used: Usage) -> bytes:
         output = [*self._searched(used), self._item(text, "completed")]
-        response = self._response("completed", output=output, usage=self.usage(used))
+        response = self._response("completed", output=output, usage=self.usage(used), **tier_of(used))
         return json.dumps(response).encode()
 
 

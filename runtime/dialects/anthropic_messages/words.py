@@ -48,7 +48,7 @@ def usage_of(value: Any) -> Usage | None:
     written = sum(_count(each.get("cache_creation_input_tokens")) for each in spent)
     details = value.get("output_tokens_details")
     kept = [each.get("cache_creation") for each in spent]
-    served = value.get("server_tool_use")
+    served, speed = value.get("server_tool_use"), value.get("speed")
     return Usage(
         prompt=sum(_count(each.get("input_tokens")) for each in spent) + cached + written,
         completion=sum(_count(each.get("output_tokens")) for each in spent),
@@ -57,6 +57,7 @@ def usage_of(value: Any) -> Usage | None:
         reasoning=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
         cache_write_1h=sum(_count(each.get("ephemeral_1h_input_tokens")) for each in kept if isinstance(each, dict)),
         searches=_count(served.get("web_search_requests")) if isinstance(served, dict) else 0,
+        tier=speed if isinstance(speed, str) else "",
     )
 
 

@@ -32,6 +32,7 @@ class _Choice(msgspec.Struct):
 class _Answer(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: Any = None
+    service_tier: Any = None
     error: Any = None
     model: Any = None
 
@@ -39,8 +40,11 @@ class _Answer(msgspec.Struct):
 answer_decoder = msgspec.json.Decoder(_Answer)
 
 
-def usage_of(value: Any) -> Usage | None:
-    """Token counts of an OpenAI usage object; DeepSeek-style cache counts too. None where there is none."""
+def usage_of(value: Any, tier: Any = None) -> Usage | None:
+    """Token counts of an OpenAI usage object; DeepSeek-style cache counts too. None where there is none.
+
+    tier: the `service_tier` beside it.
+    """
     if not isinstance(value, dict):
         return None
     read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
@@ -56,8 +60,9 @@ def usage_of(value: Any) -> Usage | None:
     prompt, completion, hit, put, reasoning = [count if isinstance(count, int) and count > 0 else 0 for count in given]
     if hit > prompt:  # it was counted beside the prompt
         return counted(prompt, completion, hit, put, reasoning)
+    served = tier if isinstance(tier, str) else ""
     # A token of the prompt is read from the cache or written to it: some routers count one twice.
-    return Usage(prompt, completion, hit, min(put, prompt - hit), reasoning)
+    return Usage(prompt, completion, hit, min(put, prompt - hit), reasoning, tier=served)
 
 
 def error_failure(error: Any, raw: bytes) -> Failure:
@@ -137,7 +142,7 @@ class ChatStreamMeter(StreamMeter):
         # (4) A chunk.
         self.model = self.model or answer.model
         if answer.usage is not None:
-            usage = usage_of(answer.usage)
+            usage = usage_of(answer.usage, answer.service_tier)
             if usage is not None and self._resumed is not None:
                 # The partial answer is part of this run's prompt, and of the client's completion.
                 tokens = min(self._resumed.tokens, usage.prompt)
@@ -225,5 +230,5 @@ class ChatWholeMeter(WholeMeter):
                 return broken(f"the model's run ended with finish reason {choice.finish_reason!r}")
             self.finish = self.finish or reason
         self.model = answer.model
-        self.usage = usage_of(answer.usage)
+        self.usage = usage_of(answer.usage, answer.service_tier)
         return None

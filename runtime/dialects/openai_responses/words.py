@@ -49,8 +49,8 @@ def usage_of(response: Mapping[str, Any]) -> Usage | None:
         reasoning=_count(written.get("reasoning_tokens")),
     )
     kinds = [item.get("type") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    searches = kinds.count("web_search_call")
-    return replace(found, searches=searches) if searches else found
+    searches, tier = kinds.count("web_search_call"), response.get("service_tier")
+    return replace(found, searches=searches, tier=tier if isinstance(tier, str) else "")
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

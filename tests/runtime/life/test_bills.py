@@ -1,4 +1,4 @@
-"""Twenty bills worked by hand from the vendors' price tables: on record they come out to the cent, streamed and not.
+"""Bills worked by hand from the vendors' price tables: on record they come out to the cent, streamed and not.
 
 The vendors' prices are dollars per million tokens, so that a product of tokens and price is in micro-dollars.
 """
@@ -28,7 +28,7 @@ WEEKEND = datetime(2026, 11, 28, 2, tzinfo=UTC)
 
 
 class Bill(NamedTuple):
-    """micro: micro-dollars by hand. speed: as the request wants it, for another price."""
+    """micro: micro-dollars by hand. speed, tier: as the request wants them, for another price; `used.tier` is what it got."""
 
     wire: BilledWire
     provider: str
@@ -37,6 +37,7 @@ class Bill(NamedTuple):
     micro: float
     at: datetime = NOON
     speed: str | None = None
+    tier: str | None = None
 
 
 CLAUDE, OPENAI, RESPONSES, GEMINI = Claude(), Chat(), Responses(), Gemini()
@@ -163,6 +164,71 @@ BILLS = {
         Usage(30_000, 2_000, cached=10_000),
         20_000 * 0.15 + 10_000 * 0.075 + 2_000 * 0.6,
     ),
+    "sol at the price of flex": Bill(
+        OPENAI,
+        "openai",
+        "gpt-6.1-sol",
+        Usage(20_000, 900, cached=10_000, cache_write=9_000, tier="flex"),
+        1_000 * 1 + 10_000 * 0.05 + 9_000 * 1.25 + 900 * 5,
+        tier="flex",
+    ),
+    "sol first, for a long prompt": Bill(
+        RESPONSES,
+        "openai",
+        "gpt-6.1-sol",
+        Usage(300_000, 2_000, cached=200_000),
+        100_000 * 8 + 200_000 * 0.4 + 2_000 * 30,
+        tier="priority",
+    ),
+    "sol asked to be first, and was not": Bill(
+        RESPONSES,
+        "openai",
+        "gpt-6.1-sol",
+        Usage(8_000, 900, tier="default"),
+        8_000 * 2 + 900 * 10,
+        tier="priority",
+    ),
+    "sol first by its account's setting": Bill(
+        OPENAI, "openai", "gpt-6.1-sol", Usage(8_000, 900, tier="priority"), 8_000 * 4 + 900 * 20, tier="auto"
+    ),
+    "opus asked to be fast, and was not": Bill(
+        CLAUDE,
+        "anthropic",
+        "claude-opus-5-5",
+        Usage(10_000, 1_000, tier="standard"),
+        10_000 * 4 + 1_000 * 20,
+        speed="fast",
+    ),
+    "haiku through a router, beyond its tier": Bill(
+        OPENAI,
+        "openrouter",
+        "anthropic/claude-haiku-5.5",
+        Usage(100_002, 4_000, cached=40_000, cache_write=50_000),
+        10_002 * 0.5 + 40_000 * 0.05 + 50_000 * 0.625 + 4_000 * 2.5,
+    ),
+    "an open model at fireworks": Bill(
+        OPENAI,
+        "fireworks",
+        "accounts/fireworks/models/deepseek-v4-pro",
+        Usage(30_000, 2_000, cached=10_000, reasoning=1_500),
+        20_000 * 1.74 + 10_000 * 0.145 + 2_000 * 3.48,
+    ),
+    "deepseek as its peak begins": Bill(
+        OPENAI,
+        "deepseek",
+        "deepseek-flash",
+        Usage(10_000, 1_000),
+        10_000 * 0.3 + 1_000 * 1.2,
+        datetime(2026, 11, 30, 6, tzinfo=UTC),
+    ),
+    "deepseek as its peak ends": Bill(
+        OPENAI,
+        "deepseek",
+        "deepseek-flash",
+        Usage(10_000, 1_000),
+        10_000 * 0.15 + 1_000 * 0.6,
+        datetime(2026, 11, 30, 10, tzinfo=UTC),
+    ),
 }
 
 
@@ -178,7 +244,8 @@ async def test_a_bill(name: str, stream: bool) -> None:
     box = Box(engine_backend((error(401),)), [cloud], LEAVE, retries, wall=lambda: bill.at.timestamp() + 1.0)
     dialects: dict[str, Dialect] = {"anthropic_messages": MESSAGES_DIALECT, "openai_responses": ResponsesDialect()}
     own = dialects.get(wire.dialect, CHAT)
-    settled, _ = await box.live(box.ask(dialect=own, stream=stream, **({"speed": bill.speed} if bill.speed else {})))
+    wishes = {name: value for name, value in (("speed", bill.speed), ("service_tier", bill.tier)) if value}
+    settled, _ = await box.live(box.ask(dialect=own, stream=stream, **wishes))
     (row,) = settled.decision.attempts
     assert settled.decision.cost_usd == row.cost_usd == pytest.approx(bill.micro / 1e6, abs=0.5e-6)
     assert price is not None and row.price_date == price.date != ""

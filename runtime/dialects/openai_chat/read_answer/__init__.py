@@ -76,6 +76,7 @@ class _Chunk(msgspec.Struct):
     error: Any = None
     choices: list[_Choice] | None = None
     usage: Any = None
+    service_tier: Any = None
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
@@ -153,7 +154,7 @@ class ChatAnswerReader:
                 # Some vendors put usage into a member of their own (`x_…`).
                 nested = (value for key, value in _anything.decode(data).items() if key.startswith("x_"))
                 found = next((each["usage"] for each in nested if isinstance(each, dict) and each.get("usage")), None)
-            usage = usage_of(found)
+            usage = usage_of(found, chunk.service_tier)
             if usage is not None:
                 events.append(UsageReport(usage, {WIRE: found}))
         return events

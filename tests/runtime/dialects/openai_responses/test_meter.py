@@ -50,7 +50,7 @@ def test_bytes_pass_as_they_came(name: str, size: int) -> None:
 def test_what_is_read() -> None:
     """Tokens, model, finish."""
     reads, _ = fed(written(TEXT, stream=True))
-    assert reads.usage == Usage(prompt=12, completion=7, cached=4, cache_write=2, reasoning=3)
+    assert reads.usage == Usage(prompt=12, completion=7, cached=4, cache_write=2, reasoning=3, tier="default")
     assert (reads.model, reads.finish, reads.tokens) == ("m-1", "stop", 2)
     assert fed(written(CALLS, stream=True))[0].finish == "tool_calls"
     assert fed(written(ALL["cut"], stream=True))[0].finish == "length"

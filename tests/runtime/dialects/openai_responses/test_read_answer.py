@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from runtime.contract.events import (
     ArgumentsDelta,
@@ -78,7 +79,7 @@ def test_what_was_written_comes_back(name: str) -> None:
     assert calls_of(events) == meant
     stops = [event for event in events if isinstance(event, Stop)]
     assert [stop.finish for stop in stops] == [event.finish for event in given_events if isinstance(event, Stop)]
-    usage = [event.usage for event in given_events if isinstance(event, UsageReport)]
+    usage = [replace(event.usage, tier="default") for event in given_events if isinstance(event, UsageReport)]
     assert [event.usage for event in events if isinstance(event, UsageReport)] == usage
     assert [type(event) for event in events if isinstance(event, Start)] == [Start]
 
@@ -185,7 +186,7 @@ def test_a_servers_own_items_are_opaque() -> None:
 def test_tokens() -> None:
     """Cached, written to the cache, and spent on reasoning."""
     (usage,) = [event.usage for event in read(written(TEXT, stream=True)) if isinstance(event, UsageReport)]
-    assert usage == Usage(prompt=12, completion=7, cached=4, cache_write=2, reasoning=3)
+    assert usage == Usage(prompt=12, completion=7, cached=4, cache_write=2, reasoning=3, tier="default")
 
 
 @pytest.mark.parametrize(
