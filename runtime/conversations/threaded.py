@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -15,6 +16,7 @@ from runtime.wire.api_error import ApiError
 
 _CLOSE_S = 5.0
 _RETRY_AFTER_S = 5.0
+_OVER_AFTER_S = 30.0
 
 
 class Closing(Protocol):
@@ -30,11 +32,20 @@ _Database = TypeVar("_Database", bound=Closing)
 class ThreadedDatabase(Generic[_Database]):
     """open: opens the file in the state folder, with whatever stands beside it. name: what it holds, in the plural.
 
-    timeout_s: longest wait for one call.
+    timeout_s: longest wait for one call. trouble: the latest fault; over once a call has succeeded half a minute after it, for
+    what can be read cannot always be written.
     """
 
-    def __init__(self, file: Path, open: Callable[[Path], _Database], name: str, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        file: Path,
+        open: Callable[[Path], _Database],
+        name: str,
+        timeout_s: float = 120.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.trouble: str | None = None
+        self._clock, self._failed_at = clock, 0.0
         self._file, self._opens, self._name, self._timeout_s = file, open, name, timeout_s
         self._log = logging.getLogger(f"hearth.{name}")
         self._thread = Background(name)
@@ -53,9 +64,10 @@ class ThreadedDatabase(Generic[_Database]):
             words = f"{self._name} cannot be read or written: {fault or type(fault).__name__}"
             if words != self.trouble:
                 self._log.warning("%s", words)
-            self.trouble = words
+            self.trouble, self._failed_at = words, self._clock()
             raise ApiError(503, words, "store_unavailable", retry_after=_RETRY_AFTER_S) from fault
-        self.trouble = None
+        if self.trouble is not None and self._clock() - self._failed_at >= _OVER_AFTER_S:
+            self.trouble = None
         return found
 
     def close(self) -> None:
