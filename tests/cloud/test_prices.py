@@ -7,10 +7,13 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import genai_prices
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 
 from cloud import prices, snapshot
 from cloud.catalogue import known
+from cloud.providers import PROVIDERS
 from runtime.contract.prices import BATCH, Price, Rates
 from runtime.contract.usage import Usage
 
@@ -113,6 +116,42 @@ def test_the_differences_from_the_snapshot_are_these() -> None:
             assert listed is not None
             both = [[each.rates(10, at).cost(Usage(10, 5, 3)) for at in HOURS] for each in (listed, own)]
             assert both[0][:2] == both[1][:2] and both[0][2] == 2 * both[1][2]
+
+
+BILLED = (
+    Usage(100_000, 4_000, cached=30_000, cache_write=20_000, cache_write_1h=5_000, reasoning=1_000),
+    Usage(300_001, 500, cached=100_001),
+)
+
+
+@pytest.mark.parametrize("used", BILLED, ids=["short", "long"])
+@pytest.mark.parametrize("provider", sorted(PROVIDERS.keys() - {"deepseek"}))  # the table has all of its models
+def test_a_bill_is_what_the_library_itself_computes(provider: str, used: Usage) -> None:
+    """Of every model it lists of a provider and that the table leaves to it, in the night and at noon of today."""
+    name = {"gemini": "google"}.get(provider, provider)
+    (listed,) = [each for each in get_snapshot().providers if each.id == name]
+    counts = {
+        "input_tokens": used.prompt,
+        "output_tokens": used.completion,
+        "cache_read_tokens": used.cached,
+        "cache_write_tokens": used.cache_write,
+        "cache_write_1h_tokens": used.cache_write_1h,
+        "output_reasoning_tokens": used.reasoning,
+    }
+    theirs = genai_prices.Usage(**{key: count for key, count in counts.items() if count})
+    today, compared = datetime.now(UTC).replace(minute=0), 0
+    before = "accounts/fireworks/models/" if provider == "fireworks" else ""  # of an id, as requests write it
+    for model in [before + each.id for each in listed.models]:
+        found = prices.price(provider, model)
+        if found is None or (provider, model) in DIFFERENCES:
+            continue
+        compared += 1
+        for hour in (2, 12):
+            at = today.replace(hour=hour)
+            bill = genai_prices.calc_price(theirs, model, provider_id=name, genai_request_timestamp=at)
+            mine = found.rates(used.prompt, at.timestamp()).cost(used)
+            assert mine == pytest.approx(float(bill.total_price) * 1e6), model
+    assert compared >= 10, provider
 
 
 def test_the_release_that_was_compared_is_the_one_installed() -> None:

@@ -76,7 +76,7 @@ def obstacles(facts: Facts, target: Target) -> list[Obstacle]:
             expected = USUAL_OUTPUT if asked is None else asked
             cost = target.price.most(Usage(facts.prompt_tokens, expected * facts.n)) / 1e6
             if cost > hints.max_cost_usd:
-                found.append(Obstacle(Reason.BUDGET, f"about ${cost:.4f} on {target.name}, {allowed}"))
+                found.append(Obstacle(Reason.BUDGET, f"about ${cost:.6f} on {target.name}, {allowed}"))
     return found
 
 
