@@ -80,9 +80,9 @@ class FilePages:
 
     async def one(self, request: ClientRequest, extra: Pairs) -> None:
         """The file, or its content. Raises ApiError 404."""
-        name, wants_content, _ = request.path.removeprefix(f"{PATH}/").partition(_CONTENT)
-        file = await self._file(name, request)
-        if not wants_content:
+        name = request.path.removeprefix(f"{PATH}/")
+        file = await self._file(name.removesuffix(_CONTENT), request)
+        if not name.endswith(_CONTENT):
             await request.answer_json(200, file_object(file), extra)
             return
         reads(request, frozenset(file.requires))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -283,6 +284,8 @@ async def test_a_file_is_deleted_on_a_full_disk(tmp_path: Path) -> None:
         with full_disk(), pytest.raises(openai.InternalServerError):
             await sdk.files.delete(file.id)
         assert list((tmp_path / "files").iterdir()) == []
+        for below in ("/contents", "/content/1", "/content/content"):
+            assert (await door.client.get(f"/v1/files/{file.id}{below}")).status_code == httpx.codes.NOT_FOUND
         with pytest.raises(openai.NotFoundError, match="is gone"):
             await sdk.files.content(file.id)
         assert (await sdk.files.delete(file.id)).deleted
