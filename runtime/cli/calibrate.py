@@ -108,7 +108,7 @@ def calibrate(
             raise CommandError("--labelled and --by-task go with --cloud-share", Exit.USAGE)
         return does(Wanted(share, labelled, limit, hours, by_task, write, config), env, as_json=json)
     assert confidence is not None
-    settings, address = settings_from(config, env), address_of(url, config, env)
+    settings, address = settings_from(config, env, keyless=True), address_of(url, config, env)
     models = models_of(settings, env)
     target = next((name for name in models if model in (name, name.removeprefix(f"{LOCAL}/"))), None)
     if target is None:

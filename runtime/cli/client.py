@@ -42,10 +42,10 @@ class Address:
         return on_this_machine(urlsplit(self.url).hostname or "")
 
 
-def settings_from(config: Path | None, env: Mapping[str, str]) -> Settings:
-    """Raises CommandError with every problem."""
+def settings_from(config: Path | None, env: Mapping[str, str], *, keyless: bool = False) -> Settings:
+    """keyless: no key needs a value. Raises CommandError with every problem."""
     try:
-        return load(config, env).settings
+        return load(config, env, keyless=keyless).settings
     except SettingsError as fault:
         raise CommandError(f"the settings cannot be used:\n{fault}", Exit.SETTINGS) from fault
     except OSError as fault:
@@ -59,7 +59,7 @@ def address_of(url: str | None, config: Path | None, env: Mapping[str, str]) -> 
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise CommandError(f"`{url}` is no address; write it like http://127.0.0.1:8000", Exit.USAGE)
         return Address(url.rstrip("/").removesuffix("/v1"), key)
-    server = settings_from(config, env).server
+    server = settings_from(config, env, keyless=True).server
     if server.socket:
         return Address("http://localhost", key, server.socket)
     if server.port == 0:

@@ -55,7 +55,7 @@ def explain(
         raise CommandError('give one of: a prompt ("…"), --file request.json, --batch prompts.jsonl', Exit.USAGE)
     env = environment()
     with ExitStack() as stack:
-        explainer = _live(stack, url, config, env) if live else offline(settings_from(config, env), env)
+        explainer = _live(stack, url, config, env) if live else offline(settings_from(config, env, keyless=True), env)
         if batch is not None:
             bad = explain_lines(_open(stack, batch), model, explainer, sys.stdout)
             sys.stdout.flush()

@@ -214,6 +214,20 @@ def test_odd_bytes_do_not_stop_a_batch(capsys: pytest.CaptureFixture[str], tmp_p
     assert rows[1]["line"] == 2
 
 
+def test_no_key_of_the_server_is_needed(
+    capsys: pytest.CaptureFixture[str], config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither to plan here, nor to find a running runtime: that is asked with the key of the environment."""
+    monkeypatch.delenv("NO_DOOR_KEY", raising=False)
+    shown = {"target": "big", "reason": "task", "words": "", "candidates": [], "considered": [], "degraded": []}
+    with fake_runtime(lambda asked: as_json(shown | {"score": 0.5, "task": "chat", "prompt_tokens": 3})) as fake:
+        port = fake.url.rpartition(":")[2]
+        Path(config).write_text(f'[server]\nport = {port}\nkeys = ["env:NO_DOOR_KEY"]\n{CONFIG}')
+        assert explain(capsys, "hi", "--config", config)[0] == 0
+        assert explain(capsys, "hi", "--live", "--config", config)[0] == 0
+        assert [each.path for each in fake.asked] == ["/hearth/explain"]
+
+
 def test_exactly_one_thing_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """None or two is wrong usage."""
     assert explain(capsys)[0] == 2
