@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -46,6 +47,7 @@ from runtime.routing.plan.refusals import BUDGET_EXCEEDED
 from runtime.settings import BatchSettings
 from runtime.trust.caller import Caller, Scope
 from runtime.trust.rates import LimitedError
+from runtime.trust.stack import stack_of
 from runtime.wire.api_error import ApiError
 from runtime.wire.raw_body import BadBody, RawBody
 
@@ -59,6 +61,7 @@ _NOT_HERE = ("stream", "previous_response_id", "conversation")
 _PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE_S = 30.0
 _LONGEST_HOLD_S = 60.0
+_log = logging.getLogger("hearth.batch")
 
 DialectFor = Callable[[RawBody], Dialect]
 
@@ -205,13 +208,13 @@ class BatchLane:
     async def _asked(self, batch: Batch, line: BatchLine) -> tuple[LineResult | None, float]:
         """The end of a line; None where it has to wait, and for how many seconds.
 
-        What could not be asked waits for as long as the batch lives. What was asked and failed on the other side is tried
-        three times: a line that ends the engine whenever it is asked must not do so for a day.
+        What could not be asked waits. What was asked and failed on the other side is tried three times, not for a day.
         """
-        sink, id, body = Collected(), self._desk.ids.next(), RawBody(line.body)
-        dialect = self.dialects[batch.endpoint](body)
-        asked = False
+        sink, id, asked = Collected(), self._desk.ids.next(), False
+        dialect = self.dialects[batch.endpoint](RawBody(b"{}"))
         try:
+            body = RawBody(line.body)
+            dialect = self.dialects[batch.endpoint](body)
             dialect.check(body)
             for member in _NOT_HERE:
                 if body.data.get(member):
@@ -234,6 +237,11 @@ class BatchLane:
             error = ApiError(429, str(limited), "rate_limit_exceeded", None, limited.retry_s)
         except ApiError as refused:
             error = refused
+        except Exception as fault:  # noqa: BLE001 - the floor: a line that always raises would run again at once, for ever
+            _log.error("%s line %d failed:\n%s", batch.id, line.number, stack_of(fault))
+            error = ApiError(
+                500, f"the server failed to answer; its log says where, under {batch.id}", "internal_error"
+            )
         if error is None:
             return LineResult(line.number, line.custom_id, "succeeded", 200, id, sink.body), 0.0
         if error.code == BUDGET_EXCEEDED and error.retry_after is not None:

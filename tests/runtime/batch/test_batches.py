@@ -17,10 +17,12 @@ import openai
 import pytest
 
 from runtime.contract.prices import Price
+from runtime.dialects.seam import Dialect
 from runtime.money.budget import ALL, BudgetLedger, SpendingLimits
 from runtime.money.spent_file import SpentFile
 from runtime.server.hosts_and_origins import Proxies
 from runtime.settings import BatchSettings
+from runtime.wire.raw_body import RawBody
 from tests.fakes.door import Door, Setup, opened
 from tests.fakes.upstream import Gate, Turn, cloud, engine_backend, error, told, whole
 
@@ -131,6 +133,49 @@ async def test_what_a_line_may_not_ask_goes_to_the_error_file(tmp_path: Path) ->
         error = failed["cloud"]["body"]["error"]
         words = "batch work stays on the box (batch.escalate is off); local could, asked for by name"
         assert (error["code"], error["message"]) == ("batch_escalation_off", words)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "auto", "model": "local", "messages": [{"role": "user", "content": "hi"}]}',
+        b'{"model": "auto", "messages": ' + b"[" * 400 + b"]" * 400 + b"}",
+    ],
+    ids=["a member twice", "too deep"],
+)
+async def test_a_body_that_no_door_takes_fails_its_line_alone(tmp_path: Path, body: bytes) -> None:
+    """It is not tried again, on either wire; the lines beside it are answered."""
+    bad = b'{"custom_id": "bad", "url": "/v1/chat/completions", "body": ' + body + b"}"
+    setup = Setup(engine_backend((Turn([whole("fine")]),)))
+    async with opened(setup, tmp_path) as door, sdk_of(door) as sdk:
+        batch = await ended(sdk, await begun(sdk, [line("good"), bad.decode(), line("other")]))
+        assert (batch.status, batch.request_counts.completed, batch.request_counts.failed) == ("completed", 2, 1)
+        (row,) = await lines_of(sdk, batch.error_file_id)
+        assert (row["custom_id"], row["response"]["status_code"]) == ("bad", 400)
+        wanted = b'{"requests": [{"custom_id": "bad", "params": ' + body + b"}]}"
+        made = (await door.client.post("/v1/messages/batches", content=wanted)).json()
+        async with asyncio.timeout(10):
+            while (shown := (await door.client.get(f"/v1/messages/batches/{made['id']}")).json())["ended_at"] is None:
+                await asyncio.sleep(0.02)
+        assert shown["request_counts"]["errored"] == 1
+
+
+async def test_a_line_that_raises_is_failed_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of ours is in the log, and the line does not run for ever."""
+    async with opened(Setup(engine_backend((Turn([whole("fine")]),))), tmp_path) as door, sdk_of(door) as sdk:
+        made = door.lane.dialects[CHAT]
+
+        def odd(body: RawBody) -> Dialect:
+            if body.data.get("odd"):
+                raise RuntimeError("nobody expected this")
+            return made(body)
+
+        door.lane.dialects[CHAT] = odd
+        batch = await ended(sdk, await begun(sdk, [line("good"), line("bad", odd=True)]))
+        assert (batch.request_counts.completed, batch.request_counts.failed) == (1, 1)
+        (row,) = await lines_of(sdk, batch.error_file_id)
+        assert (row["response"]["status_code"], row["response"]["body"]["error"]["code"]) == (500, "internal_error")
+    assert ["nobody expected this" in each.message for each in caplog.records if each.name == "hearth.batch"] == [True]
 
 
 async def test_batch_work_never_leaves_the_box_unless_it_may(tmp_path: Path) -> None:
