@@ -145,18 +145,21 @@ redis.register_function('hearth_VERSION_rates', function(keys, args)
   return found
 end)
 
--- KEYS: one hash for each limit on a key's requests at a time. ARGV: JSON, for each of them the limit, the slots that this
--- Hearth holds, those it wants besides, and a rising number; this Hearth; seconds for which they are kept without a word.
--- Returns for each: what was granted (-1 where the call is older than one before it), and the number.
+-- KEYS: epoch, one hash for each limit on a key's requests at a time. ARGV: JSON, for each of them the limit, the slots that
+-- this Hearth holds, those of them that its requests use, those it wants besides, and a rising number; this Hearth; seconds for
+-- which they are kept without a word. Returns for each: what was granted (-1 where the call is older than one before it), the
+-- number, and what this Hearth holds without the grant: what it uses, and of the rest what the others have not been given.
 redis.register_function('hearth_VERSION_slots', function(keys, args)
   local at, owner, found = now(), args[2], {}
+  local young = at - epoch(keys[1]) < YOUNG
   for i, each in ipairs(cjson.decode(args[1])) do
-    local key, others, last = keys[i], 0, 0
+    local key, others, last, had = keys[i + 1], 0, 0, 0
     local stored = redis.call('HGETALL', key)
     for n = 1, #stored, 2 do
       local held, number, till = string.match(stored[n + 1], '^(%d+):(%d+):(%d+)$')
       if stored[n] == owner then
         last = tonumber(number)
+        had = tonumber(till) < at and 0 or tonumber(held)
       elseif tonumber(till) < at then
         redis.call('HDEL', key, stored[n])
       else
@@ -164,13 +167,16 @@ redis.register_function('hearth_VERSION_slots', function(keys, args)
       end
     end
     if each.number <= last then
-      found[i] = {-1, whole(last)}
+      found[i] = {-1, whole(last), each.used}
     else
-      local granted = math.max(0, math.min(each.want, each.limit - others - each.held))
+      local granted, held = 0, math.max(each.used, math.min(each.held, math.max(had, each.limit - others)))
+      if not young then
+        granted = math.max(0, math.min(each.want, each.limit - others - held))
+      end
       local till = at + tonumber(args[3]) * SECOND
-      redis.call('HSET', key, owner, whole(each.held + granted) .. ':' .. whole(each.number) .. ':' .. whole(till))
+      redis.call('HSET', key, owner, whole(held + granted) .. ':' .. whole(each.number) .. ':' .. whole(till))
       redis.call('EXPIRE', key, args[3])
-      found[i] = {granted, whole(each.number)}
+      found[i] = {granted, whole(each.number), held}
     end
   end
   return found

@@ -4,7 +4,7 @@ A Hearth takes small shares of a limit from the store and admits requests from t
 second and counts in the store's window from when it was taken; slots for requests at a time are held while they are used, and
 those of a dead Hearth are free again after 25 s, and a Hearth that was frozen for so long takes no request on those it held.
 While the store is away each Hearth admits its own part of every limit, and reports it afterwards. An emptied store hears from
-each Hearth what it admitted in the last minute.
+each Hearth what it admitted in the last minute, and what slots it holds, before anybody gets more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -165,7 +165,8 @@ class SharedLimiter(RateLimiter):
             if key[0] == "slots":
                 self._lapse(share)
                 spare, due = share.held - share.used, emptied or now - share.renewed_at >= _RENEWED_S
-                if share.want or spare > self._kept(share.limit) or (share.held and due):
+                # Also where more are in use than it holds: they were admitted while the store was away.
+                if share.want or spare > self._kept(share.limit) or spare < 0 or (share.held and due):
                     slots[key] = share
                 continue
             if emptied:  # nothing that was taken is known there: what was used here is counted again, once
@@ -180,7 +181,7 @@ class SharedLimiter(RateLimiter):
             if rates:
                 await self._ask_rates(rates)
             if slots:
-                await self._ask_slots(slots)
+                await self._ask_slots(slots, emptied=emptied)
         finally:
             for share in (*rates.values(), *slots.values()):
                 share.want = 0
@@ -200,7 +201,7 @@ class SharedLimiter(RateLimiter):
                 share.left = 0
             share.back, share.over, share.late = {}, 0, {}
         try:
-            answers = await self._call("rates", "rate", rates, rows)
+            answers = await self._call("rates", [key_of("rate", *key) for key in rates], rows)
         except StoreAwayError:
             for share, row in zip(rates.values(), rows, strict=True):
                 share.over += row["over"]
@@ -212,26 +213,23 @@ class SharedLimiter(RateLimiter):
                 share.left, share.second, share.until = granted, second, began + _GOOD_S
                 share.denied_at = share.denied_at if granted else self._clock()
 
-    async def _ask_slots(self, slots: Mapping[tuple[str, str], _Share]) -> None:
+    async def _ask_slots(self, slots: Mapping[tuple[str, str], _Share], *, emptied: bool) -> None:
         began, rows = self._clock(), []
         for share in slots.values():
             share.number = max(share.number + 1, int(self._wall() * 1e6))
             share.held = min(share.held, share.used + self._kept(share.limit)) if not share.want else share.held
             want = max(0, share.used + share.want + self._kept(share.limit) - share.held) if share.want else 0
-            rows.append(
-                {"limit": share.limit, "held": max(share.held, share.used), "want": want, "number": share.number}
-            )
-        for share, (granted, number) in zip(
-            slots.values(), await self._call("slots", "slots", slots, rows, self._store.owner, _KEPT_S), strict=True
-        ):
+            rows.append({"limit": share.limit, "held": max(share.held, share.used), "used": share.used, "want": want})
+            rows[-1]["number"] = share.number
+            share.held = min(share.held, share.used) if emptied else share.held  # the store has yet to confirm the rest
+        keys = [key_of("epoch"), *[key_of("slots", *key) for key in slots]]
+        answers = await self._call("slots", keys, rows, self._store.owner, _KEPT_S)
+        for share, (granted, number, held) in zip(slots.values(), answers, strict=True):
             share.number, share.renewed_at = max(share.number, int(number)), began
             if granted >= 0:
-                share.held = max(share.held, share.used) + granted
+                share.held = max(held, share.used) + granted
 
-    async def _call(
-        self, function: str, name: str, shares: Mapping[tuple[str, str], _Share], rows: Any, *more: str | int
-    ) -> Any:
-        keys = [key_of(name, *key) for key in shares]
+    async def _call(self, function: str, keys: Sequence[str], rows: Any, *more: str | int) -> Any:
         return await self._store.call(function, keys, msgspec.json.encode(rows).decode(), *more)
 
     def _short(self, caller: Caller, tokens: int) -> list[tuple[_Share, int]]:

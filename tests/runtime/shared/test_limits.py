@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ import pytest
 import valkey
 
 from runtime.shared.limits import SharedLimiter
-from runtime.shared.store import SharedStore, StoreAwayError
+from runtime.shared.store import SharedStore, StoreAwayError, key_of
 from runtime.trust.caller import Caller, RateLimits, Scope
 from runtime.trust.rates import LimitedError
 from tests.fakes.valkey_server import ValkeyServer
@@ -28,17 +29,21 @@ def key(**limits: int) -> Caller:
 class Member:
     """The limiter of one Hearth. loop: the turns that a runtime's chore makes."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, beat_s: float = 0.0) -> None:
+        self.beat_s = beat_s
         self.store = SharedStore(url, name)
         self.store.examine()
         self.wake = asyncio.Event()
         self.limiter = SharedLimiter(self.store, self.wake.set, time.monotonic)
 
     async def run(self) -> None:
+        beat_at = -self.beat_s
         while True:
             self.wake.clear()
             with contextlib.suppress(StoreAwayError):
-                await self.store.beat()
+                if self.store.away or time.monotonic() - beat_at >= self.beat_s:
+                    await self.store.beat()
+                    beat_at = time.monotonic()
                 await self.limiter.turn()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.05):
@@ -58,8 +63,11 @@ class Member:
 
 
 @contextlib.asynccontextmanager
-async def fleet(url: str, number: int = 3) -> AsyncIterator[list[Member]]:
-    made = [Member(url, f"h{n}") for n in range(number)]
+async def fleet(url: str, number: int = 3, beat_s: float = 0.0) -> AsyncIterator[list[Member]]:
+    """Hearths that have heard each other, on a store that was first used two seconds ago."""
+    with contextlib.closing(valkey.Valkey.from_url(url)) as client:
+        client.set(key_of("epoch"), int((time.time() - 2) * 1e6))
+    made = [Member(url, f"h{n}", beat_s) for n in range(number)]
     tasks = [asyncio.create_task(each.run()) for each in made]
     deadline = time.monotonic() + LONG_S
     while any(each.store.alive < number for each in made):
@@ -143,6 +151,81 @@ async def test_requests_at_a_time_are_counted_over_the_fleet(server: ValkeyServe
         while free < 7:
             assert time.monotonic() < deadline
             free = sum(await asyncio.gather(*[members[1].admitted(caller, 0.2) for _ in range(7)]))
+
+
+class Places:
+    """Clients of three Hearths that share a limit of requests at a time. most: that ran at one time."""
+
+    def __init__(self, members: list[Member], caller: Caller) -> None:
+        self._members, self._caller = members, caller
+        self.running = self.most = self.served = 0
+        self.refused = 0
+
+    async def client(self, n: int) -> None:
+        """Without a pause, at one Hearth; its requests take from 0.02 to 0.3 s."""
+        rng = random.Random(n)
+        while True:
+            member = self._members[n % len(self._members)]
+            await member.limiter.ready(self._caller)
+            try:
+                with member.limiter.held(self._caller):
+                    self.running += 1
+                    self.most = max(self.most, self.running)
+                    try:
+                        await asyncio.sleep(rng.uniform(0.02, 0.3))
+                    finally:
+                        self.running -= 1
+                    self.served += 1
+            except LimitedError:
+                self.refused += 1
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("limit", [6, 120])
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=slow)])
+async def test_a_store_that_is_emptied_lets_no_more_requests_run_at_a_time(
+    server: ValkeyServer, limit: int, times: int
+) -> None:
+    """Every Hearth says what it holds before anybody gets more; within seconds all of the limit is used again."""
+    async with fleet(server.url, beat_s=1.0) as members:
+        places = Places(members, key(parallel=limit))
+        clients = [asyncio.create_task(places.client(n)) for n in range(2 * limit)]
+        with contextlib.closing(valkey.Valkey.from_url(server.url)) as client:
+            for _ in range(times):
+                deadline = time.monotonic() + LONG_S
+                while places.running < 0.9 * limit:
+                    assert time.monotonic() < deadline
+                    await asyncio.sleep(0.01)
+                client.flushall()
+                await asyncio.sleep(2.2)
+        for each in clients:
+            each.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+    print(f"limit {limit}: {places.most} at a time, {places.served} served, {places.refused} refused")
+    assert places.most <= limit
+
+
+async def test_what_runs_since_the_store_was_away_counts_once_it_is_back(server: ValkeyServer) -> None:
+    """Each Hearth has its part while it is away, and held nothing before."""
+    caller = key(parallel=6)
+    async with fleet(server.url, 2) as members:
+        server.freeze()
+        deadline = time.monotonic() + LONG_S
+        while any(not each.store.away for each in members):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        with contextlib.ExitStack() as held:
+            for _ in range(3):
+                for each in members:
+                    held.enter_context(each.limiter.held(caller))
+            server.thaw()
+            while any(each.store.away for each in members):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)  # a turn of each
+            assert not any([await each.admitted(caller) for each in members])
+        await asyncio.sleep(0.1)
+        assert await members[0].admitted(caller)
 
 
 async def test_a_client_that_changes_its_hearth_finds_its_slot(server: ValkeyServer) -> None:

@@ -209,7 +209,7 @@ def test_a_key_of_one_file_is_good_in_another(tmp_path: Path) -> None:
 
 async def test_a_hearth_that_was_frozen_takes_no_request_on_slots_that_lapsed() -> None:
     """After 25 s without a word the store gives them to others: the one in use is all that it says it holds."""
-    store = PlayedStore(lambda rows: [[each["want"], each["number"]] for each in rows])
+    store = PlayedStore(lambda rows: [[each["want"], each["number"], each["held"]] for each in rows])
     now = 100.0
     limiter = SharedLimiter(store, lambda: None, lambda: now, lambda: 1.8e9)
     caller = Caller("k", frozenset({Scope.GENERATE}), limits=RateLimits(None, None, 80))
