@@ -82,6 +82,7 @@ class BudgetLeases:
         self._clock, self._wall = clock, wall
         self.need = wake
         self._parts: dict[BudgetLine, _Part] = {}
+        self._periods: set[str] = set()
         self._reported_at = -_REPORTED_S
         self._seen = ("", 0)  # the epoch of the store and the number of its outages, when all was last confirmed
 
@@ -119,7 +120,13 @@ class BudgetLeases:
         seen = self._store.epoch, self._store.outages
         anew, self._seen = self._fenced or seen != self._seen, seen
         due = anew or now - self._reported_at >= _REPORTED_S
-        for line, limit, settled, reserved, waiting in self._ledger.limited():
+        limits = self._ledger.limited()
+        if limits and (periods := {line.period for line, *_ in limits}) != self._periods:
+            # What was known of days and months that are over: the journal would grow for ever.
+            self._periods, others = periods, self._journal.view.others
+            self._parts = {line: part for line, part in self._parts.items() if line.period in periods}
+            self._journal.view.others = {name: each for name, each in others.items() if name.split("|")[0] in periods}
+        for line, limit, settled, reserved, waiting in limits:
             part, used = self._part(line), settled + reserved
             part.known &= not anew
             held = max(part.held, used)

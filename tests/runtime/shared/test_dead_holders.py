@@ -163,6 +163,23 @@ async def test_a_frozen_hearth_goes_on_with_its_lease_where_the_store_still_know
         server.thaw()
 
 
+async def test_the_journal_forgets_days_that_are_over(tmp_path: Path, server: ValkeyServer) -> None:
+    """Every day leaves a row for each limit and Hearth: only those of this day and month are kept."""
+    async with pair(tmp_path, server) as (one, other):
+        await one.turn()
+        today = set(one.journal.view.others)
+        one.journal.view.others["2020-02-29|"] = {"h": "1:1:1:1"}
+        one.journal.view.others["2020-02|"] = {"h": "1:1:1:1"}
+        one.journal.write()
+        for each in (one, other):
+            each.ledger.close()
+        again = Spender(tmp_path / "one", server.url, 1.0)
+        assert "2020-02|" in again.journal.view.others
+        await again.turn()
+        assert set(again.journal.view.others) == today != set()
+        again.ledger.close()
+
+
 class Fleet:
     """Hearths before one budget, to which anything may happen. dead: what each dead one has cost, at most."""
 
