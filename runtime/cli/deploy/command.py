@@ -21,6 +21,7 @@ from runtime.cli.settings_file import ConfigOption
 from runtime.settings import Settings
 from runtime.settings.accounts import secrets
 from runtime.settings.environment import environment
+from runtime.settings.read import find
 
 app = typer.Typer(
     name="deploy",
@@ -31,6 +32,7 @@ app = typer.Typer(
     "\b\nExamples:\n  hearth deploy ray --replicas 2 --max 6 -o serve.yaml\n  hearth deploy kubernetes -o manifests",
 )
 
+_API_KEY = "HEARTH_API_KEY"  # what clients show where the settings name no key: a pod listens to everybody
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: the files and the commands, as JSON.")]
 
@@ -71,7 +73,8 @@ def ray(
             "mode": "advise",
         },
     }
-    _tell([output], serve.commands(str(output)), after, as_json=as_json)
+    others = [f"[models.{name}] is not in it: an application has one model" for name in settings.models]
+    _tell([output], serve.commands(str(output)), after, others, as_json=as_json)
 
 
 @app.command()
@@ -92,11 +95,12 @@ def kubernetes(
       hearth deploy kubernetes --image registry/hearth-runtime:core --config hearth.toml
     """
     env = environment()
-    wish = kubernetes_wish(settings_from(config, env), _text_of(config), image, replicas)
+    settings = settings_from(config, env)
+    wish = kubernetes_wish(settings, _text_of(config, env), image, replicas)
     head = "Written by `hearth deploy kubernetes`."
     files = {output / name: document(each, head) for name, each in manifest.manifests(wish).items()}
     _write(files, force=force)
-    _tell(list(files), manifest.commands(str(output), wish.variables), {}, as_json=as_json)
+    _tell(list(files), manifest.commands(str(output), wish.variables), {}, _lacking(settings), as_json=as_json)
 
 
 def ray_wish(settings: Settings, replicas: int, most: int) -> serve.RayWish:
@@ -118,17 +122,32 @@ def kubernetes_wish(settings: Settings, text: str, image: str, replicas: int) ->
     """text: of the settings file, which becomes a ConfigMap: it holds references, never keys."""
     engine = settings.engine
     owned = not engine.url
-    variables = tuple(str(key).removeprefix("env:") for _, key in secrets(settings) if str(key).startswith("env:"))
+    keys = tuple(str(key) for key in settings.server.keys) or (f"env:{_API_KEY}",)
+    every = (*keys, *[str(key) for _, key in secrets(settings)])
+    variables = tuple(key.removeprefix("env:") for key in every if key.startswith("env:"))
     gpus = 0 if engine.device == "cpu" else gpus_per_replica(engine.args) * engine.replicas
     ends_s = settings.server.drain + (engine.drain if owned else 0.0)
-    return manifest.KubernetesWish(image, replicas, text, owned, gpus, ends_s, variables)
+    return manifest.KubernetesWish(image, replicas, text, owned, gpus, ends_s, variables, keys)
 
 
-def _text_of(config: Path | None) -> str:
-    for file in (config, Path("hearth.toml")):
-        if file is not None and file.is_file():
-            return file.read_text(encoding="utf-8")
-    return ""
+def _text_of(config: Path | None, env: Mapping[str, str]) -> str:
+    file = config or find(env, Path.cwd())
+    return file.read_text(encoding="utf-8") if file is not None else ""
+
+
+def _lacking(settings: Settings) -> list[str]:
+    """Sentences on what the manifests do not bring along."""
+    found = [
+        f"{str(key).removeprefix('file:')} ({'.'.join(map(str, place))}) is no file of a pod: mount it there, or use env:"
+        for place, key in secrets(settings)
+        if str(key).startswith("file:")
+    ]
+    engine = settings.engine
+    if not engine.url and engine.model.startswith(("/", "./", "~")):
+        found.append(f"{engine.model} ([engine] model) is no folder of a pod: mount it there, or name a hub id")
+    if settings.models and not engine.url:
+        found.append("a pod asks for the GPUs of [engine] alone: add those that the tables of [models] need")
+    return found
 
 
 def _write(files: Mapping[Path, str], *, force: bool) -> None:
@@ -143,11 +162,17 @@ def _write(files: Mapping[Path, str], *, force: bool) -> None:
         raise CommandError(f"{fault.filename} cannot be written: {fault.strerror}") from fault
 
 
-def _tell(files: list[Path], commands: tuple[str, ...], settings: Mapping[str, Any], *, as_json: bool) -> None:
+def _tell(
+    files: list[Path], commands: tuple[str, ...], settings: Mapping[str, Any], notes: list[str], *, as_json: bool
+) -> None:
     if as_json:
-        typer.echo(json.dumps({"files": [str(file) for file in files], "commands": commands, "settings": settings}))
+        named = [str(file) for file in files]
+        typer.echo(json.dumps({"files": named, "commands": commands, "settings": settings, "notes": notes}))
         return
-    typer.echo(f"written: {', '.join(str(file) for file in files)}\n\nTo put it in force:\n")
+    typer.echo(f"written: {', '.join(str(file) for file in files)}\n")
+    for note in notes:
+        typer.echo(f"    {note}")
+    typer.echo("\nTo put it in force:\n" if notes else "To put it in force:\n")
     for command in commands:
         typer.echo(f"    {command}")
     if settings:

@@ -6,6 +6,8 @@ elsewhere: a Deployment, whose pods keep no state. The pods find each other by a
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +24,7 @@ _MARGIN_S = 30  # for the end of the engine's processes, beyond both drains
 class KubernetesWish:
     """settings: the text of the settings file. owned: each pod starts its own engine. gpus: of one pod. ends_s: both drains.
 
-    variables: those that the settings refer to, which the Secret must hold.
+    variables: those that the settings refer to, which the Secret must hold. keys: of clients, by reference.
     """
 
     image: str
@@ -32,6 +34,7 @@ class KubernetesWish:
     gpus: int = 1
     ends_s: float = 60.0
     variables: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     state_gb: int = 5
     weights_gb: int = 100
 
@@ -111,7 +114,7 @@ def _container(wish: KubernetesWish) -> dict[str, Any]:
         "name": NAME,
         "image": wish.image,
         "ports": [{"name": "http", "containerPort": PORT}],
-        "env": _environment(wish.variables),
+        "env": _environment(wish),
         **gpus,
         # The start of an engine takes minutes: liveness is the process alone, and readiness is a candidate that can answer.
         "startupProbe": _probe("/health/live", 2, 30),
@@ -123,14 +126,19 @@ def _container(wish: KubernetesWish) -> dict[str, Any]:
     }
 
 
-def _environment(variables: Sequence[str]) -> list[dict[str, Any]]:
-    """The pod's own name, its peers, and the keys out of the Secret."""
+def _environment(wish: KubernetesWish) -> list[dict[str, Any]]:
+    """The pod's own name, its peers, its port, and the keys out of the Secret.
+
+    The image sets the keys of clients, and a variable goes before the settings file: so they are said again.
+    """
     own = {"name": "HEARTH_FLEET__NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     peers = {"name": "HEARTH_FLEET__PEERS", "value": f"dns:{_PEERS}:{PORT}"}
+    port = {"name": "HEARTH_SERVER__PORT", "value": str(PORT)}
+    keys = {"name": "HEARTH_SERVER__KEYS", "value": json.dumps(wish.keys)}
     secret = [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": KEYS, "key": name}}} for name in sorted({*variables})
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": KEYS, "key": name}}} for name in sorted({*wish.variables})
     ]
-    return [own, peers, *secret]
+    return [own, peers, port, keys, *secret]
 
 
 def _probe(path: str, each_s: int, failures: int) -> dict[str, Any]:
@@ -146,4 +154,4 @@ def commands(folder: str, variables: Sequence[str]) -> tuple[str, ...]:
     """The Secret with the keys, and everything else."""
     literals = " ".join(f'--from-literal={name}="${name}"' for name in sorted({*variables}))
     secret = (f"kubectl create secret generic {KEYS} {literals}",) if literals else ()
-    return (*secret, f"kubectl apply -k {folder}")
+    return (*secret, f"kubectl apply -k {shlex.quote(folder)}")

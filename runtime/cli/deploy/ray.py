@@ -7,6 +7,9 @@ predicted time to a first token.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +86,9 @@ def engine_kwargs(args: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(word: str) -> Any:
+    if word[:1] in ("{", "["):  # the members that vLLM's command line takes as JSON
+        with contextlib.suppress(ValueError):
+            return json.loads(word)
     for kind in (int, float):
         try:
             return kind(word)
@@ -97,7 +103,7 @@ def commands(file: str) -> tuple[str, ...]:
     return (
         f"{DIRECT} ray start --head --node-ip-address=HEAD {metrics}",
         f"{DIRECT} ray start --address=HEAD:6379 {metrics}",
-        f"serve deploy -a http://HEAD:8265 {file}",
+        f"serve deploy -a http://HEAD:8265 {shlex.quote(file)}",
     )
 
 

@@ -31,7 +31,8 @@ def _lines(value: Any) -> Iterator[str]:
 def _under(head: str, value: Any) -> Iterator[str]:
     """The lines of a member: a scalar beside its key, a block below it, a text of several lines as a literal."""
     if isinstance(value, str) and "\n" in value:
-        yield f"{head} |{'' if value.endswith(chr(10)) else '-'}"
+        indent = "2" if value.lstrip("\n").startswith(" ") else ""  # else it would be read off the first line
+        yield f"{head} |{indent}{'' if value.endswith(chr(10)) else '-'}"
         yield from (f"  {line}".rstrip() for line in value.removesuffix("\n").split("\n"))
     elif _nested(value):
         yield head

@@ -135,6 +135,7 @@ def test_a_long_answer_outlives_the_end_of_its_pod() -> None:
         (["--a-b", "1", "--c"], {"a_b": 1, "c": True}),
         (["--a=0.5", "--no-b"], {"a": 0.5, "b": False}),
         (["--a", "x", "--b", "1e3"], {"a": "x", "b": 1000.0}),
+        (["--a", '{"b": [1]}', "--c=[1]", "--d", "{x"], {"a": {"b": [1]}, "c": [1], "d": "{x"}),
         ([], {}),
     ],
 )
@@ -149,6 +150,47 @@ def test_what_cannot_be_deployed_is_said() -> None:
         engine_kwargs(["stray"])
     with pytest.raises(CommandError, match="hub id"):
         ray_wish(settings(""), 1, 1)
+
+
+def test_what_the_files_do_not_bring_along_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of keys and weights, other models; a path with a space is quoted in the commands. The settings file may be the
+    user's own.
+    """
+    home = tmp_path / "config" / "hearth"
+    home.mkdir(parents=True)
+    (tmp_path / "client.key").write_text("a-secret-of-the-clients")
+    (tmp_path / "client.key").chmod(0o600)
+    text = f'''
+      [server]
+keys = ["file:{tmp_path}/client.key"]
+port = 9000
+[engine]
+model = "/my models/it\'s"
+[models.big]
+model = "Qwen/Qwen3-8B"
+'''
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    (home / "hearth.toml").write_text(text)
+    assert run(["deploy", "kubernetes", "-o", "my files", "--json"], io.StringIO(), io.StringIO()) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["commands"] == ["kubectl apply -k 'my files'"]
+    key, model, others = said["notes"]
+    assert "client.key (server.keys.0)" in key and "it's ([engine] model)" in model and "[models]" in others
+    written = {each.name: yaml.safe_load(each.read_text()) for each in (tmp_path / "my files").iterdir()}
+    assert written["configmap.yaml"]["data"]["hearth.toml"] == text
+    container = written["statefulset.yaml"]["spec"]["template"]["spec"]["containers"][0]
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    assert variables["HEARTH_SERVER__PORT"] == "8000" == str(container["ports"][0]["containerPort"])
+    assert json.loads(variables["HEARTH_SERVER__KEYS"]) == [f"file:{tmp_path}/client.key"]
+    assert run(["deploy", "ray", "-o", "my files/serve.yaml"], io.StringIO(), io.StringIO()) == 0
+    shown = capsys.readouterr().out
+    assert "serve deploy -a http://HEAD:8265 'my files/serve.yaml'" in shown and "[models.big] is not in it" in shown
+    served = yaml.safe_load((tmp_path / "my files" / "serve.yaml").read_text())
+    loading = served["applications"][0]["args"]["llm_configs"][0]["model_loading_config"]
+    assert loading["model_source"] == "/my models/it's"
 
 
 def test_a_file_that_is_there_stays(
@@ -175,8 +217,10 @@ def test_a_file_that_is_there_stays(
         ({"a": "on", "b": "1", "c": "x: y", "d": ""}, 'a: "on"\nb: "1"\nc: "x: y"\nd: ""\n'),
         ({"a": [], "b": {}, "c": None, "d": True}, "a: []\nb: {}\nc: null\nd: true\n"),
         ({"a": "1\n\n 2\n"}, "a: |\n  1\n\n   2\n"),
+        ({"a": "\n  1\n2\n"}, "a: |2\n\n    1\n  2\n"),
     ],
 )
 def test_yaml_of_plain_values(value: dict[str, Any], text: str) -> None:
     """Words that YAML would read as something else are quoted."""
     assert document(value) == text
+    assert yaml.safe_load(text) == value
