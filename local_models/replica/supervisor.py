@@ -293,11 +293,15 @@ class Supervisor:
     async def _hung(self) -> ReplicaFault:
         """Returns once the replica is judged to hang."""
         tick = min(0.5, self._watch.hang_after / 4)
+        doubted = -1.0  # the start of the silence since the last sign of life: requests that are given up do not end it
         while True:
             await self._sleep(tick)
             silent_from = self._suspicious()
             if silent_from is None:
                 continue
+            if max(self._instance.hop.last_byte_at or 0.0, self._alive_at) >= doubted:
+                doubted = silent_from
+            silent_from = doubted
             verdict, words = await self._examine(silent_from)
             if verdict is HangVerdict.ALIVE:
                 self._alive_at = self._clock()

@@ -220,6 +220,23 @@ async def test_a_process_that_was_stopped_during_a_canary_asks_again(clock: Fake
         assert running.state is ReplicaState.READY and not running.instance.taken_down
 
 
+async def test_requests_that_are_given_up_and_come_again_do_not_hide_a_hang(clock: FakeClock) -> None:
+    """Of an engine whose processor time is not seen: each request is silent for 15 s alone, the engine for two minutes."""
+    async with Running(clock, UP, watch=Watch(idle=None)) as running:
+        await clock.advance(1)
+        hop = running.instance.hop
+        hop.canary = None
+        running.instance.work = lambda: None  # type: ignore[method-assign]
+        began = clock()
+        while not running.instance.taken_down and clock() - began < 300.0:
+            hop.in_flight, hop.quiet_since = (1, clock()) if hop.quiet_since is None else (0, None)
+            for _ in range(30 if hop.in_flight else 2):
+                await clock.advance(0.5)
+                await asyncio.sleep(0.001)
+        assert 120.0 <= clock() - began <= 160.0
+        assert running.instance.taken_down == [0.0]
+
+
 async def test_a_long_prefill_is_not_a_hang(clock: FakeClock) -> None:
     """It computes, so the silent canary is forgiven for as long as patience lasts."""
     async with Running(clock, UP, watch=Watch(idle=None, patience=1e9)) as running:

@@ -162,7 +162,7 @@ def test_what_the_files_do_not_bring_along_is_said(
     home.mkdir(parents=True)
     (tmp_path / "client.key").write_text("a-secret-of-the-clients")
     (tmp_path / "client.key").chmod(0o600)
-    text = f'''
+    text = f"""
       [server]
 keys = ["file:{tmp_path}/client.key"]
 port = 9000
@@ -170,7 +170,7 @@ port = 9000
 model = "/my models/it\'s"
 [models.big]
 model = "Qwen/Qwen3-8B"
-'''
+"""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
     (home / "hearth.toml").write_text(text)
