@@ -13,7 +13,7 @@ import yaml
 from runtime.cli.exits import CommandError, Exit
 from runtime.quality.golden.imports import inspect, openai, promptfoo
 from runtime.quality.golden.imports.shared import Imported, NotTaken
-from runtime.quality.golden.sets import MOST_BYTES, SetError, bounded, found_files, read_set
+from runtime.quality.golden.sets import SetError, bounded, found_files, read_set
 from runtime.quality.golden.shipped import shipped_sets
 from runtime.settings import SettingsError, load
 from runtime.settings.environment import environment
@@ -59,7 +59,7 @@ def import_file(
     try:
         text = bounded(file)
     except (OSError, UnicodeError) as fault:
-        raise CommandError(f"{file} cannot be read, or is larger than {MOST_BYTES >> 20} MB: {fault}") from fault
+        raise CommandError(f"{file} cannot be read: {fault}") from fault
     found = taken(text, source, how, prompt, of_csv=file.suffix == ".csv")
     for each in found.untaken:
         print(f"{file}, {each}", file=sys.stderr)

@@ -116,6 +116,10 @@ def followed(address: Address, wanted: dict[str, Any]) -> RunState:
                 meter.show(state.done, 0, "")
                 time.sleep(_LOOK_S)
                 state = asked(address, "GET", place, RunState)
+    except CommandError as fault:
+        raise CommandError(
+            f"{fault}; {state.id} is resumed once Hearth runs: `hearth eval report {state.id}`", fault.exit
+        ) from fault
     except KeyboardInterrupt:
         asked(address, "POST", f"{place}/cancel", Any, {})  # a change needs a body that is JSON
         print(f"\n{state.id} is cancelled: what was answered is kept", file=sys.stderr)

@@ -153,7 +153,7 @@ SHAPES: Mapping[str, Shape] = {
     "finish": Shape("stop, length, tool_calls or content_filter", lambda v: is_text(v) or is_texts(v)),
     "refused": Shape("true or false", is_flag),
     "language": Shape(f"one of {' '.join(_LANGUAGES)}", lambda v: v in _LANGUAGES),
-    "words": Shape("a number, or a table with min and max", is_bounds),
+    "words": Shape("a number, or a table with min and max", is_bounds, {"by": lambda v: v == "space"}),
     "chars": Shape("a number, or a table with min and max", is_bounds),
     "parses": Shape("python, json or toml", lambda v: v in ("python", "json", "toml")),
     "similar": Shape(

@@ -30,7 +30,7 @@ _NUMBER = re.compile(
     r"(?:(?<!\w)[-−+])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|(?:(?<!\w)[-−+])?\.\d+"
 )
 _FENCED = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_WORD = re.compile(r"\w+(?:(?:['’-]|(?<=\d)[.,](?=\d))\w+)*")
 _MARK = r"(?:answer(?: is)?|choice(?: is)?|label(?: is)?|:)"
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
@@ -269,7 +269,9 @@ def language(check: GoldenCheck, answer: ModelAnswer) -> Finding:
 
 
 def words(check: GoldenCheck, answer: ModelAnswer) -> Finding:
-    return counted(check, len(_WORD.findall(answer.text)), "words")
+    """by: "space": what white space parts, marks that stand alone too."""
+    by_space = check.options.get("by") == "space"
+    return counted(check, len(answer.text.split() if by_space else _WORD.findall(answer.text)), "words")
 
 
 def chars(check: GoldenCheck, answer: ModelAnswer) -> Finding:
@@ -326,7 +328,26 @@ def part_of(text: str, wanted: str) -> float:
     return float(given == asked or bool(given and asked and (given in asked or asked in given)))
 
 
-LIKENESS: Mapping[str, Callable[[str, str], float]] = {"f1": token_f1, "lcs": lcs, "within": part_of}
+def same(text: str, wanted: str) -> float:
+    """1 if they have the same words in the same order; case, punctuation, articles and the form of a number do not count."""
+    return float(_plain(text) == _plain(wanted))
+
+
+def _plain(text: str) -> list[str]:
+    """Its words, without articles where it has others."""
+    found = []
+    for word in re.split(r"[\s-]+", text.casefold()):
+        for form in (word, word.translate(_NO_PUNCTUATION)):
+            try:
+                plain = str(float(form))
+                break
+            except ValueError:
+                plain = form
+        found.append(plain)
+    return [each for each in found if each and not _ARTICLE.fullmatch(each)] or found
+
+
+LIKENESS: Mapping[str, Callable[[str, str], float]] = {"f1": token_f1, "lcs": lcs, "within": part_of, "same": same}
 
 
 CHECKS: Mapping[str, Callable[[GoldenCheck, ModelAnswer], Finding]] = {

@@ -2,9 +2,9 @@
 
 match      the answer ends with the target; case and punctuation around it do not count   -> ends
 includes   the answer contains it, whatever the case                 -> contains, any_of
-exact      the answer is the target; the same, but for articles and the forms of numbers  -> equals
+exact      the answer has the target's words; case, punctuation, articles and the form of a number do not count -> similar
 number     the last number of the answer, `match(numeric=True)`      -> number
-choice     the letter of one of `choices`; they join the prompt      -> choice
+choice     the letter of one of `choices`, after "ANSWER:"; they join the prompt -> choice, regex
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from runtime.quality.golden.imports.shared import Case, Imported, NotTaken, one_
 KINDS = ("match", "includes", "exact", "number", "choice")
 _NEEDS_MORE = ("files", "sandbox", "setup")  # a machine to act on: nothing here gives it one
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MARKED = r"(?i)answer\s*:"
 _CHOOSE = (
     "Answer the following multiple choice question. The entire content of your response should be of the following format: "
     "'ANSWER: $LETTER' (without quotes) where LETTER is one of {letters}.\n\n{question}\n\n{choices}"
@@ -76,7 +77,7 @@ def case(record: Any, how: str) -> Case:
             check = {"contains": wanted[0]} if len(wanted) == 1 else {"any_of": wanted}
             check["ignore_case"] = True
         case "exact":
-            check = one_or_many("equals", wanted, ignore_case=True, ignore_punctuation=True)
+            check = one_or_many("similar", wanted, by="same")
         case _:
             try:
                 check = {"number": float(wanted[0].replace(",", ""))}
@@ -101,4 +102,4 @@ def chosen(asked: Case, choices: Any, wanted: list[str]) -> Case:
         raise NotTaken(f"its target {wanted[0]!r} is none of its choices")
     listed = "\n".join(f"{letter}) {each}" for letter, each in zip(letters, choices, strict=True))
     prompt = _CHOOSE.format(letters=",".join(letters), question=asked["prompt"], choices=listed)
-    return {"prompt": prompt, "checks": [{"choice": target, "among": letters}]}
+    return {"prompt": prompt, "checks": [{"choice": target, "among": letters}, {"regex": _MARKED}]}

@@ -204,7 +204,8 @@ def _limit(kind: str) -> Callable[[Mapping[str, Any], Any], Case]:
 
 
 def _words(written: Mapping[str, Any], value: Any) -> Case:
-    return {"words": dict(value) if isinstance(value, Mapping) else {"min": int(value), "max": int(value)}}
+    bounds = dict(value) if isinstance(value, Mapping) else {"min": int(value), "max": int(value)}
+    return {"words": bounds, "by": "space"}
 
 
 def _any(written: Mapping[str, Any], value: Any) -> Case:

@@ -7,15 +7,18 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from runtime.cli.client import Address, asked
+from runtime.cli.eval import runtime_of
 from runtime.cli.eval.command import app
 from runtime.cli.eval.compare import change_over
+from runtime.cli.exits import CommandError, Exit
 from runtime.contract.prices import Price
 from runtime.quality.sample.file import SampledAnswer, SampleFile
 from runtime.settings import Quality, load
@@ -136,6 +139,20 @@ async def test_ctrl_c_ends_the_run_too(door: Door, golden: Path, monkeypatch: py
     await door.quality.settled()
     report = await hearth("report", door=door)
     assert ", cancelled" in report.out.splitlines()[0]
+
+
+async def test_a_runtime_that_goes_away_keeps_the_run(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command says that it is resumed, and how its report is seen then."""
+
+    def cut(address: Address, method: str, path: str, *more: Any) -> Any:
+        if method == "GET" and path.startswith(f"{runtime_of.RUNS}/"):
+            raise CommandError("cut the answer", Exit.CUT)
+        return asked(address, method, path, *more)
+
+    monkeypatch.setattr(runtime_of, "asked", cut)
+    ended = await hearth("run", "--yes", door=door)
+    assert ended.code == Exit.CUT
+    assert re.search("cut the answer; (eval_[^ ]+) is resumed once Hearth runs: `hearth eval report \\1`", ended.err)
 
 
 async def test_without_a_set_the_command_says_how_to_get_one(door: Door, golden: Path) -> None:

@@ -62,6 +62,9 @@ HOLD = [
     ('{"a": "ACME"}', {"path": "a", "equals": "Acme", "ignore_case": True}),
     ("Das ist nicht die Antwort, und der Rest ist für sie.", {"language": "de"}),
     ("one two three", {"words": {"min": 2, "max": 3}}),
+    ("It's 1,000.50 well-known", {"words": {"min": 3, "max": 3}}),
+    ("a, b - c", {"words": {"min": 3, "max": 3}}),
+    ("a, b - c", {"words": {"min": 4, "max": 4}, "by": "space"}),
     ("abc", {"chars": 3}),
     ("Here:\n```python\ndef f(x):\n    return x\n```\nDone.", {"parses": "python"}),
     ("a = 1", {"parses": "toml"}),
@@ -69,6 +72,8 @@ HOLD = [
     ("the cat sat on the mat", {"similar": "the cat sat on the mat", "by": "lcs", "at_least": 1}),
     ("It is the Paris!", {"similar": ["Rome", "paris"], "by": "within"}),
     ("Paris", {"similar": "in Paris, a city", "by": "within"}),
+    ("The $42,  well known", {"similar": ["x", "42.0 Well-Known!"], "by": "same"}),
+    ("A", {"similar": "a", "by": "same"}),
     ("no apology here", {"not": {"contains": "sorry"}}),
     ("no apology here", {"contains": "sorry", "not": True}),
     ("I can't help with that.", {"refused": True}),
@@ -108,6 +113,8 @@ FAIL = [
     ("I'm sorry, I cannot do that.", {"refused": False}, Grade.REFUSED),
     ("a dog barks", {"similar": "the cat sat on the mat"}, Grade.WRONG),
     ("the", {"similar": "Paris", "by": "within"}, Grade.WRONG),
+    ("in Paris", {"similar": "Paris", "by": "same"}, Grade.WRONG),
+    ("A", {"similar": "the", "by": "same"}, Grade.WRONG),
 ]
 
 

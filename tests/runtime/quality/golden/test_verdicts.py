@@ -13,15 +13,9 @@ from scripts.verdicts import FILE
 from tests.runtime.quality.golden.test_imports import golden, passes
 
 RECORDED: dict[str, Any] = json.loads(FILE.read_text())
-# Known differences, which docs/quality.md names: Inspect's `exact` ignores articles and the forms of a number, its numbers
-# match no percentage, and a choice has to be written "ANSWER: B"; promptfoo splits words at white space and takes nothing for
-# a refusal.
-OTHER_INSPECT = {
-    "exact": {"the paris", "a two words", "$42", "42.0", "-42", "1e3", "A Paris", "the yes", "A"},
-    "number": {"42%", "100%"},
-    "choice": {"A", "B", "C", "D", "A Paris", "B) because", "The answer is B.", "C++ is it"},
-}
-OTHER_WORDS = {'```json\n{"a": 1}\n```', "a, b - c", "42.0"}
+# Oddities of the others, which docs/quality.md names: Inspect takes the answer "A" for an article, and its numbers match no
+# percentage; OpenAI evals take white space before an answer for a part of it; promptfoo takes nothing for a refusal.
+OTHER_INSPECT = {"exact": {"A"}, "number": {"42%", "100%"}}
 
 
 @pytest.mark.parametrize("how", ["match", "includes", "exact", "number", "choice"])
@@ -65,6 +59,6 @@ def test_the_verdicts_of_promptfoo(tmp_path: Path) -> None:
     made = golden(found, tmp_path)
     for number, (written, row) in enumerate(zip(of["assertions"], of["rows"], strict=True)):
         kind = written["type"].removeprefix("not-")
-        known = OTHER_WORDS if kind == "word-count" else {"  "} if kind == "is-refusal" else set[str]()
+        known = {"  "} if kind == "is-refusal" else set[str]()
         for answer, verdict in zip(of["answers"], row, strict=True):
             assert passes(made, number, answer) is (verdict == "+") or answer in known, (written, answer)
