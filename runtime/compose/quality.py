@@ -77,6 +77,7 @@ class QualityRoom:
             desk, self.store, Runner(desk, self.store, asker, self.wallet), wanted, beside, self.watch
         )
         self.loop.before = lambda run: self.judge.check(run, self.golden_judge.decided)
+        self.loop.warn = warn
         self.signals = SignalWatch(desk.store, folder, desk.wall, lambda found: warn(found.words))
         judges = Judges(desk, self.judge, self.golden_judge)
         self.pages: dict[Route, Page] = QualityPages(self.loop, self.wallet, judges, self.signals).table()

@@ -16,7 +16,9 @@ from runtime.record.cost_report import usd
 _MOST_FLIPS = 20
 _WIDTH = 46  # of one answer, two side by side
 _LINES = 8  # of an answer
-_CONTROL = {code: None for code in range(32) if code not in (9, 10, 13)}  # no XML may hold these
+_CONTROLS = [code for code in (*range(32), *range(127, 160)) if code not in (9, 10, 13)]
+_NOT_IN_XML = dict.fromkeys([*(each for each in _CONTROLS if each < 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF])
+_SPELT = {code: f"\\x{code:02x}" for code in _CONTROLS}  # a model's answer gives a terminal no orders
 
 
 def report_lines(found: EvalReport, paint: Paint) -> list[str]:
@@ -46,13 +48,14 @@ def report_lines(found: EvalReport, paint: Paint) -> list[str]:
     if found.flips:
         lines += ["", paint(f"{len(found.flips)} cases flipped", "bold")]
         for flip in found.flips[:_MOST_FLIPS]:
+            words = flip.words.translate(_SPELT)
             style, edited = (
                 "green" if flip.now is Grade.PASS else "red",
                 "  (the case was edited)" if flip.edited else "",
             )
             lines += [
                 "",
-                f"{paint(flip.case, 'bold')}  {flip.target}  {flip.before} -> {paint(flip.now, style)}  {flip.words}{edited}",
+                f"{paint(flip.case, 'bold')}  {flip.target}  {flip.before} -> {paint(flip.now, style)}  {words}{edited}",
             ]
             lines += side_by_side(flip.answer_before, flip.answer, paint)
         if len(found.flips) > _MOST_FLIPS:
@@ -62,7 +65,8 @@ def report_lines(found: EvalReport, paint: Paint) -> list[str]:
     if rest:
         lines += ["", paint(f"{len(rest)} other cases without a pass", "bold")]
         lines += [
-            f"  {each.case}  {each.target}  {each.cause or each.grade}  {each.words}" for each in rest[:_MOST_FLIPS]
+            f"  {each.case}  {each.target}  {each.cause or each.grade}  {each.words.translate(_SPELT)}"
+            for each in rest[:_MOST_FLIPS]
         ]
         if len(rest) > _MOST_FLIPS:
             lines.append(f"  and {len(rest) - _MOST_FLIPS} more")
@@ -98,7 +102,7 @@ def side_by_side(old: str, new: str, paint: Paint) -> list[str]:
 
 
 def _folded(text: str) -> list[str]:
-    lines = [part for line in text.splitlines() for part in (textwrap.wrap(line, _WIDTH) or [""])]
+    lines = [part for line in text.translate(_SPELT).splitlines() for part in (textwrap.wrap(line, _WIDTH) or [""])]
     return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"]
 
 
@@ -154,16 +158,22 @@ def junit(found: EvalReport, answers: Sequence[CaseResult]) -> str:
         suite = ElementTree.SubElement(
             root,
             "testsuite",
-            name=f"{stream.set} on {stream.target}",
+            name=_plain(f"{stream.set} on {stream.target}"),
             tests=str(len(own)),
             failures=str(sum(each.grade is not Grade.PASS for each in counted)),
+            errors="0",
             skipped=str(len(own) - len(counted)),
+            time=f"{sum(each.measures.latency_ms or 0.0 for each in own) / 1000:.3f}",
         )
         for each in own:
             seconds = (each.measures.latency_ms or 0.0) / 1000
             name = f"{each.key.case}#{each.key.repeat}" if found.run.repeats > 1 else each.key.case
             case = ElementTree.SubElement(
-                suite, "testcase", name=name, classname=f"{stream.set}.{stream.target}", time=f"{seconds:.3f}"
+                suite,
+                "testcase",
+                name=_plain(name),
+                classname=_plain(f"{stream.set}.{stream.target}"),
+                time=f"{seconds:.3f}",
             )
             if each not in counted:
                 why = each.cause or ("open-ended" if each.open_ended else ADVICE)
@@ -175,7 +185,7 @@ def junit(found: EvalReport, answers: Sequence[CaseResult]) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.translate(_CONTROL)
+    return text.translate(_NOT_IN_XML)
 
 
 def conclusion(found: Compared) -> str:
@@ -235,6 +245,6 @@ def compared_lines(found: Compared, change: Sequence[str], paint: Paint) -> list
             named = ", ".join(f"{cause}: {count}" for cause, count in causes.items())
             lines.append(paint(f"{label} has no verdict on some cases, which do not count ({named})", "yellow"))
     for flip in found.answers[:_MOST_FLIPS]:
-        lines += ["", f"{paint(flip.case, 'bold')}  {flip.before} -> {flip.now}  {flip.words}"]
+        lines += ["", f"{paint(flip.case, 'bold')}  {flip.before} -> {flip.now}  {flip.words.translate(_SPELT)}"]
         lines += side_by_side(flip.answer_before, flip.answer, paint)
     return [*lines, "", "To change over, in the settings:", "", *change] if change else lines

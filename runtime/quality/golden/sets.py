@@ -110,6 +110,8 @@ def read_set(file: Path, beside: list[Path] | None = None) -> GoldenSet:
             beside.append(file.parent / name)
         return bounded(file.parent / name)
 
+    if file.is_dir():
+        raise SetError([f"{file} is a folder: name its files, as in {file / '*.toml'}"])
     try:
         text = bounded(file)
     except (OSError, UnicodeError) as fault:

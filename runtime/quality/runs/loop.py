@@ -156,6 +156,7 @@ class QualityLoop:
         self.watch: QualityWatch = watch or NoWatch()
         self.faults: tuple[str, ...] = ()  # of the files of sets
         self.before: Callable[[EvalRun], Awaitable[None]] | None = None  # of each run; may raise ShutDown
+        self.warn: Callable[[str], None] = _log.warning  # takes one sentence for the operator
         self._runner, self._folder, self._pace = runner, folder, pace or Pace()
         self._jitter_s = secrets.randbelow(1000) / 1000 * self._pace.jitter_s
         self._wake = asyncio.Event()
@@ -304,7 +305,7 @@ class QualityLoop:
                 self.faults = ()
             except SetError as error:
                 self._goldens, self.faults = [], error.faults
-                _log.warning("the golden sets cannot be used:\n%s", error)
+                self.warn(f"no night runs, because the golden sets cannot be used: {'; '.join(error.faults)}")
             self._beside = list(dict.fromkeys(beside))
             self._mark = await asyncio.to_thread(_stamps, [*files, *self._beside])
         return self._goldens

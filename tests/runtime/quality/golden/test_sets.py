@@ -212,7 +212,9 @@ def test_files_of_every_editor_are_read(tmp_path: Path) -> None:
 
 
 def test_another_tools_file_is_no_set(tmp_path: Path) -> None:
-    """It is not taken for bad TOML."""
+    """Nor is a folder: neither is taken for bad TOML."""
+    with pytest.raises(SetError, match=r"is a folder: name its files, as in .*\*\.toml"):
+        read_set(tmp_path)
     (tmp_path / "promptfooconfig.yaml").write_text("prompts: []\n")
     with pytest.raises(SetError, match="a golden set is TOML or JSONL"):
         read_set(tmp_path / "promptfooconfig.yaml")

@@ -407,11 +407,15 @@ async def test_a_cancelled_run_is_closed_with_what_it_has(lab: Lab) -> None:
 
 
 async def test_faults_of_files_are_shown_and_nothing_runs(tmp_path: Path) -> None:
-    """A set that cannot be read stops the runs until it is mended, and the words are at hand."""
+    """A set that cannot be read stops the runs until it is mended; the operator hears of it once, and the words are at hand."""
     golden(tmp_path)
     (tmp_path / "golden" / "bad.toml").write_text("[[case]]\n")
-    lab = Lab(tmp_path)
+    lab, heard = Lab(tmp_path), list[str]()
+    lab.loop.warn = heard.append
     assert await lab.turns() == []
+    assert await lab.turns() == []
+    (words,) = heard
+    assert words.startswith("no night runs, because the golden sets cannot be used: ") and "bad.toml, line 1" in words
     assert "it needs one of prompt" in lab.loop.faults[0]
     (tmp_path / "golden" / "bad.toml").unlink()
     assert len(await lab.turns()) == 1

@@ -65,3 +65,18 @@ def test_two_models_are_compared_on_what_is_in_a_pass_rate() -> None:
     """Not by advice."""
     others = [CaseResult(CaseKey("y/m", *each.key[1:]), Grade.PASS, 1.0) for each in ROWS]
     assert compared([*ROWS, *others], "x/m", "y/m").cases == 2
+
+
+def test_an_answer_gives_no_orders_to_a_terminal_and_breaks_no_xml() -> None:
+    """Control characters are spelt for a person, and left out of JUnit; ids too may hold what no XML may."""
+    case = CaseResult(
+        CaseKey("x/m", "s", "a\x01\uffff"), Grade.WRONG, 0.0, words="\x1b[2J was called", answer="\x1b[2J\ud800 b"
+    )
+    before = msgspec.structs.replace(case, grade=Grade.PASS, score=1.0, answer="\x9b2J a\nb")
+    found = report(RUN, [case], [before], [])
+    text = "\n".join(report_lines(found, PLAIN))
+    assert "\x1b" not in text and "\x9b" not in text
+    assert "\\x9b2J a" in text and "\\x1b[2J" in text
+    (suite,) = ElementTree.fromstring(junit(found, [case]))
+    assert [(each.get("name"), each[0].text) for each in suite] == [("a", "[2J b")]
+    assert (suite.get("errors"), suite.get("time")) == ("0", "0.000")
