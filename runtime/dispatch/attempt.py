@@ -186,7 +186,10 @@ class Attempt:
         waits = ledger.backlog_s(fresh, started) if streamed else 0.0
         result, failure = _BROKEN, None
         try:
-            taken = ledger.claim(fresh, facts.max_tokens, self._clock, whole=not streamed, prefix=facts.prefix)
+            batch = facts.hints.priority == "batch"
+            taken = ledger.claim(
+                fresh, facts.max_tokens, self._clock, whole=not streamed, prefix=facts.prefix, batch=batch
+            )
             with taken as work:
                 self._work = work
                 failure = await self._relayed(asked, waits, started)

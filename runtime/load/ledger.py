@@ -57,6 +57,7 @@ class InFlight(Flight, eq=False, gc=False, kw_only=True):
         self.expected = backlog + ledger._prefill.at(1, self.prompt) if backlog else 0.0
         ledger._flights.add(self)
         ledger._queue[self] = None
+        ledger._batch_queued += self.batch
         ledger._ahead += self.prompt
         ledger._kv += self.prompt
         if self.limit is not None:
@@ -92,12 +93,14 @@ class InFlight(Flight, eq=False, gc=False, kw_only=True):
         ledger._served_at = now
         ledger._begin(self, now)
         # (3) As many as ran at most run again and again, and others wait: those are its slots, until more are seen to run.
-        # Others' answers are heard of a little late: their count alone never raises it.
+        # Others' answers are heard of a little late: their count alone never raises it. Of whole answers nobody knows which
+        # run and which wait.
         if not ledger._slots_given and (self.beside is None or self.beside.times == 1):
             running = ledger.running - ledger._unseen + ledger._beside
-            if running > ledger._most or not (ledger._queue or (self.beside is not None and self.beside.waiting)):
+            waits = ledger._queue and not all(each.whole for each in ledger._queue)
+            if running > ledger._most or not (waits or (self.beside is not None and self.beside.waiting)):
                 ledger._most, ledger._full_again = max(ledger._most, running), 0
-            elif running == ledger._most:
+            elif running == ledger._most and not ledger._unseen:
                 ledger._full_again += 1
             seen_more = ledger.slots is not None and ledger._most > ledger.slots and not ledger._beside
             if ledger._full_again >= _SLOTS_AFTER or seen_more:
@@ -167,13 +170,15 @@ class Ledger(ReplicaTables):
         *,
         whole: bool = False,
         prefix: int = 0,
+        batch: bool = False,
     ) -> InFlight:
         """A request that is sent when its `with` begins.
 
         prompt_tokens: those it must read, without the prefix that is expected to be cached. prefix: what names that, 0: it is
         not known. expected_output: most tokens, None if not known. whole: it comes in one piece, without a first token.
+        batch: it is batch work, for which a slot is free.
         """
-        return InFlight(clock, prompt_tokens, expected_output, whole, prefix, ledger=self)
+        return InFlight(clock, prompt_tokens, expected_output, whole, prefix, batch=batch, ledger=self)
 
     def hear(self, others: OtherFlights, now: float) -> None:
         """Takes in what the other Hearths have in flight now, and learns from a step of which everything was heard."""
@@ -247,9 +252,9 @@ class Ledger(ReplicaTables):
 
     def waiting_now(self, now: float) -> int:
         """Requests without a first token, or the engine's fresh gauge if that is more and may know more (requests of callers
-        that no Hearth sees, whole answers).
+        that no Hearth sees, whole answers). Batch work is none of them: it is sent where a slot is free.
         """
-        waiting = len(self._queue) if self.others is None else self._queued()[0]
+        waiting = (len(self._queue) if self.others is None else self._queued()[0]) - self._batch_queued
         all_seen = self.alone and not self._unseen
         if all_seen or self._last is None or now - self._last.at > FRESH_S:
             return waiting
@@ -276,6 +281,8 @@ class Ledger(ReplicaTables):
         """
         if not self._flights and self.others is None:
             return 0.0
+        if self._batch_queued:
+            self._begin_due(now)
         backlog = self._backlog_s(prompt_tokens, now, *self._queued())
         if not backlog:
             return 0.0
@@ -354,8 +361,9 @@ class Ledger(ReplicaTables):
         while (head := next(iter(self._queue), None)) is not None and head.whole and not self._full:
             if self._prefill.known:
                 due = self._service_start(head) + self._prefill.at(1, head.prompt)
-            else:  # no first token was ever seen: as whole answers suggest
-                due = head.admitted + (self._wholes.at(1.0, 0.0) if self._wholes.known else _UNSEEN_S)
+            else:  # no first token was ever seen: as whole answers suggest, which wait for slots as batch work does not
+                guess = self._wholes.at(1.0, 0.0) if self._wholes.known else _UNSEEN_S
+                due = head.admitted + (min(guess, _UNSEEN_S) if head.batch else guess)
             if due > now:
                 return
             self._served_at = max(self._served_at, due)
@@ -374,6 +382,7 @@ class Ledger(ReplicaTables):
     def _begin(self, flight: Flight, now: float) -> None:
         """A request leaves the queue and joins the batch."""
         del self._queue[flight]
+        self._batch_queued -= flight.batch
         self._grow(now, +1)
         flight.first = flight.last = now
         flight.area = self._area
@@ -393,6 +402,7 @@ class Ledger(ReplicaTables):
             self._limits -= flight.limit
         if flight in self._queue:
             del self._queue[flight]
+            self._batch_queued -= flight.batch
             self._ahead -= flight.prompt
         else:
             self._grow(now, -1)

@@ -34,7 +34,7 @@ class Flight(msgspec.Struct, eq=False, gc=False):
     expected: seconds to its first token as predicted when it was sent; 0.0 if nothing was before it.
     beside: the others' requests when it was sent. first: when its first token came, None while it waits.
     area: integral of the batch at `first`. behind: until when an answer to an earlier request was generated while it waited;
-    0.0 if none has ended.
+    0.0 if none has ended. batch: it is batch work, sent where a slot was free.
     """
 
     clock: Callable[[], float]
@@ -50,6 +50,7 @@ class Flight(msgspec.Struct, eq=False, gc=False):
     out: int = 0
     area: float = 0.0
     behind: float = 0.0
+    batch: bool = False
 
 
 class ReplicaTables:
@@ -71,6 +72,7 @@ class ReplicaTables:
         self._flights: set[Flight] = set()
         self._queue: dict[Flight, None] = {}  # those without a first token, oldest first
         self._ahead = 0  # prompt tokens of the queue
+        self._batch_queued = 0  # batch work in the queue
         self._capacity = kv_capacity
         self._kv = 0  # tokens our requests hold in the KV cache, or will once read
         self._kv_ratio = 1.0  # the engine's own count over ours: prefixes are shared

@@ -191,6 +191,24 @@ async def test_batch_work_never_leaves_the_box_unless_it_may(tmp_path: Path) -> 
         assert hinted.headers["x-hearth-target"] == "local/small"
 
 
+async def test_a_batch_that_fills_the_engine_sends_nobody_else_away(tmp_path: Path) -> None:
+    """Its lines run where a slot was free: they are no queue, before the engine's speed is known either."""
+    gate, away = Gate(), cloud("big", Turn([whole("cloud")]))
+    backend = engine_backend((*[Turn([whole("line")], wait=gate)] * 7, Turn([whole("box")])))
+    backend.lanes[0].slots = 8
+    async with opened(Setup(backend, clouds=[away]), tmp_path) as door, sdk_of(door) as sdk:
+        id = await begun(sdk, [line(str(n)) for n in range(7)])
+        async with asyncio.timeout(10):
+            while len(backend.lanes[0].hop.calls) < 7:
+                await asyncio.sleep(0.01)
+        for _ in range(3):
+            answer = await door.chat()
+            assert (answer.headers["x-hearth-target"], answer.headers["x-hearth-reason"]) == ("local/small", "default")
+            await asyncio.sleep(0.1)
+        gate.open()
+        assert (await ended(sdk, id)).request_counts.completed == 7
+
+
 def replace_escalation(door: Door, **members: Any) -> Any:
     policy = door.desk.planner.policy
     escalation = policy.escalation.model_copy(update=members)

@@ -21,9 +21,11 @@ class Driven(Ledger):
         self.now = 0.0
         self.open: dict[str, InFlight] = {}
 
-    def admit(self, id: str, prompt: int, limit: int | None, now: float, *, whole: bool = False) -> None:
+    def admit(
+        self, id: str, prompt: int, limit: int | None, now: float, *, whole: bool = False, batch: bool = False
+    ) -> None:
         self.now = now
-        self.open[id] = self.claim(prompt, limit, lambda: self.now, whole=whole).__enter__()
+        self.open[id] = self.claim(prompt, limit, lambda: self.now, whole=whole, batch=batch).__enter__()
 
     def first_token(self, id: str, now: float) -> None:
         self.open[id].first_token(now)
@@ -351,6 +353,43 @@ def test_requests_that_come_one_by_one_say_nothing_about_slots() -> None:
         ledger.admit(str(number), 10, None, float(number))
         ledger.first_token(str(number), number + 0.1)
     assert (ledger.running, ledger.slots) == (4, None)
+
+
+def test_streams_one_by_one_beside_whole_answers_say_nothing_about_slots() -> None:
+    """Of a whole answer nobody knows whether it runs or waits."""
+    ledger = Driven()
+    for number in range(20):
+        ledger.admit(f"w{number}", 10, None, float(number), whole=True)
+        ledger.admit(str(number), 10, None, number + 0.01)
+        ledger.admit(f"behind{number}", 10, None, number + 0.02, whole=True)
+        ledger.first_token(str(number), number + 0.1)
+        for name in (str(number), f"w{number}", f"behind{number}"):
+            ledger.finish(name, number + 0.5, Usage(10, 5))
+    assert ledger.slots is None
+
+
+def test_batch_work_counts_as_no_request_that_waits() -> None:
+    """It is sent where a slot is free. Nor is it thought to wait for one after an answer that took long for few tokens."""
+    ledger = Driven()
+    now = 0.0
+    for number, out in enumerate((4, 40, 40, 40, 40)):
+        ledger.admit(f"slow{number}", 10, None, now, whole=True)
+        ledger.admit(f"after{number}", 10, None, now + 9.0, whole=True)  # the first has begun by now
+        ledger.cancel(f"after{number}", now + 9.0)
+        now += 10.0 if out == 4 else 4.0
+        ledger.finish(f"slow{number}", now, Usage(10, out))
+    ledger.admit("whole", 10, None, now, whole=True)
+    ledger.admit("other", 10, None, now + 2.0, whole=True)
+    assert ledger.waiting_now(now + 2.0) == 2  # so is an answer in one piece of somebody else
+    for name in ("whole", "other"):
+        ledger.cancel(name, now + 2.0)
+    now += 10.0
+    for number in range(7):
+        ledger.admit(f"line{number}", 10, None, now, whole=True, batch=True)
+    assert (ledger.waiting_now(now + 0.1), ledger.waiting) == (0, 7)
+    assert ledger.backlog_s(10, now + 2.0) == 0 and (ledger.waiting, ledger.running) == (0, 7)
+    ledger.admit("other", 10, None, now + 2.0)
+    assert ledger.waiting_now(now + 2.0) == 1
 
 
 def test_slots_that_were_given_are_not_learned() -> None:
