@@ -66,7 +66,7 @@ class SharedBreakers:
             "tries": tries,
             "demotions": own.decode() if own != self._sent else "",
         }
-        keys = (key_of("breakers"), key_of("keys", "version"), key_of("demotions"))
+        keys = (key_of("breakers"), key_of("keys", "version"), key_of("demotions"), key_of("seen"))
         try:
             open_there, granted, version, demotions = await self._store.call(
                 "states", keys, self._store.owner, msgspec.json.encode(given).decode()

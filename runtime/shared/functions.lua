@@ -6,6 +6,7 @@
 local SECOND = 1000000
 local YOUNG = 1.5 * SECOND  -- after it was emptied: the Hearths write down what they hold before anybody gets more
 local GONE = 3 * SECOND
+local RETIRED = 7 * 86400 * SECOND  -- without a word: a Hearth that will not come back to take its demotions back
 
 local function now()
   local time = redis.call('TIME')
@@ -26,12 +27,14 @@ local function epoch(key)
   return tonumber(at)
 end
 
--- KEYS: epoch, alive, words. ARGV: this Hearth, its word on itself ("": it says nothing). Returns the epoch, the Hearths heard in
+-- KEYS: epoch, alive, words, seen. ARGV: this Hearth, its word on itself ("": it says nothing). Returns the epoch, the Hearths heard in
 -- the last three seconds, and the words of those that said one, by Hearth.
 redis.register_function('hearth_VERSION_beat', function(keys, args)
   local at, said = now(), {}
   redis.call('ZADD', keys[2], whole(at), args[1])
   redis.call('ZREMRANGEBYSCORE', keys[2], '-inf', '(' .. whole(at - GONE))
+  redis.call('ZADD', keys[4], whole(at), args[1])
+  redis.call('ZREMRANGEBYSCORE', keys[4], '-inf', '(' .. whole(at - 31 * 86400 * SECOND))
   if args[2] ~= '' then
     redis.call('HSET', keys[3], args[1], args[2])
   end
@@ -182,7 +185,7 @@ redis.register_function('hearth_VERSION_slots', function(keys, args)
   return found
 end)
 
--- KEYS: breakers, version of the keys, demotions. ARGV: this Hearth, JSON: breakers that it opened (name, times in a row,
+-- KEYS: breakers, version of the keys, demotions, seen. ARGV: this Hearth, JSON: breakers that it opened (name, times in a row,
 -- microseconds until the next try), those that it closed, those of which it wants to make the next try, and its demotions
 -- ("": unchanged). Returns the open breakers (name, times, microseconds left, change), the tries that are granted, the version
 -- of the keys, and the demotions by Hearth. An open breaker is tried by one Hearth at a time, which has five seconds to begin.
@@ -219,6 +222,14 @@ redis.register_function('hearth_VERSION_states', function(keys, args)
   if given.demotions ~= '' then
     redis.call('HSET', keys[3], owner, given.demotions)
     redis.call('EXPIRE', keys[3], 30 * 86400)
+  end
+  for _, other in ipairs(redis.call('HKEYS', keys[3])) do
+    local seen = redis.call('ZSCORE', keys[4], other)
+    if not seen then
+      redis.call('ZADD', keys[4], whole(at), other)  -- of a version that does not say when it was there
+    elseif at - tonumber(seen) > RETIRED then
+      redis.call('HDEL', keys[3], other)
+    end
   end
   return {open, granted, redis.call('GET', keys[2]) or '0', redis.call('HGETALL', keys[3])}
 end)

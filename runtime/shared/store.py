@@ -172,7 +172,7 @@ class SharedStore:
 
         Returns the words of the others that said one, by the name that the store has for each.
         """
-        keys = (key_of("epoch"), key_of("alive"), key_of("words"))
+        keys = (key_of("epoch"), key_of("alive"), key_of("words"), key_of("seen"))
         self.epoch, alive, said = await self.call("beat", keys, self.owner, word)
         self.alive = len(alive)
         words = dict(zip(said[::2], said[1::2], strict=True))

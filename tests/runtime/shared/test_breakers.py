@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import valkey
 
 from runtime.fleet.breaker import BreakerState
 from runtime.routing.plan.demotion import DemotedFor
 from runtime.shared.breakers import SharedBreakers
 from runtime.shared.keys import SharedKeys
-from runtime.shared.store import SharedStore, StoreAwayError
+from runtime.shared.store import SharedStore, StoreAwayError, key_of
 from runtime.trust.key_store import KeyStore, KeyTerms
 from runtime.trust.keys import Keys
 from runtime.wire.api_error import ApiError
@@ -151,6 +153,19 @@ async def test_a_demotion_on_one_hearth_holds_on_all(server: ValkeyServer) -> No
     one.fleet.demoted = {}
     await turned(one, two)
     assert two.fleet.demoted == own
+
+
+async def test_a_hearth_that_will_not_come_back_demotes_nothing_any_more(server: ValkeyServer) -> None:
+    """Seven days after its last word; one that is away for less keeps its demotions in force, and so does one that is heard."""
+    one, retired = Member(server.url, "one"), Member(server.url, "retired")
+    retired.fleet.demoted = {"math": {"first": DemotedFor("by the retired one", 0.5)}}
+    await turned(retired, one)
+    await retired.store.beat()
+    with contextlib.closing(valkey.Valkey.from_url(server.url)) as client:
+        for days, holds in ((6.9, True), (7.1, False)):
+            client.zadd(key_of("seen"), {"retired": int((time.time() - days * 86_400) * 1e6)})
+            await turned(one)
+            assert bool(one.fleet.demoted) is holds
 
 
 class KeyMember:
