@@ -116,7 +116,7 @@ class EngineHop:
                 finally:
                     reply.close()
         except TimeoutError as error:
-            message = f"{self.address} did not answer {path} within {timeout_s:g} s"
+            message = f"{self.address} did not answer {path.partition('?')[0]} within {timeout_s:g} s"
             raise HopError(Failure(Kind.SILENT, Disposition.NEXT_CANDIDATE, message)) from error
 
     async def reset(self) -> None:

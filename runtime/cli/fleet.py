@@ -63,7 +63,7 @@ def fleet_lines(report: FleetReport, paint: Paint) -> Iterator[str]:
     if not report.peers:
         yield f"{own.name or 'this Hearth'}: {_engine(own)[0]}"
         if not report.attached:
-            yield "it is alone: [fleet] peers names no other Hearth, and none was heard"
+            yield "it is alone: [fleet] peers names no other Hearth, or there is no [fleet] key, and none was heard"
     else:
         first, *lines = columns([here, *map(_row, report.peers)], paint, indent="")
         yield first
@@ -95,6 +95,8 @@ def _faults(peer: PeerStanding, own: PeerSummary) -> Iterator[str]:
     """Sentences: the reason for which it is not asked, and each difference from this Hearth."""
     if peer.state is not PeerState.ALIVE:
         yield peer.trouble or "no answer"
+    elif peer.trouble and peer.summary is not None:
+        yield f"it is named {peer.summary.name}, and {peer.trouble}"
     if peer.state in (PeerState.STALE, PeerState.UNKNOWN):
         yield "no request is passed on to it, and what is stored there cannot be had"
     for name in peer.differs:

@@ -246,7 +246,8 @@ class PeerRoom:
         try:
             status, body = await self._hops[address][0].probe(asking(self.word()), _ASKED_S, at_most=1 << 20)
             if status != 200:
-                self.peers.failed(address, f"{address} answered {status}: is [fleet] key the same there?")
+                doubt = "is [fleet] key the same there?" if status in (401, 403, 429) else "is it a Hearth?"
+                self.peers.failed(address, f"{address} answered {status}: {doubt}")
                 return
             self.peers.heard(address, read_summary(body))
         except HopError as error:

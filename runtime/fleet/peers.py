@@ -98,7 +98,8 @@ def read_summary(body: bytes) -> PeerSummary:
 
 
 class PeerStanding(msgspec.Struct, frozen=True):
-    """One Hearth as this one sees it. differs: what is not as here (version, settings, model). trouble: why it is gone.
+    """One Hearth as this one sees it. differs: what is not as here (version, settings, model). trouble: why it is gone,
+    or that another has its name.
 
     address: "" of a Hearth that is not asked itself; via: how it is heard, "store" or "asks".
     """
@@ -235,14 +236,16 @@ class Peers:
             shown |= {met.summary.instance} - {""}
             differs = _differences(own, met.summary, but=("model",) if met.via == STORE else ())
             found.append(PeerStanding("", state, now - met.at, met.summary, differs, trouble, met.via))
-        return tuple(found)
+        return tuple([each if each.trouble else replace(each, trouble=_namesake(each, found)) for each in found])
 
     def troubles(self) -> tuple[str, ...]:
-        """A sentence for each peer that is not alive, or that is not as this Hearth is."""
+        """A sentence for each peer that is not alive, has another's name, or is not as this Hearth is."""
         found = []
         for each in self.standings():
             if each.state is not PeerState.ALIVE:
                 found.append(f"{each.words} is {each.state}{f': {each.trouble}' if each.trouble else ''}")
+            elif each.trouble:
+                found.append(f"{each.words} is named {each.summary.name}, and {each.trouble}" if each.summary else "")
             elif each.differs:
                 found.append(f"{each.words} has {each.difference}")
         return tuple(found)
@@ -294,6 +297,20 @@ def _state(each: _Heard | _Met, own: PeerSummary, now: float) -> tuple[PeerState
     if own.name and each.summary.name == own.name:
         return PeerState.REFUSED, "it has this one's name: in a fleet each name is one Hearth's"
     return (PeerState.ALIVE, "") if now - each.at <= GONE_S else (PeerState.STALE, each.trouble)
+
+
+def _namesake(one: PeerStanding, others: list[PeerStanding]) -> str:
+    """Words on another living Hearth with this one's name, by which ids name the Hearth that stores something.
+
+    One that is heard because it asks may be the same Hearth before its restart.
+    """
+    living = [each for each in others if each.state is PeerState.ALIVE and each.via != ASKS]
+    for each in living if one in living else ():
+        if one.summary is None or each.summary is None or not one.summary.name:
+            continue
+        if each.summary.name == one.summary.name and each.summary.instance != one.summary.instance:
+            return f"so is {each.label}: in a fleet each name is one Hearth's"
+    return ""
 
 
 def _differences(own: PeerSummary, other: PeerSummary, but: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ class StoreStanding(msgspec.Struct, frozen=True):
     def words(self) -> str:
         """Its state, for people."""
         if self.away_s is None:
-            return f"the store {self.url} answers; {self.hearths} Hearths are alive"
+            alive = "1 Hearth is" if self.hearths == 1 else f"{self.hearths} Hearths are"
+            return f"the store {self.url} answers; {alive} alive"
         return f"the store {self.url} has been away for {self.away_s:.0f} s: {self.trouble}"
 
 

@@ -19,7 +19,13 @@ from runtime.settings.sections.section import Section
 from runtime.settings.sections.targets import TargetSettings
 
 SERVER_KEYS = ("keys", "admin_keys")
-SINGLE_KEYS = (("engine", "key"), ("fleet", "key"), ("autoscale", "token"))
+SINGLE_KEYS = (
+    ("engine", "key"),
+    ("fleet", "key"),
+    ("fleet", "store_key"),
+    ("autoscale", "token"),
+    ("notices", "key"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ def opened(document: Document, model_override: str | None, keyring: Keyring) -> 
         "model_override": model_override,
     }
     for section, name in SINGLE_KEYS:
-        table: Section = getattr(document, section)
+        table: Section = values[section]
         if key := getattr(table, name):
             values[section] = table.model_copy(update={name: keyring.open(key)})
     settings = Settings.model_construct(_fields_set=set(document.model_fields_set), **values)
@@ -66,6 +72,10 @@ def opened(document: Document, model_override: str | None, keyring: Keyring) -> 
             kind, _, where = key.reference.partition(":")
             remedy = f"set {where} in the environment" if kind == "env" else f"write the key into {where}"
             faults.append(SettingsFault(place, f"{key.reference} {key.trouble}: {remedy}{or_without}"))
+    between = settings.fleet.key
+    if between is not None and between.value in [key.value for each in keys.values() for key in each if key.value]:
+        words = "is a key of clients too, and whoever has it passes for a Hearth: make another one"
+        faults.append(SettingsFault(("fleet", "key"), f"{between.reference} {words}"))
     return settings, faults
 
 

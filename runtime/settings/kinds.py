@@ -249,7 +249,12 @@ def _peer(text: str) -> str:
         if not re.fullmatch(r"dns:[A-Za-z0-9._-]+(:[0-9]{1,5})?", text):
             raise ValueError('must be "dns:NAME:PORT" or an address like "http://HOST:PORT"')
         return text
-    return _http_url(text)
+    if "://" not in text:
+        raise ValueError('must be an address like "http://HOST:PORT", or "dns:NAME:PORT"')
+    address = _http_url(text)
+    if address.endswith("/v1"):
+        raise ValueError(f'must be the address of a Hearth, without /v1: "{address.removesuffix("/v1")}"')
+    return address
 
 
 Peers = Annotated[tuple[Annotated[str, AfterValidator(_peer)], ...], Field(strict=False), BeforeValidator(_one_or_more)]

@@ -173,6 +173,8 @@ def _warnings(document: Document, env: Mapping[str, str], keyring: Keyring) -> I
     if env.get(API_KEY) and not (document.server.keys or document.server.admin_keys):
         asked = "only keys made with `hearth keys create` are asked for"
         yield f'{API_KEY} is set, but server.keys is empty: {asked}; server.keys = ["env:{API_KEY}"] asks for this one'
+    if document.fleet.peers and document.fleet.key is None:
+        yield "fleet.peers: no peer is asked or let in without fleet.key, a secret that is the same on all of them"
     for key, secret in secrets(document):
         path = keyring.file(secret)
         if path is not None and open_to_others(path):

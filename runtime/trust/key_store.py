@@ -162,7 +162,10 @@ class KeyStore:
     def rotate(self, named: str, grace_s: float = 0.0) -> tuple[KeyRecord, str]:
         """A new secret for a key, which keeps its id and what it owns. grace_s: seconds that older secrets stay good."""
         with self._open(named) as file:
-            record = msgspec.structs.replace(_in_force(file, named), rotated=self._clock())
+            record = _in_force(file, named)
+            # The later state of a key wins in a fleet, and another Hearth's clock may have been ahead of this one's.
+            after = (record.rotated or record.created) + 0.001
+            record = msgspec.structs.replace(record, rotated=max(self._clock(), after))
             until = self._clock() + grace_s
             file.execute(
                 "update secret set until = ? where id = ? and coalesce(until, ?) >= ?", (until, record.id, until, until)

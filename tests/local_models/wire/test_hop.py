@@ -344,6 +344,15 @@ async def test_a_probe_asks_beside_v1_and_counts_for_nothing(engine: Start, hop:
     assert hop.last_byte_at is None
 
 
+async def test_a_probe_without_an_answer_is_named_without_its_query(engine: Start, hop: EngineHop) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+
+    await engine(script)
+    with pytest.raises(HopError, match=r"did not answer /hearth/fleet within 0\.05 s"):
+        await hop.probe("/hearth/fleet?asker=%7B%22", 0.05)
+
+
 async def test_a_probe_has_a_time_limit(engine: Start, hop: EngineHop) -> None:
     """A silent engine is silent, not down."""
 

@@ -216,6 +216,23 @@ def test_a_hearth_of_another_protocol_or_with_this_ones_name_is_refused_in_words
     )
 
 
+def test_two_others_with_one_name_are_named_by_a_third() -> None:
+    """Ids name the Hearth that stores something. One Hearth at two addresses is one, and so is one that has started anew."""
+    fleet = Fleet()
+    fleet.hear(B, name="x", instance="1")
+    fleet.hear(C, name="x", instance="1")
+    fleet.peers.met(PeerSummary("x", "m", True, instance="0"), ASKS)
+    assert not [each for each in fleet.peers.troubles() if "so is" in each]
+    fleet.hear(C, name="x", instance="2")
+    fleet.hear(D, name="d", instance="3")
+    words = "the peer http://b:8000 is named x, and so is http://c:8000: in a fleet each name is one Hearth's"
+    assert words in fleet.peers.troubles() and len([each for each in fleet.peers.troubles() if "so is" in each]) == 2
+    fleet.now += 2.0
+    fleet.hear(C, name="x", instance="2")
+    fleet.now += 2.0
+    assert not [each for each in fleet.peers.troubles() if "so is" in each]
+
+
 def test_of_many_that_ask_a_hundred_are_remembered() -> None:
     fleet = Fleet()
     fleet.peers.know(())

@@ -15,9 +15,13 @@ from runtime.settings.shape import fields_of, leaves
 from scripts.configuration_docs import PAGE, page
 from tests.runtime.settings.readings import settings
 
-KEYS = dict.fromkeys(
-    ("HEARTH_API_KEY", "HEARTH_ADMIN_KEY", "ENGINE_API_KEY", "MY_API_KEY", "HEARTH_FLEET_KEY", "RAY_AUTH_TOKEN"), "k"
-)
+KEYS = {
+    name: f"k-{name}"
+    for name in (
+        *("HEARTH_API_KEY", "HEARTH_ADMIN_KEY", "ENGINE_API_KEY", "MY_API_KEY", "HEARTH_FLEET_KEY", "RAY_AUTH_TOKEN"),
+        *("HEARTH_STORE_PASSWORD", "NOTICE_KEY"),
+    )
+}
 
 
 def uncommented() -> str:

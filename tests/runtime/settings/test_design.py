@@ -13,9 +13,10 @@ from runtime.settings.model import Document
 from runtime.settings.shape import at, fields_of
 
 PROVIDERS = frozenset({"anthropic", "gemini", "openai"})
-ENV = dict.fromkeys(
-    ("HEARTH_API_KEY", "ENGINE_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "FLEET_KEY", "RAY_TOKEN"), "k"
-)
+ENV = {
+    name: f"k-{name}"
+    for name in ("HEARTH_API_KEY", "ENGINE_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "FLEET_KEY", "RAY_TOKEN")
+}
 
 # As the design has it.
 DESIGN = """

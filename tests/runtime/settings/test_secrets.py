@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from runtime.settings import Secret
+from runtime.settings import Secret, Settings
 from tests.runtime.settings.readings import TARGET, loaded, problem, problems, settings
 
 VALUE = "sk-live-0123456789"
@@ -27,6 +28,49 @@ def test_a_secret_is_resolved_and_never_shown() -> None:
     for text in (repr(found), str(found), str(key), repr(key), f"{key}", found.model_dump_json()):
         assert VALUE not in text
     assert json.loads(found.model_dump_json())["targets"]["cloud"]["key"] == "env:K"
+
+
+def test_every_reference_of_the_settings_is_resolved() -> None:
+    """Whatever section it stands in: one that is forgotten would never be sent."""
+    wanted = [
+        (name, key)
+        for name, section in Settings.model_fields.items()
+        if isinstance(section.annotation, type) and issubclass(section.annotation, BaseModel)
+        for key, field in section.annotation.model_fields.items()
+        if "Secret" in str(field.annotation)
+    ]
+    assert {("engine", "key"), ("fleet", "store_key"), ("notices", "key"), ("server", "admin_keys")} <= {*wanted}
+    lists = {"keys", "admin_keys"}
+    tables = ""
+    for section in dict.fromkeys(name for name, _ in wanted):
+        tables += f"[{section}]\n"
+        for name, key in wanted:
+            if name == section:
+                tables += f'{key} = ["env:{name}_{key}"]\n' if key in lists else f'{key} = "env:{name}_{key}"\n'
+    found = settings(tables, {f"{name}_{key}": f"{VALUE}-{name}-{key}" for name, key in wanted})
+    for name, key in wanted:
+        kept = getattr(getattr(found, name), key)
+        assert (kept[0] if key in lists else kept).reveal() == f"{VALUE}-{name}-{key}"
+
+
+def test_a_key_between_hearths_is_no_key_of_clients() -> None:
+    """Its holder would pass for a Hearth."""
+    text = '[server]\nkeys = ["env:A"]\n[fleet]\nkey = "env:B"'
+    assert not problems(text, {"A": VALUE, "B": f"{VALUE}-other"})
+    assert "is a key of clients too" in problem(text, {"A": VALUE, "B": VALUE})
+
+
+def test_peers_without_a_key_are_told_of() -> None:
+    """Nobody is asked; in a pod the peers are always set."""
+    (warning,) = loaded('[fleet]\npeers = ["http://b:8000"]').warnings
+    assert "without fleet.key" in warning
+
+
+@pytest.mark.parametrize(
+    ("peer", "words"), [("http://b:8000/v1", 'without /v1: "http://b:8000"'), ("b:8000", '"http://HOST:PORT"')]
+)
+def test_the_address_of_a_peer_is_that_of_a_hearth(peer: str, words: str) -> None:
+    assert words in problem(f'[fleet]\nkey = "env:K"\npeers = ["http://b:8000/prefix", "{peer}"]', {"K": VALUE})
 
 
 def test_a_secret_can_be_kept_in_a_file(tmp_path: Path) -> None:

@@ -171,9 +171,9 @@ async def test_a_hearth_that_will_not_come_back_demotes_nothing_any_more(server:
 class KeyMember:
     """The created keys of one Hearth, and those in force."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, clock: Callable[[], float] = time.time) -> None:
         folder.mkdir()
-        self.file = KeyStore(folder, time.time)
+        self.file = KeyStore(folder, clock)
         self.store = SharedStore(url, folder.name)
         self.store.examine()
         self.version = "0"
@@ -223,3 +223,23 @@ async def test_a_key_is_created_rotated_and_revoked_for_the_fleet(tmp_path: Path
     assert not two.good(second)
     assert two.good(renewed)
     assert {each.id for each in two.file.list()} == {early.id, other.id}
+
+
+async def test_a_key_is_rotated_on_a_hearth_whose_clock_is_behind(tmp_path: Path, server: ValkeyServer) -> None:
+    """By an hour: the new secret is good on all, and the old one on none; so it is when it is rotated back and forth."""
+    turns = iter(range(10**6))
+    one = KeyMember(tmp_path / "one", server.url)
+    behind = KeyMember(tmp_path / "behind", server.url, lambda: time.time() - 3600.0)
+    _, secret = one.file.create(KeyTerms(name="k"))
+    await synced(lambda: str(next(turns)), one, behind)
+    for member in (behind, one, behind):
+        renewed = member.file.rotate("k")[1]
+        await synced(lambda: str(next(turns)), member, one, behind)
+        for each in (one, behind):
+            each.admit()
+            assert each.good(renewed) and not each.good(secret)
+        secret = renewed
+    behind.file.revoke("k")
+    await synced(lambda: str(next(turns)), behind, one)
+    one.admit()
+    assert not one.good(secret)
