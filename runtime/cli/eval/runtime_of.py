@@ -56,6 +56,7 @@ class ExpectedCost(msgspec.Struct):
     left_usd: float
     cases: int
     judge: _TargetCost | None = None
+    warnings: list[str] = []
 
     @property
     def usd(self) -> float | None:
@@ -85,6 +86,8 @@ def sets_of(files: Sequence[Path]) -> list[GoldenSet]:
 def agreed(address: Address, wanted: dict[str, Any], *, yes: bool, targets: int = 1) -> None:
     """Says what a run will cost, and asks. targets: that are asked at least. Raises CommandError where nobody agrees."""
     cost = asked(address, "POST", f"{PATH}/estimate", ExpectedCost, wanted)
+    for words in cost.warnings:
+        print(words, file=sys.stderr)
     if not cost.cases:
         words = "no case is for these targets: see `targets` and `requires` of the sets, and `certified` of the targets"
         raise CommandError(words)

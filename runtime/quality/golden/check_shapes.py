@@ -235,4 +235,6 @@ def _program(want: str, read: Reading) -> dict[str, str]:
         raise BadCheck(f"{name!r} cannot be read: {fault}") from fault
     except SyntaxError as fault:
         raise BadCheck(f"{name!r} line {fault.lineno}: {fault.msg}") from fault
+    if re.search(rf"\b{function}\b", source) is None:
+        raise BadCheck(f"{name!r} has no function {function!r}")
     return {"source": source, "function": function}

@@ -4,14 +4,17 @@
     stdout   {"score": 0 to 1, "words": …}, or {"fault": …} if the check itself failed
 
 Imports nothing of this project, so that it starts alone. The function gets the answer (`text`, `finish`, `tools`, `json()`) and
-the case (a dictionary); it returns a truth value or a score, may return (score, words), and may use `assert`.
+the case (a dictionary); it returns a truth value or a score, may return (score, words), and may use `assert`: then no answer is
+a pass.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import ctypes
 import json
+import os
 import resource
 import sys
 from types import SimpleNamespace
@@ -34,7 +37,9 @@ _NOT_ALLOWED = (
 
 def main() -> None:
     """The program."""
-    out = sys.stdout
+    # What the check writes, by whatever way, is no part of the verdict.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     asked = json.loads(sys.stdin.read())
     _shut_in()
     sys.path.append(asked["folder"])
@@ -44,7 +49,13 @@ def main() -> None:
             exec(compile(asked["source"], "the check", "exec"), names)
             text = asked["answer"]["text"]
             answer = SimpleNamespace(**asked["answer"], json=lambda: json.loads(text))
+            if asked["name"] not in names:
+                raise LookupError(f"there is no function {asked['name']!r}")
             found = names[asked["name"]](answer, asked["case"])
+        if found is None:
+            found = any(isinstance(each, ast.Assert) for each in ast.walk(ast.parse(asked["source"]))) or None
+        if found is None:
+            raise ValueError("it returned nothing: return true, false or a score, or use `assert`")
         score, words = found if isinstance(found, tuple) else (found, "")
         told = {"score": min(1.0, max(0.0, float(score))), "words": str(words)}
     except AssertionError as fault:
@@ -52,6 +63,7 @@ def main() -> None:
     except BaseException as fault:  # noqa: BLE001 - whatever it raises, it is the check's fault and no verdict on the model
         told = {"fault": f"{type(fault).__name__}: {fault}"}
     out.write(json.dumps(told))
+    out.flush()
 
 
 def _shut_in() -> None:

@@ -144,5 +144,18 @@ def planned(goldens: Sequence[GoldenSet], targets: Sequence[WatchedTarget], repe
 def names(golden: GoldenSet, watched: WatchedTarget) -> bool:
     """True if the set is for this target, and the target may see it: "*", its name, its label, `PROVIDER/*`."""
     target = watched.target
-    wanted = any(each in ("*", watched.name, target.label, f"{target.provider}/*") for each in golden.targets)
+    wanted = any(meant(each, watched) for each in golden.targets)
     return wanted and (target.on_box or not missing(golden.requires, target.certified))
+
+
+def meant(name: str, watched: WatchedTarget) -> bool:
+    """True if a name in the `targets` of a set means this one."""
+    return name in ("*", watched.name, watched.target.label, f"{watched.target.provider}/*")
+
+
+def unasked(golden: GoldenSet, every: Sequence[WatchedTarget]) -> list[str]:
+    """Why a set is asked of fewer targets than it names: one sentence each. every: all configured targets."""
+    found = [f"no target is called {name!r}" for name in golden.targets if not any(meant(name, each) for each in every)]
+    if not found and not any(names(golden, each) for each in every):
+        found.append(f"no target that it names is certified for {', '.join(sorted(golden.requires))}")
+    return found

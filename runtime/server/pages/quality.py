@@ -17,7 +17,7 @@ from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.estimate import estimated, expected_usage
 from runtime.quality.runs.loop import QualityLoop, briefs, latest_before, shown
 from runtime.quality.runs.report import EvalReport, compared, report
-from runtime.quality.runs.runner import names, planned
+from runtime.quality.runs.runner import names, planned, unasked
 from runtime.quality.runs.wallet import Wallet
 from runtime.quality.signal_watch import SignalWatch
 from runtime.quality.values import CaseResult, EvalRun, GoldenSet, OwnReference, PersonAct, QualityEvent
@@ -91,7 +91,7 @@ class QualityPages:
                     **msgspec.to_builtins(brief),
                     "path": golden.path,
                     "targets": golden.targets,
-                    "warnings": golden.warnings,
+                    "warnings": (*golden.warnings, *unasked(golden, loop.targets())),
                 }
                 for brief, golden in zip(briefs(goldens), goldens, strict=True)
             ],
@@ -164,6 +164,7 @@ class QualityPages:
             "judge": await self._judges.estimated(judging),
             "left_usd": max(0.0, loop.settings.daily_usd - self._wallet.spent_usd),
             "cases": len(cases),
+            "warnings": [f"{each.name}: {words}" for each in goldens for words in unasked(each, loop.targets())],
         }
         await request.answer_json(200, answer, extra)
 

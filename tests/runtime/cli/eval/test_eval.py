@@ -165,6 +165,16 @@ async def test_without_a_set_the_command_says_how_to_get_one(door: Door, golden:
     )
 
 
+async def test_a_set_for_nobody_is_named(door: Door, golden: Path) -> None:
+    """A mistyped target, and a certificate that none of those has, before a run and in the status."""
+    for number, own in enumerate(('targets = ["piad", "local"]\n', 'targets = ["paid"]\nrequires = ["hippa"]\n')):
+        await asyncio.to_thread((golden.parent / f"s{number}.toml").write_text, own + GOLDEN)
+    ran, status = await hearth("run", "--target", "local", "--yes", door=door), await hearth("status", door=door)
+    for words in ("s0: no target is called 'piad'", "s1: no target that it names is certified for hippa"):
+        assert words in ran.err and words in status.out
+    assert "facts: no target" not in ran.err + status.out
+
+
 async def test_a_schema_that_changed_is_read_again(door: Door, golden: Path) -> None:
     """Files that a set names are a part of it, also where the set itself was not touched."""
     schema = golden.parent / "s.json"

@@ -54,6 +54,28 @@ async def test_a_program_gives_a_score_and_words(tmp_path: Path, grader: Grader)
         await grader.grade(*own, ModelAnswer("no json"))
 
 
+async def test_a_program_may_only_assert(tmp_path: Path, grader: Grader) -> None:
+    """It returns nothing then, which is a pass; without an assertion, or without the function, there is no verdict."""
+    only = golden(
+        tmp_path, "{ python = 'checks.py:f' }", "def f(answer, case):\n    assert answer.text == 'x', 'no x'\n"
+    )
+    assert (await grader.grade(*only, ModelAnswer("x"))).grade is Grade.PASS
+    assert (await grader.grade(*only, ModelAnswer("y"))).words == "no x"
+    nothing = golden(tmp_path, "{ python = 'checks.py:f' }", "def f(answer, case):\n    answer.text == 'x'\n")
+    with pytest.raises(UncheckedError, match="it returned nothing: return true, false or a score"):
+        await grader.grade(*nothing, ModelAnswer("x"))
+    gone = golden(tmp_path, "{ python = 'checks.py:f' }", "def g(answer, case):\n    return 'f'\n")
+    with pytest.raises(UncheckedError, match="there is no function 'f'"):
+        await grader.grade(*gone, ModelAnswer("x"))
+
+
+async def test_what_a_program_writes_is_no_verdict(tmp_path: Path, grader: Grader) -> None:
+    """Neither by print nor straight to the file."""
+    program = "import os\ndef f(answer, case):\n    print('{')\n    os.write(1, b'{}')\n    return True\n"
+    own = golden(tmp_path, "{ python = 'checks.py:f' }", program)
+    assert (await grader.grade(*own, ModelAnswer("x"))).grade is Grade.PASS
+
+
 async def test_a_program_is_shut_in(tmp_path: Path, grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no network, starts nothing, writes nothing and sees no variable of ours."""
     monkeypatch.setenv("SOME_API_KEY", "secret")

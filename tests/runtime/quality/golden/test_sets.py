@@ -146,6 +146,10 @@ def test_jsonl_has_a_case_on_each_line(tmp_path: Path) -> None:
         ("[defaults]\nchecks = [{ word = 3 }]\n[[case]]\nprompt = 'x'", "defaults.checks[0]: there is no check 'word'"),
         ("[[case]]\nprompt = 'x'\nchecks = [{ python = 'gone.py:f' }]", "'gone.py' cannot be read"),
         (
+            "[[case]]\nprompt = 'x'\nchecks = [{ python = 'checks.py:goood' }]",
+            "checks[0]: 'checks.py' has no function 'goood'",
+        ),
+        (
             "[[case]]\nprompt = 'x'\nchecks = [{ regex = '(a' }]",
             "checks[0]: the pattern '(a' cannot be used: missing )",
         ),
