@@ -147,6 +147,7 @@ class BatchLane:
             elif now >= batch.expires_at or batch.status == "cancelling":
                 await self._close(batch, now)
             elif batch.counts.left == 0:
+                self._forget(batch.id)
                 await self._store.call(partial(_finalize, batch.id, now))
                 self._wake.set()
             elif self._held.get(batch.id, 0.0) <= self._desk.clock():
@@ -157,14 +158,20 @@ class BatchLane:
 
     async def _close(self, batch: Batch, now: int) -> None:
         """Of an expired or cancelled batch: what runs may end, then the rest gets its end."""
-        self._ahead.pop(batch.id, None)
-        self._held.pop(batch.id, None)
+        self._forget(batch.id)
         if any(id == batch.id for id, _ in self._taken):
             return
         outcome: LineOutcome = "canceled" if batch.status == "cancelling" else "expired"
         await self._store.call(lambda database: database.settle_rest(batch.id, outcome))
         await self._store.call(partial(_finalize, batch.id, now))
         self._wake.set()
+
+    def _forget(self, id: str) -> None:
+        """Drops what is remembered of a batch that starts no more lines."""
+        self._ahead.pop(id, None)
+        self._held.pop(id, None)
+        for key in [each for each in self._tries if each[0] == id]:
+            del self._tries[key]
 
     async def _fill(self, ready: deque[Batch]) -> None:
         """Starts lines, one of each batch in turn, while there is room."""

@@ -43,6 +43,9 @@ class PlanRefusal:
 
 def unknown(name: Unknown) -> PlanRefusal:
     """404: a name this box does not answer to, quoted with its control characters escaped."""
+    if not name.name:
+        words = 'the request names no model; "auto" decides by itself'
+        return PlanRefusal(404, MODEL_NOT_FOUND, words, reason=Reason.PINNED)
     shown = name.name[:100]
     near = f"; the nearest names are {', '.join(name.nearest)}" if name.nearest else '; "auto" decides by itself'
     return PlanRefusal(404, MODEL_NOT_FOUND, f"no model is called {shown!r}{near}", reason=Reason.PINNED)

@@ -152,6 +152,13 @@ def test_an_unknown_name_is_not_found_with_its_neighbours() -> None:
     assert "claude" in refused.message
 
 
+def test_a_request_without_a_model_is_told_what_to_name() -> None:
+    """An empty name is shown as no name."""
+    refused = decide(chat(model="")).refusal
+    assert refused and (refused.status, refused.code) == (404, "model_not_found")
+    assert refused.message == 'the request names no model; "auto" decides by itself'
+
+
 def test_a_name_is_quoted_escaped_and_bounded() -> None:
     """Control characters of a client neither reach a terminal nor a log as they are."""
     refused = decide(chat(model="anthropic/x\r\nset-cookie: a" + "y" * 1_000)).refusal
