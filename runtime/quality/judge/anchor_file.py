@@ -51,7 +51,7 @@ def found_anchors(sets: Iterable[str], folder: Path) -> list[Anchor]:
 def read_anchors(file: Path) -> list[Anchor]:
     """Blocks. Raises AnchorFileError."""
     try:
-        lines = bounded(file).splitlines()
+        lines = bounded(file).split("\n")
     except (OSError, UnicodeError) as fault:
         raise AnchorFileError(f"{file} cannot be read: {fault}") from fault
     found: dict[str, Anchor] = {}

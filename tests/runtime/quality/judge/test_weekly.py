@@ -346,6 +346,8 @@ def test_labels_of_people_are_read_from_a_file(tmp_path: Path) -> None:
     assert [each.label for each in found] == [1.0, 1.0, 0.5, 0.5]
     assert (found[2].votes, found[2].by) == (("a", "tie", "tie"), ("x/a", ""))
     assert found[0].body == {"messages": [{"role": "user", "content": "q0"}]}
+    file.write_bytes(lines(b="bad\u20281").replace("\\u2028", "\u2028").replace("\n", "\r\n").encode("utf-8-sig"))
+    assert [each.b for each in read_anchors(file)] == ["bad\u20281"]
     file.write_text(lines(better="c") + lines(body={"messages": []}) + lines(more=1) + "{\n" + lines(2, id="same"))
     with pytest.raises(AnchorFileError) as fault:
         read_anchors(file)
