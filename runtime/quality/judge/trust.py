@@ -106,7 +106,7 @@ def biases(pairs: Sequence[JudgedPair]) -> BiasReport:
         flips / len(found) if found else 0.0,
         share,
         p,
-        mean(slots, span=(-1.0, 1.0)) if slots else None,
+        rate(slots, span=(-1.0, 1.0)) if slots else None,
         line.slope if line else None,
         line.level if line else None,
         tuple(flagged),
@@ -153,10 +153,12 @@ def mean(
     return Estimate(value, min(value, middle - half), max(value, middle + half), len(values))
 
 
-def rate(scores: Sequence[float], weights: Sequence[float] | None = None) -> Estimate:
-    """The mean of scores, with an interval between 0 and 1."""
-    found = mean(scores, weights)
-    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high), found.n)
+def rate(
+    scores: Sequence[float], weights: Sequence[float] | None = None, span: tuple[float, float] = (0.0, 1.0)
+) -> Estimate:
+    """The mean of scores, with an interval within their span."""
+    found = mean(scores, weights, span)
+    return Estimate(found.value, max(span[0], found.low), min(span[1], found.high), found.n)
 
 
 def corrected(

@@ -8,8 +8,9 @@ import pytest
 
 from runtime.quality.judge.drift import JudgeState, observed
 from runtime.quality.judge.pairs import Anchor, family_rows
-from runtime.quality.judge.question import better, comparison, score
+from runtime.quality.judge.question import Better, better, comparison, score
 from runtime.quality.judge.trust import (
+    JudgedPair,
     agreement,
     alpha,
     biases,
@@ -36,6 +37,14 @@ def test_the_interval_covers_the_planted_share_of_the_first_slot(planted: float)
         assert found is not None
         covered += found.low <= planted <= found.high
     assert covered >= 90
+
+
+def test_no_interval_of_a_share_is_beyond_what_there_is() -> None:
+    """A judge that takes the first slot always, or never."""
+    words: tuple[tuple[Better, float], ...] = (("first", 1.0), ("second", -1.0))
+    for word, end in words:
+        found = biases([JudgedPair(str(n), "x/a", "y/b", word, word) for n in range(60)]).first_slot
+        assert found is not None and found.value == end and -1 <= found.low < found.high <= 1
 
 
 def test_a_judge_that_takes_the_first_slot_is_flagged_and_a_fair_one_is_not() -> None:
