@@ -3,10 +3,10 @@
     python -m scripts.bench.way [--chunks 5] [--whole] [--list]
 
 A stranger who follows a request has to read these. One process serves as `hearth serve` does, attached to the stub; after
-a warm-up ten requests are profiled: how soon the last one ended decides whether a few functions are called, so that the
-functions of all ten count, and the most calls of one. Comprehensions count as part of their function; what runs besides the
-request (the watching of the engine, telemetry, the writing of records in its own thread) is left out. So a count hardly
-depends on how busy the machine is, and a test holds it.
+a warm-up ten requests are profiled: how soon the last one ended decides whether a few functions are called, and now and then
+something else runs in between, so that the functions of three or more requests count, and the median of the calls.
+Comprehensions count as part of their function; what runs besides the request (the watching of the engine, telemetry, the
+writing of records in its own thread) is left out. So a count hardly depends on how busy the machine is, and a test holds it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import statistics
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
@@ -31,7 +33,7 @@ OURS = tuple(str(ROOT / package) for package in ("runtime", "local_models", "clo
 BESIDE = tuple(str(ROOT / path) for path in ("local_models/replica", "local_models/engine.py", "runtime/chores.py"))
 _INSIDE = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 _WARM = 20
-_PROFILED = 10
+_PROFILED, _LEAST = 10, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,9 @@ async def _profiled(port: int, *, stream: bool) -> Way:
 
     for _ in range(_WARM):
         await ask()
-    seen: set[CodeType] = set()
-    most = calls = 0
+    seen: Counter[CodeType] = Counter()
+    counts: list[int] = []
+    calls, passed = 0, set[CodeType]()
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         nonlocal calls
@@ -118,22 +121,25 @@ async def _profiled(port: int, *, stream: bool) -> Way:
             return
         if code.co_name not in _INSIDE:
             calls += 1
-            seen.add(code)
+            passed.add(code)
 
     for _ in range(_PROFILED):
-        calls = 0
+        calls, passed = 0, set()
         sys.setprofile(profile)
         try:
             await ask()
             await asyncio.sleep(0.02)  # until the record is settled
         finally:
             sys.setprofile(None)
-        most = max(most, calls)
+        counts.append(calls)
+        seen.update(passed)
     writer.close()
     named = sorted(
-        f"{Path(code.co_filename).relative_to(ROOT)}:{code.co_firstlineno} {code.co_qualname}" for code in seen
+        f"{Path(code.co_filename).relative_to(ROOT)}:{code.co_firstlineno} {code.co_qualname}"
+        for code, times in seen.items()
+        if times >= _LEAST
     )
-    return Way(most, tuple(named))
+    return Way(round(statistics.median(counts)), tuple(named))
 
 
 def main() -> None:
