@@ -114,6 +114,7 @@ def ray_wish(settings: Settings, replicas: int, most: int) -> serve.RayWish:
     longest = engine.max_model_len if isinstance(engine.max_model_len, int) else None
     gpus = 0 if engine.device == "cpu" else gpus_per_replica(args)
     source = entry.hub if entry is not None and entry.hub else engine.model
+    source = str(Path(source).expanduser()) if source.startswith("~") else source
     name = known_as(engine.model)
     return serve.RayWish(name, source, args, gpus, longest, engine.gpu_memory_utilization, replicas, most)
 
@@ -145,6 +146,8 @@ def _lacking(settings: Settings) -> list[str]:
     engine = settings.engine
     if not engine.url and engine.model.startswith(("/", "./", "~")):
         found.append(f"{engine.model} ([engine] model) is no folder of a pod: mount it there, or name a hub id")
+    if settings.server.socket:
+        found.append(f"{settings.server.socket} ([server] socket): a pod is asked at its port alone, take it out")
     if settings.models and not engine.url:
         found.append("a pod asks for the GPUs of [engine] alone: add those that the tables of [models] need")
     return found

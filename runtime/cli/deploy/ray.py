@@ -75,14 +75,25 @@ def engine_kwargs(args: Sequence[str]) -> dict[str, Any]:
             flag, equals, value = word[2:].partition("=")
             name = "" if equals else flag.replace("-", "_")
             negated = name.startswith("no_")
-            found[flag.replace("-", "_") if equals else name.removeprefix("no_")] = (
-                _value(value) if equals else not negated
-            )
+            plain = flag.replace("-", "_") if equals else name.removeprefix("no_")
+            _put(found, plain, _value(value) if equals else not negated)
         elif name:
-            found[name], name = _value(word), ""
+            _put(found, name, _value(word))
+            name = ""
         else:
             raise ValueError(f"{word!r} in [engine] args belongs to no option that is written with two dashes")
     return found
+
+
+def _put(found: dict[str, Any], name: str, value: Any) -> None:
+    """A value by its option. `--a.b 1` is the member b of a."""
+    *outer, last = name.split(".")
+    for each in outer:
+        inner = found.get(each)
+        inner = inner if isinstance(inner, dict) else {}
+        found[each] = inner
+        found = inner
+    found[last] = value
 
 
 def _value(word: str) -> Any:

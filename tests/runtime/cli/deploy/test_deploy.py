@@ -135,6 +135,8 @@ def test_a_long_answer_outlives_the_end_of_its_pod() -> None:
         (["--a-b", "1", "--c"], {"a_b": 1, "c": True}),
         (["--a=0.5", "--no-b"], {"a": 0.5, "b": False}),
         (["--a", "x", "--b", "1e3"], {"a": "x", "b": 1000.0}),
+        (["--a.b-c", "1", "--a.d.e=x", "--a", "1", "--f.g"], {"a": 1, "f": {"g": True}}),
+        (["--a.b-c", "1", "--a.d.e=x"], {"a": {"b_c": 1, "d": {"e": "x"}}}),
         (["--a", '{"b": [1]}', "--c=[1]", "--d", "{x"], {"a": {"b": [1]}, "c": [1], "d": "{x"}),
         ([], {}),
     ],
@@ -166,6 +168,7 @@ def test_what_the_files_do_not_bring_along_is_said(
       [server]
 keys = ["file:{tmp_path}/client.key"]
 port = 9000
+socket = "/run/h.sock"
 [engine]
 model = "/my models/it\'s"
 [models.big]
@@ -177,7 +180,8 @@ model = "Qwen/Qwen3-8B"
     assert run(["deploy", "kubernetes", "-o", "my files", "--json"], io.StringIO(), io.StringIO()) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["commands"] == ["kubectl apply -k 'my files'"]
-    key, model, others = said["notes"]
+    key, model, socket, others = said["notes"]
+    assert "[server] socket" in socket
     assert "client.key (server.keys.0)" in key and "it's ([engine] model)" in model and "[models]" in others
     written = {each.name: yaml.safe_load(each.read_text()) for each in (tmp_path / "my files").iterdir()}
     assert written["configmap.yaml"]["data"]["hearth.toml"] == text
