@@ -53,7 +53,8 @@ class Lanes:
         self._alone = alone
         self._ledgers: dict[str, Ledger] = {}
         self._saturations: dict[str, Saturation] = {}  # of the same lanes
-        self._runs: dict[str, int] = {}  # which run of a replica a ledger belongs to
+        self._runs: dict[str, int] = {}  # which run of a replica a ledger belongs to,
+        self._made: dict[str, float] = {}  # and when it was made
         self._gpu: tuple[float, float] | None = None
         self._others_at = -_LATELY_S  # when batch work last had others beside it
         self._others: dict[str, OtherFlights] = {}  # other Hearths' requests, by lane
@@ -71,6 +72,7 @@ class Lanes:
         if ledger is None:
             ledger = self._ledgers[lane.name] = Ledger(lane.slots, alone=self._alone, name=lane.name)
             self._saturations[lane.name] = Saturation(self._escalation)
+            self._made[lane.name] = self._clock()
             if lane.name in self._others:
                 ledger.hear(self._others[lane.name], self._clock())
         return ledger
@@ -178,7 +180,9 @@ class Lanes:
         for view in views:
             if self._runs.setdefault(view.name, view.run) != view.run:
                 self._runs[view.name] = view.run
-                self._forget(view.name)
+                # One that was made since it is ready is this run's, and holds the requests that came before this call.
+                if not view.ready or self._made.get(view.name, view.since) < view.since:
+                    self._forget(view.name)
             elif view.telemetry is not None and view.name in self._ledgers:
                 self._ledgers[view.name].observe(view.telemetry)
         self._gpu = max([(gpu.utilization, gpu.at) for gpu in gpus], default=None)

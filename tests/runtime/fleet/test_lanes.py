@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,7 +45,8 @@ def waiting(lanes: Lanes, each: Lane, count: int, tokens: int = 10) -> Iterator[
 
 
 def view(name: str = "replica-0", run: int = 1, telemetry: Telemetry | None = None) -> ReplicaView:
-    return ReplicaView(name, ReplicaState.READY, 0.0, run, telemetry=telemetry)
+    """A later run is ready since a later time than the first ledgers are made at."""
+    return ReplicaView(name, ReplicaState.READY, 0.0 if run < 2 else 100.0 + run, run, telemetry=telemetry)
 
 
 def over(lanes: Lanes, each: FakeLane, *, look: bool = False) -> Reason | None:
@@ -56,6 +58,17 @@ def test_the_lane_with_less_to_wait_for_is_the_best() -> None:
     lanes, busy, idle = lanes_of(), lane("a"), lane("b")
     with waiting(lanes, busy, 3):
         assert lanes.best([busy, idle], TEN) is idle and lanes.best([busy], TEN) is busy
+
+
+def test_a_request_that_comes_as_soon_as_a_replica_is_ready_stays_in_its_ledger() -> None:
+    """It was seen before its start, and is looked at again a second after it. One of an earlier run is forgotten."""
+    lanes, each = lanes_of(), lane()
+    lanes.listen([view(run=0)], [])
+    with waiting(lanes, each, 3):
+        lanes.listen([replace(view(run=1), since=99.5)], [])
+        assert lanes.row("replica-0").waiting == 3
+        lanes.listen([view(run=2)], [])
+        assert lanes.row("replica-0").waiting == 0
 
 
 def test_a_threshold_stays_crossed_until_it_is_released() -> None:
