@@ -100,6 +100,12 @@ class BatchDatabase:
         """Everything but its counts, which follow from its lines."""
         self._sql.execute("UPDATE batches SET doc = ?, ended = ? WHERE id = ?", (_encode(batch), batch.ended, batch.id))
 
+    def cancel(self, id: str, now: int) -> None:
+        """Starts no more of its lines. Asked of the batch as it is now: it may have ended meanwhile."""
+        batch = self.batch(id)
+        if batch is not None and not batch.ended and batch.status != "finalizing":
+            self.save(batch.at("cancelling", now))
+
     def batch(self, id: str, owner: str | None = None) -> Batch | None:
         """owner: None: anybody's."""
         row = self._sql.execute(f"{_BATCH} WHERE id = ? AND owner = ifnull(?, owner)", (id, owner)).fetchone()

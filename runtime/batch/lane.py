@@ -146,6 +146,9 @@ class BatchLane:
                 await self._store.call(partial(_finish, batch, now, self.settings.keep_days))
             elif now >= batch.expires_at or batch.status == "cancelling":
                 await self._close(batch, now)
+            elif self.owner(batch.owner).revoked:
+                await self._store.call(partial(BatchDatabase.cancel, id=batch.id, now=now))
+                self._wake.set()
             elif batch.counts.left == 0:
                 self._forget(batch.id)
                 await self._store.call(partial(_finalize, batch.id, now))

@@ -27,7 +27,8 @@ class Caller(msgspec.Struct, frozen=True):
     """id: the key's id, which owns what is stored; "" without a key. scopes: what the key may do.
 
     requires: certificates that the key demands of every request made with it. targets, models, priorities: the only ones
-    that the key may use; empty: all. daily_usd, monthly_usd: its budgets. limits: its rates. None: no limit.
+    that the key may use; empty: all. daily_usd, monthly_usd: its budgets. limits: its rates. None: no limit. revoked: it is no
+    longer good.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Caller(msgspec.Struct, frozen=True):
     daily_usd: float | None = None
     monthly_usd: float | None = None
     limits: RateLimits | None = None
+    revoked: bool = False
 
     def may(self, scope: Scope) -> bool:
         """True if the caller holds the scope; `admin` holds every scope."""

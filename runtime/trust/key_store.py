@@ -82,7 +82,7 @@ class CreatedKeys(NamedTuple):
     """Everything that admits requests. peppers: of this box, and of those it shares its keys with.
 
     made: true once any key was created, revoked ones included. owners: the caller of each key by its id, revoked ones
-    included: its limits hold for the batches that it left.
+    included: the batches that they left are cancelled.
     """
 
     peppers: tuple[bytes, ...]
@@ -263,4 +263,5 @@ def _caller(record: KeyRecord) -> Caller:
         terms.daily_usd,
         terms.monthly_usd,
         None if limits == RateLimits() else limits,
+        record.revoked is not None,
     )

@@ -98,7 +98,7 @@ class Keys:
         return self._created.owners.values()
 
     def owner(self, id: str) -> Caller:
-        """The caller for the batches of a key, which its limits bind after its end too."""
+        """The caller for the batches of a key, which its limits bind after its expiry too."""
         return self._created.owners.get(id) or Caller(id, frozenset({Scope.GENERATE}))
 
 

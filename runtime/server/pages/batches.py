@@ -223,16 +223,9 @@ class BatchPages:
         if batch.ended or batch.status == "finalizing":
             raise ApiError(409, f"the batch is {batch.status} and cannot be cancelled", "batch_ended")
         now = int(self._desk.wall())
-        await self._store.call(partial(_cancel, batch.id, now))
+        await self._store.call(partial(BatchDatabase.cancel, id=batch.id, now=now))
         self._lane.wake()
         return await self._batch(batch.id, request, wire)
-
-
-def _cancel(id: str, now: int, database: BatchDatabase) -> None:
-    """Asked of the batch as it is now: it may have ended meanwhile."""
-    batch = database.batch(id)
-    if batch is not None and not batch.ended and batch.status != "finalizing":
-        database.save(batch.at("cancelling", now))
 
 
 def _results(id: str, after: int, database: BatchDatabase) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import anthropic
 import httpx
+import msgspec
 import openai
 import pytest
 
@@ -267,6 +268,32 @@ async def test_cancel_keeps_what_is_done(tmp_path: Path) -> None:
         ]
         with pytest.raises(openai.ConflictError):
             await sdk.batches.cancel(id)
+
+
+async def test_revoking_a_key_cancels_its_batches(tmp_path: Path) -> None:
+    """What is under way may end; no other line starts, and nobody pays for a key that is gone."""
+    gate = Gate()
+    backend = engine_backend((Turn([whole("first")]), Turn([whole("second")], wait=gate)))
+    backend.lanes[0].slots = 2
+    async with opened(Setup(backend, keys=("one", "two")), tmp_path) as door, sdk_of(door, "one") as sdk:
+        id = await begun(sdk, [line(str(n)) for n in range(5)])
+        async with sdk_of(door, "two") as other, asyncio.timeout(10):
+            while len(backend.lanes[0].hop.calls) < 2:
+                await asyncio.sleep(0.01)
+            kept, started = (
+                await begun(other, [line("kept")]),
+                await door.batches.call(lambda database: database.batch(id)),
+            )
+            assert started is not None
+            gone, known = started.owner, door.lane.owner
+            door.lane.owner = lambda id: msgspec.structs.replace(known(id), revoked=id == gone)
+            door.lane.wake()
+            while (await sdk.batches.retrieve(id)).status == "in_progress":
+                await asyncio.sleep(0.01)
+            gate.open()
+            assert (await ended(other, kept)).status == "completed"
+        batch = await ended(sdk, id)
+        assert (batch.status, batch.request_counts.completed) == ("cancelled", 2)
 
 
 async def test_an_expired_batch_names_the_lines_it_did_not_reach(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_revoking_the_last_key_never_opens_the_door_again(store: KeyStore, clock
     keys = keys_of(store, clock)
     assert not keys.open and refused(keys, secret) and keys.owner(record.id).id == record.id
     assert store.list()[0].revoked == 1000.0
+    assert [each.revoked for each in store.admissions().owners.values()] == [True]
 
 
 def test_rotation_keeps_the_id_and_the_old_secret_for_its_grace(store: KeyStore, clock: Time) -> None:
