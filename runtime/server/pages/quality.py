@@ -216,7 +216,12 @@ class QualityPages:
 
         run = await self._loop.store.call(find) if self._loop.store.begun else None
         if run is None:
-            raise ApiError(404, f"there is no run {id[:100]!r}", "run_not_found")
+            words = (
+                "no run is closed yet: `hearth eval run` begins one"
+                if id == "latest"
+                else f"there is no run {id[:100]!r}"
+            )
+            raise ApiError(404, words, "run_not_found")
         return run
 
     async def _goldens(self, wanted: WantedRun, targets: Sequence[WatchedTarget]) -> list[GoldenSet]:

@@ -78,6 +78,16 @@ async def test_a_run_shows_the_cost_first_and_then_who_passes(door: Door) -> Non
     assert "local/small: 3 answers, free" in ended.err
 
 
+async def test_a_report_before_the_first_run(door: Door) -> None:
+    """It says what to do, and no advice on targets."""
+    for given, words in (
+        ((), "no run is closed yet: `hearth eval run` begins one"),
+        (("eval_x",), "there is no run 'eval_x'"),
+    ):
+        ended = await hearth("report", *given, door=door)
+        assert ended.code == 4 and ended.err.endswith(words)
+
+
 async def test_flips_stand_side_by_side(door: Door) -> None:
     """The second run names the class that grew and shows both answers; the report can be shown again, in every form."""
     await hearth("run", "--yes", door=door)
