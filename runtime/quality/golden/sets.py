@@ -10,7 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -84,8 +84,28 @@ def matching(patterns: Iterable[Path], folder: Path) -> list[Path]:
     return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
-def read_sets(files: Iterable[Path], beside: list[Path] | None = None) -> list[GoldenSet]:
-    """Every set. beside: takes the files that the sets name. Raises SetError with the faults of all files."""
+class FileStamp(NamedTuple):
+    """By which a changed file is known. Zeros for one that is not there."""
+
+    path: Path
+    time_ns: int = 0
+    size: int = 0
+
+
+def stamped(path: Path) -> FileStamp:
+    """Blocks."""
+    try:
+        state = path.stat()
+    except OSError:
+        return FileStamp(path)
+    return FileStamp(path, state.st_mtime_ns, state.st_size)
+
+
+def read_sets(files: Iterable[Path], beside: list[FileStamp] | None = None) -> list[GoldenSet]:
+    """Every set. beside: takes the files that the sets name, as they were before they were read.
+
+    Raises SetError with the faults of all files.
+    """
     sets: list[GoldenSet] = []
     faults: list[str] = []
     for file in files:
@@ -102,12 +122,12 @@ def read_sets(files: Iterable[Path], beside: list[Path] | None = None) -> list[G
     return sets
 
 
-def read_set(file: Path, beside: list[Path] | None = None) -> GoldenSet:
-    """beside: takes the files that the set names. Raises SetError."""
+def read_set(file: Path, beside: list[FileStamp] | None = None) -> GoldenSet:
+    """beside: as in `read_sets`. Raises SetError."""
 
     def read(name: str) -> str:
         if beside is not None:
-            beside.append(file.parent / name)
+            beside.append(stamped(file.parent / name))
         return bounded(file.parent / name)
 
     if file.is_dir():

@@ -22,7 +22,7 @@ import msgspec
 
 from runtime.contract.models import ModelState
 from runtime.life.desk import Desk
-from runtime.quality.golden.sets import SetError, found_files, read_sets
+from runtime.quality.golden.sets import FileStamp, SetError, found_files, read_sets, stamped
 from runtime.quality.runs.asking import ShutDown, WatchedTarget
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.earlier import earlier_answers
@@ -163,7 +163,8 @@ class QualityLoop:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
         self._goldens: list[GoldenSet] = []
-        self._mark: list[tuple[str, int, int]] | None = None
+        self._reading = asyncio.Lock()
+        self._mark: list[FileStamp] | None = None
         self._beside: list[Path] = []  # files that the sets name
         self._seen: dict[str, float] = {}  # new targets, since when
         self._known: tuple[set[str], set[str]] | None = (
@@ -297,18 +298,22 @@ class QualityLoop:
         """The sets of the settings, read again where a file changed, also one that they name. Faults go to `faults`, and no set
         is in use then.
         """
-        files = await asyncio.to_thread(found_files, self.settings.sets, self._folder)
-        if self._mark != await asyncio.to_thread(_stamps, [*files, *self._beside]):
-            beside = list[Path]()
-            try:
-                self._goldens = await asyncio.to_thread(read_sets, files, beside)
-                self.faults = ()
-            except SetError as error:
-                self._goldens, self.faults = [], error.faults
-                self.warn(f"no night runs, because the golden sets cannot be used: {'; '.join(error.faults)}")
-            self._beside = list(dict.fromkeys(beside))
-            self._mark = await asyncio.to_thread(_stamps, [*files, *self._beside])
-        return self._goldens
+        async with self._reading:
+            files = await asyncio.to_thread(found_files, self.settings.sets, self._folder)
+            own = await asyncio.to_thread(lambda: list(map(stamped, files)))
+            others = await asyncio.to_thread(lambda: list(map(stamped, self._beside)))
+            if [*own, *others] != self._mark:
+                # As the files were before they are read: what changes meanwhile is read again.
+                beside = list[FileStamp]()
+                try:
+                    self._goldens = await asyncio.to_thread(read_sets, files, beside)
+                    self.faults = ()
+                except SetError as error:
+                    self._goldens, self.faults = [], error.faults
+                    self.warn(f"no night runs, because the golden sets cannot be used: {'; '.join(error.faults)}")
+                first = {each.path: each for each in reversed(beside)}
+                self._mark, self._beside = [*own, *first.values()], list(first)
+            return self._goldens
 
     async def known_sets(self) -> set[str]:
         """Names of the sets in use, and of those that have a state."""
@@ -428,16 +433,4 @@ def latest_before(run: EvalRun, database: QualityDatabase) -> list[CaseResult]:
             if stream in wanted:
                 wanted.remove(stream)
                 found += results
-    return found
-
-
-def _stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Each file's time and size; zeros for one that is not there."""
-    found = []
-    for each in files:
-        try:
-            state = each.stat()
-            found.append((str(each), state.st_mtime_ns, state.st_size))
-        except OSError:
-            found.append((str(each), 0, 0))
     return found

@@ -18,6 +18,7 @@ from runtime.contract.models import ModelState
 from runtime.contract.prices import Price
 from runtime.contract.targets import Capabilities
 from runtime.fleet.models import LocalModelTarget
+from runtime.quality.golden.sets import read_sets
 from runtime.quality.runs.asking import Asker
 from runtime.quality.runs.database import QualityDatabase
 from runtime.quality.runs.loop import NoWatch, Pace, QualityLoop
@@ -26,7 +27,7 @@ from runtime.quality.runs.runner import Runner
 from runtime.quality.runs.store import QualityStore
 from runtime.quality.runs.wallet import Wallet
 from runtime.quality.sample.sample import Sample
-from runtime.quality.values import CaseResult, Cause, EvalRun, Folded, Grade, QualityEvent, Stream
+from runtime.quality.values import CaseResult, Cause, EvalRun, Folded, GoldenSet, Grade, QualityEvent, Stream
 from runtime.routing.plan import names
 from runtime.settings.sections.quality import Quality, SampleSettings
 from tests.fakes.box import CHAT, Box
@@ -420,6 +421,28 @@ async def test_faults_of_files_are_shown_and_nothing_runs(tmp_path: Path) -> Non
     (tmp_path / "golden" / "bad.toml").unlink()
     assert len(await lab.turns()) == 1
     assert lab.loop.faults == ()
+    lab.close()
+
+
+async def test_a_file_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema that is written just after its set was found faulty."""
+    golden(tmp_path)
+    file, schema = tmp_path / "golden" / "facts.toml", tmp_path / "golden" / "s.json"
+    file.write_text(file.read_text() + '[[case]]\nid = "s"\nprompt = "x"\nchecks = [{ json = "s.json" }]\n')
+    lab = Lab(tmp_path)
+
+    def slowly(*given: Any) -> list[GoldenSet]:
+        try:
+            return read_sets(*given)
+        finally:
+            schema.write_text('{"type": "object"}')
+
+    monkeypatch.setattr("runtime.quality.runs.loop.read_sets", slowly)
+    assert await lab.loop.read() == []
+    assert "s.json" in lab.loop.faults[0]
+    assert len(await lab.loop.read()) == 1
     lab.close()
 
 
