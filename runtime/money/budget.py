@@ -316,11 +316,12 @@ class BudgetLedger:
 
     def _fell_short(self, account: BudgetLine, most: int, micro: int) -> None:
         """Notes that a limit has no room for a call. One without room for an ordinary call is spent: notice is given once."""
-        if micro > _ORDINARY * most:
-            return
         theirs = (self.leases.theirs(account) if self.leases is not None else None) or 0
+        settled = self._settled.get(account, 0) + theirs
+        if micro > _ORDINARY * most and settled < most:
+            return
         noticed = account in self._short
-        self._short[account] = self._settled.get(account, 0) + theirs
+        self._short[account] = settled
         if not noticed:
             who = f"key {account.scope.removeprefix(KEY)}" if account.scope.startswith(KEY) else account.scope
             by_others = f", ${theirs / MICRO:.2f} of it by other Hearths" if theirs else ""

@@ -269,6 +269,17 @@ async def test_a_limit_is_spent_when_an_ordinary_call_has_no_room(tmp_path: Path
     assert not of.standings()[0].is_spent
 
 
+async def test_a_limit_with_nothing_left_is_spent_for_dear_calls_too(tmp_path: Path) -> None:
+    """Where no call is an ordinary one, notice is given once all of it is gone."""
+    words: list[str] = []
+    of = BudgetLedger(SpentFile(tmp_path / "b"), {ALL: SpendingLimits(1.0)}, "UTC", lambda: NOON, words.append)
+    assert await call(of, 50 * CENT, 50 * CENT)
+    assert not await call(of, 60 * CENT, CENT) and not words
+    assert await call(of, 50 * CENT, 51 * CENT)
+    assert not await call(of, 60 * CENT, CENT) and not await call(of, 60 * CENT, CENT)
+    assert words == ["the budget of all targets for 2026-11-29 is spent: $1"]
+
+
 async def test_a_call_grows_by_another_exchange_if_there_is_room(tmp_path: Path) -> None:
     """What it grew by is kept free like the rest, also by a killed process."""
     of = budget(tmp_path, usd=0.04)
