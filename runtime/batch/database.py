@@ -75,9 +75,8 @@ class BatchDatabase:
         return [_file(row[0]) for row in rows]
 
     def drop_file(self, id: str) -> None:
-        (self.contents / id).unlink(
-            missing_ok=True
-        )  # first: on a full disk there is no room for the change of the table
+        # First: on a full disk there is no room for the change of the table.
+        (self.contents / id).unlink(missing_ok=True)
         self._sql.execute("DELETE FROM files WHERE id = ?", (id,))
 
     # Batches
