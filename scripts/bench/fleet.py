@@ -1,6 +1,6 @@
 """Three Hearths before six stand-ins for an engine: late answers, what leaves for the cloud, and what a fleet costs.
 
-    python -m scripts.bench fleet [--minutes 28 28.6] [--slowed 4] [--store valkey://…] [--rounds 15] [--json]
+    python -m scripts.bench fleet [--minutes 28 30] [--slowed 4] [--store valkey://…] [--rounds 15] [--json]
 
 The trace, the engine and the cloud are those of `spill_http`; six samples of the trace are laid over each other, and each
 request goes to a Hearth at random. Three ways: one Hearth with all six engines; three Hearths that have all six attached and
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     shared = Path(os.environ.get("HEARTH_SHARED", ROOT.parent / "shared"))
     parser.add_argument("--trace", type=Path, default=shared / "traces" / "azure_llm_2023_conv.csv")
-    parser.add_argument("--minutes", type=float, nargs=2, default=(28, 28.6))
+    parser.add_argument("--minutes", type=float, nargs=2, default=(28, 30))
     parser.add_argument("--keep", type=float, default=0.33)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--slowed", type=float, default=4.0)
