@@ -13,6 +13,7 @@ from runtime.wire.api_error import ApiError
 
 _TOO_LONG = "context_length_exceeded"
 _BUSY_AGAIN_S = 1.0
+_KNOWN_S = 5.0  # after which an engine that has just failed is known to be down, and the next refusal says until when
 
 
 def of_refusal(refusal: PlanRefusal) -> ApiError:
@@ -46,7 +47,8 @@ def of_outcome(outcome: Outcome, dialect: str, busy_for_s: float | None, *, pinn
     if spent:
         return ApiError(402, f"{spent}; {names(failed)}", BUDGET_EXCEEDED, retry_after=_wait(failed))
     if all(tried.local for tried, _ in failed) and kinds <= {Kind.DOWN}:
-        return ApiError(503, f"the engine is not up: {failure.message}", "engine_not_ready", retry_after=_wait(failed))
+        wait = _wait(failed) or _KNOWN_S
+        return ApiError(503, f"the engine is not up: {failure.message}", "engine_not_ready", retry_after=wait)
     return ApiError(502, f"every candidate failed: {names(failed)}", "all_candidates_failed")
 
 

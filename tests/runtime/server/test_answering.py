@@ -254,6 +254,14 @@ async def test_a_starting_engine_and_nowhere_to_go_is_a_503_with_an_estimate(doo
         assert (await d.client.get("/health/live")).status_code == 200
 
 
+async def test_an_engine_that_has_just_died_is_a_503_with_an_estimate(door: Opener) -> None:
+    """Before anybody has noticed: the connection is refused, and a client still learns when to come again."""
+    async with door(Setup(engine_backend((Turn(refuse=RESET),)))) as d:
+        answer = await d.chat()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_not_ready")
+        assert int(answer.headers["retry-after"]) >= 1
+
+
 async def test_a_dead_engine_is_bridged_by_the_cloud(door: Opener) -> None:
     """With a target configured the answers keep coming, and readiness stays 200."""
     local = engine_backend((Turn([whole("x")]),))
