@@ -95,8 +95,8 @@ def _faults(peer: PeerStanding, own: PeerSummary) -> Iterator[str]:
     """Sentences: the reason for which it is not asked, and each difference from this Hearth."""
     if peer.state is not PeerState.ALIVE:
         yield peer.trouble or "no answer"
-    elif peer.trouble and peer.summary is not None:
-        yield f"it is named {peer.summary.name}, and {peer.trouble}"
+    elif peer.trouble:
+        yield f"it {peer.trouble}"
     if peer.state in (PeerState.STALE, PeerState.UNKNOWN):
         yield "no request is passed on to it, and what is stored there cannot be had"
     for name in peer.differs:

@@ -245,7 +245,7 @@ class Peers:
             if each.state is not PeerState.ALIVE:
                 found.append(f"{each.words} is {each.state}{f': {each.trouble}' if each.trouble else ''}")
             elif each.trouble:
-                found.append(f"{each.words} is named {each.summary.name}, and {each.trouble}" if each.summary else "")
+                found.append(f"{each.words} {each.trouble}")
             elif each.differs:
                 found.append(f"{each.words} has {each.difference}")
         return tuple(found)
@@ -309,7 +309,7 @@ def _namesake(one: PeerStanding, others: list[PeerStanding]) -> str:
         if one.summary is None or each.summary is None or not one.summary.name:
             continue
         if each.summary.name == one.summary.name and each.summary.instance != one.summary.instance:
-            return f"so is {each.label}: in a fleet each name is one Hearth's"
+            return f"is named {one.summary.name}, and so is {each.label}: in a fleet each name is one Hearth's"
     return ""
 
 

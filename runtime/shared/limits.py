@@ -219,8 +219,8 @@ class SharedLimiter(RateLimiter):
             share.number = max(share.number + 1, int(self._wall() * 1e6))
             share.held = min(share.held, share.used + self._kept(share.limit)) if not share.want else share.held
             want = max(0, share.used + share.want + self._kept(share.limit) - share.held) if share.want else 0
-            rows.append({"limit": share.limit, "held": max(share.held, share.used), "used": share.used, "want": want})
-            rows[-1]["number"] = share.number
+            held, used = max(share.held, share.used), share.used
+            rows.append({"limit": share.limit, "held": held, "used": used, "want": want, "number": share.number})
             share.held = min(share.held, share.used) if emptied else share.held  # the store has yet to confirm the rest
         keys = [key_of("epoch"), *[key_of("slots", *key) for key in slots]]
         answers = await self._call("slots", keys, rows, self._store.owner, _KEPT_S)

@@ -20,7 +20,7 @@ from runtime.cli.launch import HELP
 from runtime.cli.settings_file import ConfigOption
 from runtime.settings import Settings
 from runtime.settings.accounts import secrets
-from runtime.settings.environment import environment
+from runtime.settings.environment import API_KEY, environment
 from runtime.settings.read import find
 
 app = typer.Typer(
@@ -32,7 +32,6 @@ app = typer.Typer(
     "\b\nExamples:\n  hearth deploy ray --replicas 2 --max 6 -o serve.yaml\n  hearth deploy kubernetes -o manifests",
 )
 
-_API_KEY = "HEARTH_API_KEY"  # what clients show where the settings name no key: a pod listens to everybody
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: the files and the commands, as JSON.")]
 
@@ -123,7 +122,8 @@ def kubernetes_wish(settings: Settings, text: str, image: str, replicas: int) ->
     """text: of the settings file, which becomes a ConfigMap: it holds references, never keys."""
     engine = settings.engine
     owned = not engine.url
-    keys = tuple(str(key) for key in settings.server.keys) or (f"env:{_API_KEY}",)
+    # Where the settings name no key, clients show this one: a pod listens to everybody.
+    keys = tuple(str(key) for key in settings.server.keys) or (f"env:{API_KEY}",)
     every = (*keys, *[str(key) for _, key in secrets(settings)])
     variables = tuple(key.removeprefix("env:") for key in every if key.startswith("env:"))
     gpus = 0 if engine.device == "cpu" else gpus_per_replica(engine.args) * engine.replicas

@@ -232,6 +232,9 @@ BILLS = {
 }
 
 
+DIALECTS: dict[str, Dialect] = {"anthropic_messages": MESSAGES_DIALECT, "openai_responses": ResponsesDialect()}
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("name", BILLS)
 async def test_a_bill(name: str, stream: bool) -> None:
@@ -242,8 +245,7 @@ async def test_a_bill(name: str, stream: bool) -> None:
     cloud = target(wire, "first", price, turn)
     retries = Retries(attempts=1)
     box = Box(engine_backend((error(401),)), [cloud], LEAVE, retries, wall=lambda: bill.at.timestamp() + 1.0)
-    dialects: dict[str, Dialect] = {"anthropic_messages": MESSAGES_DIALECT, "openai_responses": ResponsesDialect()}
-    own = dialects.get(wire.dialect, CHAT)
+    own = DIALECTS.get(wire.dialect, CHAT)
     wishes = {name: value for name, value in (("speed", bill.speed), ("service_tier", bill.tier)) if value}
     settled, _ = await box.live(box.ask(dialect=own, stream=stream, **wishes))
     (row,) = settled.decision.attempts
@@ -285,8 +287,7 @@ async def test_searches_are_counted_and_not_priced(wire: BilledWire, searches: i
     turn: Billed = streamed(wire, used) if stream or not wire.dialect else documented(wire, used)
     cloud = target(wire, "first", Price(1.0, 10.0), turn)
     box = Box(engine_backend((error(401),)), [cloud], LEAVE, Retries(attempts=1))
-    dialects: dict[str, Dialect] = {"anthropic_messages": MESSAGES_DIALECT, "openai_responses": ResponsesDialect()}
-    settled, _ = await box.live(box.ask(dialect=dialects.get(wire.dialect, CHAT), stream=stream))
+    settled, _ = await box.live(box.ask(dialect=DIALECTS.get(wire.dialect, CHAT), stream=stream))
     (row,) = settled.decision.attempts
     assert (row.searches, row.cost_usd) == (searches, 0.002)
 

@@ -28,6 +28,18 @@ async def until(holds: Callable[[], bool]) -> float:
 
 
 @contextlib.asynccontextmanager
+async def listening(channel: StoreChannel, heard: list[bytes]) -> AsyncIterator[None]:
+    """The channel's messages go to `heard`. It is closed at the end."""
+    task = asyncio.ensure_future(channel.listen(heard.append))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await channel.aclose()
+
+
+@contextlib.asynccontextmanager
 async def child(store: str, tokens: int) -> AsyncIterator[asyncio.subprocess.Process]:
     """A third Hearth with one request in flight, in a process of its own."""
     command = (sys.executable, "-m", "tests.fakes.flying", store, str(tokens))
@@ -72,19 +84,16 @@ async def test_a_store_that_is_not_there_costs_nobody_a_wait(tmp_path: Path) -> 
     with valkey_server(tmp_path) as server:
         server.kill()
         channel, heard = StoreChannel(server.url, None, time.monotonic), list[bytes]()
-        listening = asyncio.ensure_future(channel.listen(heard.append))
-        began = time.monotonic()
-        assert not await channel.send(b"lost") and channel.resting
-        assert time.monotonic() - began < 0.1 + SLACK_S
-        server.start()
-        await until(lambda: not channel.resting)
-        while not heard:
-            await channel.send(b"heard")
-            await asyncio.sleep(0.02)
-        assert set(heard) == {b"heard"}
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-        await channel.aclose()
+        async with listening(channel, heard):
+            began = time.monotonic()
+            assert not await channel.send(b"lost") and channel.resting
+            assert time.monotonic() - began < 0.1 + SLACK_S
+            server.start()
+            await until(lambda: not channel.resting)
+            while not heard:
+                await channel.send(b"heard")
+                await asyncio.sleep(0.02)
+            assert set(heard) == {b"heard"}
 
 
 async def test_what_piled_up_while_this_process_stood_still_is_not_taken_for_news(tmp_path: Path) -> None:
@@ -93,21 +102,18 @@ async def test_what_piled_up_while_this_process_stood_still_is_not_taken_for_new
         slept_s, heard = 0.0, list[bytes]()
         channel = StoreChannel(server.url, None, lambda: time.monotonic() + slept_s)
         other = StoreChannel(server.url, None, time.monotonic)
-        listening = asyncio.ensure_future(channel.listen(heard.append))
-        while not heard:
-            await other.send(b"news")
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(0.1)
-        heard.clear()
-        slept_s = 30.0
-        for _ in range(5):
-            await other.send(b"old")
-        await asyncio.sleep(0.1)
-        while not heard:
-            await other.send(b"news")
+        async with listening(channel, heard):
+            while not heard:
+                await other.send(b"news")
+                await asyncio.sleep(0.02)
             await asyncio.sleep(0.1)
-        assert set(heard) == {b"news"}
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-        for each in (channel, other):
-            await each.aclose()
+            heard.clear()
+            slept_s = 30.0
+            for _ in range(5):
+                await other.send(b"old")
+            await asyncio.sleep(0.1)
+            while not heard:
+                await other.send(b"news")
+                await asyncio.sleep(0.1)
+            assert set(heard) == {b"news"}
+        await other.aclose()

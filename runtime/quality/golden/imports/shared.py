@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+
+from runtime.settings.faults import dotted, quoted
 
 Case = dict[str, Any]  # the members of one case, as a line of JSONL has them
 
@@ -32,7 +33,7 @@ class Imported(NamedTuple):
         own = {"name": name} | ({"task": task} if task else {})
         lines = [f"{key} = {toml_value(value)}" for key, value in own.items()]
         for case in self.cases:
-            lines += ["", "[[case]]", *(f"{toml_key(key)} = {toml_value(value)}" for key, value in case.items())]
+            lines += ["", "[[case]]", *(f"{dotted((key,))} = {toml_value(value)}" for key, value in case.items())]
         return "\n".join(lines) + "\n"
 
 
@@ -41,16 +42,11 @@ def toml_value(value: Any) -> str:
     if value is None:
         raise NotTaken("a null has no like in TOML")
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{toml_key(name)} = {toml_value(each)}" for name, each in value.items())
+        inner = ", ".join(f"{dotted((name,))} = {toml_value(each)}" for name, each in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list):
         return f"[{', '.join(map(toml_value, value))}]"
-    # A text of JSON is one of TOML, but for one control character that JSON leaves as it is.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def toml_key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def records(text: str) -> Iterable[tuple[str, Any]]:
