@@ -9,11 +9,13 @@ A request is entered by a `with` (`claim`), so that none stays behind: the table
 else. Clocks are arguments: seconds, monotonic. Not thread-safe; one event loop owns it.
 
     predicted TTFT = max(reading the prompts ahead, waiting for a slot or for KV room) + reading this prompt
-                     + the margin by which nine predictions in ten were too short, if there is anything to wait for
+                     + the margin by which nine predictions in ten were too short, if there is anything to wait for,
+                       and a small one if that is prompts alone
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import TracebackType
 
@@ -29,6 +31,8 @@ _HEARD_S = 0.1  # after a step everybody has told of it,
 _TOGETHER_S = 0.01  # and first tokens this close came out of it
 _LEAST_ANSWER = 8  # tokens: shorter answers say little about the length of a step,
 _LEAST_WHOLE = 32  # and less if the first token was not seen
+_PROMPTS_LATE = 4.0  # times as long as thought: prompts take no longer to read,
+_PROMPTS_LATE_S = 2.0  # or not this much longer, in seconds
 _UNSEEN_S = 0.2  # seconds to a first token that is not seen, before anything was learned
 _TYPICAL = 0.05  # weight of one prompt in the mean prompt
 _BELIEVED_S = 10.0  # an idle engine's speeds are believed this long,
@@ -52,7 +56,7 @@ class InFlight(Flight, eq=False, gc=False, kw_only=True):
             ledger._begin_due(now)
         backlog, others = 0.0, ledger.others
         if (ledger._flights or others is not None) and ledger._prefill.known:
-            backlog = ledger._backlog_s(self.prompt, now, *ledger._queued())
+            backlog, _ = ledger._backlog(self.prompt, now, *ledger._queued())
         self.admitted, self.beside = now, others
         self.expected = backlog + ledger._prefill.at(1, self.prompt) if backlog else 0.0
         ledger._flights.add(self)
@@ -283,13 +287,13 @@ class Ledger(ReplicaTables):
             return 0.0
         if self._batch_queued:
             self._begin_due(now)
-        backlog = self._backlog_s(prompt_tokens, now, *self._queued())
+        backlog, most = self._backlog(prompt_tokens, now, *self._queued())
         if not backlog:
             return 0.0
         # What the oldest one waits longer than was predicted for it, the next one must expect too.
         head = next(iter(self._queue), None)
         late = now - head.admitted - head.expected if head is not None and head.expected else 0.0
-        return backlog + max(late, self._margin.at(now))
+        return backlog + max(late, min(self._margin.at(now), most))
 
     def remaining_s(self, flight: InFlight, now: float) -> float:
         """Seconds until the first token of a request that waits, as it looks now; 0.0 without evidence, or if it has come."""
@@ -305,7 +309,8 @@ class Ledger(ReplicaTables):
             if flight.beside is not None:
                 more, their = self.others.ahead_of(flight.beside)
                 up_to, tokens = up_to + more, tokens + their
-        left = max(self._prefill.at(1, flight.prompt), self._backlog_s(flight.prompt, now, up_to, tokens))
+        backlog, _ = self._backlog(flight.prompt, now, up_to, tokens)
+        left = max(self._prefill.at(1, flight.prompt), backlog)
         # What the oldest one waits longer than was predicted for it, those behind it must expect too.
         oldest = next(iter(self._queue))
         late = now - oldest.admitted - (oldest.expected or left)
@@ -326,8 +331,10 @@ class Ledger(ReplicaTables):
         goes_on = self._beside > 0 or any(earlier)
         return min(now if goes_on else flight.behind, max(self._counted_at, heard_at or 0.0))
 
-    def _backlog_s(self, prompt_tokens: int, now: float, before: int, tokens: int) -> float:
-        """The same without the margin, behind so many requests without a first token, with so many tokens."""
+    def _backlog(self, prompt_tokens: int, now: float, before: int, tokens: int) -> tuple[float, float]:
+        """The same without the margin, behind so many requests without a first token, with so many tokens; and the
+        largest margin: where no answer must end first, only prompts can take longer than thought, and not by as much.
+        """
         # (1) The prompts ahead. A head that is overdue may stay so as long again as it already was.
         ahead = 0.0
         head = next(iter(self._queue), None)
@@ -348,13 +355,15 @@ class Ledger(ReplicaTables):
         if self._capacity and flights:
             missing = (kv + prompt_tokens) * self._kv_ratio - self._capacity
             ends = max(ends, missing / max(1.0, kv * self._kv_ratio / flights))
+        if ends <= 0 and self.slots is not None:  # while these are unknown, what waits may wait for one
+            return ahead, max(_PROMPTS_LATE * ahead, _PROMPTS_LATE_S)
         if ends <= 0 or not running:
-            return ahead
+            return ahead, math.inf
         # (3) A batch generates the mean answer once for each of them; limits bound the mean if all answers have one.
         mean, batch = self._lengths.mean, float(running)
         if limited and self._limited:
             mean = min(mean, self._limits / self._limited)
-        return max(ahead, ends * mean * self._decode.at(1.0, batch) / batch)
+        return max(ahead, ends * mean * self._decode.at(1.0, batch) / batch), math.inf
 
     def _begin_due(self, now: float) -> None:
         """Lets whole answers at the head of the queue begin when their unseen first token is due."""

@@ -62,6 +62,7 @@ backoff_first = 0.5
 [escalation]
 queue_depth = 3
 ttft_ms = 600000
+admit_ttft_ms = 600000
 [targets.cloud]
 provider = "openai"
 model = "stand-in"

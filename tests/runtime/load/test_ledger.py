@@ -206,6 +206,28 @@ def test_a_full_batch_is_waited_for() -> None:
     assert ledger.predicted_ttft(500, now) < 0.3
 
 
+def test_answers_longer_than_thought_delay_hardly_anybody_once_they_have_ended() -> None:
+    """How long others waited for them says nothing of a prompt that waits for another prompt alone."""
+    ledger = Driven(slots=2)
+    now = serve(ledger, 20)
+    for number in range(4):
+        ledger.admit(f"r{number}", 500, None, now)
+    for number in (0, 1):
+        now += 0.1
+        ledger.first_token(f"r{number}", now)
+    now += 60.0
+    for number in (0, 1):
+        ledger.finish(f"r{number}", now)
+    for number in (2, 3):
+        now += 0.1
+        ledger.first_token(f"r{number}", now)
+    assert ledger.predicted_ttft(500, now) > 20  # both slots are taken, as they were
+    for number in (2, 3):
+        ledger.finish(f"r{number}", now)
+    ledger.admit("next", 500, None, now)
+    assert 0.1 < ledger.predicted_ttft(500, now) < 3
+
+
 def test_a_full_kv_cache_is_waited_for() -> None:
     """A prompt that does not fit waits though slots are free."""
     ledger = Driven(slots=64, kv_capacity=2_500)
