@@ -357,10 +357,11 @@ class Ledger(ReplicaTables):
             ends = max(ends, missing / max(1.0, kv * self._kv_ratio / flights))
         if ends <= 0 and self.slots is not None:  # while these are unknown, what waits may wait for one
             return ahead, max(_PROMPTS_LATE * ahead, _PROMPTS_LATE_S)
-        if ends <= 0 or not running:
+        if ends <= 0:
             return ahead, math.inf
-        # (3) A batch generates the mean answer once for each of them; limits bound the mean if all answers have one.
-        mean, batch = self._lengths.mean, float(running)
+        # (3) A batch generates the mean answer once for each of them; limits bound the mean if all answers have one. Of a
+        # burst on an idle engine, as many as it has slots will be that batch.
+        mean, batch = self._lengths.mean, float(running or min(before, self.slots or before) or 1)
         if limited and self._limited:
             mean = min(mean, self._limits / self._limited)
         return max(ahead, ends * mean * self._decode.at(1.0, batch) / batch), math.inf

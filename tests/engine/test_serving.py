@@ -275,7 +275,9 @@ def test_what_is_pinned_waits_its_turn(serving: Serving) -> None:
     """Six long answers on two slots: the last ones wait for longer than `first_token`, and every one is whole."""
     answers = asyncio.run(burst(serving.url, 6, max_tokens=LONG, model="local", stream=True))
     assert [each.status_code for each in answers] == [200] * 6, [each.text[-300:] for each in answers]
-    cut = [each.text[-300:] for each in answers if '"error":' in each.text or not each.text.endswith("data: [DONE]\n\n")]
+    cut = [
+        each.text[-300:] for each in answers if '"error":' in each.text or not each.text.endswith("data: [DONE]\n\n")
+    ]
     assert not cut, cut
     rows = serving.http.get("/hearth/decisions?limit=6").json()["data"]
     print("first tokens after", sorted(round(row["ttft_ms"] / 1000, 1) for row in rows), "s")

@@ -206,6 +206,18 @@ def test_a_full_batch_is_waited_for() -> None:
     assert ledger.predicted_ttft(500, now) < 0.3
 
 
+def test_of_a_burst_on_an_idle_engine_the_last_wait_for_the_first() -> None:
+    """Although no answer has begun: two will run, and the next ones wait for their ends."""
+    ledger = Driven(slots=2)
+    now = serve(ledger, 20, out=100, step=0.02)  # an answer takes two seconds
+    waits = []
+    for number in range(6):
+        waits.append(ledger.predicted_ttft(500, now))
+        ledger.admit(f"r{number}", 500, None, now)
+    assert waits[1] < 0.5
+    assert waits[2] == pytest.approx(1, rel=0.3) and waits[5] == pytest.approx(4, rel=0.3)
+
+
 def test_answers_longer_than_thought_delay_hardly_anybody_once_they_have_ended() -> None:
     """How long others waited for them says nothing of a prompt that waits for another prompt alone."""
     ledger = Driven(slots=2)
