@@ -116,8 +116,9 @@ def says_parallel(args: Sequence[str]) -> bool:
 
 
 def slots(args: Sequence[str]) -> int | None:
-    """Sequences an engine of these arguments runs at a time; None where they do not say."""
-    return _last_number(args, "--max-num-seqs")
+    """Sequences an engine of these arguments runs at a time, each of its cores as many; None where they do not say."""
+    of_each = _last_number(args, "--max-num-seqs")
+    return of_each and of_each * (_last_number(args, "--data-parallel-size", "-dp") or 1)
 
 
 def _last_number(args: Sequence[str], *names: str) -> int | None:

@@ -183,8 +183,11 @@ class Lanes:
                 # One that was made since it is ready is this run's, and holds the requests that came before this call.
                 if not view.ready or self._made.get(view.name, view.since) < view.since:
                     self._forget(view.name)
-            elif view.telemetry is not None and view.name in self._ledgers:
-                self._ledgers[view.name].observe(view.telemetry)
+            ledger = self._ledgers.get(view.name)
+            if ledger is not None and view.slots is not None:  # known once it was started, and the ledger may be older
+                ledger.given(view.slots)
+            if ledger is not None and view.telemetry is not None:
+                ledger.observe(view.telemetry)
         self._gpu = max([(gpu.utilization, gpu.at) for gpu in gpus], default=None)
 
     def forget(self, lanes: Sequence[Lane]) -> None:

@@ -119,6 +119,10 @@ class ReplicaTables:
         """Answers that have begun, the others' included."""
         return self.running if self.others is None else self.others.batch(self.running, 0)[0]
 
+    def given(self, slots: int) -> None:
+        """Takes the sequences that its engine was started with for its slots. They are learned no more."""
+        self.slots, self._slots_given = slots, True
+
     def observe(self, telemetry: Telemetry) -> None:
         """Takes in the engine's gauges. The same telemetry a second time teaches nothing."""
         before = self._last

@@ -262,6 +262,7 @@ def test_slots_are_what_the_last_word_says() -> None:
     assert slots(("--max-num-seqs", "16", "--max-num-seqs=2")) == 2
     assert slots(("--max-num-seqs", "16")) == 16
     assert slots(()) is None
+    assert slots(("--max-num-seqs", "16", "--data-parallel-size", "2")) == 32
 
 
 def test_adapters_have_their_limits_and_their_calls() -> None:

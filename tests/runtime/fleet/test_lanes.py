@@ -112,6 +112,18 @@ def test_a_restarted_replica_begins_anew() -> None:
     assert lanes.ledger(each) is again
 
 
+def test_the_slots_an_engine_was_started_with_are_known_although_its_ledger_is_older() -> None:
+    """Whoever looks at the speeds of an engine while it starts makes its ledger, before anybody knows its slots."""
+    lanes, each = lanes_of(), lane()
+    lanes.speeds([each])
+    assert lanes.ledger(each).slots is None
+    lanes.listen([replace(view(), slots=2)], [])
+    assert lanes.ledger(each).slots == 2
+    lanes.listen([view(telemetry=Telemetry(100.0, 3, 1, 0.1))], [])
+    lanes.listen([view(telemetry=Telemetry(101.0, 3, 1, 0.1))], [])
+    assert lanes.ledger(each).slots == 2  # gauges teach nothing better
+
+
 def test_a_restart_releases_its_thresholds() -> None:
     """What was crossed belonged to the run that died."""
     lanes, each = lanes_of(), lane()
