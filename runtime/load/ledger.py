@@ -227,7 +227,8 @@ class Ledger(ReplicaTables):
     def spare(self, now: float, *, beside: bool = False) -> int:
         """Requests that may start while one slot and a tenth of the KV cache stay free for others.
 
-        While the slots are unknown, a few more than run are tried: as long as they begin at once there are more slots.
+        Prompts that were sent and hold no room yet count as if they did, or a hundred would be sent for the room of ten. While
+        the slots are unknown, a few more than run are tried: as long as they begin at once there are more slots.
         beside: others are about. Prompts that are read together lengthen the step that the next of them has to wait for, so
         that they may take no longer than a step; one alone may.
         """
@@ -238,12 +239,22 @@ class Ledger(ReplicaTables):
         running, (waiting, tokens) = self.decoding, self._queued()
         slots = self.slots or max(_SLOTS_UNKNOWN, running + 2 + running // _SLOTS_UNKNOWN)
         free = max(1, slots - 1) - running - waiting
+        if self._capacity:
+            free = min(free, self._fit(self._capacity))
         if free <= 1 or not beside or not self.learned:
             return free
         step, most = self._decode.at(1.0, max(1.0, running)), 0
         while most < free and self._prefill.at(waiting + most + 1, tokens + (most + 1) * self._typical) <= step:
             most += 1
         return most or int(not waiting)
+
+    def _fit(self, capacity: int) -> int:
+        """Requests of the usual prompt and answer for which there is KV room beside those in flight; one always beside none."""
+        usual = (self._typical + self._lengths.mean) * self._kv_ratio
+        if not usual:
+            return _SLOTS_UNKNOWN
+        held = (self._kv + (0 if self.others is None else self.others.kv)) * self._kv_ratio
+        return max(int(not self._flights), int((_KV_SPARE_BELOW * capacity - held) / usual))
 
     def kv_share(self, now: float) -> float | None:
         """Share of the KV cache in use: our count if the capacity is known, else the engine's gauge while fresh."""

@@ -599,6 +599,19 @@ def test_room_for_batch_work() -> None:
     assert unknown.waiting <= 6, "those that wait would stand in the way of others"
 
 
+def test_no_more_batch_work_is_sent_at_once_than_there_is_kv_room_for() -> None:
+    """Prompts hold none before they are read, so that those just sent are counted with it."""
+    ledger = Driven(slots=128, kv_capacity=20_000)
+    now = serve(ledger, 20, prompt=900, out=100)
+    assert ledger.spare(now) == 18  # of 1,000 tokens each; a tenth of the room stays free
+    for number in range(10):
+        ledger.admit(f"r{number}", 900, None, now, whole=True, batch=True)
+    assert ledger.spare(now) == 9
+    huge = Driven(slots=128, kv_capacity=500)
+    serve(huge, 20, prompt=900, out=100)
+    assert huge.spare(now) == 1  # alone it is tried, or nobody would ever learn
+
+
 def test_batch_work_beside_others_is_begun_in_small_pieces() -> None:
     """Nine prompts of 0.1 s would hold the next request up for most of a second; alone they may start together."""
     ledger = Driven(slots=10)
