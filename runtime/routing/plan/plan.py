@@ -294,9 +294,11 @@ def _wish(case: _Case) -> Preference | None:
     # (10) The caller wants a first token sooner than the engine is predicted to give it.
     if facts.hints.ttft_ms is not None and (words := late(facts.hints.ttft_ms, local)):
         return Preference(Reason.TTFT, words, case.route())
-    # (11) A threshold is crossed.
+    # (11) A threshold is crossed, or the engine takes no more although none is.
     if local.pressure.over is not None:
         return Preference(local.pressure.over, local.pressure.words, case.route())
+    if case.full is not None:
+        return Preference(Reason.TTFT, case.full.message, case.route())
     # (12) Waiting costs more than the target does.
     if escalation.wait_usd_per_s and (sums := case.weighed()) is not None and sums.leaves:
         return Preference(Reason.TTFT, sums.words, case.route())

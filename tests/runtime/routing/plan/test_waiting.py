@@ -62,7 +62,9 @@ def test_a_longer_wait_than_is_admitted_is_refused() -> None:
     assert (
         planned(query_of(BODY), fleet=fleet_of(local=full), policy=policy_of((), admit_ttft_ms=32_000)).refusal is None
     )
-    assert planned(query_of(BODY), fleet=fleet_of(CLAUDE, local=full), policy=policy_of((CLAUDE,))).refusal is None
+    away = planned(query_of(BODY), fleet=fleet_of(CLAUDE, local=full), policy=policy_of((CLAUDE,)))
+    assert (away.candidates[0].target, away.reason) == (CLAUDE, Reason.TTFT)
+    assert "31 s" in away.words and "30 s" in away.words
 
 
 def test_a_long_prompt_that_is_alone_is_admitted() -> None:
