@@ -269,11 +269,13 @@ class Ledger(ReplicaTables):
         """Requests without a first token, or the engine's fresh gauge if that is more and may know more (requests of callers
         that no Hearth sees, whole answers). Batch work is none of them: it is sent where a slot is free.
         """
-        waiting = (len(self._queue) if self.others is None else self._queued()[0]) - self._batch_queued
+        waiting, lines = len(self._queue), self._batch_queued
+        if self.others is not None:
+            waiting, lines = self._queued()[0], lines * self.others.times + self.others.lines
         all_seen = self.alone and not self._unseen
         if all_seen or self._last is None or now - self._last.at > FRESH_S:
-            return waiting
-        return max(waiting, self._last.waiting)
+            return waiting - lines
+        return max(waiting, self._last.waiting) - lines
 
     # What that means
 

@@ -25,7 +25,7 @@ class FlightRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     waiting: requests without a first token; tokens: of their prompts. running: answers that have begun; kv: tokens they hold.
     begun, read: requests whose answer has begun since the process started, and the tokens of their prompts.
     slots: sequences at a time. answer: mean tokens of one. read_us: to read a prompt of `prompt` tokens, the usual one.
-    A step takes fixed_us + each_us x sequences; batch: their mean number. ago_us: since an answer last began.
+    A step takes fixed_us + each_us x sequences; batch: their mean number. ago_us: since an answer last began. lines: batch work among `waiting`.
     Members are added at the end.
     """
 
@@ -43,6 +43,7 @@ class FlightRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     each_us: _Whole = 0
     batch: _Whole = 0
     ago_us: _Whole = 0
+    lines: _Whole = 0
 
     @property
     def speed(self) -> EngineSpeed | None:
@@ -55,7 +56,7 @@ class FlightRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class OtherFlights(msgspec.Struct, frozen=True, gc=False):
     """The others' rows of one engine, summed. times: own requests count so often; more than 1 while the others are not heard.
 
-    ago_s: since the latest of `begun` began.
+    ago_s: since the latest of `begun` began. lines: batch work among `waiting`.
     """
 
     waiting: int = 0
@@ -66,6 +67,7 @@ class OtherFlights(msgspec.Struct, frozen=True, gc=False):
     read: int = 0
     times: int = 1
     ago_s: float = 0.0
+    lines: int = 0
 
     def queue(self, waiting: int, tokens: int) -> tuple[int, int]:
         """Requests without a first token and the tokens of their prompts: own ones as given, and the others'."""
@@ -119,6 +121,7 @@ class EngineOthers:
             self._begun,
             self._read,
             ago_s=self._ago_s,
+            lines=sum([each.lines for each in rows]),
         )
 
     def unheard(self) -> OtherFlights:

@@ -164,6 +164,7 @@ class ReplicaTables:
             round(speed.per_sequence_s * us),
             round(speed.batch),
             round((now - self._served_at) * us) if self._begun else 0,
+            self._batch_queued,
         )
 
     def take_over(self, row: FlightRow) -> None:

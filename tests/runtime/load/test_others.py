@@ -236,6 +236,23 @@ def test_a_row_says_what_is_in_flight() -> None:
     assert (row.waiting, row.running, row.kv, row.begun) == (0, 0, 0, 1)
 
 
+def test_the_batch_work_of_others_is_no_queue_either() -> None:
+    """It is told apart in their rows, and the engine's gauge counts it too."""
+    theirs = Driven(slots=8)
+    for number in range(5):
+        theirs.admit(f"line{number}", 100, None, 0.0, whole=True, batch=number > 0)
+    known = EngineOthers()
+    known.heard("b", theirs.row(0.0))
+    ours = Driven(slots=8, alone=False)
+    ours.hear(known.flights(), 0.0)
+    assert ours.waiting_now(0.0) == 1
+    ours.observe(Telemetry(0.1, 6, 0, 0.1))
+    assert ours.waiting_now(0.2) == 2  # one of them is nobody's whom a Hearth sees
+    ours.admit("a", 100, None, 0.2)
+    ours.admit("own line", 100, None, 0.2, whole=True, batch=True)
+    assert ours.waiting_now(0.3) == 2  # the gauge is older than these two, and says less than the rows
+
+
 def test_the_replica_that_others_have_not_filled_is_chosen() -> None:
     """Learned or not."""
     busy, idle = Ledger(), Ledger()

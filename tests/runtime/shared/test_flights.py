@@ -225,7 +225,7 @@ def test_messages_that_cannot_be_read_change_nothing(channel: Channel, three: li
 
 def test_members_of_a_newer_version_are_ignored(channel: Channel, three: list[Member]) -> None:
     """What is known of its message is read."""
-    row = [2, 200, 1, 50, 7, 700, 8, 20, 100, 90, 10, 1, 3, 5, "new", {"more": 1}]
+    row = [2, 200, 1, 50, 7, 700, 8, 20, 100, 90, 10, 1, 3, 5, 1, "new", {"more": 1}]
     three[1].flights.take(msgspec.msgpack.encode([1, "x", 1, True, {engine_name(ENGINES[0]): row}, "d", "new", [1]]))
     assert three[1].sees() == (2, 200)
 
