@@ -25,8 +25,8 @@ class FlightRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     waiting: requests without a first token; tokens: of their prompts. running: answers that have begun; kv: tokens they hold.
     begun, read: requests whose answer has begun since the process started, and the tokens of their prompts.
     slots: sequences at a time. answer: mean tokens of one. read_us: to read a prompt of `prompt` tokens, the usual one.
-    A step takes fixed_us + each_us x sequences; batch: their mean number. ago_us: since an answer last began. lines: batch work among `waiting`.
-    Members are added at the end.
+    A step takes fixed_us + each_us x sequences; batch: their mean number. ago_us: since an answer last began.
+    lines: batch work among `waiting`. Members are added at the end.
     """
 
     waiting: _Whole = 0
