@@ -281,6 +281,10 @@ def test_what_is_pinned_waits_its_turn(serving: Serving) -> None:
     assert not cut, cut
     rows = serving.http.get("/hearth/decisions?limit=6").json()["data"]
     print("first tokens after", sorted(round(row["ttft_ms"] / 1000, 1) for row in rows), "s")
+    whole = [serving.http.get(f"/hearth/decisions/{row['id']}").json() for row in rows]
+    predicted = sorted(each["kept"]["engine"]["predicted_ttft_s"] for each in whole)
+    # Two run at once: the sixth waits for three more answers than the third, and not for three prompts alone.
+    assert predicted[5] - predicted[2] > 6 * predicted[0], predicted
 
 
 FAULTS: dict[str, tuple[Callable[[Serving], int], signal.Signals, str]] = {
