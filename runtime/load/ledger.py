@@ -253,8 +253,8 @@ class Ledger(ReplicaTables):
         usual = (self._typical + self._lengths.mean) * self._kv_ratio
         if not usual:
             return _SLOTS_UNKNOWN
-        held = (self._kv + (0 if self.others is None else self.others.kv)) * self._kv_ratio
-        return max(int(not self._flights), int((_KV_SPARE_BELOW * capacity - held) / usual))
+        held = self._kv if self.others is None else self.others.batch(0, self._kv)[1]
+        return max(int(not self._flights), int((_KV_SPARE_BELOW * capacity - held * self._kv_ratio) / usual))
 
     def kv_share(self, now: float) -> float | None:
         """Share of the KV cache in use: our count if the capacity is known, else the engine's gauge while fresh."""
@@ -374,7 +374,7 @@ class Ledger(ReplicaTables):
             return ahead, math.inf
         # (3) A batch generates the mean answer once for each of them; limits bound the mean if all answers have one. Of a
         # burst on an idle engine, as many as it has slots will be that batch.
-        mean, batch = self._lengths.mean, float(running or min(before, self.slots or before) or 1)
+        mean, batch = self._lengths.mean, float(running or min(before, self.slots or before))
         if limited and self._limited:
             mean = min(mean, self._limits / self._limited)
         return max(ahead, ends * mean * self._decode.at(1.0, batch) / batch), math.inf

@@ -65,9 +65,8 @@ async def test_each_page_opens_in_both_schemes_without_a_fault(rig: Rig, axe: st
         await page.screenshot(path=pictures(PICTURES, f"{path or 'overview'}-{scheme}"), full_page=True)
         assert await faults_seen(page, axe) == []
     await page.set_viewport_size({"width": 320, "height": 640})
-    async with asyncio.timeout(
-        10
-    ):  # charts follow a moment later; the page's policy forbids the driver to look by itself
+    # Charts follow a moment later. The driver's own wait needs eval, which the page's policy forbids.
+    async with asyncio.timeout(10):
         while await page.evaluate("document.documentElement.scrollWidth") > 320:
             await asyncio.sleep(0.05)
 
